@@ -1,0 +1,1 @@
+"""Sequential recommendation that runs on the user's own device: what is learned."""

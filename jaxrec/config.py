@@ -1,0 +1,189 @@
+"""What an experiment is: frozen dataclasses, checked when made, saved and loaded as JSON.
+
+The docstring under each field is what `--help` prints for its flag.
+"""
+
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from jaxrec.errors import UserError
+from jaxrec.files import read_json, write_json
+
+EncoderName = Literal["bow", "cnn", "rnn"]
+SplitName = Literal["leave-one-out", "temporal", "random-pairs"]
+SamplerName = Literal["uniform", "log-uniform", "batch"]
+
+# The number of the run directory's layout; a reader refuses any other.
+FORMAT = 1
+
+
+def _between(default: Any, low: float, high: float) -> Any:
+    return field(default=default, metadata={"low": low, "high": high})
+
+
+def _check_ranges(config: Any) -> None:
+    """Compare each field made by `_between` with its limits, both allowed."""
+    for spec in fields(config):
+        value = getattr(config, spec.name)
+        if "low" not in spec.metadata or value is None:
+            continue
+        low, high = spec.metadata["low"], spec.metadata["high"]
+        if not low <= value <= high:
+            flag = "--" + spec.name.replace("_", "-")
+            raise UserError(f"{flag}={value:g} is out of range; give it {low:g} to {high:g}")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """The log: where it comes from, what is dropped, how it is split and judged."""
+
+    dataset: str = "synthetic"
+    """synthetic, ml-1m, ml-100k, ml-latest-small, ml-20m, ml-25m, ml-32m, or the path of your own
+    log (.csv or .parquet)"""
+    data_dir: str | None = None
+    """the folder that holds the MovieLens folder (ml-1m/ ...), if it is already on this machine"""
+    user_column: str = "user"
+    """your log's column of users"""
+    item_column: str = "item"
+    """your log's column of items"""
+    time_column: str = "timestamp"
+    """your log's column of times: numbers or ISO dates"""
+    rating_column: str | None = None
+    """your log's column of ratings, if it has one"""
+    items: str | None = None
+    """a table (.csv or .parquet) that describes your items: item, title, genres, year"""
+    synthetic_users: int = _between(2000, 10, 1_000_000)
+    """users of the synthetic world"""
+    synthetic_items: int = _between(1000, 20, 100_000)
+    """items of the synthetic world"""
+    min_rating: float | None = None
+    """drop interactions rated lower than this"""
+    min_item_interactions: int = _between(5, 1, 1_000_000)
+    """drop items with fewer interactions than this"""
+    min_user_interactions: int = _between(3, 1, 1_000_000)
+    """drop users with fewer interactions than this"""
+    split: SplitName = "leave-one-out"
+    """leave-one-out: each user's last item is the test, the one before it the validation;
+    temporal: one cut in calendar time for everybody; random-pairs: shuffled (history, next) pairs,
+    which leaks the future and is comparable with nothing else"""
+    history_length: int = _between(10, 1, 1000)
+    """N: how many of a user's last interactions the model sees"""
+    keep_seen: bool = False
+    """rank what the user has met before among the candidates too (for logs where people come back
+    to the same item); off: leave it out"""
+
+    def __post_init__(self) -> None:
+        _check_ranges(self)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The model: an encoder of the history, dense layers, a dot product with every item."""
+
+    encoder: EncoderName = "rnn"
+    """bow: mean of the items, whatever their order; cnn: convolutions and a maximum over time;
+    rnn: an LSTM"""
+    embedding_dim: int = _between(64, 1, 4096)
+    """width of an item's vector"""
+    hidden_units: int = _between(128, 1, 8192)
+    """width of the encoder (LSTM units, channels of a convolution) and of the dense layers"""
+    lstm_layers: int = _between(1, 1, 16)
+    """rnn: LSTMs on top of each other"""
+    conv_layers: int = _between(2, 1, 16)
+    """cnn: convolutions on top of each other"""
+    kernel_size: int = _between(3, 1, 100)
+    """cnn: activities that one convolution sees"""
+    dense_layers: int = _between(1, 0, 16)
+    """dense layers with ReLU between the encoder and the projection to the item space"""
+    dropout: float = _between(0.2, 0.0, 0.95)
+    """share of units dropped in training, after the embeddings and after the encoder"""
+    tie_embeddings: bool = True
+    """one item table for histories and candidates: half the file; off: one table for each"""
+
+    def __post_init__(self) -> None:
+        _check_ranges(self)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Training: the loss, the optimizer, how long."""
+
+    loss: Literal["sampled-softmax", "full-softmax"] = "sampled-softmax"
+    """compare the target with sampled negatives, or with the whole catalogue"""
+    sampler: SamplerName = "uniform"
+    """where negatives come from: every item alike; log-uniform over the items ordered by
+    popularity; or targets of the same batch"""
+    negatives: int = _between(512, 1, 1_000_000)
+    """sampled negatives, shared by the whole batch"""
+    positions: Literal["all", "last"] = "all"
+    """a loss at every position of a window of N, or at its last position only"""
+    batch_size: int = _between(256, 1, 1_000_000)
+    """windows in a step; a window holds up to N targets"""
+    learning_rate: float = _between(3e-3, 0.0, 10.0)
+    """peak of the learning rate: linear warm-up, then cosine decay to zero"""
+    warmup: float = _between(0.05, 0.0, 1.0)
+    """share of the steps that warm up"""
+    weight_decay: float = _between(0.01, 0.0, 10.0)
+    """decoupled weight decay (AdamW), on matrices only"""
+    clip_norm: float = _between(1.0, 1e-6, 1e6)
+    """largest norm of a gradient; a larger one is scaled down to it"""
+    epochs: int = _between(30, 1, 100_000)
+    """passes over the training targets, at the most"""
+    patience: int = _between(5, 1, 100_000)
+    """stop after so many epochs without a better validation NDCG@10"""
+    seed: int = _between(0, 0, 2**31 - 1)
+    """seed of the synthetic world, the parameters, the batches and the negatives"""
+
+    def __post_init__(self) -> None:
+        _check_ranges(self)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that decides what a run learns."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+
+def save_config(config: Config, path: Path) -> None:
+    """Write the configuration as JSON, with the number of the run directory's format."""
+    write_json(path, {"format": FORMAT, **asdict(config)})
+
+
+def load_config(path: Path) -> Config:
+    """Read a configuration that `save_config` wrote.
+
+    Raises:
+        UserError: the file is missing, damaged, or of another format.
+    """
+    saved = read_json(path)
+    found = saved.get("format") if isinstance(saved, dict) else None
+    if found != FORMAT:
+        raise UserError(
+            f"{path} has run format {found}, this version reads {FORMAT}; train the run again"
+        )
+    try:
+        return Config(
+            DataConfig(**saved["data"]), ModelConfig(**saved["model"]), TrainConfig(**saved["train"])
+        )
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{path} is damaged ({error}); train the run again") from None
+
+
+def differences(saved: Config, asked: Config) -> list[str]:
+    """Name each setting in which two configurations differ, as "--flag: saved, not asked".
+
+    The folder of the data may differ: the same data may have moved.
+    """
+    found = []
+    for part in ("data", "model", "train"):
+        old, new = asdict(getattr(saved, part)), asdict(getattr(asked, part))
+        found += [
+            f"--{name.replace('_', '-')}: {old[name]}, not {new[name]}"
+            for name in old
+            if name != "data_dir" and old[name] != new[name]
+        ]
+    return found

@@ -1,0 +1,154 @@
+"""Public data sets from the network: what was not verified never gets its final name."""
+
+import hashlib
+import stat
+import tempfile
+import zlib
+from collections.abc import Iterator, Sequence
+from http.client import HTTPException
+from pathlib import Path, PurePosixPath
+from typing import Literal
+from urllib.request import urlopen
+from zipfile import BadZipFile, ZipFile, ZipInfo
+
+from tqdm import tqdm
+
+from jaxrec.errors import UserError
+from jaxrec.files import replacing
+
+TIMEOUT_SECONDS = 30
+MAX_UNPACKED_BYTES = 2 << 30
+_CHUNK_BYTES = 1 << 18
+
+
+def fetch(url: str, destination: Path, *, algorithm: Literal["sha256", "md5"], digest: str) -> None:
+    """Download `url` to `destination`, which appears only once its checksum is right.
+
+    Args:
+        digest: the expected checksum, in lower-case hexadecimal.
+
+    Raises:
+        UserError: the address cannot be read, the checksum differs or the disk refuses.
+    """
+    # MD5 is what some sources publish; a machine in FIPS mode allows it only with this flag.
+    received = hashlib.new(algorithm, usedforsecurity=False)
+    try:
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(destination) as file:
+            for chunk in _chunks(url):
+                received.update(chunk)
+                file.write(chunk)
+            if received.hexdigest() != digest:
+                raise UserError(
+                    f"{url} arrived damaged or has changed: its {algorithm} should be {digest} "
+                    f"and is {received.hexdigest()}; the file was not kept, try again"
+                )
+    except OSError as error:
+        raise UserError(
+            f"cannot write {destination} ({error}); make room there or give --data-dir"
+        ) from error
+
+
+def _chunks(url: str) -> Iterator[bytes]:
+    """Read `url` piece by piece, with a progress bar on a terminal."""
+    try:
+        with urlopen(url, timeout=TIMEOUT_SECONDS) as response:
+            size = int(response.headers.get("Content-Length", 0)) or None
+            name = PurePosixPath(url).name
+            with tqdm(total=size, desc=name, unit="B", unit_scale=True, disable=None) as bar:
+                while chunk := response.read(_CHUNK_BYTES):
+                    bar.update(len(chunk))
+                    yield chunk
+    except (OSError, HTTPException) as error:
+        raise UserError(
+            f"cannot download {url} ({error}); if this machine has no network, give --data-dir, "
+            "the folder of a copy, or --dataset=synthetic"
+        ) from error
+
+
+def unpack(archive: Path, members: Sequence[str], folder: Path) -> None:
+    """Make `folder` of exactly these members of a zip, whole or not at all.
+
+    Args:
+        members: full names inside the zip; "ml-1m/ratings.dat" becomes `folder`/ratings.dat.
+
+    Raises:
+        UserError: the file is no intact zip, lacks a member, holds one that points outside, would
+            unpack to more than MAX_UNPACKED_BYTES, or `folder` is there and incomplete.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with (
+            ZipFile(archive) as source,
+            tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary,
+        ):
+            fresh = Path(temporary) / folder.name
+            fresh.mkdir()
+            _extract(source, _checked(source, members), fresh)
+            _install(fresh, folder)
+    # The last two: zipfile's answers to an encrypted member and to a damaged one.
+    except (BadZipFile, EOFError, RuntimeError, zlib.error) as error:
+        raise UserError(
+            f"{archive} is no intact zip file ({error}); delete it and try again"
+        ) from error
+    except OSError as error:
+        raise UserError(
+            f"cannot unpack {archive} to {folder} ({error}); make room there or give --data-dir"
+        ) from error
+
+
+def _checked(source: ZipFile, members: Sequence[str]) -> list[ZipInfo]:
+    """Return the entries of `members`, once every name and size of the zip is harmless."""
+    for info in source.infolist():
+        # The name as it is stored: ZipInfo.filename has its separators adapted to this system.
+        name = info.orig_filename
+        outside = name.startswith("/") or ".." in name.split("/") or "\\" in name or ":" in name
+        if outside or stat.S_ISLNK(info.external_attr >> 16):
+            raise UserError(
+                f"{source.filename} holds {name!r}, which points outside its folder; do not use "
+                "this file, get the data set from its publisher"
+            )
+    entries = {info.filename: info for info in source.infolist()}
+    missing = [name for name in members if name not in entries]
+    if missing:
+        raise UserError(
+            f"{source.filename} lacks {missing[0]!r}; get the data set from its publisher"
+        )
+    wanted = [entries[name] for name in members]
+    _limit(sum(info.file_size for info in wanted), source)
+    return wanted
+
+
+def _limit(unpacked_bytes: int, source: ZipFile) -> None:
+    if unpacked_bytes > MAX_UNPACKED_BYTES:
+        raise UserError(
+            f"{source.filename} would unpack to more than {MAX_UNPACKED_BYTES:,} bytes; do not "
+            "use this file, get the data set from its publisher"
+        )
+
+
+def _extract(source: ZipFile, entries: Sequence[ZipInfo], folder: Path) -> None:
+    unpacked_bytes = 0
+    for info in entries:
+        path = folder / PurePosixPath(info.filename).name
+        with source.open(info) as packed, replacing(path) as file:
+            while chunk := packed.read(_CHUNK_BYTES):
+                # Counted again: what the zip's directory says of its sizes may be a lie.
+                unpacked_bytes += len(chunk)
+                _limit(unpacked_bytes, source)
+                file.write(chunk)
+
+
+def _install(fresh: Path, folder: Path) -> None:
+    """Give `fresh` its final name, unless another run was quicker."""
+    names = [path.name for path in fresh.iterdir()]
+    try:
+        fresh.rename(folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
+        missing = [name for name in names if not (folder / name).is_file()]
+        if missing:
+            raise UserError(
+                f"{folder} is there but lacks {missing[0]}; delete the folder and try again"
+            ) from None

@@ -1,0 +1,130 @@
+"""A film catalogue that never was, with titles in the words of each genre."""
+
+import numpy as np
+import polars as pl
+
+YEARS = (1950, 2024)
+NUMERALS = ("", " II", " III", " IV")  # of the parts of a series
+SERIES = (0.55, 0.2, 0.15, 0.1)  # how often a series has one, two, three, four parts
+
+# Genre -> adjectives, nouns. No word stands twice in a column, so no title belongs to two genres.
+_WORDS = {
+    "Adventure": (
+        "Emerald Uncharted Sunken Farthest Roving Salt Coral Northern Winding Fabled Ivory Monsoon",
+        "Voyage Compass Expedition Atoll Caravan River Map Summit Harbour Passage Treasure Horizon",
+    ),
+    "Animation": (
+        "Paper Marmalade Wobbly Tiny Clockwork Buttoned Pocket Striped Dandelion Flying Wool Tin",
+        "Kite Fox Umbrella Balloon Teapot Lighthouse Owl Mitten Puddle Acorn Snail Carousel",
+    ),
+    "Comedy": (
+        "Accidental Reluctant Borrowed Slightly-Used Second-Best Punctual Unlikely Cheerful Spare "
+        "Overdressed Honorary Tangled",
+        "Butler Wedding Holiday Landlord Uncle Bachelor Mayor Choir Dinner Divorce Tenor Genius",
+    ),
+    "Crime": (
+        "Crooked Marked Nameless Midnight Forged Painted Hollow Missing Seventh Cold Bitter Grey",
+        "Alibi Ledger Witness Heist Informer Motive Verdict Safe Accomplice Tunnel Getaway Wager",
+    ),
+    "Documentary": (
+        "Living Vanishing Hidden Patient Common Measured Shared Ordinary Slow Changing Deep Open",
+        "Glacier Archive Harvest Reef Workshop Village Migration Forest Railway Market Estuary Sky",
+    ),
+    "Drama": (
+        "Glass Quiet Unfinished Distant Fading Autumn Broken Inherited Plain Late Folded Unsent",
+        "House Letter Daughter Orchard Season Inheritance Winter Portrait Shore Silence Bridge Son",
+    ),
+    "Fantasy": (
+        "Moonlit Enchanted Thorned Sleeping Silver Whispering Ashen Crowned Runed Starless Oaken "
+        "Everlasting",
+        "Kingdom Wyvern Mirror Sorcerer Gate Spindle Oracle Throne Warden Grove Spell Amulet",
+    ),
+    "Horror": (
+        "Pale Unburied Crawling Lidless Withered Howling Drowned Rotting Unlit Bloodless Famished "
+        "Cursed",
+        "Cellar Crypt Visitor Scarecrow Attic Lullaby Marsh Asylum Doll Séance Parish Hunger",
+    ),
+    "Musical": (
+        "Velvet Dancing Golden Singing Spotlit Syncopated Dazzling Blue Twirling Tireless Satin "
+        "Electric",
+        "Melody Ballroom Serenade Chorus Waltz Trumpet Parade Cabaret Rhapsody Refrain Tango "
+        "Overture",
+    ),
+    "Romance": (
+        "Tender Stolen Lasting Parisian Summer Hushed Blushing Rose Faithful Roaming First Crimson",
+        "Promise Kiss Stranger Garden Valentine Embrace Sonnet Heart Reunion Balcony Vow Evening",
+    ),
+    "Science Fiction": (
+        "Orbital Quantum Synthetic Lunar Infinite Solar Cryogenic Titanium Interstellar Binary "
+        "Outer Parallel",
+        "Signal Colony Android Eclipse Paradox Station Machine Drift Satellite Memory Nebula Dawn",
+    ),
+    "Western": (
+        "Dusty Lonesome Rusted Whiskey Buckskin Outlaw Copper Burning Dry High Branded Lawless",
+        "Saddle Canyon Stagecoach Sheriff Mustang Frontier Gunsmith Prairie Bounty Mesa Spur Ranch",
+    ),
+}
+GENRES = tuple(_WORDS)
+_ADJECTIVES = tuple(tuple(adjectives.split()) for adjectives, _ in _WORDS.values())
+_NOUNS = tuple(tuple(nouns.split()) for _, nouns in _WORDS.values())
+
+_PLACE_HEADS, _PLACE_TAILS = (
+    tuple(words.split())
+    for words in (
+        "Marrow Elder Kestrel Saint-Loup Ravens Willow Amber Cinder Hallow Juniper Linden Mallow "
+        "Orchid Pelican Quarry Sable Thistle Umber Vesper Yarrow",
+        "Bay Point Hollow Falls Heath Cross Ferry Moor Ridge Wells Sound Abbey Lock Vale Crossing "
+        "Hill Pass Quay Green Island",
+    )
+)
+MAX_TITLES = 12 * 12 * (1 + len(_PLACE_HEADS) * len(_PLACE_TAILS))  # of a genre
+
+
+def invent_films(
+    count: int, rng: np.random.Generator
+) -> tuple[pl.DataFrame, np.ndarray, np.ndarray]:
+    """Return titles, genres and years, the main genre of each row, the row of its next part or -1.
+
+    Rows of a genre lie side by side, and in them the parts of a series.
+    """
+    length = 1 + rng.choice(len(SERIES), count, p=SERIES)
+    series = np.repeat(np.arange(count), length)[:count]
+    length = np.bincount(series)  # the last one may be cut
+    part = np.arange(count) - np.searchsorted(series, series)
+    next_part = np.where(part + 1 < length[series], np.arange(count) + 1, -1)
+
+    # Gumbel's trick: one to three genres of each series, without repeats, by their frequency.
+    frequency = rng.dirichlet([4] * len(GENRES))
+    genres = np.argsort(-np.log(frequency) - rng.gumbel(size=(len(length), len(GENRES))))
+    genres = genres[np.argsort(genres[:, 0], kind="stable")]
+    breadth = rng.integers(1, 4, len(length))
+    main = genres[:, 0]
+    number = np.arange(len(main)) - np.searchsorted(main, main)
+    names = [title(*pair) for pair in zip(main, number, strict=True)]
+
+    pause = rng.integers(1, 4, len(length))  # years between parts
+    latest = YEARS[1] - pause * (length - 1)
+    first = YEARS[0] + ((latest + 1 - YEARS[0]) * np.sqrt(rng.random(len(length)))).astype(int)
+    films = pl.DataFrame(
+        {
+            "title": [names[s] + NUMERALS[p] for s, p in zip(series, part, strict=True)],
+            "genres": [[GENRES[g] for g in genres[s, : breadth[s]]] for s in series],
+            "year": pl.Series(first[series] + pause[series] * part, dtype=pl.Int32),
+        }
+    )
+    return films, main[series], next_part
+
+
+def title(genre: int, number: int) -> str:
+    """Return a title of a genre, another for each number from 0 up to MAX_TITLES - 1.
+
+    The first 144 are plain ("The Glass Bridge"), the others have a place ("... at Marrow Bay").
+    """
+    adjectives, nouns = _ADJECTIVES[genre], _NOUNS[genre]
+    place, pair = divmod(number, len(adjectives) * len(nouns))
+    turn, noun = divmod(pair, len(nouns))
+    name = f"The {adjectives[(noun + turn) % len(adjectives)]} {nouns[noun]}"
+    if place == 0:
+        return name
+    tail, head = divmod(place - 1, len(_PLACE_HEADS))
+    return f"{name} at {_PLACE_HEADS[head]} {_PLACE_TAILS[tail]}"

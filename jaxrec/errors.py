@@ -1,0 +1,9 @@
+"""The one exception whose message is meant for the person at the keyboard."""
+
+
+class UserError(Exception):
+    """Something outside the program is wrong: a flag, a file, a disk.
+
+    The message is one line that says what is wrong, where, and what to do about it. A command
+    prints it without a traceback and exits with code 2.
+    """

@@ -1,0 +1,58 @@
+"""Metrics: from the rank of each target to recall@k, NDCG@k, MRR, with intervals. NumPy alone.
+
+With one relevant item a target: recall@k is the share of ranks up to k, NDCG@k the mean of
+1 / log2(1 + rank) where the rank is up to k (else 0), MRR the mean of 1 / rank.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Float, Int
+
+RECALL_AT = (1, 5, 10, 50)
+NDCG_AT = 10
+
+
+def target_values(ranks: Int[np.ndarray, " n"]) -> dict[str, Float[np.ndarray, " n"]]:
+    """Give what each target adds to each metric; a metric is the mean of its values.
+
+    Args:
+        ranks: 1 for the best of all candidates.
+    """
+    if len(ranks) and ranks.min() < 1:
+        raise ValueError(f"rank {ranks.min()} is below 1")
+    gains = np.where(ranks <= NDCG_AT, 1 / np.log2(1.0 + ranks), 0.0)
+    return {
+        **{f"recall@{k}": (ranks <= k).astype(np.float64) for k in RECALL_AT},
+        f"ndcg@{NDCG_AT}": gains,
+        "mrr": 1.0 / ranks,
+        "mean_rank": ranks.astype(np.float64),
+    }
+
+
+def means(values: Mapping[str, Float[np.ndarray, " n"]]) -> dict[str, float]:
+    """Average each metric over the targets."""
+    return {name: float(value.mean()) for name, value in values.items()}
+
+
+def bootstrap_intervals(
+    values: Mapping[str, Float[np.ndarray, " n"]],
+    users: Int[np.ndarray, " n"],
+    *,
+    seed: int = 0,
+    resamples: int = 1000,
+) -> dict[str, tuple[float, float]]:
+    """Give a 95% interval of each mean: percentiles over resampled users (Efron, 1979).
+
+    Users are drawn, not targets, because the targets of one user are not independent.
+    """
+    _, user_of_target = np.unique(users, return_inverse=True)
+    targets_of_user = np.bincount(user_of_target)
+    sums = np.stack([np.bincount(user_of_target, value) for value in values.values()])
+    rng = np.random.default_rng(seed)
+    drawn_means = np.empty((resamples, len(sums)))
+    for resample in range(resamples):
+        drawn = rng.integers(0, len(targets_of_user), len(targets_of_user))
+        drawn_means[resample] = sums[:, drawn].sum(axis=1) / targets_of_user[drawn].sum()
+    low, high = np.percentile(drawn_means, [2.5, 97.5], axis=0)
+    return {name: (float(low[i]), float(high[i])) for i, name in enumerate(values)}

@@ -1,0 +1,1 @@
+"""The model: embeddings of activities, an encoder of histories, scores of items."""

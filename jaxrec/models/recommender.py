@@ -1,0 +1,120 @@
+"""Recommender: embeddings, encoder, dense layers, and a dot product with every item."""
+
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Bool, Float, Int
+
+from jaxrec.config import ModelConfig
+from jaxrec.features import ITEM, PAD, Feature
+from jaxrec.models.dropout import dropout
+from jaxrec.models.embeddings import Embeddings, init_table
+from jaxrec.models.encoders import make_encoder
+
+# PAD's score. No candidate is ever worse, so that nothing else needs to leave PAD out; finite,
+# because infinities do not survive quantization.
+PAD_BIAS = -1e9
+
+
+class Recommender(nnx.Module):
+    """Scores every item as what comes after a history.
+
+    `context @ item_table.T + item_bias`, where the context is the encoded history after dense
+    layers and a linear projection to the item space. An empty history has the context zero, so
+    that its scores are the item bias; the bias starts as the log of the items' popularity.
+    """
+
+    def __init__(
+        self,
+        features: tuple[Feature, ...],
+        config: ModelConfig,
+        item_counts: Int[np.ndarray, " R"],
+        *,
+        rngs: nnx.Rngs,
+    ):
+        """Draw the parameters.
+
+        Args:
+            features: the schema of an activity; the width of `item` is the width of the context.
+            config: encoder, widths, depths, dropout.
+            item_counts: how often each id is a training target.
+            rngs: the stream `params`.
+        """
+        item = next(feature for feature in features if feature.name == ITEM)
+        self.dropout_rate = config.dropout
+        self.embeddings = Embeddings(features, rngs=rngs)
+        self.encoder = make_encoder(config, self.embeddings.width, rngs=rngs)
+        widths = [self.encoder.width] + [config.hidden_units] * config.dense_layers
+        self.dense = nnx.List(
+            [
+                nnx.Linear(
+                    width, config.hidden_units, kernel_init=nnx.initializers.he_normal(), rngs=rngs
+                )
+                for width in widths[:-1]
+            ]
+        )
+        self.projection = nnx.Linear(widths[-1], item.width, rngs=rngs)
+        if not config.tie_embeddings:
+            self.candidates = nnx.Param(init_table(rngs.params(), item.size, item.width))
+        popularity = np.log((item_counts + 1) / (item_counts + 1).sum())
+        popularity[PAD] = PAD_BIAS
+        self.bias = nnx.Param(jnp.asarray(popularity, jnp.float32))
+
+    @property
+    def item_table(self) -> Float[jax.Array, "R D"]:
+        """The vector of each candidate; the histories' own table when the two are tied."""
+        table = getattr(self, "candidates", None)
+        return (self.embeddings.tables[ITEM] if table is None else table)[...]
+
+    @property
+    def item_bias(self) -> Float[jax.Array, " R"]:
+        """The score of each candidate after an empty history."""
+        return self.bias[...]
+
+    def contexts(
+        self, history: Mapping[str, Int[jax.Array, "B L"]], dropout_key: jax.Array | None = None
+    ) -> Float[jax.Array, "B L D"]:
+        """Encode every prefix of each history; with a key, for training, with dropout."""
+        keys = _split(dropout_key)
+        activities_BLE, mask_BL = self.embeddings(history)
+        activities_BLE = dropout(activities_BLE, self.dropout_rate, keys[0])
+        encoded_BLH = self.encoder.prefixes(activities_BLE, mask_BL)
+        # A prefix is empty until the first activity.
+        return self._project(encoded_BLH, jnp.cumsum(mask_BL, axis=1) > 0, keys[1])
+
+    def context(
+        self, history: Mapping[str, Int[jax.Array, "B L"]], dropout_key: jax.Array | None = None
+    ) -> Float[jax.Array, "B D"]:
+        """Encode each whole history: the last entry of `contexts`, without the others."""
+        keys = _split(dropout_key)
+        activities_BLE, mask_BL = self.embeddings(history)
+        activities_BLE = dropout(activities_BLE, self.dropout_rate, keys[0])
+        encoded_BH = self.encoder.whole(activities_BLE, mask_BL)
+        return self._project(encoded_BH, jnp.any(mask_BL, axis=1), keys[1])
+
+    def scores(self, context: Float[jax.Array, "*B D"]) -> Float[jax.Array, "*B R"]:
+        """Score every item; column PAD is lower than any of them."""
+        return context @ self.item_table.T + self.item_bias
+
+    def _project(
+        self,
+        encoded: Float[jax.Array, "*B H"],
+        not_empty: Bool[jax.Array, "*B"],
+        dropout_key: jax.Array | None,
+    ) -> Float[jax.Array, "*B D"]:
+        """Map encodings to the item space; the context of an empty history is zero."""
+        hidden = dropout(encoded, self.dropout_rate, dropout_key)
+        for layer in self.dense:
+            hidden = nnx.relu(layer(hidden))
+        return jnp.where(not_empty[..., None], self.projection(hidden), 0)
+
+
+def _split(key: jax.Array | None) -> tuple[jax.Array | None, jax.Array | None]:
+    """Give one key for each of the two places of dropout."""
+    if key is None:
+        return None, None
+    first, second = jax.random.split(key)
+    return first, second

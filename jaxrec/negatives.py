@@ -1,0 +1,67 @@
+"""Negatives: S items drawn for a whole batch, with the log of how often each is expected.
+
+Every function returns `(ids_S, log_expected_S)`: ids drawn with replacement, and the log of the
+expected number of copies of each among the S, which the loss needs as its correction.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Float, Int
+
+from jaxrec.config import SamplerName
+
+Negatives = tuple[Int[jax.Array, " S"], Float[jax.Array, " S"]]
+
+
+def draw_negatives(
+    key: jax.Array,
+    sampler: SamplerName,
+    count: int,
+    targets_T: Int[jax.Array, " T"],
+    log_popularity_R: Float[jax.Array, " R"],
+) -> Negatives:
+    """Draw `count` negatives by the named sampler.
+
+    Args:
+        log_popularity_R: log of each item's share of the training targets (`from_batch` needs it).
+    """
+    size = log_popularity_R.shape[0] - 1
+    if sampler == "uniform":
+        return uniform(key, count, size)
+    if sampler == "log-uniform":
+        return log_uniform(key, count, size)
+    return from_batch(key, count, targets_T, log_popularity_R)
+
+
+def uniform(key: jax.Array, count: int, size: int) -> Negatives:
+    """Draw ids 1 to `size`, every one alike."""
+    ids = jax.random.randint(key, (count,), 1, size + 1)
+    return ids, jnp.full((count,), jnp.log(count / size))
+
+
+def log_uniform(key: jax.Array, count: int, size: int) -> Negatives:
+    """Draw id i with probability log((i + 1) / i) / log(size + 1): Zipf's law, popular ids first.
+
+    TensorFlow's log_uniform_candidate_sampler, for ids that begin at one.
+    """
+    log_range = jnp.log(jnp.float32(size + 1))
+    draws = jnp.exp(jax.random.uniform(key, (count,)) * log_range)
+    # exp(u log(size + 1)) can round up to size + 1.
+    ids = jnp.clip(draws.astype(jnp.int32), 1, size)
+    probability = jnp.log1p(1 / ids.astype(jnp.float32)) / log_range
+    return ids, jnp.log(count * probability)
+
+
+def from_batch(
+    key: jax.Array,
+    count: int,
+    targets_T: Int[jax.Array, " T"],
+    log_popularity_R: Float[jax.Array, " R"],
+) -> Negatives:
+    """Draw targets of the batch: popular items more often. A drawn PAD weighs nothing in the loss.
+
+    As expected number of copies it takes the items' popularity over the whole training set.
+    """
+    ids = targets_T[jax.random.randint(key, (count,), 0, targets_T.shape[0])]
+    drawn = jnp.maximum(jnp.sum(ids != 0), 1).astype(jnp.float32)
+    return ids, jnp.log(drawn) + log_popularity_R[ids]

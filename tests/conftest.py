@@ -1,0 +1,14 @@
+"""The same ground for every test: two devices, strict types, shapes checked as they run."""
+
+import os
+
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
+
+import jax
+from jaxtyping import install_import_hook
+
+import tests.typechecker
+
+install_import_hook("jaxrec", f"{tests.typechecker.__name__}.check")
+jax.config.update("jax_numpy_dtype_promotion", "strict")

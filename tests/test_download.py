@@ -1,0 +1,182 @@
+"""Downloads from a real server on this machine, and zips that mean harm."""
+
+import hashlib
+import stat
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
+
+import pytest
+
+from jaxrec.data import download
+from jaxrec.data.download import fetch, unpack
+from jaxrec.errors import UserError
+
+CONTENT = b"1::1193::5::978300760\n" * 40_000  # more than one chunk
+DIGEST = hashlib.sha256(CONTENT).hexdigest()
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        if self.path == "/missing":
+            self.send_error(404)
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(CONTENT)))
+        self.end_headers()
+        self.wfile.write(CONTENT[: len(CONTENT) // 2] if self.path == "/truncated" else CONTENT)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), Handler) as http:
+        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{http.server_port}"
+        http.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("algorithm", ["sha256", "md5"])
+def test_a_download_arrives_whole_in_a_new_folder(server, tmp_path, algorithm):
+    destination = tmp_path / "cache" / "data.zip"
+    digest = hashlib.new(algorithm, CONTENT).hexdigest()
+    fetch(f"{server}/data", destination, algorithm=algorithm, digest=digest)
+    assert destination.read_bytes() == CONTENT
+    assert list(destination.parent.iterdir()) == [destination]
+
+
+@pytest.mark.parametrize(
+    ("page", "digest", "message"),
+    [
+        ("data", "0" * 64, f"should be {'0' * 64} and is {DIGEST}; the file was not kept"),
+        ("truncated", DIGEST, f"should be {DIGEST} and is "),
+        ("missing", DIGEST, "404"),
+    ],
+)
+def test_a_bad_download_leaves_what_was_there(server, tmp_path, page, digest, message):
+    destination = tmp_path / "data.zip"
+    destination.write_bytes(b"old")
+    with pytest.raises(UserError, match=message):
+        fetch(f"{server}/{page}", destination, algorithm="sha256", digest=digest)
+    assert destination.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [destination]
+
+
+def test_an_interrupted_download_leaves_nothing(server, tmp_path, monkeypatch):
+    def interrupted(url: str) -> Iterator[bytes]:
+        yield CONTENT
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(download, "_chunks", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fetch(f"{server}/data", tmp_path / "data.zip", algorithm="sha256", digest=DIGEST)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unreachable_address_names_the_ways_out(tmp_path):
+    with HTTPServer(("127.0.0.1", 0), Handler) as closed:
+        url = f"http://127.0.0.1:{closed.server_port}/data"
+    with pytest.raises(UserError) as error:
+        fetch(url, tmp_path / "data.zip", algorithm="sha256", digest=DIGEST)
+    for part in (url, "--data-dir", "--dataset=synthetic"):
+        assert part in str(error.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_that_refuses_is_not_called_a_network_error(server, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="cannot write"):
+        fetch(f"{server}/data", tmp_path / "file/data.zip", algorithm="sha256", digest=DIGEST)
+
+
+MEMBERS = ("set/a.dat", "set/b.dat")
+
+
+def make_zip(path: Path, *extra: str | ZipInfo) -> Path:
+    with ZipFile(path, "w", ZIP_DEFLATED) as archive:
+        for name in ("set/", *MEMBERS, "set/README", *extra):
+            archive.writestr(name, b"" if name == "set/" else b"content")
+    return path
+
+
+def test_unpack_takes_the_expected_members_alone(tmp_path):
+    unpack(make_zip(tmp_path / "set.zip"), MEMBERS, tmp_path / "cache" / "set")
+    assert sorted(p.name for p in (tmp_path / "cache").rglob("*")) == ["a.dat", "b.dat", "set"]
+    assert (tmp_path / "cache/set/a.dat").read_bytes() == b"content"
+
+
+def a_link() -> ZipInfo:
+    link = ZipInfo("set/link")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    return link
+
+
+@pytest.mark.parametrize(
+    "member",
+    ["../evil", "set/../../evil", "/evil", "C:/evil", "C:evil", "set\\..\\..\\evil", a_link()],
+    ids=str,
+)
+def test_a_zip_that_points_outside_is_refused_whole(tmp_path, member):
+    archive = make_zip(tmp_path / "set.zip", member)
+    name = member if isinstance(member, str) else member.filename
+    with pytest.raises(UserError) as error:
+        unpack(archive, MEMBERS, tmp_path / "set")
+    assert repr(name) in str(error.value)
+    assert list(tmp_path.iterdir()) == [archive]
+
+
+def test_a_missing_member_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"lacks 'set/c\.dat'"):
+        unpack(make_zip(tmp_path / "set.zip"), (*MEMBERS, "set/c.dat"), tmp_path / "set")
+    assert not (tmp_path / "set").exists()
+
+
+def damaged(content: bytes) -> bytes:
+    """Change a byte of the compressed data, past the first local header and its name."""
+    place = content.index(b"set/a.dat") + len("set/a.dat") + 2
+    return content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :]
+
+
+@pytest.mark.parametrize(
+    "change", [lambda _: b"", lambda _: b"no zip", lambda c: c[:-30], damaged],
+    ids=["empty", "text", "cut", "damaged"],
+)  # fmt: skip
+def test_a_broken_zip_is_refused(tmp_path, change):
+    archive = make_zip(tmp_path / "set.zip")
+    archive.write_bytes(change(archive.read_bytes()))
+    with pytest.raises(UserError, match="no intact zip"):
+        unpack(archive, MEMBERS, tmp_path / "set")
+    assert list(tmp_path.iterdir()) == [archive]
+
+
+def test_a_bomb_is_refused_by_what_it_declares(tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "MAX_UNPACKED_BYTES", 13)
+    monkeypatch.setattr(download, "_extract", lambda *_: pytest.fail("it was unpacked"))
+    with pytest.raises(UserError, match="more than 13 bytes"):
+        unpack(make_zip(tmp_path / "set.zip"), MEMBERS, tmp_path / "set")
+
+
+def test_a_bomb_is_refused_by_what_it_unpacks_to(tmp_path, monkeypatch):
+    archive = make_zip(tmp_path / "set.zip")
+    with ZipFile(archive) as source:
+        entries = [source.getinfo(name) for name in MEMBERS]
+        monkeypatch.setattr(download, "_checked", lambda *_: entries)
+        monkeypatch.setattr(download, "MAX_UNPACKED_BYTES", 13)
+        with pytest.raises(UserError, match="more than 13 bytes"):
+            unpack(archive, MEMBERS, tmp_path / "set")
+    assert list(tmp_path.iterdir()) == [archive]
+
+
+def test_another_run_that_was_quicker_is_respected(tmp_path):
+    archive = make_zip(tmp_path / "set.zip")
+    unpack(archive, MEMBERS, tmp_path / "set")
+    unpack(archive, MEMBERS, tmp_path / "set")
+    (tmp_path / "set/a.dat").unlink()
+    with pytest.raises(UserError, match=r"lacks a\.dat; delete the folder"):
+        unpack(archive, MEMBERS, tmp_path / "set")

@@ -1,0 +1,129 @@
+"""Losses: values by hand, and what sampled softmax must share with full softmax."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jaxrec.losses import full_softmax, sampled_softmax
+from jaxrec.negatives import from_batch, log_uniform, uniform
+
+TABLE = jnp.array([[9.0, 9.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+BIAS = jnp.array([-1e9, 0.0, 0.5, -0.5])
+CONTEXT = jnp.array([[2.0, 1.0], [0.0, -1.0]])
+TARGETS = jnp.array([1, 3])
+# context @ table + bias: 2, 1.5, 2.5 and 0, -0.5, -1.5.
+BY_HAND = [
+    np.log(np.exp(2) + np.exp(1.5) + np.exp(2.5)) - 2,
+    np.log(np.exp(0) + np.exp(-0.5) + np.exp(-1.5)) + 1.5,
+]
+
+
+def test_full_softmax_by_hand():
+    np.testing.assert_allclose(full_softmax(CONTEXT, TARGETS, TABLE, BIAS), BY_HAND, rtol=1e-6)
+
+
+def test_sampled_softmax_by_hand():
+    # Negatives 2 and 3, expected two and one half times: 3 is the second target and falls out.
+    loss = sampled_softmax(
+        CONTEXT, TARGETS, TABLE, BIAS, jnp.array([2, 3]), jnp.log(jnp.array([2.0, 0.5]))
+    )
+    expected = [
+        np.log(np.exp(2) + np.exp(1.5) / 2 + np.exp(2.5) / 0.5) - 2,
+        np.log(np.exp(-1.5) + np.exp(-0.5) / 2) + 1.5,
+    ]
+    np.testing.assert_allclose(loss, expected, rtol=1e-6)
+
+
+def random_problem(seed: int, size: int, targets: int = 7, width: int = 5):
+    keys = jax.random.split(jax.random.key(seed), 4)
+    return (
+        jax.random.normal(keys[0], (targets, width)),
+        jax.random.randint(keys[1], (targets,), 1, size + 1),
+        jax.random.normal(keys[2], (size + 1, width)),
+        jax.random.normal(keys[3], (size + 1,)).at[0].set(-1e9),
+    )
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_sampling_every_other_item_once_is_full_softmax(seed: int):
+    """With each item drawn exactly once nothing is estimated: values and gradients agree."""
+    size = 11
+    problem = random_problem(seed, size)
+    everything = (jnp.arange(1, size + 1), jnp.zeros(size))
+
+    def sampled(context, table, bias):
+        return sampled_softmax(context, problem[1], table, bias, *everything).sum()
+
+    def full(context, table, bias):
+        return full_softmax(context, problem[1], table, bias).sum()
+
+    arguments = (problem[0], problem[2], problem[3])
+    np.testing.assert_allclose(sampled(*arguments), full(*arguments), rtol=1e-5)
+    for ours, theirs in zip(
+        jax.grad(sampled, (0, 1, 2))(*arguments),
+        jax.grad(full, (0, 1, 2))(*arguments),
+        strict=True,
+    ):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_gradient_is_finite_where_every_negative_is_the_target():
+    context, _, table, bias = random_problem(0, 11)
+    targets, negatives = jnp.full(7, 3), jnp.full(4, 3)
+
+    def loss(context):
+        return sampled_softmax(context, targets, table, bias, negatives, jnp.zeros(4)).sum()
+
+    value, gradient = jax.value_and_grad(loss)(context)
+    assert value == 0
+    np.testing.assert_array_equal(gradient, 0)
+
+
+@pytest.mark.parametrize("sampler", [uniform, log_uniform])
+def test_samplers_draw_as_often_as_they_say(sampler):
+    size, count = 20, 200_000
+    ids, log_expected = sampler(jax.random.key(1), count, size)
+    drawn = np.bincount(ids, minlength=size + 1)
+    assert drawn[0] == 0
+    assert len(drawn) == size + 1
+    expected = np.zeros(size + 1)
+    expected[np.asarray(ids)] = np.exp(log_expected)
+    np.testing.assert_allclose(drawn, expected, rtol=0.06, atol=1)
+    assert expected.sum() == pytest.approx(count, rel=1e-3)
+
+
+def test_log_uniform_prefers_small_ids():
+    ids, _ = log_uniform(jax.random.key(0), 10_000, 1000)
+    drawn = np.bincount(ids, minlength=1001)
+    # log(2) / log(1001) of all draws are id 1.
+    assert drawn[1] == pytest.approx(10_000 * np.log(2) / np.log(1001), rel=0.1)
+
+
+def test_batch_negatives_are_targets_expected_by_their_popularity():
+    targets = jnp.array([1, 1, 1, 2, 0, 0])
+    log_popularity = jnp.log(jnp.array([1.0, 0.75, 0.25]))
+    ids, log_expected = from_batch(jax.random.key(0), 1000, targets, log_popularity)
+    drawn = np.bincount(ids, minlength=3)
+    assert drawn[1] > drawn[2] > 0
+    share = np.exp(np.asarray(log_expected))[np.asarray(ids) == 1][0] / (drawn[1] + drawn[2])
+    assert share == pytest.approx(0.75, rel=1e-5)
+
+
+@pytest.mark.parametrize("sampler", ["uniform", "log-uniform"])
+def test_sampled_softmax_estimates_the_sum_of_full_softmax_without_bias(sampler):
+    """exp(loss) is linear in the sum over the others: its mean over draws is the full one's."""
+    size, count, draws = 50, 16, 3000
+    context, targets, table, bias = random_problem(3, size)
+    draw = {"uniform": uniform, "log-uniform": log_uniform}[sampler]
+
+    def one(key):
+        return jnp.exp(sampled_softmax(context, targets, table, bias, *draw(key, count, size)))
+
+    estimates = jax.vmap(one)(jax.random.split(jax.random.key(5), draws))
+    exact = jnp.exp(full_softmax(context, targets, table, bias))
+    error = jnp.std(estimates, axis=0) / jnp.sqrt(draws)
+    assert jnp.all(jnp.abs(estimates.mean(axis=0) - exact) < 5 * error)

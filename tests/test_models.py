@@ -1,0 +1,219 @@
+"""Models: the properties that every encoder, and the recommender around it, must have."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jaxrec.config import ModelConfig
+from jaxrec.features import ITEM, PAD, Feature
+from jaxrec.models.dropout import dropout
+from jaxrec.models.lstm import LSTM, recur
+from jaxrec.models.recommender import PAD_BIAS, Recommender
+
+SIZE = 30
+COUNTS = np.array([0, *range(SIZE, 0, -1)])
+ENCODERS = ["bow", "cnn", "rnn"]
+
+
+def make(encoder, seed=0, features=(Feature(ITEM, SIZE, 6),), **settings):
+    settings = {"hidden_units": 8, "embedding_dim": 6, **settings}
+    model = Recommender(
+        features, ModelConfig(encoder=encoder, **settings), COUNTS, rngs=nnx.Rngs(seed)
+    )
+    # Away from the initial values, so that no property holds by a zero.
+    graphdef, params = nnx.split(model)
+    keys = iter(jax.random.split(jax.random.key(seed), 100))
+    return nnx.merge(
+        graphdef,
+        jax.tree.map(lambda leaf: leaf + 0.3 * jax.random.normal(next(keys), leaf.shape), params),
+    )
+
+
+MODELS = {
+    encoder: make(encoder, hidden_units=16, lstm_layers=2, conv_layers=3) for encoder in ENCODERS
+}
+# Compiled once for each shape: a property is tried on many histories.
+CONTEXT = {encoder: jax.jit(model.context) for encoder, model in MODELS.items()}
+CONTEXTS = {encoder: jax.jit(model.contexts) for encoder, model in MODELS.items()}
+
+histories = st.lists(
+    st.lists(st.integers(0, SIZE), min_size=7, max_size=7), min_size=3, max_size=3
+).map(lambda rows: {ITEM: np.array(rows, np.int32)})
+
+properties = settings(max_examples=25, deadline=None)
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+@properties
+@given(history=histories)
+def test_the_last_prefix_is_the_whole(encoder, history):
+    np.testing.assert_allclose(
+        CONTEXTS[encoder](history)[:, -1], CONTEXT[encoder](history), rtol=1e-5, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+@properties
+@given(history=histories, position=st.sampled_from([1, 4]))
+def test_every_prefix_is_a_whole_of_its_own(encoder, history, position):
+    """... and so sees nothing of what comes later."""
+    part = {ITEM: history[ITEM][:, :position]}
+    np.testing.assert_allclose(
+        CONTEXTS[encoder](history)[:, position - 1], CONTEXT[encoder](part), rtol=1e-5, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+@properties
+@given(history=histories)
+def test_padding_on_the_left_changes_nothing(encoder, history):
+    padded = {ITEM: jnp.pad(history[ITEM], ((0, 0), (3, 0)))}
+    np.testing.assert_allclose(
+        CONTEXT[encoder](padded), CONTEXT[encoder](history), rtol=1e-5, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("encoder", ["bow", "rnn"])
+@properties
+@given(history=histories, place=st.integers(0, 7))
+def test_padding_in_the_middle_erases_nothing(encoder, history, place):
+    """An id that the device does not know becomes padding wherever it stands.
+
+    The CNN is left out: a gap between two activities is a gap to a convolution.
+    """
+    gap = {ITEM: np.insert(history[ITEM], place, PAD, axis=1)}
+    np.testing.assert_allclose(
+        CONTEXT[encoder](gap), CONTEXT[encoder](history), rtol=1e-5, atol=1e-5
+    )
+
+
+@properties
+@given(history=histories, seed=st.integers(0, 1000))
+def test_bag_of_words_ignores_order(history, seed):
+    shuffled = {ITEM: np.random.default_rng(seed).permutation(history[ITEM], axis=1)}
+    np.testing.assert_allclose(
+        CONTEXT["bow"](shuffled), CONTEXT["bow"](history), rtol=1e-5, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("encoder", ["cnn", "rnn"])
+def test_the_others_read_order(encoder):
+    history = jnp.arange(1, 8)[None, :]
+    context = CONTEXT[encoder]
+    difference = context({ITEM: history}) - context({ITEM: history[:, ::-1]})
+    assert jnp.abs(difference).max() > 0.05
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_no_gradient_from_the_future(encoder):
+    model = MODELS[encoder]
+    graphdef, params = nnx.split(model)
+    history = {ITEM: jnp.array([[1, 2, 3, 4, 5]])}
+
+    def early(params):
+        return nnx.merge(graphdef, params).contexts(history)[:, 2].sum()
+
+    table = jax.grad(early)(params)["embeddings"]["tables"][ITEM][...]
+    np.testing.assert_array_equal(table[4:6], 0)
+    assert jnp.all(jnp.abs(table[1:4]).max(axis=1) > 0)
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_an_empty_history_has_the_scores_of_the_bias(encoder):
+    model = Recommender(
+        (Feature(ITEM, SIZE, 6),), ModelConfig(encoder=encoder), COUNTS, rngs=nnx.Rngs(0)
+    )
+    empty = {ITEM: jnp.zeros((1, 4), jnp.int32)}
+    scores = model.scores(model.context(empty))[0]
+    np.testing.assert_array_equal(scores, model.item_bias)
+    # ... which begins as the popularity, and never offers PAD.
+    np.testing.assert_array_equal(jnp.argsort(-scores)[:-1], np.arange(1, SIZE + 1))
+    assert scores[PAD] == PAD_BIAS
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_no_candidate_scores_lower_than_padding(encoder):
+    model = MODELS[encoder]
+    scores = model.scores(model.context({ITEM: jnp.array([[1, 2, 3]])}))
+    assert jnp.all(scores[:, 1:] > scores[:, :1] + 1e8)
+
+
+def test_tied_tables_are_one_and_untied_are_two():
+    tied, untied = make("bow"), make("bow", tie_embeddings=False)
+    sizes = [
+        sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model))) for model in (tied, untied)
+    ]
+    assert sizes[1] - sizes[0] == (SIZE + 1) * 6
+    assert tied.item_table is tied.embeddings.tables[ITEM][...]
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_a_second_feature_needs_no_change(encoder):
+    """Nothing outside features.py and embeddings.py may take the item for the only feature."""
+    model = make(encoder, features=(Feature(ITEM, SIZE, 6), Feature("genre", 4, 3)))
+    history = {ITEM: jnp.array([[0, 1, 2]]), "genre": jnp.array([[0, 3, 4]])}
+    other = history | {"genre": jnp.array([[0, 3, 1]])}
+    assert model.context(history).shape == (1, 6)
+    assert jnp.abs(model.context(history) - model.context(other)).max() > 1e-4
+
+
+def test_bag_of_words_by_hand():
+    model = make("bow", dense_layers=0)
+    table = model.embeddings.tables[ITEM][...]
+    mean = (table[3] + table[5]) / 2
+    expected = mean @ model.projection.kernel[...] + model.projection.bias[...]
+    np.testing.assert_allclose(
+        model.context({ITEM: jnp.array([[0, 3, 5]])})[0], expected, rtol=1e-5
+    )
+
+
+def test_cnn_by_hand():
+    """One convolution of two activities: max over time of relu(w . [before, now] + b)."""
+    model = make("cnn", conv_layers=1, kernel_size=2, dense_layers=0)
+    table, convolution = model.embeddings.tables[ITEM][...], model.encoder.convolutions[0]
+    kernel, bias = convolution.kernel[...], convolution.bias[...]
+    first = jnp.concatenate([jnp.zeros(6), table[3]]) @ kernel + bias
+    second = jnp.concatenate([table[3], table[5]]) @ kernel + bias
+    encoded = jnp.maximum(jnp.maximum(first, second), 0)
+    expected = encoded @ model.projection.kernel[...] + model.projection.bias[...]
+    np.testing.assert_allclose(
+        model.context({ITEM: jnp.array([[0, 3, 5]])})[0], expected, rtol=1e-5, atol=1e-6
+    )
+
+
+def test_lstm_by_hand():
+    """Two steps of the textbook's equations, in NumPy."""
+    lstm = LSTM(3, 2, rngs=nnx.Rngs(0))
+    inputs = np.random.default_rng(0).normal(size=(1, 2, 3)).astype(np.float32)
+
+    def sigmoid(x):
+        return 1 / (1 + np.exp(-x))
+
+    cell = output = np.zeros(2)
+    for step in inputs[0]:
+        gates = step @ lstm.input_kernel + output @ lstm.state_kernel + lstm.bias
+        write, candidate, forget, emit = np.split(np.asarray(gates), 4)
+        cell = sigmoid(forget) * cell + sigmoid(write) * np.tanh(candidate)
+        output = sigmoid(emit) * np.tanh(cell)
+    got = lstm(jnp.asarray(inputs), jnp.ones((1, 2), bool))
+    np.testing.assert_allclose(got[0, -1], output, rtol=1e-5)
+
+
+def test_dropout_keeps_the_mean_and_drops_its_share():
+    x = jnp.ones((100, 1001))
+    dropped = dropout(x, 0.2, jax.random.key(0))
+    assert dropped.mean() == pytest.approx(1, abs=0.01)
+    assert (dropped == 0).mean() == pytest.approx(0.2, abs=0.01)
+    np.testing.assert_array_equal(dropout(x, 0.2, None), x)
+    np.testing.assert_array_equal(dropout(x, 0.0, jax.random.key(0)), x)
+
+
+def test_dropout_is_independent_between_neighbours():
+    """Four entries share one draw of 32 bits; they must not share their fate."""
+    kept = np.asarray(dropout(jnp.ones((4000, 4)), 0.5, jax.random.key(1))) > 0
+    correlation = np.corrcoef(kept.T)
+    np.testing.assert_allclose(correlation, np.eye(4), atol=0.08)
