@@ -149,9 +149,7 @@ def run(flags: Flags) -> dict[str, Any]:
     return summary
 
 
-def conclude(
-    trained: Trained, dataset: Dataset, config: Config, run_dir: Path
-) -> dict[str, Any]:
+def conclude(trained: Trained, dataset: Dataset, config: Config, run_dir: Path) -> dict[str, Any]:
     """Evaluate the best parameters and the baselines; write curve.png, then summary.json."""
 
     def ranking(scorer: Scorer, positions: np.ndarray) -> Ranking:
@@ -191,10 +189,7 @@ def conclude(
         run_dir / CURVE,
         run_dir.name,
         trained.epochs,
-        {
-            name: figures(baseline, dataset.split.validation)
-            for name, baseline in baselines.items()
-        },
+        {name: figures(baseline, dataset.split.validation) for name, baseline in baselines.items()},
     )
     write_json(run_dir / SUMMARY, summary)
     return summary

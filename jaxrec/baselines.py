@@ -30,9 +30,7 @@ class Transitions:
     than one count.
     """
 
-    def __init__(
-        self, timelines: Timelines, split: Split, item_counts: Int[np.ndarray, " R"]
-    ):
+    def __init__(self, timelines: Timelines, split: Split, item_counts: Int[np.ndarray, " R"]):
         targets = np.flatnonzero(split.is_training_target)
         targets = targets[~np.isin(targets, timelines.offsets[:-1])]
         size = len(item_counts)

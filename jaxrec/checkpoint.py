@@ -5,6 +5,8 @@ evaluation and conversion use. Each holds three items: `params` and `optimizer`,
 whose keys are the paths of the arrays, and `progress`, JSON.
 """
 
+import os
+import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -65,7 +67,12 @@ def open_checkpoints(run_dir: Path) -> ocp.CheckpointManager:
 def save(
     manager: ocp.CheckpointManager, state: TrainState, progress: Progress, score: float
 ) -> None:
-    """Write a checkpoint that appears whole or not at all."""
+    """Write a checkpoint that appears whole or not at all.
+
+    Raises:
+        OSError: there is no room for it.
+    """
+    _require_room(Path(manager.directory), sum(leaf.nbytes for leaf in jax.tree.leaves(state)))
     items = ocp.args.Composite(
         params=ocp.args.StandardSave(_flatten(state.params)),
         optimizer=ocp.args.StandardSave(_flatten(state.optimizer)),
@@ -102,6 +109,21 @@ def restore_best(manager: ocp.CheckpointManager, like: nnx.State) -> nnx.State:
     if step is None:
         raise UserError(f"{manager.directory} holds no checkpoint; train the run to its end")
     return _restore_item(manager, step, "params", like)
+
+
+def _require_room(folder: Path, size: int) -> None:
+    """Fail in one place, with the system's own word, where orbax's threads would fail all at once.
+
+    Some systems cannot allocate without writing; there orbax finds out by itself.
+    """
+    if not hasattr(os, "posix_fallocate"):
+        return
+    with tempfile.TemporaryFile(dir=folder) as probe:
+        try:
+            os.posix_fallocate(probe.fileno(), 0, size)
+        except OSError as error:
+            error.filename = str(folder)
+            raise
 
 
 def _score(metrics: Mapping[str, float]) -> float:

@@ -5,7 +5,7 @@ The docstring under each field is what `--help` prints for its flag.
 
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from jaxrec.errors import UserError
 from jaxrec.files import read_json, write_json
@@ -22,16 +22,30 @@ def _between(default: Any, low: float, high: float) -> Any:
     return field(default=default, metadata={"low": low, "high": high})
 
 
-def _check_ranges(config: Any) -> None:
-    """Compare each field made by `_between` with its limits, both allowed."""
+def _check(config: Any) -> None:
+    """Compare each field with its limits, both allowed, or with its choices."""
+    hints = get_type_hints(type(config)).items()
+    choices = {name: get_args(hint) for name, hint in hints if get_origin(hint) is Literal}
     for spec in fields(config):
-        value = getattr(config, spec.name)
-        if "low" not in spec.metadata or value is None:
-            continue
-        low, high = spec.metadata["low"], spec.metadata["high"]
-        if not low <= value <= high:
-            flag = "--" + spec.name.replace("_", "-")
-            raise UserError(f"{flag}={value:g} is out of range; give it {low:g} to {high:g}")
+        value, flag = getattr(config, spec.name), flag_of(spec.name)
+        if "low" in spec.metadata:
+            low, high = spec.metadata["low"], spec.metadata["high"]
+            if not low <= value <= high:
+                raise UserError(
+                    f"{flag}={_plain(value)} is out of range; give it {_plain(low)} to "
+                    f"{_plain(high)}"
+                )
+        elif value not in choices.get(spec.name, (value,)):
+            raise UserError(f"{flag}={value} is unknown; give {', '.join(choices[spec.name])}")
+
+
+def flag_of(name: str) -> str:
+    """Give the flag of a field."""
+    return "--" + name.replace("_", "-")
+
+
+def _plain(value: float) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 @dataclass(frozen=True)
@@ -74,7 +88,7 @@ class DataConfig:
     to the same item); off: leave it out"""
 
     def __post_init__(self) -> None:
-        _check_ranges(self)
+        _check(self)
 
 
 @dataclass(frozen=True)
@@ -102,7 +116,7 @@ class ModelConfig:
     """one item table for histories and candidates: half the file; off: one table for each"""
 
     def __post_init__(self) -> None:
-        _check_ranges(self)
+        _check(self)
 
 
 @dataclass(frozen=True)
@@ -136,7 +150,7 @@ class TrainConfig:
     """seed of the synthetic world, the parameters, the batches and the negatives"""
 
     def __post_init__(self) -> None:
-        _check_ranges(self)
+        _check(self)
 
 
 @dataclass(frozen=True)
@@ -167,7 +181,9 @@ def load_config(path: Path) -> Config:
         )
     try:
         return Config(
-            DataConfig(**saved["data"]), ModelConfig(**saved["model"]), TrainConfig(**saved["train"])
+            DataConfig(**saved["data"]),
+            ModelConfig(**saved["model"]),
+            TrainConfig(**saved["train"]),
         )
     except (KeyError, TypeError) as error:
         raise UserError(f"{path} is damaged ({error}); train the run again") from None
@@ -182,7 +198,7 @@ def differences(saved: Config, asked: Config) -> list[str]:
     for part in ("data", "model", "train"):
         old, new = asdict(getattr(saved, part)), asdict(getattr(asked, part))
         found += [
-            f"--{name.replace('_', '-')}: {old[name]}, not {new[name]}"
+            f"{flag_of(name)}: {old[name]}, not {new[name]}"
             for name in old
             if name != "data_dir" and old[name] != new[name]
         ]

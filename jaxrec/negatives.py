@@ -17,7 +17,7 @@ def draw_negatives(
     key: jax.Array,
     sampler: SamplerName,
     count: int,
-    targets_T: Int[jax.Array, " T"],
+    targets: Int[jax.Array, "*positions"],
     log_popularity_R: Float[jax.Array, " R"],
 ) -> Negatives:
     """Draw `count` negatives by the named sampler.
@@ -30,7 +30,7 @@ def draw_negatives(
         return uniform(key, count, size)
     if sampler == "log-uniform":
         return log_uniform(key, count, size)
-    return from_batch(key, count, targets_T, log_popularity_R)
+    return from_batch(key, count, targets, log_popularity_R)
 
 
 def uniform(key: jax.Array, count: int, size: int) -> Negatives:
@@ -55,13 +55,13 @@ def log_uniform(key: jax.Array, count: int, size: int) -> Negatives:
 def from_batch(
     key: jax.Array,
     count: int,
-    targets_T: Int[jax.Array, " T"],
+    targets: Int[jax.Array, "*positions"],
     log_popularity_R: Float[jax.Array, " R"],
 ) -> Negatives:
     """Draw targets of the batch: popular items more often. A drawn PAD weighs nothing in the loss.
 
     As expected number of copies it takes the items' popularity over the whole training set.
     """
-    ids = targets_T[jax.random.randint(key, (count,), 0, targets_T.shape[0])]
+    ids = targets.reshape(-1)[jax.random.randint(key, (count,), 0, targets.size)]
     drawn = jnp.maximum(jnp.sum(ids != 0), 1).astype(jnp.float32)
     return ids, jnp.log(drawn) + log_popularity_R[ids]

@@ -19,9 +19,15 @@ History = dict[str, jax.Array]
 
 
 class TrainState(NamedTuple):
-    """All that training changes. Random keys are folded from the seed and the step, not kept."""
+    """All that training changes. Random keys are folded from the seed and the step, not kept.
 
-    params: nnx.State
+    Attributes:
+        params: the nnx.State of the model's parameters.
+        optimizer: optax's state.
+        step: steps done.
+    """
+
+    params: Any
     optimizer: Any
     step: Int[jax.Array, ""]
 
@@ -74,20 +80,21 @@ def make_dispatch(
     ) -> Float[jax.Array, ""]:
         model = nnx.merge(graphdef, params)
         negatives_key, dropout_key = jax.random.split(key)
-        encode = model.contexts if config.positions == "all" else model.context
-        context = encode(history, dropout_key)
-        context_TD, targets_T = context.reshape(-1, context.shape[-1]), targets.reshape(-1)
+        if config.positions == "all":
+            context_LBD = jnp.swapaxes(model.contexts(history, dropout_key), 0, 1)
+            targets_LB = targets.T
+        else:
+            context_LBD, targets_LB = model.context(history, dropout_key)[None], targets[None]
+        scored = (context_LBD, targets_LB, model.item_table, model.item_bias)
         if config.loss == "full-softmax":
-            loss_T = full_softmax(context_TD, targets_T, model.item_table, model.item_bias)
+            loss_LB = full_softmax(*scored)
         else:
             negatives = draw_negatives(
-                negatives_key, config.sampler, config.negatives, targets_T, log_popularity_R
+                negatives_key, config.sampler, config.negatives, targets_LB, log_popularity_R
             )
-            loss_T = sampled_softmax(
-                context_TD, targets_T, model.item_table, model.item_bias, *negatives
-            )
-        is_target_T = targets_T != PAD
-        return jnp.sum(loss_T, where=is_target_T) / jnp.maximum(jnp.sum(is_target_T), 1)
+            loss_LB = sampled_softmax(*scored, *negatives)
+        is_target_LB = (targets_LB != PAD).astype(loss_LB.dtype)
+        return jnp.sum(loss_LB * is_target_LB) / jnp.maximum(jnp.sum(is_target_LB), 1)
 
     def step(
         state: TrainState, batch: tuple[History, jax.Array]
@@ -95,7 +102,9 @@ def make_dispatch(
         history, targets = batch
         key = jax.random.fold_in(jax.random.key(config.seed), state.step)
         loss, gradients = jax.value_and_grad(loss_of)(state.params, history, targets, key)
-        updates, optimizer_state = optimizer.update(gradients, state.optimizer, state.params)
+        # optax raises floats to integer powers, which the strict promotion of our tests refuses.
+        with jax.numpy_dtype_promotion("standard"):
+            updates, optimizer_state = optimizer.update(gradients, state.optimizer, state.params)
         params = optax.apply_updates(state.params, updates)
         return TrainState(params, optimizer_state, state.step + 1), loss
 

@@ -132,7 +132,7 @@ def _train_epoch(
         running = launched
         seconds = time.perf_counter() - started
         bar.set_postfix_str(
-            f"loss {np.mean(losses[-batches.steps_per_dispatch:] or np.nan):.3f}, "
+            f"loss {np.mean(losses[-batches.steps_per_dispatch :] or np.nan):.3f}, "
             f"{targets / seconds:,.0f} targets/s"
         )
         bar.update(batches.steps_per_dispatch)

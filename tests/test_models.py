@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from jaxrec.config import ModelConfig
 from jaxrec.features import ITEM, PAD, Feature
 from jaxrec.models.dropout import dropout
-from jaxrec.models.lstm import LSTM, recur
+from jaxrec.models.encoders import CNN
+from jaxrec.models.lstm import LSTM
 from jaxrec.models.recommender import PAD_BIAS, Recommender
 
 SIZE = 30
@@ -19,7 +20,10 @@ COUNTS = np.array([0, *range(SIZE, 0, -1)])
 ENCODERS = ["bow", "cnn", "rnn"]
 
 
-def make(encoder, seed=0, features=(Feature(ITEM, SIZE, 6),), **settings):
+ITEM_ALONE = (Feature(ITEM, SIZE, 6),)
+
+
+def make(encoder, seed=0, features=ITEM_ALONE, **settings):
     settings = {"hidden_units": 8, "embedding_dim": 6, **settings}
     model = Recommender(
         features, ModelConfig(encoder=encoder, **settings), COUNTS, rngs=nnx.Rngs(seed)
@@ -164,8 +168,7 @@ def test_a_second_feature_needs_no_change(encoder):
 def test_bag_of_words_by_hand():
     model = make("bow", dense_layers=0)
     table = model.embeddings.tables[ITEM][...]
-    mean = (table[3] + table[5]) / 2
-    expected = mean @ model.projection.kernel[...] + model.projection.bias[...]
+    expected = model.projection((table[3] + table[5]) / 2)
     np.testing.assert_allclose(
         model.context({ITEM: jnp.array([[0, 3, 5]])})[0], expected, rtol=1e-5
     )
@@ -174,12 +177,11 @@ def test_bag_of_words_by_hand():
 def test_cnn_by_hand():
     """One convolution of two activities: max over time of relu(w . [before, now] + b)."""
     model = make("cnn", conv_layers=1, kernel_size=2, dense_layers=0)
-    table, convolution = model.embeddings.tables[ITEM][...], model.encoder.convolutions[0]
-    kernel, bias = convolution.kernel[...], convolution.bias[...]
-    first = jnp.concatenate([jnp.zeros(6), table[3]]) @ kernel + bias
-    second = jnp.concatenate([table[3], table[5]]) @ kernel + bias
-    encoded = jnp.maximum(jnp.maximum(first, second), 0)
-    expected = encoded @ model.projection.kernel[...] + model.projection.bias[...]
+    assert isinstance(model.encoder, CNN)
+    table, (convolution,) = model.embeddings.tables[ITEM][...], model.encoder.convolutions
+    first = convolution(jnp.concatenate([jnp.zeros(6), table[3]]))
+    second = convolution(jnp.concatenate([table[3], table[5]]))
+    expected = model.projection(jnp.maximum(jnp.maximum(first, second), 0))
     np.testing.assert_allclose(
         model.context({ITEM: jnp.array([[0, 3, 5]])})[0], expected, rtol=1e-5, atol=1e-6
     )
@@ -195,7 +197,7 @@ def test_lstm_by_hand():
 
     cell = output = np.zeros(2)
     for step in inputs[0]:
-        gates = step @ lstm.input_kernel + output @ lstm.state_kernel + lstm.bias
+        gates = np.concatenate([step, output]) @ lstm.kernel + lstm.bias
         write, candidate, forget, emit = np.split(np.asarray(gates), 4)
         cell = sigmoid(forget) * cell + sigmoid(write) * np.tanh(candidate)
         output = sigmoid(emit) * np.tanh(cell)

@@ -3,10 +3,9 @@
 F. M. Harper, J. A. Konstan: The MovieLens Datasets: History and Context. ACM TiiS 5(4), 2015.
 """
 
-import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple, NoReturn
+from typing import Literal, NamedTuple
 
 import platformdirs
 import polars as pl
@@ -40,46 +39,47 @@ _DOWNLOADS = {
 
 class _File(NamedTuple):
     name: str
-    encoding: str
+    encoding: Literal["latin-1", "utf-8"]
     header: str | None
-    line: str  # what a line looks like; in a file of movies its groups are id, title, genres
 
 
 class _Layout(NamedTuple):
     ratings: _File
-    movies: _File
     separator: str  # stands between user, item, rating and timestamp
+    movies: _File
+    movie: str  # what a line of movies looks like
 
 
-_LOG = {"user": pl.Int32, "item": pl.Int32, "rating": pl.Float64, "timestamp": pl.Int64}
-_RATING = (r"\d{1,9}", r"\d{1,9}", r"\d+(?:\.\d+)?", r"\d{1,18}")
+_RATING = (
+    r"(?<user>[0-9]{1,9})",
+    r"(?<item>[0-9]{1,9})",
+    r"(?<rating>[0-9]{1,9}(?:\.[0-9]+)?)",
+    r"(?<timestamp>[0-9]{1,18})",
+)
 _DAT = _Layout(
-    _File("ratings.dat", "latin-1", None, "::".join(_RATING)),
-    _File("movies.dat", "latin-1", None, r"(\d{1,9})::(.*)::([^:]*)"),
+    _File("ratings.dat", "latin-1", None),
     "::",
+    _File("movies.dat", "latin-1", None),
+    r"(?<item>[0-9]{1,9})::(?<title>.*)::(?<genres>[^:]*)",
 )
 _TABS = _Layout(
-    _File("u.data", "latin-1", None, "\t".join(_RATING)),
-    # id, title, two dates and an address, then one flag a genre
-    _File("u.item", "latin-1", None, r"(\d{1,9})\|([^|]*)(?:\|[^|]*){3}\|([01](?:\|[01]){18})"),
+    _File("u.data", "latin-1", None),
     "\t",
+    _File("u.item", "latin-1", None),
+    # two dates and an address follow the title; genres is one flag for each of _GENRES
+    r"(?<item>[0-9]{1,9})\|(?<title>[^|]*)(?:\|[^|]*){3}\|(?<genres>[01](?:\|[01]){18})",
 )
 _CSV = _Layout(
-    _File("ratings.csv", "utf-8", "userId,movieId,rating,timestamp", ",".join(_RATING)),
-    _File(
-        "movies.csv",
-        "utf-8",
-        "movieId,title,genres",
-        r'(\d{1,9}),("(?:[^"]|"")*"|[^",]*),([^,]*)',
-    ),
+    _File("ratings.csv", "utf-8", "userId,movieId,rating,timestamp"),
     ",",
+    _File("movies.csv", "utf-8", "movieId,title,genres"),
+    r'(?<item>[0-9]{1,9}),(?<title>"(?:[^"]|"")*"|[^",]*),(?<genres>[^,]*)',
 )
 _LAYOUTS = {"ml-1m": _DAT, "ml-100k": _TABS} | dict.fromkeys(
     ("ml-latest-small", "ml-20m", "ml-25m", "ml-32m"), _CSV
 )
 MOVIELENS = tuple(_LAYOUTS)
 
-# The order of the flags in u.item.
 _GENRES = (
     "unknown|Action|Adventure|Animation|Children's|Comedy|Crime|Documentary|Drama|Fantasy|"
     "Film-Noir|Horror|Musical|Mystery|Romance|Sci-Fi|Thriller|War|Western"
@@ -144,71 +144,60 @@ def _downloaded(name: str, layout: _Layout) -> Path:
 
 
 def _read_ratings(folder: Path, layout: _Layout) -> pl.DataFrame:
-    file = layout.ratings
-    names = file.header.split(",") if file.header else list(_LOG)
-    schema: dict[str, type[pl.DataType]] = {}
-    for name, dtype in zip(names, _LOG.values(), strict=True):
-        if schema and layout.separator == "::":
-            # Polars separates by one byte, so an empty column stands inside each "::".
-            schema[f"before {name}"] = pl.Boolean
-        schema[name] = dtype
-    try:
-        frame = pl.read_csv(
-            folder / file.name,
-            separator=layout.separator[0],
-            has_header=file.header is not None,
-            schema=schema,
-            quote_char=None,
-        )
-    except pl.exceptions.PolarsError:
-        _refuse(folder, file)
-    # Polars fills a short row with nulls.
-    nulls = tuple(frame.height if dtype is pl.Boolean else 0 for dtype in schema.values())
-    ratings = frame[names[2]]
-    if not (frame.height and frame.null_count().row(0) == nulls and ratings.is_finite().all()):
-        _refuse(folder, file)
-    return frame.select(pl.col(old).alias(new) for old, new in zip(names, _LOG, strict=True))
+    columns = [
+        pl.col("user", "item").cast(pl.Int32),
+        pl.col("rating").cast(pl.Float64),
+        pl.col("timestamp").cast(pl.Int64),
+    ]
+    return _read(folder, layout.ratings, layout.separator.join(_RATING), columns)
 
 
 def _read_movies(folder: Path, layout: _Layout) -> pl.DataFrame:
-    rows = []
-    for item, title, genres in _lines(folder, layout.movies):
-        if layout is _TABS:
-            flags = zip(_GENRES.split("|"), genres.split("|"), strict=True)
-            genres = "|".join(genre for genre, flag in flags if flag == "1")
-        if title.startswith('"') and layout is _CSV:
-            title = title[1:-1].replace('""', '"')
-        rows.append((int(item), title, None if genres in _NO_GENRES else genres.split("|")))
-    if not rows:
-        _refuse(folder, layout.movies)
-    schema = {"item": pl.Int32, "title": pl.String, "genres": pl.List(pl.String)}
-    title = pl.col("title")
-    return pl.DataFrame(rows, schema, orient="row").with_columns(
-        title=title.str.replace(_TITLE, "${1}${3}").str.strip_chars(),
-        year=title.str.extract(_TITLE, 2).cast(pl.Int32),
-    )
+    title, genres = pl.col("title"), pl.col("genres")
+    if layout is _CSV:
+        title = title.str.strip_prefix('"').str.strip_suffix('"').str.replace_all('""', '"')
+    if layout is _TABS:
+        flags = enumerate(_GENRES.split("|"))
+        genres = pl.concat_str(
+            [pl.when(genres.str.slice(2 * i, 1) == "1").then(pl.lit(name)) for i, name in flags],
+            separator="|",
+            ignore_nulls=True,
+        )
+    columns = [
+        pl.col("item").cast(pl.Int32),
+        title.str.replace(_TITLE, "${1}${3}").str.strip_chars().alias("title"),
+        genres.replace(_NO_GENRES, None).str.split("|").alias("genres"),
+        title.str.extract(_TITLE, 2).cast(pl.Int32).alias("year"),
+    ]
+    return _read(folder, layout.movies, layout.movie, columns)
 
 
-def _lines(folder: Path, file: _File) -> Iterator[tuple[str, ...]]:
-    """Yield the groups of each line below the header; refuse the first unlike the release."""
-    with (folder / file.name).open(encoding=file.encoding, errors="replace") as lines:
-        for number, line in enumerate(lines, start=1):
-            is_header = number == 1 and file.header is not None
-            pattern = re.escape(file.header) if is_header and file.header else file.line
-            match = re.fullmatch(pattern, line.rstrip("\n"))
-            if match is None:
-                raise UserError(
-                    f"{folder / file.name}, line {number}: {line[:60].rstrip()!r} is not as "
-                    f"published; get a fresh copy of the data set from {HOME}"
-                )
-            if not is_header:
-                yield match.groups()
-
-
-def _refuse(folder: Path, file: _File) -> NoReturn:
-    """Name the line that the fast parser stumbled over."""
-    for _ in _lines(folder, file):
-        pass
-    raise UserError(
-        f"{folder / file.name} is empty or damaged; get a fresh copy of the data set from {HOME}"
-    )
+def _read(folder: Path, file: _File, pattern: str, columns: Sequence[pl.Expr]) -> pl.DataFrame:
+    """Make `columns` of the groups of each line; refuse the first that is unlike the release."""
+    path = folder / file.name
+    lines = pl.scan_csv(
+        path if file.encoding == "utf-8" else path.read_text(file.encoding).encode(),
+        has_header=False,
+        separator="\n",  # one column: the line as it stands
+        quote_char=None,
+        schema={"line": pl.String},
+        encoding="utf8-lossy",
+        raise_if_empty=False,
+        glob=False,
+    ).select(pl.col("line").fill_null(""))
+    header = [file.header] if file.header else []
+    first = lines.head(len(header)).collect()["line"].to_list()
+    groups = lines.slice(len(header)).select(pl.col("line").str.extract_groups(f"^{pattern}$"))
+    frame = groups.unnest("line").select(columns).collect()
+    bad = [len(header) + row for row in frame[:, 0].is_null().arg_true().head(1)]
+    if first and first != header:
+        bad = [0]
+    if bad:
+        line = lines.slice(bad[0], 1).collect().item()
+        raise UserError(
+            f"{path}, line {bad[0] + 1}: {line[:60].rstrip()!r} is not as published; get a fresh "
+            f"copy of the data set from {HOME}"
+        )
+    if frame.is_empty():
+        raise UserError(f"{path} is empty; get a fresh copy of the data set from {HOME}")
+    return frame

@@ -46,7 +46,7 @@ def split_timelines(timelines: Timelines, name: SplitName, *, seed: int) -> Spli
         split = _leave_one_out(timelines)
     elif name == "temporal":
         split = _temporal(timelines)
-    else:
+    elif name == "random-pairs":
         split = _random_pairs(timelines, np.random.default_rng(seed))
     parts = (split.is_training_target.sum(), len(split.validation), len(split.test))
     if min(parts) == 0:

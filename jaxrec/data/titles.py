@@ -100,7 +100,7 @@ def invent_films(
     breadth = rng.integers(1, 4, len(length))
     main = genres[:, 0]
     number = np.arange(len(main)) - np.searchsorted(main, main)
-    names = [title(*pair) for pair in zip(main, number, strict=True)]
+    names = [title(*pair) for pair in zip(main.tolist(), number.tolist(), strict=True)]
 
     pause = rng.integers(1, 4, len(length))  # years between parts
     latest = YEARS[1] - pause * (length - 1)

@@ -18,5 +18,8 @@ def dropout(
     if key is None or dropped == 0:
         return x
     words = jax.random.bits(key, (-(-x.size // 4),), jnp.uint32)
+    # Behind a barrier the words are drawn once; else XLA fuses the drawing into every consumer, and
+    # each step of an unrolled LSTM draws all of them again.
+    words = jax.lax.optimization_barrier(words)
     draws = jax.lax.bitcast_convert_type(words, jnp.uint8).reshape(-1)[: x.size].reshape(x.shape)
     return jnp.where(draws >= dropped, x * (256 / (256 - dropped)), 0)

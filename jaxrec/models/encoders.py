@@ -6,8 +6,9 @@ All have one contract, two views that a test proves equal:
                                                      trains on L targets
     whole(activities_BLE, mask_BL) -> [B, H]         encodes all of them: the cheap graph that ships
 
-`width` is H. Activities are zero where the mask is False. Padding changes nothing, wherever it stands; a
-history of padding alone is encoded as zero.
+`width` is H. Activities are zero where the mask is False. Padding on the left changes nothing, and
+padding in the middle erases nothing (to the CNN it is a gap); a history of padding alone is encoded
+as zero.
 """
 
 import jax

@@ -1,0 +1,129 @@
+"""Measure what a run costs on this machine: preparing the data, training, evaluating.
+
+    python experiments/benchmark.py --dataset=ml-1m --data-dir=FOLDER_THAT_HOLDS_ml-1m
+
+Prints one table. Times are medians of repeats taken in turn, so that a machine that slows down
+slows all rows alike; still, compare ratios within a table, not figures of two tables.
+"""
+
+import platform
+import statistics
+import time
+from dataclasses import dataclass, field, replace
+from typing import get_args
+
+import jax
+import tyro
+from flax import nnx
+
+from jaxrec.config import DataConfig, EncoderName, ModelConfig, TrainConfig
+from jaxrec.data.batching import TrainingBatches
+from jaxrec.data.dataset import Dataset, load_interactions, prepare
+from jaxrec.evaluate import model_scorer, rank_targets
+from jaxrec.features import Feature
+from jaxrec.models.recommender import Recommender
+from jaxrec.step import init_state, make_dispatch, make_optimizer
+from jaxrec.train import MAX_STEPS_PER_DISPATCH, log_popularity
+
+
+@dataclass(frozen=True)
+class Flags:
+    """What is measured; the widths are those of the published figures, not the best ones."""
+
+    data: tyro.conf.OmitArgPrefixes[DataConfig] = field(default_factory=DataConfig)
+    model: tyro.conf.OmitArgPrefixes[ModelConfig] = field(
+        default_factory=lambda: ModelConfig(embedding_dim=32, hidden_units=64)
+    )
+    train: tyro.conf.OmitArgPrefixes[TrainConfig] = field(
+        default_factory=lambda: TrainConfig(batch_size=512)
+    )
+    repeats: int = 15
+    """dispatches timed of each encoder"""
+
+
+class Training:
+    """One encoder's training, a dispatch at a time."""
+
+    def __init__(self, encoder: EncoderName, flags: Flags, dataset: Dataset):
+        config = replace(flags.model, encoder=encoder)
+        features = tuple(
+            Feature(name, size, config.embedding_dim)
+            for name, size in dataset.feature_sizes.items()
+        )
+        model = Recommender(features, config, dataset.vocabulary.counts, rngs=nnx.Rngs(0))
+        self.graphdef, params = nnx.split(model, nnx.Param)
+        optimizer = make_optimizer(flags.train, total_steps=10_000)
+        self.state = init_state(params, optimizer)
+        self._dispatch = make_dispatch(
+            self.graphdef, optimizer, flags.train, log_popularity(dataset)
+        )
+        self._batches = TrainingBatches(
+            dataset.timelines,
+            dataset.split,
+            history_length=flags.data.history_length,
+            positions=flags.train.positions,
+            batch_size=flags.train.batch_size,
+            max_steps_per_dispatch=MAX_STEPS_PER_DISPATCH,
+            seed=flags.train.seed,
+        )
+        self._number = 0
+
+    def targets_per_s(self) -> float:
+        """Gather and train on one dispatch."""
+        started = time.perf_counter()
+        batch = self._batches.dispatch(self._number)
+        self._number += 1
+        self.state, losses = self._dispatch(self.state, batch.history, batch.targets)
+        losses.block_until_ready()
+        return int((batch.targets > 0).sum()) / (time.perf_counter() - started)
+
+
+def main() -> None:
+    """Measure and print."""
+    flags = tyro.cli(Flags, description=__doc__, config=(tyro.conf.FlagCreatePairsOff,))
+    started = time.perf_counter()
+    interactions = load_interactions(flags.data, seed=0)
+    dataset = prepare(interactions, flags.data, seed=0)
+    prepared = time.perf_counter() - started
+
+    trainings = {name: Training(name, flags, dataset) for name in get_args(EncoderName)}
+    for training in trainings.values():
+        training.targets_per_s()
+    speeds = {name: [] for name in trainings}
+    for _ in range(flags.repeats):
+        for name, training in trainings.items():
+            speeds[name].append(training.targets_per_s())
+
+    print(
+        f"{flags.data.dataset}, N = {flags.data.history_length}, d = {flags.model.embedding_dim}, "
+        f"{flags.model.hidden_units} units, {flags.train.negatives} negatives, batches of "
+        f"{flags.train.batch_size}; {jax.device_count()} {jax.devices()[0].platform} device(s), "
+        f"{platform.processor() or platform.machine()}\n"
+    )
+    print(f"{'log to ready timelines':<28}{prepared:>12.2f} s")
+    for name, figures in speeds.items():
+        spread = f"{min(figures):,.0f} to {max(figures):,.0f}"
+        print(
+            f"{'training, ' + name:<28}{statistics.median(figures):>12,.0f} targets/s  ({spread})"
+        )
+    for name, training in trainings.items():
+        seconds = min(_evaluate(training, flags, dataset) for _ in range(3))
+        users = len(dataset.split.test)
+        print(f"{f'ranking {users:,} tests, ' + name:<28}{seconds:>12.2f} s")
+
+
+def _evaluate(training: Training, flags: Flags, dataset: Dataset) -> float:
+    started = time.perf_counter()
+    rank_targets(
+        model_scorer(training.graphdef, training.state.params),
+        dataset.timelines,
+        dataset.split.test,
+        catalogue_size=dataset.vocabulary.size,
+        history_length=flags.data.history_length,
+        keep_seen=flags.data.keep_seen,
+    )
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""A file is there whole or not at all, and others may read it."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jaxrec.errors import UserError
+from jaxrec.files import read_json, replacing, write_json
+
+
+@pytest.fixture
+def umask():
+    """Set the umask of the process, and set it back."""
+    before = os.umask(0o022)
+    yield os.umask
+    os.umask(before)
+
+
+def test_a_reader_sees_the_old_content_until_the_block_has_ended(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    with replacing(path) as file:
+        file.write(b"new")
+        file.flush()
+        assert path.read_bytes() == b"old"
+    assert path.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("old", [b"old", None])
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_an_error_in_the_block_leaves_the_old_content_and_no_temporary_file(tmp_path, old, error):
+    path = tmp_path / "file"
+    if old is not None:
+        path.write_bytes(old)
+    with pytest.raises(error), replacing(path) as file:
+        file.write(b"half of the ne")
+        raise error
+    assert [entry.read_bytes() for entry in tmp_path.iterdir()] == ([old] if old else [])
+
+
+def test_a_path_that_cannot_be_replaced_leaves_no_temporary_file(tmp_path):
+    path = tmp_path / "folder"
+    path.mkdir()
+    (path / "inside").touch()
+    with pytest.raises(OSError), replacing(path) as file:
+        file.write(b"new")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o007, 0o660)])
+def test_permissions_are_those_of_any_new_file(tmp_path, umask, mask, mode):
+    umask(mask)
+    path = tmp_path / "file"
+    with replacing(path) as file:
+        file.write(b"new")
+    (tmp_path / "plain").touch()
+    assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode
+    assert path.stat().st_mode & 0o777 == mode
+    # Asking for the umask means setting it: it must be put back.
+    assert umask(mask) == mask
+
+
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(codec="utf-8")),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(codec="utf-8")), inner),
+    max_leaves=10,
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(value=values)
+def test_json_comes_back_as_it_was_written(tmp_path_factory, value):
+    path = tmp_path_factory.mktemp("json") / "value.json"
+    write_json(path, value)
+    assert read_json(path) == value
+    # Anybody's reader, not only ours.
+    assert json.loads(path.read_bytes()) == value
+
+
+def test_json_is_written_for_people(tmp_path):
+    write_json(tmp_path / "value.json", {"title": "Amélie"})
+    assert (tmp_path / "value.json").read_text("utf-8") == '{\n  "title": "Amélie"\n}\n'
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), {"path": Path()}])
+def test_what_json_cannot_say_is_refused_before_the_old_file_is_touched(tmp_path, value):
+    path = tmp_path / "value.json"
+    write_json(path, 1)
+    with pytest.raises((ValueError, TypeError)):
+        write_json(path, value)
+    assert read_json(path) == 1
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_missing_file_is_said_to_be_missing(tmp_path):
+    with pytest.raises(UserError, match=r"value\.json is missing; is this the run directory"):
+        read_json(tmp_path / "value.json")
+
+
+@pytest.mark.parametrize("content", [b"", b'{"a": 1', b"\xff\xfe"])
+def test_a_damaged_file_is_said_to_be_damaged(tmp_path, content):
+    (tmp_path / "value.json").write_bytes(content)
+    with pytest.raises(UserError, match=r"value\.json is damaged.*train the run again"):
+        read_json(tmp_path / "value.json")

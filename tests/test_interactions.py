@@ -1,0 +1,127 @@
+"""What is dropped of a log, in which order, and what is said when nothing is left."""
+
+from collections import Counter
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jaxrec.config import DataConfig
+from jaxrec.data.dataset import load_interactions
+from jaxrec.data.interactions import Interactions, keep_frequent
+from jaxrec.errors import UserError
+from tests.worlds import log_of, no_items
+
+RATED = ("user", "item", "timestamp", "rating")
+
+
+def test_low_ratings_go_first_then_rare_items_then_short_users_once_each():
+    log = log_of(
+        [
+            ("u3", "c", 1, 4.0),
+            ("u1", "a", 2, 5.0),
+            # Rated too low. If ratings were compared after users, u3 would stay with c; if after
+            # items, e would have two interactions and stay with u1.
+            ("u3", "a", 3, 1.0),
+            ("u2", "e", 3, 1.0),
+            ("u1", "e", 3, 5.0),
+            # d is rare. If users were counted before items, u4 would have two and stay with a.
+            ("u4", "d", 4, 5.0),
+            ("u4", "a", 5, 5.0),
+            ("u2", "b", 6, 3.0),
+            ("u1", "b", 7, 5.0),
+            ("u2", "a", 8, 5.0),
+            # c has u3 and u1; once u3 is gone it has u1 alone, and stays: there is one pass.
+            ("u1", "c", 9, 5.0),
+        ],
+        RATED,
+    )
+    kept = keep_frequent(log, min_rating=3.0, min_item_interactions=2, min_user_interactions=2)
+    # In the order of the source; a rating of exactly 3 is not lower than 3.
+    assert kept.log.select("user", "item").rows() == [
+        ("u1", "a"),
+        ("u2", "b"),
+        ("u1", "b"),
+        ("u2", "a"),
+        ("u1", "c"),
+    ]
+    assert kept.items.equals(log.items)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    rows=st.lists(
+        st.tuples(st.integers(1, 4), st.integers(1, 4), st.integers(), st.sampled_from([1.0, 2.0])),
+        min_size=1,
+        max_size=30,
+    ),
+    min_rating=st.sampled_from([None, 1.0, 1.5]),
+    min_item=st.integers(1, 4),
+    min_user=st.integers(1, 4),
+)
+def test_what_stays_is_what_plain_counting_says(rows, min_rating, min_item, min_user):
+    rows = [(user, item, time % 2**60, rating) for user, item, time, rating in rows]
+    expected = [row for row in rows if min_rating is None or row[3] >= min_rating]
+    items = Counter(row[1] for row in expected)
+    expected = [row for row in expected if items[row[1]] >= min_item]
+    users = Counter(row[0] for row in expected)
+    expected = [row for row in expected if users[row[0]] >= min_user]
+    minimums = {"min_item_interactions": min_item, "min_user_interactions": min_user}
+    if expected:
+        kept = keep_frequent(log_of(rows, RATED), min_rating=min_rating, **minimums)
+        assert kept.log.rows() == expected
+    else:
+        with pytest.raises(UserError):
+            keep_frequent(log_of(rows, RATED), min_rating=min_rating, **minimums)
+
+
+def test_without_a_minimum_rating_ratings_are_not_asked_for():
+    log = log_of([(1, 1, 1), (1, 2, 2)])
+    kept = keep_frequent(log, min_rating=None, min_item_interactions=1, min_user_interactions=2)
+    assert kept.log.equals(log.log)
+
+
+def test_a_minimum_rating_without_ratings_names_both_flags():
+    with pytest.raises(UserError, match=r"--min-rating=3\.5.*--rating-column"):
+        keep_frequent(
+            log_of([(1, 1, 1)]), min_rating=3.5, min_item_interactions=1, min_user_interactions=1
+        )
+
+
+def test_an_empty_log_is_told_from_a_log_that_was_filtered_away():
+    with pytest.raises(UserError, match=r"holds no interaction.*--dataset"):
+        keep_frequent(
+            Interactions(log_of([(1, 1, 1)]).log.clear(), no_items()),
+            min_rating=None,
+            min_item_interactions=1,
+            min_user_interactions=1,
+        )
+
+
+def test_when_nothing_is_left_the_message_names_the_flags_and_their_values():
+    rows = [(user, user, 1) for user in range(1200)]
+    with pytest.raises(UserError) as error:
+        keep_frequent(
+            log_of(rows), min_rating=None, min_item_interactions=2, min_user_interactions=7
+        )
+    for part in (
+        "1,200 rows",
+        "--min-item-interactions=2",
+        "--min-user-interactions=7",
+        "--min-rating",
+    ):
+        assert part in str(error.value)
+
+
+def test_a_source_that_breaks_the_contract_is_found_at_once():
+    log = log_of([(1, 1, 1)])
+    with pytest.raises(ValueError, match=r"lacks the columns \['timestamp', 'user'\]"):
+        Interactions(log.log.select("item"), log.items)
+    with pytest.raises(ValueError, match="the item table has"):
+        Interactions(log.log, pl.DataFrame({"item": [1], "title": ["one"]}))
+
+
+def test_an_unknown_data_set_is_answered_with_the_known_ones():
+    with pytest.raises(UserError, match=r"--dataset=movielens.*synthetic.*ml-1m.*\.csv"):
+        load_interactions(DataConfig(dataset="movielens"), seed=0)

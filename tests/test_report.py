@@ -1,0 +1,137 @@
+"""The report: no figure without its protocol, no leak without its warning."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from jaxrec.config import Config, DataConfig, TrainConfig
+from jaxrec.evaluate import Ranking, summarize
+from jaxrec.report import draw_curve, protocol, render_table, training_figures
+from tests.worlds import dataset_of
+
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+WORLD = [[1, 2, 3, 4, 5], [2, 1, 3, 1], [1, 2, 3]]
+CONFIG = Config(DataConfig(dataset="logs/shop.csv", history_length=7), train=TrainConfig(seed=5))
+
+
+def ranking_of(ranks: list[int], users: list[int] | None = None, seen_targets: int = 0) -> Ranking:
+    owners = np.arange(len(ranks)) if users is None else np.array(users)
+    return Ranking(owners, np.array(ranks, np.int32), covered=2, seen_targets=seen_targets)
+
+
+def summary_of(config: Config = CONFIG, seen_targets: int = 0) -> dict:
+    ranking = ranking_of([1, 2, 4, 5] * 300, [0, 0, *range(1, 1199)], seen_targets)
+    worse = ranking_of([5] * 1200)
+    return {
+        "protocol": protocol(config, dataset_of(WORLD), ranking),
+        "test": summarize(ranking, 5),
+        "baselines": {"popularity": summarize(worse, 5)},
+    }
+
+
+def with_data(**changes) -> Config:
+    return replace(CONFIG, data=replace(CONFIG.data, **changes))
+
+
+def test_the_protocol_says_how_the_figures_were_taken():
+    # Two targets of one user, one of another.
+    ranking = ranking_of([1, 2, 3], [4, 4, 9], seen_targets=1)
+    assert protocol(CONFIG, dataset_of(WORLD), ranking) == {
+        "dataset": "shop",
+        "split": "leave-one-out",
+        "leaks_the_future": False,
+        "history_length": 7,
+        "candidates": 5,
+        "seen_items": "left out",
+        "test_targets": 3,
+        "test_users": 2,
+        "test_targets_seen_before": 1,
+        "interval": "95%, bootstrap over users",
+        "seed": 5,
+    }
+    other = protocol(with_data(split="random-pairs", keep_seen=True), dataset_of(WORLD), ranking)
+    assert other["leaks_the_future"] is True
+    assert other["seen_items"] == "kept"
+
+
+def test_the_table_holds_the_protocol():
+    heading = render_table(summary_of(), "rnn").splitlines()[0]
+    assert heading == (
+        "shop, leave-one-out: 1,200 targets of 1,199 test users, 5 candidates, seen items left "
+        "out, N = 7, ± is 95%, bootstrap over users"
+    )
+
+
+def test_the_table_holds_the_figures_of_the_model_and_of_each_baseline():
+    lines = render_table(summary_of(), "rnn").splitlines()
+    names, model, popularity = lines[-3:]
+    columns = ["recall@1", "recall@5", "recall@10", "recall@50", "ndcg@10", "mrr", "mean"]
+    assert [name for name in names.split() if name != "rank"] == [*columns, "coverage@10"]
+    # Ranks 1, 2, 4, 5: NDCG is the mean of 1, 0.6309, 0.4307, 0.3869; MRR of 1, 1/2, 1/4, 1/5.
+    cells = model.split()
+    assert cells[:5] == ["rnn", "0.2500", "1.0000", "1.0000", "±0.0000"]
+    assert (cells[6], cells[8], cells[9], cells[10]) == ("0.6121", "0.4875", "3.0", "40.0%")
+    # ± is half of the interval.
+    summary = summary_of()
+    low, high = summary["test"]["ndcg@10_interval"]
+    assert cells[7] == f"±{(high - low) / 2:.4f}"
+    assert float(cells[7][1:]) > 0
+    assert popularity.split()[:3] == ["popularity", "0.0000", "1.0000"]
+    # Columns stand under each other.
+    assert len({len(line) for line in (names, model, popularity)}) == 1
+
+
+@pytest.mark.parametrize("split", ["leave-one-out", "temporal", "random-pairs"])
+def test_only_random_pairs_are_said_to_leak(split):
+    table = render_table(summary_of(with_data(split=split)), "rnn")
+    assert ("leaks the future" in table) == (split == "random-pairs")
+    assert f"shop, {split}:" in table
+
+
+def test_targets_that_the_user_had_met_are_told_where_they_count_as_missed():
+    table = render_table(summary_of(seen_targets=1003), "rnn")
+    assert "1,003 targets are items that the user had met before; they count as missed" in table
+    assert "--keep-seen" in table
+    assert "met before" not in render_table(summary_of(seen_targets=0), "rnn")
+    kept = render_table(summary_of(with_data(keep_seen=True), seen_targets=1003), "rnn")
+    assert "met before" not in kept
+    assert "seen items kept" in kept
+
+
+def epoch(number: int, seconds: float) -> dict:
+    figures = {"recall@10": number / 10, "ndcg@10": number / 20}
+    return {
+        "epoch": number,
+        "step": 40 * number,
+        "loss": 5.0 / number,
+        "targets": 1000,
+        "seconds": seconds,
+        "validation_seconds": 0.5,
+        "validation": figures,
+    }
+
+
+def test_training_figures_by_hand():
+    # The first epoch compiles: its speed must not pull the figure down, as a mean would.
+    figures = training_figures([epoch(1, 100.0), epoch(2, 2.0), epoch(3, 4.0)], best_epoch=2)
+    assert figures == {
+        "targets_per_s": 250.0,
+        "seconds": 106.0,
+        "validation_seconds": 1.5,
+        "steps": 120,
+        "epochs": 3,
+        "best_epoch": 2,
+    }
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_curve_is_a_png(tmp_path, count):
+    path = tmp_path / "curve.png"
+    epochs = [epoch(number, 1.0) for number in range(1, count + 1)]
+    draw_curve(path, "rnn on shop", epochs, {"popularity": {"recall@10": 0.05}})
+    content = path.read_bytes()
+    assert content.startswith(PNG_SIGNATURE)
+    # 10 x 4 inches at 120 dots: width and height stand at byte 16.
+    assert np.frombuffer(content[16:24], ">u4").tolist() == [1200, 480]
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,265 @@
+"""The command: what people type, and what they see when they mistype it."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import orbax.checkpoint as ocp
+import pytest
+
+ROOT = Path(__file__).parents[1]
+EXPERIMENTS = ROOT / "experiments"
+PNG = b"\x89PNG\r\n\x1a\n"
+
+SMALL = [
+    "--synthetic-users=300",
+    "--synthetic-items=100",
+    "--embedding-dim=16",
+    "--hidden-units=16",
+    "--negatives=64",
+    "--batch-size=64",
+    "--epochs=3",
+]
+
+
+def run(
+    *flags: str, cwd: Path, script: str = "run.py", **options
+) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(EXPERIMENTS / script), *flags]
+    environment = {**os.environ, "XLA_FLAGS": "", "COLUMNS": "80"}
+    return subprocess.run(
+        command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300, **options
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """One run of the small world, shared by the tests that only read it."""
+    folder = tmp_path_factory.mktemp("finished")
+    return folder, run("--encoder=rnn", *SMALL, cwd=folder)
+
+
+def test_it_leaves_a_run_directory_that_conversion_can_use(finished):
+    folder, process = finished
+    assert process.returncode == 0, process.stderr
+    run_dir = folder / "runs" / "synthetic-rnn-n10"
+    assert {path.name for path in run_dir.iterdir()} == {
+        "config.json",
+        "features.json",
+        "vocabulary.json",
+        "catalogue.json",
+        "heldout.npz",
+        "checkpoints",
+        "metrics.jsonl",
+        "tensorboard",
+        "curve.png",
+        "summary.json",
+    }
+    assert (run_dir / "curve.png").read_bytes().startswith(PNG)
+    assert len((run_dir / "metrics.jsonl").read_text().splitlines()) == 3
+    entry = json.loads((run_dir / "catalogue.json").read_text())[0]
+    assert entry.keys() == {"id", "item", "title", "genres", "year"}
+    with np.load(run_dir / "heldout.npz", allow_pickle=False) as heldout:
+        assert heldout["history.item"].shape == (300, 10)
+
+
+def test_the_summary_has_the_figures_and_their_protocol(finished):
+    folder, _ = finished
+    summary = json.loads((folder / "runs/synthetic-rnn-n10/summary.json").read_text())
+    assert summary.keys() == {"protocol", "test", "validation", "baselines", "train", "model"}
+    assert summary["protocol"]["split"] == "leave-one-out"
+    assert summary["protocol"]["seen_items"] == "left out"
+    assert summary["baselines"].keys() == {"popularity", "transitions"}
+    for figures in (summary["test"], summary["validation"], *summary["baselines"].values()):
+        for name in ("recall@1", "recall@5", "recall@10", "recall@50", "ndcg@10", "mrr"):
+            low, high = figures[f"{name}_interval"]
+            assert 0 <= low <= figures[name] <= high <= 1
+        assert 1 <= figures["mean_rank"] <= 100
+        assert 0 < figures["coverage@10"] <= 1
+    assert summary["train"].keys() >= {"targets_per_s", "seconds", "steps"}
+    assert summary["model"]["parameters"] > 0
+
+
+def test_it_prints_one_table_with_model_and_baselines(finished):
+    _, process = finished
+    assert "synthetic, leave-one-out: 300 targets of 300 test users" in process.stdout
+    rows = [line.split()[0] for line in process.stdout.splitlines() if " ±0." in line]
+    assert rows == ["rnn", "transitions", "popularity"]
+    assert process.stderr == "", "off a terminal the progress bar is silent"
+
+
+def test_a_finished_run_is_not_overwritten(finished):
+    folder, _ = finished
+    before = (folder / "runs/synthetic-rnn-n10/summary.json").read_bytes()
+    process = run("--encoder=rnn", *SMALL, cwd=folder)
+    assert process.returncode == 2
+    assert "holds a finished run; give --resume" in process.stderr
+    assert (folder / "runs/synthetic-rnn-n10/summary.json").read_bytes() == before
+
+
+def test_resuming_a_finished_run_prints_its_table_again(finished):
+    folder, process = finished
+    again = run("--encoder=rnn", *SMALL, "--resume", cwd=folder)
+    assert again.returncode == 0
+    assert again.stdout.splitlines()[-3:] == process.stdout.splitlines()[-5:-2]
+
+
+def test_another_configuration_is_not_resumed(finished):
+    folder, _ = finished
+    process = run("--encoder=rnn", *SMALL, "--resume", "--learning-rate=0.5", cwd=folder)
+    assert process.returncode == 2
+    assert "another configuration (--learning-rate: 0.003, not 0.5)" in process.stderr
+
+
+def latest_params(run_dir: Path) -> dict[str, np.ndarray]:
+    step = max(int(path.name) for path in (run_dir / "checkpoints").iterdir())
+    folder = run_dir / "checkpoints" / str(step) / "params"
+    return ocp.StandardCheckpointer().restore(folder.absolute())
+
+
+def test_a_run_killed_outright_resumes_to_the_same_bits(finished, tmp_path):
+    """SIGKILL, in a process of its own, after the first epoch: no handler can help."""
+    whole = finished[0] / "runs" / "synthetic-rnn-n10"
+    killed = tmp_path / "killed"
+    flags = ["--encoder=rnn", *SMALL, f"--run-dir={killed}"]
+    process = subprocess.Popen(
+        [sys.executable, str(EXPERIMENTS / "run.py"), *flags],
+        env={**os.environ, "XLA_FLAGS": ""},
+        stdout=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120
+    while not (killed / "metrics.jsonl").exists() and time.monotonic() < deadline:
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not (killed / "summary.json").exists()
+
+    resumed = run(*flags, "--resume", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    ours, theirs = latest_params(whole), latest_params(killed)
+    assert ours.keys() == theirs.keys()
+    for name, values in ours.items():
+        np.testing.assert_array_equal(values, theirs[name])
+    figures = [json.loads((folder / "summary.json").read_text()) for folder in (whole, killed)]
+    assert figures[0]["test"] == figures[1]["test"]
+
+
+LOG = "user,item,timestamp\n" + "".join(
+    f"u{user},i{(user + step) % 7},{step}\n" for user in range(30) for step in range(6)
+)
+
+MISTAKES = {
+    "unknown encoder": (["--encoder=gru"], "invalid choice 'gru'"),
+    "unknown flag": (["--epoch=3"], "--epoch"),
+    "no number": (["--epochs=ten"], "ten"),
+    "negative": (["--negatives=-1"], "--negatives=-1 is out of range"),
+    "absurd": (["--history-length=100000"], "--history-length=100000 is out of range"),
+    "dropout": (["--dropout=1"], "--dropout=1 is out of range"),
+    "unknown dataset": (["--dataset=netflix"], "unknown --dataset=netflix"),
+    "missing file": (["--dataset=missing.csv"], "missing.csv"),
+    "missing folder": (["--dataset=ml-1m", "--data-dir=nowhere"], "nowhere"),
+    "missing column": (["--dataset=log.csv", "--user-column=who"], "--user-column"),
+    "bad row": (["--dataset=bad.csv"], "line 3"),
+    "empty log": (["--dataset=empty.csv"], "empty.csv"),
+    "too little": (["--dataset=short.csv"], "no user with enough interactions"),
+    "no ratings": (["--dataset=log.csv", "--min-rating=3"], "--rating-column"),
+    "a file for a folder": (["--run-dir=log.csv"], "--run-dir=log.csv is a file"),
+    "somebody's folder": (["--run-dir=."], "holds other files"),
+    "both": (["--resume", "--overwrite"], "exclude each other"),
+    "unwritable": (["--run-dir=/proc/runs/here", *SMALL], "/proc/runs"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_gets_one_line_and_leaves_nothing(tmp_path, mistake):
+    flags, said = MISTAKES[mistake]
+    (tmp_path / "log.csv").write_text(LOG)
+    (tmp_path / "bad.csv").write_text("user,item,timestamp\nu1,i1,1\nu1,i2,tomorrow\n")
+    (tmp_path / "empty.csv").write_text("user,item,timestamp\n")
+    (tmp_path / "short.csv").write_text("user,item,timestamp\nu1,i1,1\nu2,i1,2\n")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    process = run(*flags, cwd=tmp_path)
+    assert process.returncode == 2, process.stderr
+    assert process.stderr.startswith("error: ")
+    assert len(process.stderr.splitlines()) == 1, process.stderr
+    assert said in process.stderr
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("largest_file", [2_000, 30_000], ids=["at once", "at a checkpoint"])
+def test_a_full_disk_is_one_line_too(tmp_path, largest_file):
+    """No file may grow beyond a limit: to a writer that is what a full disk is."""
+
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, limit[1]))
+    try:
+        process = run(*SMALL, "--embedding-dim=128", cwd=tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert process.returncode == 2, process.stderr
+    assert len(process.stderr.splitlines()) == 1, process.stderr
+    assert "File too large" in process.stderr
+    assert "--resume" in process.stderr
+    assert not list(tmp_path.rglob(".*")), "no temporary file stays"
+
+
+def test_a_log_of_ones_own(tmp_path):
+    """Other names of columns, ISO dates, ids as text, and an item table."""
+    rows = [
+        f"c{user},sku-{(user + step) % 9},2024-05-{step + 1:02}T08:00:00Z\n"
+        for user in range(60)
+        for step in range(8)
+    ]
+    (tmp_path / "log.csv").write_text("customer,product,at\n" + "".join(rows))
+    (tmp_path / "products.csv").write_text(
+        "product,title,genres\n" + "".join(f"sku-{i},Thing {i},A|B\n" for i in range(9))
+    )
+    process = run(
+        "--dataset=log.csv",
+        "--user-column=customer",
+        "--item-column=product",
+        "--time-column=at",
+        "--items=products.csv",
+        "--keep-seen",
+        "--encoder=bow",
+        *SMALL,
+        cwd=tmp_path,
+    )
+    assert process.returncode == 0, process.stderr
+    catalogue = json.loads((tmp_path / "runs/log-bow-n10/catalogue.json").read_text())
+    assert len(catalogue) == 9
+    assert catalogue[0]["title"].startswith("Thing ")
+    assert catalogue[0]["genres"] == ["A", "B"]
+
+
+@pytest.mark.parametrize("split", ["temporal", "random-pairs"])
+def test_every_split_runs_and_is_named(tmp_path, split):
+    process = run("--encoder=bow", f"--split={split}", *SMALL, "--epochs=1", cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    assert f"synthetic, {split}:" in process.stdout
+    assert ("leaks the future" in process.stdout) == (split == "random-pairs")
+
+
+def test_the_benchmark_measures_every_encoder(tmp_path):
+    process = run(*SMALL[:2], "--repeats=1", cwd=tmp_path, script="benchmark.py")
+    assert process.returncode == 0, process.stderr
+    for row in ("training, bow", "training, cnn", "training, rnn", "ranking 300 tests, rnn"):
+        assert row in process.stdout
+
+
+def test_help_teaches(tmp_path):
+    process = run("--help", cwd=tmp_path)
+    assert process.returncode == 0
+    for flag in (
+        *("--encoder {bow,cnn,rnn}", "--dataset", "--data-dir", "--history-length", "--split"),
+        *("--embedding-dim", "--hidden-units", "--negatives", "--batch-size", "--learning-rate"),
+        *("--epochs", "--seed", "--run-dir", "--resume", "--overwrite"),
+    ):
+        assert flag in process.stdout
+    assert "python experiments/run.py --encoder=rnn" in process.stdout

@@ -1,0 +1,232 @@
+"""The run directory: what it refuses, and that its files say what the data says."""
+
+import json
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jaxrec import run_directory
+from jaxrec.config import Config, DataConfig, TrainConfig, load_config, save_config
+from jaxrec.data.vocabulary import load_vocabulary
+from jaxrec.errors import UserError
+from jaxrec.features import ITEM, Feature, load_features
+from jaxrec.run_directory import (
+    check_run_directory,
+    is_finished,
+    read_metrics,
+    write_contract,
+    write_metrics,
+)
+from tests.worlds import dataset_of, left_padded
+
+WORLD = [[10, 20, 30, 40, 50], [20, 10, 30, 10], [50, 60], [10, 20, 30]]
+CONFIG = Config(DataConfig(history_length=3, min_item_interactions=1))
+FEATURES = (Feature(ITEM, 6, 8),)
+
+
+def content_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def check(run_dir: Path, config: Config = CONFIG, resume: bool = False, overwrite: bool = False):
+    check_run_directory(run_dir, config, resume=resume, overwrite=overwrite)
+
+
+@pytest.fixture
+def unfinished(tmp_path) -> Path:
+    save_config(CONFIG, tmp_path / "config.json")
+    return tmp_path
+
+
+@pytest.fixture
+def finished(unfinished) -> Path:
+    (unfinished / "summary.json").write_text("{}")
+    return unfinished
+
+
+def test_a_run_is_finished_when_it_has_its_summary(unfinished):
+    assert not is_finished(unfinished)
+    (unfinished / "summary.json").write_text("{}")
+    assert is_finished(unfinished)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_new_or_empty_folder_is_welcome(tmp_path, resume, overwrite):
+    for run_dir in (tmp_path / "new" / "deep", tmp_path):
+        if not (resume and overwrite):
+            check(run_dir, resume=resume, overwrite=overwrite)
+    # To look is not to touch.
+    assert not any(tmp_path.iterdir())
+
+
+def test_resume_and_overwrite_exclude_each_other(unfinished):
+    with pytest.raises(UserError, match="--resume and --overwrite exclude each other"):
+        check(unfinished, resume=True, overwrite=True)
+
+
+@pytest.mark.parametrize("flags", [{}, {"resume": True}, {"overwrite": True}], ids=str)
+def test_a_file_is_no_folder(tmp_path, flags):
+    path = tmp_path / "thesis.txt"
+    path.write_text("years of work")
+    with pytest.raises(UserError, match=r"--run-dir=.*thesis\.txt is a file"):
+        check(path, **flags)
+    assert path.read_text() == "years of work"
+
+
+@pytest.mark.parametrize("flags", [{}, {"resume": True}, {"overwrite": True}], ids=str)
+def test_somebody_elses_folder_is_refused_even_to_overwrite(tmp_path, flags):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(UserError, match=r"--run-dir=.* holds other files and no run"):
+        check(tmp_path, **flags)
+    assert content_of(tmp_path) == {"thesis.txt": b"years of work"}
+
+
+def test_a_run_is_not_written_over_unasked(unfinished):
+    with pytest.raises(UserError, match=r"holds an unfinished run; give --resume.*--overwrite"):
+        check(unfinished)
+    (unfinished / "summary.json").write_text("{}")
+    with pytest.raises(UserError, match=r"holds a finished run; give --resume.*--overwrite"):
+        check(unfinished)
+
+
+def test_a_run_may_be_resumed_by_its_own_flags_and_overwritten_by_any(finished):
+    before = content_of(finished)
+    check(finished, resume=True)
+    moved = replace(CONFIG, data=replace(CONFIG.data, data_dir="/elsewhere"))
+    check(finished, moved, resume=True)
+    check(finished, Config(), overwrite=True)
+    assert content_of(finished) == before
+
+
+def test_a_run_is_not_resumed_by_other_flags(unfinished):
+    other = replace(CONFIG, train=TrainConfig(batch_size=64, seed=3))
+    with pytest.raises(UserError) as error:
+        check(unfinished, other, resume=True)
+    assert "--batch-size: 256, not 64; --seed: 0, not 3" in str(error.value)
+    assert "another configuration" in str(error.value)
+
+
+def test_a_run_of_another_format_is_not_resumed(unfinished):
+    content = json.loads((unfinished / "config.json").read_text()) | {"format": 0}
+    (unfinished / "config.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match="has run format 0"):
+        check(unfinished, resume=True)
+
+
+def test_the_contract_can_be_read_back(tmp_path):
+    run_dir = tmp_path / "runs" / "first"
+    dataset = dataset_of(WORLD)
+    write_contract(run_dir, CONFIG, FEATURES, dataset)
+    assert set(content_of(run_dir)) == {
+        "config.json",
+        "features.json",
+        "vocabulary.json",
+        "catalogue.json",
+        "heldout.npz",
+    }
+    assert load_config(run_dir / "config.json") == CONFIG
+    assert load_features(run_dir / "features.json") == FEATURES
+    values = load_vocabulary(run_dir / "vocabulary.json").values.to_list()
+    assert values == dataset.vocabulary.values.to_list()
+    catalogue = json.loads((run_dir / "catalogue.json").read_text())
+    assert [entry["id"] for entry in catalogue] == [1, 2, 3, 4, 5, 6]
+    assert [entry["item"] for entry in catalogue] == values
+    assert catalogue[0].keys() == {"id", "item", "title", "genres", "year"}
+    # What was just written can be resumed.
+    check(run_dir, resume=True)
+
+
+def read_heldout(run_dir: Path) -> dict[str, np.ndarray]:
+    with np.load(run_dir / "heldout.npz", allow_pickle=False) as file:
+        return dict(file)
+
+
+def test_held_out_histories_say_what_the_timelines_say(tmp_path):
+    dataset = dataset_of(WORLD)
+    write_contract(tmp_path, CONFIG, FEATURES, dataset)
+    heldout = read_heldout(tmp_path)
+    assert heldout.keys() == {"history.item", "target", "seen", "seen_offsets"}
+    id_of = {value: i for i, value in enumerate(dataset.vocabulary.values.to_list(), start=1)}
+    tested = [[id_of[item] for item in items] for items in WORLD if len(items) >= 3]
+    assert heldout["target"].tolist() == [items[-1] for items in tested]
+    assert heldout["history.item"].tolist() == [left_padded(items[:-1], 3) for items in tested]
+    ends = heldout["seen_offsets"].tolist()
+    assert len(ends) == len(tested) + 1
+    seen = [heldout["seen"][a:b].tolist() for a, b in pairwise(ends)]
+    # All of them, however short the history.
+    assert seen == [items[:-1] for items in tested]
+
+
+def test_held_out_histories_are_drawn_by_the_seed_beyond_the_limit(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_directory, "HELDOUT_LIMIT", 10)
+    dataset = dataset_of([[user + 1, user + 2, user + 3, user + 4] for user in range(60)])
+    drawn = []
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        config = replace(CONFIG, train=TrainConfig(seed=seed))
+        write_contract(tmp_path / name, config, FEATURES, dataset)
+        heldout = read_heldout(tmp_path / name)
+        drawn.append(heldout["target"].tolist())
+        assert heldout["history.item"].shape == (10, 3)
+        # Histories were drawn along with their targets.
+        raw = dataset.vocabulary.values.to_numpy()
+        np.testing.assert_array_equal(
+            raw[heldout["history.item"] - 1], raw[heldout["target"] - 1][:, None] + [-3, -2, -1]
+        )
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert len(set(drawn[0])) == 10
+
+
+def test_a_resumed_run_keeps_its_files_and_refuses_changed_data(tmp_path):
+    write_contract(tmp_path, CONFIG, FEATURES, dataset_of(WORLD))
+    before = content_of(tmp_path)
+    write_contract(tmp_path, CONFIG, FEATURES, dataset_of(WORLD))
+    assert content_of(tmp_path) == before
+    changed = dataset_of([[*WORLD[0][:3], 70, 40, 50], *WORLD[1:]])
+    with pytest.raises(UserError, match=r"other items than --dataset=synthetic.*--overwrite"):
+        write_contract(tmp_path, CONFIG, FEATURES, changed)
+    assert content_of(tmp_path) == before
+
+
+def test_the_configuration_is_written_last(tmp_path, monkeypatch):
+    """A directory with a configuration is a whole one: a run killed before it left no run."""
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run_directory, "_write_heldout", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_contract(tmp_path, CONFIG, FEATURES, dataset_of(WORLD))
+    assert "vocabulary.json" in content_of(tmp_path)
+    assert "config.json" not in content_of(tmp_path)
+
+
+EPOCHS = [{"epoch": e, "step": 10 * e, "loss": 1.0 / e} for e in (1, 2, 3)]
+
+
+def test_metrics_come_back_as_they_were_written(tmp_path):
+    assert read_metrics(tmp_path, until_step=100) == []
+    write_metrics(tmp_path, EPOCHS)
+    assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 3
+    assert read_metrics(tmp_path, until_step=30) == EPOCHS
+    write_metrics(tmp_path, EPOCHS[:1])
+    assert read_metrics(tmp_path, until_step=30) == EPOCHS[:1]
+
+
+@pytest.mark.parametrize(("until_step", "kept"), [(0, 0), (10, 1), (19, 1), (20, 2), (30, 3)])
+def test_epochs_later_than_the_checkpoint_are_left_out(tmp_path, until_step, kept):
+    write_metrics(tmp_path, EPOCHS)
+    assert read_metrics(tmp_path, until_step) == EPOCHS[:kept]
+
+
+def test_half_a_line_is_left_out_wherever_it_was_cut(tmp_path):
+    write_metrics(tmp_path, EPOCHS)
+    whole = (tmp_path / "metrics.jsonl").read_bytes()
+    two_lines = whole.rindex(b"{")
+    for end in range(two_lines, len(whole) - 1):
+        (tmp_path / "metrics.jsonl").write_bytes(whole[:end])
+        # The last byte of the line is its newline: without it the line is whole.
+        assert read_metrics(tmp_path, until_step=100) == EPOCHS[:2]

@@ -1,0 +1,178 @@
+"""Splits: who may learn what. Every property here is a way of not fooling oneself."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from jaxrec.config import SplitName
+from jaxrec.data.sequences import Timelines
+from jaxrec.data.splits import Split, split_timelines
+from jaxrec.errors import UserError
+from tests.worlds import numbered_timelines, timelines_of
+
+lengths_of_users = st.lists(st.integers(1, 12), min_size=1, max_size=8)
+times_of_users = st.lists(
+    st.lists(st.integers(0, 30), min_size=1, max_size=12).map(sorted), min_size=1, max_size=8
+)
+
+
+def split_or_skip(timelines: Timelines, name: SplitName, seed: int = 0) -> Split:
+    try:
+        return split_timelines(timelines, name, seed=seed)
+    except UserError:
+        assume(False)
+        raise
+
+
+def clocks(times: list[list[int]]) -> Timelines:
+    return timelines_of([[1] * len(user_times) for user_times in times], times)
+
+
+def test_leave_one_out_by_hand():
+    # The users of two and of one interaction are learned from, and are not tested.
+    split = split_timelines(numbered_timelines([4, 2, 3, 1]), "leave-one-out", seed=0)
+    assert np.flatnonzero(split.is_training_target).tolist() == [0, 1, 4, 5, 6, 9]
+    assert split.training_ends.tolist() == [2, 6, 7, 10]
+    assert split.validation.tolist() == [2, 7]
+    assert split.test.tolist() == [3, 8]
+
+
+@settings(max_examples=40, deadline=None)
+@given(lengths=lengths_of_users)
+def test_leave_one_out_training_never_sees_a_users_last_two_items(lengths):
+    timelines = numbered_timelines(lengths)
+    split = split_or_skip(timelines, "leave-one-out")
+    tested = iter(zip(split.validation.tolist(), split.test.tolist(), strict=True))
+    for user, length in enumerate(lengths):
+        start, end = timelines.offsets[user : user + 2].tolist()
+        held_out = 2 if length >= 3 else 0
+        if held_out:
+            assert next(tested) == (end - 2, end - 1)
+        assert split.training_ends[user] == end - held_out
+        assert split.is_training_target[start : end - held_out].all()
+        assert not split.is_training_target[end - held_out : end].any()
+    assert next(tested, None) is None
+
+
+def test_temporal_by_hand():
+    # 20 moments: the cuts are at 16 and 18. The users of one activity have no history before it.
+    split = split_timelines(
+        clocks([[0, 1, 16, 17, 18, 19], list(range(2, 16))]), "temporal", seed=0
+    )
+    assert np.flatnonzero(split.is_training_target).tolist() == [0, 1, *range(6, 20)]
+    assert split.training_ends.tolist() == [2, 20]
+    assert split.validation.tolist() == [3]
+    assert split.test.tolist() == [5]
+
+    split = split_timelines(
+        clocks([[0, 1, 16, 19], list(range(2, 16)), [17], [18]]), "temporal", seed=0
+    )
+    assert split.training_ends.tolist() == [2, 18, 18, 19]
+    assert split.validation.tolist() == [2]
+    assert split.test.tolist() == [3]
+
+
+@settings(max_examples=50, deadline=None)
+@given(times=times_of_users)
+def test_temporal_cuts_every_user_at_the_same_two_moments(times):
+    timelines = clocks(times)
+    split = split_or_skip(timelines, "temporal")
+    # No training target after the first cut, and every activity before it is one.
+    cut = timelines.timestamps[~split.is_training_target].min()
+    np.testing.assert_array_equal(split.is_training_target, timelines.timestamps < cut)
+    for user, user_times in enumerate(times):
+        before = sum(time < cut for time in user_times)
+        assert split.training_ends[user] == timelines.offsets[user] + before
+    # The second cut is between the two parts, for everybody.
+    assert timelines.timestamps[split.validation].min() >= cut
+    assert timelines.timestamps[split.validation].max() < timelines.timestamps[split.test].min()
+    # At least four fifths were before the first cut or at it, nine tenths before the second.
+    n = len(timelines.items)
+    assert (timelines.timestamps <= cut).sum() >= 0.8 * n
+    assert split.is_training_target.sum() <= np.ceil(0.8 * n)
+
+
+@settings(max_examples=50, deadline=None)
+@given(times=times_of_users)
+def test_temporal_targets_are_each_users_last_of_a_part_and_have_a_history(times):
+    timelines = clocks(times)
+    split = split_or_skip(timelines, "temporal")
+    every = sorted(time for user_times in times for time in user_times)
+    first, second = (every[math.ceil(share * (len(every) - 1))] for share in (0.8, 0.9))
+    validation, test = [], []
+    for start, user_times in zip(timelines.offsets.tolist(), times, strict=False):
+        between = [i for i, time in enumerate(user_times) if first <= time < second]
+        after = [i for i, time in enumerate(user_times) if time >= second]
+        # The first activity of a user, position 0, has nothing before it.
+        validation += [start + i for i in between[-1:] if i > 0]
+        test += [start + i for i in after[-1:] if i > 0]
+    assert split.validation.tolist() == validation
+    assert split.test.tolist() == test
+
+
+@settings(max_examples=40, deadline=None)
+@given(lengths=st.lists(st.integers(1, 30), min_size=1, max_size=8), seed=st.integers(0, 100))
+def test_random_pairs_hold_a_tenth_out_and_every_held_out_target_has_a_history(lengths, seed):
+    timelines = numbered_timelines(lengths)
+    pairs = sum(lengths) - len(lengths)
+    assume(pairs >= 20)
+    split = split_timelines(timelines, "random-pairs", seed=seed)
+    held_out = np.concatenate([split.validation, split.test])
+    assert len(held_out) == pairs // 10
+    assert len(split.validation) == -(-len(held_out) // 10)
+    assert len(np.unique(held_out)) == len(held_out)
+    assert not np.isin(held_out, timelines.offsets[:-1]).any()
+    assert sorted(held_out.tolist()) == np.flatnonzero(~split.is_training_target).tolist()
+    np.testing.assert_array_equal(split.training_ends, timelines.offsets[1:])
+
+
+def test_random_pairs_follow_the_seed_and_are_spread_over_the_log():
+    timelines = numbered_timelines([20] * 100)
+    first, again, other = (split_timelines(timelines, "random-pairs", seed=s) for s in (1, 1, 2))
+    np.testing.assert_array_equal(first.test, again.test)
+    np.testing.assert_array_equal(first.validation, again.validation)
+    assert set(first.test.tolist()) != set(other.test.tolist())
+    # 171 of 1900 pairs: a shuffle before the cut puts about half of them in either half.
+    assert len(first.test) == 171
+    assert 60 < (first.test < 1000).sum() < 111
+    assert 0 < (first.validation < 1000).sum() < len(first.validation)
+
+
+@pytest.mark.parametrize("name", ["leave-one-out", "temporal"])
+def test_the_other_splits_do_not_depend_on_the_seed(name):
+    timelines = clocks([list(range(0, 20)), list(range(5, 25))])
+    one, other = (split_timelines(timelines, name, seed=seed) for seed in (0, 1))
+    np.testing.assert_array_equal(one.is_training_target, other.is_training_target)
+    np.testing.assert_array_equal(one.test, other.test)
+
+
+@pytest.mark.parametrize(
+    ("name", "timelines"),
+    [
+        # Nobody has three.
+        ("leave-one-out", numbered_timelines([2, 1, 2])),
+        # There is but one moment, and nothing before it.
+        ("temporal", clocks([[7] * 10, [7] * 10])),
+        # Nobody who acts after the cuts acted before them.
+        ("temporal", clocks([[time] for time in range(20)])),
+        # Nine pairs hold none out, nineteen hold one out, which validates.
+        ("random-pairs", numbered_timelines([10])),
+        ("random-pairs", numbered_timelines([20])),
+    ],
+    ids=["two-items", "one-moment", "strangers", "nine-pairs", "nineteen-pairs"],
+)
+def test_a_log_that_leaves_a_part_empty_is_refused(name, timelines):
+    with pytest.raises(UserError, match=f"the {name} split of {len(timelines.lengths)} users"):
+        split_timelines(timelines, name, seed=0)
+
+
+def test_the_refusal_says_what_is_left_of_each_part():
+    with pytest.raises(UserError) as error:
+        split_timelines(numbered_timelines([2] * 600), "leave-one-out", seed=0)
+    assert "leaves 1,200 targets for training, 0 for validation and 0 for the test" in str(
+        error.value
+    )
+    assert "--split" in str(error.value)

@@ -1,0 +1,36 @@
+"""The fragile pair, JAX and TensorFlow, installed together: one product goes from one to LiteRT."""
+
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip("tensorflow", reason="needs the extra convert")
+
+# In a process of its own: TensorFlow warns on import, and what it does to a process stays there.
+SCRIPT = """
+import jax.numpy as jnp, numpy as np, tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
+from jax.experimental import jax2tf
+import ai_edge_quantizer
+
+table = np.arange(12, dtype=np.float32).reshape(4, 3)
+function = tf.function(
+    jax2tf.convert(lambda x: jnp.tanh(x @ table), with_gradient=False),
+    input_signature=[tf.TensorSpec((1, 4), tf.float32)],
+    autograph=False,
+)
+converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()])
+interpreter = Interpreter(model_content=converter.convert())
+interpreter.allocate_tensors()
+x = np.array([[0.1, -0.2, 0.3, 0.0]], np.float32)
+interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x)
+interpreter.invoke()
+got = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+np.testing.assert_allclose(got, np.tanh(x @ table), atol=1e-6)
+"""
+
+
+def test_a_product_comes_out_of_litert_as_it_went_into_jax():
+    process = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr

@@ -1,0 +1,223 @@
+"""Training: it learns what is there and nothing else, and a killed run ends like any other."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import polars as pl
+import pytest
+from flax import nnx
+
+import jaxrec.train
+from jaxrec.checkpoint import open_checkpoints, restore_best
+from jaxrec.config import Config, DataConfig, ModelConfig, TrainConfig
+from jaxrec.data.dataset import prepare
+from jaxrec.data.interactions import ITEM_COLUMNS, Interactions
+from jaxrec.errors import UserError
+from jaxrec.evaluate import model_scorer, rank_targets
+from jaxrec.features import Feature
+from jaxrec.models.recommender import Recommender
+from jaxrec.run_directory import read_metrics
+from jaxrec.train import train
+
+ITEMS = 20
+CONFIG = Config(
+    DataConfig(history_length=4, keep_seen=True),
+    ModelConfig(embedding_dim=16, hidden_units=32, dropout=0.0),
+    TrainConfig(batch_size=64, negatives=32, epochs=8, learning_rate=0.02, seed=3),
+)
+
+
+def chain(noise: float, users: int = 400, length: int = 12, seed: int = 0) -> Interactions:
+    """A seeded chain: 7 follows the item, but for a share of steps that jump anywhere."""
+    rng = np.random.default_rng(seed)
+    items = np.empty((users, length), np.int64)
+    items[:, 0] = rng.integers(0, ITEMS, users)
+    for step in range(1, length):
+        jumps = rng.random(users) < noise
+        onward = (items[:, step - 1] * 3 + 7) % ITEMS
+        items[:, step] = np.where(jumps, rng.integers(0, ITEMS, users), onward)
+    log = pl.DataFrame(
+        {
+            "user": np.repeat(np.arange(users), length),
+            "item": items.ravel(),
+            "timestamp": np.tile(np.arange(length), users),
+        }
+    )
+    described = pl.DataFrame(
+        schema=dict(
+            zip(ITEM_COLUMNS, (pl.Int64, pl.String, pl.List(pl.String), pl.Int32), strict=True)
+        )
+    )
+    return Interactions(log, described)
+
+
+def fit(run_dir: Path, config: Config, noise: float = 0.1):
+    dataset = prepare(chain(noise), config.data, seed=0)
+    features = (Feature("item", dataset.vocabulary.size, config.model.embedding_dim),)
+    model = Recommender(features, config.model, dataset.vocabulary.counts, rngs=nnx.Rngs(0))
+    return train(model, dataset, config, run_dir), dataset
+
+
+def recall_at_1(trained, dataset, config) -> float:
+    ranking = rank_targets(
+        model_scorer(trained.graphdef, trained.params),
+        dataset.timelines,
+        dataset.split.test,
+        catalogue_size=dataset.vocabulary.size,
+        history_length=config.data.history_length,
+        keep_seen=True,
+    )
+    return float((ranking.ranks == 1).mean())
+
+
+def leaves(params) -> list[np.ndarray]:
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(params)]
+
+
+# Not the CNN amid much noise: a maximum over time does not tell which activity was the last.
+@pytest.mark.parametrize(("encoder", "noise"), [("cnn", 0.1), ("rnn", 0.1), ("rnn", 0.5)])
+def test_it_learns_a_chain_as_far_as_the_noise_lets_it(tmp_path, encoder, noise):
+    config = replace(CONFIG, model=replace(CONFIG.model, encoder=encoder))
+    trained, dataset = fit(tmp_path, config, noise)
+    reachable = 1 - noise + noise / ITEMS
+    assert recall_at_1(trained, dataset, config) > reachable - 0.12
+
+
+def test_it_learns_nothing_from_noise(tmp_path):
+    trained, dataset = fit(tmp_path, CONFIG, noise=1.0)
+    # One in twenty by chance: 400 users, so three standard errors are 0.033.
+    assert recall_at_1(trained, dataset, CONFIG) < 1 / ITEMS + 0.035
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"loss": "full-softmax"},
+        {"sampler": "log-uniform"},
+        {"sampler": "batch"},
+        {"positions": "last"},
+    ],
+    ids=str,
+)
+def test_every_loss_learns_the_chain(tmp_path, changes):
+    config = replace(CONFIG, train=replace(CONFIG.train, **changes))
+    trained, dataset = fit(tmp_path, config)
+    assert recall_at_1(trained, dataset, config) > 0.75
+
+
+def test_an_untied_model_learns_too(tmp_path):
+    config = replace(CONFIG, model=replace(CONFIG.model, tie_embeddings=False))
+    trained, dataset = fit(tmp_path, config)
+    assert recall_at_1(trained, dataset, config) > 0.75
+
+
+def test_one_seed_gives_one_model(tmp_path):
+    first, _ = fit(tmp_path / "a", CONFIG)
+    second, _ = fit(tmp_path / "b", CONFIG)
+    other, _ = fit(tmp_path / "c", replace(CONFIG, train=replace(CONFIG.train, seed=4)))
+    for ours, same, different in zip(
+        *map(leaves, (first.params, second.params, other.params)), strict=True
+    ):
+        np.testing.assert_array_equal(ours, same)
+        assert (ours != different).any()
+
+
+def test_two_devices_train_like_one(tmp_path, monkeypatch):
+    """The batch is split over the devices; the sums are taken in another order, no more."""
+    assert len(jax.devices()) == 2
+    both, _ = fit(tmp_path / "two", CONFIG)
+    one_device = jax.devices()[:1]
+    monkeypatch.setattr(jax, "devices", lambda: one_device)
+    one, _ = fit(tmp_path / "one", CONFIG)
+    for ours, theirs in zip(leaves(both.params), leaves(one.params), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=2e-3)
+
+
+class KilledError(Exception):
+    """What a test throws where a run is to die."""
+
+
+@pytest.mark.parametrize("place", ["_train_epoch", "_validate", "write_metrics", "save", "_tell"])
+def test_a_run_that_died_anywhere_ends_with_the_same_bits(tmp_path, monkeypatch, place):
+    whole, _ = fit(tmp_path / "whole", CONFIG)
+    original, calls = getattr(jaxrec.train, place), []
+
+    def dies_at_the_third_call(*arguments):
+        calls.append(place)
+        if len(calls) == 3:
+            raise KilledError
+        return original(*arguments)
+
+    monkeypatch.setattr(jaxrec.train, place, dies_at_the_third_call)
+    with pytest.raises(KilledError):
+        fit(tmp_path / "killed", CONFIG)
+    resumed, _ = fit(tmp_path / "killed", CONFIG)
+    for ours, theirs in zip(leaves(whole.params), leaves(resumed.params), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert [line["loss"] for line in whole.epochs] == [line["loss"] for line in resumed.epochs]
+    assert [line["epoch"] for line in resumed.epochs] == list(range(1, CONFIG.train.epochs + 1))
+
+
+def test_early_stopping_keeps_the_best_epoch(tmp_path, monkeypatch):
+    """The third epoch is the best; with patience 2 the fifth is the last."""
+    scores = iter([0.1, 0.2, 0.5, 0.3, 0.4, 0.9])
+    states = []
+    original = jaxrec.train.save
+
+    def remember(manager, state, progress, score):
+        states.append(leaves(state.params))
+        original(manager, state, progress, score)
+
+    def validate(*_):
+        return {"ndcg@10": next(scores), "recall@10": 0.0}
+
+    monkeypatch.setattr(jaxrec.train, "_validate", validate)
+    monkeypatch.setattr(jaxrec.train, "save", remember)
+    config = replace(CONFIG, train=replace(CONFIG.train, patience=2))
+    trained, _ = fit(tmp_path, config)
+    assert len(trained.epochs) == 5
+    assert trained.progress.best_epoch == 3
+    for best, kept in zip(states[2], leaves(trained.params), strict=True):
+        np.testing.assert_array_equal(best, kept)
+
+
+def test_a_loss_that_is_not_a_number_stops_the_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(jaxrec.train, "log_popularity", lambda _: jnp.full(ITEMS + 1, jnp.nan))
+    config = replace(CONFIG, train=replace(CONFIG.train, sampler="batch"))
+    with pytest.raises(UserError, match=r"the loss is nan at step 1; .*--learning-rate"):
+        fit(tmp_path, config)
+
+
+def test_the_step_of_the_first_bad_loss_is_named():
+    losses = jnp.array([2.0, 1.0, jnp.inf, jnp.nan])
+    with pytest.raises(UserError, match="the loss is inf at step 43;"):
+        jaxrec.train._finite(losses, first_step=40)
+
+
+def test_a_checkpoint_that_does_not_fit_names_the_difference(tmp_path):
+    trained, _ = fit(tmp_path, CONFIG)
+    wider = replace(CONFIG, model=replace(CONFIG.model, hidden_units=33))
+    with pytest.raises(UserError, match=r"layers.0.kernel has shape \(48, 128\), not"):
+        fit(tmp_path, wider)
+    assert trained.epochs == read_metrics(tmp_path, trained.progress.step)
+
+
+def test_a_damaged_checkpoint_is_one_error(tmp_path):
+    trained, _ = fit(tmp_path, CONFIG)
+    for path in (tmp_path / "checkpoints").rglob("*"):
+        if path.is_file() and "params" in path.parts and path.name != "_METADATA":
+            path.write_bytes(b"damage")
+    with open_checkpoints(tmp_path) as manager, pytest.raises(UserError, match="is damaged"):
+        restore_best(manager, trained.params)
+
+
+def test_tensorboard_and_metrics_tell_the_same(tmp_path):
+    trained, _ = fit(tmp_path, CONFIG)
+    assert list((tmp_path / "tensorboard").glob("events.out.tfevents.*"))
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert lines == trained.epochs
+    assert lines[0].keys() >= {"epoch", "step", "loss", "targets", "seconds", "validation"}

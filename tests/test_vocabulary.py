@@ -1,0 +1,145 @@
+"""Ids: the most popular first, the same after a round trip, and never those of another file."""
+
+import json
+from collections import Counter
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jaxrec.data.vocabulary import Vocabulary, build_vocabulary, load_vocabulary
+from jaxrec.errors import UserError
+from jaxrec.features import PAD
+
+texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=5)
+logs = st.one_of(
+    st.lists(st.integers(-(2**63), 2**63 - 1) | st.integers(0, 5), min_size=1),
+    st.lists(texts, min_size=1),
+)
+
+
+def test_ids_follow_the_training_targets_and_ties_the_raw_value():
+    items = pl.Series(["e", "b", "a", "c", "a", "b", "d", "c", "c", "e"])
+    is_training_target = np.array([False] + [True] * 6 + [False] * 3)
+    vocabulary, ids = build_vocabulary(items, is_training_target)
+    # Twice a and b, once c (three times in all, which must not count) and d, never e.
+    assert vocabulary.values.to_list() == ["a", "b", "c", "d", "e"]
+    assert vocabulary.counts.tolist() == [0, 2, 2, 1, 1, 0]
+    assert ids.tolist() == [5, 2, 1, 3, 1, 2, 4, 3, 3, 5]
+    assert ids.dtype == np.int32
+    assert vocabulary.size == 5
+
+
+def test_integers_tie_by_number_and_strings_by_text():
+    for raw, expected in (
+        ([100, 9, 10, -1], [-1, 9, 10, 100]),
+        (["100", "9", "10", "-1"], ["-1", "10", "100", "9"]),
+    ):
+        vocabulary, _ = build_vocabulary(pl.Series(raw), np.ones(4, bool))
+        assert vocabulary.values.to_list() == expected
+
+
+@settings(max_examples=40, deadline=None)
+@given(items=logs, data=st.data())
+def test_every_item_has_one_id_and_small_ids_are_popular(items, data):
+    flags = data.draw(st.lists(st.booleans(), min_size=len(items), max_size=len(items)))
+    vocabulary, ids = build_vocabulary(pl.Series(items), np.array(flags))
+    values = vocabulary.values.to_list()
+    assert sorted(values) == sorted(set(items))
+    assert [values[i - 1] for i in ids] == items
+    counts = Counter(item for item, flag in zip(items, flags, strict=True) if flag)
+    assert vocabulary.counts.tolist() == [0, *(counts[value] for value in values)]
+    assert values == sorted(values, key=lambda value: (-counts[value], value))
+    assert vocabulary.encode(pl.Series(items)).tolist() == ids.tolist()
+
+
+@pytest.mark.parametrize("known", [[30, 10], ["30", "ten"]])
+def test_an_unknown_item_becomes_padding(known):
+    vocabulary = Vocabulary(pl.Series(known), np.array([0, 2, 1]))
+    unknown = 20 if isinstance(known[0], int) else "20"
+    ids = vocabulary.encode(pl.Series([known[1], unknown, known[0], known[1]]))
+    assert ids.tolist() == [2, PAD, 1, 2]
+    assert ids.dtype == np.int32
+    assert vocabulary.encode(pl.Series([], dtype=vocabulary.values.dtype)).tolist() == []
+
+
+@settings(max_examples=40, deadline=None)
+@given(items=logs)
+def test_a_saved_vocabulary_comes_back_whole(tmp_path_factory, items):
+    vocabulary, ids = build_vocabulary(pl.Series(items), np.ones(len(items), bool))
+    path = tmp_path_factory.mktemp("vocabulary") / "vocabulary.json"
+    vocabulary.save(path)
+    loaded = load_vocabulary(path)
+    assert loaded.values.to_list() == vocabulary.values.to_list()
+    assert loaded.values.dtype == vocabulary.values.dtype
+    assert loaded.counts.tolist() == vocabulary.counts.tolist()
+    assert loaded.digest == vocabulary.digest
+    assert loaded.encode(pl.Series(items)).tolist() == ids.tolist()
+
+
+def test_the_digest_tells_values_order_and_type_apart_but_not_counts():
+    def digest(values, counts=(0, 1, 1)):
+        return Vocabulary(pl.Series(values), np.array(counts)).digest
+
+    assert digest([1, 2]) == digest([1, 2], (0, 5, 3))
+    # The last pair would be equal if values were joined without being told apart.
+    different = [[1, 2], [2, 1], [1, 3], ["1", "2"], ["1,", "2"], ["1", ",2"]]
+    assert len({digest(values) for values in different}) == len(different)
+
+
+def saved(tmp_path):
+    path = tmp_path / "vocabulary.json"
+    Vocabulary(pl.Series(["a", "b"]), np.array([0, 2, 1])).save(path)
+    return path, json.loads(path.read_text())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"values": ["b", "a"]},
+        {"values": ["a"]},
+        {"values": []},
+        {"digest": "0" * 64},
+        {"digest": None},
+        {"counts": [0, 2]},
+        {"counts": [0, 2, 1, 1]},
+    ],
+    ids=str,
+)
+def test_values_that_do_not_fit_their_digest_are_refused(tmp_path, change):
+    path, content = saved(tmp_path)
+    path.write_text(json.dumps(content | change))
+    with pytest.raises(UserError, match=r"vocabulary\.json does not fit its own digest"):
+        load_vocabulary(path)
+
+
+@pytest.mark.parametrize("key", ["values", "counts", "digest"])
+def test_a_vocabulary_that_lacks_a_part_is_damaged(tmp_path, key):
+    path, content = saved(tmp_path)
+    del content[key]
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r"vocabulary\.json is damaged.*train the run again"):
+        load_vocabulary(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"values": ["a", "b"], "cou',
+        "[1, 2]",
+        '{"values": ["a", 1], "counts": [0, 1, 1], "digest": ""}',
+        '{"values": ["a", "b"], "counts": ["many"], "digest": ""}',
+    ],
+)
+def test_a_file_that_is_no_vocabulary_is_damaged(tmp_path, text):
+    path = tmp_path / "vocabulary.json"
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"vocabulary\.json is damaged"):
+        load_vocabulary(path)
+
+
+def test_a_missing_vocabulary_is_said_to_be_missing(tmp_path):
+    with pytest.raises(UserError, match=r"vocabulary\.json is missing.*run directory"):
+        load_vocabulary(tmp_path / "vocabulary.json")

@@ -1,0 +1,79 @@
+"""Tiny logs, written out by hand or drawn by hypothesis."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+from hypothesis import strategies as st
+
+from jaxrec.config import DataConfig, SplitName
+from jaxrec.data.dataset import Dataset, prepare
+from jaxrec.data.interactions import Interactions
+from jaxrec.data.sequences import Timelines
+from jaxrec.data.splits import Split
+from jaxrec.features import ITEM, PAD
+
+
+def timelines_of(
+    items_by_user: Sequence[Sequence[int]], times_by_user: Sequence[Sequence[float]] | None = None
+) -> Timelines:
+    """Lay users' item ids out as timelines; without times, a user's clock ticks 0, 1, 2, ..."""
+    times = times_by_user or [range(len(items)) for items in items_by_user]
+    return Timelines(
+        {ITEM: np.array([item for items in items_by_user for item in items], np.int32)},
+        np.cumsum([0, *map(len, items_by_user)]),
+        np.array([time for user_times in times for time in user_times]),
+    )
+
+
+def numbered_timelines(lengths: Sequence[int]) -> Timelines:
+    """Give each position an item of its own, position + 1: an id tells where it came from."""
+    ends = np.cumsum(lengths).tolist()
+    return timelines_of(
+        [range(end - length + 1, end + 1) for length, end in zip(lengths, ends, strict=True)]
+    )
+
+
+def training_on_everything(timelines: Timelines) -> Split:
+    nothing = np.empty(0, np.int64)
+    everything = np.ones(len(timelines.items), bool)
+    return Split(everything, timelines.offsets[1:], nothing, nothing)
+
+
+def no_items(dtype: pl.DataType | type[pl.DataType] = pl.Int64) -> pl.DataFrame:
+    """Describe no item at all."""
+    schema = {"item": dtype, "title": pl.String, "genres": pl.List(pl.String), "year": pl.Int32}
+    return pl.DataFrame(schema=schema)
+
+
+def log_of(rows: Sequence[tuple], columns: Sequence[str] = ("user", "item", "timestamp")):
+    """Make a log of rows in their order; nothing is known of the items."""
+    log = pl.DataFrame(rows, schema=list(columns), orient="row", infer_schema_length=None)
+    return Interactions(log, no_items(log.schema["item"]))
+
+
+def dataset_of(
+    items_by_user: Sequence[Sequence[int]], split: SplitName = "leave-one-out", seed: int = 0
+) -> Dataset:
+    """Prepare users' raw items, in their order, without dropping any."""
+    rows = [
+        (user, item, time)
+        for user, items in enumerate(items_by_user)
+        for time, item in enumerate(items)
+    ]
+    config = DataConfig(split=split, min_item_interactions=1, min_user_interactions=1)
+    return prepare(log_of(rows), config, seed=seed)
+
+
+def left_padded(ids: Sequence[int], length: int) -> list[int]:
+    """Give the last `length` ids, with PAD on the left of fewer: a history in plain Python."""
+    kept = list(ids)[max(0, len(ids) - length) :]
+    return [PAD] * (length - len(kept)) + kept
+
+
+def worlds(
+    *, largest_item: int = 9, max_users: int = 6, max_length: int = 12
+) -> st.SearchStrategy[list[list[int]]]:
+    """Draw the item ids of some users, each with one activity at least."""
+    timeline = st.lists(st.integers(1, largest_item), min_size=1, max_size=max_length)
+    return st.lists(timeline, min_size=1, max_size=max_users)
