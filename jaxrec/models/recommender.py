@@ -81,9 +81,18 @@ class Recommender(nnx.Module):
         keys = _split(dropout_key)
         activities_BLE, mask_BL = self.embeddings(history)
         activities_BLE = dropout(activities_BLE, self.dropout_rate, keys[0])
-        encoded_BLH = self.encoder.prefixes(activities_BLE, mask_BL)
+        encoded_BLH = dropout(
+            self.encoder.prefixes(activities_BLE, mask_BL), self.dropout_rate, keys[1]
+        )
         # A prefix is empty until the first activity.
-        return self._project(encoded_BLH, jnp.cumsum(mask_BL, axis=1) > 0, keys[1])
+        not_empty_BL = jnp.cumsum(mask_BL, axis=1) > 0
+        # One position at a time: the gradient of a kernel as a sum of L products over B rows is
+        # several times faster on a CPU than as one product over all.
+        context_LBD = jax.lax.map(
+            lambda position: self._project(*position),
+            (jnp.swapaxes(encoded_BLH, 0, 1), jnp.swapaxes(not_empty_BL, 0, 1)),
+        )
+        return jnp.swapaxes(context_LBD, 0, 1)
 
     def context(
         self, history: Mapping[str, Int[jax.Array, "B L"]], dropout_key: jax.Array | None = None
@@ -92,8 +101,10 @@ class Recommender(nnx.Module):
         keys = _split(dropout_key)
         activities_BLE, mask_BL = self.embeddings(history)
         activities_BLE = dropout(activities_BLE, self.dropout_rate, keys[0])
-        encoded_BH = self.encoder.whole(activities_BLE, mask_BL)
-        return self._project(encoded_BH, jnp.any(mask_BL, axis=1), keys[1])
+        encoded_BH = dropout(
+            self.encoder.whole(activities_BLE, mask_BL), self.dropout_rate, keys[1]
+        )
+        return self._project(encoded_BH, jnp.any(mask_BL, axis=1))
 
     def scores(self, context: Float[jax.Array, "*B D"]) -> Float[jax.Array, "*B R"]:
         """Score every item; column PAD is lower than any of them."""
@@ -101,15 +112,14 @@ class Recommender(nnx.Module):
 
     def _project(
         self,
-        encoded: Float[jax.Array, "*B H"],
-        not_empty: Bool[jax.Array, "*B"],
-        dropout_key: jax.Array | None,
-    ) -> Float[jax.Array, "*B D"]:
+        encoded_BH: Float[jax.Array, "B H"],
+        not_empty_B: Bool[jax.Array, " B"],
+    ) -> Float[jax.Array, "B D"]:
         """Map encodings to the item space; the context of an empty history is zero."""
-        hidden = dropout(encoded, self.dropout_rate, dropout_key)
+        hidden = encoded_BH
         for layer in self.dense:
             hidden = nnx.relu(layer(hidden))
-        return jnp.where(not_empty[..., None], self.projection(hidden), 0)
+        return jnp.where(not_empty_B[:, None], self.projection(hidden), 0)
 
 
 def _split(key: jax.Array | None) -> tuple[jax.Array | None, jax.Array | None]:
