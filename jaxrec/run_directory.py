@@ -118,7 +118,7 @@ def _write_heldout(path: Path, dataset: Dataset, config: Config) -> None:
     arrays["seen"] = seen
     arrays["seen_offsets"] = np.searchsorted(rows, np.arange(len(positions) + 1))
     with replacing(path) as file:
-        np.savez_compressed(file, **arrays)
+        np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]
 
 
 def read_metrics(run_dir: Path, until_step: int) -> list[dict[str, Any]]:

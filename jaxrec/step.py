@@ -1,10 +1,11 @@
 """The training step: loss, gradient, update; K steps in one dispatch, on pure state."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import nnx
 from jaxtyping import Float, Int
@@ -15,7 +16,7 @@ from jaxrec.losses import full_softmax, sampled_softmax
 from jaxrec.models.recommender import Recommender
 from jaxrec.negatives import draw_negatives
 
-History = dict[str, jax.Array]
+History = Mapping[str, jax.Array]
 
 
 class TrainState(NamedTuple):
@@ -32,7 +33,11 @@ class TrainState(NamedTuple):
     step: Int[jax.Array, ""]
 
 
-Dispatch = Callable[[TrainState, History, jax.Array], tuple[TrainState, jax.Array]]
+# On the host, batches are NumPy's.
+Dispatch = Callable[
+    [TrainState, Mapping[str, jax.Array | np.ndarray], jax.Array | np.ndarray],
+    tuple[TrainState, jax.Array],
+]
 
 
 def make_optimizer(config: TrainConfig, total_steps: int) -> optax.GradientTransformation:
