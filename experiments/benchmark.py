@@ -18,13 +18,12 @@ import tyro
 from flax import nnx
 
 from jaxrec.config import DataConfig, EncoderName, ModelConfig, TrainConfig
-from jaxrec.data.batching import TrainingBatches
 from jaxrec.data.dataset import Dataset, load_interactions, prepare
 from jaxrec.evaluate import model_scorer, rank_targets
 from jaxrec.features import Feature
 from jaxrec.models.recommender import Recommender
 from jaxrec.step import init_state, make_dispatch, make_optimizer
-from jaxrec.train import MAX_STEPS_PER_DISPATCH, log_popularity
+from jaxrec.train import log_popularity, training_batches
 
 # In one measurement.
 DISPATCHES = 4
@@ -61,15 +60,7 @@ class Training:
         self._dispatch = make_dispatch(
             self.graphdef, optimizer, flags.train, log_popularity(dataset)
         )
-        self._batches = TrainingBatches(
-            dataset.timelines,
-            dataset.split,
-            history_length=flags.data.history_length,
-            positions=flags.train.positions,
-            batch_size=flags.train.batch_size,
-            max_steps_per_dispatch=MAX_STEPS_PER_DISPATCH,
-            seed=flags.train.seed,
-        )
+        self._batches = training_batches(dataset, flags.data, flags.train)
         self._number = 0
 
     def targets_per_s(self) -> float:

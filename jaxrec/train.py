@@ -15,7 +15,7 @@ from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
 from jaxrec.checkpoint import Progress, open_checkpoints, restore_best, restore_latest, save
-from jaxrec.config import Config, DataConfig
+from jaxrec.config import Config, DataConfig, TrainConfig
 from jaxrec.data.batching import TrainingBatches
 from jaxrec.data.dataset import Dataset
 from jaxrec.errors import UserError
@@ -56,15 +56,7 @@ def train(model: Recommender, dataset: Dataset, config: Config, run_dir: Path) -
         UserError: the loss is not a number, or a checkpoint does not fit.
     """
     graphdef, params = nnx.split(model, nnx.Param)
-    batches = TrainingBatches(
-        dataset.timelines,
-        dataset.split,
-        history_length=config.data.history_length,
-        positions=config.train.positions,
-        batch_size=config.train.batch_size,
-        max_steps_per_dispatch=MAX_STEPS_PER_DISPATCH,
-        seed=config.train.seed,
-    )
+    batches = training_batches(dataset, config.data, config.train)
     total_steps = config.train.epochs * batches.steps_per_epoch
     optimizer = make_optimizer(config.train, total_steps)
     mesh = data_mesh(config.train.batch_size)
@@ -94,6 +86,19 @@ def train(model: Recommender, dataset: Dataset, config: Config, run_dir: Path) -
                 save(checkpoints, state, progress, validation[STOP_ON])
                 _tell(line, config.train.epochs, board, bar)
         return Trained(graphdef, restore_best(checkpoints, state.params), epochs, progress)
+
+
+def training_batches(dataset: Dataset, data: DataConfig, config: TrainConfig) -> TrainingBatches:
+    """Cut the training part of a data set as the configuration says."""
+    return TrainingBatches(
+        dataset.timelines,
+        dataset.split,
+        history_length=data.history_length,
+        positions=config.positions,
+        batch_size=config.batch_size,
+        max_steps_per_dispatch=MAX_STEPS_PER_DISPATCH,
+        seed=config.seed,
+    )
 
 
 def log_popularity(dataset: Dataset) -> Float[jax.Array, " R"]:
