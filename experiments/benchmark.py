@@ -8,7 +8,9 @@ slows all rows alike; still, compare ratios within a table, not figures of two t
 
 import platform
 import statistics
+import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import get_args
 
@@ -17,6 +19,7 @@ import numpy as np
 import tyro
 from flax import nnx
 
+from jaxrec.command_line import run_command
 from jaxrec.config import DataConfig, EncoderName, ModelConfig, TrainConfig
 from jaxrec.data.dataset import Dataset, load_interactions, prepare
 from jaxrec.evaluate import model_scorer, rank_targets
@@ -76,9 +79,24 @@ class Training:
         return targets / (time.perf_counter() - started)
 
 
-def main() -> None:
-    """Measure and print."""
-    flags = tyro.cli(Flags, description=__doc__, config=(tyro.conf.FlagCreatePairsOff,))
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and print; give the exit code."""
+    return run_command(
+        measure,
+        Flags,
+        __doc__,
+        arguments,
+        remedy="open the place",
+        interrupted="nothing was kept",
+    )
+
+
+def measure(flags: Flags) -> None:
+    """Measure and print.
+
+    Raises:
+        UserError: the log is missing or unreadable.
+    """
     started = time.perf_counter()
     interactions = load_interactions(flags.data, seed=0)
     dataset = prepare(interactions, flags.data, seed=0)
@@ -124,4 +142,4 @@ def _evaluate(training: Training, flags: Flags, dataset: Dataset) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -18,9 +18,6 @@ The run directory (runs/<dataset>-<encoder>-n<N>) keeps the checkpoints, the fig
 summary.json, the training curve in curve.png, and all that conversion to .tflite needs.
 """
 
-import contextlib
-import io
-import re
 import shutil
 import sys
 from collections.abc import Sequence
@@ -34,9 +31,9 @@ import tyro
 from flax import nnx
 
 from jaxrec.baselines import Popularity, Transitions
+from jaxrec.command_line import run_command
 from jaxrec.config import Config, DataConfig, ModelConfig, TrainConfig
 from jaxrec.data.dataset import Dataset, load_interactions, prepare
-from jaxrec.errors import UserError
 from jaxrec.evaluate import Ranking, Scorer, model_scorer, rank_targets, summarize
 from jaxrec.features import Feature
 from jaxrec.files import read_json, write_json
@@ -69,46 +66,15 @@ class Flags:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one experiment; give the exit code, 2 for anything that the user can mend."""
-    try:
-        flags = parse(arguments)
-        run(flags)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        print(
-            f"error: {where}{error.strerror}; free or open the place, or give another --run-dir; "
-            "a run that had begun goes on with --resume",
-            file=sys.stderr,
-        )
-        return 2
-    except KeyboardInterrupt:
-        print("\ninterrupted; --resume goes on from the last epoch", file=sys.stderr)
-        return 130
-    return 0
-
-
-def parse(arguments: Sequence[str] | None = None) -> Flags:
-    """Read the flags.
-
-    Raises:
-        UserError: a flag is unknown or its value impossible; tyro's box folded into one line.
-    """
-    box = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(box):
-            return tyro.cli(
-                Flags,
-                args=arguments,
-                description=__doc__,
-                config=(tyro.conf.FlagCreatePairsOff,),
-            )
-    except SystemExit as exit_:
-        if exit_.code != 2:
-            raise
-        words = re.sub(r"[^\x20-\x7e]|-{3,}", " ", box.getvalue()).split()
-        raise UserError(" ".join(words)) from None
+    return run_command(
+        run,
+        Flags,
+        __doc__,
+        arguments,
+        remedy="free or open the place, or give another --run-dir; a run that had begun goes on "
+        "with --resume",
+        interrupted="--resume goes on from the last epoch",
+    )
 
 
 def run(flags: Flags) -> dict[str, Any]:

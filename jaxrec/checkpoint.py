@@ -42,16 +42,28 @@ class Progress:
     best_score: float = float("-inf")
 
 
-def open_checkpoints(run_dir: Path) -> ocp.CheckpointManager:
+def open_checkpoints(run_dir: Path, *, read_only: bool = False) -> ocp.CheckpointManager:
     """Open the run's checkpoints; what a killed run left half-written is removed.
 
     Use as a context manager, which waits for the last write.
+
+    Args:
+        read_only: change nothing on disk, for those who did not train the run.
+
+    Raises:
+        UserError: there is nothing to read.
     """
+    # orbax wants an absolute path.
+    folder = (run_dir / FOLDER).absolute()
+    if read_only and not folder.is_dir():
+        raise UserError(f"{run_dir / FOLDER} is missing; train the run again")
     keep = AnyPreservationPolicy([LatestN(1), BestN(get_metric_fn=_score, n=1)])
     options = ocp.CheckpointManagerOptions(
         preservation_policy=keep,
         best_fn=_score,
-        cleanup_tmp_directories=True,
+        cleanup_tmp_directories=not read_only,
+        create=not read_only,
+        read_only=read_only,
         enable_async_checkpointing=False,
     )
     handlers = {
@@ -59,8 +71,6 @@ def open_checkpoints(run_dir: Path) -> ocp.CheckpointManager:
         "optimizer": ocp.StandardCheckpointHandler(),
         "progress": ocp.JsonCheckpointHandler(),
     }
-    # orbax wants an absolute path.
-    folder = (run_dir / FOLDER).absolute()
     return ocp.CheckpointManager(folder, options=options, item_handlers=handlers)
 
 

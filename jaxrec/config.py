@@ -15,7 +15,7 @@ SplitName = Literal["leave-one-out", "temporal", "random-pairs"]
 SamplerName = Literal["uniform", "log-uniform", "batch"]
 
 # The number of the run directory's layout; a reader refuses any other.
-FORMAT = 1
+FORMAT = 2
 
 
 def _between(default: Any, low: float, high: float) -> Any:

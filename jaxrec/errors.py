@@ -1,4 +1,4 @@
-"""The one exception whose message is meant for the person at the keyboard."""
+"""The exceptions whose message is meant for the person at the keyboard."""
 
 
 class UserError(Exception):
@@ -6,4 +6,12 @@ class UserError(Exception):
 
     The message is one line that says what is wrong, where, and what to do about it. A command
     prints it without a traceback and exits with code 2.
+    """
+
+
+class FailedCheckError(Exception):
+    """What was made does not pass its check, and was not kept.
+
+    The message is one line that names the worst case. A command prints it without a traceback and
+    exits with code 1.
     """

@@ -12,6 +12,7 @@ from jaxrec.config import Config
 from jaxrec.data.dataset import Dataset
 from jaxrec.evaluate import Ranking
 from jaxrec.files import replacing
+from jaxrec.text_table import lay_out
 
 Metrics = Mapping[str, Any]
 
@@ -73,12 +74,7 @@ def render_table(summary: Mapping[str, Any], encoder: str) -> str:
         [name, *(_cell(column, row) for column in _COLUMNS), f"{row['coverage@10']:.1%}"]
         for name, row in rows.items()
     ]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
-    lines.append("")
-    lines += [
-        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in cells
-    ]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", lay_out(cells)])
 
 
 def _cell(column: str, row: Metrics) -> str:

@@ -18,14 +18,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from jaxrec.config import Config, differences, load_config, save_config
 from jaxrec.data.dataset import Dataset
 from jaxrec.data.vocabulary import load_vocabulary
 from jaxrec.errors import UserError
 from jaxrec.features import Feature, save_features
 from jaxrec.files import replacing, write_json
+from jaxrec.heldout import draw_heldout, save_heldout
 
 CONFIG = "config.json"
 FEATURES = "features.json"
@@ -36,8 +35,6 @@ METRICS = "metrics.jsonl"
 TENSORBOARD = "tensorboard"
 CURVE = "curve.png"
 SUMMARY = "summary.json"
-
-HELDOUT_LIMIT = 10_000
 
 
 def is_finished(run_dir: Path) -> bool:
@@ -96,29 +93,14 @@ def write_contract(
     dataset.vocabulary.save(run_dir / VOCABULARY)
     entries = dataset.catalogue.with_row_index("id", offset=1).to_dicts()
     write_json(run_dir / CATALOGUE, entries)
-    _write_heldout(run_dir / HELDOUT, dataset, config)
+    heldout = draw_heldout(
+        dataset.timelines,
+        dataset.split.test,
+        config.data.history_length,
+        seed=config.train.seed,
+    )
+    save_heldout(heldout, run_dir / HELDOUT)
     save_config(config, run_dir / CONFIG)
-
-
-def _write_heldout(path: Path, dataset: Dataset, config: Config) -> None:
-    """Write the test histories, at most HELDOUT_LIMIT of them, drawn by the seed.
-
-    Arrays: `history.<feature>` [n, N]; `target` [n]; `seen` [m], the ids met before each target one
-    after the other, row i's at `seen_offsets[i]` to `seen_offsets[i + 1] - 1`.
-    """
-    positions = dataset.split.test
-    if len(positions) > HELDOUT_LIMIT:
-        rng = np.random.default_rng(config.train.seed)
-        positions = np.sort(rng.choice(positions, HELDOUT_LIMIT, replace=False))
-    timelines = dataset.timelines
-    history = timelines.histories(positions, config.data.history_length)
-    rows, seen = timelines.seen_before(positions)
-    arrays = {f"history.{name}": ids for name, ids in history.items()}
-    arrays["target"] = timelines.items[positions]
-    arrays["seen"] = seen
-    arrays["seen_offsets"] = np.searchsorted(rows, np.arange(len(positions) + 1))
-    with replacing(path) as file:
-        np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]
 
 
 def read_metrics(run_dir: Path, until_step: int) -> list[dict[str, Any]]:

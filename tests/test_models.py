@@ -198,7 +198,7 @@ def test_lstm_by_hand():
     cell = output = np.zeros(2)
     for step in inputs[0]:
         gates = np.concatenate([step, output]) @ lstm.kernel + lstm.bias
-        write, candidate, forget, emit = np.split(np.asarray(gates), 4)
+        write, forget, emit, candidate = np.split(np.asarray(gates), 4)
         cell = sigmoid(forget) * cell + sigmoid(write) * np.tanh(candidate)
         output = sigmoid(emit) * np.tanh(cell)
     got = lstm(jnp.asarray(inputs), jnp.ones((1, 2), bool))

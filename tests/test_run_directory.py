@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxrec import run_directory
+from jaxrec import heldout, run_directory
 from jaxrec.config import Config, DataConfig, TrainConfig, load_config, save_config
 from jaxrec.data.vocabulary import load_vocabulary
 from jaxrec.errors import UserError
@@ -162,19 +162,19 @@ def test_held_out_histories_say_what_the_timelines_say(tmp_path):
 
 
 def test_held_out_histories_are_drawn_by_the_seed_beyond_the_limit(tmp_path, monkeypatch):
-    monkeypatch.setattr(run_directory, "HELDOUT_LIMIT", 10)
+    monkeypatch.setattr(heldout, "LIMIT", 10)
     dataset = dataset_of([[user + 1, user + 2, user + 3, user + 4] for user in range(60)])
     drawn = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         config = replace(CONFIG, train=TrainConfig(seed=seed))
         write_contract(tmp_path / name, config, FEATURES, dataset)
-        heldout = read_heldout(tmp_path / name)
-        drawn.append(heldout["target"].tolist())
-        assert heldout["history.item"].shape == (10, 3)
+        saved = read_heldout(tmp_path / name)
+        drawn.append(saved["target"].tolist())
+        assert saved["history.item"].shape == (10, 3)
         # Histories were drawn along with their targets.
         raw = dataset.vocabulary.values.to_numpy()
         np.testing.assert_array_equal(
-            raw[heldout["history.item"] - 1], raw[heldout["target"] - 1][:, None] + [-3, -2, -1]
+            raw[saved["history.item"] - 1], raw[saved["target"] - 1][:, None] + [-3, -2, -1]
         )
     assert drawn[0] == drawn[1] != drawn[2]
     assert len(set(drawn[0])) == 10
@@ -197,7 +197,7 @@ def test_the_configuration_is_written_last(tmp_path, monkeypatch):
     def killed(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run_directory, "_write_heldout", killed)
+    monkeypatch.setattr(run_directory, "save_heldout", killed)
     with pytest.raises(KeyboardInterrupt):
         write_contract(tmp_path, CONFIG, FEATURES, dataset_of(WORLD))
     assert "vocabulary.json" in content_of(tmp_path)

@@ -9,10 +9,11 @@ ROOT = Path(__file__).parents[1]
 
 # From the ground up; modules of one floor may know each other.
 FLOORS = [
-    {"jaxrec.errors", "jaxrec.files", "jaxrec.config", "jaxrec.features"},
+    {"jaxrec.errors", "jaxrec.files", "jaxrec.config", "jaxrec.features"}
+    | {"jaxrec.command_line", "jaxrec.text_table"},
     {"jaxrec.data", "jaxrec.models", "jaxrec.losses", "jaxrec.negatives", "jaxrec.metrics"}
     | {"jaxrec.sharding"},
-    {"jaxrec.evaluate", "jaxrec.baselines", "jaxrec.step"},
+    {"jaxrec.evaluate", "jaxrec.baselines", "jaxrec.step", "jaxrec.heldout"},
     {"jaxrec.checkpoint", "jaxrec.run_directory", "jaxrec.report"},
     {"jaxrec.train"},
     {"experiments"},

@@ -85,12 +85,12 @@ class Recommender(nnx.Module):
             self.encoder.prefixes(activities_BLE, mask_BL), self.dropout_rate, keys[1]
         )
         # A prefix is empty until the first activity.
-        not_empty_BL = jnp.cumsum(mask_BL, axis=1) > 0
+        is_filled_BL = jnp.cumsum(mask_BL, axis=1) > 0
         # One position at a time: the gradient of a kernel as a sum of L products over B rows is
         # several times faster on a CPU than as one product over all.
         context_LBD = jax.lax.map(
-            lambda position: self._project(*position),
-            (jnp.swapaxes(encoded_BLH, 0, 1), jnp.swapaxes(not_empty_BL, 0, 1)),
+            lambda position: self.project(*position),
+            (jnp.swapaxes(encoded_BLH, 0, 1), jnp.swapaxes(is_filled_BL, 0, 1)),
         )
         return jnp.swapaxes(context_LBD, 0, 1)
 
@@ -104,22 +104,22 @@ class Recommender(nnx.Module):
         encoded_BH = dropout(
             self.encoder.whole(activities_BLE, mask_BL), self.dropout_rate, keys[1]
         )
-        return self._project(encoded_BH, jnp.any(mask_BL, axis=1))
+        return self.project(encoded_BH, jnp.any(mask_BL, axis=1))
+
+    def project(
+        self,
+        encoded_BH: Float[jax.Array, "B H"],
+        is_filled_B: Bool[jax.Array, " B"],
+    ) -> Float[jax.Array, "B D"]:
+        """Map encodings to the item space; the context of a history that is not filled is zero."""
+        hidden = encoded_BH
+        for layer in self.dense:
+            hidden = nnx.relu(layer(hidden))
+        return jnp.where(is_filled_B[:, None], self.projection(hidden), 0)
 
     def scores(self, context: Float[jax.Array, "*B D"]) -> Float[jax.Array, "*B R"]:
         """Score every item; column PAD is lower than any of them."""
         return context @ self.item_table.T + self.item_bias
-
-    def _project(
-        self,
-        encoded_BH: Float[jax.Array, "B H"],
-        not_empty_B: Bool[jax.Array, " B"],
-    ) -> Float[jax.Array, "B D"]:
-        """Map encodings to the item space; the context of an empty history is zero."""
-        hidden = encoded_BH
-        for layer in self.dense:
-            hidden = nnx.relu(layer(hidden))
-        return jnp.where(not_empty_B[:, None], self.projection(hidden), 0)
 
 
 def _split(key: jax.Array | None) -> tuple[jax.Array | None, jax.Array | None]:

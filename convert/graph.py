@@ -1,0 +1,118 @@
+"""The flatbuffer itself: put in order, and read for what it must and must not hold."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import flatbuffers
+from ai_edge_litert import schema_py_generated as schema
+
+from jaxrec.errors import FailedCheckError
+
+# LiteRT's CompiledModel and LiteRT.js refuse the fused ones, and they keep state between calls.
+_FUSED = {
+    "BIDIRECTIONAL_SEQUENCE_LSTM",
+    "BIDIRECTIONAL_SEQUENCE_RNN",
+    "LSTM",
+    "RNN",
+    "UNIDIRECTIONAL_SEQUENCE_LSTM",
+    "UNIDIRECTIONAL_SEQUENCE_RNN",
+}
+_OPERATOR_NAMES = {
+    code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)
+}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a flatbuffer holds.
+
+    Attributes:
+        operators: every operation that occurs, with how often it does, by name.
+        lookups: how many EMBEDDING_LOOKUPs each signature has.
+        weight_bytes: all constants together.
+        tables: constants of the largest size there is: the item tables.
+        has_state: a tensor keeps its value between calls.
+    """
+
+    operators: dict[str, int]
+    lookups: dict[str, int]
+    weight_bytes: int
+    tables: int
+    has_state: bool
+
+
+def _unpack(graph: bytes) -> Any:
+    """Read the flatbuffer's tables; their generated types say too little to be checked."""
+    return schema.ModelT.InitFromObj(schema.Model.GetRootAs(graph, 0))
+
+
+def tidy(graph: bytes, *, first: str) -> bytes:
+    """Make `first` the signature of a caller who names none, and drop what no runtime reads.
+
+    Converters put the signatures into alphabetical order. Names of inner tensors are a fifth of an
+    unrolled LSTM's file; inputs and outputs get the names that their signature has for them.
+    """
+    model = _unpack(graph)
+    place = next(s.subgraphIndex for s in model.signatureDefs if s.signatureKey == first.encode())
+    subgraphs = model.subgraphs
+    subgraphs[0], subgraphs[place] = subgraphs[place], subgraphs[0]
+    moved = {0: place, place: 0}
+    for subgraph in subgraphs:
+        for tensor in subgraph.tensors:
+            tensor.name = None
+            if tensor.quantization is not None and tensor.quantization.scale is None:
+                tensor.quantization = None
+    for signature in model.signatureDefs:
+        index = signature.subgraphIndex
+        signature.subgraphIndex = moved.get(index, index)
+        for end in [*signature.inputs, *signature.outputs]:
+            subgraphs[signature.subgraphIndex].tensors[end.tensorIndex].name = end.name
+    model.signatureDefs.sort(key=lambda signature: signature.subgraphIndex)
+    builder = flatbuffers.Builder(len(graph))
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def read_facts(graph: bytes) -> Facts:
+    """Read a flatbuffer that this program made."""
+    model = _unpack(graph)
+    names = [
+        _OPERATOR_NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)]
+        if code.customCode is None
+        else f"CUSTOM {code.customCode.decode()}"
+        for code in model.operatorCodes
+    ]
+    used = [[names[each.opcodeIndex] for each in g.operators or []] for g in model.subgraphs]
+    everything = [name for operators in used for name in operators]
+    sizes = [0 if buffer.data is None else len(buffer.data) for buffer in model.buffers]
+    return Facts(
+        operators={name: everything.count(name) for name in sorted(set(everything))},
+        lookups={
+            signature.signatureKey.decode(): used[signature.subgraphIndex].count("EMBEDDING_LOOKUP")
+            for signature in model.signatureDefs or []
+        },
+        weight_bytes=sum(sizes),
+        tables=sizes.count(max(sizes)),
+        has_state=any(tensor.isVariable for g in model.subgraphs for tensor in g.tensors),
+    )
+
+
+def check_operations(facts: Facts, *, tables: int) -> None:
+    """Refuse a graph that some runtime could not load, or that holds a table twice.
+
+    Args:
+        tables: item tables that the model has, one when they are tied.
+
+    Raises:
+        FailedCheckError: what is wrong.
+    """
+    custom = [name for name in facts.operators if name.startswith("CUSTOM")]
+    if custom:
+        raise FailedCheckError(f"the graph has operations that are not built in: {custom}")
+    fused = sorted(_FUSED & facts.operators.keys())
+    if fused or facts.has_state:
+        raise FailedCheckError(f"the graph keeps state between calls ({fused or 'variables'})")
+    if set(facts.lookups.values()) != {1}:
+        raise FailedCheckError(f"the graph looks a history up more than once: {facts.lookups}")
+    if facts.tables != tables:
+        raise FailedCheckError(f"the graph holds {facts.tables} item tables, not {tables}")

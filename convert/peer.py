@@ -1,0 +1,90 @@
+"""Peers: recommenders of the 2020 system's shape, asked about the same users as ours.
+
+Such a file takes the raw item ids of a history, oldest first, with zeros at the end, and gives the
+raw ids of the best items and their scores, best first.
+"""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int32
+
+from convert.latency import Contender, load
+from convert.recall import ranked_within
+from jaxrec.errors import UserError
+from jaxrec.features import ITEM, PAD
+from jaxrec.heldout import Heldout
+
+# A damaged flatbuffer can take its whole process along, so the first to run it is another one.
+_TRIAL = """
+import sys, numpy
+from ai_edge_litert.interpreter import Interpreter
+interpreter = Interpreter(model_path=sys.argv[1], num_threads=1)
+interpreter.allocate_tensors()
+interpreter.invoke()
+(given,) = interpreter.get_input_details()
+found = [each["dtype"] for each in interpreter.get_output_details()]
+assert given["dtype"] == numpy.int32
+assert set(found) == {numpy.int32, numpy.float32} and len(found) == 2
+"""
+
+
+def read_peer(path: Path) -> bytes:
+    """Read a file of somebody else's, after trying it in a process of its own.
+
+    Raises:
+        UserError: it does not run, or is no recommender.
+        OSError: it cannot be read.
+    """
+    graph = path.read_bytes()
+    command = [sys.executable, "-c", _TRIAL, str(path)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        raise UserError(
+            f"{path} does not run, or is no recommender (int32 history in, int32 ids and float32 "
+            "scores out); name another file"
+        )
+    return graph
+
+
+def peer_histories(
+    graph: bytes, heldout: Heldout, items: Sequence[int]
+) -> Int32[np.ndarray, "n N"]:
+    """Write the held-out histories down as a peer wants them.
+
+    Args:
+        items: the raw item of each id, id i at i - 1.
+    """
+    length = int(np.prod(load(graph).get_input_details()[0]["shape"]))
+    ids = heldout.history[ITEM][:, -length:]
+    ids = np.take_along_axis(ids, np.argsort(ids == PAD, axis=1, kind="stable"), axis=1)
+    histories = np.zeros((len(ids), length), np.int32)
+    histories[:, : ids.shape[1]] = np.array([PAD, *items], np.int32)[ids]
+    return histories
+
+
+def peer_recall(peer: Contender, heldout: Heldout, items: Sequence[int]) -> float:
+    """Give recall@10 on the held-out users, items that they met before struck from the lists.
+
+    Items that are not in our catalogue keep their places in a list, as they would before a user. A
+    target counts as missed where fewer than ten items of a list are left without it.
+    """
+    interpreter = peer.interpreter
+    place = interpreter.get_input_details()[0]
+    ports = {each["dtype"]: each["index"] for each in interpreter.get_output_details()}
+    raw, order = np.sort(np.array(items)), np.argsort(np.array(items))
+    hits = 0
+    for number, history in enumerate(peer.inputs):
+        interpreter.reset_all_variables()
+        interpreter.set_tensor(place["index"], history.reshape(place["shape"]))
+        interpreter.invoke()
+        found = interpreter.get_tensor(ports[np.int32]).reshape(1, -1)
+        scores = interpreter.get_tensor(ports[np.float32]).reshape(1, -1)
+        slots = np.minimum(np.searchsorted(raw, found), len(raw) - 1)
+        ids = np.where(raw[slots] == found, order[slots] + 1, PAD).astype(np.int32)
+        closed = heldout.seen_by(number, number + 1, len(items) + 1)
+        hit, _ = ranked_within(ids, scores, heldout.target[number : number + 1], closed)
+        hits += int(hit[0])
+    return hits / len(peer.inputs)

@@ -1,0 +1,59 @@
+"""A product: a flatbuffer made by a recipe, with the proof that it is what it should be."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from convert.compare import Parity
+from convert.graph import Facts, read_facts, tidy
+from convert.interpreter import DeviceModel
+from convert.parity import prove
+from convert.quantize import Recipe, quantize
+from convert.quiet import quiet
+from convert.recall import recall_through
+from convert.restore import Run
+from convert.shapes import Shapes
+
+# What the default recipe may lose of the float32 file's recall@10.
+MOST_LOST = 0.01
+
+
+@dataclass(frozen=True)
+class Product:
+    """A flatbuffer, and what was found about it.
+
+    Attributes:
+        recall: recall@10 on the held-out users through the file.
+    """
+
+    recipe: Recipe
+    graph: bytes
+    facts: Facts
+    parity: Parity
+    recall: float
+
+
+def make(exported: bytes, run: Run, shapes: Shapes, recipe: Recipe) -> Product:
+    """Quantize what was exported, and prove it.
+
+    Raises:
+        FailedCheckError: it is not equal to its model.
+    """
+    graph = tidy(quantize(exported, recipe), first="recommend")
+    parity = prove(graph, run, recipe, keep_seen=shapes.keep_seen)
+    with quiet():
+        device = DeviceModel(graph)
+    recall = recall_through(
+        device, run.heldout, run.vocabulary.size, keep_seen=run.config.data.keep_seen
+    )
+    return Product(recipe, graph, read_facts(graph), parity, recall)
+
+
+def choose(products: Sequence[Product]) -> Product:
+    """Take the smallest that loses less than MOST_LOST of the float32 product's recall.
+
+    Args:
+        products: float32 among them.
+    """
+    full = next(product for product in products if product.recipe == "float32")
+    good = [product for product in products if product.recall >= full.recall * (1 - MOST_LOST)]
+    return min(good, key=lambda product: len(product.graph))

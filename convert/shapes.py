@@ -1,0 +1,58 @@
+"""Shapes: what is fixed when a file is made."""
+
+from dataclasses import dataclass
+
+from jaxrec.errors import UserError
+
+DEFAULT_TOP_K = 100
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """The sizes of a file's inputs and outputs.
+
+    Attributes:
+        batch_size: B, histories in a call.
+        history_length: N.
+        top_k: k, items that `recommend` gives.
+        candidates: M, items that `score` takes.
+        keep_seen: `recommend` may give items of the history.
+    """
+
+    batch_size: int
+    history_length: int
+    top_k: int
+    candidates: int
+    keep_seen: bool
+
+
+def choose_shapes(
+    *,
+    batch_size: int,
+    history_length: int,
+    top_k: int | None,
+    candidates: int,
+    keep_seen: bool,
+    vocabulary_size: int,
+) -> Shapes:
+    """Check what was asked for against the catalogue; without a k, take 100 or what there is.
+
+    Raises:
+        UserError: a number is out of range, or a list could not be filled beside a full history.
+    """
+    most = vocabulary_size if keep_seen else vocabulary_size - history_length
+    if most < 1:
+        raise UserError(
+            f"the catalogue of {vocabulary_size} items leaves none beside a history of "
+            f"{history_length}; give --keep-seen"
+        )
+    if top_k is None:
+        top_k = min(DEFAULT_TOP_K, most)
+    for flag, value, limit in (
+        ("--top-k", top_k, most),
+        ("--candidates", candidates, 100_000),
+        ("--batch-size", batch_size, 4096),
+    ):
+        if not 1 <= value <= limit:
+            raise UserError(f"{flag}={value} is out of range; give it 1 to {limit}")
+    return Shapes(batch_size, history_length, top_k, candidates, keep_seen)

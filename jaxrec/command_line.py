@@ -1,0 +1,76 @@
+"""What every command does alike: read its flags, and fold an error into one line and a code."""
+
+import contextlib
+import io
+import re
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import tyro
+
+from jaxrec.errors import FailedCheckError, UserError
+
+Flags = TypeVar("Flags")
+
+
+def run_command(
+    action: Callable[[Flags], Any],
+    flags: type[Flags],
+    description: str | None,
+    arguments: Sequence[str] | None,
+    *,
+    remedy: str,
+    interrupted: str,
+) -> int:
+    """Read the flags, act, and give the exit code.
+
+    Args:
+        action: what the command does.
+        flags: the dataclass of its flags.
+        description: what `--help` says first.
+        arguments: the words after the command's name; None takes those of the process.
+        remedy: what to do when a file cannot be read or written.
+        interrupted: what is said when the person stops the command.
+
+    Returns:
+        0; 2 for anything that the person can mend; 1 for a product that failed its check; 130 for
+        an interruption.
+    """
+    try:
+        action(parse(flags, description, arguments))
+    except (UserError, FailedCheckError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2 if isinstance(error, UserError) else 1
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"error: {where}{error.strerror}; {remedy}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"\ninterrupted; {interrupted}", file=sys.stderr)
+        return 130
+    return 0
+
+
+def parse(
+    flags: type[Flags], description: str | None, arguments: Sequence[str] | None = None
+) -> Flags:
+    """Read the flags.
+
+    Raises:
+        UserError: a flag is unknown or its value impossible; tyro's box folded into one line.
+    """
+    box = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(box):
+            return tyro.cli(
+                flags,
+                args=arguments,
+                description=description,
+                config=(tyro.conf.FlagCreatePairsOff,),
+            )
+    except SystemExit as exit_:
+        if exit_.code != 2:
+            raise
+        words = re.sub(r"[^\x20-\x7e]|-{3,}", " ", box.getvalue()).split()
+        raise UserError(" ".join(words)) from None
