@@ -21,14 +21,17 @@ _SCORES_AT_A_TIME = 4_000_000
 
 @dataclass(frozen=True)
 class Parity:
-    """How far a file is from its model; errors are relative for scores above one.
+    """How far a file is from its model.
 
     Attributes:
         histories: how many were tried.
-        score_error: the largest difference of a score, recommended or of a candidate.
+        score_error: the largest difference of a score, recommended or of a candidate, in units of
+            the score or of one, whichever is larger.
         order_error: the largest difference between the model's scores of what the file puts at a
-            place and of what belongs there: zero where the lists are equal, or tied.
-        context_error: the largest difference of an entry of a context.
+            place and of what belongs there: zero where the lists are equal, or tied. In units of
+            the history's largest score or of one: sums are no finer than their largest terms.
+        context_error: the largest difference of an entry of a context, in units of the entry or of
+            one.
         overlap: mean share of the model's first ten among the file's first ten.
         worst: the history with the largest score error.
     """
@@ -62,6 +65,7 @@ def compare(device: DeviceModel, model: Recommender, tried: Trials, *, keep_seen
         candidates = rng.integers(0, rows, (len(meant), device.candidates), np.int32)
         wanted = np.take_along_axis(scores, candidates, axis=1)
         picked = _errors(device.score_all(given, candidates), wanted)
+        largest = np.abs(scores[:, 1:]).max(axis=1)
 
         scores[:, PAD] = -np.inf
         if not keep_seen:
@@ -70,7 +74,7 @@ def compare(device: DeviceModel, model: Recommender, tried: Trials, *, keep_seen
         theirs = np.take_along_axis(scores, ids, axis=1)
         best, best_ids = jax.lax.top_k(scores, device.top_k)
         score_errors.append(np.maximum(picked, _errors(found, theirs)))
-        order_errors.append(_errors(theirs, np.asarray(best)))
+        order_errors.append(_errors(theirs, np.asarray(best), largest))
         first = np.asarray(best_ids)[:, :OVERLAP_AT, None] == ids[:, None, :OVERLAP_AT]
         overlaps.append(first.any(axis=2).mean(axis=1))
     score_error = np.concatenate(score_errors)
@@ -85,9 +89,16 @@ def compare(device: DeviceModel, model: Recommender, tried: Trials, *, keep_seen
 
 
 def _errors(
-    got: Float[np.ndarray, "n m"], wanted: Float[np.ndarray, "n m"]
+    got: Float[np.ndarray, "n m"],
+    wanted: Float[np.ndarray, "n m"],
+    unit: Float[np.ndarray, " n"] | None = None,
 ) -> Float[np.ndarray, " n"]:
-    """Give the largest error of each row; one that is not a number is as large as it gets."""
+    """Give the largest error of each row; one that is not a number is as large as it gets.
+
+    Args:
+        unit: of each row's errors; without it each entry that is wanted is its own. Never below 1.
+    """
+    units = np.abs(wanted) if unit is None else unit[:, None]
     with np.errstate(invalid="ignore"):
-        errors = np.abs(got - wanted) / np.maximum(1, np.abs(wanted))
+        errors = np.abs(got - wanted) / np.maximum(1, units)
     return np.nan_to_num(errors, nan=np.inf).max(axis=1)

@@ -24,8 +24,7 @@ from convert.restore import Run, restore
 from jaxrec.command_line import run_command
 from jaxrec.errors import FailedCheckError, UserError
 
-# Of a float32 file, in units of the score or of one, whichever is larger: float32 itself steps by
-# 1e-6 between 8 and 16.
+# Of a float32 file, in the units of `Parity`: float32 itself steps by 1e-6 between 8 and 16.
 SCORE_TOLERANCE = 1e-5
 TIE = 1e-6
 

@@ -15,8 +15,8 @@ A file that does not say what its model says is not written: exit code 1.
 """
 
 import json
-import os
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,7 +33,7 @@ from convert.recall import RECALL_AT
 from convert.restore import Run, newest_run, restore
 from convert.shapes import Shapes, choose_shapes
 from jaxrec.command_line import run_command
-from jaxrec.errors import FailedCheckError, UserError
+from jaxrec.errors import FailedCheckError
 from jaxrec.features import ITEM
 from jaxrec.files import replacing
 from jaxrec.text_table import lay_out
@@ -119,13 +119,16 @@ def _require_writable(folder: Path) -> None:
     """Find out before the work whether its result could be written.
 
     Raises:
-        UserError: it could not.
+        OSError: it could not.
     """
     place = folder.absolute()
     while not place.exists():
         place = place.parent
-    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
-        raise UserError(f"--export-dir={folder} cannot be written to; give another folder")
+    try:
+        tempfile.TemporaryFile(dir=place).close()
+    except OSError as error:
+        error.filename = str(folder)
+        raise
 
 
 def _make_all(

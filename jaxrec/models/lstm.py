@@ -11,13 +11,12 @@ def lstm_cell(
 ) -> tuple[Float[jax.Array, "B H"], Float[jax.Array, "B H"]]:
     """Give the next cell and output from the gates, G = 4 H: input, forget, output, candidate.
 
-    The three that pass through a sigmoid lie side by side: on a device an operation costs more than
-    its arithmetic.
+    On a device an operation costs more than its arithmetic, so one sigmoid serves all four, though
+    nobody asks for the candidate's.
     """
-    units = cell_BH.shape[-1]
-    opened_B3H = nnx.sigmoid(gates_B4H[:, : 3 * units])
-    write, forget, emit = jnp.split(opened_B3H, 3, axis=-1)
-    cell_BH = forget * cell_BH + write * jnp.tanh(gates_B4H[:, 3 * units :])
+    write, forget, emit, _ = jnp.split(nnx.sigmoid(gates_B4H), 4, axis=-1)
+    candidate = jnp.tanh(gates_B4H[:, -cell_BH.shape[-1] :])
+    cell_BH = forget * cell_BH + write * candidate
     return cell_BH, emit * jnp.tanh(cell_BH)
 
 

@@ -1,0 +1,115 @@
+"""The bundle: one file, read whole or refused."""
+
+import json
+import zipfile
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from convert.bundle import CARD, CATALOGUE, FORMAT, MODEL, VOCABULARY, pack, read, sha256
+from jaxrec.errors import UserError
+
+GRAPH = np.random.default_rng(0).bytes(3000)
+ITEMS = ["a", "b", "ü"]
+ENTRIES = [{"id": i + 1, "item": item, "title": None} for i, item in enumerate(ITEMS)]
+
+
+def members(graph: bytes = GRAPH, **changes) -> dict[str, bytes]:
+    model = {"format": FORMAT, "graph": {"bytes": len(graph), "sha256": sha256(graph)}}
+    content = {
+        VOCABULARY: {"values": ITEMS},
+        CATALOGUE: ENTRIES,
+        MODEL: {**model, **changes},
+    }
+    return {name: json.dumps(value).encode() for name, value in content.items()} | {CARD: b"# hi"}
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(pack(GRAPH, members()))
+    return path
+
+
+def test_it_gives_back_what_was_packed(file):
+    bundle = read(file)
+    assert bundle.graph == GRAPH
+    assert bundle.items == ITEMS
+    assert bundle.catalogue == ENTRIES
+
+
+def test_any_zip_tool_reads_it_and_any_runtime_finds_the_graph_first(file):
+    with zipfile.ZipFile(file) as archive:
+        assert archive.testzip() is None
+        assert archive.namelist() == [VOCABULARY, CATALOGUE, MODEL, CARD]
+        assert archive.read(CARD) == b"# hi"
+    assert file.read_bytes().startswith(GRAPH)
+
+
+def test_the_same_content_gives_the_same_bytes():
+    assert pack(GRAPH, members()) == pack(GRAPH, members())
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_changed_byte_is_found_wherever_it_matters(file, data):
+    """The whole is refused, or all that is read of it is as it was."""
+    whole = pack(GRAPH, members())
+    place = data.draw(st.integers(0, len(whole) - 1))
+    damaged = bytearray(whole)
+    damaged[place] ^= data.draw(st.integers(1, 255))
+    file.write_bytes(damaged)
+    try:
+        bundle = read(file)
+    except UserError as error:
+        assert str(file) in str(error)
+        assert "\n" not in str(error)
+    else:
+        assert (bundle.graph, bundle.items, bundle.catalogue) == (GRAPH, ITEMS, ENTRIES)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.999])
+def test_a_file_that_was_cut_is_refused(file, share):
+    whole = file.read_bytes()
+    file.write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(UserError, match="is no model of jaxrec, or was cut short"):
+        read(file)
+
+
+def test_a_bare_flatbuffer_is_refused(file):
+    file.write_bytes(GRAPH)
+    with pytest.raises(UserError, match="is no model of jaxrec"):
+        read(file)
+
+
+def test_another_format_is_refused(file):
+    file.write_bytes(pack(GRAPH, members(format=FORMAT + 1)))
+    with pytest.raises(UserError, match=f"has format {FORMAT + 1}, this version reads {FORMAT}"):
+        read(file)
+
+
+def test_somebody_elses_archive_is_refused(file):
+    file.write_bytes(pack(GRAPH, {"notes.txt": b"hello"}))
+    with pytest.raises(UserError, match="is damaged"):
+        read(file)
+
+
+def test_parts_of_two_files_are_refused(file):
+    content = members()
+    content[CATALOGUE] = json.dumps(ENTRIES[:2]).encode()
+    file.write_bytes(pack(GRAPH, content))
+    with pytest.raises(UserError, match="its parts do not fit"):
+        read(file)
+
+
+def test_an_archive_that_would_unfold_without_end_is_refused(file, monkeypatch):
+    monkeypatch.setattr("convert.bundle._MAX_MEMBER_BYTES", 10)
+    with pytest.raises(UserError, match="would unfold to"):
+        read(file)
+
+
+def test_a_missing_file_is_the_systems_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        read(tmp_path / "nothing.tflite")
