@@ -98,6 +98,8 @@ class Recommender:
 
     def score(self, items: Iterable[RawItem], candidates: Sequence[RawItem]) -> list[float]:
         """Give the score of each candidate after a history; an unknown one has about -1e9."""
+        if not candidates:
+            return []
         chosen = np.array([[self._id_of.get(item, PAD) for item in candidates]], np.int32)
         return self._device.score_all(self._history(items), chosen)[0].tolist()
 

@@ -2,18 +2,45 @@
 
 import os
 import tempfile
+from pathlib import Path
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
 
 import jax
+import pytest
 from jaxtyping import install_import_hook
 
 import tests.typechecker
+from tests.exports import ENCODERS, command, train
 
 # Many tests train the same model: compile it once a session.
 jax.config.update("jax_compilation_cache_dir", tempfile.mkdtemp(prefix="jaxrec-tests-"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
-install_import_hook("jaxrec", f"{tests.typechecker.__name__}.check")
+install_import_hook(["jaxrec", "convert"], f"{tests.typechecker.__name__}.check")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory) -> dict[str, Path]:
+    """Train one run of each encoder; tests that change one work on a copy."""
+    folder = tmp_path_factory.mktemp("exports")
+    return {encoder: train(folder, encoder) for encoder in ENCODERS}
+
+
+@pytest.fixture(scope="session")
+def conversions(runs):
+    """Convert each run once, by the command, with the recipe that it chooses."""
+    pytest.importorskip("tensorflow", reason="needs the extra convert")
+    done = {}
+    for encoder, run_dir in runs.items():
+        done[encoder] = command("convert/to_tflite.py", f"--run-dir={run_dir}", cwd=run_dir.parent)
+        assert done[encoder].returncode == 0, done[encoder].stderr
+    return done
+
+
+@pytest.fixture(scope="session")
+def models(runs, conversions) -> dict[str, Path]:
+    """The .tflite file of each encoder."""
+    return {encoder: run_dir / "export" / "model.tflite" for encoder, run_dir in runs.items()}

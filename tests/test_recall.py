@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from convert.interpreter import DeviceModel
 from convert.recall import RECALL_AT, ranked_within, recall_through
 from jaxrec.features import ITEM, PAD
 from jaxrec.heldout import Heldout
@@ -20,16 +21,17 @@ def by_hand(scores: np.ndarray, target: int, closed: np.ndarray) -> bool:
     return 1 + sum(scores[i] >= scores[target] for i in others) <= RECALL_AT
 
 
-class FromTable:
+class FromTable(DeviceModel):
     """A device whose scores are those of a table, by the last item of a history."""
 
-    def __init__(self, scores_RR: np.ndarray, top_k: int):
-        self.scores_RR, self.top_k = scores_RR, top_k
+    def __init__(self, scores_RR: np.ndarray, top_k: int, keep_seen: bool):
+        self.scores_RR, self.top_k, self.keep_seen = scores_RR, top_k, keep_seen
 
     def recommend_all(self, histories):
         scores = self.scores_RR[histories[:, -1]].copy()
         scores[:, PAD] = -np.inf
-        scores[np.arange(len(scores))[:, None], histories] = -np.inf
+        if not self.keep_seen:
+            scores[np.arange(len(scores))[:, None], histories] = -np.inf
         ids = np.argsort(-scores, axis=1, kind="stable")[:, : self.top_k].astype(np.int32)
         return ids, np.take_along_axis(scores, ids, axis=1)
 
@@ -63,10 +65,7 @@ def test_a_list_and_its_rest_give_the_rank_among_all(case, keep_seen):
         np.concatenate([np.array(each, np.int32) for each in seen]),
         offsets,
     )
-    device = FromTable(scores, top_k)
-    if keep_seen:
-        # A file of such a run keeps the history in its lists.
-        device.recommend_all = lambda histories: keep(device, histories)
+    device = FromTable(scores, top_k, keep_seen)
     hits = []
     for history, items, target in zip(heldout.history[ITEM], seen, targets, strict=True):
         closed = np.zeros(R, bool)
@@ -74,15 +73,8 @@ def test_a_list_and_its_rest_give_the_rank_among_all(case, keep_seen):
         if not keep_seen:
             closed[items] = True
         hits.append(by_hand(scores[history[-1]], target, closed))
-    recall = recall_through(device, heldout, R - 1, keep_seen=keep_seen)  # pyright: ignore
+    recall = recall_through(device, heldout, R - 1, keep_seen=keep_seen)
     assert recall == np.mean(hits)
-
-
-def keep(device: FromTable, histories: np.ndarray):
-    scores = device.scores_RR[histories[:, -1]].copy()
-    scores[:, PAD] = -np.inf
-    ids = np.argsort(-scores, axis=1, kind="stable")[:, : device.top_k].astype(np.int32)
-    return ids, np.take_along_axis(scores, ids, axis=1)
 
 
 def test_what_a_short_list_cannot_tell_is_open():

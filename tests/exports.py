@@ -1,0 +1,50 @@
+"""Three trained runs of a small synthetic world, converted: shared by the tests that read them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+ENCODERS = ("bow", "cnn", "rnn")
+
+# Large enough to learn something in a few seconds.
+WORLD = [
+    "--synthetic-users=600",
+    "--synthetic-items=150",
+    "--embedding-dim=16",
+    "--hidden-units=24",
+    "--negatives=64",
+    "--batch-size=32",
+    "--learning-rate=0.01",
+    "--dropout=0.1",
+    "--epochs=6",
+]
+
+
+def command(script: str, *flags: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Type a command of the README."""
+    return subprocess.run(
+        [sys.executable, str(ROOT / script), *flags],
+        cwd=cwd,
+        env={**os.environ, "XLA_FLAGS": "", "COLUMNS": "100"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def train(folder: Path, encoder: str, *flags: str) -> Path:
+    """Train a run in the folder and give its directory."""
+    run_dir = folder / "runs" / encoder
+    process = command(
+        "experiments/run.py",
+        f"--encoder={encoder}",
+        f"--run-dir={run_dir}",
+        *WORLD,
+        *flags,
+        cwd=folder,
+    )
+    assert process.returncode == 0, process.stderr
+    return run_dir

@@ -1,0 +1,87 @@
+"""The benchmark of files: its table, its peers, and its mistakes."""
+
+import re
+
+import numpy as np
+import pytest
+
+from convert.bundle import read
+from convert.interpreter import DeviceModel
+from convert.latency import Contender, load, measure, percentiles
+from convert.peer import peer_histories, peer_recall
+from convert.recall import recall_through
+from jaxrec.heldout import load_heldout
+from tests.exports import command
+
+
+@pytest.fixture(scope="module")
+def peer(models, tmp_path_factory):
+    """A bare flatbuffer: one of ours is also a recommender of the peers' shape."""
+    path = tmp_path_factory.mktemp("peer") / "their.tflite"
+    path.write_bytes(read(models["cnn"]).graph)
+    return path
+
+
+def test_every_file_gets_a_line_and_every_peer_a_column(models, peer, tmp_path):
+    files = [str(models[encoder]) for encoder in ("bow", "rnn")]
+    process = command(
+        "convert/benchmark.py", *files, f"--against={peer}", "--rounds=2", cwd=tmp_path
+    )
+    assert process.returncode == 0, process.stderr
+    assert process.stderr == ""
+    machine, _, head, *rows = process.stdout.splitlines()
+    assert "one thread" in machine
+    assert head.split()[-4:] == ["p99", "/", "their", "recall@10"]
+    assert [row.split()[0] for row in rows] == [*files, "their"]
+    assert all(re.search(r"\d+\.\d{3}  +0\.\d{4}$", row) for row in rows)
+    assert " 1.000 " in rows[-1]
+
+
+def test_recall_stands_where_the_run_is_known(models, tmp_path):
+    alone = tmp_path / "model.tflite"
+    alone.write_bytes(models["bow"].read_bytes())
+    process = command("convert/benchmark.py", str(alone), "--rounds=1", cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    assert not re.search(r"0\.\d{4}$", process.stdout.splitlines()[-1].rstrip())
+
+
+def test_a_peer_that_speaks_our_ids_has_our_recall(runs, models):
+    """With raw items 1 to V the peer's ids are ours, and so is every hit but the open ones."""
+    bundle, heldout = read(models["cnn"]), load_heldout(runs["cnn"] / "heldout.npz")
+    items = list(range(1, len(bundle.items) + 1))
+    contender = Contender(load(bundle.graph), peer_histories(bundle.graph, heldout, items))
+    # Zeros at the end are as good as zeros on the left.
+    own = recall_through(DeviceModel(bundle.graph), heldout, len(items), keep_seen=False)
+    assert peer_recall(contender, heldout, items) == pytest.approx(own, abs=0.01)
+
+
+def test_times_are_of_every_counted_call(models):
+    graph = read(models["bow"]).graph
+    contender = Contender(load(graph), np.ones((3, 10), np.int32))
+    first, second = measure([contender, contender], rounds=2)
+    assert len(first) == len(second) == 2 * 45
+    figures = percentiles(first)
+    assert 0 < figures["p50"] <= figures["p90"] <= figures["p99"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"not a flatbuffer", "does not run, or is no recommender"),
+        (None, "No such file"),
+    ],
+)
+def test_a_bad_peer_is_one_line(models, tmp_path, content, said):
+    path = tmp_path / "peer.tflite"
+    if content is not None:
+        path.write_bytes(content)
+    process = command("convert/benchmark.py", str(models["bow"]), f"--against={path}", cwd=tmp_path)
+    assert process.returncode == 2
+    (line,) = process.stderr.splitlines()
+    assert said in line
+
+
+def test_a_foreign_file_is_a_peer_and_no_model(peer, tmp_path):
+    process = command("convert/benchmark.py", str(peer), cwd=tmp_path)
+    assert process.returncode == 2
+    assert "is no model of jaxrec" in process.stderr

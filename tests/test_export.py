@@ -1,0 +1,135 @@
+"""Export and quantization, with TensorFlow in the process: shapes that the command's runs lack."""
+
+import warnings
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+
+from convert import device as device_graph
+from convert.compare import Parity, compare
+from convert.graph import check_operations, read_facts, tidy
+from convert.guards import check_guards
+from convert.histories import trials
+from convert.interpreter import DeviceModel
+from convert.parity import LEAST_OVERLAP, SCORE_TOLERANCE, TIE, judge
+from convert.quantize import RECIPES, quantize
+from convert.shapes import Shapes
+from jaxrec.errors import FailedCheckError
+from tests.test_histories import heldout_of
+from tests.test_models import ENCODERS, SIZE, make
+
+pytest.importorskip("tensorflow", reason="needs the extra convert")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A model and the shapes that it is exported with."""
+
+    encoder: str
+    length: int = 5
+    batch: int = 1
+    keep_seen: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+VARIANTS = {
+    **{f"{encoder}, N = 1": Variant(encoder, length=1) for encoder in ENCODERS},
+    **{f"{encoder}, a batch": Variant(encoder, batch=3) for encoder in ENCODERS},
+    **{f"{encoder}, long": Variant(encoder, length=23) for encoder in ENCODERS},
+    "untied": Variant("bow", options={"tie_embeddings": False}),
+    "keep what was seen": Variant("bow", keep_seen=True),
+    "two LSTMs, written out": Variant("rnn", options={"lstm_layers": 2}),
+    "two LSTMs, looped": Variant("rnn", length=22, options={"lstm_layers": 2}),
+    "no dense layer": Variant("cnn", options={"dense_layers": 0, "conv_layers": 1}),
+}
+
+
+@pytest.fixture(scope="module")
+def export():
+    # TensorFlow warns of itself when it is imported.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from convert.export import export
+    return export
+
+
+def histories_of(length: int) -> list[list[int]]:
+    rng = np.random.default_rng(0)
+    return [
+        [0] * (length - kept) + rng.integers(1, SIZE + 1, kept).tolist()
+        for kept in rng.integers(0, length + 1, 30)
+    ]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_shape_in_every_recipe_says_what_the_model_says(export, name):
+    variant = VARIANTS[name]
+    model = make(variant.encoder, hidden_units=12, **variant.options)
+    # `make` moves every parameter, and PAD's bias must stay where it is.
+    shapes = Shapes(variant.batch, variant.length, 6, 4, variant.keep_seen)
+    exported = export(model, shapes)
+    tried = trials(heldout_of(histories_of(variant.length)), SIZE)
+    for recipe in RECIPES:
+        graph = tidy(quantize(exported, recipe), first="recommend")
+        tables = 1 if variant.options.get("tie_embeddings", True) else 2
+        check_operations(read_facts(graph), tables=tables)
+        device = DeviceModel(graph)
+        assert (device.batch_size, device.history_length) == (variant.batch, variant.length)
+        check_guards(graph, device, tried, SIZE, keep_seen=variant.keep_seen)
+        parity = compare(device, model, tried, keep_seen=variant.keep_seen)
+        if recipe == "float32":
+            judge(parity, recipe)
+        else:
+            assert parity.overlap > 0.8
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_loop_is_a_loop_and_what_is_written_out_is_not(export):
+    def operators(length: int) -> dict[str, int]:
+        return read_facts(export(make("rnn"), Shapes(1, length, 6, 4, False))).operators
+
+    most = device_graph._MOST_WRITTEN_OUT
+    assert "WHILE" not in operators(most)
+    assert operators(most + 1)["WHILE"] == 3
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_model_is_not_taken_for_another(export):
+    device = DeviceModel(export(make("rnn", seed=0), Shapes(1, 5, 6, 4, False)))
+    tried = trials(heldout_of(histories_of(5)), SIZE)
+    parity = compare(device, make("rnn", seed=1), tried, keep_seen=False)
+    for recipe in RECIPES:
+        with pytest.raises(FailedCheckError, match=r"worst after history \d+ \("):
+            judge(parity, recipe)
+
+
+EQUAL = Parity(10, 0.0, 0.0, 0.0, 1.0, "history 3 (empty): [0]")
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"score_error": 1.1 * SCORE_TOLERANCE}, "gets the scores wrong of"),
+        ({"score_error": float("nan")}, "gets the scores wrong of"),
+        ({"context_error": 1.1 * SCORE_TOLERANCE}, "gets the context wrong of"),
+        ({"order_error": 1.1 * TIE}, "gets the order wrong of"),
+        ({"overlap": LEAST_OVERLAP["float32"] - 0.01}, "keeps too few of"),
+    ],
+    ids=str,
+)
+def test_float32_is_held_to_every_limit(change, complaint):
+    judge(EQUAL, "float32")
+    parity = Parity(**{**vars(EQUAL), **change})
+    with pytest.raises(FailedCheckError, match=f"the float32 file {complaint}.*history 3 .empty"):
+        judge(parity, "float32")
+
+
+def test_rounded_weights_are_judged_by_the_lists():
+    judge(Parity(10, 0.5, 0.5, 0.5, 0.9, ""), "int8")
+    with pytest.raises(FailedCheckError, match="the int8 file keeps too few of"):
+        judge(Parity(10, 0.0, 0.0, 0.0, 0.5, ""), "int8")
+    with pytest.raises(FailedCheckError, match="the float16 file keeps too few of"):
+        judge(Parity(10, 0.0, 0.0, 0.0, 0.9, ""), "float16")

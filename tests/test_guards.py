@@ -1,0 +1,168 @@
+"""Guards: each of them can fail."""
+
+import numpy as np
+import pytest
+
+from convert import guards
+from convert.histories import Trials, trials
+from convert.interpreter import DeviceModel
+from jaxrec.errors import FailedCheckError
+from jaxrec.features import PAD
+from tests.test_histories import HELDOUT, SIZE
+
+TRIED: Trials = trials(HELDOUT, SIZE)
+K, M = 5, 10
+
+
+class Device(DeviceModel):
+    """A well-behaved device: popular items first, moved a little by what a history holds."""
+
+    def __init__(self):
+        self.candidates, self.top_k, self.batch_size = M, K, 1
+
+    def scores(self, histories: np.ndarray) -> np.ndarray:
+        known = np.where((histories > PAD) & (histories <= SIZE), histories, PAD)
+        table = np.random.default_rng(0).normal(size=(SIZE + 1, SIZE + 1)).astype(np.float32)
+        table[PAD] = 0
+        scores = table[known].sum(axis=1) - np.arange(SIZE + 1, dtype=np.float32)
+        scores[:, PAD] = -1e9
+        return scores
+
+    def recommend_all(self, histories):
+        scores = self.scores(histories)
+        known = np.where((histories > PAD) & (histories <= SIZE), histories, PAD)
+        scores[np.arange(len(scores))[:, None], known] = -1e9
+        ids = np.argsort(-scores, axis=1, kind="stable")[:, :K].astype(np.int32)
+        return ids, np.take_along_axis(scores, ids, axis=1)
+
+    def encode_all(self, histories):
+        return self.scores(histories)[:, 1:4]
+
+    def score_all(self, histories, candidates):
+        known = np.where((candidates > PAD) & (candidates <= SIZE), candidates, PAD)
+        return np.take_along_axis(self.scores(histories), known, axis=1)
+
+
+class GivesPadding(Device):
+    def recommend_all(self, histories):
+        ids, scores = super().recommend_all(histories)
+        ids[4, -1] = PAD
+        return ids, scores
+
+
+class GivesWhatIsNoItem(Device):
+    def recommend_all(self, histories):
+        ids, scores = super().recommend_all(histories)
+        ids[0, 0] = SIZE + 1
+        return ids, scores
+
+
+class GivesTwice(Device):
+    def recommend_all(self, histories):
+        ids, scores = super().recommend_all(histories)
+        ids[1, 1] = ids[1, 0]
+        return ids, scores
+
+
+class GivesTheWorstFirst(Device):
+    def recommend_all(self, histories):
+        ids, scores = super().recommend_all(histories)
+        return ids[:, ::-1], scores[:, ::-1]
+
+
+class GivesTheHistory(Device):
+    def recommend_all(self, histories):
+        scores = self.scores(histories)
+        ids = np.argsort(-scores, axis=1, kind="stable")[:, : K * 5].astype(np.int32)
+        return ids, np.take_along_axis(scores, ids, axis=1)
+
+
+class GivesNoNumber(Device):
+    def recommend_all(self, histories):
+        ids, scores = super().recommend_all(histories)
+        scores[0, 0] = np.nan
+        return ids, scores
+
+
+class ForgetsBeforeAGap(Device):
+    """What resets an LSTM at padding does this."""
+
+    def scores(self, histories):
+        histories = histories.copy()
+        for row in histories:
+            strange = np.flatnonzero((row <= PAD) | (row > SIZE))
+            row[: strange[-1] + 1 if len(strange) else 0] = PAD
+        return super().scores(histories)
+
+
+class ClampsIds(Device):
+    """What a plain lookup does with ids out of range."""
+
+    def scores(self, histories):
+        return super().scores(np.clip(histories, PAD, SIZE))
+
+
+class ClampsCandidates(Device):
+    def score_all(self, histories, candidates):
+        return super().score_all(histories, np.clip(candidates, PAD, SIZE))
+
+
+class Remembers(Device):
+    last = 0.0
+
+    def recommend_all(self, histories):
+        ids, scores = super().recommend_all(histories)
+        for row, history in zip(scores, histories, strict=True):
+            row += np.float32(self.last)
+            self.last = 1e-6 * float(history[-1] % 7)
+        return ids, scores
+
+
+def check(device: Device, keep_seen: bool = False) -> None:
+    guards.check_guards(b"", device, TRIED, SIZE, keep_seen=keep_seen)
+
+
+@pytest.fixture(autouse=True)
+def no_compiled_model(monkeypatch):
+    """There is no flatbuffer behind these devices; test_export.py has one."""
+    agrees = lambda _, device, histories: device.recommend_all(histories)[0]  # noqa: E731
+    monkeypatch.setattr(guards, "_in_compiled_model", agrees)
+
+
+def test_a_good_device_passes():
+    check(Device())
+
+
+@pytest.mark.parametrize(
+    ("device", "complaint"),
+    [
+        (GivesPadding(), r"gave an id that is no item after history 4 \("),
+        (GivesWhatIsNoItem(), r"gave an id that is no item after history 0 \(held out\)"),
+        (GivesTwice(), r"gave an item twice after history 1 \(held out\)"),
+        (GivesTheWorstFirst(), "gave a worse item before a better one"),
+        (GivesNoNumber(), "gave a worse item before a better one after history 0"),
+        (GivesTheHistory(), "gave an item of the history"),
+        (
+            ForgetsBeforeAGap(),
+            r"did not pass over what is unknown after history \d+ \(padded on the right\)",
+        ),
+        (ClampsIds(), "did not pass over what is unknown|of the history"),
+        (ClampsCandidates(), "took an unknown candidate for a known one"),
+        (Remembers(), "remembered another history"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Device) else "",
+)
+def test_a_bad_one_is_named_with_the_history(device, complaint):
+    with pytest.raises(FailedCheckError, match=complaint):
+        check(device)
+
+
+def test_a_history_may_come_back_if_it_is_to_be_kept():
+    check(GivesTheHistory(), keep_seen=True)
+
+
+def test_the_other_runtime_must_agree(monkeypatch):
+    differs = lambda _, device, histories: device.recommend_all(histories)[0][::-1]  # noqa: E731
+    monkeypatch.setattr(guards, "_in_compiled_model", differs)
+    with pytest.raises(FailedCheckError, match="differs in CompiledModel"):
+        check(Device())

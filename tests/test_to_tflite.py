@@ -1,0 +1,272 @@
+"""Conversion by its command: what is written, what is proven, and what a mistake leaves."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from convert.bundle import read
+from convert.graph import read_facts
+from convert.interpreter import DeviceModel
+from convert.latency import load
+from convert.recall import recall_through
+from jaxrec.features import ITEM
+from jaxrec.heldout import load_heldout
+from tests.exports import ENCODERS, ROOT, command
+
+EVERY = pytest.mark.parametrize("encoder", ENCODERS)
+
+
+@EVERY
+def test_it_writes_one_file_with_everything_and_two_beside_it(runs, models, encoder):
+    folder = models[encoder].parent
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"model.tflite", "model.json", "catalogue.json"}
+    with zipfile.ZipFile(models[encoder]) as archive:
+        inside = {name: archive.read(name) for name in archive.namelist()}
+    catalogue = json.loads((runs[encoder] / "catalogue.json").read_text())
+    assert json.loads(inside["catalogue.json"]) == catalogue
+    assert inside["catalogue.json"] == (folder / "catalogue.json").read_bytes()
+    vocabulary = json.loads((runs[encoder] / "vocabulary.json").read_text())
+    assert json.loads(inside["vocabulary.json"])["values"] == vocabulary["values"]
+    assert json.loads(inside["vocabulary.json"])["digest"] == vocabulary["digest"]
+    assert b"## Rules" in inside["MODEL_CARD.md"]
+
+
+@EVERY
+def test_the_card_says_what_the_file_is(runs, models, encoder):
+    beside = json.loads((models[encoder].parent / "model.json").read_text())
+    bundle = read(models[encoder])
+    assert beside.items() >= bundle.model.items()
+    assert beside["file"]["bytes"] == models[encoder].stat().st_size
+    assert beside["graph"]["bytes"] == len(bundle.graph)
+    assert (beside["encoder"], beside["history_length"], beside["top_k"]) == (encoder, 10, 100)
+    shapes = {
+        name: {end["shape"][1] for side in each.values() for end in side.values()}
+        for name, each in beside["signatures"].items()
+    }
+    assert shapes == {"recommend": {10, 100}, "encode": {10, 16}, "score": {10, 100}}
+    summary = json.loads((runs[encoder] / "summary.json").read_text())
+    assert beside["evaluation"]["protocol"] == summary["protocol"]
+    assert beside["recipes"].keys() == {"float32", "float16", "int8"}
+    assert beside["versions"].keys() >= {"jax", "tensorflow", "ai-edge-litert"}
+    assert beside["latency"]["recipes"]["int8"]["p50"] > 0
+    assert str(ROOT) not in json.dumps(beside)
+
+
+@EVERY
+def test_float32_through_the_file_is_as_good_as_the_model(runs, models, encoder):
+    """To the last target: the same recall@10 as JAX's own evaluation."""
+    recipes = json.loads((models[encoder].parent / "model.json").read_text())["recipes"]
+    summary = json.loads((runs[encoder] / "summary.json").read_text())
+    assert recipes["float32"]["recall@10"] == summary["test"]["recall@10"]
+    assert recipes["float32"]["score_error"] < 1e-5
+    assert recipes["float16"]["overlap"] > 0.98
+    assert recipes["int8"]["overlap"] > 0.8
+    sizes = [recipes[name]["weight_bytes"] for name in ("float32", "float16", "int8")]
+    assert sizes[0] > 1.5 * sizes[1] > 1.5 * 1.4 * sizes[2]
+
+
+@EVERY
+def test_the_default_is_the_smallest_that_loses_little(models, encoder):
+    card = json.loads((models[encoder].parent / "model.json").read_text())
+    recipes = card["recipes"]
+    good = [
+        name
+        for name, each in recipes.items()
+        if each["recall@10"] >= 0.99 * recipes["float32"]["recall@10"]
+    ]
+    assert card["recipe"] == min(good, key=lambda name: recipes[name]["bytes"])
+
+
+@EVERY
+def test_it_prints_the_recipes_side_by_side_and_nothing_else(conversions, encoder):
+    output = conversions[encoder].stdout
+    for word in ("float32", "float16", "int8", "top-10 overlap", "recall@10", "p50", " *", "µs"):
+        assert word in output
+    assert conversions[encoder].stderr == ""
+
+
+@EVERY
+def test_the_graph_is_fit_for_every_runtime(models, encoder):
+    facts = read_facts(read(models[encoder]).graph)
+    assert facts.lookups == {"recommend": 1, "encode": 1, "score": 1}
+    assert facts.tables == 1
+    assert not facts.has_state
+    assert not [name for name in facts.operators if "CUSTOM" in name or "SEQUENCE" in name]
+    assert facts.operators["TOPK_V2"] == 1
+
+
+@EVERY
+def test_a_plain_interpreter_runs_recommend(models, encoder):
+    """The whole file, archive and all, without naming a signature."""
+    whole = models[encoder].read_bytes()
+    plain, device = load(whole), DeviceModel(whole)
+    assert list(plain.get_signature_list()) == ["recommend", "encode", "score"]
+    (given,) = plain.get_input_details()
+    assert given["name"] == "history"
+    history = np.array([[0, 0, 0, 0, 0, 0, 0, 5, 6, 7]], np.int32)
+    plain.set_tensor(given["index"], history)
+    plain.invoke()
+    ids, scores = (plain.get_tensor(each["index"]) for each in plain.get_output_details())
+    assert [each["name"] for each in plain.get_output_details()] == ["ids", "scores"]
+    for got, wanted in zip((ids, scores), device.recommend(history), strict=True):
+        np.testing.assert_array_equal(got, wanted)
+
+
+@EVERY
+def test_parity_can_be_repeated_on_the_file(models, encoder):
+    process = command("convert/parity.py", f"--model={models[encoder]}", cwd=models[encoder].parent)
+    assert process.returncode == 0, process.stderr
+    assert "equal on 840 histories" in process.stdout
+    assert process.stderr == ""
+
+
+def test_a_file_is_not_equal_to_another_run(runs, models, tmp_path):
+    """The same world, other parameters."""
+    process = command(
+        "convert/parity.py", f"--model={models['bow']}", f"--run-dir={runs['cnn']}", cwd=tmp_path
+    )
+    assert process.returncode == 1
+    (line,) = process.stderr.splitlines()
+    assert "keeps too few of what its model recommends" in line
+    assert "worst after history" in line
+
+
+@pytest.fixture
+def copy(runs, models, tmp_path) -> Path:
+    """A run that a test may spoil, with its good export."""
+    return Path(shutil.copytree(runs["rnn"], tmp_path / "runs" / "rnn"))
+
+
+def content_of(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def shortened(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+def without_checkpoint(run: Path) -> None:
+    shutil.rmtree(run / "checkpoints")
+
+
+def damaged_checkpoint(run: Path) -> None:
+    for path in (run / "checkpoints").rglob("*"):
+        if path.is_file() and "params" in path.parts and path.stat().st_size > 500:
+            path.write_bytes(b"x" * path.stat().st_size)
+
+
+def other_vocabulary(run: Path) -> None:
+    saved = json.loads((run / "vocabulary.json").read_text())
+    saved["values"][0], saved["values"][1] = saved["values"][1], saved["values"][0]
+    (run / "vocabulary.json").write_text(json.dumps(saved))
+
+
+def other_catalogue(run: Path) -> None:
+    entries = json.loads((run / "catalogue.json").read_text())
+    (run / "catalogue.json").write_text(json.dumps(entries[::-1]))
+
+
+def older_format(run: Path) -> None:
+    saved = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps({**saved, "format": 1}))
+
+
+MISTAKES = {
+    "unfinished": (lambda run: (run / "summary.json").unlink(), [], "is not finished"),
+    "another version": (older_format, [], "has run format 1, this version reads 2"),
+    "no checkpoint": (without_checkpoint, [], "checkpoints is missing"),
+    "damaged checkpoint": (damaged_checkpoint, [], "is damaged"),
+    "other vocabulary": (other_vocabulary, [], "does not fit its own digest"),
+    "other catalogue": (other_catalogue, [], "describes other items"),
+    "cut histories": (lambda run: shortened(run / "heldout.npz"), [], "heldout.npz is damaged"),
+    "cut summary": (lambda run: shortened(run / "summary.json"), [], "summary.json is damaged"),
+    "large k": (lambda run: None, ["--top-k=100000"], "--top-k=100000 is out of range"),
+    "unknown recipe": (lambda run: None, ["--recipe=int3"], "int3"),
+    "no folder": (lambda run: None, ["--export-dir=/proc/export"], "/proc/export"),
+    "a file for a folder": (lambda run: None, ["--export-dir=note.txt"], "note.txt"),
+    "no run": (lambda run: None, ["--run-dir=nowhere"], "nowhere is no run directory"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_gets_one_line_and_changes_nothing(copy, mistake):
+    spoil, flags, said = MISTAKES[mistake]
+    (copy.parent / "note.txt").write_text("mine")
+    spoil(copy)
+    before = content_of(copy.parent)
+    process = command("convert/to_tflite.py", f"--run-dir={copy}", *flags, cwd=copy.parent)
+    assert process.returncode == 2, process.stderr
+    (line,) = process.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert said in line
+    assert content_of(copy.parent) == before
+
+
+def test_without_a_run_it_says_how_to_make_one(tmp_path):
+    process = command("convert/to_tflite.py", cwd=tmp_path)
+    assert process.returncode == 2
+    assert "no finished run under runs/; train one with" in process.stderr
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_file_that_is_not_equal_is_not_written(copy, models, tmp_path):
+    """A quantizer that gives another model's weights: exit code 1, and the old export stays."""
+    before = content_of(copy)
+    script = f"""
+import sys
+from pathlib import Path
+import convert.product, convert.to_tflite
+from convert.bundle import read
+wrong = read(Path({str(models["cnn"])!r})).graph
+convert.product.quantize = lambda graph, recipe: wrong
+sys.exit(convert.to_tflite.main(["--run-dir={copy}"]))
+"""
+    process = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "XLA_FLAGS": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert process.returncode == 1, process.stderr
+    (line,) = process.stderr.splitlines()
+    assert "the float32 file" in line
+    assert "worst after history" in line
+    assert content_of(copy) == before
+
+
+def test_the_newest_run_for_a_server_that_keeps_what_was_seen(copy):
+    """All the flags at once, then a plain export over it."""
+    flags = ["--recipe=float16", "--batch-size=4", "--top-k=7", "--candidates=3", "--keep-seen"]
+    process = command("convert/to_tflite.py", *flags, cwd=copy.parents[1])
+    assert process.returncode == 0, process.stderr
+    folder = copy / "export"
+    assert (folder / "model-batch4.tflite").exists()
+    single, server = (read(folder / f"{name}.tflite") for name in ("model", "model-batch4"))
+    assert (single.model["batch_size"], server.model["batch_size"]) == (1, 4)
+    assert single.model["recipe"] == server.model["recipe"] == "float16"
+    alone, together = DeviceModel(single.graph), DeviceModel(server.graph)
+    assert (together.batch_size, together.top_k, together.candidates) == (4, 7, 3)
+    histories = load_heldout(copy / "heldout.npz").history[ITEM][:10]
+    ids, scores = alone.recommend_all(histories)
+    np.testing.assert_array_equal(together.recommend_all(histories)[0], ids)
+    np.testing.assert_allclose(together.recommend_all(histories)[1], scores, rtol=1e-5)
+    # What was seen may come back.
+    popular = DeviceModel(single.graph).recommend(np.zeros((1, 10), np.int32))[0]
+    repeated = np.tile(popular[:, :1], (1, 10))
+    assert popular[0, 0] in np.concatenate([ids.ravel(), alone.recommend(repeated)[0].ravel()])
+    recall = recall_through(alone, load_heldout(copy / "heldout.npz"), 150, keep_seen=False)
+    assert recall == single.model["evaluation"]["recall@10 through the file"]
+
+    process = command("convert/to_tflite.py", cwd=copy.parents[1])
+    assert process.returncode == 0, process.stderr
+    assert not (folder / "model-batch4.tflite").exists()
