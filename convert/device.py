@@ -141,6 +141,7 @@ def _lstm(
     kernel, bias = layer.kernel[...], layer.bias[...]
     inputs_to_gates_F4H = jnp.concatenate([kernel[: features - 1], bias[None]])
     outputs_to_gates_H4H = kernel[features - 1 :]
+    gates_n4H = inputs_NBF.reshape(-1, features) @ inputs_to_gates_F4H
 
     def step(
         state: tuple[jax.Array, jax.Array], gates_B4H: jax.Array
@@ -150,7 +151,14 @@ def _lstm(
         return state, state[1] if every else None
 
     zeros_BH = jnp.zeros((batch, outputs_to_gates_H4H.shape[0]))
-    gates_NB4H = inputs_NBF @ inputs_to_gates_F4H
-    unroll = length if length <= _MOST_WRITTEN_OUT else _STEPS_A_TURN
-    state, outputs_NBH = jax.lax.scan(step, (zeros_BH, zeros_BH), gates_NB4H, unroll=unroll)
+    state = zeros_BH, zeros_BH
+    if length <= _MOST_WRITTEN_OUT:
+        # By hand: of two axes a step is a slice, and needs no reshape as scan's do.
+        outputs = []
+        for gates_B4H in jnp.split(gates_n4H, length):
+            state, output_BH = step(state, gates_B4H)
+            outputs.append(output_BH)
+        return jnp.stack(outputs) if every else state[1]
+    gates_NB4H = gates_n4H.reshape(length, batch, -1)
+    state, outputs_NBH = jax.lax.scan(step, state, gates_NB4H, unroll=_STEPS_A_TURN)
     return state[1] if outputs_NBH is None else outputs_NBH
