@@ -120,7 +120,8 @@ def _own(path: Path, bundle: Bundle) -> Row:
     else:
         histories = heldout.history[ITEM][:_HISTORIES]
         keep_seen = bundle.model["evaluation"]["protocol"]["seen_items"] == "kept"
-        recall = recall_through(device, heldout, size, keep_seen=keep_seen)
+        lists = device.recommend_all(heldout.history[ITEM])
+        recall = recall_through(device, lists, heldout, size, keep_seen=keep_seen)
     contender = Contender(load(bundle.graph), _whole_batches(histories, device.batch_size))
     weights = read_facts(bundle.graph).weight_bytes
     return Row(str(path), path.stat().st_size, weights, contender, recall)

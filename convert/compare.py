@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Float
-from tqdm import tqdm
+from jaxtyping import Float, Float32, Int32
 
-from convert.histories import Trials
-from convert.interpreter import DeviceModel
+from convert.histories import HELD_OUT, Trials
+from convert.interpreter import DeviceModel, Lists
 from jaxrec.features import ITEM, PAD
 from jaxrec.models.recommender import Recommender
 
@@ -17,6 +17,10 @@ OVERLAP_AT = 10
 
 # In memory at a time.
 _SCORES_AT_A_TIME = 4_000_000
+
+# Every history's list is compared; contexts and candidates, which say the same once more, on all
+# strange histories and so many that were held out.
+_SECOND_LOOK = 1000
 
 
 @dataclass(frozen=True)
@@ -44,48 +48,106 @@ class Parity:
     worst: str
 
 
-def compare(device: DeviceModel, model: Recommender, tried: Trials, *, keep_seen: bool) -> Parity:
-    """Run a file on what is given and its model on what is meant, and measure how they differ."""
+@dataclass(frozen=True)
+class Reference:
+    """What the model says of every history, asked once for all recipes.
+
+    Attributes:
+        contexts: [n, D].
+        best: scores of the best items, best first, [n, k].
+        best_ids: the first ten of them, [n, 10].
+        keep_seen: items of the history are among them.
+    """
+
+    model: Recommender
+    tried: Trials
+    contexts: Float32[np.ndarray, "n D"]
+    best: Float32[np.ndarray, "n k"]
+    best_ids: Int32[np.ndarray, "n ten"]
+    keep_seen: bool
+
+    def scores(self, start: int, stop: int) -> Float32[np.ndarray, "m R"]:
+        """Score every item after some histories."""
+        return np.array(self.model.scores(jnp.asarray(self.contexts[start:stop])))
+
+
+def refer(model: Recommender, tried: Trials, *, top_k: int, keep_seen: bool) -> Reference:
+    """Ask the model about what each history means."""
     graphdef, params = nnx.split(model)
 
     @jax.jit
-    def ask(params: nnx.State, history_BN: jax.Array) -> tuple[jax.Array, jax.Array]:
-        model = nnx.merge(graphdef, params)
-        context_BD = model.context({ITEM: history_BN})
-        return context_BD, model.scores(context_BD)
+    def encode(params: nnx.State, history_BN: jax.Array) -> jax.Array:
+        return nnx.merge(graphdef, params).context({ITEM: history_BN})
 
+    contexts, best, best_ids = [], [], []
+    for start, stop in _parts(len(tried.meant), model):
+        contexts.append(encode(params, tried.meant[start:stop]))
+        scores = np.array(model.scores(contexts[-1]))
+        _close(scores, tried.meant[start:stop], keep_seen=keep_seen)
+        found, ids = jax.lax.top_k(scores, top_k)
+        best.append(found)
+        best_ids.append(ids[:, :OVERLAP_AT])
+    return Reference(
+        model,
+        tried,
+        contexts=np.concatenate(contexts),
+        best=np.concatenate(best),
+        best_ids=np.concatenate(best_ids),
+        keep_seen=keep_seen,
+    )
+
+
+def compare(device: DeviceModel, lists: Lists, reference: Reference) -> Parity:
+    """Measure how a file differs from its model.
+
+    Args:
+        lists: what the file gives for every history of the reference.
+    """
+    model, tried = reference.model, reference.tried
+    score_errors, order_errors = [], []
+    for start, stop in _parts(len(tried.meant), model):
+        scores, ids = reference.scores(start, stop), lists.ids[start:stop]
+        largest = np.abs(scores[:, 1:]).max(axis=1)
+        _close(scores, tried.meant[start:stop], keep_seen=reference.keep_seen)
+        theirs = np.take_along_axis(scores, ids, axis=1)
+        score_errors.append(_errors(lists.scores[start:stop], theirs))
+        order_errors.append(_errors(theirs, reference.best[start:stop], largest))
+    score_error = np.concatenate(score_errors)
+
+    again = np.array([kind != HELD_OUT for kind in tried.kinds])
+    again[:_SECOND_LOOK] = True
+    given, contexts = tried.given[again], reference.contexts[again]
     rows = model.item_bias.shape[0]
     rng = np.random.default_rng(0)
-    score_errors, order_errors, context_errors, overlaps = [], [], [], []
-    part = max(1, _SCORES_AT_A_TIME // rows)
-    for start in tqdm(range(0, len(tried.given), part), unit="part", disable=None, leave=False):
-        given, meant = tried.given[start : start + part], tried.meant[start : start + part]
-        contexts, scores = (np.array(answer) for answer in ask(params, meant))
-        context_errors.append(_errors(device.encode_all(given), contexts))
-        candidates = rng.integers(0, rows, (len(meant), device.candidates), np.int32)
-        wanted = np.take_along_axis(scores, candidates, axis=1)
-        picked = _errors(device.score_all(given, candidates), wanted)
-        largest = np.abs(scores[:, 1:]).max(axis=1)
+    candidates = rng.integers(0, rows, (len(given), device.candidates), np.int32)
+    wanted = np.take_along_axis(np.array(model.scores(jnp.asarray(contexts))), candidates, axis=1)
+    picked = _errors(device.score_all(given, candidates), wanted)
+    score_error[again] = np.maximum(score_error[again], picked)
 
-        scores[:, PAD] = -np.inf
-        if not keep_seen:
-            scores[np.arange(len(meant))[:, None], meant] = -np.inf
-        ids, found = device.recommend_all(given)
-        theirs = np.take_along_axis(scores, ids, axis=1)
-        best, best_ids = jax.lax.top_k(scores, device.top_k)
-        score_errors.append(np.maximum(picked, _errors(found, theirs)))
-        order_errors.append(_errors(theirs, np.asarray(best), largest))
-        first = np.asarray(best_ids)[:, :OVERLAP_AT, None] == ids[:, None, :OVERLAP_AT]
-        overlaps.append(first.any(axis=2).mean(axis=1))
-    score_error = np.concatenate(score_errors)
+    kept = reference.best_ids[:, :, None] == lists.ids[:, None, :OVERLAP_AT]
     return Parity(
         histories=len(tried.given),
         score_error=float(score_error.max()),
         order_error=float(np.concatenate(order_errors).max()),
-        context_error=float(np.concatenate(context_errors).max()),
-        overlap=float(np.concatenate(overlaps).mean()),
+        context_error=float(_errors(device.encode_all(given), contexts).max()),
+        overlap=float(kept.any(axis=2).mean()),
         worst=tried.describe(int(np.argmax(score_error))),
     )
+
+
+def _parts(count: int, model: Recommender) -> list[tuple[int, int]]:
+    """Cut histories into parts whose scores fit into memory."""
+    size = max(1, _SCORES_AT_A_TIME // model.item_bias.shape[0])
+    return [(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def _close(
+    scores: Float32[np.ndarray, "n R"], meant: Int32[np.ndarray, "n N"], *, keep_seen: bool
+) -> None:
+    """Take padding and what was met before out of the running."""
+    scores[:, PAD] = -np.inf
+    if not keep_seen:
+        scores[np.arange(len(meant))[:, None], meant] = -np.inf
 
 
 def _errors(

@@ -4,8 +4,8 @@ import numpy as np
 from ai_edge_litert.compiled_model import CompiledModel
 from jaxtyping import Bool, Float32, Int32
 
-from convert.histories import INT32, Trials
-from convert.interpreter import DeviceModel
+from convert.histories import HELD_OUT, INT32, Trials
+from convert.interpreter import DeviceModel, Lists
 from convert.quiet import quiet, quiet_at_exit
 from jaxrec.errors import FailedCheckError
 from jaxrec.features import PAD
@@ -18,36 +18,36 @@ _FEW = 25
 
 
 def check_guards(
-    graph: bytes, device: DeviceModel, tried: Trials, vocabulary_size: int, *, keep_seen: bool
-) -> None:
-    """Feed a file everything in `tried`, and some of it in other ways.
-
-    Args:
-        graph: the flatbuffer that `device` runs.
-        keep_seen: lists may hold items of the history.
-
-    Raises:
-        FailedCheckError: what it did, and after which history.
-    """
-    ids, scores = device.recommend_all(tried.given)
-    _check_lists(ids, scores, tried, vocabulary_size, keep_seen=keep_seen)
-    strange = [kind != "held out" for kind in tried.kinds]
-    _check_meaning(device, tried.select(np.array(strange)), vocabulary_size)
-    few = np.zeros(len(tried.given), bool)
-    few[:_FEW] = few[-_FEW:] = True
-    _check_memory(device, tried.select(few), scores[few])
-    _check_compiled_model(graph, device, tried.select(few), ids[few])
-
-
-def _check_lists(
-    ids: Int32[np.ndarray, "n k"],
-    scores: Float32[np.ndarray, "n k"],
+    graph: bytes,
+    device: DeviceModel,
+    lists: Lists,
     tried: Trials,
     vocabulary_size: int,
     *,
     keep_seen: bool,
 ) -> None:
+    """Feed a file everything in `tried`, and some of it in other ways.
+
+    Args:
+        graph: the flatbuffer that `device` runs.
+        lists: what it gives for every history of `tried`.
+        keep_seen: lists may hold items of the history.
+
+    Raises:
+        FailedCheckError: what it did, and after which history.
+    """
+    _check_lists(lists, tried, vocabulary_size, keep_seen=keep_seen)
+    strange = [kind != HELD_OUT for kind in tried.kinds]
+    _check_meaning(device, tried.select(np.array(strange)), vocabulary_size)
+    few = np.zeros(len(tried.given), bool)
+    few[:_FEW] = few[-_FEW:] = True
+    _check_memory(device, tried.select(few), lists.scores[few])
+    _check_compiled_model(graph, device, tried.select(few), lists.ids[few])
+
+
+def _check_lists(lists: Lists, tried: Trials, vocabulary_size: int, *, keep_seen: bool) -> None:
     """A list holds k different items, best first, none of them padding or met before."""
+    ids, scores = lists
     is_item = (ids > PAD) & (ids <= vocabulary_size)
     _require(is_item, tried, "gave an id that is no item")
     _require(np.diff(np.sort(ids, axis=1)) > 0, tried, "gave an item twice")
@@ -68,7 +68,7 @@ def _check_meaning(device: DeviceModel, strange: Trials, vocabulary_size: int) -
 
     def everything(histories: Int32[np.ndarray, "n N"]) -> Float32[np.ndarray, "n m"]:
         results = (
-            device.recommend_all(histories)[1],
+            device.recommend_all(histories).scores,
             device.encode_all(histories),
             device.score_all(histories, candidates),
         )
@@ -84,7 +84,7 @@ def _check_meaning(device: DeviceModel, strange: Trials, vocabulary_size: int) -
 
 def _check_memory(device: DeviceModel, few: Trials, scores: Float32[np.ndarray, "n k"]) -> None:
     """The same history gives the same bits, whatever came before it."""
-    backwards = device.recommend_all(few.given[::-1])[1][::-1]
+    backwards = device.recommend_all(few.given[::-1]).scores[::-1]
     _require(scores == backwards, few, "remembered another history")
 
 

@@ -11,6 +11,8 @@ from jaxrec.heldout import Heldout
 
 INT32 = np.iinfo(np.int32)
 
+HELD_OUT = "held out"
+
 # How many held-out histories each mistake is tried on.
 _EACH = 20
 
@@ -22,7 +24,7 @@ class Trials:
     Attributes:
         given: any int32 values anywhere, [n, N].
         meant: the known ids of `given` in their order, PAD on the left, [n, N].
-        kinds: what each one tries, "held out" first, [n].
+        kinds: what each one tries, HELD_OUT first, [n].
     """
 
     given: Int32[np.ndarray, "n N"]
@@ -52,7 +54,7 @@ def trials(heldout: Heldout, vocabulary_size: int, *, seed: int = 0) -> Trials:
         for number in drawn
     ]
     given = np.concatenate([histories, np.array(rows, np.int32)])
-    kinds = ["held out"] * len(histories) + [kind for kind in mistakes for _ in drawn]
+    kinds = [HELD_OUT] * len(histories) + [kind for kind in mistakes for _ in drawn]
     return Trials(given, known_alone(given, vocabulary_size), kinds)
 
 

@@ -1,11 +1,22 @@
 """LiteRT's interpreter, with the three signatures of our files as functions of arrays."""
 
+from typing import NamedTuple
+
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from jaxtyping import Float32, Int32
 
-Scores = Float32[np.ndarray, "B k"]
-Ids = Int32[np.ndarray, "B k"]
+
+class Lists(NamedTuple):
+    """What was recommended for some histories, best first.
+
+    Attributes:
+        ids: [n, k].
+        scores: [n, k].
+    """
+
+    ids: Int32[np.ndarray, "n k"]
+    scores: Float32[np.ndarray, "n k"]
 
 
 class DeviceModel:
@@ -29,10 +40,10 @@ class DeviceModel:
         self.candidates = int(inputs["candidates"]["shape"][1])
         self.top_k = int(self._recommend.get_output_details()["ids"]["shape"][1])
 
-    def recommend(self, history: Int32[np.ndarray, "B N"]) -> tuple[Ids, Scores]:
-        """Give the best ids of each history and their scores, best first."""
+    def recommend(self, history: Int32[np.ndarray, "B N"]) -> Lists:
+        """Give the best items of each history."""
         found = self._recommend(history=history)
-        return found["ids"], found["scores"]
+        return Lists(found["ids"], found["scores"])
 
     def encode(self, history: Int32[np.ndarray, "B N"]) -> Float32[np.ndarray, "B D"]:
         """Give the context of each history."""
@@ -44,15 +55,11 @@ class DeviceModel:
         """Give the scores of each history's candidates."""
         return self._score(history=history, candidates=candidates)["scores"]
 
-    def recommend_all(
-        self, histories: Int32[np.ndarray, "n N"]
-    ) -> tuple[Int32[np.ndarray, "n k"], Float32[np.ndarray, "n k"]]:
+    def recommend_all(self, histories: Int32[np.ndarray, "n N"]) -> Lists:
         """Recommend for any number of histories, a batch at a time."""
-        results = [self.recommend(batch) for batch in self.batches(histories)]
-        ids, scores = (
-            np.concatenate(part)[: len(histories)] for part in zip(*results, strict=True)
-        )
-        return ids, scores
+        found = [self.recommend(batch) for batch in self.batches(histories)]
+        ids, scores = (np.concatenate(part) for part in zip(*found, strict=True))
+        return Lists(ids[: len(histories)], scores[: len(histories)])
 
     def encode_all(self, histories: Int32[np.ndarray, "n N"]) -> Float32[np.ndarray, "n D"]:
         """Encode any number of histories, a batch at a time."""

@@ -13,16 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from convert.bundle import read
-from convert.compare import OVERLAP_AT, Parity, compare
+from convert.compare import OVERLAP_AT, Parity, Reference, compare, refer
 from convert.graph import check_operations, read_facts
 from convert.guards import check_guards
 from convert.histories import trials
-from convert.interpreter import DeviceModel
+from convert.interpreter import DeviceModel, Lists
 from convert.quantize import Recipe
 from convert.quiet import quiet
-from convert.restore import Run, restore
+from convert.restore import restore
 from jaxrec.command_line import run_command
 from jaxrec.errors import FailedCheckError, UserError
+from jaxrec.features import ITEM
 
 # Of a float32 file, in the units of `Parity`: float32 itself steps by 1e-6 between 8 and 16.
 SCORE_TOLERANCE = 1e-5
@@ -69,7 +70,16 @@ def run(flags: Flags) -> None:
             "--run-dir"
         )
     recipe: Recipe = bundle.model["recipe"]
-    parity = prove(bundle.graph, source, recipe, keep_seen=bundle.model["keep_seen"])
+    with quiet():
+        device = DeviceModel(bundle.graph)
+    reference = refer(
+        source.model,
+        trials(source.heldout, source.vocabulary.size),
+        top_k=device.top_k,
+        keep_seen=bundle.model["keep_seen"],
+    )
+    lists = device.recommend_all(reference.tried.given)
+    parity = prove(bundle.graph, device, lists, reference, recipe)
     print(
         f"{flags.model}: {recipe}, equal on {parity.histories:,} histories; score error "
         f"{parity.score_error:.1e}, order error {parity.order_error:.1e}, context error "
@@ -77,19 +87,23 @@ def run(flags: Flags) -> None:
     )
 
 
-def prove(graph: bytes, run: Run, recipe: Recipe, *, keep_seen: bool) -> Parity:
+def prove(
+    graph: bytes, device: DeviceModel, lists: Lists, reference: Reference, recipe: Recipe
+) -> Parity:
     """Check the operations of a flatbuffer, its guards, and its distance from its model.
+
+    Args:
+        device: runs the flatbuffer.
+        lists: what it gives for every history of the reference.
 
     Raises:
         FailedCheckError: it is not what it should be; the message names the worst history.
     """
-    check_operations(read_facts(graph), tables=1 if run.config.model.tie_embeddings else 2)
-    with quiet():
-        device = DeviceModel(graph)
-    size = run.vocabulary.size
-    tried = trials(run.heldout, size)
-    check_guards(graph, device, tried, size, keep_seen=keep_seen)
-    parity = compare(device, run.model, tried, keep_seen=keep_seen)
+    is_tied = reference.model.item_table is reference.model.embeddings.tables[ITEM][...]
+    check_operations(read_facts(graph), tables=1 if is_tied else 2)
+    size = reference.model.item_bias.shape[0] - 1
+    check_guards(graph, device, lists, reference.tried, size, keep_seen=reference.keep_seen)
+    parity = compare(device, lists, reference)
     judge(parity, recipe)
     return parity
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from convert.compare import Parity
+from convert.compare import Parity, Reference
 from convert.graph import Facts, read_facts, tidy
 from convert.interpreter import DeviceModel
 from convert.parity import prove
@@ -11,7 +11,6 @@ from convert.quantize import Recipe, quantize
 from convert.quiet import quiet
 from convert.recall import recall_through
 from convert.restore import Run
-from convert.shapes import Shapes
 
 # What the default recipe may lose of the float32 file's recall@10.
 MOST_LOST = 0.01
@@ -32,18 +31,20 @@ class Product:
     recall: float
 
 
-def make(exported: bytes, run: Run, shapes: Shapes, recipe: Recipe) -> Product:
+def make(exported: bytes, run: Run, reference: Reference, recipe: Recipe) -> Product:
     """Quantize what was exported, and prove it.
 
     Raises:
         FailedCheckError: it is not equal to its model.
     """
     graph = tidy(quantize(exported, recipe), first="recommend")
-    parity = prove(graph, run, recipe, keep_seen=shapes.keep_seen)
     with quiet():
         device = DeviceModel(graph)
+    lists = device.recommend_all(reference.tried.given)
+    parity = prove(graph, device, lists, reference, recipe)
+    # The held-out histories come first.
     recall = recall_through(
-        device, run.heldout, run.vocabulary.size, keep_seen=run.config.data.keep_seen
+        device, lists, run.heldout, run.vocabulary.size, keep_seen=run.config.data.keep_seen
     )
     return Product(recipe, graph, read_facts(graph), parity, recall)
 

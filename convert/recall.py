@@ -8,7 +8,7 @@ are left and the target is not among them, every item is scored instead.
 import numpy as np
 from jaxtyping import Bool, Float32, Int32
 
-from convert.interpreter import DeviceModel
+from convert.interpreter import DeviceModel, Lists
 from jaxrec.features import ITEM, PAD
 from jaxrec.heldout import Heldout
 
@@ -18,11 +18,12 @@ _AT_A_TIME = 1024
 
 
 def recall_through(
-    device: DeviceModel, heldout: Heldout, vocabulary_size: int, *, keep_seen: bool
+    device: DeviceModel, lists: Lists, heldout: Heldout, vocabulary_size: int, *, keep_seen: bool
 ) -> float:
     """Give recall@10, the share of targets among the best ten; ties count against the target.
 
     Args:
+        lists: what the device gives for every held-out history, in their order.
         keep_seen: the run's protocol: items met before are candidates too.
     """
     hits = 0
@@ -33,7 +34,7 @@ def recall_through(
         if keep_seen:
             closed[:] = False
         closed[:, PAD] = True
-        ids, scores = device.recommend_all(histories)
+        ids, scores = lists.ids[start:stop], lists.scores[start:stop]
         hit, is_open = ranked_within(ids, scores, targets, closed)
         if is_open.any():
             everything = np.arange(vocabulary_size + 1, dtype=np.int32)

@@ -25,6 +25,8 @@ from typing import Any
 from tqdm import tqdm
 
 from convert import bundle, card
+from convert.compare import Reference, refer
+from convert.histories import trials
 from convert.latency import Contender, load, machine, measure, percentiles
 from convert.product import Product, choose, make
 from convert.quantize import RECIPES, Recipe
@@ -99,14 +101,20 @@ def run(flags: Flags) -> None:
 
     with tqdm(total=len(RECIPES) + 3, unit="step", disable=None, leave=False) as bar:
         exported = export(source.model, single)
+        reference = refer(
+            source.model,
+            trials(source.heldout, source.vocabulary.size),
+            top_k=shapes.top_k,
+            keep_seen=shapes.keep_seen,
+        )
         bar.update()
-        products, failures = _make_all(exported, source, single, bar)
+        products, failures = _make_all(exported, source, reference, bar)
         chosen = _chosen(products, failures, flags.recipe)
         latencies = _latencies(products, source)
         bar.update()
         files = _files(source, single, chosen, products, latencies)
         if shapes.batch_size > 1:
-            server = make(export(source.model, shapes), source, shapes, chosen.recipe)
+            server = make(export(source.model, shapes), source, reference, chosen.recipe)
             model = card.describe(source, shapes, server, products)
             files[f"model-batch{shapes.batch_size}.tflite"] = _bundle(source, server, model)
         bar.update()
@@ -132,14 +140,14 @@ def _require_writable(folder: Path) -> None:
 
 
 def _make_all(
-    exported: bytes, source: Run, shapes: Shapes, bar: tqdm
+    exported: bytes, source: Run, reference: Reference, bar: tqdm
 ) -> tuple[list[Product], dict[Recipe, FailedCheckError]]:
     """Make every recipe's product; those that fail are kept apart."""
     products, failures = [], {}
     for recipe in RECIPES:
         bar.set_description(recipe)
         try:
-            products.append(make(exported, source, shapes, recipe))
+            products.append(make(exported, source, reference, recipe))
         except FailedCheckError as error:
             failures[recipe] = error
         bar.update()

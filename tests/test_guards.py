@@ -5,7 +5,7 @@ import pytest
 
 from convert import guards
 from convert.histories import Trials, trials
-from convert.interpreter import DeviceModel
+from convert.interpreter import DeviceModel, Lists
 from jaxrec.errors import FailedCheckError
 from jaxrec.features import PAD
 from tests.test_histories import HELDOUT, SIZE
@@ -33,7 +33,7 @@ class Device(DeviceModel):
         known = np.where((histories > PAD) & (histories <= SIZE), histories, PAD)
         scores[np.arange(len(scores))[:, None], known] = -1e9
         ids = np.argsort(-scores, axis=1, kind="stable")[:, :K].astype(np.int32)
-        return ids, np.take_along_axis(scores, ids, axis=1)
+        return Lists(ids, np.take_along_axis(scores, ids, axis=1))
 
     def encode_all(self, histories):
         return self.scores(histories)[:, 1:4]
@@ -47,41 +47,41 @@ class GivesPadding(Device):
     def recommend_all(self, histories):
         ids, scores = super().recommend_all(histories)
         ids[4, -1] = PAD
-        return ids, scores
+        return Lists(ids, scores)
 
 
 class GivesWhatIsNoItem(Device):
     def recommend_all(self, histories):
         ids, scores = super().recommend_all(histories)
         ids[0, 0] = SIZE + 1
-        return ids, scores
+        return Lists(ids, scores)
 
 
 class GivesTwice(Device):
     def recommend_all(self, histories):
         ids, scores = super().recommend_all(histories)
         ids[1, 1] = ids[1, 0]
-        return ids, scores
+        return Lists(ids, scores)
 
 
 class GivesTheWorstFirst(Device):
     def recommend_all(self, histories):
         ids, scores = super().recommend_all(histories)
-        return ids[:, ::-1], scores[:, ::-1]
+        return Lists(ids[:, ::-1], scores[:, ::-1])
 
 
 class GivesTheHistory(Device):
     def recommend_all(self, histories):
         scores = self.scores(histories)
         ids = np.argsort(-scores, axis=1, kind="stable")[:, : K * 5].astype(np.int32)
-        return ids, np.take_along_axis(scores, ids, axis=1)
+        return Lists(ids, np.take_along_axis(scores, ids, axis=1))
 
 
 class GivesNoNumber(Device):
     def recommend_all(self, histories):
         ids, scores = super().recommend_all(histories)
         scores[0, 0] = np.nan
-        return ids, scores
+        return Lists(ids, scores)
 
 
 class ForgetsBeforeAGap(Device):
@@ -115,11 +115,12 @@ class Remembers(Device):
         for row, history in zip(scores, histories, strict=True):
             row += np.float32(self.last)
             self.last = 1e-6 * float(history[-1] % 7)
-        return ids, scores
+        return Lists(ids, scores)
 
 
 def check(device: Device, keep_seen: bool = False) -> None:
-    guards.check_guards(b"", device, TRIED, SIZE, keep_seen=keep_seen)
+    lists = device.recommend_all(TRIED.given)
+    guards.check_guards(b"", device, lists, TRIED, SIZE, keep_seen=keep_seen)
 
 
 @pytest.fixture(autouse=True)

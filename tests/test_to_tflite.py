@@ -264,7 +264,10 @@ def test_the_newest_run_for_a_server_that_keeps_what_was_seen(copy):
     popular = DeviceModel(single.graph).recommend(np.zeros((1, 10), np.int32))[0]
     repeated = np.tile(popular[:, :1], (1, 10))
     assert popular[0, 0] in np.concatenate([ids.ravel(), alone.recommend(repeated)[0].ravel()])
-    recall = recall_through(alone, load_heldout(copy / "heldout.npz"), 150, keep_seen=False)
+    heldout = load_heldout(copy / "heldout.npz")
+    lists = alone.recommend_all(heldout.history[ITEM])
+    size = single.model["vocabulary"]["size"]
+    recall = recall_through(alone, lists, heldout, size, keep_seen=False)
     assert recall == single.model["evaluation"]["recall@10 through the file"]
 
     process = command("convert/to_tflite.py", cwd=copy.parents[1])

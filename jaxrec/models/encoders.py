@@ -24,6 +24,8 @@ Mask = Bool[jax.Array, "B L"]
 Prefixes = Float[jax.Array, "B L H"]
 Whole = Float[jax.Array, "B H"]
 
+_GROUP = 16
+
 
 class BagOfWords(nnx.Module):
     """The mean of the activities, whatever their order."""
@@ -42,7 +44,16 @@ class BagOfWords(nnx.Module):
     def whole(self, activities_BLE: Activities, mask_BL: Mask) -> Whole:
         """Take the mean of the activities that are there."""
         counts_B = jnp.sum(mask_BL.astype(activities_BLE.dtype), axis=1)
-        return jnp.sum(activities_BLE, axis=1) / jnp.maximum(counts_B, 1)[:, None]
+        return _sum_over_time(activities_BLE) / jnp.maximum(counts_B, 1)[:, None]
+
+
+def _sum_over_time(activities_BLE: Activities) -> Whole:
+    """Add long histories up in groups: devices add one after the other, and lose a digit at 200."""
+    batch, length, width = activities_BLE.shape
+    if length <= _GROUP:
+        return jnp.sum(activities_BLE, axis=1)
+    padded = jnp.pad(activities_BLE, ((0, 0), (0, -length % _GROUP), (0, 0)))
+    return jnp.sum(jnp.sum(padded.reshape(batch, -1, _GROUP, width), axis=2), axis=1)
 
 
 class CNN(nnx.Module):
