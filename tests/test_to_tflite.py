@@ -273,3 +273,22 @@ def test_the_newest_run_for_a_server_that_keeps_what_was_seen(copy):
     process = command("convert/to_tflite.py", cwd=copy.parents[1])
     assert process.returncode == 0, process.stderr
     assert not (folder / "model-batch4.tflite").exists()
+
+
+def test_without_its_packages_it_says_how_to_get_them(tmp_path):
+    """The first command of the README installs what training needs alone."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import importlib.util as util\n"
+        "find_spec = util.find_spec\n"
+        "util.find_spec = lambda name: None if name == 'ai_edge_litert' else find_spec(name)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    script = [sys.executable, str(ROOT / "convert" / "to_tflite.py")]
+    process = subprocess.run(script, env=environment, capture_output=True, text=True, check=False)
+    assert process.returncode == 2
+    (line,) = process.stderr.splitlines()
+    assert "pip install -c constraints.txt -e '.[convert]'" in line
+    library = [sys.executable, "-c", "import convert.runtime"]
+    process = subprocess.run(library, env=environment, capture_output=True, text=True, check=False)
+    assert process.returncode == 1
+    assert "ImportError: conversion needs packages" in process.stderr
