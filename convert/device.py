@@ -84,8 +84,8 @@ def _close_gaps(
 ) -> Float[jax.Array, "B N E+1"]:
     """Move what is known to the right end, in its order, and mark it.
 
-    By a product with a matrix of zeros and ones, which is exact: a scatter of the ids does the same
-    and takes three times as long at N = 10.
+    By a product with a matrix of zeros and ones, which is exact and adds 1 µs to a call at N = 10;
+    a scatter of the ids would add 4.
 
     Args:
         activities_BNE: zero where nothing is known.

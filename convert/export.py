@@ -66,8 +66,7 @@ def export(model: Recommender, shapes: Shapes) -> bytes:
 def _penalties(ids_BN: tf.Tensor, rows: int, shapes: Shapes) -> tf.Tensor:
     """Give what lowers the scores of the items of each history below all others, [B, rows].
 
-    A SCATTER_ND of zeros and one addition: JAX's own scatter into the scores takes three times as
-    long.
+    A SCATTER_ND of zeros and one addition: JAX's own scatter into the scores takes twice as long.
     """
     batch, length = shapes.batch_size, shapes.history_length
     places_nn = ids_BN + rows * tf.range(batch)[:, None] if batch > 1 else ids_BN

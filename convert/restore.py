@@ -75,8 +75,15 @@ def restore(folder: Path) -> Run:
     config = load_config(folder / CONFIG)
     features = load_features(folder / FEATURES)
     vocabulary = load_vocabulary(folder / VOCABULARY)
-    catalogue = read_json(folder / CATALOGUE)
-    if [entry["item"] for entry in catalogue] != vocabulary.values.to_list():
+    catalogue, summary = read_json(folder / CATALOGUE), read_json(folder / SUMMARY)
+    try:
+        described = [entry["item"] for entry in catalogue]
+        _ = summary["protocol"], summary["test"], summary["baselines"]
+    except (KeyError, TypeError) as error:
+        raise UserError(
+            f"{folder / CATALOGUE} or {folder / SUMMARY} is damaged ({error}); train the run again"
+        ) from None
+    if described != vocabulary.values.to_list():
         raise UserError(
             f"{folder / CATALOGUE} describes other items than {folder / VOCABULARY} has; train "
             "the run again"
@@ -101,6 +108,6 @@ def restore(folder: Path) -> Run:
         vocabulary,
         catalogue,
         load_heldout(folder / HELDOUT),
-        read_json(folder / SUMMARY),
+        summary,
         nnx.merge(graphdef, params),
     )

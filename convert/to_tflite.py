@@ -219,7 +219,11 @@ def _json(value: Any, indent: int | None = 2) -> bytes:
 
 
 def _write(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Put each file in its place at once, the model first; take away what an older export left."""
+    """Put each file in its place at once; take away what an older export left.
+
+    A writer that is killed between two files leaves both whole; model.json holds the model's hash,
+    by which a reader sees that they are not of one export.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         with replacing(folder / name) as file:

@@ -188,6 +188,11 @@ MISTAKES = {
     "other catalogue": (other_catalogue, [], "describes other items"),
     "cut histories": (lambda run: shortened(run / "heldout.npz"), [], "heldout.npz is damaged"),
     "cut summary": (lambda run: shortened(run / "summary.json"), [], "summary.json is damaged"),
+    "empty summary": (
+        lambda run: (run / "summary.json").write_text("{}"),
+        [],
+        "summary.json is damaged ('protocol')",
+    ),
     "large k": (lambda run: None, ["--top-k=100000"], "--top-k=100000 is out of range"),
     "unknown recipe": (lambda run: None, ["--recipe=int3"], "int3"),
     "no folder": (lambda run: None, ["--export-dir=/proc/export"], "/proc/export"),
