@@ -30,12 +30,13 @@ class Parity:
     Attributes:
         histories: how many were tried.
         score_error: the largest difference of a score, recommended or of a candidate, in units of
-            the score or of one, whichever is larger.
+            one, or of a tenth of the history's largest score: float32 itself steps by 1e-6 between
+            8 and 16, and its sums by more.
         order_error: the largest difference between the model's scores of what the file puts at a
             place and of what belongs there: zero where the lists are equal, or tied. In units of
-            the history's largest score or of one: sums are no finer than their largest terms.
-        context_error: the largest difference of an entry of a context, in units of the entry or of
-            one.
+            one, or of the history's largest score.
+        context_error: the largest difference of an entry of a context, in units of one, or of the
+            largest entry of the history's context.
         overlap: mean share of the model's first ten among the file's first ten.
         worst: the history with the largest score error.
     """
@@ -104,14 +105,15 @@ def compare(device: DeviceModel, lists: Lists, reference: Reference) -> Parity:
         lists: what the file gives for every history of the reference.
     """
     model, tried = reference.model, reference.tried
+    largest = np.empty(len(tried.meant), np.float32)
     score_errors, order_errors = [], []
     for start, stop in _parts(len(tried.meant), model):
         scores, ids = reference.scores(start, stop), lists.ids[start:stop]
-        largest = np.abs(scores[:, 1:]).max(axis=1)
+        most = largest[start:stop] = np.abs(scores[:, 1:]).max(axis=1)
         _close(scores, tried.meant[start:stop], keep_seen=reference.keep_seen)
         theirs = np.take_along_axis(scores, ids, axis=1)
-        score_errors.append(_errors(lists.scores[start:stop], theirs))
-        order_errors.append(_errors(theirs, reference.best[start:stop], largest))
+        score_errors.append(_errors(lists.scores[start:stop], theirs, most / 10))
+        order_errors.append(_errors(theirs, reference.best[start:stop], most))
     score_error = np.concatenate(score_errors)
 
     again = np.array([kind != HELD_OUT for kind in tried.kinds])
@@ -121,15 +123,17 @@ def compare(device: DeviceModel, lists: Lists, reference: Reference) -> Parity:
     rng = np.random.default_rng(0)
     candidates = rng.integers(0, rows, (len(given), device.candidates), np.int32)
     wanted = np.take_along_axis(np.array(model.scores(jnp.asarray(contexts))), candidates, axis=1)
-    picked = _errors(device.score_all(given, candidates), wanted)
+    picked = _errors(device.score_all(given, candidates), wanted, largest[again] / 10)
     score_error[again] = np.maximum(score_error[again], picked)
 
+    widest = np.abs(contexts).max(axis=1)
+    context_error = _errors(device.encode_all(given), contexts, widest)
     kept = reference.best_ids[:, :, None] == lists.ids[:, None, :OVERLAP_AT]
     return Parity(
         histories=len(tried.given),
         score_error=float(score_error.max()),
         order_error=float(np.concatenate(order_errors).max()),
-        context_error=float(_errors(device.encode_all(given), contexts).max()),
+        context_error=float(context_error.max()),
         overlap=float(kept.any(axis=2).mean()),
         worst=tried.describe(int(np.argmax(score_error))),
     )
@@ -151,16 +155,12 @@ def _close(
 
 
 def _errors(
-    got: Float[np.ndarray, "n m"],
-    wanted: Float[np.ndarray, "n m"],
-    unit: Float[np.ndarray, " n"] | None = None,
+    got: Float[np.ndarray, "n m"], wanted: Float[np.ndarray, "n m"], unit: Float[np.ndarray, " n"]
 ) -> Float[np.ndarray, " n"]:
-    """Give the largest error of each row; one that is not a number is as large as it gets.
+    """Give the largest error of each row in its unit, or in ones if that is less than one.
 
-    Args:
-        unit: of each row's errors; without it each entry that is wanted is its own. Never below 1.
+    One that is not a number is as large as it gets.
     """
-    units = np.abs(wanted) if unit is None else unit[:, None]
     with np.errstate(invalid="ignore"):
-        errors = np.abs(got - wanted) / np.maximum(1, units)
-    return np.nan_to_num(errors, nan=np.inf).max(axis=1)
+        errors = np.abs(got - wanted).max(axis=1) / np.maximum(1, unit)
+    return np.nan_to_num(errors, nan=np.inf)

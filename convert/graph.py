@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import flatbuffers
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from jaxrec.errors import FailedCheckError
@@ -42,8 +43,17 @@ class Facts:
 
 
 def _unpack(graph: bytes) -> Any:
-    """Read the flatbuffer's tables; their generated types say too little to be checked."""
-    return schema.ModelT.InitFromObj(schema.Model.GetRootAs(graph, 0))
+    """Read the flatbuffer's tables, and the constants that the quantizer puts behind it.
+
+    The generated types say too little to be checked.
+    """
+    model: Any = schema.ModelT.InitFromObj(schema.Model.GetRootAs(graph, 0))
+    for buffer in model.buffers:
+        if buffer.offset:
+            end = buffer.offset + buffer.size
+            buffer.data = np.frombuffer(graph, np.uint8)[buffer.offset : end]
+            buffer.offset = buffer.size = 0
+    return model
 
 
 def tidy(graph: bytes, *, first: str) -> bytes:

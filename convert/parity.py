@@ -25,7 +25,7 @@ from jaxrec.command_line import run_command
 from jaxrec.errors import FailedCheckError, UserError
 from jaxrec.features import ITEM
 
-# Of a float32 file, in the units of `Parity`: float32 itself steps by 1e-6 between 8 and 16.
+# Of a float32 file, in the units of `Parity`.
 SCORE_TOLERANCE = 1e-5
 TIE = 1e-6
 

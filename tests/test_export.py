@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from flax import nnx
 
 from convert import device as device_graph
 from convert.compare import Parity, compare, refer
@@ -15,9 +16,12 @@ from convert.interpreter import DeviceModel
 from convert.parity import LEAST_OVERLAP, SCORE_TOLERANCE, TIE, judge, prove
 from convert.quantize import RECIPES, quantize
 from convert.shapes import Shapes
+from jaxrec.config import ModelConfig
 from jaxrec.errors import FailedCheckError
+from jaxrec.features import ITEM, Feature
+from jaxrec.models.recommender import Recommender
 from tests.test_histories import heldout_of
-from tests.test_models import ENCODERS, SIZE, make
+from tests.test_models import COUNTS, ENCODERS, SIZE, make
 
 pytest.importorskip("tensorflow", reason="needs the extra convert")
 
@@ -102,6 +106,24 @@ def test_a_model_is_not_taken_for_another(export):
     for recipe in RECIPES:
         with pytest.raises(FailedCheckError, match=r"worst after history \d+ \("):
             judge(parity, recipe)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_weights_behind_a_flatbuffer_are_brought_into_it(export):
+    """Beyond 256 KB the quantizer stores them there, where only some runtimes look."""
+    config = ModelConfig(encoder="rnn", embedding_dim=64, hidden_units=256)
+    model = Recommender((Feature(ITEM, SIZE, 64),), config, COUNTS, rngs=nnx.Rngs(0))
+    graph = quantize(export(model, Shapes(1, 3, 6, 4, False)), "float16")
+    assert len(graph) > 256 * 1024
+    ordered = tidy(graph, first="recommend")
+    assert read_facts(ordered).weight_bytes == read_facts(graph).weight_bytes > 256 * 1024
+    histories = np.array([[0, 0, 0], [0, 3, 9], [7, 8, 30]], np.int32)
+    for given, wanted in zip(
+        DeviceModel(ordered).recommend_all(histories),
+        DeviceModel(graph).recommend_all(histories),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(given, wanted)
 
 
 EQUAL = Parity(10, 0.0, 0.0, 0.0, 1.0, "history 3 (empty): [0]")
