@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import tyro
-from jaxtyping import Int32
 
 from convert.bundle import Bundle, read
 from convert.graph import read_facts
@@ -80,11 +79,12 @@ def run(flags: Flags) -> None:
     if not flags.models:
         raise UserError("no model; name at least one .tflite file")
     bundles = [read(path) for path in flags.models]
+    heldouts = list(map(_heldout, flags.models, bundles))
     peers = [read_peer(path) for path in flags.against]
     with quiet():
-        rows = [_own(path, bundle) for path, bundle in zip(flags.models, bundles, strict=True)]
+        rows = list(map(_own, flags.models, bundles, heldouts))
         rows += [
-            _theirs(path, peer, flags.models[0], bundles[0])
+            _theirs(path, peer, flags.models[0], bundles[0], heldouts[0])
             for path, peer in zip(flags.against, peers, strict=True)
         ]
     times = measure([row.contender for row in rows], rounds=flags.rounds)
@@ -109,11 +109,10 @@ def run(flags: Flags) -> None:
     print(lay_out(table))
 
 
-def _own(path: Path, bundle: Bundle) -> Row:
+def _own(path: Path, bundle: Bundle, heldout: Heldout | None) -> Row:
     """Load a file of ours; without its run directory histories are drawn, and recall is None."""
     device = DeviceModel(bundle.graph)
     size = len(bundle.items)
-    heldout = _heldout(path, bundle)
     if heldout is None:
         drawn = np.random.default_rng(0).integers(1, size + 1, (_HISTORIES, device.history_length))
         histories, recall = drawn.astype(np.int32), None
@@ -122,7 +121,8 @@ def _own(path: Path, bundle: Bundle) -> Row:
         keep_seen = bundle.model["evaluation"]["protocol"]["seen_items"] == "kept"
         lists = device.recommend_all(heldout.history[ITEM])
         recall = recall_through(device, lists, heldout, size, keep_seen=keep_seen)
-    contender = Contender(load(bundle.graph), _whole_batches(histories, device.batch_size))
+    batches = np.stack(device.batches(histories))
+    contender = Contender(load(bundle.graph), batches.reshape(len(batches), -1))
     weights = read_facts(bundle.graph).weight_bytes
     return Row(str(path), path.stat().st_size, weights, contender, recall)
 
@@ -137,20 +137,18 @@ def _heldout(path: Path, bundle: Bundle) -> Heldout | None:
     return heldout if fits else None
 
 
-def _whole_batches(rows: Int32[np.ndarray, "n N"], batch: int) -> Int32[np.ndarray, "m BN"]:
-    return np.resize(rows, (max(1, len(rows) // batch), batch * rows.shape[1]))
-
-
-def _theirs(path: Path, graph: bytes, model_path: Path, bundle: Bundle) -> Row:
+def _theirs(
+    path: Path, graph: bytes, model_path: Path, bundle: Bundle, heldout: Heldout | None
+) -> Row:
     """Load a peer, and give it the histories of the first model's users."""
-    heldout = _heldout(model_path, bundle)
     items = [item for item in bundle.items if isinstance(item, int)]
     if heldout is None or len(items) < len(bundle.items):
         raise UserError(
             f"{model_path} must lie in its run directory and have numbers for items, so that "
             f"{path} can be given the same histories"
         )
-    contender = Contender(load(graph), peer_histories(graph, heldout, items))
+    interpreter = load(graph)
+    contender = Contender(interpreter, peer_histories(interpreter, heldout, items))
     recall = peer_recall(contender, heldout, items)
     return Row(path.stem, len(graph), read_facts(graph).weight_bytes, contender, recall)
 

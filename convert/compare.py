@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Float, Float32, Int32
+from jaxtyping import Bool, Float, Float32, Int32
 
 from convert.histories import HELD_OUT, Trials
 from convert.interpreter import DeviceModel, Lists
@@ -67,9 +67,9 @@ class Reference:
     best_ids: Int32[np.ndarray, "n ten"]
     keep_seen: bool
 
-    def scores(self, start: int, stop: int) -> Float32[np.ndarray, "m R"]:
+    def scores(self, chosen: slice | Bool[np.ndarray, " n"]) -> Float32[np.ndarray, "m R"]:
         """Score every item after some histories."""
-        return np.array(self.model.scores(jnp.asarray(self.contexts[start:stop])))
+        return np.array(self.model.scores(jnp.asarray(self.contexts[chosen])))
 
 
 def refer(model: Recommender, tried: Trials, *, top_k: int, keep_seen: bool) -> Reference:
@@ -108,7 +108,7 @@ def compare(device: DeviceModel, lists: Lists, reference: Reference) -> Parity:
     largest = np.empty(len(tried.meant), np.float32)
     score_errors, order_errors = [], []
     for start, stop in _parts(len(tried.meant), model):
-        scores, ids = reference.scores(start, stop), lists.ids[start:stop]
+        scores, ids = reference.scores(slice(start, stop)), lists.ids[start:stop]
         most = largest[start:stop] = np.abs(scores[:, 1:]).max(axis=1)
         _close(scores, tried.meant[start:stop], keep_seen=reference.keep_seen)
         theirs = np.take_along_axis(scores, ids, axis=1)
@@ -122,7 +122,7 @@ def compare(device: DeviceModel, lists: Lists, reference: Reference) -> Parity:
     rows = model.item_bias.shape[0]
     rng = np.random.default_rng(0)
     candidates = rng.integers(0, rows, (len(given), device.candidates), np.int32)
-    wanted = np.take_along_axis(np.array(model.scores(jnp.asarray(contexts))), candidates, axis=1)
+    wanted = np.take_along_axis(reference.scores(again), candidates, axis=1)
     picked = _errors(device.score_all(given, candidates), wanted, largest[again] / 10)
     score_error[again] = np.maximum(score_error[again], picked)
 

@@ -17,10 +17,7 @@ import jax
 
 from convert import device
 from convert.shapes import Shapes
-from jaxrec.models.recommender import Recommender
-
-# Added to a score that must not come out; as low as PAD's own, and finite.
-LEFT_OUT = -1e9
+from jaxrec.models.recommender import PAD_BIAS, Recommender
 
 
 def export(model: Recommender, shapes: Shapes) -> bytes:
@@ -64,13 +61,13 @@ def export(model: Recommender, shapes: Shapes) -> bytes:
 
 
 def _penalties(ids_BN: tf.Tensor, rows: int, shapes: Shapes) -> tf.Tensor:
-    """Give what lowers the scores of the items of each history below all others, [B, rows].
+    """Give what lowers the scores of the items of each history as far as PAD's, [B, rows].
 
     A SCATTER_ND of zeros and one addition: JAX's own scatter into the scores takes twice as long.
     """
     batch, length = shapes.batch_size, shapes.history_length
     places_nn = ids_BN + rows * tf.range(batch)[:, None] if batch > 1 else ids_BN
-    lowered_n = tf.fill((batch * length,), tf.constant(LEFT_OUT))
+    lowered_n = tf.fill((batch * length,), tf.constant(PAD_BIAS))
     penalties = tf.scatter_nd(tf.reshape(places_nn, (-1, 1)), lowered_n, (batch * rows,))
     return tf.reshape(penalties, (batch, rows))
 

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from ai_edge_litert.interpreter import Interpreter
 from jaxtyping import Int32
 
-from convert.latency import Contender, load
+from convert.latency import Contender
 from convert.recall import ranked_within
 from jaxrec.errors import UserError
 from jaxrec.features import ITEM, PAD
@@ -50,14 +51,14 @@ def read_peer(path: Path) -> bytes:
 
 
 def peer_histories(
-    graph: bytes, heldout: Heldout, items: Sequence[int]
+    interpreter: Interpreter, heldout: Heldout, items: Sequence[int]
 ) -> Int32[np.ndarray, "n N"]:
     """Write the held-out histories down as a peer wants them.
 
     Args:
         items: the raw item of each id, id i at i - 1.
     """
-    length = int(np.prod(load(graph).get_input_details()[0]["shape"]))
+    length = int(np.prod(interpreter.get_input_details()[0]["shape"]))
     ids = heldout.history[ITEM][:, -length:]
     ids = np.take_along_axis(ids, np.argsort(ids == PAD, axis=1, kind="stable"), axis=1)
     histories = np.zeros((len(ids), length), np.int32)

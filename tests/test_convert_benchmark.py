@@ -50,7 +50,8 @@ def test_a_peer_that_speaks_our_ids_has_our_recall(runs, models):
     """With raw items 1 to V the peer's ids are ours, and so is every hit but the open ones."""
     bundle, heldout = read(models["cnn"]), load_heldout(runs["cnn"] / "heldout.npz")
     items = list(range(1, len(bundle.items) + 1))
-    contender = Contender(load(bundle.graph), peer_histories(bundle.graph, heldout, items))
+    interpreter = load(bundle.graph)
+    contender = Contender(interpreter, peer_histories(interpreter, heldout, items))
     # Zeros at the end are as good as zeros on the left.
     device = DeviceModel(bundle.graph)
     lists = device.recommend_all(heldout.history[ITEM])

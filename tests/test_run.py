@@ -13,6 +13,8 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
+from tests.exports import command
+
 ROOT = Path(__file__).parents[1]
 EXPERIMENTS = ROOT / "experiments"
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -28,14 +30,8 @@ SMALL = [
 ]
 
 
-def run(
-    *flags: str, cwd: Path, script: str = "run.py", **options
-) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(EXPERIMENTS / script), *flags]
-    environment = {**os.environ, "XLA_FLAGS": "", "COLUMNS": "80"}
-    return subprocess.run(
-        command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300, **options
-    )
+def run(*flags: str, cwd: Path, script: str = "run.py") -> subprocess.CompletedProcess[str]:
+    return command(f"experiments/{script}", *flags, cwd=cwd)
 
 
 @pytest.fixture(scope="module")
