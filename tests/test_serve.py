@@ -1,0 +1,82 @@
+"""The command, as a person types it."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from urllib.request import urlopen
+
+import pytest
+
+from demo.serve import main
+from tests.exports import ROOT, command
+
+
+@pytest.fixture
+def folder(tmp_path, models):
+    """A directory with runs/, as after a conversion."""
+    for encoder, path in models.items():
+        (tmp_path / "runs" / encoder).mkdir(parents=True)
+        (tmp_path / "runs" / encoder / "export").symlink_to(path.parent)
+    return tmp_path
+
+
+def test_it_serves_the_newest_export_until_it_is_stopped(folder):
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "demo" / "serve.py"), "--port=0"],
+        cwd=folder,
+        env={**os.environ, "COLUMNS": "100"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    try:
+        said = [process.stdout.readline() for _ in range(5)]
+        assert [line.split(":")[0] for line in said[:3]] == ["rnn", "cnn", "bow"]
+        assert "build/demo: " in said[3] and "static host" in said[3]
+        (address,) = re.findall(r"http://127\.0\.0\.1:\d+/", said[4])
+        with urlopen(address) as response:
+            assert b"What next?" in response.read()
+    finally:
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert "Traceback" not in errors
+    assert (folder / "build" / "demo" / "release.js").is_file()
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--export=nowhere.tflite"], "nowhere.tflite: No such file"),
+        (["--export=runs"], "runs/model.tflite: No such file"),
+        (["--folder=runs"], "runs holds other things than a page"),
+        (["--port=99999"], "port 99999 cannot be had"),
+        (["--prot=1"], "--prot"),
+    ],
+)
+def test_a_mistake_is_one_line_and_the_code_is_2(folder, monkeypatch, capsys, flags, words):
+    monkeypatch.chdir(folder)
+    assert main(["--port=0", *flags]) == 2
+    captured = capsys.readouterr()
+    assert words in captured.err
+    assert captured.err.count("\n") == 1
+    assert not (folder / "build").exists()
+
+
+def test_no_export_says_how_to_make_one(tmp_path):
+    done = command("demo/serve.py", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "to_tflite.py" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_help_teaches(capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(["--help"])
+    assert exit_.value.code == 0
+    text = capsys.readouterr().out
+    assert "python demo/serve.py" in text
+    assert "--export" in text and "static host" in text
