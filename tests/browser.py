@@ -1,0 +1,92 @@
+"""A page in a real browser: a site that serves it, and Debian's Chromium to open it."""
+
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from demo.exports import choose_exports
+from demo.folder import gather
+from demo.runtime import runtime_files
+from demo.server import HOST, make_server
+
+_ARGUMENTS = [
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+]
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Start the browser of this machine; the tests are skipped where there is none."""
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.skip("needs chromium: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=_ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+class Site:
+    """A folder served on a free port of this machine, until it is stopped."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self._server = make_server(folder, 0)
+        self.connections: list[Any] = []
+        self._server.verify_request = self._remember
+        self.url = f"http://{HOST}:{self._server.server_port}/"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self._thread.start()
+
+    def _remember(self, request: Any, client_address: Any) -> bool:
+        self.connections.append(client_address)
+        return True
+
+    def publish(self, *paths: Path) -> None:
+        """Put the page together with these models."""
+        gather(self.folder, choose_exports(paths), runtime_files())
+
+    def stop(self) -> None:
+        """End the server as if it was killed; nothing answers on its port."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@contextmanager
+def site(folder: Path, *paths: Path) -> Iterator[Site]:
+    """Serve a page with these models."""
+    place = Site(folder)
+    try:
+        place.publish(*paths)
+        yield place
+    finally:
+        place.stop()
+
+
+def open_page(page: Page, url: str) -> None:
+    """Open the page and wait until it recommends."""
+    page.goto(url)
+    expect(page.locator("#lists li")).not_to_have_count(0)
+
+
+def shown(page: Page, column: int = 0) -> list[str]:
+    """Give the raw items of a list, best first."""
+    rows = page.locator(".list").nth(column).locator("li")
+    return rows.evaluate_all("rows => rows.map(row => row.dataset.key)")
+
+
+def tap(page: Page, *places: int) -> None:
+    """Tap cards of the catalogue, by their place."""
+    for place in places:
+        card = page.locator("#cards .card").nth(place)
+        pressed = card.get_attribute("aria-pressed") == "true"
+        card.click()
+        expect(card).to_have_attribute("aria-pressed", "false" if pressed else "true")

@@ -1,0 +1,95 @@
+"""The page for every eye and ear: axe-core finds nothing serious, and pictures to look at.
+
+The pictures lie in build/screenshots/ after a run.
+"""
+
+import pytest
+from playwright.sync_api import expect
+
+from demo.runtime import HOME, install
+from tests.browser import chromium, open_page, site, tap
+from tests.exports import ROOT
+
+SCREENSHOTS = ROOT / "build" / "screenshots"
+SIZES = {"phone": (390, 844), "desktop": (1440, 900)}
+SCHEMES = ("light", "dark")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, models):
+    folder = tmp_path_factory.mktemp("page") / "site"
+    with site(folder, models["rnn"], models["cnn"], models["bow"]) as place:
+        yield place
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    install()
+    return (HOME / "node_modules" / "axe-core" / "axe.min.js").read_text()
+
+
+def still(browser, **settings):
+    """Open a context where nothing moves: what fades in has little contrast on its way."""
+    return browser.new_context(reduced_motion="reduce", service_workers="block", **settings)
+
+
+@pytest.fixture(params=[(size, scheme) for size in SIZES for scheme in SCHEMES], ids="-".join)
+def page(request, browser, place):
+    size, scheme = request.param
+    width, height = SIZES[size]
+    context = still(browser, viewport={"width": width, "height": height}, color_scheme=scheme)
+    page = context.new_page()
+    open_page(page, place.url)
+    yield page
+    context.close()
+
+
+def serious(page, axe: str) -> list[str]:
+    page.evaluate(axe)
+    found = page.evaluate("axe.run()")["violations"]
+    return [
+        f"{each['id']}: {node['html'][:120]}"
+        for each in found
+        if each["impact"] in ("serious", "critical")
+        for node in each["nodes"]
+    ]
+
+
+def look(page, axe: str, name: str) -> None:
+    """Check a state of the page, and take a picture of it."""
+    assert serious(page, axe) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "scrolls sideways"
+    page.evaluate("scrollTo(0, 0)")
+    page.screenshot(path=SCREENSHOTS / f"{name}.png")
+
+
+def test_every_state_is_for_everybody(page, request, axe):
+    name = request.node.callspec.id
+    look(page, axe, f"first-{name}")
+
+    tap(page, 3, 12, 7, 20)
+    expect(page.locator("#seen li")).to_have_count(4)
+    expect(page.locator(".time")).not_to_be_empty()
+    look(page, axe, f"chosen-{name}")
+
+    page.get_by_role("button", name="What if not?").nth(1).click()
+    page.get_by_role("radio", name="Side by side").click()
+    expect(page.locator(".list")).to_have_count(3)
+    expect(page.locator(".time").last).not_to_be_empty()
+    look(page, axe, f"side-by-side-{name}")
+
+
+def test_a_check_can_fail(browser, place, axe):
+    page = still(browser).new_page()
+    open_page(page, place.url)
+    assert serious(page, axe) == []
+    page.evaluate("document.getElementById('search').removeAttribute('placeholder')")
+    page.evaluate("document.querySelector('label[for=search]').remove()")
+    assert any("label" in finding for finding in serious(page, axe))
+    page.close()
