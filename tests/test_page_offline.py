@@ -1,11 +1,21 @@
 """The browser keeps one release of the page as a whole, and nothing leaves the page."""
 
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
 import pytest
 from playwright.sync_api import expect
 
 from demo.exports import choose_exports
 from demo.folder import model_path
 from tests.browser import chromium, open_page, shown, site, tap
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, format, *args):
+        pass
+
 
 CACHES = "caches.keys()"
 CACHED = """async () => {
@@ -55,6 +65,32 @@ def test_it_recommends_after_a_reload_with_the_server_gone(page, place):
     expect(page.locator("#lists li")).to_have_count(10)
     page.goto(f"{place.url}index.html")
     expect(page.locator("#lists li")).to_have_count(10)
+
+
+def test_any_static_host_will_do_even_in_a_subfolder(browser, place):
+    handler = partial(QuietHandler, directory=str(place.folder.parent))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as host:
+        thread = threading.Thread(target=host.serve_forever, args=(0.05,))
+        thread.start()
+        context = browser.new_context()
+        page = context.new_page()
+        open_page(page, f"http://127.0.0.1:{host.server_port}/{place.folder.name}/")
+        expect(page.locator("#offline")).to_be_visible()
+        before = shown(page)
+        host.shutdown()
+        thread.join()
+    reload(page)
+    assert shown(page) == before
+    context.close()
+
+
+def test_it_can_be_installed(page):
+    client = page.context.new_cdp_session(page)
+    manifest = client.send("Page.getAppManifest")
+    assert manifest["errors"] == []
+    found = client.send("Page.getInstallabilityErrors")["installabilityErrors"]
+    # The tests' contexts are all incognito.
+    assert [each["errorId"] for each in found] == ["in-incognito"]
 
 
 def test_one_build_of_the_runtime_is_kept(page):

@@ -118,21 +118,31 @@ def test_calls_that_overlap_do_not_mix(page, histories):
 
 
 def test_memory_stays_flat_over_20_000_recommendations(page, histories):
-    before, after = page.evaluate(
-        f"""async (histories) => {{ {LOAD}
-          const {{ getGlobalLiteRt }} = await import('./runtime/litert.js');
-          const recommender = await load('bow.tflite');
-          const bytes = () => getGlobalLiteRt().liteRtWasm.HEAPU8.length;
-          for (const history of histories) await recommender.recommend(history);
-          const before = bytes();
-          for (let call = 0; call < 20000; call += 1) {{
-            await recommender.recommend(histories[call % histories.length]);
-          }}
-          return [before, bytes()];
-        }}""",
-        histories,
-    )
-    assert after == before
+    client = page.context.new_cdp_session(page)
+
+    def used() -> tuple[int, float]:
+        client.send("HeapProfiler.collectGarbage")
+        wasm = page.evaluate(
+            """async () => {
+              const { getGlobalLiteRt } = await import('./runtime/litert.js');
+              return getGlobalLiteRt().liteRtWasm.HEAPU8.length;
+            }"""
+        )
+        return wasm, client.send("Runtime.getHeapUsage")["usedSize"]
+
+    page.evaluate(f"async () => {{ {LOAD} globalThis.flat = await load('bow.tflite'); }}")
+    recommend = """async ([histories, calls]) => {
+      for (let call = 0; call < calls; call += 1) {
+        await flat.recommend(histories[call % histories.length]);
+      }
+    }"""
+    page.evaluate(recommend, [histories, 2000])
+    wasm, script = used()
+    page.evaluate(recommend, [histories, 20_000])
+    wasm_after, script_after = used()
+    assert wasm_after == wasm
+    # A hundred bytes a call would be 2 MB.
+    assert script_after - script < 500_000
 
 
 def test_k_is_a_number_of_items_that_the_model_gives(page):
