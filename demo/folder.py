@@ -55,6 +55,7 @@ def _entry(export: Export) -> dict[str, object]:
         "bytes": len(export.data),
         "run": export.model["run"],
         "encoder": export.model["encoder"],
+        "recipe": export.model["recipe"],
     }
 
 

@@ -349,3 +349,24 @@ def test_a_model_without_titles_and_genres_is_shown_by_its_items(browser, tmp_pa
         expect(page.locator("#genres")).to_be_hidden()
         expect(page.locator("#models")).to_be_hidden()
         page.close()
+
+
+def test_models_of_one_encoder_are_told_apart(browser, tmp_path, models):
+    whole = bundle.read(models["bow"]).model
+    twin, other = tmp_path / "twin.tflite", tmp_path / "other.tflite"
+    rewritten(models["bow"], twin, model_json={**whole, "recipe": "float64"})
+    rewritten(models["bow"], other, model_json={**whole, "run": "longer"})
+
+    def names(*paths):
+        with site(tmp_path / "site", *paths) as place:
+            page = browser.new_context(service_workers="block").new_page()
+            open_page(page, place.url)
+            found = page.locator("#models label").all_inner_texts()
+            page.context.close()
+            return found
+
+    assert names(models["bow"], other) == ["bow", "longer", "Side by side"]
+    assert names(models["bow"], twin) == [
+        *(f"bow, {recipe}" for recipe in (whole["recipe"], "float64")),
+        "Side by side",
+    ]

@@ -16,16 +16,19 @@ const ENCODERS = { bow: "Bag of words", cnn: "Convolution", rnn: "LSTM" };
 /**
  * List the models, the one to show first in front.
  *
- * @returns {Promise<{path: string, sha256: string, bytes: number, run: string, encoder: string,
- *     name: string}[]>}
+ * @returns {Promise<{path: string, sha256: string, bytes: number, name: string, run: string,
+ *     encoder: string, recipe: string}[]>} `name` is as short as tells them apart.
  */
 export async function listModels() {
   const models = await (await fetched("models.json")).json();
-  const alone = ({ encoder }) => models.filter((other) => other.encoder === encoder).length === 1;
-  return models.map((model) => ({
-    ...model,
-    name: alone(model) ? (ENCODERS[model.encoder] ?? model.encoder) : model.run,
-  }));
+  const names = [
+    ({ encoder }) => ENCODERS[encoder] ?? encoder,
+    ({ run }) => run,
+    ({ run, recipe }) => `${run}, ${recipe}`,
+  ];
+  const distinct = (name) => new Set(models.map(name)).size === models.length;
+  const name = names.find(distinct) ?? names.at(-1);
+  return models.map((model) => ({ ...model, name: name(model) }));
 }
 
 /**
