@@ -44,3 +44,12 @@ def conversions(runs):
 def models(runs, conversions) -> dict[str, Path]:
     """The .tflite file of each encoder."""
     return {encoder: run_dir / "export" / "model.tflite" for encoder, run_dir in runs.items()}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium. Closed after each module: its event loop would be in the way of others."""
+    from tests.browser import chromium
+
+    with chromium() as browser:
+        yield browser

@@ -12,7 +12,7 @@ from convert.runtime import Recommender
 from jaxrec.features import ITEM
 from jaxrec.heldout import load_heldout
 from jaxrec.run_directory import HELDOUT
-from tests.browser import chromium, open_page, shown, site, tap
+from tests.browser import open_page, shown, site, tap
 from tests.bundles import rewritten
 from tests.exports import ENCODERS
 
@@ -25,12 +25,6 @@ def place(tmp_path_factory, models):
     folder = tmp_path_factory.mktemp("page") / "site"
     with site(folder, *(models[encoder] for encoder in ENCODERS)) as place:
         yield place
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from demo.exports import choose_exports
 from demo.folder import model_path
-from tests.browser import chromium, open_page, shown, site, tap
+from tests.browser import open_page, shown, site, tap
 
 
 class QuietHandler(SimpleHTTPRequestHandler):
@@ -22,12 +22,6 @@ CACHED = """async () => {
   const [name] = await caches.keys();
   return (await (await caches.open(name)).keys()).map(({ url }) => new URL(url).pathname.slice(1));
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

@@ -6,14 +6,8 @@ from playwright.sync_api import expect
 from convert import bundle
 from demo.exports import choose_exports
 from demo.folder import model_path
-from tests.browser import chromium, open_page, site, tap
+from tests.browser import open_page, site, tap
 from tests.bundles import rewritten
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

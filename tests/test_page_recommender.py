@@ -11,7 +11,7 @@ from convert.runtime import Recommender
 from jaxrec.features import ITEM
 from jaxrec.heldout import load_heldout
 from jaxrec.run_directory import HELDOUT
-from tests.browser import chromium, site
+from tests.browser import site
 from tests.bundles import rewritten
 from tests.exports import ENCODERS
 
@@ -34,11 +34,10 @@ def place(tmp_path_factory, models):
 
 
 @pytest.fixture(scope="module")
-def page(place):
-    with chromium() as browser:
-        page = browser.new_page()
-        page.goto(f"{place.url}models.json")
-        yield page
+def page(browser, place):
+    page = browser.new_page()
+    page.goto(f"{place.url}models.json")
+    return page
 
 
 @pytest.fixture(scope="module")
