@@ -38,9 +38,11 @@ from jaxrec.evaluate import Ranking, Scorer, model_scorer, rank_targets, summari
 from jaxrec.features import Feature
 from jaxrec.files import read_json, write_json
 from jaxrec.models.recommender import Recommender
+from jaxrec.ranks import Ranks, save_ranks
 from jaxrec.report import draw_curve, protocol, render_table, training_figures
 from jaxrec.run_directory import (
     CURVE,
+    RANKS,
     SUMMARY,
     check_run_directory,
     is_finished,
@@ -116,7 +118,7 @@ def run(flags: Flags) -> dict[str, Any]:
 
 
 def conclude(trained: Trained, dataset: Dataset, config: Config, run_dir: Path) -> dict[str, Any]:
-    """Evaluate the best parameters and the baselines; write curve.png, then summary.json."""
+    """Evaluate the best parameters and the baselines; write what a finished run leaves."""
 
     def ranking(scorer: Scorer, positions: np.ndarray) -> Ranking:
         return rank_targets(
@@ -157,6 +159,8 @@ def conclude(trained: Trained, dataset: Dataset, config: Config, run_dir: Path) 
         trained.epochs,
         {name: figures(baseline, dataset.split.validation) for name, baseline in baselines.items()},
     )
+    targets = dataset.timelines.items[dataset.split.test]
+    save_ranks(Ranks(test.users, targets, test.ranks), run_dir / RANKS)
     write_json(run_dir / SUMMARY, summary)
     return summary
 

@@ -3,10 +3,14 @@
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
+
+import numpy as np
 
 from jaxrec.errors import UserError
 
@@ -52,4 +56,27 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError:
         raise UserError(f"{path} is missing; is this the run directory of a jaxrec run?") from None
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UserError(f"{path} is damaged ({error}); train the run again") from None
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays by name as a compressed .npz, atomically."""
+    with replacing(path) as file:
+        np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Read arrays that `write_arrays` wrote; nothing in them can be code.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    try:
+        # Opened here, because np.load leaves a damaged file open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing; is this the run directory of a jaxrec run?") from None
+    # zipfile and zlib have their own ways to say that a file is cut or changed.
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{path} is damaged ({error}); train the run again") from None

@@ -1,7 +1,5 @@
 """Held-out histories: what a run leaves so that its exports can be judged without its data."""
 
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +9,7 @@ from jaxtyping import Bool, Int, Int32
 from jaxrec.data.sequences import Timelines
 from jaxrec.errors import UserError
 from jaxrec.features import ITEM
-from jaxrec.files import replacing
+from jaxrec.files import read_arrays, write_arrays
 
 LIMIT = 10_000
 
@@ -58,13 +56,12 @@ def draw_heldout(
 
 
 def save_heldout(heldout: Heldout, path: Path) -> None:
-    """Write the histories as a compressed .npz, features as `history.<name>`."""
+    """Write the histories, features as `history.<name>`."""
     arrays = {f"history.{name}": ids for name, ids in heldout.history.items()}
     arrays["target"] = heldout.target
     arrays["seen"] = heldout.seen
     arrays["seen_offsets"] = heldout.seen_offsets
-    with replacing(path) as file:
-        np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]
+    write_arrays(path, arrays)
 
 
 def load_heldout(path: Path) -> Heldout:
@@ -73,21 +70,17 @@ def load_heldout(path: Path) -> Heldout:
     Raises:
         UserError: the file is missing or damaged.
     """
+    arrays = read_arrays(path)
+    history = {
+        name.removeprefix("history."): ids
+        for name, ids in arrays.items()
+        if name.startswith("history.")
+    }
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file)
-        history = {
-            name.removeprefix("history."): ids
-            for name, ids in arrays.items()
-            if name.startswith("history.")
-        }
         heldout = Heldout(history, arrays["target"], arrays["seen"], arrays["seen_offsets"])
         counts = {len(history[ITEM]), len(heldout.target), len(heldout.seen_offsets) - 1}
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing; is this the run directory of a jaxrec run?") from None
-    # zipfile and zlib have their own ways to say that a file is cut or changed.
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"{path} is damaged ({error}); train the run again") from None
+    except KeyError as error:
+        raise UserError(f"{path} is damaged ({error} is missing); train the run again") from None
     if len(counts) != 1:
         raise UserError(f"{path} is damaged (its arrays differ in length); train the run again")
     return heldout

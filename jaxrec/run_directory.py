@@ -9,6 +9,7 @@
     metrics.jsonl      one line an epoch
     tensorboard/       the same for TensorBoard
     curve.png          the same to look at
+    ranks.npz          where each test target ended, to compare runs user by user
     summary.json       the figures; written last: a run that has it is finished
 
 Everything but checkpoints is written under a temporary name and renamed.
@@ -34,6 +35,7 @@ HELDOUT = "heldout.npz"
 METRICS = "metrics.jsonl"
 TENSORBOARD = "tensorboard"
 CURVE = "curve.png"
+RANKS = "ranks.npz"
 SUMMARY = "summary.json"
 
 

@@ -243,7 +243,8 @@ def test_every_split_runs_and_is_named(tmp_path, split):
 
 
 def test_the_benchmark_measures_every_encoder(tmp_path):
-    process = run(*SMALL[:2], "--repeats=1", cwd=tmp_path, script="benchmark.py")
+    flags = [*SMALL[:2], "--batch-size=32", "--negatives=64", "--repeats=1"]
+    process = run(*flags, cwd=tmp_path, script="benchmark.py")
     assert process.returncode == 0, process.stderr
     for row in ("training, bow", "training, cnn", "training, rnn", "ranking 300 tests, rnn"):
         assert row in process.stdout

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from convert import to_tflite
 from convert.bundle import read
 from convert.graph import read_facts
 from convert.interpreter import DeviceModel
@@ -250,7 +251,7 @@ sys.exit(convert.to_tflite.main(["--run-dir={copy}"]))
 
 
 def test_the_newest_run_for_a_server_that_keeps_what_was_seen(copy):
-    """All the flags at once, then a plain export over it."""
+    """All the flags at once."""
     flags = ["--recipe=float16", "--batch-size=4", "--top-k=7", "--candidates=3", "--keep-seen"]
     process = command("convert/to_tflite.py", *flags, cwd=copy.parents[1])
     assert process.returncode == 0, process.stderr
@@ -275,9 +276,15 @@ def test_the_newest_run_for_a_server_that_keeps_what_was_seen(copy):
     recall = recall_through(alone, lists, heldout, size, keep_seen=False)
     assert recall == single.model["evaluation"]["recall@10 through the file"]
 
-    process = command("convert/to_tflite.py", cwd=copy.parents[1])
-    assert process.returncode == 0, process.stderr
-    assert not (folder / "model-batch4.tflite").exists()
+
+def test_a_plain_export_takes_away_what_a_server_had(tmp_path):
+    for name in ("model-batch4.tflite", "model.tflite", "notes.txt"):
+        (tmp_path / name).write_bytes(b"old")
+    to_tflite._write(tmp_path, {"model.tflite": b"new"})
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
+        "model.tflite": b"new",
+        "notes.txt": b"old",
+    }
 
 
 def test_without_its_packages_it_says_how_to_get_them(tmp_path):

@@ -14,7 +14,7 @@ FLOORS = [
     | {"jaxrec.command_line", "jaxrec.text_table"},
     {"jaxrec.data", "jaxrec.models", "jaxrec.losses", "jaxrec.negatives", "jaxrec.metrics"}
     | {"jaxrec.sharding"},
-    {"jaxrec.evaluate", "jaxrec.baselines", "jaxrec.step", "jaxrec.heldout"},
+    {"jaxrec.evaluate", "jaxrec.baselines", "jaxrec.step", "jaxrec.heldout", "jaxrec.ranks"},
     {"jaxrec.checkpoint", "jaxrec.run_directory", "jaxrec.report"},
     {"jaxrec.train"},
     {"experiments"},

@@ -1,0 +1,1 @@
+"""What people type: one run, many, their comparison, and what they cost."""

@@ -1,0 +1,142 @@
+"""Two runs on the same users: figures, differences, and what may not be compared."""
+
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+from experiments.compare import differences, figures, main
+from jaxrec.files import read_json, write_arrays, write_json
+from jaxrec.ranks import Ranks, load_ranks, save_ranks
+
+
+def ranked(ranks, users=None) -> Ranks:
+    n = len(ranks)
+    users = np.arange(n) if users is None else np.asarray(users)
+    return Ranks(users, np.ones(n, int), np.asarray(ranks))
+
+
+def test_a_difference_by_hand():
+    # Hits at 10: 3 of 4 against 1 of 4.
+    cells = differences(ranked([1, 10, 5, 11]), ranked([1, 11, 20, 30]))
+    assert cells[0].startswith("+0.5000 [")
+    mrr = (1 + 1 / 10 + 1 / 5 + 1 / 11) / 4 - (1 + 1 / 11 + 1 / 20 + 1 / 30) / 4
+    assert cells[2].startswith(f"{mrr:+.4f} [")
+
+
+def test_what_is_the_same_for_every_user_is_real_and_what_is_not_there_is_not():
+    better, worse = ranked([1] * 50), ranked([2] * 50)
+    assert [cell[-1] for cell in differences(better, worse)] == [" ", "*", "*"]
+    assert differences(worse, better)[2] == "-0.5000 [-0.5000, -0.5000]*"
+    assert differences(better, better) == ["+0.0000 [+0.0000, +0.0000] "] * 3
+
+
+def test_pairing_sees_what_two_intervals_cannot():
+    """Users differ far more than the runs do; a small gain for each is real all the same."""
+    rng = np.random.default_rng(0)
+    ranks = rng.integers(1, 40, 2000)
+    worse = np.where(rng.random(2000) < 0.05, ranks + 10, ranks)
+    first, second = ranked(ranks), ranked(worse)
+    (mean, half), (other, _) = (
+        map(float, re.findall(r"[\d.]+", figures(each)[0])) for each in (first, second)
+    )
+    assert mean - other < half
+    assert differences(first, second)[0].endswith("*")
+
+
+def test_noise_gets_a_mark_about_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    marks = 0
+    for _ in range(60):
+        first, second = (ranked(rng.integers(1, 40, 300)) for _ in range(2))
+        marks += differences(first, second)[0].endswith("*")
+    assert marks <= 8  # of 60, 3 expected; 9 or more once in a hundred times
+
+
+def test_users_are_drawn_with_all_their_targets():
+    """A user who counts ten times is one user."""
+    users = np.repeat(np.arange(4), 10)
+    single = differences(ranked([1, 1, 1, 20]), ranked([20, 1, 1, 1]))
+    repeated = differences(
+        ranked(np.repeat([1, 1, 1, 20], 10), users), ranked(np.repeat([20, 1, 1, 1], 10), users)
+    )
+    assert single == repeated
+
+
+def test_finished_runs_are_compared(runs, capsys):
+    paths = [str(runs[encoder]) for encoder in ("rnn", "bow")]
+    assert main(paths) == 0
+    text = capsys.readouterr().out
+    assert "synthetic, leave-one-out: 600 targets of 600 test users" in text
+    summaries = [read_json(runs[encoder] / "summary.json") for encoder in ("rnn", "bow")]
+    for path, summary in zip(paths, summaries, strict=True):
+        assert re.search(rf"{re.escape(path)} +{summary['test']['recall@10']:.4f} ±", text)
+    gap = summaries[0]["test"]["ndcg@10"] - summaries[1]["test"]["ndcg@10"]
+    assert f"{gap:+.4f} [" in text
+    assert f"{paths[0]} - {paths[1]}" in text
+
+
+def test_ranks_are_those_of_the_summary(runs):
+    ranks = load_ranks(runs["cnn"] / "ranks.npz")
+    summary = read_json(runs["cnn"] / "summary.json")["test"]
+    assert np.mean(ranks.ranks <= 10) == pytest.approx(summary["recall@10"])
+
+
+@pytest.fixture
+def copy(runs, tmp_path):
+    target = tmp_path / "copy"
+    target.mkdir()
+    for name in ("summary.json", "vocabulary.json", "ranks.npz"):
+        shutil.copy(runs["bow"] / name, target / name)
+    return target
+
+
+def other_protocol(run):
+    summary = read_json(run / "summary.json")
+    summary["protocol"]["seen_items"] = "kept"
+    write_json(run / "summary.json", summary)
+
+
+def other_users(run):
+    ranks = load_ranks(run / "ranks.npz")
+    save_ranks(Ranks(ranks.users + 1, ranks.targets, ranks.ranks), run / "ranks.npz")
+
+
+def other_items(run):
+    write_json(run / "vocabulary.json", {"digest": "other"})
+
+
+def cut(run):
+    (run / "ranks.npz").write_bytes((run / "ranks.npz").read_bytes()[:-40])
+
+
+def uneven(run):
+    ranks = load_ranks(run / "ranks.npz")
+    arrays = {"users": ranks.users, "targets": ranks.targets[1:], "ranks": ranks.ranks}
+    write_arrays(run / "ranks.npz", arrays)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (other_protocol, "has seen_items kept"),
+        (other_users, "was tested on other users or items"),
+        (other_items, "was tested on other users or items"),
+        (cut, "ranks.npz is damaged"),
+        (uneven, "its arrays differ in length"),
+        (lambda run: (run / "ranks.npz").unlink(), "ranks.npz is missing"),
+        (lambda run: (run / "summary.json").unlink(), "summary.json is missing"),
+    ],
+)
+def test_what_cannot_be_compared_is_one_line(runs, copy, capsys, change, words):
+    change(copy)
+    assert main([str(runs["bow"]), str(copy)]) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
+
+
+def test_one_run_is_not_two(runs, capsys):
+    assert main([str(runs["bow"])]) == 2
+    assert "nothing to be compared with" in capsys.readouterr().err
