@@ -10,9 +10,10 @@ the first file. Compare the ratios: the times are this machine's.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tyro
@@ -27,6 +28,7 @@ from convert.recall import recall_through
 from jaxrec.command_line import run_command
 from jaxrec.errors import UserError
 from jaxrec.features import ITEM
+from jaxrec.files import write_json
 from jaxrec.heldout import Heldout, load_heldout
 from jaxrec.run_directory import HELDOUT
 from jaxrec.text_table import lay_out
@@ -45,6 +47,8 @@ class Flags:
     """a peer to compare with; give the flag again for another"""
     rounds: int = 40
     """blocks of 50 calls for each file"""
+    json: Path | None = None
+    """write the figures there too, for programs"""
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,8 @@ def run(flags: Flags) -> None:
         ]
     times = measure([row.contender for row in rows], rounds=flags.rounds)
     figures = [percentiles(each) for each in times]
+    if flags.json:
+        write_json(flags.json, _figures_of(rows, figures))
     marks = figures[len(bundles) :]
     print(f"{machine()}; {len(times[0]):,} calls each, in turn in blocks of 50; µs a call\n")
     head = ["", "file", "weights", "p50", "p90", "p99"]
@@ -107,6 +113,21 @@ def run(flags: Flags) -> None:
             ]
         )
     print(lay_out(table))
+
+
+def _figures_of(
+    rows: Sequence[Row], figures: Sequence[Mapping[str, float]]
+) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": row.name,
+            "file_bytes": row.file_bytes,
+            "weight_bytes": row.weight_bytes,
+            "recall@10": row.recall,
+            "microseconds": figure,
+        }
+        for row, figure in zip(rows, figures, strict=True)
+    ]
 
 
 def _own(path: Path, bundle: Bundle, heldout: Heldout | None) -> Row:

@@ -4,7 +4,7 @@ import contextlib
 import io
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import tyro
@@ -13,15 +13,18 @@ from jaxrec.errors import FailedCheckError, UserError
 
 Flags = TypeVar("Flags")
 
+_CONFIG = (tyro.conf.FlagCreatePairsOff,)
+
 
 def run_command(
-    action: Callable[[Flags], Any],
+    action: Callable[..., Any],
     flags: type[Flags],
     description: str | None,
     arguments: Sequence[str] | None,
     *,
     remedy: str,
     interrupted: str,
+    pass_on: bool = False,
 ) -> int:
     """Read the flags, act, and give the exit code.
 
@@ -32,13 +35,17 @@ def run_command(
         arguments: the words after the command's name; None takes those of the process.
         remedy: what to do when a file cannot be read or written.
         interrupted: what is said when the person stops the command.
+        pass_on: whether the action takes, behind the flags, the words that are none of them.
 
     Returns:
         0; 2 for anything that the person can mend; 1 for a product that failed its check; 130 for
         an interruption.
     """
     try:
-        action(parse(flags, description, arguments))
+        if pass_on:
+            action(*parse_some(flags, description, arguments))
+        else:
+            action(parse(flags, description, arguments))
     except (UserError, FailedCheckError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, UserError) else 1
@@ -58,17 +65,37 @@ def parse(
     """Read the flags.
 
     Raises:
-        UserError: a flag is unknown or its value impossible; tyro's box folded into one line.
+        UserError: a flag is unknown or its value impossible.
     """
+    with _in_one_line():
+        return tyro.cli(flags, args=arguments, description=description, config=_CONFIG)
+
+
+def parse_some(
+    flags: type[Flags], description: str | None, arguments: Sequence[str] | None = None
+) -> tuple[Flags, list[str]]:
+    """Read the flags, and give the words that are none of them, for another command.
+
+    Raises:
+        UserError: a flag's value is impossible.
+    """
+    with _in_one_line():
+        return tyro.cli(
+            flags,
+            args=arguments,
+            description=description,
+            config=_CONFIG,
+            return_unknown_args=True,
+        )
+
+
+@contextlib.contextmanager
+def _in_one_line() -> Iterator[None]:
+    """Fold the box that tyro draws around an error into one line."""
     box = io.StringIO()
     try:
         with contextlib.redirect_stderr(box):
-            return tyro.cli(
-                flags,
-                args=arguments,
-                description=description,
-                config=(tyro.conf.FlagCreatePairsOff,),
-            )
+            yield
     except SystemExit as exit_:
         if exit_.code != 2:
             raise

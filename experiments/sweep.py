@@ -1,0 +1,261 @@
+"""Train every encoder at every history length: one table, and the plots that go with it.
+
+    python experiments/sweep.py --dataset=ml-1m
+    python experiments/sweep.py --encoders=bow,rnn --history-lengths=10,50 --seeds=0,1,2 --epochs=10
+
+Every flag that is not listed below is one of run.py's and goes to all cells (`--dataset`,
+`--embedding-dim`, ...). A cell is a run like any other, in <sweep>/<encoder>-n<N>-seed<seed>. Stop
+the sweep at any moment: the same command keeps the finished cells and goes on with the others. A
+cell that fails is named at the end and stops none of the rest; its output lies beside it in a .log.
+
+Writes table.md, table.csv and quality.png into the sweep's folder; with --export (which needs the
+extra `convert`) every cell is converted too, all files are timed in turn in one process, and
+frontier.png shows recall@10 against latency and size.
+"""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+import tyro
+from tqdm import tqdm
+
+from experiments import run as one_run
+from experiments.sweep_report import Result, read_results, write_report
+from jaxrec.command_line import parse, run_command
+from jaxrec.config import Config, EncoderName, differences, load_config
+from jaxrec.errors import FailedCheckError, UserError
+from jaxrec.run_directory import CONFIG, SUMMARY, is_finished
+
+ROOT = Path(__file__).parents[1]
+
+# Given by the sweep to each cell.
+_OWN = ("--encoder", "--history-length", "--seed", "--run-dir", "--resume", "--overwrite")
+
+
+@dataclass(frozen=True)
+class Flags:
+    """The cells, and where they are kept."""
+
+    encoders: str = "bow,cnn,rnn"
+    """encoders, separated by commas"""
+    history_lengths: str = "10,50,100,200"
+    """history lengths N, separated by commas"""
+    seeds: str = "0"
+    """seeds, separated by commas: each cell is trained once for each"""
+    sweep_dir: Path | None = None
+    """where everything is kept; default: runs/sweep-<dataset>"""
+    export: bool = False
+    """convert the first seed of every cell, and time the files against each other"""
+    against: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
+    """with --export: a published .tflite to time too; give the flag again for another"""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of the sweep.
+
+    Attributes:
+        arguments: what run.py is given.
+        config: what it makes of them.
+    """
+
+    encoder: str
+    history_length: int
+    seed: int
+    run_dir: Path
+    arguments: list[str]
+    config: Config
+
+    @property
+    def name(self) -> str:
+        """The name of its folder."""
+        return self.run_dir.name
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Sweep; give the exit code, 2 for what the user can mend, 1 if a cell failed."""
+    return run_command(
+        run,
+        Flags,
+        __doc__,
+        arguments,
+        remedy="free or open the place, or give another --sweep-dir",
+        interrupted="the same command goes on",
+        pass_on=True,
+    )
+
+
+def run(flags: Flags, others: Sequence[str]) -> None:
+    """Train what is missing, write table and plots, print the table.
+
+    Raises:
+        UserError: a flag is wrong; nothing was trained.
+        FailedCheckError: some cells failed; the others stand in the table.
+    """
+    cells = make_cells(flags, others)
+    for cell in cells:
+        check_settings(cell)
+    sweep_dir = cells[0].run_dir.parent
+    sweep_dir.mkdir(parents=True, exist_ok=True)
+    failures: dict[str, str] = {}
+    with tqdm(cells, unit="cell", disable=None) as bar:
+        for cell in bar:
+            bar.set_description(cell.name)
+            failure = train_cell(cell)
+            if failure is None and flags.export and cell.seed == cells[0].seed:
+                failure = export_cell(cell)
+            if failure is not None:
+                failures[cell.name] = failure
+    done = [cell for cell in cells if is_finished(cell.run_dir)]
+    if done:
+        results = read_results([cell.run_dir for cell in done])
+        latency = time_exports(flags, results, sweep_dir) if flags.export else None
+        print(write_report(sweep_dir, results, latency))
+    if failures:
+        said = "; ".join(f"{name}: {reason}" for name, reason in failures.items())
+        raise FailedCheckError(
+            f"{len(failures)} of {len(cells)} cells failed ({said}); the same command tries again"
+        )
+
+
+def make_cells(flags: Flags, others: Sequence[str]) -> list[Cell]:
+    """List the cells, and check every flag before anything is trained.
+
+    Raises:
+        UserError: one is wrong.
+    """
+    for word in others:
+        name = word.split("=")[0]
+        if name in _OWN:
+            raise UserError(f"{name} is given by the sweep itself; leave it out")
+    encoders = split_words("--encoders", flags.encoders, get_args(EncoderName))
+    lengths = split_numbers("--history-lengths", flags.history_lengths)
+    seeds = split_numbers("--seeds", flags.seeds)
+    dataset = parse(one_run.Flags, None, list(others)).data.dataset
+    folder = flags.sweep_dir or Path("runs") / f"sweep-{Path(dataset).stem}"
+    cells = []
+    for encoder in encoders:
+        for length in lengths:
+            for seed in seeds:
+                run_dir = folder / f"{encoder}-n{length}-seed{seed}"
+                arguments = [
+                    *others,
+                    f"--encoder={encoder}",
+                    f"--history-length={length}",
+                    f"--seed={seed}",
+                    f"--run-dir={run_dir}",
+                    "--resume",
+                ]
+                asked = parse(one_run.Flags, None, arguments)
+                config = Config(asked.data, asked.model, asked.train)
+                cells.append(Cell(encoder, length, seed, run_dir, arguments, config))
+    return cells
+
+
+def split_words(flag: str, text: str, known: Sequence[str]) -> list[str]:
+    """Cut a list at its commas.
+
+    Raises:
+        UserError: a word is unknown.
+    """
+    words = list(dict.fromkeys(text.split(",")))
+    for word in words:
+        if word not in known:
+            raise UserError(f"{flag}={text} has {word!r}; give some of {','.join(known)}")
+    return words
+
+
+def split_numbers(flag: str, text: str) -> list[int]:
+    """Cut a list at its commas.
+
+    Raises:
+        UserError: a part is no whole number.
+    """
+    try:
+        return list(dict.fromkeys(map(int, text.split(","))))
+    except ValueError:
+        raise UserError(f"{flag}={text} is no list of whole numbers, as in 10,50") from None
+
+
+def check_settings(cell: Cell) -> None:
+    """Refuse a cell that had begun with other settings.
+
+    Raises:
+        UserError: it had.
+    """
+    if not (cell.run_dir / CONFIG).exists():
+        return
+    different = differences(load_config(cell.run_dir / CONFIG), cell.config)
+    if different:
+        raise UserError(
+            f"{cell.run_dir} is a run with other settings ({'; '.join(different)}); give its "
+            "flags to go on, or another --sweep-dir"
+        )
+
+
+def train_cell(cell: Cell) -> str | None:
+    """Train a cell, from where it was, in a process of its own; give what went wrong, if anything.
+
+    A process of its own gives its memory back, and takes nothing down if it dies.
+    """
+    if is_finished(cell.run_dir):
+        return None
+    return _call(cell, "experiments/run.py", *cell.arguments)
+
+
+def export_cell(cell: Cell) -> str | None:
+    """Convert a finished cell, unless it is converted; give what went wrong, if anything."""
+    model = cell.run_dir / "export" / "model.tflite"
+    if model.exists() and model.stat().st_mtime >= (cell.run_dir / SUMMARY).stat().st_mtime:
+        return None
+    return _call(cell, "convert/to_tflite.py", f"--run-dir={cell.run_dir}")
+
+
+def time_exports(flags: Flags, results: Sequence[Result], sweep_dir: Path) -> Path | None:
+    """Time the exports against each other and the published; give the file of the figures.
+
+    Raises:
+        UserError: they cannot be timed.
+    """
+    models = [str(result.model) for result in results if result.model]
+    if not models:
+        return None
+    place = sweep_dir / "latency.json"
+    script = str(ROOT / "convert" / "benchmark.py")
+    against = [f"--against={path}" for path in flags.against]
+    done = subprocess.run(
+        [sys.executable, script, *models, *against, f"--json={place}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise UserError(f"the exports cannot be timed: {_last_line(done.stderr)}")
+    return place
+
+
+def _call(cell: Cell, script: str, *arguments: str) -> str | None:
+    """Run a command with its output in the cell's log; give the last line of a failure."""
+    log = cell.run_dir.with_suffix(".log")
+    with log.open("a") as file:
+        done = subprocess.run(
+            [sys.executable, str(ROOT / script), *arguments],
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    if done.returncode == 0:
+        return None
+    return f"{_last_line(log.read_text()).removeprefix('error: ')} (all of it in {log})"
+
+
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or ["it said nothing"])[-1]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

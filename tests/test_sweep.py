@@ -1,0 +1,183 @@
+"""A sweep trains its cells, keeps what is finished, survives what fails, and reports."""
+
+import csv
+import io
+import shutil
+
+import pytest
+
+from experiments.sweep import Cell, Flags, export_cell, main, make_cells, time_exports
+from experiments.sweep_report import (
+    Result,
+    make_rows,
+    read_results,
+    render,
+    render_csv,
+    spread,
+    write_report,
+)
+from jaxrec.config import Config
+from jaxrec.files import read_json
+from tests.exports import ENCODERS
+
+TINY = [
+    *("--synthetic-users=60", "--synthetic-items=30", "--embedding-dim=4", "--hidden-units=4"),
+    *("--negatives=8", "--batch-size=16", "--epochs=1"),
+]
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XLA_FLAGS", "")
+    return tmp_path
+
+
+def test_a_cell_that_fails_stops_none_and_the_same_command_goes_on(place, capsys):
+    command = ["--encoders=bow", "--history-lengths=4,5", "--sweep-dir=sweep", *TINY]
+    (place / "sweep").mkdir()
+    (place / "sweep" / "bow-n4-seed0").write_text("in the way")
+    assert main(command) == 1
+    captured = capsys.readouterr()
+    assert "1 of 2 cells failed (bow-n4-seed0: --run-dir=sweep/bow-n4-seed0 is a file" in (
+        captured.err
+    )
+    assert captured.err.count("\n") == 1
+    assert "| bow | 5 | 1 |" in captured.out and "| bow | 4 |" not in captured.out
+    kept = place / "sweep" / "bow-n5-seed0" / "summary.json"
+    before = kept.stat().st_mtime_ns
+
+    (place / "sweep" / "bow-n4-seed0").unlink()
+    assert main(command) == 0
+    table = capsys.readouterr().out
+    assert "| bow | 4 | 1 |" in table and "| bow | 5 | 1 |" in table
+    assert kept.stat().st_mtime_ns == before
+    assert (place / "sweep" / "table.md").read_text().strip() == table.strip()
+    assert (place / "sweep" / "quality.png").stat().st_size > 10_000
+
+    assert main([*command, "--epochs=2"]) == 2
+    assert "is a run with other settings (--epochs: 1, not 2)" in capsys.readouterr().err
+    assert kept.stat().st_mtime_ns == before
+
+
+def test_the_cells_are_every_combination_with_the_flags_of_all():
+    flags = Flags(encoders="cnn,bow", history_lengths="10,50", seeds="3,4")
+    cells = make_cells(flags, ["--dataset=ml-1m", "--dropout", "0.1"])
+    assert [cell.name for cell in cells] == [
+        f"{encoder}-n{length}-seed{seed}"
+        for encoder in ("cnn", "bow")
+        for length in (10, 50)
+        for seed in (3, 4)
+    ]
+    assert {str(cell.run_dir.parent) for cell in cells} == {"runs/sweep-ml-1m"}
+    for cell in cells:
+        assert cell.config.model.encoder == cell.encoder
+        assert cell.config.data.history_length == cell.history_length
+        assert cell.config.train.seed == cell.seed
+        assert (cell.config.data.dataset, cell.config.model.dropout) == ("ml-1m", 0.1)
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--encoders=bow,gru"], "has 'gru'; give some of bow,cnn,rnn"),
+        (["--history-lengths=10,x"], "is no list of whole numbers"),
+        (["--history-lengths=10,5000"], "--history-length=5000 is out of range"),
+        (["--seeds="], "is no list of whole numbers"),
+        (["--encoder=bow"], "--encoder is given by the sweep itself"),
+        (["--resume"], "--resume is given by the sweep itself"),
+        (["--epoch=3"], "Perhaps you meant: --epochs"),
+        (["--epochs=0"], "--epochs=0 is out of range"),
+    ],
+)
+def test_a_mistake_is_one_line_before_anything_is_trained(place, capsys, flags, words):
+    assert main(flags) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
+    assert list(place.iterdir()) == []
+
+
+def test_help_teaches(capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(["--help"])
+    assert exit_.value.code == 0
+    text = capsys.readouterr().out
+    assert "--history-lengths" in text and "one of run.py's" in text
+
+
+def result(encoder: str, length: int, recall: float, seconds: float, tmp_path) -> Result:
+    """Make up a finished run."""
+    test = {"recall@10": recall, "ndcg@10": recall / 2}
+    test |= {f"{name}_interval": [value - 0.01, value + 0.02] for name, value in test.items()}
+    baseline = {"recall@10": 0.2, "ndcg@10": 0.1}
+    summary = {
+        "protocol": {
+            **{"dataset": "made-up", "split": "leave-one-out", "history_length": length},
+            **{"test_targets": 5000, "test_users": 5000, "candidates": 300},
+            **{"seen_items": "left out", "interval": "95%, bootstrap over users"},
+        },
+        "test": test,
+        "validation": {"recall@10": recall + 0.1},
+        "baselines": {"transitions": baseline, "popularity": baseline},
+        "train": {"seconds": seconds},
+        "model": {"encoder": encoder, "parameters": 1234},
+    }
+    return Result(tmp_path, summary, None)
+
+
+def test_seeds_are_one_row_with_their_spread(tmp_path):
+    results = [
+        result("rnn", 10, 0.30, 60, tmp_path),
+        result("rnn", 10, 0.34, 120, tmp_path),
+        result("rnn", 10, 0.32, 600, tmp_path),
+        result("bow", 50, 0.25, 30, tmp_path),
+    ]
+    first, second = make_rows(results)
+    assert (first.encoder, first.history_length, first.seeds) == ("rnn", 10, 3)
+    assert first.means["recall@10"] == pytest.approx(0.32)
+    assert first.spreads["recall@10"] == (0.30, 0.34)
+    assert first.intervals["recall@10"] == pytest.approx((0.31, 0.34))
+    assert (first.minutes, second.seeds) == (2, 1)
+    table = render(results[0].summary, [first, second])
+    assert "| rnn | 10 | 3 | 0.3200 ±0.0150 (seeds 0.3000 to 0.3400) |" in table
+    assert "| bow | 50 | 1 | 0.2500 ±0.0150 | 0.1250 ±0.0150 | 0.3500 | 1,234 | 0.5 min |" in table
+    assert "| transitions | | | 0.2000 | 0.1000 | | | |" in table
+    rows = list(csv.DictReader(io.StringIO(render_csv([first, second]))))
+    assert float(rows[0]["recall@10_max_seed"]) == 0.34
+    assert rows[1]["history_length"] == "50"
+
+
+def test_places_are_spread_as_little_as_their_order_allows():
+    assert spread([0.3, 0.1, 0.9], gap=0.05) == [0.3, 0.1, 0.9]
+    assert spread([0.30, 0.31, 0.1], gap=0.05) == pytest.approx([0.30, 0.35, 0.1])
+    assert spread([], gap=1) == []
+
+
+def test_exports_are_timed_together_and_drawn(runs, models, tmp_path):
+    results = read_results([runs[encoder] for encoder in ENCODERS])
+    assert [each.model for each in results] == [models[encoder] for encoder in ENCODERS]
+    latency = time_exports(Flags(), results, tmp_path)
+    assert latency is not None
+    timed = read_json(latency)
+    assert [each["name"] for each in timed] == [str(models[encoder]) for encoder in ENCODERS]
+    for each, one in zip(timed, results, strict=True):
+        assert one.model is not None
+        assert each["file_bytes"] == one.model.stat().st_size
+        assert 0 < each["microseconds"]["p50"] <= each["microseconds"]["p99"]
+        card = read_json(one.run_dir / "export" / "model.json")
+        assert each["recall@10"] == card["evaluation"]["recall@10 through the file"]
+    write_report(tmp_path, results, latency)
+    assert (tmp_path / "frontier.png").stat().st_size > 10_000
+
+
+def test_what_is_converted_is_not_converted_again(runs, models, tmp_path):
+    run_dir = tmp_path / "bow"
+    shutil.copytree(runs["bow"], run_dir)
+    cell = Cell("bow", 10, 0, run_dir, [], Config())
+    assert export_cell(cell) is None
+    assert not run_dir.with_suffix(".log").exists()
+    shutil.rmtree(run_dir / "export")
+    (run_dir / "heldout.npz").write_bytes(b"damaged")
+    failure = export_cell(cell)
+    assert failure is not None and "heldout.npz is damaged" in failure
