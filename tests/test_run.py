@@ -55,6 +55,7 @@ def test_it_leaves_a_run_directory_that_conversion_can_use(finished):
         "metrics.jsonl",
         "tensorboard",
         "curve.png",
+        "ranks.npz",
         "summary.json",
     }
     assert (run_dir / "curve.png").read_bytes().startswith(PNG)
