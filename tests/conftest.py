@@ -2,6 +2,8 @@
 
 import os
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 os.environ["JAX_PLATFORMS"] = "cpu"
@@ -26,17 +28,22 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 def runs(tmp_path_factory) -> dict[str, Path]:
     """Train one run of each encoder; tests that change one work on a copy."""
     folder = tmp_path_factory.mktemp("exports")
-    return {encoder: train(folder, encoder) for encoder in ENCODERS}
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip(ENCODERS, pool.map(partial(train, folder), ENCODERS), strict=True))
 
 
 @pytest.fixture(scope="session")
 def conversions(runs):
     """Convert each run once, by the command, with the recipe that it chooses."""
     pytest.importorskip("tensorflow", reason="needs the extra convert")
-    done = {}
-    for encoder, run_dir in runs.items():
-        done[encoder] = command("convert/to_tflite.py", f"--run-dir={run_dir}", cwd=run_dir.parent)
-        assert done[encoder].returncode == 0, done[encoder].stderr
+
+    def convert(run_dir):
+        return command("convert/to_tflite.py", f"--run-dir={run_dir}", cwd=run_dir.parent)
+
+    with ThreadPoolExecutor(2) as pool:
+        done = dict(zip(runs, pool.map(convert, runs.values()), strict=True))
+    for process in done.values():
+        assert process.returncode == 0, process.stderr
     return done
 
 
