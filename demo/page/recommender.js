@@ -159,7 +159,7 @@ export class Recommender {
 /**
  * One signature as a function of rows of ids. The runtime's memory is its own, nothing in it is
  * collected: input tensors are made once and written again, outputs are copied out and freed. Both
- * are read and written in place, which is a third faster than by new tensors and typed arrays.
+ * are read and written in place, which is up to a third faster than by new tensors.
  */
 class Signature {
   #runner;
