@@ -72,7 +72,15 @@ def read(path: Path) -> Bundle:
         UserError: it is not ours, of another version, or damaged.
         OSError: it cannot be read.
     """
-    data = path.read_bytes()
+    return parse(path.read_bytes(), path)
+
+
+def parse(data: bytes, path: Path) -> Bundle:
+    """Take the content of a file apart, as `read` does; messages name its path.
+
+    Raises:
+        UserError: it is not ours, of another version, or damaged.
+    """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             infos = {info.filename: info for info in archive.infolist()}

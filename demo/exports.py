@@ -77,4 +77,5 @@ def _newest(root: Path) -> list[Export]:
 
 
 def _read(path: Path) -> Export:
-    return Export(path, path.read_bytes(), bundle.read(path).model)
+    data = path.read_bytes()
+    return Export(path, data, bundle.parse(data, path).model)

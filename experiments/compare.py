@@ -22,6 +22,7 @@ from jaxrec.errors import UserError
 from jaxrec.files import read_json
 from jaxrec.metrics import bootstrap_intervals, means, target_values
 from jaxrec.ranks import Ranks, load_ranks
+from jaxrec.report import describe, plus_minus
 from jaxrec.run_directory import RANKS, SUMMARY, VOCABULARY
 from jaxrec.text_table import lay_out
 
@@ -79,12 +80,7 @@ def run(flags: Flags) -> None:
     runs = [read_run(path) for path in flags.runs]
     for other in runs[1:]:
         check_comparable(runs[0], other)
-    told = runs[0].protocol
-    print(
-        f"{told['dataset']}, {told['split']}: {told['test_targets']:,} targets of "
-        f"{told['test_users']:,} test users, {told['candidates']:,} candidates, seen items "
-        f"{told['seen_items']}; [...] is 95%, * leaves zero out\n"
-    )
+    print(f"{describe(runs[0].protocol)}; [...] is 95%, * leaves zero out\n")
     print(lay_out([["", *METRICS], *([each.name, *figures(each.ranks)] for each in runs)]))
     pairs = list(combinations(runs, 2))
     rows = [[f"{a.name} - {b.name}", *differences(a.ranks, b.ranks)] for a, b in pairs]
@@ -132,12 +128,10 @@ def check_comparable(first: Run, other: Run) -> None:
 
 def figures(ranks: Ranks) -> list[str]:
     """Give each metric with half the width of its interval."""
-    values = {name: target_values(ranks.ranks)[name] for name in METRICS}
+    every = target_values(ranks.ranks)
+    values = {name: every[name] for name in METRICS}
     intervals = bootstrap_intervals(values, ranks.users)
-    return [
-        f"{mean:.4f} ±{(intervals[name][1] - intervals[name][0]) / 2:.4f}"
-        for name, mean in means(values).items()
-    ]
+    return [plus_minus(mean, intervals[name]) for name, mean in means(values).items()]
 
 
 def differences(first: Ranks, second: Ranks) -> list[str]:

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
 from jaxrec.files import read_json, replacing
+from jaxrec.report import describe, plus_minus
 from jaxrec.run_directory import SUMMARY
 
 TABLE, CSV, QUALITY, FRONTIER = "table.md", "table.csv", "quality.png", "frontier.png"
@@ -143,9 +144,7 @@ def render(summary: Mapping[str, Any], rows: Sequence[Row]) -> str:
     """Lay the rows and the baselines out in Markdown, under their protocol."""
     told = summary["protocol"]
     lines = [
-        f"{told['dataset']}, {told['split']}: {told['test_targets']:,} targets of "
-        f"{told['test_users']:,} test users, {told['candidates']:,} candidates, seen items "
-        f"{told['seen_items']}; ± is {told['interval']}",
+        f"{describe(told)}; ± is {told['interval']}",
         "",
         "| | N | seeds | recall@10 | NDCG@10 | validation recall@10 | parameters | trained in |",
         "|---|---|---|---|---|---|---|---|",
@@ -162,8 +161,7 @@ def render(summary: Mapping[str, Any], rows: Sequence[Row]) -> str:
 
 
 def _with_interval(row: Row, name: str) -> str:
-    low, high = row.intervals[name]
-    cell = f"{row.means[name]:.4f} ±{(high - low) / 2:.4f}"
+    cell = plus_minus(row.means[name], row.intervals[name])
     if row.seeds > 1:
         least, most = row.spreads[name]
         cell += f" (seeds {least:.4f} to {most:.4f})"

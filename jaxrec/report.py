@@ -1,7 +1,7 @@
 """The report of a run: one table for people, one summary for programs, one picture."""
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,21 @@ def protocol(config: Config, dataset: Dataset, ranking: Ranking) -> dict[str, An
     }
 
 
+def describe(told: Mapping[str, Any]) -> str:
+    """Say a protocol in one line, but for N and the interval, which differ between tables."""
+    return (
+        f"{told['dataset']}, {told['split']}: {told['test_targets']:,} targets of "
+        f"{told['test_users']:,} test users, {told['candidates']:,} candidates, seen items "
+        f"{told['seen_items']}"
+    )
+
+
+def plus_minus(mean: float, interval: Sequence[float]) -> str:
+    """Give a mean with half the width of its interval."""
+    low, high = interval
+    return f"{mean:.4f} ±{(high - low) / 2:.4f}"
+
+
 def training_figures(epochs: list[dict[str, Any]], best_epoch: int) -> dict[str, Any]:
     """Sum the epochs up; targets/s is the median of the epochs, the first of which compiles."""
     return {
@@ -52,11 +67,7 @@ def training_figures(epochs: list[dict[str, Any]], best_epoch: int) -> dict[str,
 def render_table(summary: Mapping[str, Any], encoder: str) -> str:
     """Lay the test figures of the model and its baselines out under their protocol."""
     told = summary["protocol"]
-    lines = [
-        f"{told['dataset']}, {told['split']}: {told['test_targets']:,} targets of "
-        f"{told['test_users']:,} test users, {told['candidates']:,} candidates, seen items "
-        f"{told['seen_items']}, N = {told['history_length']}, ± is {told['interval']}"
-    ]
+    lines = [f"{describe(told)}, N = {told['history_length']}, ± is {told['interval']}"]
     if told["leaks_the_future"]:
         lines.append(
             "random-pairs leaks the future: training saw what these users did later, so these "
@@ -82,8 +93,7 @@ def _cell(column: str, row: Metrics) -> str:
         return f"{row[column]:,.1f}"
     if column not in _WITH_INTERVAL:
         return f"{row[column]:.4f}"
-    low, high = row[f"{column}_interval"]
-    return f"{row[column]:.4f} ±{(high - low) / 2:.4f}"
+    return plus_minus(row[column], row[f"{column}_interval"])
 
 
 def draw_curve(

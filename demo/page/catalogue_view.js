@@ -1,6 +1,6 @@
 /** The catalogue: search, genres, and a card for each item, the most popular first. */
 
-import { element, keep } from "./dom.js";
+import { choice, element, keep } from "./dom.js";
 
 const CARDS = 48;
 const EVERY_GENRE = "";
@@ -74,17 +74,12 @@ export class CatalogueView {
   open(catalogue) {
     this.#indexed = index(catalogue);
     this.#hues = hues(catalogue);
-    const choice = (value, name) =>
-      element(
-        "label",
-        {},
-        element("input", { type: "radio", name: "genre", value, checked: value === EVERY_GENRE }),
-        element("span", { textContent: name }),
-      );
+    const offer = (value, text) =>
+      choice({ name: "genre", value, text, checked: value === EVERY_GENRE });
     this.#genres.hidden = this.#hues.size === 0;
     this.#genres.append(
-      choice(EVERY_GENRE, "All"),
-      ...Array.from(this.#hues.keys(), (genre) => choice(genre, genre)),
+      offer(EVERY_GENRE, "All"),
+      ...Array.from(this.#hues.keys(), (genre) => offer(genre, genre)),
     );
     this.#render();
   }

@@ -1,4 +1,4 @@
-/** Two helpers that make and keep elements. */
+/** Helpers that make and keep elements. */
 
 /**
  * Make an element.
@@ -15,6 +15,20 @@ export function element(tag, properties = {}, ...children) {
   }
   made.append(...children);
   return made;
+}
+
+/**
+ * Make one of several choices that exclude each other, to stand in a fieldset of class chips.
+ *
+ * @param {{name: string, value: string, text: string, checked: boolean}} choice
+ */
+export function choice({ name, value, text, checked }) {
+  return element(
+    "label",
+    {},
+    element("input", { type: "radio", name, value, checked }),
+    element("span", { textContent: text }),
+  );
 }
 
 /**

@@ -48,7 +48,7 @@ export class HistoryView {
   }
 
   #row(item, entry) {
-    const title = entry ? titleOf(entry) : `Item ${item}`;
+    const title = titleOf(entry ?? { item });
     const note = entry ? (entry.year ?? "") : "unknown to this model";
     const button = (name, text, label, act) => {
       const made = element("button", { type: "button", textContent: text, "aria-label": label });

@@ -89,9 +89,8 @@ export class ListsView {
       (row, { score }, index) => updateRow(row, index, score, share[index], moved.places[index]),
     );
     for (const row of list.children) slide(row, tops.get(row));
-    const gone = moved.left.filter((item) => !shown.some((entry) => entry.item === item));
-    left.textContent = gone.length
-      ? `Left the ten: ${gone.map((item) => list.titles.get(item)).join(", ")}`
+    left.textContent = moved.left.length
+      ? `Left the ten: ${moved.left.map((item) => list.titles.get(item)).join(", ")}`
       : "";
     list.titles = new Map(shown.map((entry) => [entry.item, titleOf(entry)]));
   }

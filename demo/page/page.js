@@ -2,7 +2,7 @@
 
 import { showAbout, throughFile } from "./about_view.js";
 import { CatalogueView, titleOf } from "./catalogue_view.js";
-import { element } from "./dom.js";
+import { choice, element } from "./dom.js";
 import { counted, move, Shelf, switchWithout, toggle } from "./history.js";
 import { HistoryView } from "./history_view.js";
 import { ListsView, SHOWN } from "./lists_view.js";
@@ -172,16 +172,10 @@ class Page {
   /** Let the person choose among the models, if there are several. */
   #offerModels() {
     if (this.#columns.length < 2) return;
-    const choice = (value, name) =>
-      element(
-        "label",
-        {},
-        element("input", { type: "radio", name: "model", value, checked: value === "0" }),
-        element("span", { textContent: name }),
-      );
+    const offer = (value, text) => choice({ name: "model", value, text, checked: value === "0" });
     $("models").append(
-      ...this.#columns.map(({ model }, index) => choice(String(index), model.name)),
-      choice(SIDE_BY_SIDE, "Side by side"),
+      ...this.#columns.map(({ model }, index) => offer(String(index), model.name)),
+      offer(SIDE_BY_SIDE, "Side by side"),
     );
     $("models").hidden = false;
     $("models").addEventListener("change", ({ target: { value } }) => {
