@@ -31,7 +31,7 @@ class Facts:
         operators: every operation that occurs, with how often it does, by name.
         lookups: how many EMBEDDING_LOOKUPs each signature has.
         weight_bytes: all constants together.
-        tables: constants of the largest size there is: the item tables.
+        tables: constants of the shape of the one that histories are looked up in: the item tables.
         has_state: a tensor keeps its value between calls.
     """
 
@@ -102,9 +102,27 @@ def read_facts(graph: bytes) -> Facts:
             for signature in model.signatureDefs or []
         },
         weight_bytes=sum(sizes),
-        tables=sizes.count(max(sizes)),
+        tables=_count_tables(model, used),
         has_state=any(tensor.isVariable for g in model.subgraphs for tensor in g.tensors),
     )
+
+
+def _count_tables(model: Any, used: list[list[str]]) -> int:
+    """Count the constants that have the looked-up table's shape, lying or standing."""
+    looked_up = {
+        tuple(sorted(subgraph.tensors[operator.inputs[1]].shape))
+        for subgraph, names in zip(model.subgraphs, used, strict=True)
+        for operator, name in zip(subgraph.operators or [], names, strict=True)
+        if name == "EMBEDDING_LOOKUP"
+    }
+    constants = {
+        tensor.buffer
+        for subgraph in model.subgraphs
+        for tensor in subgraph.tensors
+        if tensor.shape is not None and tuple(sorted(tensor.shape)) in looked_up
+        if model.buffers[tensor.buffer].data is not None
+    }
+    return len(constants)
 
 
 def check_operations(facts: Facts, *, tables: int) -> None:
