@@ -103,7 +103,7 @@ def _close_gaps(
 
 
 def _convolve(encoder: CNN, activities_BNF: Float[jax.Array, "B N F"]) -> Float[jax.Array, "B H"]:
-    """Take the maximum over time of the convolutions, each one CONV_2D over [B, 1, N, E]."""
+    """Take the maxima over time of the convolutions, each one CONV_2D over [B, 1, N, E]."""
     is_there_B1N1 = activities_BNF[:, None, :, -1:]
     x = activities_BNF[:, None, :, :-1]
     for layer in encoder.convolutions:
@@ -117,7 +117,7 @@ def _convolve(encoder: CNN, activities_BNF: Float[jax.Array, "B N F"]) -> Float[
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
         )
         x = nnx.relu(x + bias[...]) * is_there_B1N1
-    return jnp.max(x[:, 0], axis=1)
+    return encoder.pool(x[:, 0])
 
 
 def _recur(encoder: RNN, activities_BNF: Float[jax.Array, "B N F"]) -> Float[jax.Array, "B H"]:

@@ -61,7 +61,11 @@ class Training:
         optimizer = make_optimizer(flags.train, total_steps=10_000)
         self.state = init_state(params, optimizer)
         self._dispatch = make_dispatch(
-            self.graphdef, optimizer, flags.train, log_popularity(dataset)
+            self.graphdef,
+            optimizer,
+            flags.train,
+            log_popularity(dataset),
+            flags.data.history_length,
         )
         self._batches = training_batches(dataset, flags.data, flags.train)
         self._number = 0
@@ -74,7 +78,7 @@ class Training:
             batch = self._batches.dispatch(self._number)
             self._number += 1
             targets += int(np.count_nonzero(batch.targets))
-            self.state, losses = self._dispatch(self.state, batch.history, batch.targets)
+            self.state, losses = self._dispatch(self.state, batch)
         losses.block_until_ready()
         return targets / (time.perf_counter() - started)
 

@@ -15,7 +15,7 @@ SplitName = Literal["leave-one-out", "temporal", "random-pairs"]
 SamplerName = Literal["uniform", "log-uniform", "batch"]
 
 # The number of the run directory's layout; a reader refuses any other.
-FORMAT = 2
+FORMAT = 3
 
 
 def _between(default: Any, low: float, high: float) -> Any:
@@ -96,7 +96,7 @@ class ModelConfig:
     """The model: an encoder of the history, dense layers, a dot product with every item."""
 
     encoder: EncoderName = "rnn"
-    """bow: mean of the items, whatever their order; cnn: convolutions and a maximum over time;
+    """bow: mean of the items, whatever their order; cnn: convolutions and maxima over time;
     rnn: an LSTM"""
     embedding_dim: int = _between(64, 1, 4096)
     """width of an item's vector"""
@@ -130,10 +130,14 @@ class TrainConfig:
     popularity; or targets of the same batch"""
     negatives: int = _between(512, 1, 1_000_000)
     """sampled negatives, shared by the whole batch"""
-    positions: Literal["all", "last"] = "all"
-    """a loss at every position of a window of N, or at its last position only"""
-    batch_size: int = _between(256, 1, 1_000_000)
-    """windows in a step; a window holds up to N targets"""
+    window_length: int = _between(0, 0, 10_000)
+    """targets in a window of one user's timeline, all learned in one pass; 0: N, but 20 at the
+    least"""
+    lead_in: int = _between(9, 0, 10_000)
+    """activities that a window reads before its first target beside the last one, so that no target
+    of a long timeline is learned from a short history"""
+    batch_size: int = _between(64, 1, 1_000_000)
+    """windows in a step"""
     learning_rate: float = _between(3e-3, 0.0, 10.0)
     """peak of the learning rate: linear warm-up, then cosine decay to zero"""
     warmup: float = _between(0.05, 0.0, 1.0)

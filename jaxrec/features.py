@@ -6,8 +6,9 @@ The letters in names of arrays, here and everywhere:
     L  activities in a window         E  width of an activity's vector (all features together)
     N  L at evaluation and export     H  width of an encoding
     S  sampled negatives              V  items in the catalogue
-    T  targets of a loss (B x L)      R  rows of a table, V + 1: row 0 is PAD's
-    K  steps in one dispatch          U  users            n  whatever is counted here
+    W  targets in a window            R  rows of a table, V + 1: row 0 is PAD's
+    K  steps in one dispatch          C  channels of a convolution
+    U  users                          n  whatever is counted here
 """
 
 from dataclasses import asdict, dataclass

@@ -1,35 +1,41 @@
-"""Losses: how surprised a model is by each target. Plain functions, natural logarithms."""
+"""Losses: how surprised a model is by its targets, on average. Natural logarithms."""
+
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
+
+from jaxrec.features import PAD
 
 
 def full_softmax(
-    context_LBD: Float[jax.Array, "L B D"],
-    targets_LB: Int[jax.Array, "L B"],
+    context_WBD: Float[jax.Array, "W B D"],
+    targets_WB: Int[jax.Array, "W B"],
     item_table_RD: Float[jax.Array, "R D"],
     item_bias_R: Float[jax.Array, " R"],
-) -> Float[jax.Array, "L B"]:
-    """Give -log softmax of each target's score among all items.
+    left_out_BR: Bool[jax.Array, "B R"] | None,
+) -> Float[jax.Array, ""]:
+    """Give the mean of -log softmax of each target's score among all items that are not left out.
 
     Row PAD of the table needs a bias that no score outweighs (recommender.PAD_BIAS).
     """
     everything_R = jnp.arange(item_table_RD.shape[0])
     once_R = jnp.zeros_like(item_bias_R)
     return sampled_softmax(
-        context_LBD, targets_LB, item_table_RD, item_bias_R, everything_R, once_R
+        context_WBD, targets_WB, item_table_RD, item_bias_R, everything_R, once_R, left_out_BR
     )
 
 
 def sampled_softmax(
-    context_LBD: Float[jax.Array, "L B D"],
-    targets_LB: Int[jax.Array, "L B"],
+    context_WBD: Float[jax.Array, "W B D"],
+    targets_WB: Int[jax.Array, "W B"],
     item_table_RD: Float[jax.Array, "R D"],
     item_bias_R: Float[jax.Array, " R"],
     negatives_S: Int[jax.Array, " S"],
     log_expected_S: Float[jax.Array, " S"],
-) -> Float[jax.Array, "L B"]:
+    left_out_BS: Bool[jax.Array, "B S"] | None,
+) -> Float[jax.Array, ""]:
     """Estimate `full_softmax` from negatives that all targets share.
 
     The sum over all other items is estimated without bias by importance sampling (Bengio and
@@ -37,25 +43,107 @@ def sampled_softmax(
     target itself weighs nothing. With every other item drawn once it is the full softmax.
 
     Args:
-        context_LBD: B contexts at each of L positions; the leading axis is worked off in a loop.
+        context_WBD: B contexts at each of W positions, in the order of time.
+        targets_WB: what follows each; PAD has no part in the mean.
         negatives_S: drawn ids, repeats allowed.
         log_expected_S: log of the expected number of copies of each.
+        left_out_BS: negatives that do not compete with the targets of a row. A target is itself
+            left out at the positions after it. None leaves out nothing.
     """
-    target_logits_LB = item_bias_R[targets_LB] + jnp.sum(
-        context_LBD * item_table_RD[targets_LB], axis=-1
+    is_target_WB = (targets_WB != PAD).astype(context_WBD.dtype)
+    return _mean_loss(
+        context_WBD,
+        item_table_RD[targets_WB],
+        item_bias_R[targets_WB],
+        # As columns, because the gradient of rows would be a product of a shape that is several
+        # times slower on a CPU.
+        item_table_RD[negatives_S].T,
+        item_bias_R[negatives_S] - log_expected_S,
+        is_target_WB / jnp.maximum(jnp.sum(is_target_WB), 1),
+        (targets_WB, negatives_S, left_out_BS),
     )
-    offsets_S = item_bias_R[negatives_S] - log_expected_S
-    # One position at a time, so that the logits fit a cache; and the negatives as columns, because
-    # the gradient of rows would be a product of a shape that is several times slower on a CPU.
-    columns_DS = item_table_RD[negatives_S].T
 
-    def log_sum_over_others(
-        position: tuple[Float[jax.Array, "B D"], Int[jax.Array, " B"]],
-    ) -> Float[jax.Array, " B"]:
-        context_BD, targets_B = position
-        logits_BS = context_BD @ columns_DS + offsets_S
-        logits_BS = jnp.where(negatives_S == targets_B[:, None], -jnp.inf, logits_BS)
-        return jax.nn.logsumexp(logits_BS, axis=1)
 
-    log_others_LB = jax.lax.map(log_sum_over_others, (context_LBD, targets_LB))
-    return jnp.logaddexp(target_logits_LB, log_others_LB) - target_logits_LB
+@jax.custom_vjp
+def _mean_loss(*problem: Any) -> Float[jax.Array, ""]:
+    """Give the loss. Its gradient is a by-product of `_mean_loss_and_gradients`."""
+    return _mean_loss_and_gradients(*problem)[0]
+
+
+def _mean_loss_and_gradients(
+    context_WBD: Float[jax.Array, "W B D"],
+    target_rows_WBD: Float[jax.Array, "W B D"],
+    target_offsets_WB: Float[jax.Array, "W B"],
+    columns_DS: Float[jax.Array, "D S"],
+    offsets_S: Float[jax.Array, " S"],
+    weights_WB: Float[jax.Array, "W B"],
+    ids: tuple[jax.Array, jax.Array, jax.Array | None],
+) -> tuple[Float[jax.Array, ""], tuple[jax.Array, ...]]:
+    """Give the loss, and its gradients by the first five arguments.
+
+    One position at a time, there and back, so that the logits fit a cache: held for all positions
+    until the way back, they would be the largest array of a step, and its slowest part.
+    """
+    targets_WB, negatives_S, left_out_BS = ids
+    leaves_out = left_out_BS is not None
+    if left_out_BS is None:
+        left_out_BS = jnp.zeros((1, 1), bool)
+
+    def work_off(carry: Any, position: Any) -> Any:
+        left_out_BS, loss, columns_gradient_DS, offsets_gradient_S = carry
+        context_BD, target_rows_BD, target_offsets_B, weights_B, targets_B = position
+        is_target_BS = negatives_S == targets_B[:, None]
+        without_target_BS = left_out_BS | is_target_BS
+        own_loss, (*own, by_columns_DS, by_offsets_S) = jax.value_and_grad(
+            _loss_of_position, argnums=(0, 1, 2, 3, 4)
+        )(
+            context_BD,
+            target_rows_BD,
+            target_offsets_B,
+            columns_DS,
+            offsets_S,
+            weights_B,
+            without_target_BS,
+        )
+        carry = (
+            without_target_BS if leaves_out else left_out_BS,
+            loss + own_loss,
+            columns_gradient_DS + by_columns_DS,
+            offsets_gradient_S + by_offsets_S,
+        )
+        return carry, own
+
+    zeros = (
+        jnp.zeros_like(weights_WB[0, 0]),
+        jnp.zeros_like(columns_DS),
+        jnp.zeros_like(offsets_S),
+    )
+    (_, loss, *shared), own = jax.lax.scan(
+        work_off,
+        (left_out_BS, *zeros),
+        (context_WBD, target_rows_WBD, target_offsets_WB, weights_WB, targets_WB),
+    )
+    return loss, (*own, *shared)
+
+
+def _loss_of_position(
+    context_BD: Float[jax.Array, "B D"],
+    target_rows_BD: Float[jax.Array, "B D"],
+    target_offsets_B: Float[jax.Array, " B"],
+    columns_DS: Float[jax.Array, "D S"],
+    offsets_S: Float[jax.Array, " S"],
+    weights_B: Float[jax.Array, " B"],
+    left_out_BS: Bool[jax.Array, "B S"],
+) -> Float[jax.Array, ""]:
+    """Give the weighted sum of the losses of B targets."""
+    target_logits_B = jnp.sum(context_BD * target_rows_BD, axis=-1) + target_offsets_B
+    logits_BS = jnp.where(left_out_BS, -jnp.inf, context_BD @ columns_DS + offsets_S)
+    log_others_B = jax.nn.logsumexp(logits_BS, axis=1)
+    return jnp.sum(weights_B * (jnp.logaddexp(target_logits_B, log_others_B) - target_logits_B))
+
+
+def _backward(gradients: tuple[jax.Array, ...], scale: jax.Array) -> tuple[Any, ...]:
+    return (*(scale * gradient for gradient in gradients), None, None)
+
+
+_mean_loss.defvjp(_mean_loss_and_gradients, _backward)

@@ -5,18 +5,15 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from flax import nnx
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int, UInt8
 
 from jaxrec.config import TrainConfig
-from jaxrec.features import PAD
+from jaxrec.data.batching import Batches
 from jaxrec.losses import full_softmax, sampled_softmax
 from jaxrec.models.recommender import Recommender
 from jaxrec.negatives import draw_negatives
-
-History = Mapping[str, jax.Array]
 
 
 class TrainState(NamedTuple):
@@ -33,11 +30,10 @@ class TrainState(NamedTuple):
     step: Int[jax.Array, ""]
 
 
-# On the host, batches are NumPy's.
-Dispatch = Callable[
-    [TrainState, Mapping[str, jax.Array | np.ndarray], jax.Array | np.ndarray],
-    tuple[TrainState, jax.Array],
-]
+Dispatch = Callable[[TrainState, Batches], tuple[TrainState, jax.Array]]
+
+# Batches as seen from within: history {name: [B, L]}, targets [B, W], seen [B, bytes].
+Batch = tuple[Mapping[str, jax.Array], jax.Array, jax.Array | None]
 
 
 def make_optimizer(config: TrainConfig, total_steps: int) -> optax.GradientTransformation:
@@ -72,50 +68,50 @@ def make_dispatch(
     optimizer: optax.GradientTransformation,
     config: TrainConfig,
     log_popularity_R: Float[jax.Array, " R"],
+    history_length: int,
 ) -> Dispatch:
     """Compile K training steps into one call, without a return to the host between them.
 
     Returns:
-        A function of the state (donated), the histories {name: [K, B, L]} and the targets
-        ([K, B, L] or [K, B]), to the next state and the mean loss of each step, [K].
+        A function of the state (donated) and the batches, to the next state and the mean loss of
+        each step, [K].
     """
 
-    def loss_of(
-        params: nnx.State, history: History, targets: Int[jax.Array, "B *L"], key: jax.Array
-    ) -> Float[jax.Array, ""]:
+    def loss_of(params: nnx.State, batch: Batch, key: jax.Array) -> Float[jax.Array, ""]:
+        history, targets, seen = batch
         model = nnx.merge(graphdef, params)
         negatives_key, dropout_key = jax.random.split(key)
-        if config.positions == "all":
-            context_LBD = jnp.swapaxes(model.contexts(history, dropout_key), 0, 1)
-            targets_LB = targets.T
-        else:
-            context_LBD, targets_LB = model.context(history, dropout_key)[None], targets[None]
-        scored = (context_LBD, targets_LB, model.item_table, model.item_bias)
+        context_WBD = model.contexts(history, targets.shape[1], history_length, dropout_key)
+        scored = (context_WBD, targets.T, model.item_table, model.item_bias)
         if config.loss == "full-softmax":
-            loss_LB = full_softmax(*scored)
-        else:
-            negatives = draw_negatives(
-                negatives_key, config.sampler, config.negatives, targets_LB, log_popularity_R
-            )
-            loss_LB = sampled_softmax(*scored, *negatives)
-        is_target_LB = (targets_LB != PAD).astype(loss_LB.dtype)
-        return jnp.sum(loss_LB * is_target_LB) / jnp.maximum(jnp.sum(is_target_LB), 1)
+            everything_R = jnp.arange(log_popularity_R.shape[0])
+            return full_softmax(*scored, look_up_seen(seen, everything_R))
+        negatives_S, log_expected_S = draw_negatives(
+            negatives_key, config.sampler, config.negatives, targets, log_popularity_R
+        )
+        left_out_BS = look_up_seen(seen, negatives_S)
+        return sampled_softmax(*scored, negatives_S, log_expected_S, left_out_BS)
 
-    def step(
-        state: TrainState, batch: tuple[History, jax.Array]
-    ) -> tuple[TrainState, Float[jax.Array, ""]]:
-        history, targets = batch
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Float[jax.Array, ""]]:
         key = jax.random.fold_in(jax.random.key(config.seed), state.step)
-        loss, gradients = jax.value_and_grad(loss_of)(state.params, history, targets, key)
+        loss, gradients = jax.value_and_grad(loss_of)(state.params, batch, key)
         # optax raises floats to integer powers, which the strict promotion of our tests refuses.
         with jax.numpy_dtype_promotion("standard"):
             updates, optimizer_state = optimizer.update(gradients, state.optimizer, state.params)
         params = optax.apply_updates(state.params, updates)
         return TrainState(params, optimizer_state, state.step + 1), loss
 
-    def dispatch(
-        state: TrainState, history_KBL: History, targets: Int[jax.Array, "K B *L"]
-    ) -> tuple[TrainState, Float[jax.Array, " K"]]:
-        return jax.lax.scan(step, state, (history_KBL, targets))
+    def dispatch(state: TrainState, batches: Batch) -> tuple[TrainState, Float[jax.Array, " K"]]:
+        return jax.lax.scan(step, state, batches)
 
     return jax.jit(dispatch, donate_argnums=0)
+
+
+def look_up_seen(
+    seen: UInt8[jax.Array, "B bytes"] | None, ids_S: Int[jax.Array, " S"]
+) -> Bool[jax.Array, "B S"] | None:
+    """Tell which ids each row has seen, from the bits of `batching.Batches`."""
+    if seen is None:
+        return None
+    bits_S = jnp.left_shift(jnp.uint8(1), (ids_S % 8).astype(jnp.uint8))
+    return (seen[:, ids_S // 8] & bits_S) != 0

@@ -29,6 +29,9 @@ from jaxrec.step import Dispatch, TrainState, init_state, make_dispatch, make_op
 # Enough to hide what a dispatch costs; more would only make a bar that jumps.
 MAX_STEPS_PER_DISPATCH = 20
 
+# Where the configuration leaves it to us: windows of N, but of no fewer than this many targets.
+SHORTEST_WINDOW = 20
+
 STOP_ON = "ndcg@10"
 
 
@@ -68,7 +71,13 @@ def train(model: Recommender, dataset: Dataset, config: Config, run_dir: Path) -
             state, progress = restored
         state = replicate(state, mesh)
         epochs = read_metrics(run_dir, progress.step)
-        dispatch = make_dispatch(graphdef, optimizer, config.train, log_popularity(dataset))
+        dispatch = make_dispatch(
+            graphdef,
+            optimizer,
+            config.train,
+            log_popularity(dataset),
+            config.data.history_length,
+        )
         with (
             SummaryWriter(str(run_dir / TENSORBOARD), purge_step=progress.step + 1) as board,
             tqdm(total=total_steps, initial=progress.step, unit="step", disable=None) as bar,
@@ -93,8 +102,10 @@ def training_batches(dataset: Dataset, data: DataConfig, config: TrainConfig) ->
     return TrainingBatches(
         dataset.timelines,
         dataset.split,
-        history_length=data.history_length,
-        positions=config.positions,
+        window_length=config.window_length or max(data.history_length, SHORTEST_WINDOW),
+        lead_in=config.lead_in,
+        # The question of training is that of evaluation: which of the items that are new to a user?
+        seen_of=None if data.keep_seen else dataset.vocabulary.size,
         batch_size=config.batch_size,
         max_steps_per_dispatch=MAX_STEPS_PER_DISPATCH,
         seed=config.seed,
@@ -131,7 +142,7 @@ def _train_epoch(
     running: jax.Array | None = None
     for number in range(batches.dispatches_per_epoch):
         batch = batches.dispatch(epoch * batches.dispatches_per_epoch + number)
-        state, launched = dispatch(state, *split_batch((batch.history, batch.targets), mesh))
+        state, launched = dispatch(state, split_batch(batch, mesh))
         targets += int(np.count_nonzero(batch.targets))
         losses += _finite(running, first_step + len(losses))
         running = launched

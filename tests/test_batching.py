@@ -5,7 +5,7 @@ which activity it is.
 """
 
 from collections import Counter
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -19,7 +19,6 @@ from jaxrec.data.splits import Split, split_timelines
 from jaxrec.features import ITEM, PAD
 from tests.worlds import left_padded, numbered_timelines, timelines_of, training_on_everything
 
-Positions = Literal["all", "last"]
 NOTHING = np.empty(0, np.int64)
 
 
@@ -43,7 +42,9 @@ def problems(draw) -> World:
     is_training_target[0] = True
     training_ends = timelines.offsets[:-1] + np.array(trained)
     options = {
-        "history_length": draw(st.integers(1, 7)),
+        "window_length": draw(st.integers(1, 12)),
+        "lead_in": draw(st.integers(0, 5)),
+        "seen_of": draw(st.sampled_from([None, sum(lengths)])),
         "batch_size": draw(st.integers(1, 5)),
         "max_steps_per_dispatch": draw(st.integers(1, 4)),
         "seed": draw(st.integers(0, 1000)),
@@ -51,24 +52,29 @@ def problems(draw) -> World:
     return World(timelines, Split(is_training_target, training_ends, NOTHING, NOTHING), options)
 
 
-def batches_of(world: World, positions: Positions) -> TrainingBatches:
-    return TrainingBatches(world.timelines, world.split, positions=positions, **world.options)
+def batches_of(world: World) -> TrainingBatches:
+    return TrainingBatches(world.timelines, world.split, **world.options)
+
+
+def window_length_of(world: World) -> int:
+    """As long as asked for, but no longer than anything there is."""
+    longest = max(world.split.training_ends - world.timelines.offsets[:-1])
+    return min(world.options["window_length"], longest)
 
 
 def epoch_of(batches: TrainingBatches, number: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Give the histories [W, L] and the targets [W, ...] of all windows of an epoch, in order."""
+    """Give the histories [W, L] and the targets of all windows of an epoch, in order."""
     first = number * batches.dispatches_per_epoch
     made = [batches.dispatch(first + i) for i in range(batches.dispatches_per_epoch)]
     histories = np.concatenate([batch.history[ITEM] for batch in made])
     targets = np.concatenate([batch.targets for batch in made])
-    return histories.reshape(-1, histories.shape[-1]), targets.reshape(-1, *targets.shape[2:])
+    return histories.reshape(-1, histories.shape[-1]), targets.reshape(-1, targets.shape[-1])
 
 
-@pytest.mark.parametrize("positions", ["all", "last"])
 @settings(max_examples=50, deadline=None)
 @given(world=problems(), epoch=st.integers(0, 3))
-def test_every_training_target_is_covered_and_no_other(positions, world, epoch):
-    batches = batches_of(world, positions)
+def test_every_training_target_is_covered_and_no_other(world, epoch):
+    batches = batches_of(world)
     _, targets = epoch_of(batches, epoch)
     expected = np.flatnonzero(world.split.is_training_target) + 1
     assert set(targets[targets != PAD].tolist()) == set(expected.tolist())
@@ -77,102 +83,105 @@ def test_every_training_target_is_covered_and_no_other(positions, world, epoch):
 
 @settings(max_examples=50, deadline=None)
 @given(world=problems())
-def test_at_every_position_the_history_is_what_came_before_the_target_in_the_window(world):
-    histories, targets = epoch_of(batches_of(world, "all"))
-    for history, window in zip(histories.tolist(), targets.tolist(), strict=True):
-        for column, target in enumerate(window):
+def test_the_history_of_a_target_is_what_came_before_it_from_the_lead_in_on(world):
+    histories, targets = epoch_of(batches_of(world))
+    lead_in, window = world.options["lead_in"], window_length_of(world)
+    for history, row in zip(histories.tolist(), targets.tolist(), strict=True):
+        for column, target in enumerate(row):
             if target == PAD:
                 continue
             start = world.timelines.offsets[world.timelines.users_of(np.array([target - 1]))[0]]
             before = list(range(start + 1, target))
             # A prediction at a column sees the history up to and with this column.
-            assert history[: column + 1] == left_padded(before, column + 1)
+            length = lead_in + column + 1
+            assert history[:length] == left_padded(before, length)
+        assert len(history) == lead_in + window
 
 
-@settings(max_examples=50, deadline=None)
-@given(world=problems())
-def test_at_the_last_position_the_history_is_the_n_activities_before_the_target(world):
-    batches = batches_of(world, "last")
-    histories, targets = epoch_of(batches)
-    for history, target in zip(histories.tolist(), targets.tolist(), strict=True):
-        start = world.timelines.offsets[world.timelines.users_of(np.array([target - 1]))[0]]
-        assert history == left_padded(list(range(start + 1, target)), len(history))
-
-
-@settings(max_examples=50, deadline=None)
-@given(world=problems(), epoch=st.integers(0, 3))
-def test_the_last_position_gives_each_target_once_and_fills_up_with_the_first(world, epoch):
-    batches = batches_of(world, "last")
-    _, targets = epoch_of(batches, epoch)
-    once, fill = np.split(targets, [batches.targets_per_epoch])
-    expected = np.flatnonzero(world.split.is_training_target) + 1
-    assert sorted(once.tolist()) == expected.tolist()
-    assert fill.tolist() == np.resize(once, len(fill)).tolist()
-
-
-@pytest.mark.parametrize("positions", ["all", "last"])
 @settings(max_examples=40, deadline=None)
 @given(world=problems())
-def test_all_dispatches_have_one_shape_within_the_limit(positions, world):
-    batches = batches_of(world, positions)
-    length, size = world.options["history_length"], world.options["batch_size"]
+def test_all_dispatches_have_one_shape_within_the_limit(world):
+    batches = batches_of(world)
+    length, size = window_length_of(world), world.options["batch_size"]
     steps = batches.steps_per_dispatch
     assert 1 <= steps <= world.options["max_steps_per_dispatch"]
     assert batches.steps_per_epoch == steps * batches.dispatches_per_epoch
     # No more dispatches than the limit on steps asks for, and less than one step of each is fill.
-    windows = batches.targets_per_epoch
-    if positions == "all":
-        trained = world.split.training_ends - world.timelines.offsets[:-1]
-        windows = sum(count // length + 1 for count in trained.tolist() if count)
+    trained = world.split.training_ends - world.timelines.offsets[:-1]
+    windows = sum(count // length + 1 for count in trained.tolist() if count)
     needed = -(-windows // size)
     assert batches.dispatches_per_epoch == -(-needed // world.options["max_steps_per_dispatch"])
     assert 0 <= batches.steps_per_epoch - needed < batches.dispatches_per_epoch
     for number in range(2 * batches.dispatches_per_epoch + 1):
         made = batches.dispatch(number)
-        assert made.history[ITEM].shape == (steps, size, length)
+        assert made.history[ITEM].shape == (steps, size, length + world.options["lead_in"])
         assert made.history[ITEM].dtype == made.targets.dtype == np.int32
-        assert made.targets.shape == (steps, size, length)[: 3 if positions == "all" else 2]
+        assert made.targets.shape == (steps, size, length)
 
 
-@pytest.mark.parametrize("positions", ["all", "last"])
+@settings(max_examples=50, deadline=None)
+@given(world=problems())
+def test_what_was_seen_is_what_came_before_the_first_target_of_a_window(world):
+    batches = batches_of(world)
+    offsets, window = world.timelines.offsets, window_length_of(world)
+    for number in range(batches.dispatches_per_epoch):
+        made = batches.dispatch(number)
+        if made.seen is None:
+            assert world.options["seen_of"] is None
+            continue
+        size = len(world.timelines.items)
+        seen = np.unpackbits(made.seen, axis=-1, count=size + 1, bitorder="little")
+        # Where the last column has no target, the activity that would be one is not known here.
+        last = made.targets[..., -1].ravel()
+        for bits, target in zip(seen.reshape(-1, size + 1), last.tolist(), strict=True):
+            if target == PAD:
+                continue
+            start = offsets[world.timelines.users_of(np.array([target - 1]))[0]]
+            first_target = max(start, target - window)
+            assert (np.flatnonzero(bits) - 1).tolist() == list(range(start, first_target))
+
+
 @settings(max_examples=40, deadline=None)
 @given(world=problems(), data=st.data())
-def test_a_dispatch_follows_from_the_seed_and_its_number_alone(positions, world, data):
-    batches = batches_of(world, positions)
+def test_a_dispatch_follows_from_the_seed_and_its_number_alone(world, data):
+    batches = batches_of(world)
     count = 3 * batches.dispatches_per_epoch
     in_order = [batches.dispatch(number) for number in range(count)]
     order = data.draw(st.permutations(range(count)))
-    fresh = batches_of(world, positions)
+    fresh = batches_of(world)
     for number in order[:10]:
-        for again in (fresh.dispatch(number), batches_of(world, positions).dispatch(number)):
+        for again in (fresh.dispatch(number), batches_of(world).dispatch(number)):
             np.testing.assert_array_equal(again.history[ITEM], in_order[number].history[ITEM])
             np.testing.assert_array_equal(again.targets, in_order[number].targets)
+            np.testing.assert_array_equal(again.seen, in_order[number].seen)
 
 
 def long_world(seed: int) -> World:
     timelines = numbered_timelines([13, 20, 7, 31, 18] * 8)
-    options = {"history_length": 5, "batch_size": 16, "max_steps_per_dispatch": 3, "seed": seed}
+    options = {
+        "window_length": 5,
+        "lead_in": 2,
+        "seen_of": len(timelines.items),
+        "batch_size": 16,
+        "max_steps_per_dispatch": 3,
+        "seed": seed,
+    }
     return World(timelines, training_on_everything(timelines), options)
 
 
 def as_windows(targets: np.ndarray) -> Counter:
-    return Counter(tuple(np.atleast_1d(window).tolist()) for window in targets)
+    return Counter(map(tuple, targets.tolist()))
 
 
 def test_epochs_differ_in_order_and_in_where_timelines_are_cut():
-    batches = batches_of(long_world(0), "all")
+    batches = batches_of(long_world(0))
     windows = [as_windows(epoch_of(batches, epoch)[1]) for epoch in (0, 1)]
     # Not only shuffled: most windows of one epoch are no windows of the other.
     assert len(windows[0] & windows[1]) < len(windows[0]) / 2
 
-    batches = batches_of(long_world(0), "last")
-    first, second = (epoch_of(batches, epoch)[1] for epoch in (0, 1))
-    assert (first != second).mean() > 0.9
 
-
-@pytest.mark.parametrize("positions", ["all", "last"])
-def test_seeds_differ_and_windows_are_shuffled_over_all_users(positions):
-    first, second = (epoch_of(batches_of(long_world(seed), positions))[1] for seed in (0, 1))
+def test_seeds_differ_and_windows_are_shuffled_over_all_users():
+    first, second = (epoch_of(batches_of(long_world(seed)))[1] for seed in (0, 1))
     assert (first != second).any(axis=tuple(range(1, first.ndim))).mean() > 0.9
     # The first batch holds a share of the early users' targets, not them alone: users 0 to 3 of 40
     # have 71 of 712.
@@ -180,17 +189,16 @@ def test_seeds_differ_and_windows_are_shuffled_over_all_users(positions):
     assert (of_first_batch > 71).sum() > len(of_first_batch) / 2
 
 
-@pytest.mark.parametrize("positions", ["all", "last"])
 @pytest.mark.parametrize("name", ["leave-one-out", "temporal", "random-pairs"])
-def test_held_out_positions_are_never_targets(positions: Positions, name: SplitName):
+def test_held_out_positions_are_never_targets(name: SplitName):
     lengths = [13, 20, 7, 31, 18]
     ids = [list(range(sum(lengths[:u]) + 1, sum(lengths[: u + 1]) + 1)) for u in range(5)]
     # Users come and go: some of them act only before the cut, some only after it.
     clocks = [list(range(3 * u, 3 * u + length)) for u, length in enumerate(lengths)]
     timelines = timelines_of(ids, clocks)
     split = split_timelines(timelines, name, seed=0)
-    options = {"history_length": 4, "batch_size": 8, "max_steps_per_dispatch": 2, "seed": 0}
-    batches = batches_of(World(timelines, split, options), positions)
+    options = long_world(0).options | {"window_length": 4, "batch_size": 8}
+    batches = batches_of(World(timelines, split, options))
     held_out = set((np.concatenate([split.validation, split.test]) + 1).tolist())
     for epoch in range(5):
         histories, targets = epoch_of(batches, epoch)

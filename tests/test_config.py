@@ -22,7 +22,7 @@ from jaxrec.features import Feature, load_features, save_features
 UNUSUAL = Config(
     DataConfig(dataset="my log.csv", min_rating=3.5, split="temporal", keep_seen=True),
     ModelConfig(encoder="cnn", dropout=0.0, tie_embeddings=False),
-    TrainConfig(learning_rate=1e-4, positions="last", seed=2**31 - 1),
+    TrainConfig(learning_rate=1e-4, window_length=1, seed=2**31 - 1),
 )
 
 LIMITED = [
@@ -149,12 +149,12 @@ def test_limits_hold_for_a_saved_configuration_too(tmp_path):
 def test_differences_name_the_flag_and_both_values():
     assert differences(Config(), Config()) == []
     assert differences(UNUSUAL, UNUSUAL) == []
-    saved = Config(DataConfig(history_length=20), ModelConfig(), TrainConfig(batch_size=64))
+    saved = Config(DataConfig(history_length=20), ModelConfig(), TrainConfig(batch_size=32))
     asked = Config(DataConfig(), ModelConfig(encoder="bow"), TrainConfig())
     assert differences(saved, asked) == [
         "--history-length: 20, not 10",
         "--encoder: rnn, not bow",
-        "--batch-size: 64, not 256",
+        "--batch-size: 32, not 64",
     ]
 
 

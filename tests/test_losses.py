@@ -23,21 +23,33 @@ BY_HAND = [
 
 
 def test_full_softmax_by_hand():
-    np.testing.assert_allclose(
-        full_softmax(CONTEXT, TARGETS, TABLE, BIAS)[:, 0], BY_HAND, rtol=1e-6
-    )
+    loss = full_softmax(CONTEXT, TARGETS, TABLE, BIAS, None)
+    np.testing.assert_allclose(loss, np.mean(BY_HAND), rtol=1e-6)
+
+
+def test_a_position_without_a_target_has_no_part_in_the_mean():
+    loss = full_softmax(CONTEXT, TARGETS.at[0].set(0), TABLE, BIAS, None)
+    np.testing.assert_allclose(loss, BY_HAND[1], rtol=1e-6)
 
 
 def test_sampled_softmax_by_hand():
     # Negatives 2 and 3, expected two and one half times: 3 is the second target and falls out.
     loss = sampled_softmax(
-        CONTEXT, TARGETS, TABLE, BIAS, jnp.array([2, 3]), jnp.log(jnp.array([2.0, 0.5]))
+        CONTEXT, TARGETS, TABLE, BIAS, jnp.array([2, 3]), jnp.log(jnp.array([2.0, 0.5])), None
     )
     expected = [
         np.log(np.exp(2) + np.exp(1.5) / 2 + np.exp(2.5) / 0.5) - 2,
         np.log(np.exp(-1.5) + np.exp(-0.5) / 2) + 1.5,
     ]
-    np.testing.assert_allclose(loss[:, 0], expected, rtol=1e-6)
+    np.testing.assert_allclose(loss, np.mean(expected), rtol=1e-6)
+
+
+def test_neither_what_was_seen_competes_nor_a_target_once_it_was_met():
+    """Item 3 was seen before the first target, 1, which is gone when 3 is the second."""
+    seen = jnp.array([[False, False, False, True]])
+    expected = [np.log(np.exp(2) + np.exp(1.5)) - 2, np.log(np.exp(-0.5) + np.exp(-1.5)) + 1.5]
+    loss = full_softmax(CONTEXT, TARGETS, TABLE, BIAS, seen)
+    np.testing.assert_allclose(loss, np.mean(expected), rtol=1e-6)
 
 
 def random_problem(seed: int, size: int, width: int = 5):
@@ -50,22 +62,29 @@ def random_problem(seed: int, size: int, width: int = 5):
     )
 
 
-def reference(context, targets, table, bias):
-    log_softmax = jax.nn.log_softmax(context @ table.T + bias)
-    return -jnp.take_along_axis(log_softmax, targets[..., None], axis=-1)[..., 0]
+def reference(context, targets, table, bias, seen):
+    """Write the mean down as it is defined, with all logits at once."""
+    is_target = jax.nn.one_hot(targets, table.shape[0])
+    is_met = seen | (jnp.cumsum(is_target, axis=0) - is_target > 0)
+    logits = jnp.where(is_met & (is_target == 0), -jnp.inf, context @ table.T + bias)
+    return jnp.mean(
+        jax.nn.logsumexp(logits, axis=-1) - jnp.sum(logits, where=is_target > 0, axis=-1)
+    )
 
 
-def every_other_once(context, targets, table, bias):
+def every_other_once(context, targets, table, bias, seen):
     size = table.shape[0] - 1
-    return sampled_softmax(context, targets, table, bias, jnp.arange(1, size + 1), jnp.zeros(size))
+    return sampled_softmax(
+        context, targets, table, bias, jnp.arange(1, size + 1), jnp.zeros(size), seen[:, 1:]
+    )
 
 
-def total_and_gradients(loss):
-    """Sum a loss; differentiate it by context, table and bias."""
-    return jax.jit(jax.value_and_grad(lambda *problem: loss(*problem).sum(), (0, 2, 3)))
+def value_and_gradients(loss):
+    """Differentiate a loss by context, table and bias."""
+    return jax.jit(jax.value_and_grad(loss, (0, 2, 3)))
 
 
-LOSSES = [total_and_gradients(loss) for loss in (reference, full_softmax, every_other_once)]
+LOSSES = [value_and_gradients(loss) for loss in (reference, full_softmax, every_other_once)]
 
 
 @settings(max_examples=30, deadline=None)
@@ -73,7 +92,8 @@ LOSSES = [total_and_gradients(loss) for loss in (reference, full_softmax, every_
 def test_sampling_every_other_item_once_is_full_softmax(seed: int):
     """With each item drawn exactly once nothing is estimated: values and gradients agree."""
     problem = random_problem(seed, size=11)
-    (expected, gradients), *ours = (loss(*problem) for loss in LOSSES)
+    seen = jax.random.bernoulli(jax.random.key(seed), 0.3, (2, 12))
+    (expected, gradients), *ours = (loss(*problem, seen) for loss in LOSSES)
     for value, own_gradients in ours:
         np.testing.assert_allclose(value, expected, rtol=1e-5)
         for own, other in zip(own_gradients, gradients, strict=True):
@@ -85,7 +105,7 @@ def test_gradient_is_finite_where_every_negative_is_the_target():
     targets, negatives = jnp.full((3, 2), 3), jnp.full(4, 3)
 
     def loss(context):
-        return sampled_softmax(context, targets, table, bias, negatives, jnp.zeros(4)).sum()
+        return sampled_softmax(context, targets, table, bias, negatives, jnp.zeros(4), None)
 
     value, gradient = jax.value_and_grad(loss)(context)
     assert value == 0
@@ -127,12 +147,12 @@ def test_sampled_softmax_estimates_the_sum_of_full_softmax_without_bias(sampler)
     """exp(loss) is linear in the sum over the others: its mean over draws is the full one's."""
     size, count, draws = 50, 16, 3000
     context, targets, table, bias = random_problem(3, size)
+    one = (context[:1, :1], targets[:1, :1], table, bias)
     draw = {"uniform": uniform, "log-uniform": log_uniform}[sampler]
 
-    def one(key):
-        return jnp.exp(sampled_softmax(context, targets, table, bias, *draw(key, count, size)))
+    def estimate(key):
+        return jnp.exp(sampled_softmax(*one, *draw(key, count, size), None))
 
-    estimates = jax.vmap(one)(jax.random.split(jax.random.key(5), draws))
-    exact = jnp.exp(full_softmax(context, targets, table, bias))
-    error = jnp.std(estimates, axis=0) / jnp.sqrt(draws)
-    assert jnp.all(jnp.abs(estimates.mean(axis=0) - exact) < 5 * error)
+    estimates = jax.vmap(estimate)(jax.random.split(jax.random.key(5), draws))
+    exact = jnp.exp(full_softmax(*one, None))
+    assert jnp.abs(estimates.mean() - exact) < 5 * jnp.std(estimates) / jnp.sqrt(draws)

@@ -42,7 +42,16 @@ MODELS = {
 }
 # Compiled once for each shape: a property is tried on many histories.
 CONTEXT = {encoder: jax.jit(model.context) for encoder, model in MODELS.items()}
-CONTEXTS = {encoder: jax.jit(model.contexts) for encoder, model in MODELS.items()}
+CONTEXTS = {
+    encoder: jax.jit(model.contexts, static_argnames=("count", "span"))
+    for encoder, model in MODELS.items()
+}
+
+POINTWISE = {encoder: make(encoder, kernel_size=1) for encoder in ("bow", "cnn")}
+POINTWISE_CONTEXTS = {
+    encoder: jax.jit(model.contexts, static_argnames=("count", "span"))
+    for encoder, model in POINTWISE.items()
+}
 
 histories = st.lists(
     st.lists(st.integers(0, SIZE), min_size=7, max_size=7), min_size=3, max_size=3
@@ -56,7 +65,10 @@ properties = settings(max_examples=25, deadline=None)
 @given(history=histories)
 def test_the_last_prefix_is_the_whole(encoder, history):
     np.testing.assert_allclose(
-        CONTEXTS[encoder](history)[:, -1], CONTEXT[encoder](history), rtol=1e-5, atol=1e-5
+        CONTEXTS[encoder](history, count=1, span=7)[0],
+        CONTEXT[encoder](history),
+        rtol=1e-5,
+        atol=1e-5,
     )
 
 
@@ -67,7 +79,27 @@ def test_every_prefix_is_a_whole_of_its_own(encoder, history, position):
     """... and so sees nothing of what comes later."""
     part = {ITEM: history[ITEM][:, :position]}
     np.testing.assert_allclose(
-        CONTEXTS[encoder](history)[:, position - 1], CONTEXT[encoder](part), rtol=1e-5, atol=1e-5
+        CONTEXTS[encoder](history, count=7, span=7)[position - 1],
+        CONTEXT[encoder](part),
+        rtol=1e-5,
+        atol=1e-5,
+    )
+
+
+@pytest.mark.parametrize("encoder", ["bow", "cnn"])
+@properties
+@given(history=histories, span=st.integers(1, 9), position=st.integers(1, 9))
+def test_in_a_longer_window_a_prefix_is_the_history_that_ends_there(
+    encoder, history, span, position
+):
+    """The CNN here convolves single activities: a wider kernel sees past the history's start."""
+    window = {ITEM: np.pad(np.maximum(history[ITEM], 1), ((0, 0), (2, 0)))}
+    part = {ITEM: jnp.asarray(window[ITEM][:, max(0, position - span) : position])}
+    np.testing.assert_allclose(
+        POINTWISE_CONTEXTS[encoder](window, count=9, span=span)[position - 1],
+        POINTWISE[encoder].context(part),
+        rtol=1e-5,
+        atol=1e-5,
     )
 
 
@@ -119,7 +151,7 @@ def test_no_gradient_from_the_future(encoder):
     history = {ITEM: jnp.array([[1, 2, 3, 4, 5]])}
 
     def early(params):
-        return nnx.merge(graphdef, params).contexts(history)[:, 2].sum()
+        return nnx.merge(graphdef, params).contexts(history, count=5, span=5)[2].sum()
 
     table = jax.grad(early)(params)["embeddings"]["tables"][ITEM][...]
     np.testing.assert_array_equal(table[4:6], 0)
@@ -175,13 +207,14 @@ def test_bag_of_words_by_hand():
 
 
 def test_cnn_by_hand():
-    """One convolution of two activities: max over time of relu(w . [before, now] + b)."""
+    """One convolution of two activities, relu(w . [before, now] + b); its maxima over time."""
     model = make("cnn", conv_layers=1, kernel_size=2, dense_layers=0)
     assert isinstance(model.encoder, CNN)
     table, (convolution,) = model.embeddings.tables[ITEM][...], model.encoder.convolutions
     first = convolution(jnp.concatenate([jnp.zeros(6), table[3]]))
     second = convolution(jnp.concatenate([table[3], table[5]]))
-    expected = model.projection(jnp.maximum(jnp.maximum(first, second), 0))
+    latest, highest = jnp.maximum(second, 0), jnp.maximum(jnp.maximum(first, second), 0)
+    expected = model.projection(jnp.concatenate([latest, highest, highest]))
     np.testing.assert_allclose(
         model.context({ITEM: jnp.array([[0, 3, 5]])})[0], expected, rtol=1e-5, atol=1e-6
     )

@@ -17,6 +17,7 @@ from convert.graph import read_facts
 from convert.interpreter import DeviceModel
 from convert.latency import load
 from convert.recall import recall_through
+from jaxrec.config import FORMAT
 from jaxrec.features import ITEM
 from jaxrec.heldout import load_heldout
 from tests.exports import ENCODERS, ROOT, command
@@ -182,7 +183,7 @@ def older_format(run: Path) -> None:
 
 MISTAKES = {
     "unfinished": (lambda run: (run / "summary.json").unlink(), [], "is not finished"),
-    "another version": (older_format, [], "has run format 1, this version reads 2"),
+    "another version": (older_format, [], f"has run format 1, this version reads {FORMAT}"),
     "no checkpoint": (without_checkpoint, [], "checkpoints is missing"),
     "damaged checkpoint": (damaged_checkpoint, [], "is damaged"),
     "other vocabulary": (other_vocabulary, [], "does not fit its own digest"),

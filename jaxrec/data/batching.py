@@ -1,37 +1,38 @@
 """Batches for training: seeded order, fixed shapes, resumable at any dispatch."""
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int, Int32
+from jaxtyping import Int, Int32, UInt8
 
 from jaxrec.data.sequences import Timelines, gather
 from jaxrec.data.splits import Split
 from jaxrec.features import PAD
 
 
-@dataclass(frozen=True)
-class Batches:
+class Batches(NamedTuple):
     """The K batches of one dispatch.
 
     Attributes:
         history: ids of each feature, {name: [K, B, L]}; most recent last, PAD on the left.
-        targets: the item that follows each position of the history, [K, B, L], or the one that
-            follows the whole of it, [K, B]; PAD where there is no target.
+        targets: the item that follows each of the last W positions of the history, [K, B, W]; PAD
+            where there is no target.
+        seen: for each row the items that the user met before the first of its targets, one bit for
+            each id from 0 on, [K, B, ceil(R / 8)]; None where the loss does not leave them out.
     """
 
     history: dict[str, Int32[np.ndarray, "K B L"]]
-    targets: Int32[np.ndarray, "K B *L"]
+    targets: Int32[np.ndarray, "K B W"]
+    seen: UInt8[np.ndarray, "K B bytes"] | None
 
 
 class TrainingBatches:
-    """Every training target at least once an epoch, in windows of up to N of one user's targets.
+    """Every training target at least once an epoch, in windows of up to W of one user's targets.
 
     The batches of a dispatch are a pure function of the seed and the dispatch's number: nothing
     needs to be saved to resume. In each epoch every user's timeline is cut at a new random phase
-    (or, with a loss at the last position only, at every target) and the windows are shuffled over
-    all users. The last dispatch of an epoch is filled up with the epoch's first windows.
+    and the windows are shuffled over all users. The last dispatch of an epoch is filled up with the
+    epoch's first windows.
     """
 
     def __init__(
@@ -39,24 +40,40 @@ class TrainingBatches:
         timelines: Timelines,
         split: Split,
         *,
-        history_length: int,
-        positions: Literal["all", "last"],
+        window_length: int,
+        lead_in: int,
+        seen_of: int | None,
         batch_size: int,
         max_steps_per_dispatch: int,
         seed: int,
     ):
+        """Count the steps.
+
+        Args:
+            timelines: the log.
+            split: which of it is learned.
+            window_length: W, at the most; no window is longer than the longest timeline.
+            lead_in: how far a window's history reaches back before its first target's predecessor.
+            seen_of: the size of the catalogue, to tell what was seen; None tells nothing.
+            batch_size: B.
+            max_steps_per_dispatch: K, at the most.
+            seed: seed of phases and order.
+        """
+        lengths = split.training_ends - timelines.offsets[:-1]
         self._timelines = timelines
         self._targets = np.where(split.is_training_target, timelines.items, np.int32(PAD))
         self._training_ends = split.training_ends
-        self._length = history_length
-        self._positions = positions
+        self._window = min(window_length, int(lengths.max()))
+        self._lead_in = lead_in
+        self._seen_of = seen_of
         self._batch_size = batch_size
         self._seed = seed
         self._epoch = -1
         self._starts = self._ends = np.empty(0, np.int64)
 
+        windows = int((lengths // self._window + 1)[lengths > 0].sum())
         self.targets_per_epoch = int(split.is_training_target.sum())
-        steps = -(-self._count_windows() // batch_size)
+        steps = -(-windows // batch_size)
         self.dispatches_per_epoch = -(-steps // max_steps_per_dispatch)
         self.steps_per_dispatch = -(-steps // self.dispatches_per_epoch)
         self.steps_per_epoch = self.dispatches_per_epoch * self.steps_per_dispatch
@@ -70,28 +87,28 @@ class TrainingBatches:
         rows = np.arange(within * shape[0] * shape[1], (within + 1) * shape[0] * shape[1])
         starts = self._starts.take(rows, mode="wrap")
         ends = self._ends.take(rows, mode="wrap")
-        history = self._timelines.windows(starts, ends - 1, self._length)
-        if self._positions == "all":
-            targets = gather(self._targets, starts, ends, self._length).reshape(*shape, -1)
-        else:
-            targets = self._targets[ends - 1].reshape(shape)
-        return Batches({name: ids.reshape(*shape, -1) for name, ids in history.items()}, targets)
+        history = self._timelines.windows(starts, ends - 1, self._window + self._lead_in)
+        targets = gather(self._targets, starts, ends, self._window)
+        return Batches(
+            {name: ids.reshape(*shape, -1) for name, ids in history.items()},
+            targets.reshape(*shape, -1),
+            self._seen(starts, ends, shape),
+        )
 
-    def _count_windows(self) -> int:
-        if self._positions == "last":
-            return self.targets_per_epoch
-        lengths = self._training_ends - self._timelines.offsets[:-1]
-        return int((lengths // self._length + 1)[lengths > 0].sum())
+    def _seen(
+        self, starts: Int[np.ndarray, " n"], ends: Int[np.ndarray, " n"], shape: tuple[int, int]
+    ) -> UInt8[np.ndarray, "K B bytes"] | None:
+        if self._seen_of is None:
+            return None
+        seen = np.zeros((len(ends), self._seen_of + 1), bool)
+        seen[self._timelines.seen_before(np.maximum(starts, ends - self._window))] = True
+        return np.packbits(seen, axis=1, bitorder="little").reshape(*shape, -1)
 
     def _shuffle(self, epoch: int) -> None:
         rng = np.random.default_rng([self._seed, epoch])
-        if self._positions == "last":
-            ends = np.flatnonzero(self._targets) + 1
-            starts = self._timelines.offsets[self._timelines.users_of(ends - 1)]
-        else:
-            starts, ends = cut_windows(
-                self._timelines.offsets[:-1], self._training_ends, self._length, rng
-            )
+        starts, ends = cut_windows(
+            self._timelines.offsets[:-1], self._training_ends, self._window, rng
+        )
         order = rng.permutation(len(ends))
         self._starts, self._ends, self._epoch = starts[order], ends[order], epoch
 

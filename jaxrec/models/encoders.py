@@ -2,9 +2,12 @@
 
 All have one contract, two views that a test proves equal:
 
-    prefixes(activities_BLE, mask_BL) -> [B, L, H]   entry l encodes activities 0 to l: one pass
-                                                     trains on L targets
-    whole(activities_BLE, mask_BL) -> [B, H]         encodes all of them: the cheap graph that ships
+    whole(activities_BLE, mask_BL) -> [B, H]            the history: the cheap graph that ships
+    prefixes(activities_BLE, mask_BL, span) -> [B, L, H]   entry l encodes the history that ends at
+                                                        l: one pass trains on L targets
+
+A window of L activities may be longer than a history of `span`. The mean and the maximum of entry l
+are then those of the last `span` activities; the LSTM reads on, and remembers what it likes.
 
 `width` is H. Activities are zero where the mask is False. Padding on the left changes nothing, and
 padding in the middle erases nothing (to the CNN it is a gap); a history of padding alone is encoded
@@ -33,12 +36,12 @@ class BagOfWords(nnx.Module):
     def __init__(self, width: int):
         self.width = width
 
-    def prefixes(self, activities_BLE: Activities, mask_BL: Mask) -> Prefixes:
-        """Take running means, as one product with a triangle: a cumulative sum is slow on CPUs."""
-        length = mask_BL.shape[1]
-        triangle = jnp.tril(jnp.ones((length, length), activities_BLE.dtype))
-        sums_BLE = jnp.einsum("pl,ble->bpe", triangle, activities_BLE)
-        counts_BL = jnp.cumsum(mask_BL.astype(activities_BLE.dtype), axis=1)
+    def prefixes(self, activities_BLE: Activities, mask_BL: Mask, span: int) -> Prefixes:
+        """Take running means, as one product with a band: a cumulative sum is slow on CPUs."""
+        ones = jnp.ones((mask_BL.shape[1], mask_BL.shape[1]), activities_BLE.dtype)
+        band = jnp.tril(ones) - jnp.tril(ones, -span)
+        sums_BLE = jnp.einsum("pl,ble->bpe", band, activities_BLE)
+        counts_BL = jnp.einsum("pl,bl->bp", band, mask_BL.astype(activities_BLE.dtype))
         return sums_BLE / jnp.maximum(counts_BL, 1)[..., None]
 
     def whole(self, activities_BLE: Activities, mask_BL: Mask) -> Whole:
@@ -57,12 +60,18 @@ def _sum_over_time(activities_BLE: Activities) -> Whole:
 
 
 class CNN(nnx.Module):
-    """Causal convolutions with ReLU, then the maximum over time (Tang and Wang, 2018, Caser)."""
+    """Causal convolutions with ReLU, then maxima over time (Tang and Wang, 2018, Caser).
+
+    A maximum does not tell when; so that of the whole history stands beside those of its last few
+    positions.
+    """
+
+    RECENT = (1, 3)
 
     def __init__(
         self, width_in: int, channels: int, layers: int, kernel_size: int, *, rngs: nnx.Rngs
     ):
-        self.width = channels
+        self.width = (len(self.RECENT) + 1) * channels
         self.kernel_size = kernel_size
         # A convolution is a product with the kernel_size last activities side by side.
         widths = [width_in] + [channels] * (layers - 1)
@@ -78,14 +87,25 @@ class CNN(nnx.Module):
             ]
         )
 
-    def prefixes(self, activities_BLE: Activities, mask_BL: Mask) -> Prefixes:
-        """Take the running maximum of the features of each position."""
-        features_BLH = self._features(activities_BLE, mask_BL)
-        return jax.lax.associative_scan(jnp.maximum, features_BLH, axis=1)
+    def prefixes(self, activities_BLE: Activities, mask_BL: Mask, span: int) -> Prefixes:
+        """Take the maxima of the features up to each position.
+
+        Where a window is longer than `span`, the earliest of them see past a history's start.
+        """
+        features_BLC = self._features(activities_BLE, mask_BL)
+        maxima = [
+            _running_maximum(features_BLC, min(recent, span)) for recent in (*self.RECENT, span)
+        ]
+        return jnp.concatenate(maxima, axis=-1)
 
     def whole(self, activities_BLE: Activities, mask_BL: Mask) -> Whole:
-        """Take the maximum of the features over time."""
-        return jnp.max(self._features(activities_BLE, mask_BL), axis=1)
+        """Take the maxima of the features of a history."""
+        return self.pool(self._features(activities_BLE, mask_BL))
+
+    def pool(self, features_BLC: Float[jax.Array, "B L C"]) -> Whole:
+        """Take the maxima over the last positions and over all, side by side."""
+        maxima = [jnp.max(features_BLC[:, -recent:], axis=1) for recent in self.RECENT]
+        return jnp.concatenate([*maxima, jnp.max(features_BLC, axis=1)], axis=-1)
 
     def _features(self, activities_BLE: Activities, mask_BL: Mask) -> Prefixes:
         """Convolve; zero, the least value after a ReLU, where there is no activity."""
@@ -99,6 +119,23 @@ class CNN(nnx.Module):
         return x
 
 
+def _running_maximum(
+    features_BLC: Float[jax.Array, "B L C"], span: int
+) -> Float[jax.Array, "B L C"]:
+    """Take the maximum over the last `span` positions up to each; none is negative.
+
+    The maximum of two spans that overlap or touch is that of both: log2(span) steps.
+    """
+    span = min(span, features_BLC.shape[1])
+    maxima_BLC, reach = features_BLC, 1
+    while reach < span:
+        step = min(reach, span - reach)
+        earlier_BLC = jnp.pad(maxima_BLC, ((0, 0), (step, 0), (0, 0)))[:, :-step]
+        maxima_BLC = jnp.maximum(maxima_BLC, earlier_BLC)
+        reach += step
+    return maxima_BLC
+
+
 class RNN(nnx.Module):
     """LSTMs on top of each other (Hidasi et al., 2016, GRU4Rec, with an LSTM in place of a GRU)."""
 
@@ -107,16 +144,20 @@ class RNN(nnx.Module):
         widths = [width_in] + [units] * (layers - 1)
         self.layers = nnx.List([LSTM(width, units, rngs=rngs) for width in widths])
 
-    def prefixes(self, activities_BLE: Activities, mask_BL: Mask) -> Prefixes:
+    def prefixes(self, activities_BLE: Activities, mask_BL: Mask, span: int) -> Prefixes:
         """Give the output after each activity."""
+        del span
+        return self._outputs(activities_BLE, mask_BL)
+
+    def whole(self, activities_BLE: Activities, mask_BL: Mask) -> Whole:
+        """Give the output after the last activity."""
+        return self._outputs(activities_BLE, mask_BL)[:, -1]
+
+    def _outputs(self, activities_BLE: Activities, mask_BL: Mask) -> Prefixes:
         x = activities_BLE
         for layer in self.layers:
             x = layer(x, mask_BL)
         return x
-
-    def whole(self, activities_BLE: Activities, mask_BL: Mask) -> Whole:
-        """Give the output after the last activity."""
-        return self.prefixes(activities_BLE, mask_BL)[:, -1]
 
 
 Encoder = BagOfWords | CNN | RNN

@@ -75,36 +75,38 @@ class Recommender(nnx.Module):
         return self.bias[...]
 
     def contexts(
-        self, history: Mapping[str, Int[jax.Array, "B L"]], dropout_key: jax.Array | None = None
-    ) -> Float[jax.Array, "B L D"]:
-        """Encode every prefix of each history; with a key, for training, with dropout."""
+        self,
+        history: Mapping[str, Int[jax.Array, "B L"]],
+        count: int,
+        span: int,
+        dropout_key: jax.Array | None = None,
+    ) -> Float[jax.Array, "W B D"]:
+        """Encode what ends at each of the last `count` positions, with dropout if there is a key.
+
+        Args:
+            history: windows of activities.
+            count: W, L at the most.
+            span: how far back an entry reads, as in `encoders`.
+            dropout_key: for training.
+        """
         keys = _split(dropout_key)
         activities_BLE, mask_BL = self.embeddings(history)
         activities_BLE = dropout(activities_BLE, self.dropout_rate, keys[0])
-        encoded_BLH = dropout(
-            self.encoder.prefixes(activities_BLE, mask_BL), self.dropout_rate, keys[1]
-        )
+        encoded_BLH = self.encoder.prefixes(activities_BLE, mask_BL, span)
+        encoded_BWH = dropout(encoded_BLH[:, -count:], self.dropout_rate, keys[1])
         # A prefix is empty until the first activity.
-        is_filled_BL = jnp.cumsum(mask_BL, axis=1) > 0
+        is_filled_BW = (jnp.cumsum(mask_BL, axis=1) > 0)[:, -count:]
         # One position at a time: the gradient of a kernel as a sum of L products over B rows is
         # several times faster on a CPU than as one product over all.
-        context_LBD = jax.lax.map(
+        return jax.lax.map(
             lambda position: self.project(*position),
-            (jnp.swapaxes(encoded_BLH, 0, 1), jnp.swapaxes(is_filled_BL, 0, 1)),
+            (jnp.swapaxes(encoded_BWH, 0, 1), jnp.swapaxes(is_filled_BW, 0, 1)),
         )
-        return jnp.swapaxes(context_LBD, 0, 1)
 
-    def context(
-        self, history: Mapping[str, Int[jax.Array, "B L"]], dropout_key: jax.Array | None = None
-    ) -> Float[jax.Array, "B D"]:
-        """Encode each whole history: the last entry of `contexts`, without the others."""
-        keys = _split(dropout_key)
+    def context(self, history: Mapping[str, Int[jax.Array, "B L"]]) -> Float[jax.Array, "B D"]:
+        """Encode each whole history: the last of its `contexts`, without the others."""
         activities_BLE, mask_BL = self.embeddings(history)
-        activities_BLE = dropout(activities_BLE, self.dropout_rate, keys[0])
-        encoded_BH = dropout(
-            self.encoder.whole(activities_BLE, mask_BL), self.dropout_rate, keys[1]
-        )
-        return self.project(encoded_BH, jnp.any(mask_BL, axis=1))
+        return self.project(self.encoder.whole(activities_BLE, mask_BL), jnp.any(mask_BL, axis=1))
 
     def project(
         self,
