@@ -85,15 +85,13 @@ def _mean_loss_and_gradients(
     until the way back, they would be the largest array of a step, and its slowest part.
     """
     targets_WB, negatives_S, left_out_BS = ids
-    leaves_out = left_out_BS is not None
-    if left_out_BS is None:
-        left_out_BS = jnp.zeros((1, 1), bool)
 
     def work_off(carry: Any, position: Any) -> Any:
         left_out_BS, loss, columns_gradient_DS, offsets_gradient_S = carry
         context_BD, target_rows_BD, target_offsets_B, weights_B, targets_B = position
-        is_target_BS = negatives_S == targets_B[:, None]
-        without_target_BS = left_out_BS | is_target_BS
+        met_BS = negatives_S == targets_B[:, None]
+        if left_out_BS is not None:
+            met_BS = left_out_BS = left_out_BS | met_BS
         own_loss, (*own, by_columns_DS, by_offsets_S) = jax.value_and_grad(
             _loss_of_position, argnums=(0, 1, 2, 3, 4)
         )(
@@ -103,10 +101,10 @@ def _mean_loss_and_gradients(
             columns_DS,
             offsets_S,
             weights_B,
-            without_target_BS,
+            met_BS,
         )
         carry = (
-            without_target_BS if leaves_out else left_out_BS,
+            left_out_BS,
             loss + own_loss,
             columns_gradient_DS + by_columns_DS,
             offsets_gradient_S + by_offsets_S,
