@@ -1,6 +1,7 @@
 """Training: it learns what is there and nothing else, and a killed run ends like any other."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -62,6 +63,14 @@ def fit(run_dir: Path, config: Config, noise: float = 0.1):
     return train(model, dataset, config, run_dir), dataset
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The folder of one run that was never interrupted, and what it trained; not to be changed."""
+    folder = tmp_path_factory.mktemp("whole")
+    trained, _ = fit(folder, CONFIG)
+    return folder, trained
+
+
 def recall_at_1(trained, dataset, config) -> float:
     ranking = rank_targets(
         model_scorer(trained.graphdef, trained.params),
@@ -115,10 +124,10 @@ def test_an_untied_model_learns_too(tmp_path):
     assert recall_at_1(trained, dataset, config) > 0.75
 
 
-def test_one_seed_gives_one_model(tmp_path):
-    first, _ = fit(tmp_path / "a", CONFIG)
-    second, _ = fit(tmp_path / "b", CONFIG)
-    other, _ = fit(tmp_path / "c", replace(CONFIG, train=replace(CONFIG.train, seed=4)))
+def test_one_seed_gives_one_model(tmp_path, whole):
+    _, first = whole
+    second, _ = fit(tmp_path / "again", CONFIG)
+    other, _ = fit(tmp_path / "other", replace(CONFIG, train=replace(CONFIG.train, seed=4)))
     for ours, same, different in zip(
         *map(leaves, (first.params, second.params, other.params)), strict=True
     ):
@@ -126,10 +135,10 @@ def test_one_seed_gives_one_model(tmp_path):
         assert (ours != different).any()
 
 
-def test_two_devices_train_like_one(tmp_path, monkeypatch):
+def test_two_devices_train_like_one(tmp_path, monkeypatch, whole):
     """The batch is split over the devices; the sums are taken in another order, no more."""
     assert len(jax.devices()) == 2
-    both, _ = fit(tmp_path / "two", CONFIG)
+    _, both = whole
     one_device = jax.devices()[:1]
     monkeypatch.setattr(jax, "devices", lambda: one_device)
     one, _ = fit(tmp_path / "one", CONFIG)
@@ -142,8 +151,8 @@ class KilledError(Exception):
 
 
 @pytest.mark.parametrize("place", ["_train_epoch", "_validate", "write_metrics", "save", "_tell"])
-def test_a_run_that_died_anywhere_ends_with_the_same_bits(tmp_path, monkeypatch, place):
-    whole, _ = fit(tmp_path / "whole", CONFIG)
+def test_a_run_that_died_anywhere_ends_with_the_same_bits(tmp_path, monkeypatch, whole, place):
+    _, never_died = whole
     original, calls = getattr(jaxrec.train, place), []
 
     def dies_at_the_third_call(*arguments):
@@ -156,9 +165,10 @@ def test_a_run_that_died_anywhere_ends_with_the_same_bits(tmp_path, monkeypatch,
     with pytest.raises(KilledError):
         fit(tmp_path / "killed", CONFIG)
     resumed, _ = fit(tmp_path / "killed", CONFIG)
-    for ours, theirs in zip(leaves(whole.params), leaves(resumed.params), strict=True):
+    for ours, theirs in zip(leaves(never_died.params), leaves(resumed.params), strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    assert [line["loss"] for line in whole.epochs] == [line["loss"] for line in resumed.epochs]
+    losses = [[line["loss"] for line in run.epochs] for run in (never_died, resumed)]
+    assert losses[0] == losses[1]
     assert [line["epoch"] for line in resumed.epochs] == list(range(1, CONFIG.train.epochs + 1))
 
 
@@ -198,16 +208,17 @@ def test_the_step_of_the_first_bad_loss_is_named():
         jaxrec.train._finite(losses, first_step=40)
 
 
-def test_a_checkpoint_that_does_not_fit_names_the_difference(tmp_path):
-    trained, _ = fit(tmp_path, CONFIG)
+def test_a_checkpoint_that_does_not_fit_names_the_difference(whole):
+    folder, trained = whole
     wider = replace(CONFIG, model=replace(CONFIG.model, hidden_units=33))
     with pytest.raises(UserError, match=r"layers.0.kernel has shape \(48, 128\), not"):
-        fit(tmp_path, wider)
-    assert trained.epochs == read_metrics(tmp_path, trained.progress.step)
+        fit(folder, wider)
+    assert trained.epochs == read_metrics(folder, trained.progress.step)
 
 
-def test_a_damaged_checkpoint_is_one_error(tmp_path):
-    trained, _ = fit(tmp_path, CONFIG)
+def test_a_damaged_checkpoint_is_one_error(tmp_path, whole):
+    folder, trained = whole
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     for path in (tmp_path / "checkpoints").rglob("*"):
         if path.is_file() and "params" in path.parts and path.name != "_METADATA":
             path.write_bytes(b"damage")
@@ -215,9 +226,9 @@ def test_a_damaged_checkpoint_is_one_error(tmp_path):
         restore_best(manager, trained.params)
 
 
-def test_tensorboard_and_metrics_tell_the_same(tmp_path):
-    trained, _ = fit(tmp_path, CONFIG)
-    assert list((tmp_path / "tensorboard").glob("events.out.tfevents.*"))
-    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+def test_tensorboard_and_metrics_tell_the_same(whole):
+    folder, trained = whole
+    assert list((folder / "tensorboard").glob("events.out.tfevents.*"))
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert lines == trained.epochs
     assert lines[0].keys() >= {"epoch", "step", "loss", "targets", "seconds", "validation"}
