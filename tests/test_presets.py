@@ -1,0 +1,64 @@
+"""Presets: all of them are settings that run.py knows, and one command trains them."""
+
+import pytest
+
+from experiments import presets
+from experiments import run as one_run
+from jaxrec.command_line import parse
+from jaxrec.config import load_config
+from jaxrec.files import read_json
+
+TINY = [
+    *("--dataset=synthetic", "--synthetic-users=60", "--synthetic-items=30"),
+    *("--embedding-dim=4", "--hidden-units=4", "--batch-size=16", "--epochs=1"),
+]
+
+
+def test_the_list_names_every_preset_with_its_figures_and_flags(capsys):
+    assert presets.main([]) == 0
+    said = capsys.readouterr().out
+    for preset in presets.PRESETS:
+        assert parse(one_run.Flags, None, [*presets.COMMON, *preset.flags])
+        (row,) = [line for line in said.splitlines() if line.startswith(f"{preset.name} ")]
+        assert f"{preset.recall:.4f}" in row
+        assert row.endswith(" ".join(preset.flags))
+
+
+def test_what_is_finished_is_kept_and_a_flag_of_the_person_outdoes_the_preset(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    names = [preset.name for preset in presets.PRESETS[:2]]
+    command = [f"--train={','.join(names)}", *TINY]
+    assert presets.main(command) == 0
+    summaries = [tmp_path / "runs" / "presets" / name / "summary.json" for name in names]
+    for preset, summary in zip(presets.PRESETS, summaries, strict=False):
+        config = load_config(summary.parent / "config.json")
+        assert f"--encoder={config.model.encoder}" in preset.flags
+        assert config.train.loss == "full-softmax"
+        assert (config.data.dataset, config.train.epochs) == ("synthetic", 1)
+        assert read_json(summary)["protocol"]["dataset"] == "synthetic"
+    before = [summary.stat().st_mtime_ns for summary in summaries]
+    capsys.readouterr()
+    assert presets.main(command) == 0
+    assert "is finished" in capsys.readouterr().out
+    assert [summary.stat().st_mtime_ns for summary in summaries] == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--train=rnn-n10,transformer"], "has 'transformer'; give some of "),
+        (["--train=rnn-n10", "--epochs=0"], "--epochs=0 is out of range"),
+        (["--train=rnn-n10", "--speed=9"], "--speed"),
+    ],
+)
+def test_a_wrong_flag_is_one_line_and_nothing_is_trained(
+    tmp_path, monkeypatch, capsys, arguments, said
+):
+    monkeypatch.chdir(tmp_path)
+    assert presets.main(arguments) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
