@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from experiments import run as one_run
-from jaxrec.command_line import parse, run_command
-from jaxrec.errors import UserError
+from jaxrec.command_line import parse, run_command, split_words
 from jaxrec.text_table import lay_out
 
 
@@ -124,14 +123,10 @@ def choose(names: str) -> list[Preset]:
     Raises:
         UserError: a name is unknown.
     """
-    if names == "all":
-        return list(PRESETS)
     known = {preset.name: preset for preset in PRESETS}
-    chosen = list(filter(None, names.split(",")))
-    for name in chosen:
-        if name not in known:
-            raise UserError(f"--train={names} has {name!r}; give some of {','.join(known)}, or all")
-    return [known[name] for name in chosen]
+    if names in ("", "all"):
+        return list(PRESETS) if names else []
+    return [known[name] for name in split_words("--train", names, list(known))]
 
 
 def render() -> str:

@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from experiments import run as one_run
 from experiments.sweep_report import Result, read_results, write_report
-from jaxrec.command_line import parse, run_command
+from jaxrec.command_line import parse, run_command, split_numbers, split_words
 from jaxrec.config import Config, EncoderName, differences, load_config
 from jaxrec.errors import FailedCheckError, UserError
 from jaxrec.run_directory import CONFIG, SUMMARY, is_finished
@@ -154,31 +154,6 @@ def make_cells(flags: Flags, others: Sequence[str]) -> list[Cell]:
                 config = Config(asked.data, asked.model, asked.train)
                 cells.append(Cell(encoder, length, seed, run_dir, arguments, config))
     return cells
-
-
-def split_words(flag: str, text: str, known: Sequence[str]) -> list[str]:
-    """Cut a list at its commas.
-
-    Raises:
-        UserError: a word is unknown.
-    """
-    words = list(dict.fromkeys(text.split(",")))
-    for word in words:
-        if word not in known:
-            raise UserError(f"{flag}={text} has {word!r}; give some of {','.join(known)}")
-    return words
-
-
-def split_numbers(flag: str, text: str) -> list[int]:
-    """Cut a list at its commas.
-
-    Raises:
-        UserError: a part is no whole number.
-    """
-    try:
-        return list(dict.fromkeys(map(int, text.split(","))))
-    except ValueError:
-        raise UserError(f"{flag}={text} is no list of whole numbers, as in 10,50") from None
 
 
 def check_settings(cell: Cell) -> None:

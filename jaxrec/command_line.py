@@ -89,6 +89,31 @@ def parse_some(
         )
 
 
+def split_words(flag: str, text: str, known: Sequence[str]) -> list[str]:
+    """Cut a list at its commas.
+
+    Raises:
+        UserError: a word is unknown.
+    """
+    words = list(dict.fromkeys(text.split(",")))
+    for word in words:
+        if word not in known:
+            raise UserError(f"{flag}={text} has {word!r}; give some of {','.join(known)}")
+    return words
+
+
+def split_numbers(flag: str, text: str) -> list[int]:
+    """Cut a list at its commas.
+
+    Raises:
+        UserError: a part is no whole number.
+    """
+    try:
+        return list(dict.fromkeys(map(int, text.split(","))))
+    except ValueError:
+        raise UserError(f"{flag}={text} is no list of whole numbers, as in 10,50") from None
+
+
 @contextlib.contextmanager
 def _in_one_line() -> Iterator[None]:
     """Fold the box that tyro draws around an error into one line."""
