@@ -29,7 +29,7 @@ from jaxrec.text_table import lay_out
 METRICS = ("recall@10", "ndcg@10", "mrr")
 
 # What must be the same for a difference to mean anything.
-_PROTOCOL = ("dataset", "split", "candidates", "seen_items")
+_PROTOCOL = ("dataset", "split", "final_fit", "candidates", "seen_items")
 
 
 @dataclass(frozen=True)
@@ -109,10 +109,11 @@ def check_comparable(first: Run, other: Run) -> None:
         UserError: they were; it says in what.
     """
     for name in _PROTOCOL:
-        if first.protocol[name] != other.protocol[name]:
+        ours, theirs = first.protocol.get(name), other.protocol.get(name)
+        if ours != theirs:
             raise UserError(
-                f"{other.name} has {name} {other.protocol[name]}, {first.name} "
-                f"{first.protocol[name]}; compare runs of one protocol"
+                f"{other.name} has {name} {theirs}, {first.name} {ours}; compare runs of one "
+                "protocol"
             )
     same = (
         first.vocabulary == other.vocabulary

@@ -83,6 +83,9 @@ class DataConfig:
     which leaks the future and is comparable with nothing else"""
     history_length: int = _between(10, 1, 1000)
     """N: how many of a user's last interactions the model sees"""
+    final_fit: bool = False
+    """learn the validation targets too, once they have chosen the settings: all epochs are trained
+    and the last is kept, for nothing is left to choose by"""
     keep_seen: bool = False
     """rank what the user has met before among the candidates too (for logs where people come back
     to the same item); off: leave it out"""

@@ -26,6 +26,7 @@ def protocol(config: Config, dataset: Dataset, ranking: Ranking) -> dict[str, An
         "dataset": Path(config.data.dataset).stem,
         "split": config.data.split,
         "leaks_the_future": config.data.split == "random-pairs",
+        "final_fit": config.data.final_fit,
         "history_length": config.data.history_length,
         "candidates": dataset.vocabulary.size,
         "seen_items": "kept" if config.data.keep_seen else "left out",
@@ -40,7 +41,9 @@ def protocol(config: Config, dataset: Dataset, ranking: Ranking) -> dict[str, An
 def describe(told: Mapping[str, Any]) -> str:
     """Say a protocol in one line, but for N and the interval, which differ between tables."""
     return (
-        f"{told['dataset']}, {told['split']}: {told['test_targets']:,} targets of "
+        f"{told['dataset']}, {told['split']}"
+        f"{', validation targets learned too' if told.get('final_fit') else ''}: "
+        f"{told['test_targets']:,} targets of "
         f"{told['test_users']:,} test users, {told['candidates']:,} candidates, seen items "
         f"{told['seen_items']}"
     )

@@ -41,7 +41,7 @@ class Trained:
 
     Attributes:
         graphdef: the model's structure, for nnx.merge with `params`.
-        params: the parameters of the best epoch on validation.
+        params: the parameters of the best epoch on validation; of the last one in a final fit.
         epochs: the metrics of each epoch, as in metrics.jsonl.
         progress: where training ended.
     """
@@ -87,13 +87,14 @@ def train(model: Recommender, dataset: Dataset, config: Config, run_dir: Path) -
                 started = time.perf_counter()
                 validation = _validate(graphdef, state.params, dataset, config.data)
                 line["validation_seconds"] = time.perf_counter() - started
-                progress = _advance(progress, line, validation[STOP_ON])
+                score = float(line["epoch"]) if config.data.final_fit else validation[STOP_ON]
+                progress = _advance(progress, line, score)
                 line["validation"] = validation
                 epochs.append(line)
                 # Metrics first: a run killed between the two repeats the epoch and its line.
                 write_metrics(run_dir, epochs)
-                save(checkpoints, state, progress, validation[STOP_ON])
-                _tell(line, config.train.epochs, board, bar)
+                save(checkpoints, state, progress, score)
+                _tell(line, config, board, bar)
         return Trained(graphdef, restore_best(checkpoints, state.params), epochs, progress)
 
 
@@ -203,11 +204,12 @@ def _advance(progress: Progress, line: dict[str, Any], score: float) -> Progress
     )
 
 
-def _tell(line: dict[str, Any], epochs: int, board: SummaryWriter, bar: tqdm) -> None:
+def _tell(line: dict[str, Any], config: Config, board: SummaryWriter, bar: tqdm) -> None:
     """Print one line on an epoch, and show it to TensorBoard."""
     validation, speed = line["validation"], line["targets"] / line["seconds"]
     bar.write(
-        f"epoch {line['epoch']:>3}/{epochs}  loss {line['loss']:.4f}  "
+        f"epoch {line['epoch']:>3}/{config.train.epochs}  loss {line['loss']:.4f}  "
+        f"{'learned ' if config.data.final_fit else ''}"
         f"validation recall@10 {validation['recall@10']:.4f}  "
         f"ndcg@10 {validation['ndcg@10']:.4f}  {speed:,.0f} targets/s"
     )

@@ -98,6 +98,12 @@ def other_protocol(run):
     write_json(run / "summary.json", summary)
 
 
+def final_fit(run):
+    summary = read_json(run / "summary.json")
+    summary["protocol"]["final_fit"] = True
+    write_json(run / "summary.json", summary)
+
+
 def other_users(run):
     ranks = load_ranks(run / "ranks.npz")
     save_ranks(Ranks(ranks.users + 1, ranks.targets, ranks.ranks), run / "ranks.npz")
@@ -121,6 +127,7 @@ def uneven(run):
     ("change", "words"),
     [
         (other_protocol, "has seen_items kept"),
+        (final_fit, "has final_fit True"),
         (other_users, "was tested on other users or items"),
         (other_items, "was tested on other users or items"),
         (cut, "ranks.npz is damaged"),

@@ -20,7 +20,9 @@ from jaxrec.features import Feature, load_features, save_features
 
 # Something unlike the default in every part, of every type.
 UNUSUAL = Config(
-    DataConfig(dataset="my log.csv", min_rating=3.5, split="temporal", keep_seen=True),
+    DataConfig(
+        dataset="my log.csv", min_rating=3.5, split="temporal", final_fit=True, keep_seen=True
+    ),
     ModelConfig(encoder="cnn", dropout=0.0, tie_embeddings=False),
     TrainConfig(learning_rate=1e-4, window_length=1, seed=2**31 - 1),
 )

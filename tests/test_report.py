@@ -41,6 +41,7 @@ def test_the_protocol_says_how_the_figures_were_taken():
         "dataset": "shop",
         "split": "leave-one-out",
         "leaks_the_future": False,
+        "final_fit": False,
         "history_length": 7,
         "candidates": 5,
         "seen_items": "left out",
@@ -80,6 +81,11 @@ def test_the_table_holds_the_figures_of_the_model_and_of_each_baseline():
     assert popularity.split()[:3] == ["popularity", "0.0000", "1.0000"]
     # Columns stand under each other.
     assert len({len(line) for line in (names, model, popularity)}) == 1
+
+
+def test_a_final_fit_says_so_above_its_figures():
+    heading = render_table(summary_of(with_data(final_fit=True)), "rnn").splitlines()[0]
+    assert heading.startswith("shop, leave-one-out, validation targets learned too: 1,200 targets")
 
 
 @pytest.mark.parametrize("split", ["leave-one-out", "temporal", "random-pairs"])

@@ -1,6 +1,7 @@
 """Splits: who may learn what. Every property here is a way of not fooling oneself."""
 
 import math
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from jaxrec.config import SplitName
 from jaxrec.data.sequences import Timelines
-from jaxrec.data.splits import Split, split_timelines
+from jaxrec.data.splits import Split, learn_validation, split_timelines
 from jaxrec.errors import UserError
 from tests.worlds import numbered_timelines, timelines_of
 
@@ -139,6 +140,32 @@ def test_random_pairs_follow_the_seed_and_are_spread_over_the_log():
     assert len(first.test) == 171
     assert 60 < (first.test < 1000).sum() < 111
     assert 0 < (first.validation < 1000).sum() < len(first.validation)
+
+
+def test_a_final_fit_by_hand():
+    timelines = numbered_timelines([4, 2, 3])
+    split = learn_validation(timelines, split_timelines(timelines, "leave-one-out", seed=0))
+    assert np.flatnonzero(split.is_training_target).tolist() == [0, 1, 2, 4, 5, 6, 7]
+    assert split.training_ends.tolist() == [3, 6, 8]
+    assert split.validation.tolist() == [2, 7]
+    assert split.test.tolist() == [3, 8]
+
+
+@settings(max_examples=60, deadline=None)
+@given(times=times_of_users, name=st.sampled_from(get_args(SplitName)))
+def test_a_final_fit_learns_all_up_to_the_validation_targets_and_nothing_of_the_test(times, name):
+    timelines = clocks(times)
+    before = split_or_skip(timelines, name)
+    after = learn_validation(timelines, before)
+    learned = before.is_training_target.copy()
+    users = timelines.users_of(before.validation)
+    for user, position in zip(users, before.validation, strict=True):
+        learned[before.training_ends[user] : position + 1] = True
+        assert after.training_ends[user] == max(before.training_ends[user], position + 1)
+        learned[position] = True
+    np.testing.assert_array_equal(after.is_training_target, learned)
+    assert not after.is_training_target[after.test].any()
+    np.testing.assert_array_equal(after.test, before.test)
 
 
 @pytest.mark.parametrize("name", ["leave-one-out", "temporal"])

@@ -195,6 +195,26 @@ def test_early_stopping_keeps_the_best_epoch(tmp_path, monkeypatch):
         np.testing.assert_array_equal(best, kept)
 
 
+def test_a_final_fit_trains_to_the_end_and_keeps_the_last_epoch(tmp_path, monkeypatch):
+    """What has been learned tells nothing: validation that falls from the first epoch on."""
+    scores = iter([0.9, 0.5, 0.4, 0.3])
+    monkeypatch.setattr(
+        jaxrec.train, "_validate", lambda *_: {"ndcg@10": next(scores), "recall@10": 0.0}
+    )
+    config = replace(
+        CONFIG,
+        data=replace(CONFIG.data, final_fit=True),
+        train=replace(CONFIG.train, epochs=4, patience=1),
+    )
+    trained, dataset = fit(tmp_path, config)
+    plain = prepare(chain(0.1), CONFIG.data, seed=0)
+    assert trained.progress.best_epoch == len(trained.epochs) == 4
+    more = dataset.split.is_training_target.sum() - plain.split.is_training_target.sum()
+    assert more == len(plain.split.validation)
+    with open_checkpoints(tmp_path) as manager:
+        assert manager.best_step() == manager.latest_step()
+
+
 def test_a_loss_that_is_not_a_number_stops_the_run(tmp_path, monkeypatch):
     monkeypatch.setattr(jaxrec.train, "log_popularity", lambda _: jnp.full(ITEMS + 1, jnp.nan))
     config = replace(CONFIG, train=replace(CONFIG.train, sampler="batch"))

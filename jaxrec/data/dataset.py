@@ -10,7 +10,7 @@ from jaxrec.config import DataConfig
 from jaxrec.data.interactions import Interactions, keep_frequent
 from jaxrec.data.movielens import MOVIELENS, load_movielens
 from jaxrec.data.sequences import Timelines
-from jaxrec.data.splits import Split, split_timelines
+from jaxrec.data.splits import Split, learn_validation, split_timelines
 from jaxrec.data.synthetic import synthetic_world
 from jaxrec.data.table import Columns, load_table
 from jaxrec.data.vocabulary import Vocabulary, build_vocabulary
@@ -86,6 +86,8 @@ def prepare(interactions: Interactions, config: DataConfig, *, seed: int) -> Dat
     # comes first, on timelines whose items are not numbered yet.
     unnumbered = Timelines({ITEM: np.zeros(log.height, np.int32)}, offsets, timestamps)
     split = split_timelines(unnumbered, config.split, seed=seed)
+    if config.final_fit:
+        split = learn_validation(unnumbered, split)
     vocabulary, ids = build_vocabulary(log.get_column("item"), split.is_training_target)
     catalogue = vocabulary.values.to_frame().join(
         kept.items, on="item", how="left", maintain_order="left"

@@ -58,6 +58,21 @@ def split_timelines(timelines: Timelines, name: SplitName, *, seed: int) -> Spli
     return split
 
 
+def learn_validation(timelines: Timelines, split: Split) -> Split:
+    """Let training reach to the validation targets: for a last fit, when they have done their work.
+
+    They are still named, but what a model says of them is no measure any more.
+    """
+    is_target = split.is_training_target.copy()
+    ends = split.training_ends.copy()
+    users = timelines.users_of(split.validation)
+    np.maximum.at(ends, users, split.validation + 1)
+    newly = _before(timelines, ends) & ~_before(timelines, split.training_ends)
+    is_target[newly] = True
+    is_target[split.validation] = True
+    return Split(is_target, ends, split.validation, split.test)
+
+
 def _leave_one_out(timelines: Timelines) -> Split:
     """Hold out the last two items of each user who has three or more."""
     ends = timelines.offsets[1:]
