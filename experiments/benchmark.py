@@ -26,7 +26,7 @@ from jaxrec.evaluate import model_scorer, rank_targets
 from jaxrec.features import Feature
 from jaxrec.models.recommender import Recommender
 from jaxrec.step import init_state, make_dispatch, make_optimizer
-from jaxrec.train import log_popularity, training_batches
+from jaxrec.train import log_popularity, training_batches, window_shape
 
 # In one measurement.
 DISPATCHES = 4
@@ -114,10 +114,11 @@ def measure(flags: Flags) -> None:
         for name, training in trainings.items():
             speeds[name].append(training.targets_per_s())
 
+    batch_size = window_shape(flags.data, flags.train).batch_size
     print(
         f"{flags.data.dataset}, N = {flags.data.history_length}, d = {flags.model.embedding_dim}, "
         f"{flags.model.hidden_units} units, {flags.train.negatives} negatives, batches of "
-        f"{flags.train.batch_size}; {jax.device_count()} {jax.devices()[0].platform} device(s), "
+        f"{batch_size}; {jax.device_count()} {jax.devices()[0].platform} device(s), "
         f"{platform.processor() or platform.machine()}\n"
     )
     print(f"{'log to ready timelines':<28}{prepared:>12.2f} s")

@@ -15,7 +15,7 @@ SplitName = Literal["leave-one-out", "temporal", "random-pairs"]
 SamplerName = Literal["uniform", "log-uniform", "batch"]
 
 # The number of the run directory's layout; a reader refuses any other.
-FORMAT = 3
+FORMAT = 4
 
 
 def _between(default: Any, low: float, high: float) -> Any:
@@ -23,14 +23,14 @@ def _between(default: Any, low: float, high: float) -> Any:
 
 
 def _check(config: Any) -> None:
-    """Compare each field with its limits, both allowed, or with its choices."""
+    """Compare each field that is given with its limits, both allowed, or with its choices."""
     hints = get_type_hints(type(config)).items()
     choices = {name: get_args(hint) for name, hint in hints if get_origin(hint) is Literal}
     for spec in fields(config):
         value, flag = getattr(config, spec.name), flag_of(spec.name)
         if "low" in spec.metadata:
             low, high = spec.metadata["low"], spec.metadata["high"]
-            if not low <= value <= high:
+            if value is not None and not low <= value <= high:
                 raise UserError(
                     f"{flag}={_plain(value)} is out of range; give it {_plain(low)} to "
                     f"{_plain(high)}"
@@ -133,14 +133,15 @@ class TrainConfig:
     popularity; or targets of the same batch"""
     negatives: int = _between(512, 1, 1_000_000)
     """sampled negatives, shared by the whole batch"""
-    window_length: int = _between(0, 0, 10_000)
-    """targets in a window of one user's timeline, all learned in one pass; 0: N, but 20 at the
-    least"""
-    lead_in: int = _between(9, 0, 10_000)
+    window_length: int | None = _between(None, 1, 10_000)
+    """targets in a window of one user's timeline, all learned in one pass; by default N, but 20 at
+    the least and 50 at the most"""
+    lead_in: int | None = _between(None, 0, 10_000)
     """activities that a window reads before its first target beside the last one, so that no target
-    of a long timeline is learned from a short history"""
-    batch_size: int = _between(64, 1, 1_000_000)
-    """windows in a step"""
+    of a long timeline is learned from a short history; by default N - 1, but fewer than the targets
+    of a window"""
+    batch_size: int | None = _between(None, 1, 1_000_000)
+    """windows in a step; by default as many as hold about 1,300 targets"""
     learning_rate: float = _between(3e-3, 0.0, 10.0)
     """peak of the learning rate: linear warm-up, then cosine decay to zero"""
     warmup: float = _between(0.05, 0.0, 1.0)

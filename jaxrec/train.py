@@ -1,5 +1,6 @@
 """Training: epochs of dispatches, an evaluation and a checkpoint after each, early stopping."""
 
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from tqdm import tqdm
 
 from jaxrec.checkpoint import Progress, open_checkpoints, restore_best, restore_latest, save
 from jaxrec.config import Config, DataConfig, TrainConfig
-from jaxrec.data.batching import TrainingBatches
+from jaxrec.data.batching import TrainingBatches, WindowShape
 from jaxrec.data.dataset import Dataset
 from jaxrec.errors import UserError
 from jaxrec.evaluate import model_scorer, rank_targets
@@ -29,8 +30,12 @@ from jaxrec.step import Dispatch, TrainState, init_state, make_dispatch, make_op
 # Enough to hide what a dispatch costs; more would only make a bar that jumps.
 MAX_STEPS_PER_DISPATCH = 20
 
-# Where the configuration leaves it to us: windows of N, but of no fewer than this many targets.
-SHORTEST_WINDOW = 20
+# Where the configuration leaves it to us. Short windows read their lead-in for little; long ones
+# leave few windows to a step.
+SHORTEST_WINDOW, LONGEST_WINDOW = 20, 50
+TARGETS_IN_A_STEP = 1280
+# Windows in a step are a multiple of this, to be split over as many devices.
+DEVICES = 8
 
 STOP_ON = "ndcg@10"
 
@@ -62,7 +67,7 @@ def train(model: Recommender, dataset: Dataset, config: Config, run_dir: Path) -
     batches = training_batches(dataset, config.data, config.train)
     total_steps = config.train.epochs * batches.steps_per_epoch
     optimizer = make_optimizer(config.train, total_steps)
-    mesh = data_mesh(config.train.batch_size)
+    mesh = data_mesh(window_shape(config.data, config.train).batch_size)
     state, progress = init_state(params, optimizer), Progress()
 
     with open_checkpoints(run_dir) as checkpoints:
@@ -98,16 +103,28 @@ def train(model: Recommender, dataset: Dataset, config: Config, run_dir: Path) -
         return Trained(graphdef, restore_best(checkpoints, state.params), epochs, progress)
 
 
+def window_shape(data: DataConfig, config: TrainConfig) -> WindowShape:
+    """Give the windows of a step, with what the configuration leaves open filled in."""
+    length = config.window_length
+    if length is None:
+        length = min(max(data.history_length, SHORTEST_WINDOW), LONGEST_WINDOW)
+    lead_in = config.lead_in
+    if lead_in is None:
+        lead_in = min(data.history_length, length) - 1
+    batch_size = config.batch_size
+    if batch_size is None:
+        batch_size = DEVICES * math.ceil(TARGETS_IN_A_STEP / length / DEVICES)
+    return WindowShape(length, lead_in, batch_size)
+
+
 def training_batches(dataset: Dataset, data: DataConfig, config: TrainConfig) -> TrainingBatches:
     """Cut the training part of a data set as the configuration says."""
     return TrainingBatches(
         dataset.timelines,
         dataset.split,
-        window_length=config.window_length or max(data.history_length, SHORTEST_WINDOW),
-        lead_in=config.lead_in,
+        window_shape(data, config),
         # The question of training is that of evaluation: which of the items that are new to a user?
         seen_of=None if data.keep_seen else dataset.vocabulary.size,
-        batch_size=config.batch_size,
         max_steps_per_dispatch=MAX_STEPS_PER_DISPATCH,
         seed=config.seed,
     )

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxrec.config import SplitName
-from jaxrec.data.batching import TrainingBatches, cut_windows
+from jaxrec.data.batching import TrainingBatches, WindowShape, cut_windows
 from jaxrec.data.sequences import Timelines
 from jaxrec.data.splits import Split, split_timelines
 from jaxrec.features import ITEM, PAD
@@ -42,10 +42,10 @@ def problems(draw) -> World:
     is_training_target[0] = True
     training_ends = timelines.offsets[:-1] + np.array(trained)
     options = {
-        "window_length": draw(st.integers(1, 12)),
-        "lead_in": draw(st.integers(0, 5)),
+        "shape": WindowShape(
+            draw(st.integers(1, 12)), draw(st.integers(0, 5)), draw(st.integers(1, 5))
+        ),
         "seen_of": draw(st.sampled_from([None, sum(lengths)])),
-        "batch_size": draw(st.integers(1, 5)),
         "max_steps_per_dispatch": draw(st.integers(1, 4)),
         "seed": draw(st.integers(0, 1000)),
     }
@@ -59,7 +59,7 @@ def batches_of(world: World) -> TrainingBatches:
 def window_length_of(world: World) -> int:
     """As long as asked for, but no longer than anything there is."""
     longest = max(world.split.training_ends - world.timelines.offsets[:-1])
-    return min(world.options["window_length"], longest)
+    return min(world.options["shape"].length, longest)
 
 
 def epoch_of(batches: TrainingBatches, number: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -85,7 +85,7 @@ def test_every_training_target_is_covered_and_no_other(world, epoch):
 @given(world=problems())
 def test_the_history_of_a_target_is_what_came_before_it_from_the_lead_in_on(world):
     histories, targets = epoch_of(batches_of(world))
-    lead_in, window = world.options["lead_in"], window_length_of(world)
+    lead_in, window = world.options["shape"].lead_in, window_length_of(world)
     for history, row in zip(histories.tolist(), targets.tolist(), strict=True):
         for column, target in enumerate(row):
             if target == PAD:
@@ -102,7 +102,7 @@ def test_the_history_of_a_target_is_what_came_before_it_from_the_lead_in_on(worl
 @given(world=problems())
 def test_all_dispatches_have_one_shape_within_the_limit(world):
     batches = batches_of(world)
-    length, size = window_length_of(world), world.options["batch_size"]
+    length, (_, lead_in, size) = window_length_of(world), world.options["shape"]
     steps = batches.steps_per_dispatch
     assert 1 <= steps <= world.options["max_steps_per_dispatch"]
     assert batches.steps_per_epoch == steps * batches.dispatches_per_epoch
@@ -114,7 +114,7 @@ def test_all_dispatches_have_one_shape_within_the_limit(world):
     assert 0 <= batches.steps_per_epoch - needed < batches.dispatches_per_epoch
     for number in range(2 * batches.dispatches_per_epoch + 1):
         made = batches.dispatch(number)
-        assert made.history[ITEM].shape == (steps, size, length + world.options["lead_in"])
+        assert made.history[ITEM].shape == (steps, size, length + lead_in)
         assert made.history[ITEM].dtype == made.targets.dtype == np.int32
         assert made.targets.shape == (steps, size, length)
 
@@ -159,10 +159,8 @@ def test_a_dispatch_follows_from_the_seed_and_its_number_alone(world, data):
 def long_world(seed: int) -> World:
     timelines = numbered_timelines([13, 20, 7, 31, 18] * 8)
     options = {
-        "window_length": 5,
-        "lead_in": 2,
+        "shape": WindowShape(length=5, lead_in=2, batch_size=16),
         "seen_of": len(timelines.items),
-        "batch_size": 16,
         "max_steps_per_dispatch": 3,
         "seed": seed,
     }
@@ -197,7 +195,7 @@ def test_held_out_positions_are_never_targets(name: SplitName):
     clocks = [list(range(3 * u, 3 * u + length)) for u, length in enumerate(lengths)]
     timelines = timelines_of(ids, clocks)
     split = split_timelines(timelines, name, seed=0)
-    options = long_world(0).options | {"window_length": 4, "batch_size": 8}
+    options = long_world(0).options | {"shape": WindowShape(4, 2, 8)}
     batches = batches_of(World(timelines, split, options))
     held_out = set((np.concatenate([split.validation, split.test]) + 1).tolist())
     for epoch in range(5):

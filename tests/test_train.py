@@ -146,6 +146,21 @@ def test_two_devices_train_like_one(tmp_path, monkeypatch, whole):
         np.testing.assert_allclose(ours, theirs, atol=2e-3)
 
 
+@pytest.mark.parametrize(
+    ("history_length", "given", "shape"),
+    [
+        (10, {}, (20, 9, 64)),
+        (32, {}, (32, 31, 40)),
+        (200, {}, (50, 49, 32)),
+        (200, {"window_length": 100}, (100, 99, 16)),
+        (10, {"window_length": 5, "lead_in": 0, "batch_size": 3}, (5, 0, 3)),
+    ],
+)
+def test_windows_are_as_asked_for_or_fit_the_history(history_length, given, shape):
+    data = DataConfig(history_length=history_length)
+    assert jaxrec.train.window_shape(data, TrainConfig(**given)) == shape
+
+
 class KilledError(Exception):
     """What a test throws where a run is to die."""
 

@@ -26,6 +26,20 @@ class Batches(NamedTuple):
     seen: UInt8[np.ndarray, "K B bytes"] | None
 
 
+class WindowShape(NamedTuple):
+    """The windows of a step.
+
+    Attributes:
+        length: W, targets at the most; no window is longer than the longest timeline.
+        lead_in: how far a window's history reaches back before its first target's predecessor.
+        batch_size: B, windows.
+    """
+
+    length: int
+    lead_in: int
+    batch_size: int
+
+
 class TrainingBatches:
     """Every training target at least once an epoch, in windows of up to W of one user's targets.
 
@@ -39,11 +53,9 @@ class TrainingBatches:
         self,
         timelines: Timelines,
         split: Split,
+        shape: WindowShape,
         *,
-        window_length: int,
-        lead_in: int,
         seen_of: int | None,
-        batch_size: int,
         max_steps_per_dispatch: int,
         seed: int,
     ):
@@ -52,10 +64,8 @@ class TrainingBatches:
         Args:
             timelines: the log.
             split: which of it is learned.
-            window_length: W, at the most; no window is longer than the longest timeline.
-            lead_in: how far a window's history reaches back before its first target's predecessor.
+            shape: of a step.
             seen_of: the size of the catalogue, to tell what was seen; None tells nothing.
-            batch_size: B.
             max_steps_per_dispatch: K, at the most.
             seed: seed of phases and order.
         """
@@ -63,17 +73,17 @@ class TrainingBatches:
         self._timelines = timelines
         self._targets = np.where(split.is_training_target, timelines.items, np.int32(PAD))
         self._training_ends = split.training_ends
-        self._window = min(window_length, int(lengths.max()))
-        self._lead_in = lead_in
+        self._window = min(shape.length, int(lengths.max()))
+        self._lead_in = shape.lead_in
         self._seen_of = seen_of
-        self._batch_size = batch_size
+        self._batch_size = shape.batch_size
         self._seed = seed
         self._epoch = -1
         self._starts = self._ends = np.empty(0, np.int64)
 
         windows = int((lengths // self._window + 1)[lengths > 0].sum())
         self.targets_per_epoch = int(split.is_training_target.sum())
-        steps = -(-windows // batch_size)
+        steps = -(-windows // shape.batch_size)
         self.dispatches_per_epoch = -(-steps // max_steps_per_dispatch)
         self.steps_per_dispatch = -(-steps // self.dispatches_per_epoch)
         self.steps_per_epoch = self.dispatches_per_epoch * self.steps_per_dispatch
