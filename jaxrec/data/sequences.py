@@ -64,8 +64,9 @@ class Timelines:
         starts = self.offsets[self.users_of(positions)]
         counts = positions - starts
         rows = np.repeat(np.arange(len(positions)), counts)
-        first = np.cumsum(counts) - counts
-        return rows, self.items[np.arange(len(rows)) - first[rows] + starts[rows]]
+        # Where each slice lies in the log, less where it lies in the answer.
+        shifts = np.repeat(starts - (np.cumsum(counts) - counts), counts)
+        return rows, self.items[np.arange(len(rows)) + shifts]
 
 
 def gather(
