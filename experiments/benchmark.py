@@ -25,6 +25,7 @@ from jaxrec.data.dataset import Dataset, load_interactions, prepare
 from jaxrec.evaluate import model_scorer, rank_targets
 from jaxrec.features import Feature
 from jaxrec.models.recommender import Recommender
+from jaxrec.sharding import data_mesh, replicate, split_batch
 from jaxrec.step import init_state, make_dispatch, make_optimizer
 from jaxrec.train import log_popularity, training_batches, window_shape
 
@@ -59,7 +60,8 @@ class Training:
         model = Recommender(features, config, dataset.vocabulary.counts, rngs=nnx.Rngs(0))
         self.graphdef, params = nnx.split(model, nnx.Param)
         optimizer = make_optimizer(flags.train, total_steps=10_000)
-        self.state = init_state(params, optimizer)
+        self._mesh = data_mesh(window_shape(flags.data, flags.train).batch_size)
+        self.state = replicate(init_state(params, optimizer), self._mesh)
         self._dispatch = make_dispatch(
             self.graphdef,
             optimizer,
@@ -78,7 +80,7 @@ class Training:
             batch = self._batches.dispatch(self._number)
             self._number += 1
             targets += int(np.count_nonzero(batch.targets))
-            self.state, losses = self._dispatch(self.state, batch)
+            self.state, losses = self._dispatch(self.state, split_batch(batch, self._mesh))
         losses.block_until_ready()
         return targets / (time.perf_counter() - started)
 
