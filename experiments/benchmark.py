@@ -26,7 +26,7 @@ from jaxrec.evaluate import model_scorer, rank_targets
 from jaxrec.features import Feature
 from jaxrec.models.recommender import Recommender
 from jaxrec.sharding import data_mesh, replicate, split_batch
-from jaxrec.step import init_state, make_dispatch, make_optimizer
+from jaxrec.step import init_state, make_dispatch, make_optimizer, negatives_of
 from jaxrec.train import log_popularity, training_batches, window_shape
 
 # In one measurement.
@@ -42,7 +42,9 @@ class Flags:
         default_factory=lambda: ModelConfig(embedding_dim=32, hidden_units=64)
     )
     train: tyro.conf.OmitArgPrefixes[TrainConfig] = field(
-        default_factory=lambda: TrainConfig(batch_size=512, window_length=10, lead_in=0)
+        default_factory=lambda: TrainConfig(
+            negatives=512, batch_size=512, window_length=10, lead_in=0
+        )
     )
     repeats: int = 9
     """how often each encoder is timed"""
@@ -117,10 +119,12 @@ def measure(flags: Flags) -> None:
             speeds[name].append(training.targets_per_s())
 
     batch_size = window_shape(flags.data, flags.train).batch_size
+    negatives = negatives_of(flags.train, dataset.vocabulary.size)
     print(
         f"{flags.data.dataset}, N = {flags.data.history_length}, d = {flags.model.embedding_dim}, "
-        f"{flags.model.hidden_units} units, {flags.train.negatives} negatives, batches of "
-        f"{batch_size}; {jax.device_count()} {jax.devices()[0].platform} device(s), "
+        f"{flags.model.hidden_units} units, "
+        f"{negatives or 'all'} negatives, batches of {batch_size}; "
+        f"{jax.device_count()} {jax.devices()[0].platform} device(s), "
         f"{platform.processor() or platform.machine()}\n"
     )
     print(f"{'log to ready timelines':<28}{prepared:>12.2f} s")

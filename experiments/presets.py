@@ -39,8 +39,7 @@ class Preset:
     minutes: float
 
 
-# Nothing is estimated where the catalogue is small enough to be scored whole.
-COMMON = ("--dataset=ml-1m", "--loss=full-softmax")
+COMMON = ("--dataset=ml-1m",)
 WIDE = ("--embedding-dim=96", "--hidden-units=192")
 # As large a file as is as fast as the published models of 2020.
 SMALL = ("--embedding-dim=16", "--hidden-units=24")

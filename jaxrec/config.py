@@ -126,20 +126,20 @@ class ModelConfig:
 class TrainConfig:
     """Training: the loss, the optimizer, how long."""
 
-    loss: Literal["sampled-softmax", "full-softmax"] = "sampled-softmax"
-    """compare the target with sampled negatives, or with the whole catalogue"""
+    loss: Literal["auto", "full-softmax", "sampled-softmax"] = "auto"
+    """compare the target with the whole catalogue, or with sampled negatives; auto: with the whole
+    of up to 5,000 items, unless --negatives are given"""
     sampler: SamplerName = "uniform"
     """where negatives come from: every item alike; log-uniform over the items ordered by
     popularity; or targets of the same batch"""
-    negatives: int = _between(512, 1, 1_000_000)
-    """sampled negatives, shared by the whole batch"""
+    negatives: int | None = _between(None, 1, 1_000_000)
+    """sampled negatives, shared by the whole batch; by default 512 where the loss samples"""
     window_length: int | None = _between(None, 1, 10_000)
     """targets in a window of one user's timeline, all learned in one pass; by default N, but 20 at
     the least and 50 at the most"""
     lead_in: int | None = _between(None, 0, 10_000)
     """activities that a window reads before its first target beside the last one, so that no target
-    of a long timeline is learned from a short history; by default N - 1, but fewer than the targets
-    of a window"""
+    of a long timeline is learned from a short history; by default N - 1, but 49 at the most"""
     batch_size: int | None = _between(None, 1, 1_000_000)
     """windows in a step; by default as many as hold about 1,300 targets"""
     learning_rate: float = _between(3e-3, 0.0, 10.0)

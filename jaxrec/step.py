@@ -30,6 +30,11 @@ class TrainState(NamedTuple):
     step: Int[jax.Array, ""]
 
 
+# Where the configuration leaves it to us: a catalogue of so many items is compared with whole,
+# a larger one through so many negatives.
+SMALL_CATALOGUE = 5000
+NEGATIVES = 512
+
 Dispatch = Callable[[TrainState, Batches], tuple[TrainState, jax.Array]]
 
 # Batches as seen from within: history {name: [B, L]}, targets [B, W], seen [B, bytes].
@@ -76,6 +81,7 @@ def make_dispatch(
         A function of the state (donated) and the batches, to the next state and the mean loss of
         each step, [K].
     """
+    negatives = negatives_of(config, log_popularity_R.shape[0] - 1)
 
     def loss_of(params: nnx.State, batch: Batch, key: jax.Array) -> Float[jax.Array, ""]:
         history, targets, seen = batch
@@ -83,11 +89,11 @@ def make_dispatch(
         negatives_key, dropout_key = jax.random.split(key)
         context_WBD = model.contexts(history, targets.shape[1], history_length, dropout_key)
         scored = (context_WBD, targets.T, model.item_table, model.item_bias)
-        if config.loss == "full-softmax":
+        if negatives is None:
             everything_R = jnp.arange(log_popularity_R.shape[0])
             return full_softmax(*scored, look_up_seen(seen, everything_R))
         negatives_S, log_expected_S = draw_negatives(
-            negatives_key, config.sampler, config.negatives, targets, log_popularity_R
+            negatives_key, config.sampler, negatives, targets, log_popularity_R
         )
         left_out_BS = look_up_seen(seen, negatives_S)
         return sampled_softmax(*scored, negatives_S, log_expected_S, left_out_BS)
@@ -105,6 +111,16 @@ def make_dispatch(
         return jax.lax.scan(step, state, batches)
 
     return jax.jit(dispatch, donate_argnums=0)
+
+
+def negatives_of(config: TrainConfig, catalogue_size: int) -> int | None:
+    """Give how many negatives are drawn in a step; None: every item is compared with."""
+    is_small = catalogue_size <= SMALL_CATALOGUE
+    if config.loss == "full-softmax" or (
+        config.loss == "auto" and config.negatives is None and is_small
+    ):
+        return None
+    return config.negatives or NEGATIVES
 
 
 def look_up_seen(

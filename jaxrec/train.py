@@ -32,7 +32,7 @@ MAX_STEPS_PER_DISPATCH = 20
 
 # Where the configuration leaves it to us. Short windows read their lead-in for little; long ones
 # leave few windows to a step.
-SHORTEST_WINDOW, LONGEST_WINDOW = 20, 50
+SHORTEST_WINDOW, LONGEST_WINDOW, LONGEST_LEAD_IN = 20, 50, 49
 TARGETS_IN_A_STEP = 1280
 # Windows in a step are a multiple of this, to be split over as many devices.
 DEVICES = 8
@@ -110,7 +110,7 @@ def window_shape(data: DataConfig, config: TrainConfig) -> WindowShape:
         length = min(max(data.history_length, SHORTEST_WINDOW), LONGEST_WINDOW)
     lead_in = config.lead_in
     if lead_in is None:
-        lead_in = min(data.history_length, length) - 1
+        lead_in = min(data.history_length, LONGEST_LEAD_IN + 1) - 1
     batch_size = config.batch_size
     if batch_size is None:
         batch_size = DEVICES * math.ceil(TARGETS_IN_A_STEP / length / DEVICES)

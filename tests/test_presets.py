@@ -32,7 +32,7 @@ def test_what_is_finished_is_kept_and_a_flag_of_the_person_outdoes_the_preset(
     assert presets.main(command) == 0
     run_dir = tmp_path / "runs" / "presets" / "cnn-n10"
     config = load_config(run_dir / "config.json")
-    assert (config.model.encoder, config.train.loss) == ("cnn", "full-softmax")
+    assert (config.model.encoder, config.model.hidden_units) == ("cnn", 4)
     assert (config.model.dropout, config.train.epochs) == (0.3, 1)
     assert read_json(run_dir / "summary.json")["protocol"]["dataset"] == "synthetic"
     before = (run_dir / "summary.json").stat().st_mtime_ns

@@ -22,6 +22,7 @@ from jaxrec.evaluate import model_scorer, rank_targets
 from jaxrec.features import Feature
 from jaxrec.models.recommender import Recommender
 from jaxrec.run_directory import read_metrics
+from jaxrec.step import negatives_of
 from jaxrec.train import train
 
 ITEMS = 20
@@ -152,13 +153,28 @@ def test_two_devices_train_like_one(tmp_path, monkeypatch, whole):
         (10, {}, (20, 9, 64)),
         (32, {}, (32, 31, 40)),
         (200, {}, (50, 49, 32)),
-        (200, {"window_length": 100}, (100, 99, 16)),
+        (200, {"window_length": 100}, (100, 49, 16)),
+        (10, {"window_length": 5}, (5, 9, 256)),
         (10, {"window_length": 5, "lead_in": 0, "batch_size": 3}, (5, 0, 3)),
     ],
 )
 def test_windows_are_as_asked_for_or_fit_the_history(history_length, given, shape):
     data = DataConfig(history_length=history_length)
     assert jaxrec.train.window_shape(data, TrainConfig(**given)) == shape
+
+
+@pytest.mark.parametrize(
+    ("given", "catalogue_size", "negatives"),
+    [
+        ({}, 5000, None),
+        ({}, 5001, 512),
+        ({"negatives": 64}, 20, 64),
+        ({"loss": "sampled-softmax"}, 20, 512),
+        ({"loss": "full-softmax"}, 100_000, None),
+    ],
+)
+def test_small_catalogues_are_compared_whole(given, catalogue_size, negatives):
+    assert negatives_of(TrainConfig(**given), catalogue_size) == negatives
 
 
 class KilledError(Exception):
