@@ -56,10 +56,11 @@ def batches_of(world: World) -> TrainingBatches:
     return TrainingBatches(world.timelines, world.split, **world.options)
 
 
-def window_length_of(world: World) -> int:
-    """As long as asked for, but no longer than anything there is."""
-    longest = max(world.split.training_ends - world.timelines.offsets[:-1])
-    return min(world.options["shape"].length, longest)
+def sizes_of(world: World) -> tuple[int, int]:
+    """Targets and lead-in of a window: as asked for, but no more than anything there is."""
+    longest = int(max(world.split.training_ends - world.timelines.offsets[:-1]))
+    length = min(world.options["shape"].length, longest)
+    return length, min(world.options["shape"].lead_in, max(longest - 1 - length, 0))
 
 
 def epoch_of(batches: TrainingBatches, number: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -85,7 +86,7 @@ def test_every_training_target_is_covered_and_no_other(world, epoch):
 @given(world=problems())
 def test_the_history_of_a_target_is_what_came_before_it_from_the_lead_in_on(world):
     histories, targets = epoch_of(batches_of(world))
-    lead_in, window = world.options["shape"].lead_in, window_length_of(world)
+    (window, lead_in), asked_lead_in = sizes_of(world), world.options["shape"].lead_in
     for history, row in zip(histories.tolist(), targets.tolist(), strict=True):
         for column, target in enumerate(row):
             if target == PAD:
@@ -95,6 +96,8 @@ def test_the_history_of_a_target_is_what_came_before_it_from_the_lead_in_on(worl
             # A prediction at a column sees the history up to and with this column.
             length = lead_in + column + 1
             assert history[:length] == left_padded(before, length)
+            # Where the lead-in was cut, nothing was lost.
+            assert len(before) <= length or lead_in == asked_lead_in
         assert len(history) == lead_in + window
 
 
@@ -102,7 +105,7 @@ def test_the_history_of_a_target_is_what_came_before_it_from_the_lead_in_on(worl
 @given(world=problems())
 def test_all_dispatches_have_one_shape_within_the_limit(world):
     batches = batches_of(world)
-    length, (_, lead_in, size) = window_length_of(world), world.options["shape"]
+    (length, lead_in), size = sizes_of(world), world.options["shape"].batch_size
     steps = batches.steps_per_dispatch
     assert 1 <= steps <= world.options["max_steps_per_dispatch"]
     assert batches.steps_per_epoch == steps * batches.dispatches_per_epoch
@@ -123,7 +126,7 @@ def test_all_dispatches_have_one_shape_within_the_limit(world):
 @given(world=problems())
 def test_what_was_seen_is_what_came_before_the_first_target_of_a_window(world):
     batches = batches_of(world)
-    offsets, window = world.timelines.offsets, window_length_of(world)
+    offsets, window = world.timelines.offsets, sizes_of(world)[0]
     for number in range(batches.dispatches_per_epoch):
         made = batches.dispatch(number)
         if made.seen is None:

@@ -30,7 +30,7 @@ class WindowShape(NamedTuple):
     """The windows of a step.
 
     Attributes:
-        length: W, targets at the most; no window is longer than the longest timeline.
+        length: W, targets.
         lead_in: how far a window's history reaches back before its first target's predecessor.
         batch_size: B, windows.
     """
@@ -64,7 +64,7 @@ class TrainingBatches:
         Args:
             timelines: the log.
             split: which of it is learned.
-            shape: of a step.
+            shape: of a step, where timelines are long enough.
             seen_of: the size of the catalogue, to tell what was seen; None tells nothing.
             max_steps_per_dispatch: K, at the most.
             seed: seed of phases and order.
@@ -73,8 +73,10 @@ class TrainingBatches:
         self._timelines = timelines
         self._targets = np.where(split.is_training_target, timelines.items, np.int32(PAD))
         self._training_ends = split.training_ends
-        self._window = min(shape.length, int(lengths.max()))
-        self._lead_in = shape.lead_in
+        # Of short timelines, windows would be mostly padding.
+        longest = int(lengths.max())
+        self._window = min(shape.length, longest)
+        self._lead_in = min(shape.lead_in, max(longest - 1 - self._window, 0))
         self._seen_of = seen_of
         self._batch_size = shape.batch_size
         self._seed = seed
