@@ -9,6 +9,7 @@ Every other flag is one of run.py's, goes to every preset and outdoes it: `--see
 what is finished and goes on with the rest.
 
 The settings were chosen on the validation targets alone; the test was read once, for the list.
+rnn-n200-final then learned the validation targets too: what one ships.
 """
 
 import sys
@@ -41,10 +42,16 @@ class Preset:
 
 COMMON = ("--dataset=ml-1m",)
 WIDE = ("--embedding-dim=96", "--hidden-units=192")
+LONG = (
+    *("--encoder=rnn", "--history-length=200", "--embedding-dim=128", "--hidden-units=256"),
+    *("--dropout=0.4", "--epochs=16"),
+)
 # As large a file as is as fast as the published models of 2020.
 SMALL = ("--embedding-dim=16", "--hidden-units=24")
 
 PRESETS = (
+    Preset("rnn-n200-final", (*LONG, "--final-fit"), 0.3606, 0.2171, 52),
+    Preset("rnn-n200", (*LONG, "--lead-in=50"), 0.3591, 0.2145, 49),
     Preset("rnn-n10", ("--encoder=rnn", *WIDE, "--dropout=0.3", "--epochs=14"), 0.3361, 0.1998, 25),
     Preset("cnn-n10", ("--encoder=cnn", *WIDE, "--dropout=0.3", "--epochs=12"), 0.3113, 0.1770, 19),
     Preset("bow-n10", ("--encoder=bow", *WIDE, "--epochs=12"), 0.2525, 0.1419, 11),
