@@ -122,8 +122,8 @@ def measure(flags: Flags) -> None:
     negatives = negatives_of(flags.train, dataset.vocabulary.size)
     print(
         f"{flags.data.dataset}, N = {flags.data.history_length}, d = {flags.model.embedding_dim}, "
-        f"{flags.model.hidden_units} units, "
-        f"{negatives or 'all'} negatives, batches of {batch_size}; "
+        f"{flags.model.hidden_units} units, {negatives or 'all'} negatives, batches of "
+        f"{batch_size}; "
         f"{jax.device_count()} {jax.devices()[0].platform} device(s), "
         f"{platform.processor() or platform.machine()}\n"
     )

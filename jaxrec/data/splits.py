@@ -63,12 +63,11 @@ def learn_validation(timelines: Timelines, split: Split) -> Split:
 
     They are still named, but what a model says of them is no measure any more.
     """
-    is_target = split.is_training_target.copy()
     ends = split.training_ends.copy()
     users = timelines.users_of(split.validation)
     np.maximum.at(ends, users, split.validation + 1)
     newly = _before(timelines, ends) & ~_before(timelines, split.training_ends)
-    is_target[newly] = True
+    is_target = split.is_training_target | newly
     is_target[split.validation] = True
     return Split(is_target, ends, split.validation, split.test)
 
