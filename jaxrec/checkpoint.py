@@ -140,8 +140,8 @@ def _score(metrics: Mapping[str, float]) -> float:
     return metrics["score"]
 
 
-def _flatten(tree: Any) -> dict[str, jax.Array]:
-    """Name each array of a tree by its path: "encoder.layers.0.bias"."""
+def _flatten(tree: Any) -> dict[str, jax.Array | jax.ShapeDtypeStruct]:
+    """Name each array of a tree, or its shape, by its path: "encoder.layers.0.bias"."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
     return {
         jax.tree_util.keystr(path, simple=True, separator=".").removesuffix(".value"): leaf

@@ -6,6 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
+# Many tests train the same model, here or by a command: compile it once a session.
+os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="jaxrec-tests-")
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
 
@@ -15,10 +18,6 @@ from jaxtyping import install_import_hook
 
 import tests.typechecker
 from tests.exports import ENCODERS, command, train
-
-# Many tests train the same model: compile it once a session.
-jax.config.update("jax_compilation_cache_dir", tempfile.mkdtemp(prefix="jaxrec-tests-"))
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 install_import_hook(["jaxrec", "convert"], f"{tests.typechecker.__name__}.check")
 jax.config.update("jax_numpy_dtype_promotion", "strict")

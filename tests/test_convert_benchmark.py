@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 
+from convert import benchmark
 from convert.bundle import read
 from convert.interpreter import DeviceModel
 from convert.latency import Contender, load, measure, percentiles
@@ -12,7 +13,7 @@ from convert.peer import peer_histories, peer_recall
 from convert.recall import recall_through
 from jaxrec.features import ITEM
 from jaxrec.heldout import load_heldout
-from tests.exports import command
+from tests.exports import call, command
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def test_every_file_gets_a_line_and_every_peer_a_column(models, peer, tmp_path):
 def test_recall_stands_where_the_run_is_known(models, tmp_path):
     alone = tmp_path / "model.tflite"
     alone.write_bytes(models["bow"].read_bytes())
-    process = command("convert/benchmark.py", str(alone), "--rounds=1", cwd=tmp_path)
+    process = call(benchmark.main, str(alone), "--rounds=1", cwd=tmp_path)
     assert process.returncode == 0, process.stderr
     assert not re.search(r"0\.\d{4}$", process.stdout.splitlines()[-1].rstrip())
 
@@ -79,13 +80,13 @@ def test_a_bad_peer_is_one_line(models, tmp_path, content, said):
     path = tmp_path / "peer.tflite"
     if content is not None:
         path.write_bytes(content)
-    process = command("convert/benchmark.py", str(models["bow"]), f"--against={path}", cwd=tmp_path)
+    process = call(benchmark.main, str(models["bow"]), f"--against={path}", cwd=tmp_path)
     assert process.returncode == 2
     (line,) = process.stderr.splitlines()
     assert said in line
 
 
 def test_a_foreign_file_is_a_peer_and_no_model(peer, tmp_path):
-    process = command("convert/benchmark.py", str(peer), cwd=tmp_path)
+    process = call(benchmark.main, str(peer), cwd=tmp_path)
     assert process.returncode == 2
     assert "is no model of jaxrec" in process.stderr

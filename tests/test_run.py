@@ -13,7 +13,9 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
-from tests.exports import command
+from experiments import benchmark
+from experiments import run as one_run
+from tests.exports import call, command
 
 ROOT = Path(__file__).parents[1]
 EXPERIMENTS = ROOT / "experiments"
@@ -30,15 +32,20 @@ SMALL = [
 ]
 
 
-def run(*flags: str, cwd: Path, script: str = "run.py") -> subprocess.CompletedProcess[str]:
-    return command(f"experiments/{script}", *flags, cwd=cwd)
+def run(*flags: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return call(one_run.main, *flags, cwd=cwd)
+
+
+def run_alone(*flags: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run in a process of its own."""
+    return command("experiments/run.py", *flags, cwd=cwd)
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """One run of the small world, shared by the tests that only read it."""
     folder = tmp_path_factory.mktemp("finished")
-    return folder, run("--encoder=rnn", *SMALL, cwd=folder)
+    return folder, run_alone("--encoder=rnn", *SMALL, cwd=folder)
 
 
 def test_it_leaves_a_run_directory_that_conversion_can_use(finished):
@@ -137,7 +144,7 @@ def test_a_run_killed_outright_resumes_to_the_same_bits(finished, tmp_path):
     assert process.wait() == -signal.SIGKILL
     assert not (killed / "summary.json").exists()
 
-    resumed = run(*flags, "--resume", cwd=tmp_path)
+    resumed = run_alone(*flags, "--resume", cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     ours, theirs = latest_params(whole), latest_params(killed)
     assert ours.keys() == theirs.keys()
@@ -190,13 +197,13 @@ def test_a_mistake_gets_one_line_and_leaves_nothing(tmp_path, mistake):
 
 
 @pytest.mark.parametrize("largest_file", [2_000, 30_000], ids=["at once", "at a checkpoint"])
-def test_a_full_disk_is_one_line_too(tmp_path, largest_file):
+def test_a_full_disk_is_one_line_too(tmp_path, monkeypatch, largest_file):
     """No file may grow beyond a limit: to a writer that is what a full disk is."""
-
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, limit[1]))
     try:
-        process = run(*SMALL, "--embedding-dim=128", cwd=tmp_path)
+        process = run_alone(*SMALL, "--embedding-dim=128", cwd=tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
     assert process.returncode == 2, process.stderr
@@ -245,14 +252,14 @@ def test_every_split_runs_and_is_named(tmp_path, split):
 
 def test_the_benchmark_measures_every_encoder(tmp_path):
     flags = [*SMALL[:2], "--batch-size=32", "--negatives=64", "--repeats=1"]
-    process = run(*flags, cwd=tmp_path, script="benchmark.py")
+    process = call(benchmark.main, *flags, cwd=tmp_path)
     assert process.returncode == 0, process.stderr
     for row in ("training, bow", "training, cnn", "training, rnn", "ranking 300 tests, rnn"):
         assert row in process.stdout
 
 
 def test_help_teaches(tmp_path):
-    process = run("--help", cwd=tmp_path)
+    process = run_alone("--help", cwd=tmp_path)
     assert process.returncode == 0
     for flag in (
         *("--encoder {bow,cnn,rnn}", "--dataset", "--data-dir", "--history-length", "--split"),

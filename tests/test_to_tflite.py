@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convert import to_tflite
+from convert import parity, product, to_tflite
 from convert.bundle import read
 from convert.graph import read_facts
 from convert.interpreter import DeviceModel
@@ -20,7 +20,7 @@ from convert.recall import recall_through
 from jaxrec.config import FORMAT
 from jaxrec.features import ITEM
 from jaxrec.heldout import load_heldout
-from tests.exports import ENCODERS, ROOT, command
+from tests.exports import ENCODERS, ROOT, call, command
 
 EVERY = pytest.mark.parametrize("encoder", ENCODERS)
 
@@ -132,9 +132,8 @@ def test_parity_can_be_repeated_on_the_file(models, encoder):
 
 def test_a_file_is_not_equal_to_another_run(runs, models, tmp_path):
     """The same world, other parameters."""
-    process = command(
-        "convert/parity.py", f"--model={models['bow']}", f"--run-dir={runs['cnn']}", cwd=tmp_path
-    )
+    flags = [f"--model={models['bow']}", f"--run-dir={runs['cnn']}"]
+    process = call(parity.main, *flags, cwd=tmp_path)
     assert process.returncode == 1
     (line,) = process.stderr.splitlines()
     assert "keeps too few of what its model recommends" in line
@@ -209,7 +208,7 @@ def test_a_mistake_gets_one_line_and_changes_nothing(copy, mistake):
     (copy.parent / "note.txt").write_text("mine")
     spoil(copy)
     before = content_of(copy.parent)
-    process = command("convert/to_tflite.py", f"--run-dir={copy}", *flags, cwd=copy.parent)
+    process = call(to_tflite.main, f"--run-dir={copy}", *flags, cwd=copy.parent)
     assert process.returncode == 2, process.stderr
     (line,) = process.stderr.splitlines()
     assert line.startswith("error: ")
@@ -224,26 +223,13 @@ def test_without_a_run_it_says_how_to_make_one(tmp_path):
     assert not any(tmp_path.iterdir())
 
 
-def test_a_file_that_is_not_equal_is_not_written(copy, models, tmp_path):
+@pytest.mark.filterwarnings("ignore")
+def test_a_file_that_is_not_equal_is_not_written(copy, models, monkeypatch):
     """A quantizer that gives another model's weights: exit code 1, and the old export stays."""
     before = content_of(copy)
-    script = f"""
-import sys
-from pathlib import Path
-import convert.product, convert.to_tflite
-from convert.bundle import read
-wrong = read(Path({str(models["cnn"])!r})).graph
-convert.product.quantize = lambda graph, recipe: wrong
-sys.exit(convert.to_tflite.main(["--run-dir={copy}"]))
-"""
-    process = subprocess.run(
-        [sys.executable, "-c", script],
-        env={**os.environ, "XLA_FLAGS": ""},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
+    wrong = read(models["cnn"]).graph
+    monkeypatch.setattr(product, "quantize", lambda graph, recipe: wrong)
+    process = call(to_tflite.main, f"--run-dir={copy}", cwd=copy.parent)
     assert process.returncode == 1, process.stderr
     (line,) = process.stderr.splitlines()
     assert "the float32 file" in line
@@ -251,10 +237,11 @@ sys.exit(convert.to_tflite.main(["--run-dir={copy}"]))
     assert content_of(copy) == before
 
 
+@pytest.mark.filterwarnings("ignore")
 def test_the_newest_run_for_a_server_that_keeps_what_was_seen(copy):
     """All the flags at once."""
     flags = ["--recipe=float16", "--batch-size=4", "--top-k=7", "--candidates=3", "--keep-seen"]
-    process = command("convert/to_tflite.py", *flags, cwd=copy.parents[1])
+    process = call(to_tflite.main, *flags, cwd=copy.parents[1])
     assert process.returncode == 0, process.stderr
     folder = copy / "export"
     assert (folder / "model-batch4.tflite").exists()
