@@ -59,6 +59,8 @@ def encode(model: Recommender, history_BN: Int[jax.Array, "B N"]) -> Float[jax.A
             encoded_BH = _convolve(encoder, activities_BNF)
         else:
             encoded_BH = _recur(encoder, activities_BNF)
+            mean_BE = encoder.mean.whole(activities_BNE, is_known_BN)
+            encoded_BH = jnp.concatenate([encoded_BH, activities_BNF[:, -1, :-1], mean_BE], axis=-1)
     return model.project(encoded_BH, jnp.any(is_known_BN, axis=1))
 
 

@@ -15,7 +15,7 @@ SplitName = Literal["leave-one-out", "temporal", "random-pairs"]
 SamplerName = Literal["uniform", "log-uniform", "batch"]
 
 # The number of the run directory's layout; a reader refuses any other.
-FORMAT = 4
+FORMAT = 5
 
 
 def _between(default: Any, low: float, high: float) -> Any:
@@ -100,7 +100,7 @@ class ModelConfig:
 
     encoder: EncoderName = "rnn"
     """bow: mean of the items, whatever their order; cnn: convolutions and maxima over time;
-    rnn: an LSTM"""
+    rnn: an LSTM, beside it the last item and the mean"""
     embedding_dim: int = _between(64, 1, 4096)
     """width of an item's vector"""
     hidden_units: int = _between(128, 1, 8192)

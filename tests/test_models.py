@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jaxrec.config import ModelConfig
 from jaxrec.features import ITEM, PAD, Feature
 from jaxrec.models.dropout import dropout
-from jaxrec.models.encoders import CNN
+from jaxrec.models.encoders import CNN, RNN
 from jaxrec.models.lstm import LSTM
 from jaxrec.models.recommender import PAD_BIAS, Recommender
 
@@ -190,7 +190,8 @@ def test_tied_tables_are_one_and_untied_are_two():
 @pytest.mark.parametrize("encoder", ENCODERS)
 def test_a_second_feature_needs_no_change(encoder):
     """Nothing outside features.py and embeddings.py may take the item for the only feature."""
-    model = make(encoder, features=(Feature(ITEM, SIZE, 6), Feature("genre", 4, 3)))
+    features = (Feature(ITEM, SIZE, 6), Feature("genre", 4, 3))
+    model = make(encoder, features=features, hidden_units=16)
     history = {ITEM: jnp.array([[0, 1, 2]]), "genre": jnp.array([[0, 3, 4]])}
     other = history | {"genre": jnp.array([[0, 3, 1]])}
     assert model.context(history).shape == (1, 6)
@@ -218,6 +219,19 @@ def test_cnn_by_hand():
     np.testing.assert_allclose(
         model.context({ITEM: jnp.array([[0, 3, 5]])})[0], expected, rtol=1e-5, atol=1e-6
     )
+
+
+def test_rnn_by_hand():
+    """The LSTM's output, the last activity and the mean of all, padding behind them or not."""
+    model = make("rnn", dense_layers=0)
+    assert isinstance(model.encoder, RNN)
+    table, (lstm,) = model.embeddings.tables[ITEM][...], model.encoder.layers
+    output = lstm(table[None, jnp.array([3, 5])], jnp.ones((1, 2), bool))[0, -1]
+    expected = model.projection(jnp.concatenate([output, table[5], (table[3] + table[5]) / 2]))
+    for history in ([0, 3, 5], [3, 0, 5], [3, 5, 0]):
+        np.testing.assert_allclose(
+            model.context({ITEM: jnp.array([history])})[0], expected, rtol=1e-5, atol=1e-6
+        )
 
 
 def test_lstm_by_hand():

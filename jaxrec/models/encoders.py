@@ -137,27 +137,47 @@ def _running_maximum(
 
 
 class RNN(nnx.Module):
-    """LSTMs on top of each other (Hidasi et al., 2016, GRU4Rec, with an LSTM in place of a GRU)."""
+    """LSTMs on top of each other (Hidasi et al., 2016, GRU4Rec, with an LSTM in place of a GRU).
+
+    An LSTM must spend its memory on what a mean keeps for nothing; so the last activity and the
+    mean of all stand beside its output.
+    """
 
     def __init__(self, width_in: int, units: int, layers: int, *, rngs: nnx.Rngs):
-        self.width = units
+        self.width = units + 2 * width_in
         widths = [width_in] + [units] * (layers - 1)
         self.layers = nnx.List([LSTM(width, units, rngs=rngs) for width in widths])
+        self.mean = BagOfWords(width_in)
 
     def prefixes(self, activities_BLE: Activities, mask_BL: Mask, span: int) -> Prefixes:
-        """Give the output after each activity."""
-        del span
-        return self._outputs(activities_BLE, mask_BL)
+        """Give the output after each activity, that activity and the mean up to it."""
+        outputs_BLH = self._outputs(activities_BLE, mask_BL)
+        means_BLE = self.mean.prefixes(activities_BLE, mask_BL, span)
+        latest_BLE = _latest(activities_BLE, mask_BL)
+        return jnp.concatenate([outputs_BLH, latest_BLE, means_BLE], axis=-1)
 
     def whole(self, activities_BLE: Activities, mask_BL: Mask) -> Whole:
-        """Give the output after the last activity."""
-        return self._outputs(activities_BLE, mask_BL)[:, -1]
+        """Give the output after the last activity, that activity and the mean of all."""
+        output_BH = self._outputs(activities_BLE, mask_BL)[:, -1]
+        mean_BE = self.mean.whole(activities_BLE, mask_BL)
+        latest_BE = _latest(activities_BLE, mask_BL)[:, -1]
+        return jnp.concatenate([output_BH, latest_BE, mean_BE], axis=-1)
 
     def _outputs(self, activities_BLE: Activities, mask_BL: Mask) -> Prefixes:
         x = activities_BLE
         for layer in self.layers:
             x = layer(x, mask_BL)
         return x
+
+
+def _latest(activities_BLE: Activities, mask_BL: Mask) -> Prefixes:
+    """Give the last activity up to each position, over any padding behind it.
+
+    As a product with zeros and ones: the gradient of an index is a scatter, which is slow on CPUs.
+    """
+    met_BL = jnp.cumsum(mask_BL, axis=1)
+    takes_BLL = (met_BL[:, :, None] == met_BL[:, None, :]) & mask_BL[:, None, :]
+    return takes_BLL.astype(activities_BLE.dtype) @ activities_BLE
 
 
 Encoder = BagOfWords | CNN | RNN
