@@ -9,7 +9,7 @@ Every other flag is one of run.py's, goes to every preset and outdoes it: `--see
 what is finished and goes on with the rest.
 
 The settings were chosen on the validation targets alone; the test was read once, for the list.
-rnn-n200-final then learned the validation targets too: what one ships.
+rnn-n200-final is wider, and learned the validation targets too: what one ships.
 """
 
 import sys
@@ -42,26 +42,38 @@ class Preset:
 
 COMMON = ("--dataset=ml-1m",)
 WIDE = ("--embedding-dim=96", "--hidden-units=192")
-LONG = (
-    *("--encoder=rnn", "--history-length=200", "--embedding-dim=128", "--hidden-units=256"),
-    *("--dropout=0.4", "--epochs=16"),
-)
+LONG = ("--encoder=rnn", "--history-length=200")
 # As large a file as is as fast as the published models of 2020.
 SMALL = ("--embedding-dim=16", "--hidden-units=24")
 
 PRESETS = (
-    Preset("rnn-n200-final", (*LONG, "--final-fit"), 0.3606, 0.2171, 52),
-    Preset("rnn-n200", LONG, 0.3591, 0.2145, 49),
-    Preset("rnn-n10", ("--encoder=rnn", *WIDE, "--dropout=0.3", "--epochs=14"), 0.3361, 0.1998, 25),
+    Preset(
+        "rnn-n200-final",
+        (
+            *(*LONG, "--embedding-dim=128", "--hidden-units=256", "--dropout=0.4"),
+            *("--epochs=16", "--final-fit"),
+        ),
+        0.3565,
+        0.2106,
+        68,
+    ),
+    Preset(
+        "rnn-n200",
+        (*LONG, *WIDE, "--lead-in=50", "--dropout=0.3", "--epochs=14"),
+        0.3546,
+        0.2113,
+        31,
+    ),
+    Preset("rnn-n10", ("--encoder=rnn", *WIDE, "--dropout=0.3", "--epochs=14"), 0.3412, 0.2043, 30),
     Preset("cnn-n10", ("--encoder=cnn", *WIDE, "--dropout=0.3", "--epochs=12"), 0.3113, 0.1770, 19),
     Preset("bow-n10", ("--encoder=bow", *WIDE, "--epochs=12"), 0.2525, 0.1419, 11),
-    Preset("rnn-fast", ("--encoder=rnn", "--epochs=5"), 0.2997, 0.1720, 3),
+    Preset("rnn-fast", ("--encoder=rnn", "--epochs=5"), 0.3159, 0.1840, 3),
     Preset(
         "small-rnn",
         ("--encoder=rnn", *SMALL, "--dropout=0.05", "--dense-layers=0", "--epochs=15"),
-        0.2541,
-        0.1379,
-        5,
+        0.2578,
+        0.1430,
+        8,
     ),
     Preset(
         "small-cnn", ("--encoder=cnn", *SMALL, "--dropout=0.05", "--epochs=15"), 0.2243, 0.1212, 4
