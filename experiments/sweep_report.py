@@ -3,9 +3,10 @@
 import csv
 import io
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import cycle
+from math import log10
 from pathlib import Path
 from typing import Any
 
@@ -221,45 +222,67 @@ def draw_quality(path: Path, summary: Mapping[str, Any], rows: Sequence[Row]) ->
 def draw_frontier(
     path: Path, results: Sequence[Result], timed: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Draw recall@10 through the file against latency and size, the published models as crosses."""
+    """Draw recall@10 through the file against latency and size, a line an encoder, N at its points.
+
+    Published models are crosses.
+    """
     known = {str(result.model): result for result in results}
-    figure, panels = _panels("recall@10 through the .tflite file, and what it costs")
-    latency_axes, size_axes = panels
-    for number, each in enumerate(timed):
-        result = known.get(each["name"])
-        colour = COLOURS[result.encoder] if result else "black"
-        name = f"{result.encoder} {result.history_length}" if result else each["name"]
-        places = (each["microseconds"]["p50"], each["file_bytes"] / 1e3)
-        for axes, place in zip(panels, places, strict=True):
-            axes.plot(place, each["recall@10"], marker="o" if result else "x", color=colour)
-            # In turn above and below: neighbours in N lie close together.
-            axes.annotate(
-                name,
-                (place, each["recall@10"]),
-                xytext=(0, -9 if number % 2 else 9),
-                textcoords="offset points",
-                color=colour,
-                ha="center",
-                va="center",
-                fontsize=8,
-            )
-    latency_axes.set(xlabel="median time of a call, µs, one thread of this machine")
-    size_axes.set(xlabel="size of the file, KB")
-    for axes in panels:
+    own = [(known[each["name"]], each) for each in timed if each["name"] in known]
+    published = [each for each in timed if each["name"] not in known]
+    figure, panels = _panels("recall@10 through the .tflite file, and what it costs; points say N")
+    costs = {
+        "median time of a call, µs, one thread of this machine": _latency,
+        "size of the file, KB": _size,
+    }
+    for axes, (label, cost) in zip(panels, costs.items(), strict=True):
         axes.set_xscale("log")
-        axes.set(ylabel="recall@10, test users", ylim=(0, None))
+        for encoder in dict.fromkeys(result.encoder for result, _ in own):
+            points = sorted(
+                (result.history_length, cost(each), each["recall@10"])
+                for result, each in own
+                if result.encoder == encoder
+            )
+            _, xs, ys = zip(*points, strict=True)
+            axes.plot(xs, ys, marker="o", color=COLOURS[encoder], label=encoder, linewidth=1)
+        for each, marker in zip(published, cycle("x+1234"), strict=False):
+            axes.plot(
+                *(cost(each), each["recall@10"], marker),
+                color="black",
+                markersize=9,
+                label=Path(each["name"]).stem,
+            )
+        axes.set(xlabel=label, ylabel="recall@10, test users", ylim=(0, None))
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter("{x:g}")
         axes.minorticks_off()
+        _label_points(axes, [(result, cost(each), each["recall@10"]) for result, each in own])
+    handles, names = panels[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=len(names), frameon=False)
     _save(figure, path)
 
 
-def spread(places: Sequence[float], gap: float) -> list[float]:
-    """Move places apart as little as their order allows, so that neighbours keep a gap."""
-    order = sorted(range(len(places)), key=places.__getitem__)
+def _latency(timed: Mapping[str, Any]) -> float:
+    return timed["microseconds"]["p50"]
+
+
+def _size(timed: Mapping[str, Any]) -> float:
+    return timed["file_bytes"] / 1e3
+
+
+def spread(
+    places: Sequence[float], gap: float, near: Callable[[int, int], bool] = lambda *_: True
+) -> list[float]:
+    """Move places up as little as their order allows, so that neighbours keep a gap.
+
+    Args:
+        near: whether the places of two indices are in each other's way.
+    """
     moved = list(places)
-    for before, after in pairwise(order):
-        moved[after] = max(moved[after], moved[before] + gap)
+    settled: list[int] = []
+    for each in sorted(range(len(places)), key=places.__getitem__):
+        below = [moved[other] + gap for other in settled if near(each, other)]
+        moved[each] = max([places[each], *below])
+        settled.append(each)
     return moved
 
 
@@ -285,6 +308,28 @@ def _label_ends(axes: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
             xycoords=("axes fraction", "data"),
             color=colour,
             va="center",
+            annotation_clip=False,
+        )
+
+
+def _label_points(axes: Axes, points: Sequence[tuple[Result, float, float]]) -> None:
+    """Write N above the right of each point, in the colour of its encoder."""
+    low, high = axes.get_ylim()
+    left, right = (log10(edge) for edge in axes.get_xlim())
+
+    def near(one: int, other: int) -> bool:
+        return abs(log10(points[one][1] / points[other][1])) < (right - left) * 0.06
+
+    places = spread([y for _, _, y in points], (high - low) * 0.035, near)
+    for place, (result, x, _) in zip(places, points, strict=True):
+        axes.annotate(
+            f"{result.history_length}",
+            (x, place),
+            xytext=(4, 5),
+            textcoords="offset points",
+            color=COLOURS[result.encoder],
+            va="center",
+            fontsize=8,
             annotation_clip=False,
         )
 

@@ -154,6 +154,12 @@ def test_places_are_spread_as_little_as_their_order_allows():
     assert spread([], gap=1) == []
 
 
+def test_places_that_are_not_near_each_other_stay():
+    columns = [0, 1, 0, 1]
+    places = spread([0.3, 0.3, 0.3, 0.9], 0.1, lambda one, other: columns[one] == columns[other])
+    assert places == pytest.approx([0.3, 0.3, 0.4, 0.9])
+
+
 def test_exports_are_timed_together_and_drawn(runs, models, tmp_path):
     results = read_results([runs[encoder] for encoder in ENCODERS])
     assert [each.model for each in results] == [models[encoder] for encoder in ENCODERS]
