@@ -249,7 +249,7 @@ def draw_frontier(
                 *(cost(each), each["recall@10"], marker),
                 color="black",
                 markersize=9,
-                label=Path(each["name"]).stem,
+                label=each["name"],
             )
         axes.set(xlabel=label, ylabel="recall@10, test users", ylim=(0, None))
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

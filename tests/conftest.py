@@ -6,8 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-# Many tests train the same model, here or by a command: compile it once a session.
-os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="jaxrec-tests-")
+# Many tests train the same model, here, in another worker or by a command: compile it once.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    CACHE = tempfile.TemporaryDirectory(prefix="jaxrec-tests-")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = CACHE.name
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
@@ -21,6 +23,14 @@ from tests.exports import ENCODERS, command, train
 
 install_import_hook(["jaxrec", "convert"], f"{tests.typechecker.__name__}.check")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give what needs the exports to one worker, and each other file to whichever is free."""
+    for item in items:
+        needs_exports = "runs" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("exports" if needs_exports else item.path.name))
 
 
 @pytest.fixture(scope="session")

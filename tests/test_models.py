@@ -48,6 +48,7 @@ CONTEXTS = {
 }
 
 POINTWISE = {encoder: make(encoder, kernel_size=1) for encoder in ("bow", "cnn")}
+POINTWISE_CONTEXT = {encoder: jax.jit(model.context) for encoder, model in POINTWISE.items()}
 POINTWISE_CONTEXTS = {
     encoder: jax.jit(model.contexts, static_argnames=("count", "span"))
     for encoder, model in POINTWISE.items()
@@ -88,16 +89,18 @@ def test_every_prefix_is_a_whole_of_its_own(encoder, history, position):
 
 @pytest.mark.parametrize("encoder", ["bow", "cnn"])
 @properties
-@given(history=histories, span=st.integers(1, 9), position=st.integers(1, 9))
+@given(history=histories, span=st.sampled_from([1, 3, 8, 9]), position=st.integers(1, 9))
 def test_in_a_longer_window_a_prefix_is_the_history_that_ends_there(
     encoder, history, span, position
 ):
     """The CNN here convolves single activities: a wider kernel sees past the history's start."""
     window = {ITEM: np.pad(np.maximum(history[ITEM], 1), ((0, 0), (2, 0)))}
-    part = {ITEM: jnp.asarray(window[ITEM][:, max(0, position - span) : position])}
+    part = {ITEM: np.zeros_like(window[ITEM])}
+    kept = min(span, position)
+    part[ITEM][:, -kept:] = window[ITEM][:, position - kept : position]
     np.testing.assert_allclose(
         POINTWISE_CONTEXTS[encoder](window, count=9, span=span)[position - 1],
-        POINTWISE[encoder].context(part),
+        POINTWISE_CONTEXT[encoder](part),
         rtol=1e-5,
         atol=1e-5,
     )
@@ -153,7 +156,7 @@ def test_no_gradient_from_the_future(encoder):
     def early(params):
         return nnx.merge(graphdef, params).contexts(history, count=5, span=5)[2].sum()
 
-    table = jax.grad(early)(params)["embeddings"]["tables"][ITEM][...]
+    table = jax.jit(jax.grad(early))(params)["embeddings"]["tables"][ITEM][...]
     np.testing.assert_array_equal(table[4:6], 0)
     assert jnp.all(jnp.abs(table[1:4]).max(axis=1) > 0)
 
