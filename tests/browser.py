@@ -20,6 +20,9 @@ _ARGUMENTS = [
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
 
+# Long enough for a machine that is busy with other tests; only a failure waits so long.
+expect.set_options(timeout=30_000)
+
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
