@@ -231,8 +231,8 @@ def draw_frontier(
     published = [each for each in timed if each["name"] not in known]
     figure, panels = _panels("recall@10 through the .tflite file, and what it costs; points say N")
     costs = {
-        "median time of a call, µs, one thread of this machine": _latency,
-        "size of the file, KB": _size,
+        "median time of a call, µs, one thread of this machine": _microseconds,
+        "size of the file, KB": _kilobytes,
     }
     for axes, (label, cost) in zip(panels, costs.items(), strict=True):
         axes.set_xscale("log")
@@ -261,11 +261,11 @@ def draw_frontier(
     _save(figure, path)
 
 
-def _latency(timed: Mapping[str, Any]) -> float:
+def _microseconds(timed: Mapping[str, Any]) -> float:
     return timed["microseconds"]["p50"]
 
 
-def _size(timed: Mapping[str, Any]) -> float:
+def _kilobytes(timed: Mapping[str, Any]) -> float:
     return timed["file_bytes"] / 1e3
 
 
@@ -323,7 +323,7 @@ def _label_points(axes: Axes, points: Sequence[tuple[Result, float, float]]) -> 
     places = spread([y for _, _, y in points], (high - low) * 0.035, near)
     for place, (result, x, _) in zip(places, points, strict=True):
         axes.annotate(
-            f"{result.history_length}",
+            str(result.history_length),
             (x, place),
             xytext=(4, 5),
             textcoords="offset points",
