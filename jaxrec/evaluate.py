@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int, Int32
 
 from jaxrec.data.sequences import Timelines
 from jaxrec.features import PAD
-from jaxrec.metrics import bootstrap_intervals, means, target_values
+from jaxrec.metrics import bootstrap_intervals, means, missed_rank, target_values
 from jaxrec.models.recommender import Recommender
 
 COVERAGE_AT = 10
@@ -30,9 +30,10 @@ class Ranking:
 
     Attributes:
         users: the user of each target, [n].
-        ranks: 1 is the best; the worst is the number of items, [n].
+        ranks: 1 is the best, the number of candidates the worst; a target that is left out has
+            `metrics.missed_rank`, [n].
         covered: items that stand in the top 10 of at least one history.
-        seen_targets: targets that the user had met before; left out, they rank last.
+        seen_targets: targets that the user had met before; left out, they count as missed.
     """
 
     users: Int[np.ndarray, " n"]
@@ -106,11 +107,11 @@ def _rank(
     scores_BR = jnp.where(left_out_BR, -jnp.inf, scores_BR)
     target_scores_B1 = jnp.take_along_axis(scores_BR, targets_B[:, None], axis=1)
     # "Not lower" instead of "higher or equal": a comparison with NaN is false. The count holds the
-    # target itself, which makes ranks begin at 1. A target that is left out ranks last.
+    # target itself, which makes ranks begin at 1.
     not_lower_BR = ~(scores_BR < target_scores_B1) & ~left_out_BR
-    candidates_B = jnp.sum(~left_out_BR, axis=1)
     is_left_out_B = jnp.take_along_axis(left_out_BR, targets_B[:, None], axis=1)[:, 0]
-    ranks_B = jnp.where(is_left_out_B, candidates_B + 1, jnp.sum(not_lower_BR, axis=1))
+    missed = missed_rank(scores_BR.shape[1] - 1)
+    ranks_B = jnp.where(is_left_out_B, missed, jnp.sum(not_lower_BR, axis=1))
     best_scores_BK, best_BK = jax.lax.top_k(scores_BR, top)
     return ranks_B, jnp.where(best_scores_BK > -jnp.inf, best_BK, PAD)
 

@@ -30,6 +30,11 @@ def target_values(ranks: Int[np.ndarray, " n"]) -> dict[str, Float[np.ndarray, "
     }
 
 
+def missed_rank(catalogue_size: int) -> int:
+    """Give the rank of a target that is no candidate: worse than any other, beyond every k."""
+    return max(catalogue_size, *RECALL_AT, NDCG_AT) + 1
+
+
 def means(values: Mapping[str, Float[np.ndarray, " n"]]) -> dict[str, float]:
     """Average each metric over the targets."""
     return {name: float(value.mean()) for name, value in values.items()}

@@ -9,7 +9,8 @@ from convert import benchmark
 from convert.bundle import read
 from convert.interpreter import DeviceModel
 from convert.latency import Contender, load, measure, percentiles
-from convert.peer import peer_histories, peer_recall
+from convert.peer import peer_histories, peer_recall, read_peer
+from convert.quiet import quiet
 from convert.recall import recall_through
 from jaxrec.features import ITEM
 from jaxrec.heldout import load_heldout
@@ -72,7 +73,10 @@ def test_times_are_of_every_counted_call(models):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"not a flatbuffer", "does not run, or is no recommender"),
+        (
+            b"not a flatbuffer",
+            "scores out): ValueError: The model is not a valid Flatbuffer buffer",
+        ),
         (None, "No such file"),
     ],
 )
@@ -84,6 +88,27 @@ def test_a_bad_peer_is_one_line(models, tmp_path, content, said):
     assert process.returncode == 2
     (line,) = process.stderr.splitlines()
     assert said in line
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_sound_peer_is_tried_on_an_input_that_was_set(tmp_path, monkeypatch):
+    """A lookup without a guard, in memory that holds no zeros: as chance has it elsewhere."""
+    tf = pytest.importorskip("tensorflow", reason="needs the extra convert")
+    table = tf.constant(np.arange(50, dtype=np.int32))
+
+    def recommend(history):
+        ids = tf.gather(table, history)
+        return {"ids": ids, "scores": tf.cast(ids, tf.float32)}
+
+    # Too large for what the interpreter keeps in zeroed pages.
+    spec = tf.TensorSpec((10_000,), tf.int32, "history")
+    concrete = tf.function(recommend, input_signature=[spec]).get_concrete_function()
+    path = tmp_path / "peer.tflite"
+    with quiet():
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete])
+        path.write_bytes(converter.convert())
+    monkeypatch.setenv("MALLOC_PERTURB_", "90")
+    assert read_peer(path) == path.read_bytes()
 
 
 def test_a_foreign_file_is_a_peer_and_no_model(peer, tmp_path):

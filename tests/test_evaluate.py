@@ -20,6 +20,8 @@ from tests.worlds import left_padded, timelines_of
 
 V = 12
 N = 3
+# Behind the largest k of any metric, though there are but twelve items.
+MISSED = 51
 
 
 def by_last_item(scores_RR: np.ndarray) -> evaluate.Scorer:
@@ -50,9 +52,9 @@ def rank(
 
 def slow_rank(scores: np.ndarray, target: int, left_out: set[int]) -> int:
     """Count the candidates that are not worse, in plain Python."""
-    candidates = set(range(1, V + 1)) - left_out
     if target in left_out:
-        return len(candidates) + 1
+        return MISSED
+    candidates = set(range(1, V + 1)) - left_out
     return 1 + sum(not scores[other] < scores[target] for other in candidates - {target})
 
 
@@ -125,15 +127,23 @@ def test_what_the_user_meets_later_stays_a_candidate():
     assert rank(always(FALLING), timelines, [1]).ranks.tolist() == [5]
 
 
-def test_a_target_met_before_ranks_last_when_left_out_and_is_counted():
+def test_a_target_met_before_is_missed_when_left_out_and_is_counted():
     timelines = timelines_of([[1, 2, 1], [1, 2, 3]])
     ranking = rank(always(FALLING), timelines, [2, 5])
-    # Ten candidates are left to the first, and its target comes after them.
-    assert ranking.ranks.tolist() == [11, 1]
+    assert ranking.ranks.tolist() == [MISSED, 1]
     assert ranking.seen_targets == 1
     kept = rank(always(FALLING), timelines, [2, 5], keep_seen=True)
     assert kept.ranks.tolist() == [1, 3]
     assert kept.seen_targets == 1
+
+
+def test_a_target_that_is_left_out_is_no_hit_however_few_candidates_are_left():
+    """Nine items met of twelve: behind three candidates, but behind every k too."""
+    timelines = timelines_of([[1, 2, 3, 4, 5, 6, 7, 8, 9, 1]])
+    figures = summarize(rank(always(FALLING), timelines, [9]), V)
+    hits = {name: figures[name] for name in figures if name.startswith(("recall@", "ndcg@"))}
+    assert not any(value for name, value in hits.items() if not name.endswith("_interval"))
+    assert figures["mean_rank"] == MISSED
 
 
 @pytest.mark.parametrize("pad_score", [1e9, np.inf, np.nan])

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -32,6 +33,25 @@ def test_it_says_what_the_file_says(models, runs):
         ids, scores = recommender._device.recommend(history[None])
         assert [each.item for each in got] == [bundle.items[i - 1] for i in ids[0, :7]]
         np.testing.assert_array_equal([each.score for each in got], scores[0, :7])
+
+
+def test_threads_get_their_own_lists(models):
+    """As many threads as a server has, all at once on one recommender."""
+    recommender = Recommender.load(models["cnn"])
+    items = raw(recommender, 48)
+    histories = [items[start : start + 8] for start in range(40)]
+    alone = [recommender.recommend(each, k=10) for each in histories]
+    scores = [recommender.score(each, items) for each in histories]
+
+    def ask(_: int) -> bool:
+        return all(
+            recommender.recommend(each, k=10) == wanted
+            and recommender.score(each, items) == candidates
+            for each, wanted, candidates in zip(histories, alone, scores, strict=True)
+        )
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(ask, range(8)))
 
 
 def test_titles_come_with_the_items(recommender):
