@@ -18,19 +18,20 @@ from typing import Any
 import numpy as np
 import tyro
 
-from convert.bundle import Bundle, read
-from convert.graph import read_facts
-from convert.interpreter import DeviceModel
-from convert.latency import Contender, load, machine, measure, percentiles
-from convert.peer import peer_histories, peer_recall, read_peer
+from convert.flatbuffer import read_facts
+from convert.inputs import as_inputs, take
+from convert.measure.latency import Contender, contend, load, machine, measure, percentiles
+from convert.measure.peer import peer_histories, peer_recall, read_peer
+from convert.measure.recall import recall_through
 from convert.quiet import quiet
-from convert.recall import recall_through
-from jaxrec.command_line import run_command
+from jaxrec.command_line import command, named_file
 from jaxrec.errors import UserError
-from jaxrec.features import ITEM
 from jaxrec.files import write_json
-from jaxrec.heldout import Heldout, load_heldout
-from jaxrec.run_directory import HELDOUT
+from jaxrec.runs.directory import RunDirectory
+from jaxrec.runs.heldout import Heldout
+from jaxrec.runtime.bundle import Bundle, read
+from jaxrec.runtime.interpreter import HISTORY, DeviceModel, Inputs
+from jaxrec.schema import ITEM
 from jaxrec.text_table import lay_out
 
 # As long as a call is timed, so many different histories are enough.
@@ -38,13 +39,13 @@ _HISTORIES = 2000
 
 
 @dataclass(frozen=True)
-class Flags:
+class TimingFlags:
     """What is timed."""
 
     models: tyro.conf.Positional[tuple[Path, ...]]
     """files that jaxrec made"""
-    against: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
-    """a peer to compare with; give the flag again for another"""
+    against: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """a peer to compare with, as FILE or NAME=FILE; give the flag again for another"""
     rounds: int = 40
     """blocks of 50 calls for each file"""
     json: Path | None = None
@@ -52,7 +53,7 @@ class Flags:
 
 
 @dataclass(frozen=True)
-class Row:
+class TimedFile:
     """A line of the table."""
 
     name: str
@@ -62,19 +63,7 @@ class Row:
     recall: float | None
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure and print; give the exit code."""
-    return run_command(
-        run,
-        Flags,
-        __doc__,
-        arguments,
-        remedy="name a file that can be read",
-        interrupted="nothing was kept",
-    )
-
-
-def run(flags: Flags) -> None:
+def run(flags: TimingFlags) -> None:
     """Measure and print.
 
     Raises:
@@ -84,12 +73,13 @@ def run(flags: Flags) -> None:
         raise UserError("no model; name at least one .tflite file")
     bundles = [read(path) for path in flags.models]
     heldouts = list(map(_heldout, flags.models, bundles))
-    peers = [read_peer(path) for path in flags.against]
+    named = [named_file("--against", text) for text in flags.against]
+    peers = [read_peer(path) for _, path in named]
     with quiet():
         rows = list(map(_own, flags.models, bundles, heldouts))
         rows += [
-            _theirs(path, peer, flags.models[0], bundles[0], heldouts[0])
-            for path, peer in zip(flags.against, peers, strict=True)
+            _theirs(name, peer, flags.models[0], bundles[0], heldouts[0])
+            for (name, _), peer in zip(named, peers, strict=True)
         ]
     times = measure([row.contender for row in rows], rounds=flags.rounds)
     figures = [percentiles(each) for each in times]
@@ -98,7 +88,7 @@ def run(flags: Flags) -> None:
     marks = figures[len(bundles) :]
     print(f"{machine()}; {len(times[0]):,} calls each, in turn in blocks of 50; µs a call\n")
     head = ["", "file", "weights", "p50", "p90", "p99"]
-    head += [f"/ {path.stem}" for path in flags.against] + ["recall@10"]
+    head += [f"/ {name}" for name, _ in named] + ["recall@10"]
     table = [head]
     for row, figure in zip(rows, figures, strict=True):
         recall = "" if row.recall is None else f"{row.recall:.4f}"
@@ -116,7 +106,7 @@ def run(flags: Flags) -> None:
 
 
 def _figures_of(
-    rows: Sequence[Row], figures: Sequence[Mapping[str, float]]
+    rows: Sequence[TimedFile], figures: Sequence[Mapping[str, float]]
 ) -> list[dict[str, Any]]:
     return [
         {
@@ -130,49 +120,59 @@ def _figures_of(
     ]
 
 
-def _own(path: Path, bundle: Bundle, heldout: Heldout | None) -> Row:
+def _own(path: Path, bundle: Bundle, heldout: Heldout | None) -> TimedFile:
     """Load a file of ours; without its run directory histories are drawn, and recall is None."""
     device = DeviceModel(bundle.graph)
     size = len(bundle.items)
     if heldout is None:
-        drawn = np.random.default_rng(0).integers(1, size + 1, (_HISTORIES, device.history_length))
-        histories, recall = drawn.astype(np.int32), None
+        histories, recall = _drawn(device, size), None
     else:
-        histories = heldout.history[ITEM][:_HISTORIES]
+        histories = as_inputs(heldout.history)
         keep_seen = bundle.model["evaluation"]["protocol"]["seen_items"] == "kept"
-        lists = device.recommend_all(heldout.history[ITEM])
+        lists = device.recommend_all(histories)
         recall = recall_through(device, lists, heldout, size, keep_seen=keep_seen)
-    batches = np.stack(device.batches(histories))
-    contender = Contender(load(bundle.graph), batches.reshape(len(batches), -1))
+    batches = device.batches(take(histories, np.s_[:_HISTORIES]))
+    whole = {name: np.concatenate([batch[name] for batch in batches]) for name in histories}
+    contender = contend(bundle.graph, whole)
     weights = read_facts(bundle.graph).weight_bytes
-    return Row(str(path), path.stat().st_size, weights, contender, recall)
+    return TimedFile(str(path), path.stat().st_size, weights, contender, recall)
+
+
+def _drawn(device: DeviceModel, catalogue_size: int) -> Inputs:
+    """Draw histories of any items, of which nothing else is known."""
+    shape = (_HISTORIES, device.history_length)
+    ports = device.signatures["recommend"].inputs
+    drawn = np.random.default_rng(0).integers(1, catalogue_size + 1, shape, np.int32)
+    return {name: np.zeros(shape, port.dtype) for name, port in ports.items()} | {HISTORY: drawn}
 
 
 def _heldout(path: Path, bundle: Bundle) -> Heldout | None:
     """Read the held-out histories of the run directory in which a file lies, if it lies in one."""
-    place = path.absolute().parent.parent / HELDOUT
-    if not place.exists():
+    directory = RunDirectory(path.absolute().parent.parent)
+    if not directory.is_finished:
         return None
-    heldout = load_heldout(place)
+    heldout = directory.heldout()
     fits = heldout.history[ITEM].shape[1] == bundle.model["history_length"]
     return heldout if fits else None
 
 
 def _theirs(
-    path: Path, graph: bytes, model_path: Path, bundle: Bundle, heldout: Heldout | None
-) -> Row:
+    name: str, graph: bytes, model_path: Path, bundle: Bundle, heldout: Heldout | None
+) -> TimedFile:
     """Load a peer, and give it the histories of the first model's users."""
     items = [item for item in bundle.items if isinstance(item, int)]
     if heldout is None or len(items) < len(bundle.items):
         raise UserError(
             f"{model_path} must lie in its run directory and have numbers for items, so that "
-            f"{path} can be given the same histories"
+            f"{name} can be given the same histories"
         )
     interpreter = load(graph)
-    contender = Contender(interpreter, peer_histories(interpreter, heldout, items))
+    contender = Contender(interpreter, [peer_histories(interpreter, heldout, items)])
     recall = peer_recall(contender, heldout, items)
-    return Row(path.stem, len(graph), read_facts(graph).weight_bytes, contender, recall)
+    return TimedFile(name, len(graph), read_facts(graph).weight_bytes, contender, recall)
 
+
+main = command(run, remedy="name a file that can be read", interrupted="nothing was kept")
 
 if __name__ == "__main__":
     sys.exit(main())

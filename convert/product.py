@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from convert.compare import Parity, Reference
-from convert.graph import Facts, read_facts, tidy
-from convert.interpreter import DeviceModel
-from convert.parity import prove
-from convert.quantize import Recipe, quantize
+from convert.build.quantize import quantize
+from convert.flatbuffer import Facts, read_facts, tidy
+from convert.measure.recall import recall_through
+from convert.prove.distance import Parity, Reference
+from convert.prove.proof import prove
 from convert.quiet import quiet
-from convert.recall import recall_through
-from convert.restore import Run
+from convert.recipes import Recipe
+from convert.restore import RestoredRun
+from jaxrec.runtime.interpreter import DeviceModel
 
 # What the default recipe may lose of the float32 file's recall@10.
 MOST_LOST = 0.01
@@ -31,7 +32,7 @@ class Product:
     recall: float
 
 
-def make(exported: bytes, run: Run, reference: Reference, recipe: Recipe) -> Product:
+def make(exported: bytes, run: RestoredRun, reference: Reference, recipe: Recipe) -> Product:
     """Quantize what was exported, and prove it.
 
     Raises:

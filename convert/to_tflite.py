@@ -14,38 +14,34 @@ writes into <run>/export/:
 A file that does not say what its model says is not written: exit code 1.
 """
 
-import json
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
-from convert import bundle, card
-from convert.compare import Reference, refer
-from convert.histories import trials
-from convert.latency import Contender, load, machine, measure, percentiles
+from convert.build.package import pack_for_servers, package, write
+from convert.build.shapes import Shapes, choose_shapes
+from convert.inputs import as_inputs, sizes_of
+from convert.measure.latency import contend, machine, measure, percentiles
+from convert.measure.recall import RECALL_AT
 from convert.product import Product, choose, make
-from convert.quantize import RECIPES, Recipe
+from convert.prove.distance import Reference, refer
+from convert.prove.trials import trials
 from convert.quiet import quiet
-from convert.recall import RECALL_AT
-from convert.restore import Run, newest_run, restore
-from convert.shapes import Shapes, choose_shapes
-from jaxrec.command_line import run_command
+from convert.recipes import RECIPES, Recipe
+from convert.restore import RestoredRun, restore
+from jaxrec.command_line import command
 from jaxrec.errors import FailedCheckError
-from jaxrec.features import ITEM
-from jaxrec.files import replacing
+from jaxrec.runs.directory import newest
 from jaxrec.text_table import lay_out
-
-EXPORT = "export"
-TFLITE = "model.tflite"
 
 
 @dataclass(frozen=True)
-class Flags:
+class ConvertFlags:
     """What is converted, and into what."""
 
     run_dir: Path | None = None
@@ -65,26 +61,14 @@ class Flags:
     """where the files go; default: <run>/export"""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Convert; give the exit code, 2 for what the user can mend, 1 for a file that is not equal."""
-    return run_command(
-        run,
-        Flags,
-        __doc__,
-        arguments,
-        remedy="free or open the place, or give another --export-dir",
-        interrupted="the files of an older export are as they were",
-    )
-
-
-def run(flags: Flags) -> None:
+def run(flags: ConvertFlags) -> None:
     """Restore, export, quantize, check, measure, write.
 
     Raises:
         UserError: anything that the user can mend.
         FailedCheckError: the file that was asked for is not equal to its model.
     """
-    source = restore(flags.run_dir or newest_run())
+    source = restore(flags.run_dir or newest().path)
     shapes = choose_shapes(
         batch_size=flags.batch_size,
         history_length=source.config.data.history_length,
@@ -94,16 +78,17 @@ def run(flags: Flags) -> None:
         vocabulary_size=source.vocabulary.size,
     )
     single = replace(shapes, batch_size=1)
-    export_dir = flags.export_dir or source.folder / EXPORT
+    export_dir = flags.export_dir or source.directory.model_file.parent
     _require_writable(export_dir)
     # TensorFlow takes seconds to import: a mistake is answered before.
-    from convert.export import export
+    from convert.build.export import export
+    from convert.build.signatures import signatures
 
     with tqdm(total=len(RECIPES) + 3, unit="step", disable=None, leave=False) as bar:
-        exported = export(source.model, single)
+        exported = export(signatures(source.model, single))
         reference = refer(
             source.model,
-            trials(source.heldout, source.vocabulary.size),
+            trials(source.heldout, sizes_of(source.schema)),
             top_k=shapes.top_k,
             keep_seen=shapes.keep_seen,
         )
@@ -112,15 +97,16 @@ def run(flags: Flags) -> None:
         chosen = _chosen(products, failures, flags.recipe)
         latencies = _latencies(products, source)
         bar.update()
-        files = _files(source, single, chosen, products, latencies)
+        files = package(source, single, chosen, products, latencies, machine())
         if shapes.batch_size > 1:
-            server = make(export(source.model, shapes), source, reference, chosen.recipe)
-            model = card.describe(source, shapes, server, products)
-            files[f"model-batch{shapes.batch_size}.tflite"] = _bundle(source, server, model)
+            exported = export(signatures(source.model, shapes))
+            server = make(exported, source, reference, chosen.recipe)
+            files |= pack_for_servers(source, shapes, server, products)
         bar.update()
-    _write(export_dir, files)
-    print(_report(source, single, chosen, products, failures, latencies))
-    print(f"\n{export_dir / TFLITE}: {chosen.recipe}, {len(files[TFLITE]):,} bytes")
+    write(export_dir, files)
+    print(_side_by_side(source, single, chosen, products, failures, latencies))
+    made = source.directory.model_file.name
+    print(f"\n{export_dir / made}: {chosen.recipe}, {len(files[made]):,} bytes")
 
 
 def _require_writable(folder: Path) -> None:
@@ -140,7 +126,7 @@ def _require_writable(folder: Path) -> None:
 
 
 def _make_all(
-    exported: bytes, source: Run, reference: Reference, bar: tqdm
+    exported: bytes, source: RestoredRun, reference: Reference, bar: tqdm
 ) -> tuple[list[Product], dict[Recipe, FailedCheckError]]:
     """Make every recipe's product; those that fail are kept apart."""
     products, failures = [], {}
@@ -171,70 +157,21 @@ def _chosen(
     return next(product for product in products if product.recipe == recipe)
 
 
-def _latencies(products: Sequence[Product], source: Run) -> dict[Recipe, dict[str, float]]:
+def _latencies(products: Sequence[Product], source: RestoredRun) -> dict[Recipe, dict[str, float]]:
     """Time the products in turn."""
-    histories = source.heldout.history[ITEM]
+    inputs = as_inputs(source.heldout.history)
     with quiet():
-        contenders = [Contender(load(product.graph), histories) for product in products]
+        contenders = [contend(product.graph, inputs) for product in products]
     times = measure(contenders)
     return {p.recipe: percentiles(each) for p, each in zip(products, times, strict=True)}
 
 
-def _files(
-    source: Run,
-    shapes: Shapes,
-    chosen: Product,
-    products: list[Product],
-    latencies: Mapping[Recipe, Mapping[str, float]],
-) -> dict[str, bytes]:
-    """Give the content of each file, by name."""
-    model = card.describe(source, shapes, chosen, products)
-    tflite = _bundle(source, chosen, model)
-    beside = {
-        **model,
-        "file": {"bytes": len(tflite), "sha256": bundle.sha256(tflite)},
-        # Inside the file a time would make every conversion differ.
-        "latency": {"machine": machine(), "unit": "µs", "recipes": latencies},
-    }
-    return {TFLITE: tflite, bundle.MODEL: _json(beside), bundle.CATALOGUE: _catalogue(source)}
+def _when(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds):%Y-%m-%d %H:%M}"
 
 
-def _bundle(source: Run, product: Product, model: dict[str, Any]) -> bytes:
-    vocabulary = {"digest": source.vocabulary.digest, "values": source.vocabulary.values.to_list()}
-    members = {
-        bundle.VOCABULARY: _json(vocabulary, indent=None),
-        bundle.CATALOGUE: _catalogue(source),
-        bundle.MODEL: _json(model),
-        bundle.CARD: card.render(model).encode(),
-    }
-    return bundle.pack(product.graph, members)
-
-
-def _catalogue(source: Run) -> bytes:
-    return _json(source.catalogue, indent=None)
-
-
-def _json(value: Any, indent: int | None = 2) -> bytes:
-    return (json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False) + "\n").encode()
-
-
-def _write(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Put each file in its place at once; take away what an older export left.
-
-    A writer that is killed between two files leaves both whole; model.json holds the model's hash,
-    by which a reader sees that they are not of one export.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in files.items():
-        with replacing(folder / name) as file:
-            file.write(content)
-    for old in folder.glob("model-batch*.tflite"):
-        if old.name not in files:
-            old.unlink()
-
-
-def _report(
-    source: Run,
+def _side_by_side(
+    source: RestoredRun,
     shapes: Shapes,
     chosen: Product,
     products: Sequence[Product],
@@ -243,15 +180,16 @@ def _report(
 ) -> str:
     """Put the recipes side by side."""
     model = source.config.model
-    told = source.summary["protocol"]
+    told, test = source.summary.protocol, source.summary.test
     seen = "kept" if shapes.keep_seen else "left out"
     lines = [
-        f"{source.folder.name}: {model.encoder}, N = {shapes.history_length}, "
+        f"{source.directory.path}, which ended {_when(source.directory.ended)}",
+        f"{model.encoder}, N = {shapes.history_length}, "
         f"d = {model.embedding_dim}, {source.vocabulary.size:,} items, top {shapes.top_k}, items "
         f"of the history {seen}",
         f"parity on {chosen.parity.histories:,} histories; recall@{RECALL_AT} on "
-        f"{len(source.heldout.target):,} held-out targets ({told['dataset']}, {told['split']}, "
-        f"seen items {told['seen_items']}), {source.summary['test']['recall@10']:.4f} in JAX",
+        f"{len(source.heldout.target):,} held-out targets ({told.dataset}, {told.split}, "
+        f"seen items {told.seen_items}), {test.means['recall@10']:.4f} in JAX",
         f"time of a call: {machine()}, µs",
         "",
     ]
@@ -273,6 +211,12 @@ def _report(
     lines += [f"{recipe} failed: {error}" for recipe, error in failures.items()]
     return "\n".join(lines)
 
+
+main = command(
+    run,
+    remedy="free or open the place, or give another --export-dir",
+    interrupted="the files of an older export are as they were",
+)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from convert import bundle
 from jaxrec.errors import UserError
-
-MODEL = "model.tflite"
+from jaxrec.runs.directory import MODEL, find_below
+from jaxrec.runtime import bundle
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Export:
     """One model that the page can run.
 
     Attributes:
-        path: where it was read, for messages.
+        path: where it was read.
         data: the whole .tflite file, proven to be whole.
         model: what it says of itself (model.json).
     """
@@ -30,6 +30,11 @@ class Export:
         """The hash of its items: models of one page must share it."""
         return self.model["vocabulary"]["sha256"]
 
+    @property
+    def converted(self) -> datetime:
+        """When the file was written, in the time of this machine."""
+        return datetime.fromtimestamp(self.path.stat().st_mtime)
+
 
 def choose_exports(named: Sequence[Path], root: Path = Path("runs")) -> list[Export]:
     """Read the exports that were named, or else the newest and its companions.
@@ -38,7 +43,7 @@ def choose_exports(named: Sequence[Path], root: Path = Path("runs")) -> list[Exp
 
     Args:
         named: .tflite files, or folders that hold a model.tflite; the first is shown first.
-        root: where runs are, if none is named.
+        root: where runs are, however deep, if none is named.
 
     Raises:
         UserError: there is none, one is damaged, or they do not share a vocabulary.
@@ -46,7 +51,7 @@ def choose_exports(named: Sequence[Path], root: Path = Path("runs")) -> list[Exp
     """
     if not named:
         return _newest(root)
-    exports = [_read(path / MODEL if path.is_dir() else path) for path in named]
+    exports = [_read(path / Path(MODEL).name if path.is_dir() else path) for path in named]
     for each in exports[1:]:
         if each.vocabulary != exports[0].vocabulary:
             raise UserError(
@@ -56,9 +61,7 @@ def choose_exports(named: Sequence[Path], root: Path = Path("runs")) -> list[Exp
 
 
 def _newest(root: Path) -> list[Export]:
-    paths = sorted(
-        root.glob(f"*/export/{MODEL}"), key=lambda path: path.stat().st_mtime, reverse=True
-    )
+    paths = sorted(find_below(root, MODEL), key=lambda path: path.stat().st_mtime, reverse=True)
     if not paths:
         raise UserError(
             f"no export under {root}/; make one with `python convert/to_tflite.py`, or name one "

@@ -15,9 +15,9 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from convert.bundle import sha256
 from demo.exports import Export
 from jaxrec.errors import UserError
+from jaxrec.runtime.bundle import sha256
 
 PAGE = Path(__file__).parent / "page"
 MODELS = "models.json"

@@ -9,7 +9,6 @@ is. The page sends nothing anywhere, and works without this server once it was l
 """
 
 import sys
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +17,13 @@ import tyro
 
 from demo.exports import choose_exports
 from demo.folder import gather
-from demo.runtime import runtime_files
+from demo.litert_js import runtime_files
 from demo.server import HOST, make_server
-from jaxrec.command_line import run_command
+from jaxrec.command_line import command
 
 
 @dataclass(frozen=True)
-class Flags:
+class ServeFlags:
     """What is shown, and where."""
 
     export: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
@@ -36,19 +35,7 @@ class Flags:
     """where the page is served on this machine; the browser keeps a history for each port"""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Gather and serve; give the exit code, 2 for what the user can mend."""
-    return run_command(
-        run,
-        Flags,
-        __doc__,
-        arguments,
-        remedy="name an export that can be read, or a --folder that can be written",
-        interrupted="no page was replaced",
-    )
-
-
-def run(flags: Flags) -> None:
+def run(flags: ServeFlags) -> None:
     """Gather, print the address, serve until the person stops it.
 
     Raises:
@@ -59,12 +46,21 @@ def run(flags: Flags) -> None:
         gather(flags.folder, exports, runtime_files())
         size = sum(path.stat().st_size for path in flags.folder.rglob("*") if path.is_file())
         for each in exports:
-            print(f"{each.model['run']}: {each.model['encoder']}, {len(each.data):,} bytes")
+            print(
+                f"{each.model['run']}: {each.model['encoder']}, {len(each.data):,} bytes, "
+                f"converted {each.converted:%Y-%m-%d %H:%M}, {each.path}"
+            )
         print(f"{flags.folder}: {size / 1e6:.1f} MB, ready for any static host")
         print(f"http://{HOST}:{server.server_port}/ (Ctrl-C ends it)", flush=True)
         with suppress(KeyboardInterrupt):
             server.serve_forever()
 
+
+main = command(
+    run,
+    remedy="name an export that can be read, or a --folder that can be written",
+    interrupted="no page was replaced",
+)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -10,31 +10,32 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import get_args
 
 import jax
 import numpy as np
 import tyro
 from flax import nnx
 
-from jaxrec.command_line import run_command
-from jaxrec.config import DataConfig, EncoderName, ModelConfig, TrainConfig
-from jaxrec.data.dataset import Dataset, load_interactions, prepare
-from jaxrec.evaluate import model_scorer, rank_targets
-from jaxrec.features import Feature
-from jaxrec.models.recommender import Recommender
-from jaxrec.sharding import data_mesh, replicate, split_batch
-from jaxrec.step import init_state, make_dispatch, make_optimizer, negatives_of
-from jaxrec.train import log_popularity, training_batches, window_shape
+from jaxrec.command_line import command
+from jaxrec.config import Config, DataConfig, ModelConfig, TrainConfig
+from jaxrec.data.dataset import Dataset, prepare
+from jaxrec.data.sources import load_interactions
+from jaxrec.evaluation.ranking import model_scorer, rank
+from jaxrec.models.encoders import ENCODERS
+from jaxrec.models.recommender import RecommenderModel
+from jaxrec.training.loop import make_objective, training_batches, window_shape
+from jaxrec.training.objective import negatives_of
+from jaxrec.training.optimizer import make_optimizer
+from jaxrec.training.placement import data_mesh, replicate, split_batch
+from jaxrec.training.step import init_state, make_dispatch
 
 # In one measurement.
 DISPATCHES = 4
 
 
 @dataclass(frozen=True)
-class Flags:
+class BenchmarkFlags:
     """What is measured; widths and windows are those of earlier figures, not the best ones."""
 
     data: tyro.conf.OmitArgPrefixes[DataConfig] = field(default_factory=DataConfig)
@@ -53,24 +54,17 @@ class Flags:
 class Training:
     """One encoder's training, a few dispatches at a time."""
 
-    def __init__(self, encoder: EncoderName, flags: Flags, dataset: Dataset):
+    def __init__(self, encoder: str, flags: BenchmarkFlags, dataset: Dataset):
         config = replace(flags.model, encoder=encoder)
-        features = tuple(
-            Feature(name, size, config.embedding_dim)
-            for name, size in dataset.feature_sizes.items()
-        )
-        model = Recommender(features, config, dataset.vocabulary.counts, rngs=nnx.Rngs(0))
+        schema = dataset.schema(config.embedding_dim)
+        model = RecommenderModel(schema, config, dataset.vocabulary.counts, rngs=nnx.Rngs(0))
         self.graphdef, params = nnx.split(model, nnx.Param)
         optimizer = make_optimizer(flags.train, total_steps=10_000)
         self._mesh = data_mesh(window_shape(flags.data, flags.train).batch_size)
         self.state = replicate(init_state(params, optimizer), self._mesh)
-        self._dispatch = make_dispatch(
-            self.graphdef,
-            optimizer,
-            flags.train,
-            log_popularity(dataset),
-            flags.data.history_length,
-        )
+        asked = Config(flags.data, config, flags.train)
+        objective = make_objective(self.graphdef, dataset, asked)
+        self._dispatch = make_dispatch(objective, optimizer, flags.train.seed)
         self._batches = training_batches(dataset, flags.data, flags.train)
         self._number = 0
 
@@ -87,19 +81,7 @@ class Training:
         return targets / (time.perf_counter() - started)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure and print; give the exit code."""
-    return run_command(
-        measure,
-        Flags,
-        __doc__,
-        arguments,
-        remedy="open the place",
-        interrupted="nothing was kept",
-    )
-
-
-def measure(flags: Flags) -> None:
+def measure(flags: BenchmarkFlags) -> None:
     """Measure and print.
 
     Raises:
@@ -110,7 +92,7 @@ def measure(flags: Flags) -> None:
     dataset = prepare(interactions, flags.data, seed=0)
     prepared = time.perf_counter() - started
 
-    trainings = {name: Training(name, flags, dataset) for name in get_args(EncoderName)}
+    trainings = {name: Training(name, flags, dataset) for name in ENCODERS}
     for training in trainings.values():
         training.targets_per_s()
     speeds = {name: [] for name in trainings}
@@ -139,18 +121,14 @@ def measure(flags: Flags) -> None:
         print(f"{f'ranking {users:,} tests, ' + name:<28}{seconds:>12.2f} s")
 
 
-def _evaluate(training: Training, flags: Flags, dataset: Dataset) -> float:
+def _evaluate(training: Training, flags: BenchmarkFlags, dataset: Dataset) -> float:
     started = time.perf_counter()
-    rank_targets(
-        model_scorer(training.graphdef, training.state.params),
-        dataset.timelines,
-        dataset.split.test,
-        catalogue_size=dataset.vocabulary.size,
-        history_length=flags.data.history_length,
-        keep_seen=flags.data.keep_seen,
-    )
+    scorer = model_scorer(training.graphdef, training.state.params)
+    rank(scorer, dataset, dataset.split.test, flags.data)
     return time.perf_counter() - started
 
+
+main = command(measure, remedy="open the place", interrupted="nothing was kept")
 
 if __name__ == "__main__":
     sys.exit(main())

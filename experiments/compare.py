@@ -9,21 +9,19 @@ by chance, so many runs deserve more than one seed.
 """
 
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import tyro
 
-from jaxrec.command_line import run_command
+from jaxrec.command_line import command
 from jaxrec.errors import UserError
-from jaxrec.files import read_json
-from jaxrec.metrics import bootstrap_intervals, means, target_values
-from jaxrec.ranks import Ranks, load_ranks
-from jaxrec.report import describe, plus_minus
-from jaxrec.run_directory import RANKS, SUMMARY, VOCABULARY
+from jaxrec.evaluation.metrics import bootstrap_intervals, means, target_values
+from jaxrec.runs.directory import RunDirectory
+from jaxrec.runs.ranks import Ranks
+from jaxrec.runs.report import describe, plus_minus
+from jaxrec.runs.summary import Protocol
 from jaxrec.text_table import lay_out
 
 METRICS = ("recall@10", "ndcg@10", "mrr")
@@ -33,7 +31,7 @@ _PROTOCOL = ("dataset", "split", "final_fit", "candidates", "seen_items")
 
 
 @dataclass(frozen=True)
-class Flags:
+class CompareFlags:
     """What is compared."""
 
     runs: tyro.conf.Positional[tuple[Path, ...]]
@@ -41,8 +39,8 @@ class Flags:
 
 
 @dataclass(frozen=True)
-class Run:
-    """A finished run.
+class Judged:
+    """A finished run and how it was judged.
 
     Attributes:
         name: its directory.
@@ -52,24 +50,12 @@ class Run:
     """
 
     name: str
-    protocol: dict[str, Any]
+    protocol: Protocol
     vocabulary: str
     ranks: Ranks
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Compare; give the exit code, 2 for what the user can mend."""
-    return run_command(
-        run,
-        Flags,
-        __doc__,
-        arguments,
-        remedy="name run directories that can be read",
-        interrupted="nothing was kept",
-    )
-
-
-def run(flags: Flags) -> None:
+def run(flags: CompareFlags) -> None:
     """Read, check that the users are the same, compare, print.
 
     Raises:
@@ -87,29 +73,24 @@ def run(flags: Flags) -> None:
     print(f"\n{lay_out([['', *METRICS], *rows])}")
 
 
-def read_run(path: Path) -> Run:
+def read_run(path: Path) -> Judged:
     """Read what a comparison needs of a run.
 
     Raises:
         UserError: it is no finished run, or of a version that kept no ranks.
     """
-    summary = read_json(path / SUMMARY)
-    return Run(
-        str(path),
-        summary["protocol"],
-        read_json(path / VOCABULARY)["digest"],
-        load_ranks(path / RANKS),
-    )
+    found = RunDirectory(path)
+    return Judged(str(path), found.summary().protocol, found.vocabulary().digest, found.ranks())
 
 
-def check_comparable(first: Run, other: Run) -> None:
+def check_comparable(first: Judged, other: Judged) -> None:
     """Refuse runs that were judged differently or on others.
 
     Raises:
         UserError: they were; it says in what.
     """
     for name in _PROTOCOL:
-        ours, theirs = first.protocol.get(name), other.protocol.get(name)
+        ours, theirs = getattr(first.protocol, name), getattr(other.protocol, name)
         if ours != theirs:
             raise UserError(
                 f"{other.name} has {name} {theirs}, {first.name} {ours}; compare runs of one "
@@ -151,6 +132,12 @@ def differences(first: Ranks, second: Ranks) -> list[str]:
         cells.append(f"{mean:+.4f} [{low:+.4f}, {high:+.4f}]{mark}")
     return cells
 
+
+main = command(
+    run,
+    remedy="name run directories that can be read",
+    interrupted="nothing was kept",
+)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from experiments import run as one_run
-from jaxrec.command_line import parse, run_command, split_words
+from jaxrec.command_line import command, parse, split_words
 from jaxrec.text_table import lay_out
 
 
@@ -85,7 +85,7 @@ PRESETS = (
 
 
 @dataclass(frozen=True)
-class Flags:
+class PresetsFlags:
     """What is trained."""
 
     train: str = ""
@@ -94,44 +94,22 @@ class Flags:
     """where the runs are kept"""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """List or train; give the exit code."""
-    return run_command(
-        run,
-        Flags,
-        __doc__,
-        arguments,
-        remedy="free or open the place, or give another --runs-dir",
-        interrupted="the same command goes on",
-        pass_on=True,
-    )
-
-
-def run(flags: Flags, others: Sequence[str]) -> None:
+def run(flags: PresetsFlags, others: Sequence[str]) -> None:
     """Print the list, or train what is named.
 
     Raises:
         UserError: a flag is wrong; nothing was trained.
     """
     chosen = choose(flags.train)
+    words = [[*COMMON, *preset.flags, *others] for preset in chosen]
     settings = [
-        parse(
-            one_run.Flags,
-            None,
-            [
-                *COMMON,
-                *preset.flags,
-                *others,
-                f"--run-dir={flags.runs_dir / preset.name}",
-                "--resume",
-            ],
-        )
-        for preset in chosen
+        parse(one_run.RunFlags, [*given, f"--run-dir={flags.runs_dir / preset.name}", "--resume"])
+        for preset, given in zip(chosen, words, strict=True)
     ]
     if not chosen:
         print(render())
-    for preset, each in zip(chosen, settings, strict=True):
-        print(f"{preset.name}: {' '.join([*COMMON, *preset.flags, *others])}")
+    for preset, given, each in zip(chosen, words, settings, strict=True):
+        print(f"{preset.name}: {' '.join(given)}")
         one_run.run(each)
 
 
@@ -158,6 +136,12 @@ def render() -> str:
     lines = [f"{row}  {words}" for row, words in zip(rows, flags, strict=True)]
     return "\n".join([f"MovieLens 1M, seed 0, all with {' '.join(COMMON)}", "", *lines])
 
+
+main = command(
+    run,
+    remedy="free or open the place, or give another --runs-dir",
+    interrupted="the same command goes on",
+)
 
 if __name__ == "__main__":
     sys.exit(main())

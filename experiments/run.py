@@ -1,6 +1,6 @@
 """Train a recommender on a log of (user, item, time) and say how good it is.
 
-Without flags it makes a small synthetic world and trains an LSTM on it, in about a minute:
+Without flags it makes a small synthetic world and trains an LSTM on it:
 
     python experiments/run.py --encoder=rnn
 
@@ -20,39 +20,31 @@ summary.json, the training curve in curve.png, and all that conversion to .tflit
 
 import shutil
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
 import tyro
 from flax import nnx
 
-from jaxrec.baselines import Popularity, Transitions
-from jaxrec.command_line import run_command
+from jaxrec.command_line import command
 from jaxrec.config import Config, DataConfig, ModelConfig, TrainConfig
-from jaxrec.data.dataset import Dataset, load_interactions, prepare
-from jaxrec.evaluate import Ranking, Scorer, model_scorer, rank_targets, summarize
-from jaxrec.features import Feature
-from jaxrec.files import read_json, write_json
-from jaxrec.models.recommender import Recommender
-from jaxrec.ranks import Ranks, save_ranks
-from jaxrec.report import draw_curve, protocol, render_table, training_figures
-from jaxrec.run_directory import (
-    CURVE,
-    RANKS,
-    SUMMARY,
-    check_run_directory,
-    is_finished,
-    write_contract,
-)
-from jaxrec.train import Trained, train
+from jaxrec.data.dataset import Dataset, prepare
+from jaxrec.data.sources import load_interactions
+from jaxrec.evaluation.baselines import make_baselines
+from jaxrec.evaluation.ranking import Scorer, model_scorer, rank
+from jaxrec.models.encoders import encoder_class
+from jaxrec.models.recommender import RecommenderModel
+from jaxrec.runs.directory import RunDirectory
+from jaxrec.runs.ranks import Ranks
+from jaxrec.runs.report import draw_curve, figures_of, protocol, render_table, training_figures
+from jaxrec.runs.summary import Figures, ModelFacts, Summary
+from jaxrec.training.loop import Trained, train
 
 
 @dataclass(frozen=True)
-class Flags:
+class RunFlags:
     """The flags of one run."""
 
     model: tyro.conf.OmitArgPrefixes[ModelConfig] = field(default_factory=ModelConfig)
@@ -66,104 +58,83 @@ class Flags:
     """replace the run in the run directory"""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one experiment; give the exit code, 2 for anything that the user can mend."""
-    return run_command(
-        run,
-        Flags,
-        __doc__,
-        arguments,
-        remedy="free or open the place, or give another --run-dir; a run that had begun goes on "
-        "with --resume",
-        interrupted="--resume goes on from the last epoch",
-    )
-
-
-def run(flags: Flags) -> dict[str, Any]:
-    """Load, train, evaluate, write; give the summary.
+def run(flags: RunFlags) -> None:
+    """Load, train, evaluate, write, print.
 
     Raises:
         UserError: anything that the user can mend.
     """
     config = Config(flags.data, flags.model, flags.train)
+    encoder_class(config.model.encoder)  # a mistake is answered before the log is read
     name = f"{Path(config.data.dataset).stem}-{config.model.encoder}-n{config.data.history_length}"
-    run_dir = flags.run_dir or Path("runs") / name
-    check_run_directory(run_dir, config, resume=flags.resume, overwrite=flags.overwrite)
-    if flags.resume and is_finished(run_dir):
-        summary = read_json(run_dir / SUMMARY)
-        print(f"{run_dir} is finished\n\n{render_table(summary, config.model.encoder)}")
-        return summary
+    directory = RunDirectory(flags.run_dir or Path("runs") / name)
+    directory.check(config, resume=flags.resume, overwrite=flags.overwrite)
+    if flags.resume and directory.is_finished:
+        print(f"{directory.path} is finished\n\n{render_table(directory.summary())}")
+        return
 
-    dataset = prepare(
-        load_interactions(config.data, seed=config.train.seed), config.data, seed=config.train.seed
-    )
-    features = tuple(
-        Feature(name, size, config.model.embedding_dim)
-        for name, size in dataset.feature_sizes.items()
-    )
+    interactions = load_interactions(config.data, seed=config.train.seed)
+    dataset = prepare(interactions, config.data, seed=config.train.seed)
     print(
         f"{config.data.dataset}: {len(dataset.timelines.items):,} interactions of "
         f"{len(dataset.timelines.lengths):,} users with {dataset.vocabulary.size:,} items"
     )
-    if flags.overwrite and run_dir.exists():
-        shutil.rmtree(run_dir)
-    write_contract(run_dir, config, features, dataset)
-    model = Recommender(
-        features, config.model, dataset.vocabulary.counts, rngs=nnx.Rngs(config.train.seed)
+    if flags.overwrite and directory.path.exists():
+        shutil.rmtree(directory.path)
+    summary = fit(dataset, config, directory)
+    print(f"\n{render_table(summary)}\n\n{directory.summary_file}")
+
+
+def fit(dataset: Dataset, config: Config, directory: RunDirectory) -> Summary:
+    """Train on a data set from where the directory stands, and conclude."""
+    directory.begin(config, dataset)
+    model = RecommenderModel(
+        dataset.schema(config.model.embedding_dim),
+        config.model,
+        dataset.vocabulary.counts,
+        rngs=nnx.Rngs(config.train.seed),
     )
-    trained = train(model, dataset, config, run_dir)
-    summary = conclude(trained, dataset, config, run_dir)
-    print(f"\n{render_table(summary, config.model.encoder)}\n\n{run_dir / SUMMARY}")
-    return summary
+    return conclude(train(model, dataset, config, directory), dataset, config, directory)
 
 
-def conclude(trained: Trained, dataset: Dataset, config: Config, run_dir: Path) -> dict[str, Any]:
+def conclude(
+    trained: Trained, dataset: Dataset, config: Config, directory: RunDirectory
+) -> Summary:
     """Evaluate the best parameters and the baselines; write what a finished run leaves."""
+    size, split = dataset.vocabulary.size, dataset.split
 
-    def ranking(scorer: Scorer, positions: np.ndarray) -> Ranking:
-        return rank_targets(
-            scorer,
-            dataset.timelines,
-            positions,
-            catalogue_size=dataset.vocabulary.size,
-            history_length=config.data.history_length,
-            keep_seen=config.data.keep_seen,
-        )
+    def figures(scorer: Scorer, positions: np.ndarray) -> Figures:
+        return figures_of(rank(scorer, dataset, positions, config.data), size)
 
-    def figures(scorer: Scorer, positions: np.ndarray) -> dict[str, Any]:
-        return summarize(ranking(scorer, positions), dataset.vocabulary.size)
-
-    counts = dataset.vocabulary.counts
-    baselines: dict[str, Scorer] = {
-        "transitions": Transitions(dataset.timelines, dataset.split, counts),
-        "popularity": Popularity(counts),
-    }
+    baselines, left_out = make_baselines(dataset, config.data.split)
+    if left_out:
+        print(left_out)
     scorer = model_scorer(trained.graphdef, trained.params)
-    test = ranking(scorer, dataset.split.test)
-    summary = {
-        "protocol": protocol(config, dataset, test),
-        "test": summarize(test, dataset.vocabulary.size),
-        "validation": figures(scorer, dataset.split.validation),
-        "baselines": {
-            name: figures(baseline, dataset.split.test) for name, baseline in baselines.items()
-        },
-        "train": training_figures(trained.epochs, trained.progress.best_epoch),
-        "model": {
-            "encoder": config.model.encoder,
-            "parameters": sum(leaf.size for leaf in jax.tree.leaves(trained.params)),
-        },
-    }
-    draw_curve(
-        run_dir / CURVE,
-        run_dir.name,
-        trained.epochs,
-        {name: figures(baseline, dataset.split.validation) for name, baseline in baselines.items()},
+    test = rank(scorer, dataset, split.test, config.data)
+    summary = Summary(
+        protocol(config, dataset, test),
+        test=figures_of(test, size),
+        validation=figures(scorer, split.validation),
+        baselines={name: figures(each, split.test) for name, each in baselines.items()},
+        train=training_figures(trained.epochs, trained.progress.best_epoch),
+        model=ModelFacts(
+            config.model.encoder, sum(leaf.size for leaf in jax.tree.leaves(trained.params))
+        ),
     )
-    targets = dataset.timelines.items[dataset.split.test]
-    save_ranks(Ranks(test.users, targets, test.ranks), run_dir / RANKS)
-    write_json(run_dir / SUMMARY, summary)
+    levels = {
+        name: figures(each, split.validation).means["recall@10"] for name, each in baselines.items()
+    }
+    draw_curve(directory.curve, directory.path.name, trained.epochs, levels)
+    directory.finish(summary, Ranks(test.users, dataset.timelines.items[split.test], test.ranks))
     return summary
 
+
+main = command(
+    run,
+    remedy="free or open the place, or give another --run-dir; a run that had begun goes on "
+    "with --resume",
+    interrupted="--resume goes on from the last epoch",
+)
 
 if __name__ == "__main__":
     sys.exit(main())

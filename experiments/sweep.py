@@ -17,18 +17,20 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
-from typing import get_args
 
 import tyro
 from tqdm import tqdm
 
 from experiments import run as one_run
-from experiments.sweep_report import Result, read_results, write_report
-from jaxrec.command_line import parse, run_command, split_numbers, split_words
-from jaxrec.config import Config, EncoderName, differences, load_config
+from experiments.sweep_report import write_report
+from experiments.sweep_results import Result, read_results
+from jaxrec.command_line import command, named_file, parse, split_numbers, split_words
+from jaxrec.config import Config, differences
 from jaxrec.errors import FailedCheckError, UserError
-from jaxrec.run_directory import CONFIG, SUMMARY, is_finished
+from jaxrec.models.encoders import ENCODERS
+from jaxrec.runs.directory import RunDirectory
 
 ROOT = Path(__file__).parents[1]
 
@@ -37,10 +39,10 @@ _OWN = ("--encoder", "--history-length", "--seed", "--run-dir", "--resume", "--o
 
 
 @dataclass(frozen=True)
-class Flags:
+class SweepFlags:
     """The cells, and where they are kept."""
 
-    encoders: str = "bow,cnn,rnn"
+    encoders: str = ",".join(ENCODERS)
     """encoders, separated by commas"""
     history_lengths: str = "10,50,100,200"
     """history lengths N, separated by commas"""
@@ -50,8 +52,9 @@ class Flags:
     """where everything is kept; default: runs/sweep-<dataset>"""
     export: bool = False
     """convert the first seed of every cell, and time the files against each other"""
-    against: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
-    """with --export: a published .tflite to time too; give the flag again for another"""
+    against: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """with --export: a published .tflite to time too, FILE or NAME=FILE; give the flag again for
+    another"""
 
 
 @dataclass(frozen=True)
@@ -66,30 +69,17 @@ class Cell:
     encoder: str
     history_length: int
     seed: int
-    run_dir: Path
+    directory: RunDirectory
     arguments: list[str]
     config: Config
 
     @property
     def name(self) -> str:
         """The name of its folder."""
-        return self.run_dir.name
+        return self.directory.path.name
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Sweep; give the exit code, 2 for what the user can mend, 1 if a cell failed."""
-    return run_command(
-        run,
-        Flags,
-        __doc__,
-        arguments,
-        remedy="free or open the place, or give another --sweep-dir",
-        interrupted="the same command goes on",
-        pass_on=True,
-    )
-
-
-def run(flags: Flags, others: Sequence[str]) -> None:
+def run(flags: SweepFlags, others: Sequence[str]) -> None:
     """Train what is missing, write table and plots, print the table.
 
     Raises:
@@ -99,7 +89,7 @@ def run(flags: Flags, others: Sequence[str]) -> None:
     cells = make_cells(flags, others)
     for cell in cells:
         check_settings(cell)
-    sweep_dir = cells[0].run_dir.parent
+    sweep_dir = cells[0].directory.path.parent
     sweep_dir.mkdir(parents=True, exist_ok=True)
     failures: dict[str, str] = {}
     with tqdm(cells, unit="cell", disable=None) as bar:
@@ -110,9 +100,9 @@ def run(flags: Flags, others: Sequence[str]) -> None:
                 failure = export_cell(cell)
             if failure is not None:
                 failures[cell.name] = failure
-    done = [cell for cell in cells if is_finished(cell.run_dir)]
+    done = [cell.directory for cell in cells if cell.directory.is_finished]
     if done:
-        results = read_results([cell.run_dir for cell in done])
+        results = read_results(done)
         latency = time_exports(flags, results, sweep_dir) if flags.export else None
         print(write_report(sweep_dir, results, latency))
     if failures:
@@ -122,7 +112,7 @@ def run(flags: Flags, others: Sequence[str]) -> None:
         )
 
 
-def make_cells(flags: Flags, others: Sequence[str]) -> list[Cell]:
+def make_cells(flags: SweepFlags, others: Sequence[str]) -> list[Cell]:
     """List the cells, and check every flag before anything is trained.
 
     Raises:
@@ -132,28 +122,32 @@ def make_cells(flags: Flags, others: Sequence[str]) -> list[Cell]:
         name = word.split("=")[0]
         if name in _OWN:
             raise UserError(f"{name} is given by the sweep itself; leave it out")
-    encoders = split_words("--encoders", flags.encoders, get_args(EncoderName))
+    encoders = split_words("--encoders", flags.encoders, list(ENCODERS))
+    for published in flags.against:
+        named_file("--against", published)
     lengths = split_numbers("--history-lengths", flags.history_lengths)
     seeds = split_numbers("--seeds", flags.seeds)
-    dataset = parse(one_run.Flags, None, list(others)).data.dataset
+    dataset = parse(one_run.RunFlags, others).data.dataset
     folder = flags.sweep_dir or Path("runs") / f"sweep-{Path(dataset).stem}"
-    cells = []
-    for encoder in encoders:
-        for length in lengths:
-            for seed in seeds:
-                run_dir = folder / f"{encoder}-n{length}-seed{seed}"
-                arguments = [
-                    *others,
-                    f"--encoder={encoder}",
-                    f"--history-length={length}",
-                    f"--seed={seed}",
-                    f"--run-dir={run_dir}",
-                    "--resume",
-                ]
-                asked = parse(one_run.Flags, None, arguments)
-                config = Config(asked.data, asked.model, asked.train)
-                cells.append(Cell(encoder, length, seed, run_dir, arguments, config))
-    return cells
+    return [
+        _cell(folder, encoder, length, seed, others)
+        for encoder, length, seed in product(encoders, lengths, seeds)
+    ]
+
+
+def _cell(folder: Path, encoder: str, length: int, seed: int, others: Sequence[str]) -> Cell:
+    run_dir = folder / f"{encoder}-n{length}-seed{seed}"
+    arguments = [
+        *others,
+        f"--encoder={encoder}",
+        f"--history-length={length}",
+        f"--seed={seed}",
+        f"--run-dir={run_dir}",
+        "--resume",
+    ]
+    asked = parse(one_run.RunFlags, arguments)
+    config = Config(asked.data, asked.model, asked.train)
+    return Cell(encoder, length, seed, RunDirectory(run_dir), arguments, config)
 
 
 def check_settings(cell: Cell) -> None:
@@ -162,13 +156,13 @@ def check_settings(cell: Cell) -> None:
     Raises:
         UserError: it had.
     """
-    if not (cell.run_dir / CONFIG).exists():
+    if not cell.directory.is_begun:
         return
-    different = differences(load_config(cell.run_dir / CONFIG), cell.config)
+    different = differences(cell.directory.config(), cell.config)
     if different:
         raise UserError(
-            f"{cell.run_dir} is a run with other settings ({'; '.join(different)}); give its "
-            "flags to go on, or another --sweep-dir"
+            f"{cell.directory.path} is a run with other settings ({'; '.join(different)}); give "
+            "its flags to go on, or another --sweep-dir"
         )
 
 
@@ -177,20 +171,20 @@ def train_cell(cell: Cell) -> str | None:
 
     A process of its own gives its memory back, and takes nothing down if it dies.
     """
-    if is_finished(cell.run_dir):
+    if cell.directory.is_finished:
         return None
     return _call(cell, "experiments/run.py", *cell.arguments)
 
 
 def export_cell(cell: Cell) -> str | None:
     """Convert a finished cell, unless it is converted; give what went wrong, if anything."""
-    model = cell.run_dir / "export" / "model.tflite"
-    if model.exists() and model.stat().st_mtime >= (cell.run_dir / SUMMARY).stat().st_mtime:
+    model = cell.directory.model_file
+    if model.exists() and model.stat().st_mtime >= cell.directory.ended:
         return None
-    return _call(cell, "convert/to_tflite.py", f"--run-dir={cell.run_dir}")
+    return _call(cell, "convert/to_tflite.py", f"--run-dir={cell.directory.path}")
 
 
-def time_exports(flags: Flags, results: Sequence[Result], sweep_dir: Path) -> Path | None:
+def time_exports(flags: SweepFlags, results: Sequence[Result], sweep_dir: Path) -> Path | None:
     """Time the exports against each other and the published; give the file of the figures.
 
     Raises:
@@ -201,7 +195,7 @@ def time_exports(flags: Flags, results: Sequence[Result], sweep_dir: Path) -> Pa
         return None
     place = sweep_dir / "latency.json"
     script = str(ROOT / "convert" / "benchmark.py")
-    against = [f"--against={path}" for path in flags.against]
+    against = [f"--against={published}" for published in flags.against]
     done = subprocess.run(
         [sys.executable, script, *models, *against, f"--json={place}"],
         capture_output=True,
@@ -215,7 +209,7 @@ def time_exports(flags: Flags, results: Sequence[Result], sweep_dir: Path) -> Pa
 
 def _call(cell: Cell, script: str, *arguments: str) -> str | None:
     """Run a command with its output in the cell's log; give the last line of a failure."""
-    log = cell.run_dir.with_suffix(".log")
+    log = cell.directory.path.with_suffix(".log")
     with log.open("a") as file:
         done = subprocess.run(
             [sys.executable, str(ROOT / script), *arguments],
@@ -231,6 +225,12 @@ def _call(cell: Cell, script: str, *arguments: str) -> str | None:
 def _last_line(text: str) -> str:
     return (text.strip().splitlines() or ["it said nothing"])[-1]
 
+
+main = command(
+    run,
+    remedy="free or open the place, or give another --sweep-dir",
+    interrupted="the same command goes on",
+)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,11 +1,13 @@
 """What every command does alike: read its flags, and fold an error into one line and a code."""
 
 import contextlib
+import inspect
 import io
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
 
 import tyro
 
@@ -16,51 +18,48 @@ Flags = TypeVar("Flags")
 _CONFIG = (tyro.conf.FlagCreatePairsOff,)
 
 
-def run_command(
-    action: Callable[..., Any],
-    flags: type[Flags],
-    description: str | None,
-    arguments: Sequence[str] | None,
-    *,
-    remedy: str,
-    interrupted: str,
-    pass_on: bool = False,
-) -> int:
-    """Read the flags, act, and give the exit code.
+def command(action: Callable[..., Any], *, remedy: str, interrupted: str) -> Callable[..., int]:
+    """Make a command's `main` of what it does.
 
     Args:
-        action: what the command does.
-        flags: the dataclass of its flags.
-        description: what `--help` says first.
-        arguments: the words after the command's name; None takes those of the process.
+        action: its first parameter is annotated with the dataclass of the flags; a second one, if
+            there is one, takes the words that are no flags. Its module's docstring is what `--help`
+            says first.
         remedy: what to do when a file cannot be read or written.
         interrupted: what is said when the person stops the command.
-        pass_on: whether the action takes, behind the flags, the words that are none of them.
 
     Returns:
+        From the words after the command's name (by default those of the process) to the exit code:
         0; 2 for anything that the person can mend; 1 for a product that failed its check; 130 for
         an interruption.
     """
-    try:
-        if pass_on:
-            action(*parse_some(flags, description, arguments))
-        else:
-            action(parse(flags, description, arguments))
-    except (UserError, FailedCheckError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2 if isinstance(error, UserError) else 1
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        print(f"error: {where}{error.strerror}; {remedy}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"\ninterrupted; {interrupted}", file=sys.stderr)
-        return 130
-    return 0
+    first, *second = inspect.signature(action).parameters
+    flags = get_type_hints(action)[first]
+    description = sys.modules[action.__module__].__doc__
+
+    def main(arguments: Sequence[str] | None = None) -> int:
+        try:
+            if second:
+                action(*_parse_some(flags, arguments, description))
+            else:
+                action(parse(flags, arguments, description))
+        except (UserError, FailedCheckError) as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2 if isinstance(error, UserError) else 1
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            print(f"error: {where}{error.strerror}; {remedy}", file=sys.stderr)
+            return 2
+        except KeyboardInterrupt:
+            print(f"\ninterrupted; {interrupted}", file=sys.stderr)
+            return 130
+        return 0
+
+    return main
 
 
 def parse(
-    flags: type[Flags], description: str | None, arguments: Sequence[str] | None = None
+    flags: type[Flags], arguments: Sequence[str] | None, description: str | None = None
 ) -> Flags:
     """Read the flags.
 
@@ -71,8 +70,8 @@ def parse(
         return tyro.cli(flags, args=arguments, description=description, config=_CONFIG)
 
 
-def parse_some(
-    flags: type[Flags], description: str | None, arguments: Sequence[str] | None = None
+def _parse_some(
+    flags: type[Flags], arguments: Sequence[str] | None, description: str | None
 ) -> tuple[Flags, list[str]]:
     """Read the flags, and give the words that are none of them, for another command.
 
@@ -112,6 +111,19 @@ def split_numbers(flag: str, text: str) -> list[int]:
         return list(dict.fromkeys(map(int, text.split(","))))
     except ValueError:
         raise UserError(f"{flag}={text} is no list of whole numbers, as in 10,50") from None
+
+
+def named_file(flag: str, text: str) -> tuple[str, Path]:
+    """Cut `NAME=FILE`; a file that is given no name has its stem.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    name, _, file = ("", "", text) if Path(text).is_file() else text.rpartition("=")
+    path = Path(file)
+    if not path.is_file():
+        raise UserError(f"{path} is no file; give {flag}=FILE, or {flag}=NAME=FILE")
+    return name or path.stem, path
 
 
 @contextlib.contextmanager

@@ -10,12 +10,11 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from jaxrec.errors import UserError
 from jaxrec.files import read_json, write_json
 
-EncoderName = Literal["bow", "cnn", "rnn"]
 SplitName = Literal["leave-one-out", "temporal", "random-pairs"]
 SamplerName = Literal["uniform", "log-uniform", "batch"]
 
 # The number of the run directory's layout; a reader refuses any other.
-FORMAT = 5
+FORMAT = 6
 
 
 def _between(default: Any, low: float, high: float) -> Any:
@@ -98,7 +97,7 @@ class DataConfig:
 class ModelConfig:
     """The model: an encoder of the history, dense layers, a dot product with every item."""
 
-    encoder: EncoderName = "rnn"
+    encoder: str = "rnn"
     """bow: mean of the items, whatever their order; cnn: convolutions and maxima over time;
     rnn: an LSTM, beside it the last item and the mean"""
     embedding_dim: int = _between(64, 1, 4096)

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from demo.exports import choose_exports
 from demo.folder import gather
-from demo.runtime import runtime_files
+from demo.litert_js import runtime_files
 from demo.server import HOST, make_server
 
 _ARGUMENTS = [

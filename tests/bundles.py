@@ -5,7 +5,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from convert import bundle
+from jaxrec.runtime import bundle
 
 
 def rewritten(path: Path, target: Path, **members: Any) -> None:

@@ -3,14 +3,23 @@
 from collections import Counter
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxrec.baselines import Popularity, Transitions
-from jaxrec.data.sequences import Timelines
+from jaxrec.config import DataConfig
+from jaxrec.data.dataset import prepare
 from jaxrec.data.splits import Split
-from jaxrec.features import ITEM
-from tests.worlds import timelines_of, training_on_everything, worlds
+from jaxrec.data.timelines import Timelines
+from jaxrec.evaluation.baselines import (
+    Popularity,
+    Transitions,
+    make_baselines,
+    recent_popularity,
+    units_per_second,
+)
+from jaxrec.schema import ITEM
+from tests.worlds import log_of, timelines_of, training_on_everything, worlds
 
 # Laid end to end, 2 would follow 2 and 3 would follow 3: across users, which is nothing.
 WORLD = timelines_of([[1, 2, 1, 2], [2, 3], [3, 1]])
@@ -105,3 +114,91 @@ def test_transitions_are_what_plain_counting_says(world, data):
         for candidate in range(10):
             expected = pairs[item, candidate] + counts[candidate] / (counts.sum() + 1)
             np.testing.assert_allclose(row[candidate], expected, rtol=1e-6)
+
+
+def test_recent_popularity_by_hand():
+    # The newest training target is of time 100; the 3 of time 120 is held out.
+    world = timelines_of(
+        [[1, 1, 2, 4], [1, 3, 3], [2, 4]], [[10, 50, 91, 100], [20, 90, 120], [95, 99]]
+    )
+    split = split_with(world, [True] * 6 + [False] + [True] * 2)
+    counts = np.array([0, 3, 2, 1, 2])
+    scores = recent_popularity(world, split, counts, window=10)(after([1], [0]))
+    # After 90: 2 twice, 4 twice; the 3 of time 90 is too old. Overall 1 has three and 3 one.
+    assert best_first(scores[0]) == [2, 4, 1, 3]
+    assert scores[0, 2] == scores[0, 4] > scores[0, 1] > scores[0, 3]
+    np.testing.assert_array_equal(scores[0], scores[1])
+    assert scores.dtype == np.float32
+    one_more = recent_popularity(world, split, counts, window=11)(after([1]))[0]
+    assert best_first(one_more) == [2, 4, 3, 1]
+
+
+def test_recent_ties_are_settled_by_popularity_however_large_the_counts():
+    """A share added to a count would be lost in float32."""
+    items = [1, *[3] * 3, *[2] * 2, *[4] * 100_000, *[2] * 50_000, *[3] * 50_000]
+    world = timelines_of([items], [[0] * 6 + [100] * 200_000])
+    counts = np.bincount(items)
+    scores = recent_popularity(world, training_on_everything(world), counts, window=50)
+    assert best_first(scores(after([1]))[0]) == [4, 3, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("times", "units"),
+    [
+        ([978_300_000, 1_046_454_590], 1),
+        ([978_300_000.25, 1_046_454_590.5], 1),
+        ([1_600_000_000_000, 1_700_000_000_000], 10**3),
+        ([1_600_000_000_000_000, 1_700_000_000_000_000], 10**6),
+        ([1_600_000_000_000_000_000, 1_700_000_000_000_000_000], 10**9),
+        ([0, 1, 2], None),
+        ([20_240_501, 20_240_630], None),
+        ([-5.0, 1_600_000_000.0], None),
+        ([1_600_000_000, 1_700_000_000_000], None),
+        ([10**11 - 1, 10**11], None),
+    ],
+    ids=str,
+)
+def test_the_unit_of_times_is_told_by_their_size_or_not_at_all(times, units):
+    assert units_per_second(np.array(times)) == units
+
+
+def world_in(unit: float, start: int = 1_600_000_000):
+    """Ten users with six activities a day apart each, one user after the other."""
+    rows = [
+        (user, (user + step) % 7, round((start + (6 * user + step) * 86_400) * unit))
+        for user in range(10)
+        for step in range(6)
+    ]
+    config = DataConfig(split="temporal", min_item_interactions=1, min_user_interactions=1)
+    return prepare(log_of(rows), config, seed=0)
+
+
+def test_a_cut_in_time_has_one_baseline_more_if_days_can_be_counted():
+    history = after([1, 2])
+    dataset = world_in(1)
+    baselines, left_out = make_baselines(dataset, "temporal")
+    assert list(baselines) == ["transitions", "popularity", "popular in 7 days"]
+    assert left_out == ""
+    # 60 activities a day apart, the first 48 learned: the last seven are those of days 41 to 47.
+    recent = dataset.timelines.items[41:48]
+    counts = np.bincount(recent, minlength=8)
+    scores = np.asarray(baselines["popular in 7 days"](history))[0]
+    order = np.lexsort((dataset.vocabulary.counts[1:], counts[1:]))
+    assert np.all(np.diff(scores[1:][order]) >= 0)
+    in_milliseconds, _ = make_baselines(world_in(1000), "temporal")
+    np.testing.assert_array_equal(
+        scores, np.asarray(in_milliseconds["popular in 7 days"](history))[0]
+    )
+
+    baselines, left_out = make_baselines(world_in(1 / 86_400, start=0), "temporal")
+    assert list(baselines) == ["transitions", "popularity"]
+    assert left_out == (
+        "no baseline 'popular in 7 days': times from 0 to 59 are no seconds, milli-, micro- or "
+        "nanoseconds since 1970"
+    )
+
+
+@pytest.mark.parametrize("split", ["leave-one-out", "random-pairs"])
+def test_other_splits_have_the_two_that_need_no_time(split):
+    baselines, left_out = make_baselines(world_in(1), split)
+    assert (list(baselines), left_out) == (["transitions", "popularity"], "")

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from jaxrec.config import SplitName
 from jaxrec.data.batching import TrainingBatches, WindowShape, cut_windows
-from jaxrec.data.sequences import Timelines
 from jaxrec.data.splits import Split, split_timelines
-from jaxrec.features import ITEM, PAD
+from jaxrec.data.timelines import Timelines
+from jaxrec.schema import ITEM, PAD
 from tests.worlds import left_padded, numbered_timelines, timelines_of, training_on_everything
 
 NOTHING = np.empty(0, np.int64)
@@ -120,6 +120,7 @@ def test_all_dispatches_have_one_shape_within_the_limit(world):
         assert made.history[ITEM].shape == (steps, size, length + lead_in)
         assert made.history[ITEM].dtype == made.targets.dtype == np.int32
         assert made.targets.shape == (steps, size, length)
+        np.testing.assert_array_equal(made.weights, made.targets != PAD)
 
 
 @settings(max_examples=50, deadline=None)
@@ -133,6 +134,7 @@ def test_what_was_seen_is_what_came_before_the_first_target_of_a_window(world):
             assert world.options["seen_of"] is None
             continue
         size = len(world.timelines.items)
+        assert made.seen.dtype == np.uint8
         seen = np.unpackbits(made.seen, axis=-1, count=size + 1, bitorder="little")
         # Where the last column has no target, the activity that would be one is not known here.
         last = made.targets[..., -1].ravel()

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from convert.bundle import CARD, CATALOGUE, FORMAT, MODEL, VOCABULARY, pack, read, sha256
 from jaxrec.errors import UserError
+from jaxrec.runtime.bundle import CARD, CATALOGUE, FORMAT, MODEL, VOCABULARY, pack, read, sha256
 
 GRAPH = np.random.default_rng(0).bytes(3000)
 ITEMS = ["a", "b", "ü"]
@@ -105,7 +105,7 @@ def test_parts_of_two_files_are_refused(file):
 
 
 def test_an_archive_that_would_unfold_without_end_is_refused(file, monkeypatch):
-    monkeypatch.setattr("convert.bundle._MAX_MEMBER_BYTES", 10)
+    monkeypatch.setattr("jaxrec.runtime.bundle._MAX_MEMBER_BYTES", 10)
     with pytest.raises(UserError, match="would unfold to"):
         read(file)
 

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from experiments.compare import differences, figures, main
+from jaxrec.data.vocabulary import Vocabulary
 from jaxrec.files import read_json, write_arrays, write_json
-from jaxrec.ranks import Ranks, load_ranks, save_ranks
+from jaxrec.runs.directory import RunDirectory
+from jaxrec.runs.ranks import Ranks, load_ranks, save_ranks
 
 
 def ranked(ranks, users=None) -> Ranks:
@@ -69,18 +71,18 @@ def test_finished_runs_are_compared(runs, capsys):
     assert main(paths) == 0
     text = capsys.readouterr().out
     assert "synthetic, leave-one-out: 600 targets of 600 test users" in text
-    summaries = [read_json(runs[encoder] / "summary.json") for encoder in ("rnn", "bow")]
-    for path, summary in zip(paths, summaries, strict=True):
-        assert re.search(rf"{re.escape(path)} +{summary['test']['recall@10']:.4f} ±", text)
-    gap = summaries[0]["test"]["ndcg@10"] - summaries[1]["test"]["ndcg@10"]
+    tests = [RunDirectory(runs[encoder]).summary().test.means for encoder in ("rnn", "bow")]
+    for path, means in zip(paths, tests, strict=True):
+        assert re.search(rf"{re.escape(path)} +{means['recall@10']:.4f} ±", text)
+    gap = tests[0]["ndcg@10"] - tests[1]["ndcg@10"]
     assert f"{gap:+.4f} [" in text
     assert f"{paths[0]} - {paths[1]}" in text
 
 
 def test_ranks_are_those_of_the_summary(runs):
-    ranks = load_ranks(runs["cnn"] / "ranks.npz")
-    summary = read_json(runs["cnn"] / "summary.json")["test"]
-    assert np.mean(ranks.ranks <= 10) == pytest.approx(summary["recall@10"])
+    run = RunDirectory(runs["cnn"])
+    recall = run.summary().test.means["recall@10"]
+    assert np.mean(run.ranks().ranks <= 10) == pytest.approx(recall)
 
 
 @pytest.fixture
@@ -110,7 +112,8 @@ def other_users(run):
 
 
 def other_items(run):
-    write_json(run / "vocabulary.json", {"digest": "other"})
+    vocabulary = RunDirectory(run).vocabulary()
+    Vocabulary(vocabulary.values.reverse(), vocabulary.counts).save(run / "vocabulary.json")
 
 
 def cut(run):

@@ -16,7 +16,6 @@ from jaxrec.config import (
     save_config,
 )
 from jaxrec.errors import UserError
-from jaxrec.features import Feature, load_features, save_features
 
 # Something unlike the default in every part, of every type.
 UNUSUAL = Config(
@@ -162,16 +161,3 @@ def test_differences_name_the_flag_and_both_values():
 
 def test_the_data_may_have_moved_to_another_folder():
     assert differences(Config(DataConfig(data_dir="/old")), Config(DataConfig())) == []
-
-
-def test_saved_features_come_back_equal(tmp_path):
-    features = (Feature("item", 3000, 64), Feature("genre", 18, 8))
-    save_features(features, tmp_path / "features.json")
-    assert load_features(tmp_path / "features.json") == features
-
-
-@pytest.mark.parametrize("content", ["3", '["item"]', '[{"name": "item", "size": 3}]', "[null]"])
-def test_damaged_features_are_refused(tmp_path, content):
-    (tmp_path / "features.json").write_text(content)
-    with pytest.raises(UserError, match=r"features\.json is damaged.*train the run again"):
-        load_features(tmp_path / "features.json")

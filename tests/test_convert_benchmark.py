@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from convert import benchmark
-from convert.bundle import read
-from convert.interpreter import DeviceModel
-from convert.latency import Contender, load, measure, percentiles
-from convert.peer import peer_histories, peer_recall, read_peer
+from convert.inputs import as_inputs
+from convert.measure.latency import Contender, contend, load, measure, percentiles
+from convert.measure.peer import peer_histories, peer_recall, read_peer
+from convert.measure.recall import recall_through
 from convert.quiet import quiet
-from convert.recall import recall_through
-from jaxrec.features import ITEM
-from jaxrec.heldout import load_heldout
+from jaxrec.runs.heldout import load_heldout
+from jaxrec.runtime.bundle import read
+from jaxrec.runtime.interpreter import HISTORY, DeviceModel
 from tests.exports import call, command
 
 
@@ -53,17 +53,17 @@ def test_a_peer_that_speaks_our_ids_has_our_recall(runs, models):
     bundle, heldout = read(models["cnn"]), load_heldout(runs["cnn"] / "heldout.npz")
     items = list(range(1, len(bundle.items) + 1))
     interpreter = load(bundle.graph)
-    contender = Contender(interpreter, peer_histories(interpreter, heldout, items))
+    contender = Contender(interpreter, [peer_histories(interpreter, heldout, items)])
     # Zeros at the end are as good as zeros on the left.
     device = DeviceModel(bundle.graph)
-    lists = device.recommend_all(heldout.history[ITEM])
+    lists = device.recommend_all(as_inputs(heldout.history))
     own = recall_through(device, lists, heldout, len(items), keep_seen=False)
     assert peer_recall(contender, heldout, items) == pytest.approx(own, abs=0.01)
 
 
 def test_times_are_of_every_counted_call(models):
     graph = read(models["bow"]).graph
-    contender = Contender(load(graph), np.ones((3, 10), np.int32))
+    contender = contend(graph, {HISTORY: np.ones((3, 10), np.int32)})
     first, second = measure([contender, contender], rounds=2)
     assert len(first) == len(second) == 2 * 45
     figures = percentiles(first)
@@ -77,7 +77,7 @@ def test_times_are_of_every_counted_call(models):
             b"not a flatbuffer",
             "scores out): ValueError: The model is not a valid Flatbuffer buffer",
         ),
-        (None, "No such file"),
+        (None, "peer.tflite is no file; give --against=FILE"),
     ],
 )
 def test_a_bad_peer_is_one_line(models, tmp_path, content, said):

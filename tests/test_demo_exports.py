@@ -1,13 +1,14 @@
 """Which exports a page gets."""
 
+import json
 import os
 import shutil
 
 import pytest
 
-from convert import bundle
 from demo.exports import choose_exports
 from jaxrec.errors import UserError
+from jaxrec.runtime import bundle
 from tests.bundles import rewritten
 
 
@@ -18,6 +19,41 @@ def put(root, name, model, age):
     shutil.copy(model, path)
     os.utime(path, (10**9 - age, 10**9 - age))
     return path
+
+
+def invented(path, encoder, age):
+    """Write a file that no runtime could run, but whose archive is a whole one."""
+    graph = b"graph"
+    model = {
+        **{
+            "format": bundle.FORMAT,
+            "run": path.parents[1].name,
+            "encoder": encoder,
+            "recipe": "int8",
+        },
+        "graph": {"bytes": len(graph), "sha256": bundle.sha256(graph)},
+        "vocabulary": {"size": 0, "sha256": "0" * 64},
+    }
+    members = {bundle.MODEL: model, bundle.VOCABULARY: {"values": []}, bundle.CATALOGUE: []}
+    path.parent.mkdir(parents=True)
+    path.write_bytes(
+        bundle.pack(graph, {name: json.dumps(value).encode() for name, value in members.items()})
+    )
+    os.utime(path, (10**9 - age, 10**9 - age))
+    return path
+
+
+def test_exports_are_found_however_deep_they_lie(tmp_path):
+    runs = tmp_path / "runs"
+    bow = invented(runs / "bow" / "export" / "model.tflite", "bow", age=30)
+    cnn = invented(runs / "presets" / "small-cnn" / "export" / "model.tflite", "cnn", age=20)
+    invented(tmp_path / "elsewhere" / "export" / "model.tflite", "rnn", age=10)
+    rnn = runs / "more" / "sweep-x" / "rnn-n10-seed0" / "export" / "model.tflite"
+    rnn.parents[1].mkdir(parents=True)
+    rnn.parent.symlink_to(tmp_path / "elsewhere" / "export")
+    chosen = choose_exports([], runs)
+    assert [each.path for each in chosen] == [rnn, cnn, bow]
+    assert chosen[0].converted.timestamp() == 10**9 - 10
 
 
 def foreign(models, tmp_path):

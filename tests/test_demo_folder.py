@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from convert.bundle import sha256
 from demo import folder as demo_folder
 from demo.exports import choose_exports
 from demo.folder import gather, model_path
 from jaxrec.errors import UserError
+from jaxrec.runtime.bundle import sha256
 
 RUNTIME = {"litert.js": b"export {}", "a.wasm": b"wasm"}
 

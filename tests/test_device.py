@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convert import device
-from convert.histories import INT32, known_alone
-from jaxrec.features import ITEM, PAD
+from convert.build import device
+from convert.prove.trials import INT32, known_alone
+from jaxrec.models import lstm
 from jaxrec.models.recommender import PAD_BIAS
+from jaxrec.runtime.interpreter import HISTORY
+from jaxrec.schema import ITEM, PAD
 from tests.test_models import ENCODERS, SIZE, make
 
 N = 7
@@ -31,6 +33,10 @@ histories = st.lists(st.lists(numbers, min_size=N, max_size=N), min_size=2, max_
 )
 
 
+def meant_by(history):
+    return known_alone({HISTORY: history}, {HISTORY: SIZE})[HISTORY]
+
+
 @pytest.fixture(scope="module", params=VARIANTS)
 def encode(request):
     """Compile a model's device graph and the model itself."""
@@ -38,8 +44,8 @@ def encode(request):
     model = MODELS[encoder]
     prepared = device.prepare(model)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(device, "_MOST_WRITTEN_OUT", most_written_out)
-        on_device = jax.jit(lambda ids: device.encode(prepared, ids))
+        patch.setattr(lstm, "MOST_WRITTEN_OUT", most_written_out)
+        on_device = jax.jit(lambda ids: device.encode(prepared, {ITEM: ids}))
         on_device(np.zeros((2, N), np.int32))
     return on_device, jax.jit(lambda ids: model.context({ITEM: ids}))
 
@@ -48,9 +54,7 @@ def encode(request):
 @given(history=histories)
 def test_strange_numbers_are_passed_over(encode, history):
     on_device, in_jax = encode
-    np.testing.assert_allclose(
-        on_device(history), in_jax(known_alone(history, SIZE)), rtol=1e-5, atol=1e-5
-    )
+    np.testing.assert_allclose(on_device(history), in_jax(meant_by(history)), rtol=1e-5, atol=1e-5)
 
 
 @settings(max_examples=25, deadline=None)
@@ -60,11 +64,11 @@ def test_what_is_moved_is_moved_exactly(history):
     known = (history > PAD) & (history <= SIZE)
     vectors = np.random.default_rng(0).normal(size=(SIZE + 1, 3)).astype(np.float32)
     vectors[PAD] = 0
-    meant = known_alone(history, SIZE)
+    meant = meant_by(history)
     activities = jnp.asarray(vectors[np.where(known, history, PAD)])
-    moved = device._close_gaps(activities, jnp.asarray(known, jnp.float32))
-    np.testing.assert_array_equal(moved[..., :-1], vectors[meant])
-    np.testing.assert_array_equal(moved[..., -1], meant != PAD)
+    moved, there = device.close_gaps(activities, jnp.asarray(known, jnp.float32))
+    np.testing.assert_array_equal(moved, vectors[meant])
+    np.testing.assert_array_equal(there, meant != PAD)
 
 
 def test_preparing_leaves_the_model_as_it_was():

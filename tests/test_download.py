@@ -10,8 +10,8 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import pytest
 
-from jaxrec.data import download
-from jaxrec.data.download import fetch, unpack
+from jaxrec.data.sources import download
+from jaxrec.data.sources.download import fetch, unpack
 from jaxrec.errors import UserError
 
 CONTENT = b"1::1193::5::978300760\n" * 40_000  # more than one chunk

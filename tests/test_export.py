@@ -8,20 +8,23 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from convert import device as device_graph
-from convert.compare import Parity, compare, refer
-from convert.graph import read_facts, tidy
-from convert.histories import trials
-from convert.interpreter import DeviceModel
-from convert.parity import LEAST_OVERLAP, SCORE_TOLERANCE, TIE, judge, prove
-from convert.quantize import RECIPES, quantize
-from convert.shapes import Shapes
+from convert.build.quantize import quantize
+from convert.build.shapes import Shapes
+from convert.flatbuffer import read_facts, tidy
+from convert.prove.distance import Parity, compare, refer
+from convert.prove.proof import LEAST_OVERLAP, SCORE_TOLERANCE, TIE, judge, prove
+from convert.prove.trials import trials
+from convert.recipes import RECIPES
 from jaxrec.config import ModelConfig
 from jaxrec.errors import FailedCheckError
-from jaxrec.features import ITEM, Feature
-from jaxrec.models.recommender import Recommender
-from tests.test_histories import heldout_of
+from jaxrec.models.lstm import MOST_WRITTEN_OUT
+from jaxrec.models.recommender import RecommenderModel
+from jaxrec.runtime.interpreter import HISTORY, DeviceModel
+from jaxrec.schema import Schema
 from tests.test_models import COUNTS, ENCODERS, SIZE, make
+from tests.test_trials import heldout_of
+
+SIZES = {HISTORY: SIZE}
 
 pytest.importorskip("tensorflow", reason="needs the extra convert")
 
@@ -54,8 +57,9 @@ def export():
     # TensorFlow warns of itself when it is imported.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from convert.export import export
-    return export
+        from convert.build.export import export
+        from convert.build.signatures import signatures
+    return lambda model, shapes: export(signatures(model, shapes))
 
 
 def histories_of(length: int) -> list[list[int]]:
@@ -73,7 +77,7 @@ def test_every_shape_in_every_recipe_says_what_the_model_says(export, name):
     model = make(variant.encoder, hidden_units=12, **variant.options)
     shapes = Shapes(variant.batch, variant.length, 6, 4, variant.keep_seen)
     exported = export(model, shapes)
-    tried = trials(heldout_of(histories_of(variant.length)), SIZE)
+    tried = trials(heldout_of(histories_of(variant.length)), SIZES)
     reference = refer(model, tried, top_k=6, keep_seen=variant.keep_seen)
     for recipe in RECIPES:
         graph = tidy(quantize(exported, recipe), first="recommend")
@@ -84,7 +88,7 @@ def test_every_shape_in_every_recipe_says_what_the_model_says(export, name):
         with pytest.MonkeyPatch.context() as patch:
             patch.setitem(LEAST_OVERLAP, "float16", 0.9)
             parity = prove(graph, device, lists, reference, recipe)
-        assert parity.histories == len(tried.given)
+        assert parity.histories == len(tried)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -92,7 +96,7 @@ def test_a_loop_is_a_loop_and_what_is_written_out_is_not(export):
     def operators(length: int) -> dict[str, int]:
         return read_facts(export(make("rnn"), Shapes(1, length, 6, 4, False))).operators
 
-    most = device_graph._MOST_WRITTEN_OUT
+    most = MOST_WRITTEN_OUT
     assert "WHILE" not in operators(most)
     assert operators(most + 1)["WHILE"] == 3
 
@@ -100,7 +104,7 @@ def test_a_loop_is_a_loop_and_what_is_written_out_is_not(export):
 @pytest.mark.filterwarnings("ignore")
 def test_a_model_is_not_taken_for_another(export):
     device = DeviceModel(export(make("rnn", seed=0), Shapes(1, 5, 6, 4, False)))
-    tried = trials(heldout_of(histories_of(5)), SIZE)
+    tried = trials(heldout_of(histories_of(5)), SIZES)
     reference = refer(make("rnn", seed=1), tried, top_k=6, keep_seen=False)
     parity = compare(device, device.recommend_all(tried.given), reference)
     for recipe in RECIPES:
@@ -112,12 +116,12 @@ def test_a_model_is_not_taken_for_another(export):
 def test_weights_behind_a_flatbuffer_are_brought_into_it(export):
     """Beyond 256 KB the quantizer stores them there, where only some runtimes look."""
     config = ModelConfig(encoder="rnn", embedding_dim=64, hidden_units=256)
-    model = Recommender((Feature(ITEM, SIZE, 64),), config, COUNTS, rngs=nnx.Rngs(0))
+    model = RecommenderModel(Schema(SIZE, 64), config, COUNTS, rngs=nnx.Rngs(0))
     graph = quantize(export(model, Shapes(1, 3, 6, 4, False)), "float16")
     assert len(graph) > 256 * 1024
     ordered = tidy(graph, first="recommend")
     assert read_facts(ordered).weight_bytes == read_facts(graph).weight_bytes > 256 * 1024
-    histories = np.array([[0, 0, 0], [0, 3, 9], [7, 8, 30]], np.int32)
+    histories = {HISTORY: np.array([[0, 0, 0], [0, 3, 9], [7, 8, 30]], np.int32)}
     for given, wanted in zip(
         DeviceModel(ordered).recommend_all(histories),
         DeviceModel(graph).recommend_all(histories),

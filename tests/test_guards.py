@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from convert import guards
-from convert.histories import Trials, trials
-from convert.interpreter import DeviceModel, Lists
+from convert.prove import guards
+from convert.prove.trials import Trials, trials
 from jaxrec.errors import FailedCheckError
-from jaxrec.features import PAD
-from tests.test_histories import HELDOUT, SIZE
+from jaxrec.runtime.interpreter import CANDIDATES, HISTORY, DeviceModel, Lists, Port, Ports
+from jaxrec.schema import PAD
+from tests.test_trials import HELDOUT, SIZE, SIZES
 
-TRIED: Trials = trials(HELDOUT, SIZE)
+TRIED: Trials = trials(HELDOUT, SIZES)
 K, M = 5, 10
 
 
@@ -19,6 +19,21 @@ class Device(DeviceModel):
 
     def __init__(self):
         self.candidates, self.top_k, self.batch_size = M, K, 1
+        history = {HISTORY: Port("int32", (1, 4))}
+        context = {"context": Port("float32", (1, 3))}
+        candidates = {CANDIDATES: Port("int32", (1, M))}
+        scores = {"scores": Port("float32", (1, M))}
+        self.signatures = {
+            "encode": Ports(history, context),
+            "score": Ports(history | candidates, scores),
+        }
+
+    def call_all(self, signature, inputs):
+        if signature == "encode":
+            return {"context": self.scores(inputs[HISTORY])[:, 1:4]}
+        candidates = inputs[CANDIDATES]
+        known = np.where((candidates > PAD) & (candidates <= SIZE), candidates, PAD)
+        return {"scores": np.take_along_axis(self.scores(inputs[HISTORY]), known, axis=1)}
 
     def scores(self, histories: np.ndarray) -> np.ndarray:
         known = np.where((histories > PAD) & (histories <= SIZE), histories, PAD)
@@ -29,18 +44,15 @@ class Device(DeviceModel):
         return scores
 
     def recommend_all(self, histories):
+        histories = histories[HISTORY]
         scores = self.scores(histories)
         known = np.where((histories > PAD) & (histories <= SIZE), histories, PAD)
         scores[np.arange(len(scores))[:, None], known] = -1e9
         ids = np.argsort(-scores, axis=1, kind="stable")[:, :K].astype(np.int32)
         return Lists(ids, np.take_along_axis(scores, ids, axis=1))
 
-    def encode_all(self, histories):
-        return self.scores(histories)[:, 1:4]
-
     def score_all(self, histories, candidates):
-        known = np.where((candidates > PAD) & (candidates <= SIZE), candidates, PAD)
-        return np.take_along_axis(self.scores(histories), known, axis=1)
+        return self.call_all("score", {**histories, CANDIDATES: candidates})["scores"]
 
 
 class GivesPadding(Device):
@@ -72,7 +84,7 @@ class GivesTheWorstFirst(Device):
 
 class GivesTheHistory(Device):
     def recommend_all(self, histories):
-        scores = self.scores(histories)
+        scores = self.scores(histories[HISTORY])
         ids = np.argsort(-scores, axis=1, kind="stable")[:, : K * 5].astype(np.int32)
         return Lists(ids, np.take_along_axis(scores, ids, axis=1))
 
@@ -103,8 +115,9 @@ class ClampsIds(Device):
 
 
 class ClampsCandidates(Device):
-    def score_all(self, histories, candidates):
-        return super().score_all(histories, np.clip(candidates, PAD, SIZE))
+    def call_all(self, signature, inputs):
+        clipped = np.clip(inputs.get(CANDIDATES, np.zeros((1, M))), PAD, SIZE)
+        return super().call_all(signature, {**inputs, CANDIDATES: clipped.astype(np.int32)})
 
 
 class Remembers(Device):
@@ -112,7 +125,7 @@ class Remembers(Device):
 
     def recommend_all(self, histories):
         ids, scores = super().recommend_all(histories)
-        for row, history in zip(scores, histories, strict=True):
+        for row, history in zip(scores, histories[HISTORY], strict=True):
             row += np.float32(self.last)
             self.last = 1e-6 * float(history[-1] % 7)
         return Lists(ids, scores)

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxrec.config import DataConfig
-from jaxrec.data.dataset import load_interactions
 from jaxrec.data.interactions import Interactions, keep_frequent
+from jaxrec.data.sources import load_interactions
 from jaxrec.errors import UserError
 from tests.worlds import log_of, no_items
 

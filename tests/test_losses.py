@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxrec.losses import full_softmax, sampled_softmax
-from jaxrec.negatives import from_batch, log_uniform, uniform
+from jaxrec.training.losses import softmax_loss
+from jaxrec.training.negatives import Negatives, everything, from_batch, log_uniform, uniform
 
 TABLE = jnp.array([[9.0, 9.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
 BIAS = jnp.array([-1e9, 0.0, 0.5, -0.5])
@@ -22,6 +22,19 @@ BY_HAND = [
 ]
 
 
+def sampled_softmax(context, targets, table, bias, ids, log_expected, left_out):
+    """Look up, and count every target alike."""
+    negatives = Negatives(ids, log_expected)
+    weights = (targets != 0).astype(jnp.float32)
+    rows, biases = table[targets], bias[targets]
+    own = (context, targets, rows, biases, weights)
+    return softmax_loss(*own, negatives, table[ids], bias[ids], left_out)
+
+
+def full_softmax(context, targets, table, bias, left_out):
+    return sampled_softmax(context, targets, table, bias, *everything(table.shape[0]), left_out)
+
+
 def test_full_softmax_by_hand():
     loss = full_softmax(CONTEXT, TARGETS, TABLE, BIAS, None)
     np.testing.assert_allclose(loss, np.mean(BY_HAND), rtol=1e-6)
@@ -30,6 +43,14 @@ def test_full_softmax_by_hand():
 def test_a_position_without_a_target_has_no_part_in_the_mean():
     loss = full_softmax(CONTEXT, TARGETS.at[0].set(0), TABLE, BIAS, None)
     np.testing.assert_allclose(loss, BY_HAND[1], rtol=1e-6)
+
+
+def test_targets_count_by_their_weights():
+    """Three times the first target and once the second."""
+    rows, biases, weights = TABLE[TARGETS], BIAS[TARGETS], jnp.array([[3.0], [1.0]])
+    own = (CONTEXT, TARGETS, rows, biases, weights)
+    loss = softmax_loss(*own, everything(4), TABLE, BIAS, None)
+    np.testing.assert_allclose(loss, np.average(BY_HAND, weights=[3, 1]), rtol=1e-6)
 
 
 def test_sampled_softmax_by_hand():

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxrec.metrics import bootstrap_intervals, means, target_values
+from jaxrec.evaluation.metrics import bootstrap_intervals, means, target_values
 
 
 def test_means_by_hand():

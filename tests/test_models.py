@@ -9,25 +9,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxrec.config import ModelConfig
-from jaxrec.features import ITEM, PAD, Feature
+from jaxrec.models.activities import mask_of
 from jaxrec.models.dropout import dropout
-from jaxrec.models.encoders import CNN, RNN
+from jaxrec.models.encoders import ENCODERS
+from jaxrec.models.encoders.convolution import Convolution
+from jaxrec.models.encoders.recurrent import Recurrent
 from jaxrec.models.lstm import LSTM
-from jaxrec.models.recommender import PAD_BIAS, Recommender
+from jaxrec.models.recommender import PAD_BIAS, RecommenderModel
+from jaxrec.schema import ITEM, PAD, Feature, Schema
+from tests.worlds import left_padded
 
 SIZE = 30
 COUNTS = np.array([0, *range(SIZE, 0, -1)])
-ENCODERS = ["bow", "cnn", "rnn"]
 
 
-ITEM_ALONE = (Feature(ITEM, SIZE, 6),)
-
-
-def make(encoder, seed=0, features=ITEM_ALONE, **settings):
-    settings = {"hidden_units": 8, "embedding_dim": 6, **settings}
-    model = Recommender(
-        features, ModelConfig(encoder=encoder, **settings), COUNTS, rngs=nnx.Rngs(seed)
-    )
+def make(encoder, seed=0, features=(), **settings):
+    config = ModelConfig(encoder=encoder, **{"hidden_units": 8, "embedding_dim": 6, **settings})
+    model = RecommenderModel(Schema(SIZE, 6, features), config, COUNTS, rngs=nnx.Rngs(seed))
     # Away from the initial values, so that no property holds by a zero.
     graphdef, params = nnx.split(model)
     keys = iter(jax.random.split(jax.random.key(seed), 100))
@@ -40,23 +38,30 @@ def make(encoder, seed=0, features=ITEM_ALONE, **settings):
 MODELS = {
     encoder: make(encoder, hidden_units=16, lstm_layers=2, conv_layers=3) for encoder in ENCODERS
 }
+
+
+def contexts_of(model):
+    """Encode what ends at each position of a window, as training does."""
+
+    def contexts(history, count, span):
+        vectors = model.activities.look_up(history)
+        return model.contexts(vectors, mask_of(history), count, span)
+
+    return jax.jit(contexts, static_argnames=("count", "span"))
+
+
 # Compiled once for each shape: a property is tried on many histories.
 CONTEXT = {encoder: jax.jit(model.context) for encoder, model in MODELS.items()}
-CONTEXTS = {
-    encoder: jax.jit(model.contexts, static_argnames=("count", "span"))
-    for encoder, model in MODELS.items()
-}
+CONTEXTS = {encoder: contexts_of(model) for encoder, model in MODELS.items()}
 
 POINTWISE = {encoder: make(encoder, kernel_size=1) for encoder in ("bow", "cnn")}
 POINTWISE_CONTEXT = {encoder: jax.jit(model.context) for encoder, model in POINTWISE.items()}
-POINTWISE_CONTEXTS = {
-    encoder: jax.jit(model.contexts, static_argnames=("count", "span"))
-    for encoder, model in POINTWISE.items()
-}
+POINTWISE_CONTEXTS = {encoder: contexts_of(model) for encoder, model in POINTWISE.items()}
 
-histories = st.lists(
-    st.lists(st.integers(0, SIZE), min_size=7, max_size=7), min_size=3, max_size=3
-).map(lambda rows: {ITEM: np.array(rows, np.int32)})
+# As evaluation and a device give them: activities at the right end.
+histories = st.lists(st.lists(st.integers(1, SIZE), max_size=7), min_size=3, max_size=3).map(
+    lambda rows: {ITEM: np.array([left_padded(row, 7) for row in rows], np.int32)}
+)
 
 properties = settings(max_examples=25, deadline=None)
 
@@ -120,13 +125,14 @@ def test_padding_on_the_left_changes_nothing(encoder, history):
 @properties
 @given(history=histories, place=st.integers(0, 7))
 def test_padding_in_the_middle_erases_nothing(encoder, history, place):
-    """An id that the device does not know becomes padding wherever it stands.
-
-    The CNN is left out: a gap between two activities is a gap to a convolution.
-    """
+    """... of a window in training. To a convolution a gap is a gap."""
     gap = {ITEM: np.insert(history[ITEM], place, PAD, axis=1)}
+    contexts = CONTEXTS[encoder]
     np.testing.assert_allclose(
-        CONTEXT[encoder](gap), CONTEXT[encoder](history), rtol=1e-5, atol=1e-5
+        contexts(gap, count=1, span=8)[0],
+        contexts(history, count=1, span=7)[0],
+        rtol=1e-5,
+        atol=1e-5,
     )
 
 
@@ -154,17 +160,17 @@ def test_no_gradient_from_the_future(encoder):
     history = {ITEM: jnp.array([[1, 2, 3, 4, 5]])}
 
     def early(params):
-        return nnx.merge(graphdef, params).contexts(history, count=5, span=5)[2].sum()
+        return contexts_of(nnx.merge(graphdef, params))(history, count=5, span=5)[2].sum()
 
-    table = jax.jit(jax.grad(early))(params)["embeddings"]["tables"][ITEM][...]
+    table = jax.jit(jax.grad(early))(params)["activities"]["tables"][ITEM][...]
     np.testing.assert_array_equal(table[4:6], 0)
     assert jnp.all(jnp.abs(table[1:4]).max(axis=1) > 0)
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
 def test_an_empty_history_has_the_scores_of_the_bias(encoder):
-    model = Recommender(
-        (Feature(ITEM, SIZE, 6),), ModelConfig(encoder=encoder), COUNTS, rngs=nnx.Rngs(0)
+    model = RecommenderModel(
+        Schema(SIZE, 6), ModelConfig(encoder=encoder), COUNTS, rngs=nnx.Rngs(0)
     )
     empty = {ITEM: jnp.zeros((1, 4), jnp.int32)}
     scores = model.scores(model.context(empty))[0]
@@ -187,23 +193,35 @@ def test_tied_tables_are_one_and_untied_are_two():
         sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model))) for model in (tied, untied)
     ]
     assert sizes[1] - sizes[0] == (SIZE + 1) * 6
-    assert tied.item_table is tied.embeddings.tables[ITEM][...]
+    assert tied.is_tied and not untied.is_tied
+    assert tied.item_table is tied.activities.tables[ITEM][...]
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
-def test_a_second_feature_needs_no_change(encoder):
-    """Nothing outside features.py and embeddings.py may take the item for the only feature."""
-    features = (Feature(ITEM, SIZE, 6), Feature("genre", 4, 3))
-    model = make(encoder, features=features, hidden_units=16)
+def test_a_second_feature_is_read_whatever_its_name(encoder):
+    """JAX sorts dictionaries by name: this one would come before the item."""
+    model = make(encoder, features=(Feature("genre", "activity", "id", 4, 3),), hidden_units=16)
     history = {ITEM: jnp.array([[0, 1, 2]]), "genre": jnp.array([[0, 3, 4]])}
     other = history | {"genre": jnp.array([[0, 3, 1]])}
     assert model.context(history).shape == (1, 6)
     assert jnp.abs(model.context(history) - model.context(other)).max() > 1e-4
+    np.testing.assert_allclose(
+        contexts_of(model)(history, count=1, span=3)[0],
+        model.context(history),
+        rtol=1e-5,
+        atol=1e-5,
+    )
+
+
+@pytest.mark.parametrize(("of", "kind"), [("item", "ids"), ("user", "id"), ("activity", "number")])
+def test_a_feature_that_no_model_reads_yet_is_refused(of, kind):
+    with pytest.raises(ValueError, match="has no vector yet"):
+        make("bow", features=(Feature("genre", of, kind, 4, 3),))
 
 
 def test_bag_of_words_by_hand():
     model = make("bow", dense_layers=0)
-    table = model.embeddings.tables[ITEM][...]
+    table = model.activities.tables[ITEM][...]
     expected = model.projection((table[3] + table[5]) / 2)
     np.testing.assert_allclose(
         model.context({ITEM: jnp.array([[0, 3, 5]])})[0], expected, rtol=1e-5
@@ -213,8 +231,8 @@ def test_bag_of_words_by_hand():
 def test_cnn_by_hand():
     """One convolution of two activities, relu(w . [before, now] + b); its maxima over time."""
     model = make("cnn", conv_layers=1, kernel_size=2, dense_layers=0)
-    assert isinstance(model.encoder, CNN)
-    table, (convolution,) = model.embeddings.tables[ITEM][...], model.encoder.convolutions
+    assert isinstance(model.encoder, Convolution)
+    table, (convolution,) = model.activities.tables[ITEM][...], model.encoder.convolutions
     first = convolution(jnp.concatenate([jnp.zeros(6), table[3]]))
     second = convolution(jnp.concatenate([table[3], table[5]]))
     latest, highest = jnp.maximum(second, 0), jnp.maximum(jnp.maximum(first, second), 0)
@@ -225,16 +243,19 @@ def test_cnn_by_hand():
 
 
 def test_rnn_by_hand():
-    """The LSTM's output, the last activity and the mean of all, padding behind them or not."""
+    """The LSTM's output, the last activity and the mean of all."""
     model = make("rnn", dense_layers=0)
-    assert isinstance(model.encoder, RNN)
-    table, (lstm,) = model.embeddings.tables[ITEM][...], model.encoder.layers
-    output = lstm(table[None, jnp.array([3, 5])], jnp.ones((1, 2), bool))[0, -1]
+    assert isinstance(model.encoder, Recurrent)
+    table, (lstm,) = model.activities.tables[ITEM][...], model.encoder.layers
+    output = lstm.prefixes(table[None, jnp.array([3, 5])], jnp.ones((1, 2), bool))[0, -1]
     expected = model.projection(jnp.concatenate([output, table[5], (table[3] + table[5]) / 2]))
+    np.testing.assert_allclose(
+        model.context({ITEM: jnp.array([[0, 3, 5]])})[0], expected, rtol=1e-5, atol=1e-6
+    )
+    # In a window of training wherever the padding stands.
     for history in ([0, 3, 5], [3, 0, 5], [3, 5, 0]):
-        np.testing.assert_allclose(
-            model.context({ITEM: jnp.array([history])})[0], expected, rtol=1e-5, atol=1e-6
-        )
+        contexts = contexts_of(model)({ITEM: jnp.array([history])}, count=1, span=3)
+        np.testing.assert_allclose(contexts[0, 0], expected, rtol=1e-5, atol=1e-6)
 
 
 def test_lstm_by_hand():
@@ -251,8 +272,10 @@ def test_lstm_by_hand():
         write, forget, emit, candidate = np.split(np.asarray(gates), 4)
         cell = sigmoid(forget) * cell + sigmoid(write) * np.tanh(candidate)
         output = sigmoid(emit) * np.tanh(cell)
-    got = lstm(jnp.asarray(inputs), jnp.ones((1, 2), bool))
+    got = lstm.prefixes(jnp.asarray(inputs), jnp.ones((1, 2), bool))
     np.testing.assert_allclose(got[0, -1], output, rtol=1e-5)
+    whole = lstm.whole(jnp.swapaxes(inputs, 0, 1), jnp.ones((2, 1, 1)), every=False)
+    np.testing.assert_allclose(whole[0], output, rtol=1e-5)
 
 
 def test_dropout_keeps_the_mean_and_drops_its_share():

@@ -7,8 +7,8 @@ from zipfile import ZipFile
 import polars as pl
 import pytest
 
-from jaxrec.data import movielens
-from jaxrec.data.movielens import MOVIELENS, load_movielens
+from jaxrec.data.sources import movielens
+from jaxrec.data.sources.movielens import MOVIELENS, load_movielens
 from jaxrec.errors import UserError
 
 RATINGS = [(6, 1193, 5.0, 978300760), (1, 3, 3.5, 978302109), (1, 1193, 4.0, 978300760)]

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from convert import bundle
-from convert.runtime import Recommender
-from jaxrec.features import ITEM
-from jaxrec.heldout import load_heldout
-from jaxrec.run_directory import HELDOUT
+from jaxrec.runs.directory import HELDOUT
+from jaxrec.runs.heldout import load_heldout
+from jaxrec.runtime import bundle
+from jaxrec.runtime.recommender import Recommender
+from jaxrec.schema import ITEM
 from tests.browser import open_page, shown, site, tap
 from tests.bundles import rewritten
 from tests.exports import ENCODERS

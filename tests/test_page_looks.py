@@ -6,7 +6,7 @@ The pictures lie in build/screenshots/ after a run.
 import pytest
 from playwright.sync_api import expect
 
-from demo.runtime import HOME, install
+from demo.litert_js import HOME, install
 from tests.browser import open_page, site, tap
 from tests.exports import ROOT
 

@@ -3,9 +3,9 @@
 import pytest
 from playwright.sync_api import expect
 
-from convert import bundle
 from demo.exports import choose_exports
 from demo.folder import model_path
+from jaxrec.runtime import bundle
 from tests.browser import open_page, site, tap
 from tests.bundles import rewritten
 

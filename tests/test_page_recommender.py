@@ -6,11 +6,11 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from convert import bundle
-from convert.runtime import Recommender
-from jaxrec.features import ITEM
-from jaxrec.heldout import load_heldout
-from jaxrec.run_directory import HELDOUT
+from jaxrec.runs.directory import HELDOUT
+from jaxrec.runs.heldout import load_heldout
+from jaxrec.runtime import bundle
+from jaxrec.runtime.recommender import Recommender
+from jaxrec.schema import ITEM
 from tests.browser import site
 from tests.bundles import rewritten
 from tests.exports import ENCODERS

@@ -5,8 +5,7 @@ import pytest
 from experiments import presets
 from experiments import run as one_run
 from jaxrec.command_line import parse
-from jaxrec.config import load_config
-from jaxrec.files import read_json
+from jaxrec.runs.directory import RunDirectory
 
 TINY = [
     *("--dataset=synthetic", "--synthetic-users=60", "--synthetic-items=30"),
@@ -18,7 +17,7 @@ def test_the_list_names_every_preset_with_its_figures_and_flags(capsys):
     assert presets.main([]) == 0
     said = capsys.readouterr().out
     for preset in presets.PRESETS:
-        assert parse(one_run.Flags, None, [*presets.COMMON, *preset.flags])
+        assert parse(one_run.RunFlags, [*presets.COMMON, *preset.flags])
         (row,) = [line for line in said.splitlines() if line.startswith(f"{preset.name} ")]
         assert f"{preset.recall:.4f}" in row
         assert row.endswith(" ".join(preset.flags))
@@ -31,10 +30,10 @@ def test_what_is_finished_is_kept_and_a_flag_of_the_person_outdoes_the_preset(
     command = ["--train=cnn-n10", *TINY]
     assert presets.main(command) == 0
     run_dir = tmp_path / "runs" / "presets" / "cnn-n10"
-    config = load_config(run_dir / "config.json")
+    config = RunDirectory(run_dir).config()
     assert (config.model.encoder, config.model.hidden_units) == ("cnn", 4)
     assert (config.model.dropout, config.train.epochs) == (0.3, 1)
-    assert read_json(run_dir / "summary.json")["protocol"]["dataset"] == "synthetic"
+    assert RunDirectory(run_dir).summary().protocol.dataset == "synthetic"
     before = (run_dir / "summary.json").stat().st_mtime_ns
     capsys.readouterr()
     assert presets.main(command) == 0

@@ -16,17 +16,25 @@ def test_nothing_is_left_to_fill_in():
     assert "@@" not in README
 
 
-def test_every_path_in_the_house_is_there():
-    house = README.split("## The house")[1].split("```")[1]
-    folder = ROOT
-    for line in house.strip().splitlines():
-        names = re.findall(r"(?:^|\s)([a-z_]+(?:\.py|/))", line.split("   ")[0])
-        if not line.startswith(" "):
-            folder = ROOT / line.split()[0]
-            assert folder.is_dir()
-            continue
-        for name in names:
-            assert (folder / name).exists(), name
+def paths_of_the_house() -> set[Path]:
+    """Read the map: indented names lie in the folder above, names behind a folder in it."""
+    named, folders = set(), [ROOT]
+    for line in README.split("## The house")[1].split("```")[1].strip().splitlines():
+        depth = (len(line) - len(line.lstrip())) // 2
+        first, *others = re.findall(r"\b[a-z_]+(?:\.py\b|/)", line)
+        folders[depth + 1 :] = [folders[depth] / first]
+        inside = folders[depth + 1] if first.endswith("/") else folders[depth]
+        named |= {folders[depth] / first, *(inside / name for name in others)}
+    return named
+
+
+def test_the_house_is_what_the_map_says():
+    named = paths_of_the_house()
+    assert [path for path in named if not path.exists()] == []
+    for room in ("jaxrec", "experiments", "convert", "demo"):
+        files = set((ROOT / room).rglob("*.py"))
+        left_out = {path for path in files - named if path.name != "__init__.py"}
+        assert not {path for path in left_out if "node_modules" not in path.parts}
 
 
 def test_constraints_hold_versions_and_no_address():

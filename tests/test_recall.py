@@ -5,10 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from convert.interpreter import DeviceModel, Lists
-from convert.recall import RECALL_AT, ranked_within, recall_through
-from jaxrec.features import ITEM, PAD
-from jaxrec.heldout import Heldout
+from convert.inputs import as_inputs
+from convert.measure.recall import RECALL_AT, ranked_within, recall_through
+from jaxrec.data.seen import Seen
+from jaxrec.runs.heldout import Heldout
+from jaxrec.runtime.interpreter import HISTORY, DeviceModel, Lists
+from jaxrec.schema import ITEM, PAD
 
 R = 16
 
@@ -28,6 +30,7 @@ class FromTable(DeviceModel):
         self.scores_RR, self.top_k, self.keep_seen = scores_RR, top_k, keep_seen
 
     def recommend_all(self, histories):
+        histories = histories[HISTORY]
         scores = self.scores_RR[histories[:, -1]].copy()
         scores[:, PAD] = -np.inf
         if not self.keep_seen:
@@ -36,7 +39,7 @@ class FromTable(DeviceModel):
         return Lists(ids, np.take_along_axis(scores, ids, axis=1))
 
     def score_all(self, histories, candidates):
-        return np.take_along_axis(self.scores_RR[histories[:, -1]], candidates, axis=1)
+        return np.take_along_axis(self.scores_RR[histories[HISTORY][:, -1]], candidates, axis=1)
 
 
 @st.composite
@@ -62,8 +65,7 @@ def test_a_list_and_its_rest_give_the_rank_among_all(case, keep_seen):
     heldout = Heldout(
         {ITEM: np.array([each[-2:] for each in seen], np.int32)},
         np.array(targets, np.int32),
-        np.concatenate([np.array(each, np.int32) for each in seen]),
-        offsets,
+        Seen(np.concatenate([np.array(each, np.int32) for each in seen]), offsets),
     )
     device = FromTable(scores, top_k, keep_seen)
     hits = []
@@ -73,27 +75,26 @@ def test_a_list_and_its_rest_give_the_rank_among_all(case, keep_seen):
         if not keep_seen:
             closed[items] = True
         hits.append(by_hand(scores[history[-1]], target, closed))
-    lists = device.recommend_all(heldout.history[ITEM])
+    lists = device.recommend_all(as_inputs(heldout.history))
     recall = recall_through(device, lists, heldout, R - 1, keep_seen=keep_seen)
     assert recall == np.mean(hits)
 
 
 def test_what_a_short_list_cannot_tell_is_open():
-    closed = np.zeros((3, R), bool)
-    closed[:, PAD] = True
-    closed[2, 9] = True
     ids = np.array([[1, 2, 3]] * 3, np.int32)
     scores = np.array([[3.0, 2.0, 1.0]] * 3, np.float32)
-    hit, is_open = ranked_within(ids, scores, np.array([2, 9, 9], np.int32), closed)
+    missed = np.array([False, False, True])
+    targets = np.array([2, 9, 9], np.int32)
+    hit, is_open = ranked_within(ids, scores, targets, np.zeros((3, 3), bool), missed)
     # Listed; not listed and perhaps next; met before, and so missed for certain.
     assert hit.tolist() == [True, False, False]
     assert is_open.tolist() == [False, True, False]
 
 
 def test_ties_count_against_the_target():
-    closed = np.zeros((1, R), bool)
-    ids = np.arange(1, 12, dtype=np.int32)[None]
+    nothing, nobody = np.zeros((1, 11), bool), np.zeros(1, bool)
+    ids, target = np.arange(1, 12, dtype=np.int32)[None], np.array([1], np.int32)
     scores = np.ones((1, 11), np.float32)
-    assert not ranked_within(ids, scores, np.array([1], np.int32), closed)[0][0]
+    assert not ranked_within(ids, scores, target, nothing, nobody)[0][0]
     scores[0, 0] = 2
-    assert ranked_within(ids, scores, np.array([1], np.int32), closed)[0][0]
+    assert ranked_within(ids, scores, target, nothing, nobody)[0][0]

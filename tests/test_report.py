@@ -1,13 +1,16 @@
 """The report: no figure without its protocol, no leak without its warning."""
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 
 from jaxrec.config import Config, DataConfig, TrainConfig
-from jaxrec.evaluate import Ranking, summarize
-from jaxrec.report import draw_curve, protocol, render_table, training_figures
+from jaxrec.errors import UserError
+from jaxrec.evaluation.ranking import Ranking
+from jaxrec.runs.report import draw_curve, figures_of, protocol, render_table, training_figures
+from jaxrec.runs.summary import ModelFacts, Summary, TrainingFigures, load_summary
 from tests.worlds import dataset_of
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -20,14 +23,17 @@ def ranking_of(ranks: list[int], users: list[int] | None = None, seen_targets: i
     return Ranking(owners, np.array(ranks, np.int32), covered=2, seen_targets=seen_targets)
 
 
-def summary_of(config: Config = CONFIG, seen_targets: int = 0) -> dict:
+def summary_of(config: Config = CONFIG, seen_targets: int = 0) -> Summary:
     ranking = ranking_of([1, 2, 4, 5] * 300, [0, 0, *range(1, 1199)], seen_targets)
     worse = ranking_of([5] * 1200)
-    return {
-        "protocol": protocol(config, dataset_of(WORLD), ranking),
-        "test": summarize(ranking, 5),
-        "baselines": {"popularity": summarize(worse, 5)},
-    }
+    return Summary(
+        protocol(config, dataset_of(WORLD), ranking),
+        figures_of(ranking, 5),
+        figures_of(worse, 5),
+        {"popularity": figures_of(worse, 5)},
+        TrainingFigures(250.0, 106.0, 1.5, steps=120, epochs=3, best_epoch=2),
+        ModelFacts("rnn", 1234),
+    )
 
 
 def with_data(**changes) -> Config:
@@ -37,7 +43,7 @@ def with_data(**changes) -> Config:
 def test_the_protocol_says_how_the_figures_were_taken():
     # Two targets of one user, one of another.
     ranking = ranking_of([1, 2, 3], [4, 4, 9], seen_targets=1)
-    assert protocol(CONFIG, dataset_of(WORLD), ranking) == {
+    assert asdict(protocol(CONFIG, dataset_of(WORLD), ranking)) == {
         "dataset": "shop",
         "split": "leave-one-out",
         "leaks_the_future": False,
@@ -52,12 +58,12 @@ def test_the_protocol_says_how_the_figures_were_taken():
         "seed": 5,
     }
     other = protocol(with_data(split="random-pairs", keep_seen=True), dataset_of(WORLD), ranking)
-    assert other["leaks_the_future"] is True
-    assert other["seen_items"] == "kept"
+    assert other.leaks_the_future is True
+    assert other.seen_items == "kept"
 
 
 def test_the_table_holds_the_protocol():
-    heading = render_table(summary_of(), "rnn").splitlines()[0]
+    heading = render_table(summary_of()).splitlines()[0]
     assert heading == (
         "shop, leave-one-out: 1,200 targets of 1,199 test users, 5 candidates, seen items left "
         "out, N = 7, ± is 95%, bootstrap over users"
@@ -65,7 +71,7 @@ def test_the_table_holds_the_protocol():
 
 
 def test_the_table_holds_the_figures_of_the_model_and_of_each_baseline():
-    lines = render_table(summary_of(), "rnn").splitlines()
+    lines = render_table(summary_of()).splitlines()
     names, model, popularity = lines[-3:]
     columns = ["recall@1", "recall@5", "recall@10", "recall@50", "ndcg@10", "mrr", "mean"]
     assert [name for name in names.split() if name != "rank"] == [*columns, "coverage@10"]
@@ -75,7 +81,7 @@ def test_the_table_holds_the_figures_of_the_model_and_of_each_baseline():
     assert (cells[6], cells[8], cells[9], cells[10]) == ("0.6121", "0.4875", "3.0", "40.0%")
     # ± is half of the interval.
     summary = summary_of()
-    low, high = summary["test"]["ndcg@10_interval"]
+    low, high = summary.test.intervals["ndcg@10"]
     assert cells[7] == f"±{(high - low) / 2:.4f}"
     assert float(cells[7][1:]) > 0
     assert popularity.split()[:3] == ["popularity", "0.0000", "1.0000"]
@@ -84,23 +90,23 @@ def test_the_table_holds_the_figures_of_the_model_and_of_each_baseline():
 
 
 def test_a_final_fit_says_so_above_its_figures():
-    heading = render_table(summary_of(with_data(final_fit=True)), "rnn").splitlines()[0]
+    heading = render_table(summary_of(with_data(final_fit=True))).splitlines()[0]
     assert heading.startswith("shop, leave-one-out, validation targets learned too: 1,200 targets")
 
 
 @pytest.mark.parametrize("split", ["leave-one-out", "temporal", "random-pairs"])
 def test_only_random_pairs_are_said_to_leak(split):
-    table = render_table(summary_of(with_data(split=split)), "rnn")
+    table = render_table(summary_of(with_data(split=split)))
     assert ("leaks the future" in table) == (split == "random-pairs")
     assert f"shop, {split}:" in table
 
 
 def test_targets_that_the_user_had_met_are_told_where_they_count_as_missed():
-    table = render_table(summary_of(seen_targets=1003), "rnn")
+    table = render_table(summary_of(seen_targets=1003))
     assert "1,003 targets are items that the user had met before; they count as missed" in table
     assert "--keep-seen" in table
-    assert "met before" not in render_table(summary_of(seen_targets=0), "rnn")
-    kept = render_table(summary_of(with_data(keep_seen=True), seen_targets=1003), "rnn")
+    assert "met before" not in render_table(summary_of(seen_targets=0))
+    kept = render_table(summary_of(with_data(keep_seen=True), seen_targets=1003))
     assert "met before" not in kept
     assert "seen items kept" in kept
 
@@ -121,7 +127,7 @@ def epoch(number: int, seconds: float) -> dict:
 def test_training_figures_by_hand():
     # The first epoch compiles: its speed must not pull the figure down, as a mean would.
     figures = training_figures([epoch(1, 100.0), epoch(2, 2.0), epoch(3, 4.0)], best_epoch=2)
-    assert figures == {
+    assert asdict(figures) == {
         "targets_per_s": 250.0,
         "seconds": 106.0,
         "validation_seconds": 1.5,
@@ -135,9 +141,72 @@ def test_training_figures_by_hand():
 def test_the_curve_is_a_png(tmp_path, count):
     path = tmp_path / "curve.png"
     epochs = [epoch(number, 1.0) for number in range(1, count + 1)]
-    draw_curve(path, "rnn on shop", epochs, {"popularity": {"recall@10": 0.05}})
+    draw_curve(path, "rnn on shop", epochs, {"popularity": 0.05})
     content = path.read_bytes()
     assert content.startswith(PNG_SIGNATURE)
     # 10 x 4 inches at 120 dots: width and height stand at byte 16.
     assert np.frombuffer(content[16:24], ">u4").tolist() == [1200, 480]
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_figures_by_hand():
+    figures = figures_of(ranking_of([1, 2, 4, 5]), candidates=8)
+    assert figures.means["recall@1"] == 0.25
+    assert figures.means["mrr"] == pytest.approx((1 + 1 / 2 + 1 / 4 + 1 / 5) / 4)
+    assert figures.means["mean_rank"] == 3
+    assert figures.intervals.keys() == figures.means.keys()
+    for name, (low, high) in figures.intervals.items():
+        assert low <= figures.means[name] <= high
+    # Two items stand in a top 10.
+    assert figures.coverage == 0.25
+
+
+def test_a_summary_comes_back_as_it_was_written(tmp_path):
+    summary = summary_of(seen_targets=3)
+    summary.save(tmp_path / "summary.json")
+    assert load_summary(tmp_path / "summary.json") == summary
+
+
+def without_split(saved):
+    del saved["protocol"]["split"]
+
+
+def with_a_newer_field(saved):
+    saved["test"]["novelty"] = 0.5
+
+
+def with_a_word_for_a_number(saved):
+    saved["test"]["means"]["recall@10"] = "high"
+
+
+def with_half_an_interval(saved):
+    saved["test"]["intervals"]["mrr"].pop()
+
+
+def with_a_list_for_figures(saved):
+    saved["baselines"]["popularity"] = []
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (without_split, r"summary.json is damaged \('split'\); train the run again"),
+        (with_a_newer_field, r"is damaged \('novelty'\)"),
+        (with_a_word_for_a_number, r"is damaged \('high' is no float\)"),
+        (with_half_an_interval, "is damaged"),
+        (with_a_list_for_figures, "is damaged"),
+        (lambda saved: saved.clear(), r"is damaged \('protocol'\)"),
+    ],
+)
+def test_a_damaged_summary_is_one_line(tmp_path, change, said):
+    path = tmp_path / "summary.json"
+    summary_of().save(path)
+    saved = json.loads(path.read_text())
+    change(saved)
+    path.write_text(json.dumps(saved))
+    with pytest.raises(UserError, match=said) as error:
+        load_summary(path)
+    assert "\n" not in str(error.value)
+    path.unlink()
+    with pytest.raises(UserError, match=r"summary.json is missing"):
+        load_summary(path)

@@ -54,7 +54,7 @@ def test_it_leaves_a_run_directory_that_conversion_can_use(finished):
     run_dir = folder / "runs" / "synthetic-rnn-n10"
     assert {path.name for path in run_dir.iterdir()} == {
         "config.json",
-        "features.json",
+        "schema.json",
         "vocabulary.json",
         "catalogue.json",
         "heldout.npz",
@@ -82,10 +82,10 @@ def test_the_summary_has_the_figures_and_their_protocol(finished):
     assert summary["baselines"].keys() == {"popularity", "transitions"}
     for figures in (summary["test"], summary["validation"], *summary["baselines"].values()):
         for name in ("recall@1", "recall@5", "recall@10", "recall@50", "ndcg@10", "mrr"):
-            low, high = figures[f"{name}_interval"]
-            assert 0 <= low <= figures[name] <= high <= 1
-        assert 1 <= figures["mean_rank"] <= 100
-        assert 0 < figures["coverage@10"] <= 1
+            low, high = figures["intervals"][name]
+            assert 0 <= low <= figures["means"][name] <= high <= 1
+        assert 1 <= figures["means"]["mean_rank"] <= 100
+        assert 0 < figures["coverage"] <= 1
     assert summary["train"].keys() >= {"targets_per_s", "seconds", "steps"}
     assert summary["model"]["parameters"] > 0
 
@@ -159,7 +159,7 @@ LOG = "user,item,timestamp\n" + "".join(
 )
 
 MISTAKES = {
-    "unknown encoder": (["--encoder=gru"], "invalid choice 'gru'"),
+    "unknown encoder": (["--encoder=gru"], "--encoder=gru is unknown; give bow, cnn, rnn"),
     "unknown flag": (["--epoch=3"], "--epoch"),
     "no number": (["--epochs=ten"], "ten"),
     "negative": (["--negatives=-1"], "--negatives=-1 is out of range"),
@@ -248,6 +248,17 @@ def test_every_split_runs_and_is_named(tmp_path, split):
     assert process.returncode == 0, process.stderr
     assert f"synthetic, {split}:" in process.stdout
     assert ("leaks the future" in process.stdout) == (split == "random-pairs")
+    rows = [line for line in process.stdout.splitlines() if line.startswith("popular in 7 days ")]
+    assert len(rows) == (split == "temporal")
+
+
+def test_times_without_a_unit_leave_one_baseline_out_and_say_so(tmp_path):
+    (tmp_path / "log.csv").write_text(LOG)
+    flags = ["--dataset=log.csv", "--encoder=bow", "--split=temporal", "--keep-seen", *SMALL]
+    process = run(*flags, "--epochs=1", cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    assert "no baseline 'popular in 7 days': times from 0 to 5 are no seconds" in process.stdout
+    assert not any(line.startswith("popular in 7") for line in process.stdout.splitlines())
 
 
 def test_the_benchmark_measures_every_encoder(tmp_path):
@@ -262,7 +273,16 @@ def test_help_teaches(tmp_path):
     process = run_alone("--help", cwd=tmp_path)
     assert process.returncode == 0
     for flag in (
-        *("--encoder {bow,cnn,rnn}", "--dataset", "--data-dir", "--history-length", "--split"),
+        *(
+            "--encoder",
+            "bow: mean",
+            "cnn: conv",
+            "rnn: an LSTM",
+            "--dataset",
+            "--data-dir",
+            "--history-length",
+            "--split",
+        ),
         *("--embedding-dim", "--hidden-units", "--negatives", "--batch-size", "--learning-rate"),
         *("--epochs", "--seed", "--run-dir", "--resume", "--overwrite"),
     ):

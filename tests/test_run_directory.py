@@ -1,6 +1,7 @@
 """The run directory: what it refuses, and that its files say what the data says."""
 
 import json
+import os
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -8,23 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxrec import heldout, run_directory
-from jaxrec.config import Config, DataConfig, TrainConfig, load_config, save_config
-from jaxrec.data.vocabulary import load_vocabulary
+from jaxrec.config import Config, DataConfig, TrainConfig, save_config
 from jaxrec.errors import UserError
-from jaxrec.features import ITEM, Feature, load_features
-from jaxrec.run_directory import (
-    check_run_directory,
-    is_finished,
-    read_metrics,
-    write_contract,
-    write_metrics,
-)
+from jaxrec.runs import directory, heldout
+from jaxrec.runs.directory import RunDirectory, newest
+from jaxrec.schema import Schema
 from tests.worlds import dataset_of, left_padded
 
 WORLD = [[10, 20, 30, 40, 50], [20, 10, 30, 10], [50, 60], [10, 20, 30]]
 CONFIG = Config(DataConfig(history_length=3, min_item_interactions=1))
-FEATURES = (Feature(ITEM, 6, 8),)
 
 
 def content_of(folder: Path) -> dict[str, bytes]:
@@ -32,7 +25,7 @@ def content_of(folder: Path) -> dict[str, bytes]:
 
 
 def check(run_dir: Path, config: Config = CONFIG, resume: bool = False, overwrite: bool = False):
-    check_run_directory(run_dir, config, resume=resume, overwrite=overwrite)
+    RunDirectory(run_dir).check(config, resume=resume, overwrite=overwrite)
 
 
 @pytest.fixture
@@ -48,9 +41,9 @@ def finished(unfinished) -> Path:
 
 
 def test_a_run_is_finished_when_it_has_its_summary(unfinished):
-    assert not is_finished(unfinished)
+    assert not RunDirectory(unfinished).is_finished
     (unfinished / "summary.json").write_text("{}")
-    assert is_finished(unfinished)
+    assert RunDirectory(unfinished).is_finished
 
 
 @pytest.mark.parametrize("resume", [False, True])
@@ -120,19 +113,20 @@ def test_a_run_of_another_format_is_not_resumed(unfinished):
 def test_the_contract_can_be_read_back(tmp_path):
     run_dir = tmp_path / "runs" / "first"
     dataset = dataset_of(WORLD)
-    write_contract(run_dir, CONFIG, FEATURES, dataset)
+    run = RunDirectory(run_dir)
+    run.begin(CONFIG, dataset)
     assert set(content_of(run_dir)) == {
         "config.json",
-        "features.json",
+        "schema.json",
         "vocabulary.json",
         "catalogue.json",
         "heldout.npz",
     }
-    assert load_config(run_dir / "config.json") == CONFIG
-    assert load_features(run_dir / "features.json") == FEATURES
-    values = load_vocabulary(run_dir / "vocabulary.json").values.to_list()
+    assert run.config() == CONFIG
+    assert run.schema() == Schema(6, CONFIG.model.embedding_dim)
+    values = run.vocabulary().values.to_list()
     assert values == dataset.vocabulary.values.to_list()
-    catalogue = json.loads((run_dir / "catalogue.json").read_text())
+    catalogue = run.catalogue()
     assert [entry["id"] for entry in catalogue] == [1, 2, 3, 4, 5, 6]
     assert [entry["item"] for entry in catalogue] == values
     assert catalogue[0].keys() == {"id", "item", "title", "genres", "year"}
@@ -147,7 +141,7 @@ def read_heldout(run_dir: Path) -> dict[str, np.ndarray]:
 
 def test_held_out_histories_say_what_the_timelines_say(tmp_path):
     dataset = dataset_of(WORLD)
-    write_contract(tmp_path, CONFIG, FEATURES, dataset)
+    RunDirectory(tmp_path).begin(CONFIG, dataset)
     heldout = read_heldout(tmp_path)
     assert heldout.keys() == {"history.item", "target", "seen", "seen_offsets"}
     id_of = {value: i for i, value in enumerate(dataset.vocabulary.values.to_list(), start=1)}
@@ -167,7 +161,7 @@ def test_held_out_histories_are_drawn_by_the_seed_beyond_the_limit(tmp_path, mon
     drawn = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         config = replace(CONFIG, train=TrainConfig(seed=seed))
-        write_contract(tmp_path / name, config, FEATURES, dataset)
+        RunDirectory(tmp_path / name).begin(config, dataset)
         saved = read_heldout(tmp_path / name)
         drawn.append(saved["target"].tolist())
         assert saved["history.item"].shape == (10, 3)
@@ -181,13 +175,13 @@ def test_held_out_histories_are_drawn_by_the_seed_beyond_the_limit(tmp_path, mon
 
 
 def test_a_resumed_run_keeps_its_files_and_refuses_changed_data(tmp_path):
-    write_contract(tmp_path, CONFIG, FEATURES, dataset_of(WORLD))
+    RunDirectory(tmp_path).begin(CONFIG, dataset_of(WORLD))
     before = content_of(tmp_path)
-    write_contract(tmp_path, CONFIG, FEATURES, dataset_of(WORLD))
+    RunDirectory(tmp_path).begin(CONFIG, dataset_of(WORLD))
     assert content_of(tmp_path) == before
     changed = dataset_of([[*WORLD[0][:3], 70, 40, 50], *WORLD[1:]])
     with pytest.raises(UserError, match=r"other items than --dataset=synthetic.*--overwrite"):
-        write_contract(tmp_path, CONFIG, FEATURES, changed)
+        RunDirectory(tmp_path).begin(CONFIG, changed)
     assert content_of(tmp_path) == before
 
 
@@ -197,9 +191,9 @@ def test_the_configuration_is_written_last(tmp_path, monkeypatch):
     def killed(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run_directory, "save_heldout", killed)
+    monkeypatch.setattr(directory, "save_heldout", killed)
     with pytest.raises(KeyboardInterrupt):
-        write_contract(tmp_path, CONFIG, FEATURES, dataset_of(WORLD))
+        RunDirectory(tmp_path).begin(CONFIG, dataset_of(WORLD))
     assert "vocabulary.json" in content_of(tmp_path)
     assert "config.json" not in content_of(tmp_path)
 
@@ -208,25 +202,69 @@ EPOCHS = [{"epoch": e, "step": 10 * e, "loss": 1.0 / e} for e in (1, 2, 3)]
 
 
 def test_metrics_come_back_as_they_were_written(tmp_path):
-    assert read_metrics(tmp_path, until_step=100) == []
-    write_metrics(tmp_path, EPOCHS)
+    assert RunDirectory(tmp_path).metrics(until_step=100) == []
+    RunDirectory(tmp_path).write_metrics(EPOCHS)
     assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 3
-    assert read_metrics(tmp_path, until_step=30) == EPOCHS
-    write_metrics(tmp_path, EPOCHS[:1])
-    assert read_metrics(tmp_path, until_step=30) == EPOCHS[:1]
+    assert RunDirectory(tmp_path).metrics(until_step=30) == EPOCHS
+    RunDirectory(tmp_path).write_metrics(EPOCHS[:1])
+    assert RunDirectory(tmp_path).metrics(until_step=30) == EPOCHS[:1]
 
 
 @pytest.mark.parametrize(("until_step", "kept"), [(0, 0), (10, 1), (19, 1), (20, 2), (30, 3)])
 def test_epochs_later_than_the_checkpoint_are_left_out(tmp_path, until_step, kept):
-    write_metrics(tmp_path, EPOCHS)
-    assert read_metrics(tmp_path, until_step) == EPOCHS[:kept]
+    RunDirectory(tmp_path).write_metrics(EPOCHS)
+    assert RunDirectory(tmp_path).metrics(until_step) == EPOCHS[:kept]
 
 
 def test_half_a_line_is_left_out_wherever_it_was_cut(tmp_path):
-    write_metrics(tmp_path, EPOCHS)
+    RunDirectory(tmp_path).write_metrics(EPOCHS)
     whole = (tmp_path / "metrics.jsonl").read_bytes()
     two_lines = whole.rindex(b"{")
     for end in range(two_lines, len(whole) - 1):
         (tmp_path / "metrics.jsonl").write_bytes(whole[:end])
         # The last byte of the line is its newline: without it the line is whole.
-        assert read_metrics(tmp_path, until_step=100) == EPOCHS[:2]
+        assert RunDirectory(tmp_path).metrics(until_step=100) == EPOCHS[:2]
+
+
+def finish(run_dir: Path, ended: float) -> RunDirectory:
+    run_dir.mkdir(parents=True)
+    (run_dir / "summary.json").write_text("{}")
+    os.utime(run_dir / "summary.json", (ended, ended))
+    return RunDirectory(run_dir)
+
+
+def test_the_newest_run_is_the_one_that_finished_last_however_deep_it_lies(tmp_path):
+    runs = tmp_path / "runs"
+    first = finish(runs / "shallow", 1_000)
+    assert newest(runs) == first
+    assert first.ended == 1_000
+    preset = finish(runs / "presets" / "rnn-n10", 2_000)
+    assert newest(runs) == preset
+    cell = finish(runs / "more" / "sweep-ml-1m" / "bow-n10-seed0", 3_000)
+    assert newest(runs) == cell
+    # Begun later, and not finished.
+    (runs / "begun").mkdir()
+    save_config(CONFIG, runs / "begun" / "config.json")
+    assert newest(runs) == cell
+    assert newest(runs / "presets") == preset
+
+
+def test_a_run_that_lies_elsewhere_is_found_by_its_link_and_no_circle_is_walked(tmp_path):
+    runs = tmp_path / "runs"
+    finish(runs / "here", 1_000)
+    finish(tmp_path / "large-disk" / "run", 2_000)
+    (runs / "there").symlink_to(tmp_path / "large-disk" / "run")
+    (runs / "here" / "circle").symlink_to(runs)
+    assert newest(runs).path == runs / "there"
+
+
+@pytest.mark.parametrize("root", ["runs", "runs/unfinished"])
+def test_no_finished_run_says_how_to_get_one(tmp_path, monkeypatch, root):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "unfinished").mkdir(parents=True)
+    with pytest.raises(UserError, match=f"no finished run under {root}/; train one .*--run-dir"):
+        newest(Path(root))
+
+
+def test_the_file_that_ships_has_one_place():
+    assert RunDirectory(Path("runs/first")).model_file == Path("runs/first/export/model.tflite")

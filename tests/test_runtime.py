@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from convert.bundle import read
-from convert.runtime import Recommender
 from jaxrec.errors import UserError
-from jaxrec.heldout import load_heldout
+from jaxrec.runs.heldout import load_heldout
+from jaxrec.runtime import Recommender
+from jaxrec.runtime.bundle import read
 from tests.exports import ENCODERS
 
 
@@ -30,7 +30,7 @@ def test_it_says_what_the_file_says(models, runs):
     for history in heldout.history["item"][:20]:
         items = [bundle.items[i - 1] for i in history if i]
         got = recommender.recommend(items, k=7)
-        ids, scores = recommender._device.recommend(history[None])
+        ids, scores = recommender._device.recommend_all({"history": history[None]})
         assert [each.item for each in got] == [bundle.items[i - 1] for i in ids[0, :7]]
         np.testing.assert_array_equal([each.score for each in got], scores[0, :7])
 
@@ -122,9 +122,10 @@ def test_damage_is_found_before_the_runtime_sees_it(models, tmp_path):
 
 def test_it_needs_neither_jax_nor_tensorflow(models):
     script = (
-        "import sys; from convert.runtime import Recommender; "
+        "import sys; from jaxrec.runtime import Recommender; "
         f"assert Recommender.load({str(models['bow'])!r}).recommend([]); "
-        "print([m for m in ('jax', 'flax', 'tensorflow', 'polars', 'orbax') if m in sys.modules])"
+        "others = ('jax', 'flax', 'tensorflow', 'polars', 'orbax', 'jaxtyping', 'tyro');"
+        "print([name for name in others if name in sys.modules])"
     )
     process = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True

@@ -35,6 +35,12 @@ def test_it_serves_the_newest_export_until_it_is_stopped(folder):
     try:
         said = [process.stdout.readline() for _ in range(5)]
         assert [line.split(":")[0] for line in said[:3]] == ["rnn", "cnn", "bow"]
+        for line in said[:3]:
+            name = line.split(":")[0]
+            assert re.search(
+                rf": {name}, [\d,]+ bytes, converted \d{{4}}-\d\d-\d\d \d\d:\d\d, ", line
+            )
+            assert line.endswith(f" runs/{name}/export/model.tflite\n")
         assert "build/demo: " in said[3] and "static host" in said[3]
         (address,) = re.findall(r"http://127\.0\.0\.1:\d+/", said[4])
         with urlopen(address) as response:

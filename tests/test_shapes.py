@@ -2,7 +2,7 @@
 
 import pytest
 
-from convert.shapes import Shapes, choose_shapes
+from convert.build.shapes import Shapes, choose_shapes
 from jaxrec.errors import UserError
 
 

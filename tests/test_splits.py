@@ -9,8 +9,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from jaxrec.config import SplitName
-from jaxrec.data.sequences import Timelines
 from jaxrec.data.splits import Split, learn_validation, split_timelines
+from jaxrec.data.timelines import Timelines
 from jaxrec.errors import UserError
 from tests.worlds import numbered_timelines, timelines_of
 

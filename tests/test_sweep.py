@@ -3,21 +3,25 @@
 import csv
 import io
 import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
 
+import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 
-from experiments.sweep import Cell, Flags, export_cell, main, make_cells, time_exports
-from experiments.sweep_report import (
-    Result,
-    make_rows,
-    read_results,
-    render,
-    render_csv,
-    spread,
-    write_report,
-)
+from experiments.sweep import Cell, SweepFlags, export_cell, main, make_cells, time_exports
+from experiments.sweep_plots import draw_frontier, draw_quality
+from experiments.sweep_report import render, render_csv, write_report
+from experiments.sweep_results import Result, Timed, make_rows, read_results
 from jaxrec.config import Config
 from jaxrec.files import read_json
+from jaxrec.runs.directory import RunDirectory
+from jaxrec.runs.labels import spread
+from jaxrec.runs.summary import Figures, ModelFacts, Protocol, Summary, TrainingFigures
 from tests.exports import ENCODERS
 
 TINY = [
@@ -61,7 +65,7 @@ def test_a_cell_that_fails_stops_none_and_the_same_command_goes_on(place, capsys
 
 
 def test_the_cells_are_every_combination_with_the_flags_of_all():
-    flags = Flags(encoders="cnn,bow", history_lengths="10,50", seeds="3,4")
+    flags = SweepFlags(encoders="cnn,bow", history_lengths="10,50", seeds="3,4")
     cells = make_cells(flags, ["--dataset=ml-1m", "--dropout", "0.1"])
     assert [cell.name for cell in cells] == [
         f"{encoder}-n{length}-seed{seed}"
@@ -69,7 +73,7 @@ def test_the_cells_are_every_combination_with_the_flags_of_all():
         for length in (10, 50)
         for seed in (3, 4)
     ]
-    assert {str(cell.run_dir.parent) for cell in cells} == {"runs/sweep-ml-1m"}
+    assert {str(cell.directory.path.parent) for cell in cells} == {"runs/sweep-ml-1m"}
     for cell in cells:
         assert cell.config.model.encoder == cell.encoder
         assert cell.config.data.history_length == cell.history_length
@@ -88,6 +92,10 @@ def test_the_cells_are_every_combination_with_the_flags_of_all():
         (["--resume"], "--resume is given by the sweep itself"),
         (["--epoch=3"], "Perhaps you meant: --epochs"),
         (["--epochs=0"], "--epochs=0 is out of range"),
+        (
+            ["--export", "--against=old=gone.tflite"],
+            "gone.tflite is no file; give --against=FILE, or --against=NAME=",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_before_anything_is_trained(place, capsys, flags, words):
@@ -106,32 +114,49 @@ def test_help_teaches(capsys):
     assert "--history-lengths" in text and "one of run.py's" in text
 
 
-def result(encoder: str, length: int, recall: float, seconds: float, tmp_path) -> Result:
+PROTOCOL = Protocol(
+    dataset="made-up",
+    split="leave-one-out",
+    leaks_the_future=False,
+    final_fit=False,
+    history_length=10,
+    candidates=300,
+    seen_items="left out",
+    test_targets=5000,
+    test_users=5000,
+    test_targets_seen_before=0,
+    interval="95%, bootstrap over users",
+    seed=0,
+)
+
+
+def figures_of(recall: float) -> Figures:
+    means = {"recall@10": recall, "ndcg@10": recall / 2}
+    intervals = {name: (value - 0.01, value + 0.02) for name, value in means.items()}
+    return Figures(means, intervals, coverage=0.5)
+
+
+def result(
+    encoder: str, length: int, recall: float, seconds: float = 60, model: Path | None = None
+) -> Result:
     """Make up a finished run."""
-    test = {"recall@10": recall, "ndcg@10": recall / 2}
-    test |= {f"{name}_interval": [value - 0.01, value + 0.02] for name, value in test.items()}
-    baseline = {"recall@10": 0.2, "ndcg@10": 0.1}
-    summary = {
-        "protocol": {
-            **{"dataset": "made-up", "split": "leave-one-out", "history_length": length},
-            **{"test_targets": 5000, "test_users": 5000, "candidates": 300},
-            **{"seen_items": "left out", "interval": "95%, bootstrap over users"},
-        },
-        "test": test,
-        "validation": {"recall@10": recall + 0.1},
-        "baselines": {"transitions": baseline, "popularity": baseline},
-        "train": {"seconds": seconds},
-        "model": {"encoder": encoder, "parameters": 1234},
-    }
-    return Result(tmp_path, summary, None)
+    summary = Summary(
+        replace(PROTOCOL, history_length=length),
+        test=figures_of(recall),
+        validation=figures_of(recall + 0.1),
+        baselines={"transitions": figures_of(0.2), "popularity": figures_of(0.2)},
+        train=TrainingFigures(1000.0, seconds, 1.0, steps=10, epochs=1, best_epoch=1),
+        model=ModelFacts(encoder, 1234),
+    )
+    return Result(summary, model)
 
 
-def test_seeds_are_one_row_with_their_spread(tmp_path):
+def test_seeds_are_one_row_with_their_spread():
     results = [
-        result("rnn", 10, 0.30, 60, tmp_path),
-        result("rnn", 10, 0.34, 120, tmp_path),
-        result("rnn", 10, 0.32, 600, tmp_path),
-        result("bow", 50, 0.25, 30, tmp_path),
+        result("rnn", 10, 0.30, 60),
+        result("rnn", 10, 0.34, 120),
+        result("rnn", 10, 0.32, 600),
+        result("bow", 50, 0.25, 30),
     ]
     first, second = make_rows(results)
     assert (first.encoder, first.history_length, first.seeds) == ("rnn", 10, 3)
@@ -151,7 +176,7 @@ def test_seeds_are_one_row_with_their_spread(tmp_path):
 def test_places_are_spread_as_little_as_their_order_allows():
     assert spread([0.3, 0.1, 0.9], gap=0.05) == [0.3, 0.1, 0.9]
     assert spread([0.30, 0.31, 0.1], gap=0.05) == pytest.approx([0.30, 0.35, 0.1])
-    assert spread([], gap=1) == []
+    assert spread([], gap=1.0) == []
 
 
 def test_places_that_are_not_near_each_other_stay():
@@ -160,10 +185,94 @@ def test_places_that_are_not_near_each_other_stay():
     assert places == pytest.approx([0.3, 0.3, 0.4, 0.9])
 
 
+def drawn(encoders: Sequence[str], lengths: Sequence[int], spread: float) -> list[Figure]:
+    """Draw both plots of a made-up sweep whose points lie so far from each other."""
+    rng = np.random.default_rng(0)
+    results = [
+        result(encoder, length, 0.2 + spread * rng.random(), model=Path(f"{encoder}-{length}"))
+        for encoder in encoders
+        for length in lengths
+    ]
+    timed = [
+        Timed(
+            str(each.model),
+            each.summary.test.means["recall@10"],
+            20 + 20 * spread * rng.random() * each.history_length,
+            160 + 100 * spread * rng.random(),
+        )
+        for each in results
+    ]
+    timed += [
+        Timed("recommendation_bow_i10o100", 0.01, 32.0, 512.0),
+        Timed("one_of_those_names_that_say_every_setting_there_is", 0.012, 40.0, 521.0),
+    ]
+    return [draw_quality(results[0].summary, make_rows(results)), draw_frontier(results, timed)]
+
+
+def seen_in(figure: Figure) -> list[Text]:
+    """List every text of a figure but the numbers of ticks that lie outside."""
+    texts = [*figure.texts, *figure.legends[0].get_texts()] if figure.legends else [*figure.texts]
+    for axes in figure.axes:
+        texts += axes.texts
+        for axis in (axes.xaxis, axes.yaxis):
+            low, high = axis.get_view_interval()
+            numbers = zip(axis.get_ticklocs(), axis.get_ticklabels(), strict=True)
+            texts += [axis.label, *(each for place, each in numbers if low <= place <= high)]
+    return texts
+
+
+def overlaps(figure: Figure) -> list[tuple[str, str]]:
+    """Measure every text as it is drawn, and name each two that overlap."""
+    figure.savefig(io.BytesIO(), format="png")
+    boxes = [(each.get_text(), Text.get_window_extent(each)) for each in seen_in(figure)]
+    return [
+        (one, other)
+        for (one, first), (other, second) in combinations(boxes, 2)
+        if first.overlaps(second)
+    ]
+
+
+@pytest.mark.parametrize("spread", [0, 0.01, 0.3])
+@pytest.mark.parametrize(
+    ("encoders", "lengths"),
+    [
+        (["rnn"], [10]),
+        (["bow", "cnn", "rnn"], [10, 50, 100, 200]),
+        (["bow", "cnn", "rnn", "transformer", "mixer"], [10, 180, 190, 200]),
+    ],
+    ids=["one", "the default", "many"],
+)
+def test_no_two_labels_overlap(encoders, lengths, spread):
+    for figure in drawn(encoders, lengths, spread):
+        assert overlaps(figure) == []
+    quality, frontier = drawn(encoders, lengths, spread)
+    assert {each.get_text() for each in quality.axes[0].texts} == {
+        *encoders,
+        "transitions",
+        "popularity",
+    }
+    numbers = sorted(int(each.get_text()) for each in frontier.axes[1].texts)
+    assert numbers == sorted(lengths * len(encoders))
+
+
+def test_encoders_differ_in_colour_and_published_files_have_names_that_can_be_read():
+    encoders = ["bow", "cnn", "rnn", "transformer", "mixer"]
+    for figure in drawn(encoders, [10, 50], 0.1):
+        colours = {line.get_color() for line in figure.axes[0].lines if line.get_marker() == "o"}
+        assert len(colours) == len(encoders)
+    (legend,) = drawn(encoders, [10], 0.1)[1].legends
+    names = [each.get_text() for each in legend.get_texts()]
+    assert names == [
+        *encoders,
+        "recommendation bow i10o100",
+        "one of those names that say …",
+    ]
+
+
 def test_exports_are_timed_together_and_drawn(runs, models, tmp_path):
-    results = read_results([runs[encoder] for encoder in ENCODERS])
+    results = read_results([RunDirectory(runs[encoder]) for encoder in ENCODERS])
     assert [each.model for each in results] == [models[encoder] for encoder in ENCODERS]
-    latency = time_exports(Flags(), results, tmp_path)
+    latency = time_exports(SweepFlags(), results, tmp_path)
     assert latency is not None
     timed = read_json(latency)
     assert [each["name"] for each in timed] == [str(models[encoder]) for encoder in ENCODERS]
@@ -171,7 +280,7 @@ def test_exports_are_timed_together_and_drawn(runs, models, tmp_path):
         assert one.model is not None
         assert each["file_bytes"] == one.model.stat().st_size
         assert 0 < each["microseconds"]["p50"] <= each["microseconds"]["p99"]
-        card = read_json(one.run_dir / "export" / "model.json")
+        card = read_json(one.model.with_name("model.json"))
         assert each["recall@10"] == card["evaluation"]["recall@10 through the file"]
     write_report(tmp_path, results, latency)
     assert (tmp_path / "frontier.png").stat().st_size > 10_000
@@ -180,7 +289,7 @@ def test_exports_are_timed_together_and_drawn(runs, models, tmp_path):
 def test_what_is_converted_is_not_converted_again(runs, models, tmp_path):
     run_dir = tmp_path / "bow"
     shutil.copytree(runs["bow"], run_dir)
-    cell = Cell("bow", 10, 0, run_dir, [], Config())
+    cell = Cell("bow", 10, 0, RunDirectory(run_dir), [], Config())
     assert export_cell(cell) is None
     assert not run_dir.with_suffix(".log").exists()
     shutil.rmtree(run_dir / "export")

@@ -5,8 +5,8 @@ import polars as pl
 import pytest
 
 from jaxrec.data.interactions import Interactions
-from jaxrec.data.synthetic import MIN_ITEMS, MIN_LENGTH, synthetic_world
-from jaxrec.data.titles import GENRES, MAX_TITLES, NUMERALS, YEARS, title
+from jaxrec.data.sources.synthetic import MIN_ITEMS, MIN_LENGTH, synthetic_world
+from jaxrec.data.sources.titles import GENRES, MAX_TITLES, NUMERALS, YEARS, title
 from jaxrec.errors import UserError
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from jaxrec.data.vocabulary import Vocabulary, build_vocabulary, load_vocabulary
 from jaxrec.errors import UserError
-from jaxrec.features import PAD
+from jaxrec.schema import PAD
 
 texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=5)
 logs = st.one_of(

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from jaxrec.config import DataConfig, SplitName
 from jaxrec.data.dataset import Dataset, prepare
 from jaxrec.data.interactions import Interactions
-from jaxrec.data.sequences import Timelines
 from jaxrec.data.splits import Split
-from jaxrec.features import ITEM, PAD
+from jaxrec.data.timelines import Timelines
+from jaxrec.schema import ITEM, PAD
 
 
 def timelines_of(

@@ -13,13 +13,19 @@
  * It knows nothing of the page around it. Histories run from the oldest to the most recent item; of
  * a longer one the last N count; items that the model does not know are passed over; an empty one
  * gives the popular items. Nothing is remembered between calls, and nothing is sent anywhere.
+ *
+ * A model that was trained on more of an activity than its item takes `features`: by name, a value
+ * for each item of the history. What is left out is unknown.
  */
 
 import { readBundle } from "./bundle.js";
 import { getGlobalLiteRt, loadAndCompile, loadLiteRt, Tensor } from "./runtime/litert.js";
 
-/** What stands for no item. */
-const PAD = 0;
+/** What stands for no item, and for a value that is not known. */
+const UNKNOWN = 0;
+
+/** The input of the items' ids. */
+const HISTORY = "history";
 
 /** Where LiteRT.js finds the build that suits the browser. */
 const RUNTIME = new URL("./runtime/", import.meta.url).href;
@@ -40,6 +46,8 @@ let runtime;
  * @property {?string[]} genres
  * @property {?number} year
  */
+
+/** @typedef {Record<string, number[]>} Features */
 
 export class Recommender {
   #compiled;
@@ -98,11 +106,12 @@ export class Recommender {
    *
    * @param {(number|string)[]} items the history, oldest first.
    * @param {number} k 1 to topK.
+   * @param {Features} features
    * @returns {Promise<Recommendation[]>}
    */
-  async recommend(items, k = 10) {
+  async recommend(items, k = 10, features = {}) {
     if (!(k >= 1 && k <= this.topK)) throw new RangeError(`k=${k} is not 1 to ${this.topK}`);
-    const { ids, scores } = await this.#signatures.recommend.run({ history: this.#history(items) });
+    const { ids, scores } = await this.#signatures.recommend.run(this.#inputs(items, features));
     return Array.from(ids.subarray(0, k), (id, index) => {
       const { item, title, genres, year } = this.catalogue[id - 1];
       return { item, score: scores[index], title, genres, year };
@@ -113,10 +122,11 @@ export class Recommender {
    * Give the context vector of a history, for a retrieval of one's own.
    *
    * @param {(number|string)[]} items the history, oldest first.
+   * @param {Features} features
    * @returns {Promise<Float32Array>} [d].
    */
-  async encode(items) {
-    return (await this.#signatures.encode.run({ history: this.#history(items) })).context;
+  async encode(items, features = {}) {
+    return (await this.#signatures.encode.run(this.#inputs(items, features))).context;
   }
 
   /**
@@ -124,17 +134,18 @@ export class Recommender {
    *
    * @param {(number|string)[]} items the history, oldest first.
    * @param {(number|string)[]} candidates any number of items.
+   * @param {Features} features
    * @returns {Promise<number[]>}
    */
-  async score(items, candidates) {
-    const history = this.#history(items);
+  async score(items, candidates, features = {}) {
+    const inputs = this.#inputs(items, features);
     const width = this.model.candidates;
     const scores = [];
     for (let start = 0; start < candidates.length; start += width) {
       const part = candidates.slice(start, start + width);
       const ids = new Int32Array(width);
-      ids.set(part.map((item) => this.#idOf.get(item) ?? PAD));
-      const found = await this.#signatures.score.run({ history, candidates: ids });
+      ids.set(part.map((item) => this.#idOf.get(item) ?? UNKNOWN));
+      const found = await this.#signatures.score.run({ ...inputs, candidates: ids });
       scores.push(...found.scores.subarray(0, part.length));
     }
     return scores;
@@ -146,18 +157,34 @@ export class Recommender {
     this.#compiled.delete();
   }
 
-  /** Give the ids of the last N items that the model knows, PAD on the left. */
-  #history(items) {
-    const ids = items.filter((item) => this.knows(item)).map((item) => this.#idOf.get(item));
-    const history = new Int32Array(this.historyLength);
-    const last = ids.slice(-history.length);
-    history.set(last, history.length - last.length);
-    return history;
+  /** Give the last N activities whose item the model knows, at the right end of each input. */
+  #inputs(items, features) {
+    const taken = this.#signatures.recommend.inputs;
+    for (const [name, values] of Object.entries(features)) {
+      if (name === HISTORY || !taken.has(name)) {
+        const known = [...taken.keys()].filter((other) => other !== HISTORY).join(", ") || "none";
+        throw new RangeError(`the model takes no feature "${name}"; it takes ${known}`);
+      }
+      if (values.length !== items.length) {
+        throw new RangeError(`${values.length} values of "${name}" for ${items.length} items`);
+      }
+    }
+    const places = items.map((_, place) => place).filter((place) => this.knows(items[place]));
+    const last = places.slice(-this.historyLength);
+    const columns = { ...features, [HISTORY]: items };
+    const inputs = {};
+    for (const [name, { dtype, length }] of taken) {
+      inputs[name] = newRow(dtype, length);
+      const values = last.map((place) => columns[name]?.[place] ?? UNKNOWN);
+      const numbers = name === HISTORY ? values.map((item) => this.#idOf.get(item)) : values;
+      inputs[name].set(numbers, length - last.length);
+    }
+    return inputs;
   }
 }
 
 /**
- * One signature as a function of rows of ids. The runtime's memory is its own, nothing in it is
+ * One signature as a function of rows of numbers. The runtime's memory is its own, nothing in it is
  * collected: input tensors are made once and written again, outputs are copied out and freed. Both
  * are read and written in place, which is up to a third faster than by new tensors.
  */
@@ -169,13 +196,19 @@ class Signature {
 
   constructor(runner) {
     this.#runner = runner;
-    this.#inputs = runner
-      .getInputDetails()
-      .map(({ name, shape }) => ({ name, tensor: new Tensor(new Int32Array(shape[1]), [...shape]) }));
+    const details = runner.getInputDetails();
+    this.#inputs = details.map(({ name, dtype, shape }) => ({
+      name,
+      tensor: new Tensor(newRow(dtype, shape[1]), [...shape]),
+    }));
     this.#outputs = runner.getOutputDetails();
+    /** Type and length of each input, by name. */
+    this.inputs = new Map(
+      details.map(({ name, dtype, shape }) => [name, { dtype, length: shape[1] }]),
+    );
   }
 
-  /** Run on one row of ids for each input, by name; give a typed array for each output, by name. */
+  /** Run on one typed array for each input, by name; give one for each output, by name. */
   run(rows) {
     // One call after the other: a second would write over what the first has yet to read.
     const call = this.#last.then(() => this.#call(rows));
@@ -199,12 +232,17 @@ class Signature {
   }
 }
 
-/** Write a row of ids into a tensor. */
+/** Make a typed array of zeros for a row of a tensor. */
+function newRow(dtype, length) {
+  return dtype === "int32" ? new Int32Array(length) : new Float32Array(length);
+}
+
+/** Write a row of numbers into a tensor of its type. */
 function write({ liteRtTensorBuffer: buffer }, row) {
   const { liteRtWasm: wasm } = getGlobalLiteRt();
   const address = buffer.lock(wasm.LiteRtTensorBufferLockMode.WRITE);
   // The heap is looked up anew: it moves when it grows.
-  new Int32Array(wasm.HEAPU8.buffer, address, row.length).set(row);
+  new row.constructor(wasm.HEAPU8.buffer, address, row.length).set(row);
   buffer.unlock();
 }
 

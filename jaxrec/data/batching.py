@@ -1,29 +1,35 @@
 """Batches for training: seeded order, fixed shapes, resumable at any dispatch."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Int, Int32, UInt8
+from jaxtyping import Int
 
-from jaxrec.data.sequences import Timelines, gather
+from jaxrec.data.seen import SeenBatch, seen_before
 from jaxrec.data.splits import Split
-from jaxrec.features import PAD
+from jaxrec.data.timelines import Timelines, gather
+from jaxrec.schema import PAD
 
 
-class Batches(NamedTuple):
-    """The K batches of one dispatch.
+class Batch(NamedTuple):
+    """Windows of users' timelines, in arrays of NumPy or of JAX.
+
+    The K batches of a dispatch are one, with an axis more before B.
 
     Attributes:
-        history: ids of each feature, {name: [K, B, L]}; most recent last, PAD on the left.
-        targets: the item that follows each of the last W positions of the history, [K, B, W]; PAD
+        history: ids of each feature, {name: [B, L]}; most recent last, PAD on the left.
+        targets: the item that follows each of the last W positions of the history, [B, W]; PAD
             where there is no target.
-        seen: for each row the items that the user met before the first of its targets, one bit for
-            each id from 0 on, [K, B, ceil(R / 8)]; None where the loss does not leave them out.
+        weights: what each target counts, [B, W]; zero where there is none.
+        seen: the items that the user met before the first target of each row, as `seen` keeps them,
+            [B, _]; None where the loss does not leave them out.
     """
 
-    history: dict[str, Int32[np.ndarray, "K B L"]]
-    targets: Int32[np.ndarray, "K B W"]
-    seen: UInt8[np.ndarray, "K B bytes"] | None
+    history: Mapping[str, Any]
+    targets: Any
+    weights: Any
+    seen: Any
 
 
 class WindowShape(NamedTuple):
@@ -73,10 +79,10 @@ class TrainingBatches:
         self._timelines = timelines
         self._targets = np.where(split.is_training_target, timelines.items, np.int32(PAD))
         self._training_ends = split.training_ends
+        self._longest = int(lengths.max())
         # Of short timelines, windows would be mostly padding.
-        longest = int(lengths.max())
-        self._window = min(shape.length, longest)
-        self._lead_in = min(shape.lead_in, max(longest - 1 - self._window, 0))
+        self._window = min(shape.length, self._longest)
+        self._lead_in = min(shape.lead_in, max(self._longest - 1 - self._window, 0))
         self._seen_of = seen_of
         self._batch_size = shape.batch_size
         self._seed = seed
@@ -90,7 +96,7 @@ class TrainingBatches:
         self.steps_per_dispatch = -(-steps // self.dispatches_per_epoch)
         self.steps_per_epoch = self.dispatches_per_epoch * self.steps_per_dispatch
 
-    def dispatch(self, number: int) -> Batches:
+    def dispatch(self, number: int) -> Batch:
         """Gather the batches of dispatch 0, 1, 2, ... of the whole training."""
         epoch, within = divmod(number, self.dispatches_per_epoch)
         if epoch != self._epoch:
@@ -101,22 +107,19 @@ class TrainingBatches:
         ends = self._ends.take(rows, mode="wrap")
         history = self._timelines.windows(starts, ends - 1, self._window + self._lead_in)
         targets = gather(self._targets, starts, ends, self._window)
-        return Batches(
-            {name: ids.reshape(*shape, -1) for name, ids in history.items()},
+        seen = self._seen(starts, ends)
+        return Batch(
+            {name: values.reshape(*shape, -1) for name, values in history.items()},
             targets.reshape(*shape, -1),
-            self._seen(starts, ends, shape),
+            (targets != PAD).astype(np.float32).reshape(*shape, -1),
+            None if seen is None else seen.reshape(*shape, -1),
         )
 
-    def _seen(
-        self, starts: Int[np.ndarray, " n"], ends: Int[np.ndarray, " n"], shape: tuple[int, int]
-    ) -> UInt8[np.ndarray, "K B bytes"] | None:
+    def _seen(self, starts: Int[np.ndarray, " n"], ends: Int[np.ndarray, " n"]) -> SeenBatch | None:
         if self._seen_of is None:
             return None
-        rows, ids = self._timelines.seen_before(np.maximum(starts, ends - self._window))
-        seen = np.zeros((len(ends), self._seen_of + 1), bool)
-        # By one flat index, which is twice as fast as two.
-        seen.reshape(-1)[rows * seen.shape[1] + ids] = True
-        return np.packbits(seen, axis=1, bitorder="little").reshape(*shape, -1)
+        first_targets = np.maximum(starts, ends - self._window)
+        return seen_before(self._timelines, first_targets).as_batch(self._seen_of, self._longest)
 
     def _shuffle(self, epoch: int) -> None:
         rng = np.random.default_rng([self._seed, epoch])

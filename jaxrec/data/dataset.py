@@ -1,21 +1,16 @@
 """Dataset: a log made ready for training, from whichever source."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from jaxrec.config import DataConfig
 from jaxrec.data.interactions import Interactions, keep_frequent
-from jaxrec.data.movielens import MOVIELENS, load_movielens
-from jaxrec.data.sequences import Timelines
 from jaxrec.data.splits import Split, learn_validation, split_timelines
-from jaxrec.data.synthetic import synthetic_world
-from jaxrec.data.table import Columns, load_table
+from jaxrec.data.timelines import Timelines
 from jaxrec.data.vocabulary import Vocabulary, build_vocabulary
-from jaxrec.errors import UserError
-from jaxrec.features import ITEM
+from jaxrec.schema import ITEM, Feature, Schema
 
 
 @dataclass(frozen=True)
@@ -25,41 +20,18 @@ class Dataset:
     Attributes:
         catalogue: what is known of each id, in the order of the ids: `item` (raw), `title`,
             `genres`, `year`; null where unknown, [V] rows.
+        features: the activity features that the timelines have beside the item.
     """
 
     timelines: Timelines
     split: Split
     vocabulary: Vocabulary
     catalogue: pl.DataFrame
+    features: tuple[Feature, ...] = ()
 
-    @property
-    def feature_sizes(self) -> dict[str, int]:
-        """Number of values of each activity feature, PAD not counted."""
-        return {ITEM: self.vocabulary.size}
-
-
-def load_interactions(config: DataConfig, *, seed: int) -> Interactions:
-    """Read the log that the configuration names.
-
-    Raises:
-        UserError: it is missing, unreadable or unknown.
-    """
-    name = config.dataset
-    if name == "synthetic":
-        return synthetic_world(
-            users=config.synthetic_users, items=config.synthetic_items, seed=seed
-        )
-    if name in MOVIELENS:
-        return load_movielens(name, Path(config.data_dir) if config.data_dir else None)
-    if Path(name).suffix:
-        columns = Columns(
-            config.user_column, config.item_column, config.time_column, config.rating_column
-        )
-        return load_table(Path(name), columns, Path(config.items) if config.items else None)
-    raise UserError(
-        f"unknown --dataset={name}; give synthetic, {', '.join(MOVIELENS)}, or the path of a "
-        ".csv or .parquet file"
-    )
+    def schema(self, width: int) -> Schema:
+        """Say what is known of an activity, with items of a width, D."""
+        return Schema(self.vocabulary.size, width, self.features)
 
 
 def prepare(interactions: Interactions, config: DataConfig, *, seed: int) -> Dataset:

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from jaxrec.config import SplitName
-from jaxrec.data.sequences import Timelines
+from jaxrec.data.timelines import Timelines
 from jaxrec.errors import UserError
 
 

@@ -10,8 +10,8 @@ import polars as pl
 from jaxtyping import Int, Int32
 
 from jaxrec.errors import UserError
-from jaxrec.features import PAD
 from jaxrec.files import read_json, write_json
+from jaxrec.schema import PAD
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Recommender: embeddings, encoder, dense layers, and a dot product with every item."""
+"""The model: activities, encoder, dense layers, and a dot product with every item."""
 
 from collections.abc import Mapping
 
@@ -9,17 +9,17 @@ from flax import nnx
 from jaxtyping import Bool, Float, Int
 
 from jaxrec.config import ModelConfig
-from jaxrec.features import ITEM, PAD, Feature
+from jaxrec.models.activities import Activities, Vectors, init_table, mask_of
 from jaxrec.models.dropout import dropout
-from jaxrec.models.embeddings import Embeddings, init_table
-from jaxrec.models.encoders import make_encoder
+from jaxrec.models.encoders import encoder_class
+from jaxrec.schema import ITEM, PAD, Schema
 
 # PAD's score. No candidate is ever worse, so that nothing else needs to leave PAD out; finite,
 # because infinities do not survive quantization.
 PAD_BIAS = -1e9
 
 
-class Recommender(nnx.Module):
+class RecommenderModel(nnx.Module):
     """Scores every item as what comes after a history.
 
     `context @ item_table.T + item_bias`, where the context is the encoded history after dense
@@ -29,7 +29,7 @@ class Recommender(nnx.Module):
 
     def __init__(
         self,
-        features: tuple[Feature, ...],
+        schema: Schema,
         config: ModelConfig,
         item_counts: Int[np.ndarray, " R"],
         *,
@@ -38,15 +38,14 @@ class Recommender(nnx.Module):
         """Draw the parameters.
 
         Args:
-            features: the schema of an activity; the width of `item` is the width of the context.
+            schema: items and features; the context is as wide as an item's vector.
             config: encoder, widths, depths, dropout.
             item_counts: how often each id is a training target.
             rngs: the stream `params`.
         """
-        item = next(feature for feature in features if feature.name == ITEM)
         self.dropout_rate = config.dropout
-        self.embeddings = Embeddings(features, rngs=rngs)
-        self.encoder = make_encoder(config, self.embeddings.width, rngs=rngs)
+        self.activities = Activities(schema, rngs=rngs)
+        self.encoder = encoder_class(config.encoder)(self.activities.width, config, rngs=rngs)
         widths = [self.encoder.width] + [config.hidden_units] * config.dense_layers
         self.dense = nnx.List(
             [
@@ -56,18 +55,22 @@ class Recommender(nnx.Module):
                 for width in widths[:-1]
             ]
         )
-        self.projection = nnx.Linear(widths[-1], item.width, rngs=rngs)
+        self.projection = nnx.Linear(widths[-1], schema.width, rngs=rngs)
         if not config.tie_embeddings:
-            self.candidates = nnx.Param(init_table(rngs.params(), item.size, item.width))
+            self.candidates = nnx.Param(init_table(rngs.params(), schema.items, schema.width))
         popularity = np.log((item_counts + 1) / (item_counts + 1).sum())
         popularity[PAD] = PAD_BIAS
         self.bias = nnx.Param(jnp.asarray(popularity, jnp.float32))
 
     @property
+    def is_tied(self) -> bool:
+        """Whether histories and candidates share one table of items."""
+        return not hasattr(self, "candidates")
+
+    @property
     def item_table(self) -> Float[jax.Array, "R D"]:
         """The vector of each candidate; the histories' own table when the two are tied."""
-        table = getattr(self, "candidates", None)
-        return (self.embeddings.tables[ITEM] if table is None else table)[...]
+        return (self.activities.tables[ITEM] if self.is_tied else self.candidates)[...]
 
     @property
     def item_bias(self) -> Float[jax.Array, " R"]:
@@ -76,7 +79,8 @@ class Recommender(nnx.Module):
 
     def contexts(
         self,
-        history: Mapping[str, Int[jax.Array, "B L"]],
+        vectors: Vectors,
+        mask_BL: Bool[jax.Array, "B L"],
         count: int,
         span: int,
         dropout_key: jax.Array | None = None,
@@ -84,14 +88,14 @@ class Recommender(nnx.Module):
         """Encode what ends at each of the last `count` positions, with dropout if there is a key.
 
         Args:
-            history: windows of activities.
+            vectors: of the features of windows of activities.
+            mask_BL: where there is an activity.
             count: W, L at the most.
             span: how far back an entry reads, as in `encoders`.
             dropout_key: for training.
         """
         keys = _split(dropout_key)
-        activities_BLE, mask_BL = self.embeddings(history)
-        activities_BLE = dropout(activities_BLE, self.dropout_rate, keys[0])
+        activities_BLE = dropout(self.activities.join(vectors, mask_BL), self.dropout_rate, keys[0])
         encoded_BLH = self.encoder.prefixes(activities_BLE, mask_BL, span)
         encoded_BWH = dropout(encoded_BLH[:, -count:], self.dropout_rate, keys[1])
         # A prefix is empty until the first activity.
@@ -103,10 +107,12 @@ class Recommender(nnx.Module):
             (jnp.swapaxes(encoded_BWH, 0, 1), jnp.swapaxes(is_filled_BW, 0, 1)),
         )
 
-    def context(self, history: Mapping[str, Int[jax.Array, "B L"]]) -> Float[jax.Array, "B D"]:
-        """Encode each whole history: the last of its `contexts`, without the others."""
-        activities_BLE, mask_BL = self.embeddings(history)
-        return self.project(self.encoder.whole(activities_BLE, mask_BL), jnp.any(mask_BL, axis=1))
+    def context(self, history: Mapping[str, Int[jax.Array, "B N"]]) -> Float[jax.Array, "B D"]:
+        """Encode whole histories, known activities at the right end."""
+        mask_BN = mask_of(history)
+        activities_BNE = self.activities.join(self.activities.look_up(history), mask_BN)
+        encoded_BH = self.encoder.whole(activities_BNE, mask_BN.astype(activities_BNE.dtype))
+        return self.project(encoded_BH, jnp.any(mask_BN, axis=1))
 
     def project(
         self,
@@ -130,3 +136,12 @@ def _split(key: jax.Array | None) -> tuple[jax.Array | None, jax.Array | None]:
         return None, None
     first, second = jax.random.split(key)
     return first, second
+
+
+def abstract_model(
+    schema: Schema, config: ModelConfig
+) -> tuple[nnx.GraphDef[RecommenderModel], nnx.State]:
+    """Give the structure of a model and the shapes of its parameters, and draw nothing."""
+    counts = np.zeros(schema.rows, np.int64)
+    model = nnx.eval_shape(lambda: RecommenderModel(schema, config, counts, rngs=nnx.Rngs(0)))
+    return nnx.split(model, nnx.Param)

@@ -1,0 +1,28 @@
+"""Export: from signatures to a float32 flatbuffer of builtin operations."""
+
+import tempfile
+from collections.abc import Sequence
+
+from convert.build.signatures import Signature, tf
+from convert.quiet import quiet
+
+
+def export(signatures: Sequence[Signature]) -> bytes:
+    """Convert signatures to one file, in which they share their constants."""
+    module = tf.Module()
+    functions = {each.name: _traceable(each) for each in signatures}
+    vars(module).update(functions)
+    with tempfile.TemporaryDirectory() as folder, quiet():
+        concrete = {name: each.get_concrete_function() for name, each in functions.items()}
+        tf.saved_model.save(module, folder, signatures=concrete)
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(functions))
+        return converter.convert()
+
+
+def _traceable(signature: Signature) -> tf.types.experimental.PolymorphicFunction:
+    def function(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
+        found = signature.function(dict(zip(signature.inputs, tensors, strict=True)))
+        assert tuple(found) == signature.outputs, f"{signature.name} gives {tuple(found)}"
+        return found
+
+    return tf.function(function, list(signature.inputs.values()), autograph=False)

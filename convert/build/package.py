@@ -1,0 +1,86 @@
+"""The package: what a conversion leaves in its folder, made whole and put there at once."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from convert.build import card
+from convert.build.shapes import Shapes
+from convert.product import Product
+from convert.recipes import Recipe
+from convert.restore import RestoredRun
+from jaxrec.files import replacing
+from jaxrec.runtime import bundle
+
+
+def package(
+    source: RestoredRun,
+    shapes: Shapes,
+    chosen: Product,
+    products: list[Product],
+    latencies: Mapping[Recipe, Mapping[str, float]],
+    machine: str,
+) -> dict[str, bytes]:
+    """Give the content of each file, by name.
+
+    Args:
+        products: every recipe that was tried.
+        latencies: µs a call of each, on
+        machine: named, because inside the file a time would make every conversion differ.
+    """
+    model = card.describe(source, shapes, chosen, products)
+    tflite = pack(source, chosen, model)
+    beside = {
+        **model,
+        "file": {"bytes": len(tflite), "sha256": bundle.sha256(tflite)},
+        "latency": {"machine": machine, "unit": "µs", "recipes": latencies},
+    }
+    return {
+        source.directory.model_file.name: tflite,
+        bundle.MODEL: _json(beside),
+        bundle.CATALOGUE: _catalogue(source),
+    }
+
+
+def pack_for_servers(
+    source: RestoredRun, shapes: Shapes, product: Product, products: list[Product]
+) -> dict[str, bytes]:
+    """Give the file of a batch of histories, by its name."""
+    model = card.describe(source, shapes, product, products)
+    return {f"model-batch{shapes.batch_size}.tflite": pack(source, product, model)}
+
+
+def pack(source: RestoredRun, product: Product, model: dict[str, Any]) -> bytes:
+    """Put vocabulary, catalogue and model card behind a flatbuffer."""
+    vocabulary = {"digest": source.vocabulary.digest, "values": source.vocabulary.values.to_list()}
+    members = {
+        bundle.VOCABULARY: _json(vocabulary, indent=None),
+        bundle.CATALOGUE: _catalogue(source),
+        bundle.MODEL: _json(model),
+        bundle.CARD: card.render(model).encode(),
+    }
+    return bundle.pack(product.graph, members)
+
+
+def _catalogue(source: RestoredRun) -> bytes:
+    return _json(source.catalogue, indent=None)
+
+
+def _json(value: Any, indent: int | None = 2) -> bytes:
+    return (json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def write(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Put each file in its place at once; take away what an older export left.
+
+    A writer that is killed between two files leaves both whole; model.json holds the model's hash,
+    by which a reader sees that they are not of one export.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        with replacing(folder / name) as file:
+            file.write(content)
+    for old in folder.glob("model-batch*.tflite"):
+        if old.name not in files:
+            old.unlink()

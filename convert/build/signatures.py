@@ -1,0 +1,106 @@
+"""Signatures: what a file offers, each a value with its name, inputs, function and outputs.
+
+    recommend   a history -> ids int32 [B, k], scores float32 [B, k], best first
+    encode      a history -> context float32 [B, D]
+    score       a history, candidates int32 [B, M] -> scores float32 [B, M]
+
+A history is `history` int32 [B, N], and as much for each other feature of an activity.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from convert.quiet import quiet
+
+# Before the first import: TensorFlow's C++ half reads it once.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+with quiet():
+    import tensorflow as tf
+    from jax.experimental import jax2tf
+
+import jax
+
+from convert.build import device
+from convert.build.shapes import Shapes
+from convert.inputs import as_history, as_inputs
+from jaxrec.models.recommender import PAD_BIAS, RecommenderModel
+from jaxrec.runtime.interpreter import CANDIDATES, HISTORY
+
+Tensors = Mapping[str, tf.Tensor]
+
+
+@dataclass(frozen=True)
+class Signature:
+    """One way to call a file.
+
+    Attributes:
+        inputs: type and shape of each input, by name.
+        function: from tensors by the names of the inputs to those of the outputs.
+        outputs: their names.
+    """
+
+    name: str
+    inputs: Mapping[str, tf.TensorSpec]
+    function: Callable[[Tensors], dict[str, tf.Tensor]]
+    outputs: tuple[str, ...]
+
+
+def signatures(model: RecommenderModel, shapes: Shapes) -> list[Signature]:
+    """List what the file of a model offers; `recommend`, the one of who names none, comes first."""
+    model = device.prepare(model)
+    rows = model.item_bias.shape[0]
+    names = as_inputs(dict.fromkeys(model.activities.names))
+    history = {name: _numbers(name, shapes.batch_size, shapes.history_length) for name in names}
+    candidates = {CANDIDATES: _numbers(CANDIDATES, shapes.batch_size, shapes.candidates)}
+
+    def encoded(inputs: Mapping[str, jax.Array]) -> jax.Array:
+        return device.encode(model, as_history(inputs))
+
+    encode_tf = _to_tensorflow(encoded)
+    scores_tf = _to_tensorflow(lambda inputs: model.scores(encoded(inputs)))
+    known_tf = _to_tensorflow(lambda ids: device.known_or_pad(ids, rows))
+    pick_tf = _to_tensorflow(device.pick)
+
+    def of_history(inputs: Tensors) -> Tensors:
+        return {name: inputs[name] for name in history}
+
+    # jax.lax.top_k does not convert: TensorFlow reads an older StableHLO than JAX writes.
+    def recommend(inputs: Tensors) -> dict[str, tf.Tensor]:
+        scores = scores_tf(of_history(inputs))
+        if not shapes.keep_seen:
+            scores += _penalties(known_tf(inputs[HISTORY]), rows, shapes)
+        best, ids = tf.math.top_k(scores, shapes.top_k)
+        return {"ids": ids, "scores": best}
+
+    def encode(inputs: Tensors) -> dict[str, tf.Tensor]:
+        return {"context": encode_tf(of_history(inputs))}
+
+    def score(inputs: Tensors) -> dict[str, tf.Tensor]:
+        return {"scores": pick_tf(scores_tf(of_history(inputs)), inputs[CANDIDATES])}
+
+    return [
+        Signature("recommend", history, recommend, ("ids", "scores")),
+        Signature("encode", history, encode, ("context",)),
+        Signature("score", history | candidates, score, ("scores",)),
+    ]
+
+
+def _numbers(name: str, batch: int, length: int) -> tf.TensorSpec:
+    return tf.TensorSpec((batch, length), tf.int32, name)
+
+
+def _to_tensorflow(function: Callable) -> Callable[..., tf.Tensor]:
+    return jax2tf.convert(function, with_gradient=False)
+
+
+def _penalties(ids_BN: tf.Tensor, rows: int, shapes: Shapes) -> tf.Tensor:
+    """Give what lowers the scores of the items of each history as far as PAD's, [B, rows].
+
+    A SCATTER_ND of zeros and one addition: JAX's own scatter into the scores takes twice as long.
+    """
+    batch, length = shapes.batch_size, shapes.history_length
+    places_nn = ids_BN + rows * tf.range(batch)[:, None] if batch > 1 else ids_BN
+    lowered_n = tf.fill((batch * length,), tf.constant(PAD_BIAS))
+    penalties = tf.scatter_nd(tf.reshape(places_nn, (-1, 1)), lowered_n, (batch * rows,))
+    return tf.reshape(penalties, (batch, rows))

@@ -1,0 +1,149 @@
+"""The flatbuffer itself: put in order, and read for what it must and must not hold."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from jaxrec.errors import FailedCheckError
+
+# LiteRT's CompiledModel and LiteRT.js refuse the fused ones, and they keep state between calls.
+_FUSED = {
+    "BIDIRECTIONAL_SEQUENCE_LSTM",
+    "BIDIRECTIONAL_SEQUENCE_RNN",
+    "LSTM",
+    "RNN",
+    "UNIDIRECTIONAL_SEQUENCE_LSTM",
+    "UNIDIRECTIONAL_SEQUENCE_RNN",
+}
+_OPERATOR_NAMES = {
+    code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)
+}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a flatbuffer holds.
+
+    Attributes:
+        operators: every operation that occurs, with how often it does, by name.
+        lookups: how many EMBEDDING_LOOKUPs each signature has.
+        weight_bytes: all constants together.
+        tables: constants of the shape of one that histories are looked up in.
+        has_state: a tensor keeps its value between calls.
+    """
+
+    operators: dict[str, int]
+    lookups: dict[str, int]
+    weight_bytes: int
+    tables: int
+    has_state: bool
+
+
+def _unpack(graph: bytes) -> Any:
+    """Read the flatbuffer's tables, and the constants that the quantizer puts behind it.
+
+    The generated types say too little to be checked.
+    """
+    model: Any = schema.ModelT.InitFromObj(schema.Model.GetRootAs(graph, 0))
+    for buffer in model.buffers:
+        if buffer.offset:
+            end = buffer.offset + buffer.size
+            buffer.data = np.frombuffer(graph, np.uint8)[buffer.offset : end]
+            buffer.offset = buffer.size = 0
+    return model
+
+
+def tidy(graph: bytes, *, first: str) -> bytes:
+    """Make `first` the signature of a caller who names none, and drop what no runtime reads.
+
+    Converters put the signatures into alphabetical order. Names of inner tensors are a fifth of an
+    unrolled LSTM's file; inputs and outputs get the names that their signature has for them.
+    """
+    model = _unpack(graph)
+    place = next(s.subgraphIndex for s in model.signatureDefs if s.signatureKey == first.encode())
+    subgraphs = model.subgraphs
+    subgraphs[0], subgraphs[place] = subgraphs[place], subgraphs[0]
+    moved = {0: place, place: 0}
+    for subgraph in subgraphs:
+        for tensor in subgraph.tensors:
+            tensor.name = None
+            if tensor.quantization is not None and tensor.quantization.scale is None:
+                tensor.quantization = None
+    for signature in model.signatureDefs:
+        index = signature.subgraphIndex
+        signature.subgraphIndex = moved.get(index, index)
+        for end in [*signature.inputs, *signature.outputs]:
+            subgraphs[signature.subgraphIndex].tensors[end.tensorIndex].name = end.name
+    model.signatureDefs.sort(key=lambda signature: signature.subgraphIndex)
+    builder = flatbuffers.Builder(len(graph))
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def read_facts(graph: bytes) -> Facts:
+    """Read a flatbuffer that this program made."""
+    model = _unpack(graph)
+    names = [
+        _OPERATOR_NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)]
+        if code.customCode is None
+        else f"CUSTOM {code.customCode.decode()}"
+        for code in model.operatorCodes
+    ]
+    used = [[names[each.opcodeIndex] for each in g.operators or []] for g in model.subgraphs]
+    everything = [name for operators in used for name in operators]
+    sizes = [0 if buffer.data is None else len(buffer.data) for buffer in model.buffers]
+    return Facts(
+        operators={name: everything.count(name) for name in sorted(set(everything))},
+        lookups={
+            signature.signatureKey.decode(): used[signature.subgraphIndex].count("EMBEDDING_LOOKUP")
+            for signature in model.signatureDefs or []
+        },
+        weight_bytes=sum(sizes),
+        tables=_count_tables(model, used),
+        has_state=any(tensor.isVariable for g in model.subgraphs for tensor in g.tensors),
+    )
+
+
+def _count_tables(model: Any, used: list[list[str]]) -> int:
+    """Count the constants that have the looked-up table's shape, lying or standing."""
+    looked_up = {
+        tuple(sorted(subgraph.tensors[operator.inputs[1]].shape))
+        for subgraph, names in zip(model.subgraphs, used, strict=True)
+        for operator, name in zip(subgraph.operators or [], names, strict=True)
+        if name == "EMBEDDING_LOOKUP"
+    }
+    constants = {
+        tensor.buffer
+        for subgraph in model.subgraphs
+        for tensor in subgraph.tensors
+        if tensor.shape is not None and tuple(sorted(tensor.shape)) in looked_up
+        if model.buffers[tensor.buffer].data is not None
+    }
+    return len(constants)
+
+
+def check_operations(facts: Facts, *, lookups: int, tables: int) -> None:
+    """Refuse a graph that some runtime could not load, or that holds a table twice.
+
+    Args:
+        lookups: features of an activity, the item being one: each has a table.
+        tables: tables that the model has; one more than features when the items' are not tied.
+
+    Raises:
+        FailedCheckError: what is wrong.
+    """
+    custom = [name for name in facts.operators if name.startswith("CUSTOM")]
+    if custom:
+        raise FailedCheckError(f"the graph has operations that are not built in: {custom}")
+    fused = sorted(_FUSED & facts.operators.keys())
+    if fused or facts.has_state:
+        raise FailedCheckError(f"the graph keeps state between calls ({fused or 'variables'})")
+    if set(facts.lookups.values()) != {lookups}:
+        raise FailedCheckError(
+            f"the graph looks a history up more than once a feature: {facts.lookups}"
+        )
+    if facts.tables != tables:
+        raise FailedCheckError(f"the graph holds {facts.tables} tables, not {tables}")

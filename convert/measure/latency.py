@@ -1,0 +1,98 @@
+"""Latency: models timed in turn in one process, so that a machine that slows down slows all."""
+
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+from jaxtyping import Float
+from tqdm import tqdm
+
+from jaxrec.runtime.interpreter import Inputs
+
+# In one block, of which the first do not count: they bring a model's weights back into the cache.
+_CALLS, _WARM = 50, 5
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A model with the inputs that it is timed on.
+
+    Attributes:
+        interpreter: of one thread, with its tensors allocated; what `invoke()` runs is timed.
+        inputs: for each of its inputs, in its order, the values of one call in each row.
+    """
+
+    interpreter: Interpreter
+    inputs: Sequence[np.ndarray]
+
+
+def load(graph: bytes) -> Interpreter:
+    """Load a flatbuffer for one thread."""
+    interpreter = Interpreter(model_content=graph, num_threads=1)
+    interpreter.allocate_tensors()
+    return interpreter
+
+
+def contend(graph: bytes, inputs: Inputs) -> Contender:
+    """Enter a file of ours, whose inputs have names.
+
+    Args:
+        inputs: as many examples as fill whole batches.
+    """
+    interpreter = load(graph)
+    names = [each["name"] for each in interpreter.get_input_details()]
+    return Contender(interpreter, [inputs[name] for name in names])
+
+
+def measure(
+    contenders: Sequence[Contender], *, rounds: int = 40, seed: int = 0
+) -> list[Float[np.ndarray, " calls"]]:
+    """Time every call, µs, in blocks whose order is drawn anew each round.
+
+    Setting the input is not timed, nor is forgetting what a fused LSTM keeps between calls.
+    """
+    rng = np.random.default_rng(seed)
+    callers = [_caller(contender) for contender in contenders]
+    taken = [np.empty((rounds, _CALLS)) for _ in contenders]
+    for round_ in tqdm(range(rounds), unit="round", disable=None, leave=False):
+        for number in rng.permutation(len(contenders)):
+            for i in range(_CALLS):
+                taken[number][round_, i] = callers[number](round_ * _CALLS + i)
+    return [times[:, _WARM:].ravel() for times in taken]
+
+
+def _caller(contender: Contender) -> Callable[[int], float]:
+    """Make a function that runs one row of inputs, by its number, and gives the time in µs."""
+    interpreter = contender.interpreter
+    places = interpreter.get_input_details()
+    inputs = [
+        (place["index"], values.reshape(-1, *place["shape"]))
+        for place, values in zip(places, contender.inputs, strict=True)
+    ]
+
+    def call(number: int) -> float:
+        interpreter.reset_all_variables()
+        for index, rows in inputs:
+            interpreter.set_tensor(index, rows[number % len(rows)])
+        started = time.perf_counter_ns()
+        interpreter.invoke()
+        return (time.perf_counter_ns() - started) / 1e3
+
+    return call
+
+
+def percentiles(times: Float[np.ndarray, " calls"]) -> dict[str, float]:
+    """Give the median, and what one call in ten and in a hundred exceeds, µs."""
+    return {f"p{share}": float(np.percentile(times, share)) for share in (50, 90, 99)}
+
+
+def machine() -> str:
+    """Name the processor: without it a time means nothing."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.processor() or platform.machine()}, one thread"

@@ -1,0 +1,1 @@
+"""Whether a file says what its model says."""

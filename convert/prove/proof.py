@@ -1,0 +1,58 @@
+"""The proof: that a flatbuffer is what it should be, and says what its model says."""
+
+from convert.flatbuffer import check_operations, read_facts
+from convert.prove.distance import Parity, Reference, compare
+from convert.prove.guards import check_guards
+from convert.recipes import Recipe
+from jaxrec.errors import FailedCheckError
+from jaxrec.runtime.interpreter import DeviceModel, Lists
+
+# Of a float32 file, in the units of `Parity`.
+SCORE_TOLERANCE = 1e-5
+TIE = 1e-6
+
+# The mean share of the model's first ten that a file must keep, to be called that model.
+LEAST_OVERLAP: dict[Recipe, float] = {"float32": 0.999, "float16": 0.98, "int8": 0.8}
+
+
+def prove(
+    graph: bytes, device: DeviceModel, lists: Lists, reference: Reference, recipe: Recipe
+) -> Parity:
+    """Check the operations of a flatbuffer, its guards, and its distance from its model.
+
+    Args:
+        device: runs the flatbuffer.
+        lists: what it gives for every history of the reference.
+
+    Raises:
+        FailedCheckError: it is not what it should be; the message names the worst history.
+    """
+    model = reference.model
+    inputs = len(model.activities.names)
+    check_operations(read_facts(graph), lookups=inputs, tables=inputs + (not model.is_tied))
+    size = model.item_bias.shape[0] - 1
+    check_guards(graph, device, lists, reference.tried, size, keep_seen=reference.keep_seen)
+    parity = compare(device, lists, reference)
+    judge(parity, recipe)
+    return parity
+
+
+def judge(parity: Parity, recipe: Recipe) -> None:
+    """Hold the figures against the limits of a recipe.
+
+    Raises:
+        FailedCheckError: one is too large.
+    """
+    limits = [("keeps too few of", 1 - parity.overlap, 1 - LEAST_OVERLAP[recipe])]
+    if recipe == "float32":
+        limits += [
+            ("gets the scores wrong of", parity.score_error, SCORE_TOLERANCE),
+            ("gets the context wrong of", parity.context_error, SCORE_TOLERANCE),
+            ("gets the order wrong of", parity.order_error, TIE),
+        ]
+    for complaint, error, limit in limits:
+        if not error <= limit:
+            raise FailedCheckError(
+                f"the {recipe} file {complaint} what its model recommends: an error of "
+                f"{error:.2g}, more than {limit:.2g}; worst after {parity.worst}"
+            )

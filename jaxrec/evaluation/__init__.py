@@ -1,0 +1,1 @@
+"""Evaluation: where targets rank, what that is worth, and beside what."""

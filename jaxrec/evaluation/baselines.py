@@ -1,0 +1,112 @@
+"""Baselines: what a model must beat to be worth its training."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Float32, Int, Int32, Shaped
+
+from jaxrec.config import SplitName
+from jaxrec.data.dataset import Dataset
+from jaxrec.data.splits import Split
+from jaxrec.data.timelines import Timelines
+from jaxrec.evaluation.ranking import Scorer
+from jaxrec.schema import ITEM
+
+RECENT_DAYS = 7
+
+_SECONDS_A_DAY = 86_400
+# From the year 1973 to 2286 the times since 1970 are these in seconds, and as many times more in
+# milli-, micro- and nanoseconds: no unit can be taken for another.
+_FIRST_SECOND, _LAST_SECOND = 1e8, 1e10
+_UNITS = (1, 10**3, 10**6, 10**9)
+
+
+def make_baselines(dataset: Dataset, split: SplitName) -> tuple[dict[str, Scorer], str]:
+    """Make every baseline of a data set, by name.
+
+    Returns:
+        The baselines, and why one of them is left out, or nothing.
+    """
+    counts, timelines = dataset.vocabulary.counts, dataset.timelines
+    baselines: dict[str, Scorer] = {
+        "transitions": Transitions(timelines, dataset.split, counts),
+        "popularity": Popularity(counts),
+    }
+    if split != "temporal":
+        return baselines, ""
+    name, times = f"popular in {RECENT_DAYS} days", timelines.timestamps
+    per_second = units_per_second(times)
+    if per_second is None:
+        return baselines, (
+            f"no baseline {name!r}: times from {times.min():.15g} to {times.max():.15g} are no "
+            "seconds, milli-, micro- or nanoseconds since 1970"
+        )
+    window = RECENT_DAYS * _SECONDS_A_DAY * per_second
+    return baselines | {name: recent_popularity(timelines, dataset.split, counts, window)}, ""
+
+
+def units_per_second(times: Shaped[np.ndarray, " n"]) -> int | None:
+    """Tell the unit of times since 1970 by their size; None where it cannot be told."""
+    for units in _UNITS:
+        if _FIRST_SECOND * units <= times.min() and times.max() < _LAST_SECOND * units:
+            return units
+    return None
+
+
+class Popularity:
+    """Every history is followed by what is followed most: counts of the training targets."""
+
+    def __init__(self, item_counts: Int[np.ndarray, " R"]):
+        self._scores_R = item_counts.astype(np.float32)
+
+    def __call__(
+        self, history: Mapping[str, Int32[np.ndarray, "B L"]]
+    ) -> Float32[np.ndarray, "B R"]:
+        """Score every item."""
+        return np.tile(self._scores_R, (len(history[ITEM]), 1))
+
+
+def recent_popularity(
+    timelines: Timelines, split: Split, item_counts: Int[np.ndarray, " R"], window: int
+) -> Popularity:
+    """Count the training targets of the last `window` units of time; ties by `item_counts`."""
+    times = timelines.timestamps[split.is_training_target]
+    recent = timelines.items[split.is_training_target][times > times.max() - window]
+    recent_counts = np.bincount(recent, minlength=len(item_counts))
+    # An item's place among all pairs of counts, in their order, is its score.
+    pairs = np.stack([recent_counts, item_counts], axis=1)
+    _, places = np.unique(pairs, axis=0, return_inverse=True)
+    return Popularity(places)
+
+
+class Transitions:
+    """What followed the last item in training, counted: a Markov chain of first order.
+
+    Items that never followed it come after those that did, by their popularity, which adds less
+    than one count.
+    """
+
+    def __init__(self, timelines: Timelines, split: Split, item_counts: Int[np.ndarray, " R"]):
+        targets = np.flatnonzero(split.is_training_target)
+        targets = targets[~np.isin(targets, timelines.offsets[:-1])]
+        size = len(item_counts)
+        pairs = timelines.items[targets - 1].astype(np.int64) * size + timelines.items[targets]
+        pairs, counts = np.unique(pairs, return_counts=True)
+        last, self._next = np.divmod(pairs, size)
+        self._counts = counts.astype(np.float32)
+        # The pairs that begin with item i are rows offsets[i] to offsets[i + 1] - 1.
+        self._offsets = np.searchsorted(last, np.arange(size + 1))
+        self._popularity_R = (item_counts / (item_counts.sum() + 1)).astype(np.float32)
+
+    def __call__(
+        self, history: Mapping[str, Int32[np.ndarray, "B L"]]
+    ) -> Float32[np.ndarray, "B R"]:
+        """Score every item."""
+        last = history[ITEM][:, -1]
+        scores_BR = np.tile(self._popularity_R, (len(last), 1))
+        lengths = self._offsets[last + 1] - self._offsets[last]
+        row = np.repeat(np.arange(len(last)), lengths)
+        within = np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        pair = self._offsets[last[row]] + within
+        scores_BR[row, self._next[pair]] += self._counts[pair]
+        return scores_BR

@@ -1,0 +1,143 @@
+"""Evaluation: the rank of every target among the whole catalogue."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Float, Int, Int32
+
+from jaxrec.config import DataConfig
+from jaxrec.data.dataset import Dataset
+from jaxrec.data.seen import seen_before
+from jaxrec.data.timelines import Timelines
+from jaxrec.evaluation.metrics import missed_rank
+from jaxrec.models.recommender import RecommenderModel
+from jaxrec.schema import PAD
+
+COVERAGE_AT = 10
+
+Scorer = Callable[[Mapping[str, Int32[np.ndarray, "B N"]]], "jax.Array | np.ndarray"]
+"""From histories, {name: [B, N]}, to the score of every item, [B, V + 1]; PAD's is not read."""
+
+# Scores in memory at a time, 4 bytes each.
+_SCORES_AT_A_TIME = 4_000_000
+
+# Below every score and above what is left out: what a score of minus infinity counts as.
+_LOWEST = float(np.finfo(np.float32).min)
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Where the targets ended.
+
+    Attributes:
+        users: the user of each target, [n].
+        ranks: 1 is the best, the number of candidates the worst; a target that is left out has
+            `metrics.missed_rank`, [n].
+        covered: items that stand in the top 10 of at least one history.
+        seen_targets: targets that the user had met before; left out, they count as missed.
+    """
+
+    users: Int[np.ndarray, " n"]
+    ranks: Int[np.ndarray, " n"]
+    covered: int
+    seen_targets: int
+
+
+def model_scorer(graphdef: nnx.GraphDef[RecommenderModel], params: nnx.State) -> Scorer:
+    """Score by a model, given as what nnx.split makes of it."""
+    return partial(_model_scores, graphdef, params)
+
+
+@partial(jax.jit, static_argnums=0)
+def _model_scores(
+    graphdef: nnx.GraphDef[RecommenderModel],
+    params: nnx.State,
+    history: Mapping[str, Int[jax.Array, "B N"]],
+) -> Float[jax.Array, "B R"]:
+    model = nnx.merge(graphdef, params)
+    return model.scores(model.context(history))
+
+
+def rank(
+    scorer: Scorer, dataset: Dataset, positions: Int[np.ndarray, " n"], config: DataConfig
+) -> Ranking:
+    """Rank targets of a data set as its configuration says."""
+    return rank_targets(
+        scorer,
+        dataset.timelines,
+        positions,
+        catalogue_size=dataset.vocabulary.size,
+        history_length=config.history_length,
+        keep_seen=config.keep_seen,
+    )
+
+
+def rank_targets(
+    scorer: Scorer,
+    timelines: Timelines,
+    positions: Int[np.ndarray, " n"],
+    *,
+    catalogue_size: int,
+    history_length: int,
+    keep_seen: bool,
+) -> Ranking:
+    """Rank the item at each position among all items, by the history before it.
+
+    Ties count against the target, as does a score that is not a number. Unless `keep_seen`, every
+    item that the user met before the target (however long ago) is left out of the ranking.
+    """
+    batch_size = max(1, min(len(positions), _SCORES_AT_A_TIME // (catalogue_size + 1)))
+    seen, targets = seen_before(timelines, positions), timelines.items[positions]
+    is_seen = seen.holds(targets[:, None])[:, 0]
+    # All batches have one shape: the last is filled up with its first row, the lists with PAD.
+    parts = np.split(np.arange(len(positions)), range(batch_size, len(positions), batch_size))
+    most = 0 if keep_seen else max(len(seen.take(part).ids) for part in parts)
+    ranks = np.empty(len(positions), np.int32)
+    recommended = np.zeros(catalogue_size + 1, bool)
+    for part in parts:
+        filled = np.resize(positions[part], batch_size)
+        left_out = np.zeros((2, most), np.int32)
+        if not keep_seen:
+            met = seen.take(part)
+            left_out[:, : len(met.ids)] = met.rows, met.ids
+        rank_B, top_BK = _rank(
+            scorer(timelines.histories(filled, history_length)),
+            timelines.items[filled],
+            left_out,
+            top=min(COVERAGE_AT, catalogue_size),
+        )
+        ranks[part] = np.asarray(rank_B)[: len(part)]
+        recommended[np.asarray(top_BK)[: len(part)]] = True
+    if not keep_seen:
+        ranks[is_seen] = missed_rank(catalogue_size)
+    users = timelines.users_of(positions)
+    return Ranking(users, ranks, int(recommended[1:].sum()), int(is_seen.sum()))
+
+
+@partial(jax.jit, static_argnames="top")
+def _rank(
+    scores_BR: Float[jax.Array, "B R"],
+    targets_B: Int[jax.Array, " B"],
+    left_out: Int[jax.Array, "2 m"],
+    *,
+    top: int,
+) -> tuple[Int[jax.Array, " B"], Int[jax.Array, "B top"]]:
+    """Give the rank of each target and the best ids of each row (PAD where too few are left).
+
+    Args:
+        left_out: row and id of what is no candidate. PAD never is; a target must not be.
+    """
+    # "Not lower" counts, and the target itself is among what is not lower: ranks begin at 1. A
+    # rival that is not a number is as high as it gets, a target as low.
+    target_scores_B1 = jnp.take_along_axis(scores_BR, targets_B[:, None], axis=1)
+    target_scores_B1 = jnp.where(target_scores_B1 > _LOWEST, target_scores_B1, _LOWEST)
+    scores_BR = jnp.where(jnp.isnan(scores_BR), jnp.inf, jnp.maximum(scores_BR, _LOWEST))
+    scores_BR = scores_BR.at[:, PAD].set(-jnp.inf).at[left_out[0], left_out[1]].set(-jnp.inf)
+    ranks_B = jnp.sum(scores_BR >= target_scores_B1, axis=1)
+    best_scores_BK, best_BK = jax.lax.top_k(scores_BR, top)
+    return ranks_B, jnp.where(best_scores_BK > -jnp.inf, best_BK, PAD)

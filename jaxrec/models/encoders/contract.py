@@ -1,0 +1,50 @@
+"""The contract of an encoder: a history of activities becomes one vector."""
+
+from typing import ClassVar
+
+import jax
+from flax import nnx
+from jaxtyping import Bool, Float
+
+from jaxrec.config import ModelConfig
+
+
+class Encoder(nnx.Module):
+    """One encoder, two views of it that a test proves equal.
+
+    A history of padding alone may be encoded as anything: the model knows that it is empty.
+
+    Attributes:
+        needs_order: whether known activities must stand together at the right end for `whole`.
+        width: H.
+    """
+
+    needs_order: ClassVar[bool] = True
+    width: int
+
+    def __init__(self, width_in: int, config: ModelConfig, *, rngs: nnx.Rngs):
+        """Draw the parameters, for activities of a width, E."""
+        raise NotImplementedError
+
+    def prefixes(
+        self, activities_BLE: Float[jax.Array, "B L E"], mask_BL: Bool[jax.Array, "B L"], span: int
+    ) -> Float[jax.Array, "B L H"]:
+        """Encode what ends at each position: one pass trains on L targets.
+
+        A window of L activities may be longer than a history of `span`. What an encoder takes over
+        time, as a mean or a maximum, it then takes over the last `span` activities; a state reads
+        on, and remembers what it likes. Activities are zero where the mask is False. Padding on the
+        left changes nothing.
+        """
+        raise NotImplementedError
+
+    def whole(
+        self, activities_BNE: Float[jax.Array, "B N E"], there_BN: Float[jax.Array, "B N"]
+    ) -> Float[jax.Array, "B H"]:
+        """Encode the history, in the operations that are cheap on a device: this ships.
+
+        Args:
+            activities_BNE: known ones at the right end, zeros before them.
+            there_BN: 1 where there is an activity, 0 before.
+        """
+        raise NotImplementedError

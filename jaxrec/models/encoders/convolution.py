@@ -1,0 +1,90 @@
+"""CNN: causal convolutions with ReLU, then maxima over time (Tang and Wang, 2018, Caser)."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Bool, Float
+
+from jaxrec.config import ModelConfig
+from jaxrec.models.encoders.contract import Encoder
+
+# A maximum does not tell when; so that of the whole history stands beside those of its last few.
+RECENT = (1, 3)
+
+
+class Convolution(Encoder):
+    """Convolutions on top of each other; maxima over the last positions and over all.
+
+    A convolution is a product with the `kernel_size` last activities side by side.
+    """
+
+    def __init__(self, width_in: int, config: ModelConfig, *, rngs: nnx.Rngs):
+        channels, self.kernel_size = config.hidden_units, config.kernel_size
+        self.width = (len(RECENT) + 1) * channels
+        widths = [width_in] + [channels] * (config.conv_layers - 1)
+        self.convolutions = nnx.List(
+            [
+                nnx.Linear(
+                    self.kernel_size * width,
+                    channels,
+                    kernel_init=nnx.initializers.he_normal(),
+                    rngs=rngs,
+                )
+                for width in widths
+            ]
+        )
+
+    def prefixes(
+        self, activities_BLE: Float[jax.Array, "B L E"], mask_BL: Bool[jax.Array, "B L"], span: int
+    ) -> Float[jax.Array, "B L H"]:
+        """Take the maxima of the features up to each position.
+
+        Where a window is longer than `span`, the earliest of them see past a history's start.
+        """
+        length = mask_BL.shape[1]
+        x = activities_BLE
+        for convolution in self.convolutions:
+            padded = jnp.pad(x, ((0, 0), (self.kernel_size - 1, 0), (0, 0)))
+            steps = [padded[:, offset : offset + length] for offset in range(self.kernel_size)]
+            x = nnx.relu(convolution(jnp.concatenate(steps, axis=-1)))
+            # Zero, the least value after a ReLU, where there is no activity.
+            x = jnp.where(mask_BL[..., None], x, 0)
+        maxima = [_running_maximum(x, min(recent, span)) for recent in (*RECENT, span)]
+        return jnp.concatenate(maxima, axis=-1)
+
+    def whole(
+        self, activities_BNE: Float[jax.Array, "B N E"], there_BN: Float[jax.Array, "B N"]
+    ) -> Float[jax.Array, "B H"]:
+        """Take the maxima of the features of a history; a convolution is one CONV_2D."""
+        there_B1N1 = there_BN[:, None, :, None]
+        x = activities_BNE[:, None]
+        for convolution in self.convolutions:
+            kernel, bias = convolution.kernel[...], convolution.bias
+            assert bias is not None
+            x = jax.lax.conv_general_dilated(
+                x,
+                kernel.reshape(1, self.kernel_size, x.shape[-1], kernel.shape[1]),
+                window_strides=(1, 1),
+                padding=((0, 0), (self.kernel_size - 1, 0)),
+                dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            )
+            x = nnx.relu(x + bias[...]) * there_B1N1
+        maxima = [jnp.max(x[:, 0, -recent:], axis=1) for recent in RECENT]
+        return jnp.concatenate([*maxima, jnp.max(x[:, 0], axis=1)], axis=-1)
+
+
+def _running_maximum(
+    features_BLC: Float[jax.Array, "B L C"], span: int
+) -> Float[jax.Array, "B L C"]:
+    """Take the maximum over the last `span` positions up to each; none is negative.
+
+    The maximum of two spans that overlap or touch is that of both: log2(span) steps.
+    """
+    span = min(span, features_BLC.shape[1])
+    maxima_BLC, reach = features_BLC, 1
+    while reach < span:
+        step = min(reach, span - reach)
+        earlier_BLC = jnp.pad(maxima_BLC, ((0, 0), (step, 0), (0, 0)))[:, :-step]
+        maxima_BLC = jnp.maximum(maxima_BLC, earlier_BLC)
+        reach += step
+    return maxima_BLC

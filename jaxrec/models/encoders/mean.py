@@ -1,0 +1,61 @@
+"""Bag of words: the mean of the activities, whatever their order."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Bool, Float
+
+from jaxrec.config import ModelConfig
+from jaxrec.models.encoders.contract import Encoder
+
+_GROUP = 16
+
+
+class Mean(Encoder):
+    """The mean of the activities that are there."""
+
+    needs_order = False
+
+    def __init__(self, width_in: int, config: ModelConfig, *, rngs: nnx.Rngs):
+        del config, rngs  # it has no settings and learns nothing
+        self.width = width_in
+
+    def prefixes(
+        self, activities_BLE: Float[jax.Array, "B L E"], mask_BL: Bool[jax.Array, "B L"], span: int
+    ) -> Float[jax.Array, "B L E"]:
+        """Take the means of the last `span` up to each position."""
+        return running_mean(activities_BLE, mask_BL, span)
+
+    def whole(
+        self, activities_BNE: Float[jax.Array, "B N E"], there_BN: Float[jax.Array, "B N"]
+    ) -> Float[jax.Array, "B E"]:
+        """Take the mean of all."""
+        return mean(activities_BNE, there_BN)
+
+
+def running_mean(
+    activities_BLE: Float[jax.Array, "B L E"], mask_BL: Bool[jax.Array, "B L"], span: int
+) -> Float[jax.Array, "B L E"]:
+    """Take means over time, as one product with a band: a cumulative sum is slow on CPUs."""
+    ones = jnp.ones((mask_BL.shape[1], mask_BL.shape[1]), activities_BLE.dtype)
+    band = jnp.tril(ones) - jnp.tril(ones, -span)
+    sums_BLE = jnp.einsum("pl,ble->bpe", band, activities_BLE)
+    counts_BL = jnp.einsum("pl,bl->bp", band, mask_BL.astype(activities_BLE.dtype))
+    return sums_BLE / jnp.maximum(counts_BL, 1)[..., None]
+
+
+def mean(
+    activities_BNE: Float[jax.Array, "B N E"], there_BN: Float[jax.Array, "B N"]
+) -> Float[jax.Array, "B E"]:
+    """Take the mean; zero where there is no activity.
+
+    Long histories are added up in groups: devices add one after the other, and lose a digit at 200.
+    """
+    batch, length, width = activities_BNE.shape
+    if length <= _GROUP:
+        sums_BE = jnp.sum(activities_BNE, axis=1)
+    else:
+        padded = jnp.pad(activities_BNE, ((0, 0), (0, -length % _GROUP), (0, 0)))
+        groups = padded.reshape(batch, -1, _GROUP, width)
+        sums_BE = jnp.sum(jnp.sum(groups, axis=2), axis=1)
+    return sums_BE / jnp.maximum(jnp.sum(there_BN, axis=1), 1)[:, None]

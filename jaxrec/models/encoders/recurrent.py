@@ -1,0 +1,60 @@
+"""RNN: LSTMs on top of each other (Hidasi et al., 2016, GRU4Rec, with an LSTM for its GRU).
+
+An LSTM must spend its memory on what a mean keeps for nothing; so the last activity and the mean of
+all stand beside its output.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Bool, Float
+
+from jaxrec.config import ModelConfig
+from jaxrec.models.encoders.contract import Encoder
+from jaxrec.models.encoders.mean import mean, running_mean
+from jaxrec.models.lstm import LSTM
+
+
+class Recurrent(Encoder):
+    """The output of the last LSTM, the last activity, and the mean of all, side by side."""
+
+    def __init__(self, width_in: int, config: ModelConfig, *, rngs: nnx.Rngs):
+        units = config.hidden_units
+        self.width = units + 2 * width_in
+        widths = [width_in] + [units] * (config.lstm_layers - 1)
+        self.layers = nnx.List([LSTM(width, units, rngs=rngs) for width in widths])
+
+    def prefixes(
+        self, activities_BLE: Float[jax.Array, "B L E"], mask_BL: Bool[jax.Array, "B L"], span: int
+    ) -> Float[jax.Array, "B L H"]:
+        """Give the output after each activity, that activity and the mean up to it."""
+        outputs_BLH = activities_BLE
+        for layer in self.layers:
+            outputs_BLH = layer.prefixes(outputs_BLH, mask_BL)
+        means_BLE = running_mean(activities_BLE, mask_BL, span)
+        latest_BLE = _latest(activities_BLE, mask_BL)
+        return jnp.concatenate([outputs_BLH, latest_BLE, means_BLE], axis=-1)
+
+    def whole(
+        self, activities_BNE: Float[jax.Array, "B N E"], there_BN: Float[jax.Array, "B N"]
+    ) -> Float[jax.Array, "B H"]:
+        """Give the output after the last activity, that activity and the mean of all."""
+        there_NB1 = jnp.swapaxes(there_BN, 0, 1)[..., None]
+        x_NBE = jnp.swapaxes(activities_BNE, 0, 1)
+        for layer in self.layers[:-1]:
+            x_NBE = layer.whole(x_NBE, there_NB1, every=True)
+        output_BH = self.layers[-1].whole(x_NBE, there_NB1, every=False)
+        mean_BE = mean(activities_BNE, there_BN)
+        return jnp.concatenate([output_BH, activities_BNE[:, -1], mean_BE], axis=-1)
+
+
+def _latest(
+    activities_BLE: Float[jax.Array, "B L E"], mask_BL: Bool[jax.Array, "B L"]
+) -> Float[jax.Array, "B L E"]:
+    """Give the last activity up to each position, over any padding behind it.
+
+    As a product with zeros and ones: the gradient of an index is a scatter, which is slow on CPUs.
+    """
+    met_BL = jnp.cumsum(mask_BL, axis=1)
+    takes_BLL = (met_BL[:, :, None] == met_BL[:, None, :]) & mask_BL[:, None, :]
+    return takes_BLL.astype(activities_BLE.dtype) @ activities_BLE

@@ -1,0 +1,1 @@
+"""Runs: what training leaves, and whoever asks for it later reads."""

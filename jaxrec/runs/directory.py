@@ -1,0 +1,226 @@
+"""The run directory: the contract between training and conversion.
+
+    config.json        what was asked for, and the number of this format
+    schema.json        what an activity consists of, and what is learned
+    vocabulary.json    the raw item of each id, most popular first, with its hash
+    catalogue.json     title, genres and year of each id
+    heldout.npz        test histories with their targets, for parity and benchmarks
+    checkpoints/       the latest and the best
+    metrics.jsonl      one line an epoch
+    tensorboard/       the same for TensorBoard
+    curve.png          the same to look at
+    ranks.npz          where each test target ended, to compare runs user by user
+    summary.json       the figures; written last: a run that has it is finished
+    export/            the .tflite file, when the run is converted
+
+Everything but checkpoints is written under a temporary name and renamed.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jaxrec.config import Config, differences, load_config, save_config
+from jaxrec.data.dataset import Dataset
+from jaxrec.data.vocabulary import Vocabulary, load_vocabulary
+from jaxrec.errors import UserError
+from jaxrec.files import read_json, replacing, write_json
+from jaxrec.runs.heldout import Heldout, draw_heldout, load_heldout, save_heldout
+from jaxrec.runs.ranks import Ranks, load_ranks, save_ranks
+from jaxrec.runs.summary import Summary, load_summary
+from jaxrec.schema import Schema
+
+CONFIG = "config.json"
+SCHEMA = "schema.json"
+VOCABULARY = "vocabulary.json"
+CATALOGUE = "catalogue.json"
+HELDOUT = "heldout.npz"
+CHECKPOINTS = "checkpoints"
+METRICS = "metrics.jsonl"
+TENSORBOARD = "tensorboard"
+CURVE = "curve.png"
+RANKS = "ranks.npz"
+SUMMARY = "summary.json"
+MODEL = "export/model.tflite"
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """The folder of a run, begun or not; what is read and damaged is a UserError."""
+
+    path: Path
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether its contract was written."""
+        return (self.path / CONFIG).exists()
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run came to its end."""
+        return self.summary_file.exists()
+
+    @property
+    def ended(self) -> float:
+        """When it came to its end, in seconds since 1970."""
+        return self.summary_file.stat().st_mtime
+
+    @property
+    def summary_file(self) -> Path:
+        """The figures, as a file."""
+        return self.path / SUMMARY
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where the checkpoints lie."""
+        return self.path / CHECKPOINTS
+
+    @property
+    def tensorboard(self) -> Path:
+        """Where TensorBoard's events lie."""
+        return self.path / TENSORBOARD
+
+    @property
+    def curve(self) -> Path:
+        """The picture of the training."""
+        return self.path / CURVE
+
+    @property
+    def model_file(self) -> Path:
+        """The .tflite file, where conversion writes it."""
+        return self.path / MODEL
+
+    def config(self) -> Config:
+        """Read what was asked for."""
+        return load_config(self.path / CONFIG)
+
+    def schema(self) -> Schema:
+        """Read what an activity consists of, and what is learned."""
+        return Schema.load(self.path / SCHEMA)
+
+    def vocabulary(self) -> Vocabulary:
+        """Read the raw item of each id."""
+        return load_vocabulary(self.path / VOCABULARY)
+
+    def catalogue(self) -> list[dict[str, Any]]:
+        """Read `id`, `item` (raw), `title`, `genres`, `year` of each id, in their order."""
+        return read_json(self.path / CATALOGUE)
+
+    def heldout(self) -> Heldout:
+        """Read the test histories with their targets."""
+        return load_heldout(self.path / HELDOUT)
+
+    def ranks(self) -> Ranks:
+        """Read where each test target ended."""
+        return load_ranks(self.path / RANKS)
+
+    def summary(self) -> Summary:
+        """Read the figures."""
+        return load_summary(self.summary_file)
+
+    def metrics(self, until_step: int) -> list[dict[str, Any]]:
+        """Read the metrics of the epochs that ended at `until_step` or before.
+
+        A killed run may have left later lines, and half of one: they are left out.
+        """
+        path = self.path / METRICS
+        epochs = []
+        for line in path.read_text().splitlines() if path.exists() else []:
+            try:
+                epoch = json.loads(line)
+            except json.JSONDecodeError:
+                break
+            if epoch["step"] <= until_step:
+                epochs.append(epoch)
+        return epochs
+
+    def write_metrics(self, epochs: list[dict[str, Any]]) -> None:
+        """Write one line an epoch."""
+        with replacing(self.path / METRICS) as file:
+            file.writelines(json.dumps(epoch).encode() + b"\n" for epoch in epochs)
+
+    def check(self, config: Config, *, resume: bool, overwrite: bool) -> None:
+        """Refuse a directory that this run must not touch, before any work is done.
+
+        Raises:
+            UserError: it belongs to a finished run, another configuration, or something else.
+        """
+        if resume and overwrite:
+            raise UserError("--resume and --overwrite exclude each other; give one of them")
+        if self.path.exists() and not self.path.is_dir():
+            raise UserError(f"--run-dir={self.path} is a file; name a folder")
+        if not self.path.exists() or not any(self.path.iterdir()):
+            return
+        if not self.is_begun:
+            raise UserError(
+                f"--run-dir={self.path} holds other files and no run; name another folder"
+            )
+        if overwrite:
+            return
+        if not resume:
+            state = "a finished" if self.is_finished else "an unfinished"
+            raise UserError(
+                f"{self.path} holds {state} run; give --resume to continue it, --overwrite to "
+                "replace it, or another --run-dir"
+            )
+        different = differences(self.config(), config)
+        if different:
+            raise UserError(
+                f"{self.path} is a run of another configuration ({'; '.join(different)}); give its "
+                "flags to resume it, --overwrite to replace it, or another --run-dir"
+            )
+
+    def begin(self, config: Config, dataset: Dataset) -> None:
+        """Write what conversion needs beside the checkpoint; the configuration comes last.
+
+        Raises:
+            UserError: the run that is resumed had learned from other data.
+        """
+        if self.is_begun:
+            if self.vocabulary().digest != dataset.vocabulary.digest:
+                raise UserError(
+                    f"{self.path / VOCABULARY} has other items than "
+                    f"--dataset={config.data.dataset} has now; the data has changed: start anew "
+                    "with --overwrite"
+                )
+            return
+        self.path.mkdir(parents=True, exist_ok=True)
+        dataset.schema(config.model.embedding_dim).save(self.path / SCHEMA)
+        dataset.vocabulary.save(self.path / VOCABULARY)
+        entries = dataset.catalogue.with_row_index("id", offset=1).to_dicts()
+        write_json(self.path / CATALOGUE, entries)
+        heldout = draw_heldout(
+            dataset.timelines,
+            dataset.split.test,
+            config.data.history_length,
+            seed=config.train.seed,
+        )
+        save_heldout(heldout, self.path / HELDOUT)
+        save_config(config, self.path / CONFIG)
+
+    def finish(self, summary: Summary, ranks: Ranks) -> None:
+        """Write what a finished run leaves; the summary comes last."""
+        save_ranks(ranks, self.path / RANKS)
+        summary.save(self.summary_file)
+
+
+def newest(root: Path = Path("runs")) -> RunDirectory:
+    """Find the run below a folder, however deep, that finished last.
+
+    Raises:
+        UserError: there is none.
+    """
+    runs = [RunDirectory(path.parent) for path in find_below(root, SUMMARY)]
+    if not runs:
+        raise UserError(
+            f"no finished run under {root}/; train one with `python experiments/run.py`, or name "
+            "one with --run-dir"
+        )
+    return max(runs, key=lambda run: run.ended)
+
+
+def find_below(root: Path, name: str) -> list[Path]:
+    """Find the files of a name in the folders below a root, however deep."""
+    # `**` follows no link, so that no circle is walked; `*` follows one: a run may be a link.
+    return list(root.glob(f"**/*/{name}"))

@@ -1,0 +1,76 @@
+"""Held-out histories: what a run leaves so that its exports can be judged without its data."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int, Int32
+
+from jaxrec.data.seen import Seen, seen_before
+from jaxrec.data.timelines import Timelines
+from jaxrec.errors import UserError
+from jaxrec.files import read_arrays, write_arrays
+from jaxrec.schema import ITEM
+
+LIMIT = 10_000
+
+
+@dataclass(frozen=True)
+class Heldout:
+    """Test histories with their targets.
+
+    Attributes:
+        history: values of each feature, most recent last, PAD on the left, {name: [n, N]}.
+        target: the item that came next, [n].
+        seen: the ids met before each target, however long ago.
+    """
+
+    history: dict[str, Int32[np.ndarray, "n N"]]
+    target: Int32[np.ndarray, " n"]
+    seen: Seen
+
+
+def draw_heldout(
+    timelines: Timelines, positions: Int[np.ndarray, " n"], history_length: int, *, seed: int
+) -> Heldout:
+    """Gather the histories of the test positions, at most LIMIT of them, drawn by the seed."""
+    if len(positions) > LIMIT:
+        rng = np.random.default_rng(seed)
+        positions = np.sort(rng.choice(positions, LIMIT, replace=False))
+    return Heldout(
+        timelines.histories(positions, history_length),
+        timelines.items[positions],
+        seen_before(timelines, positions),
+    )
+
+
+def save_heldout(heldout: Heldout, path: Path) -> None:
+    """Write the histories, features as `history.<name>`."""
+    arrays = {f"history.{name}": ids for name, ids in heldout.history.items()}
+    arrays["target"] = heldout.target
+    arrays["seen"] = heldout.seen.ids
+    arrays["seen_offsets"] = heldout.seen.offsets
+    write_arrays(path, arrays)
+
+
+def load_heldout(path: Path) -> Heldout:
+    """Read histories that `save_heldout` wrote.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    arrays = read_arrays(path)
+    history = {
+        name.removeprefix("history."): ids
+        for name, ids in arrays.items()
+        if name.startswith("history.")
+    }
+    try:
+        seen = Seen(arrays["seen"], arrays["seen_offsets"])
+        heldout = Heldout(history, arrays["target"], seen)
+        counts = {len(history[ITEM]), len(heldout.target), len(seen)}
+    except KeyError as error:
+        raise UserError(f"{path} is damaged ({error} is missing); train the run again") from None
+    if len(counts) != 1:
+        raise UserError(f"{path} is damaged (its arrays differ in length); train the run again")
+    return heldout

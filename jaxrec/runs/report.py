@@ -1,0 +1,137 @@
+"""The report of a run: one table for people, one summary for programs, one picture."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from jaxrec.config import Config
+from jaxrec.data.dataset import Dataset
+from jaxrec.evaluation.metrics import bootstrap_intervals, means, target_values
+from jaxrec.evaluation.ranking import Ranking
+from jaxrec.files import replacing
+from jaxrec.runs.labels import keep_apart, label_ends
+from jaxrec.runs.summary import Figures, Protocol, Summary, TrainingFigures
+from jaxrec.text_table import lay_out
+
+_COLUMNS = ("recall@1", "recall@5", "recall@10", "recall@50", "ndcg@10", "mrr", "mean_rank")
+_WITH_INTERVAL = ("recall@10", "ndcg@10")
+
+
+def protocol(config: Config, dataset: Dataset, ranking: Ranking) -> Protocol:
+    """Say how the figures were taken: a figure without this means nothing."""
+    return Protocol(
+        dataset=Path(config.data.dataset).stem,
+        split=config.data.split,
+        leaks_the_future=config.data.split == "random-pairs",
+        final_fit=config.data.final_fit,
+        history_length=config.data.history_length,
+        candidates=dataset.vocabulary.size,
+        seen_items="kept" if config.data.keep_seen else "left out",
+        test_targets=len(ranking.ranks),
+        test_users=len(set(ranking.users.tolist())),
+        test_targets_seen_before=ranking.seen_targets,
+        interval="95%, bootstrap over users",
+        seed=config.train.seed,
+    )
+
+
+def figures_of(ranking: Ranking, candidates: int) -> Figures:
+    """Give every metric of a ranking of so many candidates, with its interval."""
+    values = target_values(ranking.ranks)
+    return Figures(
+        means(values), bootstrap_intervals(values, ranking.users), ranking.covered / candidates
+    )
+
+
+def describe(told: Protocol) -> str:
+    """Say a protocol in one line, but for N and the interval, which differ between tables."""
+    return (
+        f"{told.dataset}, {told.split}"
+        f"{', validation targets learned too' if told.final_fit else ''}: "
+        f"{told.test_targets:,} targets of {told.test_users:,} test users, "
+        f"{told.candidates:,} candidates, seen items {told.seen_items}"
+    )
+
+
+def plus_minus(mean: float, interval: Sequence[float]) -> str:
+    """Give a mean with half the width of its interval."""
+    low, high = interval
+    return f"{mean:.4f} ±{(high - low) / 2:.4f}"
+
+
+def training_figures(epochs: list[dict[str, Any]], best_epoch: int) -> TrainingFigures:
+    """Sum the epochs up; targets/s is the median of the epochs, the first of which compiles."""
+    return TrainingFigures(
+        targets_per_s=statistics.median(line["targets"] / line["seconds"] for line in epochs),
+        seconds=sum(line["seconds"] for line in epochs),
+        validation_seconds=sum(line["validation_seconds"] for line in epochs),
+        steps=epochs[-1]["step"],
+        epochs=epochs[-1]["epoch"],
+        best_epoch=best_epoch,
+    )
+
+
+def render_table(summary: Summary) -> str:
+    """Lay the test figures of the model and its baselines out under their protocol."""
+    told = summary.protocol
+    lines = [f"{describe(told)}, N = {told.history_length}, ± is {told.interval}"]
+    if told.leaks_the_future:
+        lines.append(
+            "random-pairs leaks the future: training saw what these users did later, so these "
+            "figures are comparable with no other split"
+        )
+    if told.test_targets_seen_before and told.seen_items == "left out":
+        lines.append(
+            f"{told.test_targets_seen_before:,} targets are items that the user had met before; "
+            "they count as missed. If people come back to the same items, give --keep-seen"
+        )
+    rows = {summary.model.encoder: summary.test, **summary.baselines}
+    cells = [["", *(name.replace("_", " ") for name in _COLUMNS), "coverage@10"]]
+    cells += [
+        [name, *(_cell(column, row) for column in _COLUMNS), f"{row.coverage:.1%}"]
+        for name, row in rows.items()
+    ]
+    return "\n".join([*lines, "", lay_out(cells)])
+
+
+def _cell(column: str, row: Figures) -> str:
+    if column == "mean_rank":
+        return f"{row.means[column]:,.1f}"
+    if column not in _WITH_INTERVAL:
+        return f"{row.means[column]:.4f}"
+    return plus_minus(row.means[column], row.intervals[column])
+
+
+def draw_curve(
+    path: Path, title: str, epochs: list[dict[str, Any]], baselines: Mapping[str, float]
+) -> None:
+    """Draw loss and validation figures by epoch, as a PNG, with the baselines as lines.
+
+    Args:
+        baselines: validation recall@10 of each baseline.
+    """
+    figure = Figure(figsize=(10, 4), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title)
+    loss_axes, quality_axes = figure.subplots(1, 2)
+    numbers = [line["epoch"] for line in epochs]
+    loss_axes.plot(numbers, [line["loss"] for line in epochs], marker=".")
+    loss_axes.set(xlabel="epoch", ylabel="training loss, nats a target")
+    ends = [(f"{name}, recall@10", level, "grey") for name, level in baselines.items()]
+    for name, colour in (("recall@10", "tab:blue"), ("ndcg@10", "tab:orange")):
+        curve = [line["validation"][name] for line in epochs]
+        quality_axes.plot(numbers, curve, marker=".", color=colour)
+        ends.append((name, curve[-1], colour))
+    for level in baselines.values():
+        quality_axes.axhline(level, color="grey", linestyle=":")
+    quality_axes.set(xlabel="epoch", ylabel="validation", ylim=(0, None))
+    for axes in (loss_axes, quality_axes):
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    keep_apart(figure, label_ends(quality_axes, ends))
+    with replacing(path) as file:
+        figure.savefig(file, format="png")

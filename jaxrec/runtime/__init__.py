@@ -1,0 +1,14 @@
+"""Runtime: what an application in Python uses, given the one .tflite file and nothing else.
+
+    from jaxrec.runtime import Recommender
+
+    recommender = Recommender.load("model.tflite")
+    for each in recommender.recommend([1193, 661, 914], k=5):
+        print(each.item, each.title, each.score)
+
+Needs NumPy and ai-edge-litert; neither JAX nor TensorFlow.
+"""
+
+from jaxrec.runtime.recommender import Recommendation, Recommender
+
+__all__ = ["Recommendation", "Recommender"]

@@ -1,0 +1,103 @@
+"""The schema: what an activity of a history consists of, and what is learned about it.
+
+The letters in names of arrays, here and everywhere:
+
+    B  examples in a batch            D  width of an item's vector
+    L  activities in a window         E  width of an activity's vector (all features together)
+    N  L at evaluation and export     H  width of an encoding
+    S  sampled negatives              V  items in the catalogue
+    W  targets in a window            R  rows of a table, V + 1: row 0 is PAD's
+    K  steps in one dispatch          C  channels of a convolution
+    U  users                          n  whatever is counted here
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from jaxrec.errors import UserError
+from jaxrec.files import read_json, write_json
+
+PAD = 0
+"""The id that fills a short history, of every feature; never a candidate."""
+
+ITEM = "item"
+"""What the user acted on, and what is predicted: every activity has one."""
+
+
+@dataclass(frozen=True)
+class Feature:
+    """What is known beside the item.
+
+    Attributes:
+        name: the key of its values in a batch, and its input of a file.
+        of: what has it: each activity, the item as such, or the user.
+        kind: one id, several, or a number.
+        size: number of values; ids run from 1 to `size`, and 0 is an unknown one. Of a number, 0.
+        width: length of its vector.
+    """
+
+    name: str
+    of: Literal["activity", "item", "user"]
+    kind: Literal["id", "ids", "number"]
+    size: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Label:
+    """What is learned of a target.
+
+    Attributes:
+        name: the key of its loss.
+        loss: how a prediction is judged.
+        weight: what it counts beside other labels.
+    """
+
+    name: str
+    loss: Literal["softmax"] = "softmax"
+    weight: float = 1.0
+
+
+NEXT_ITEM = Label(ITEM)
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The one place that knows the size of the catalogue, the features and the labels.
+
+    Attributes:
+        items: V.
+        width: D.
+        features: what is known beside the item; none is called `item`.
+        labels: what is learned; the next item is always one.
+    """
+
+    items: int
+    width: int
+    features: tuple[Feature, ...] = ()
+    labels: tuple[Label, ...] = (NEXT_ITEM,)
+
+    @property
+    def rows(self) -> int:
+        """Rows of a table of items, R."""
+        return self.items + 1
+
+    def save(self, path: Path) -> None:
+        """Write the schema as JSON."""
+        write_json(path, asdict(self))
+
+    @classmethod
+    def load(cls, path: Path) -> "Schema":
+        """Read a schema that `save` wrote.
+
+        Raises:
+            UserError: the file is missing or damaged.
+        """
+        saved = read_json(path)
+        try:
+            features = tuple(Feature(**each) for each in saved["features"])
+            labels = tuple(Label(**each) for each in saved["labels"])
+            return cls(saved["items"], saved["width"], features, labels)
+        except (KeyError, TypeError) as error:
+            raise UserError(f"{path} is damaged ({error}); train the run again") from None

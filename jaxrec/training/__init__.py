@@ -1,0 +1,1 @@
+"""Training: the loss, the step, and the loop around it."""

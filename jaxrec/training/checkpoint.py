@@ -1,0 +1,177 @@
+"""Checkpoints: the whole state after an evaluation, kept atomically by orbax.
+
+Two are on disk: the latest, from which a run resumes, and the best on validation, which is what
+evaluation and conversion use. Each holds three items: `params` and `optimizer`, flat dictionaries
+whose keys are the paths of the arrays, and `progress`, JSON.
+"""
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import jax
+import orbax.checkpoint as ocp
+from flax import nnx
+from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
+
+from jaxrec.errors import UserError
+from jaxrec.training.step import TrainState
+
+Tree = TypeVar("Tree")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where training stands after an epoch.
+
+    Attributes:
+        epoch: epochs done.
+        step: steps done.
+        best_epoch: the epoch with the best validation score so far.
+        best_score: that score; higher is better.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    best_epoch: int = 0
+    best_score: float = float("-inf")
+
+
+def open_checkpoints(folder: Path, *, read_only: bool = False) -> ocp.CheckpointManager:
+    """Open a run's checkpoints; what a killed run left half-written is removed.
+
+    Use as a context manager, which waits for the last write.
+
+    Args:
+        read_only: change nothing on disk, for those who did not train the run.
+
+    Raises:
+        UserError: there is nothing to read.
+    """
+    if read_only and not folder.is_dir():
+        raise UserError(f"{folder} is missing; train the run again")
+    keep = AnyPreservationPolicy([LatestN(1), BestN(get_metric_fn=_score, n=1)])
+    options = ocp.CheckpointManagerOptions(
+        preservation_policy=keep,
+        best_fn=_score,
+        cleanup_tmp_directories=not read_only,
+        create=not read_only,
+        read_only=read_only,
+        enable_async_checkpointing=False,
+    )
+    handlers = {
+        "params": ocp.StandardCheckpointHandler(),
+        "optimizer": ocp.StandardCheckpointHandler(),
+        "progress": ocp.JsonCheckpointHandler(),
+    }
+    # orbax wants an absolute path.
+    return ocp.CheckpointManager(folder.absolute(), options=options, item_handlers=handlers)
+
+
+def save(
+    manager: ocp.CheckpointManager, state: TrainState, progress: Progress, score: float
+) -> None:
+    """Write a checkpoint that appears whole or not at all.
+
+    Raises:
+        OSError: there is no room for it.
+    """
+    _require_room(Path(manager.directory), sum(leaf.nbytes for leaf in jax.tree.leaves(state)))
+    items = ocp.args.Composite(
+        params=ocp.args.StandardSave(_flatten(state.params)),
+        optimizer=ocp.args.StandardSave(_flatten(state.optimizer)),
+        progress=ocp.args.JsonSave(asdict(progress)),
+    )
+    manager.save(progress.step, args=items, metrics={"score": score})
+
+
+def restore_latest(
+    manager: ocp.CheckpointManager, like: TrainState
+) -> tuple[TrainState, Progress] | None:
+    """Restore the latest checkpoint into the structure of `like`; None if there is none yet.
+
+    Raises:
+        UserError: the checkpoint is damaged or does not fit the model, and where.
+    """
+    step = manager.latest_step()
+    if step is None:
+        return None
+    params = _restore_item(manager, step, "params", like.params)
+    optimizer = _restore_item(manager, step, "optimizer", like.optimizer)
+    saved = manager.restore(step, args=ocp.args.Composite(progress=ocp.args.JsonRestore()))
+    progress = Progress(**saved["progress"])
+    return TrainState(params, optimizer, jax.numpy.int32(progress.step)), progress
+
+
+def restore_best(manager: ocp.CheckpointManager, like: nnx.State) -> nnx.State:
+    """Restore the parameters with the best validation score into the structure of `like`.
+
+    Raises:
+        UserError: there is none, or it is damaged or does not fit the model, and where.
+    """
+    step = manager.best_step()
+    if step is None:
+        raise UserError(f"{manager.directory} holds no checkpoint; train the run to its end")
+    return _restore_item(manager, step, "params", like)
+
+
+def _require_room(folder: Path, size: int) -> None:
+    """Fail in one place, with the system's own word, where orbax's threads would fail all at once.
+
+    Some systems cannot allocate without writing; there orbax finds out by itself.
+    """
+    if not hasattr(os, "posix_fallocate"):
+        return
+    with tempfile.TemporaryFile(dir=folder) as probe:
+        try:
+            os.posix_fallocate(probe.fileno(), 0, size)
+        except OSError as error:
+            error.filename = str(folder)
+            raise
+
+
+def _score(metrics: Mapping[str, float]) -> float:
+    return metrics["score"]
+
+
+def _flatten(tree: Any) -> dict[str, jax.Array | jax.ShapeDtypeStruct]:
+    """Name each array of a tree, or its shape, by its path: "encoder.layers.0.bias"."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {
+        jax.tree_util.keystr(path, simple=True, separator=".").removesuffix(".value"): leaf
+        for path, leaf in leaves
+    }
+
+
+def _restore_item(manager: ocp.CheckpointManager, step: int, item: str, like: Tree) -> Tree:
+    place = manager.directory / str(step) / item
+    wanted = jax.tree.map(ocp.utils.to_shape_dtype_struct, _flatten(like))
+    try:
+        found = manager.item_metadata(step)[item]
+        mismatches = _mismatches(dict(found or {}), wanted)
+        if mismatches:
+            raise UserError(
+                f"{place} does not fit the configuration: {'; '.join(mismatches)}; give the flags "
+                "it was trained with, or train anew with --overwrite"
+            )
+        composite = ocp.args.Composite(**{item: ocp.args.StandardRestore(wanted)})
+        flat = manager.restore(step, args=composite)[item]
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{place} is damaged ({reason}); train anew with --overwrite") from error
+    return jax.tree.unflatten(jax.tree.structure(like), [flat[name] for name in wanted])
+
+
+def _mismatches(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """Say which arrays are missing, unknown, or of another shape."""
+    said = [f"{name} is missing" for name in wanted.keys() - found.keys()]
+    said += [f"{name} is unknown" for name in found.keys() - wanted.keys()]
+    said += [
+        f"{name} has shape {tuple(found[name].shape)}, not {wanted[name].shape}"
+        for name in wanted.keys() & found.keys()
+        if tuple(found[name].shape) != wanted[name].shape
+    ]
+    return sorted(said)

@@ -1,0 +1,251 @@
+"""Training: epochs of dispatches, an evaluation and a checkpoint after each, early stopping."""
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax.sharding import Mesh
+from jaxtyping import Float
+from tensorboardX import SummaryWriter
+from tqdm import tqdm
+
+from jaxrec.config import Config, DataConfig, TrainConfig
+from jaxrec.data.batching import TrainingBatches, WindowShape
+from jaxrec.data.dataset import Dataset
+from jaxrec.errors import UserError
+from jaxrec.evaluation.metrics import means, target_values
+from jaxrec.evaluation.ranking import model_scorer, rank
+from jaxrec.models.recommender import RecommenderModel
+from jaxrec.runs.directory import RunDirectory
+from jaxrec.training.checkpoint import (
+    Progress,
+    open_checkpoints,
+    restore_best,
+    restore_latest,
+    save,
+)
+from jaxrec.training.objective import Objective, negatives_of
+from jaxrec.training.optimizer import make_optimizer
+from jaxrec.training.placement import data_mesh, replicate, split_batch
+from jaxrec.training.step import Dispatch, TrainState, init_state, make_dispatch
+
+# Enough to hide what a dispatch costs; more would only make a bar that jumps.
+MAX_STEPS_PER_DISPATCH = 20
+
+# Where the configuration leaves it to us. Short windows read their lead-in for little; long ones
+# leave few windows to a step.
+SHORTEST_WINDOW, LONGEST_WINDOW, LONGEST_LEAD_IN = 20, 50, 49
+TARGETS_IN_A_STEP = 1280
+# Windows in a step are a multiple of this, to be split over as many devices.
+DEVICES = 8
+
+STOP_ON = "ndcg@10"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model.
+
+    Attributes:
+        graphdef: the model's structure, for nnx.merge with `params`.
+        params: the parameters of the best epoch on validation; of the last one in a final fit.
+        epochs: the metrics of each epoch, as in metrics.jsonl.
+        progress: where training ended.
+    """
+
+    graphdef: nnx.GraphDef[RecommenderModel]
+    params: nnx.State
+    epochs: list[dict[str, Any]]
+    progress: Progress
+
+
+def train(
+    model: RecommenderModel, dataset: Dataset, config: Config, directory: RunDirectory
+) -> Trained:
+    """Train to the end, from the latest checkpoint in the run directory if there is one.
+
+    Raises:
+        UserError: the loss is not a number, or a checkpoint does not fit.
+    """
+    graphdef, params = nnx.split(model, nnx.Param)
+    batches = training_batches(dataset, config.data, config.train)
+    total_steps = config.train.epochs * batches.steps_per_epoch
+    optimizer = make_optimizer(config.train, total_steps)
+    mesh = data_mesh(window_shape(config.data, config.train).batch_size)
+    state, progress = init_state(params, optimizer), Progress()
+
+    with open_checkpoints(directory.checkpoints) as checkpoints:
+        restored = restore_latest(checkpoints, state)
+        if restored:
+            state, progress = restored
+        state = replicate(state, mesh)
+        epochs = directory.metrics(progress.step)
+        objective = make_objective(graphdef, dataset, config)
+        dispatch = make_dispatch(objective, optimizer, config.train.seed)
+        with (
+            SummaryWriter(str(directory.tensorboard), purge_step=progress.step + 1) as board,
+            tqdm(total=total_steps, initial=progress.step, unit="step", disable=None) as bar,
+        ):
+            while not _is_over(progress, config):
+                state, line = _train_epoch(dispatch, state, batches, mesh, progress.epoch, bar)
+                started = time.perf_counter()
+                validation = _validate(graphdef, state.params, dataset, config.data)
+                line["validation_seconds"] = time.perf_counter() - started
+                score = float(line["epoch"]) if config.data.final_fit else validation[STOP_ON]
+                progress = _advance(progress, line, score)
+                line["validation"] = validation
+                epochs.append(line)
+                # Metrics first: a run killed between the two repeats the epoch and its line.
+                directory.write_metrics(epochs)
+                save(checkpoints, state, progress, score)
+                _tell(line, config, board, bar)
+        return Trained(graphdef, restore_best(checkpoints, state.params), epochs, progress)
+
+
+def window_shape(data: DataConfig, config: TrainConfig) -> WindowShape:
+    """Give the windows of a step, with what the configuration leaves open filled in."""
+    length = config.window_length
+    if length is None:
+        length = min(max(data.history_length, SHORTEST_WINDOW), LONGEST_WINDOW)
+    lead_in = config.lead_in
+    if lead_in is None:
+        lead_in = min(data.history_length, LONGEST_LEAD_IN + 1) - 1
+    batch_size = config.batch_size
+    if batch_size is None:
+        batch_size = DEVICES * math.ceil(TARGETS_IN_A_STEP / length / DEVICES)
+    return WindowShape(length, lead_in, batch_size)
+
+
+def training_batches(dataset: Dataset, data: DataConfig, config: TrainConfig) -> TrainingBatches:
+    """Cut the training part of a data set as the configuration says."""
+    return TrainingBatches(
+        dataset.timelines,
+        dataset.split,
+        window_shape(data, config),
+        # The question of training is that of evaluation: which of the items that are new to a user?
+        seen_of=None if data.keep_seen else dataset.vocabulary.size,
+        max_steps_per_dispatch=MAX_STEPS_PER_DISPATCH,
+        seed=config.seed,
+    )
+
+
+def make_objective(
+    graphdef: nnx.GraphDef[RecommenderModel], dataset: Dataset, config: Config
+) -> Objective:
+    """Say what is learned of a data set."""
+    return Objective(
+        graphdef,
+        dataset.schema(config.model.embedding_dim),
+        config.train.sampler,
+        negatives_of(config.train, dataset.vocabulary.size),
+        log_popularity(dataset),
+        config.data.history_length,
+    )
+
+
+def log_popularity(dataset: Dataset) -> Float[jax.Array, " R"]:
+    """Give the log of each item's share of the training targets; items without one count as 1."""
+    counts = np.maximum(dataset.vocabulary.counts, 1)
+    return jnp.asarray(np.log(counts / counts.sum()), jnp.float32)
+
+
+def _is_over(progress: Progress, config: Config) -> bool:
+    waited = progress.epoch - progress.best_epoch
+    return progress.epoch >= config.train.epochs or waited >= config.train.patience
+
+
+def _train_epoch(
+    dispatch: Dispatch,
+    state: TrainState,
+    batches: TrainingBatches,
+    mesh: Mesh,
+    epoch: int,
+    bar: tqdm,
+) -> tuple[TrainState, dict[str, Any]]:
+    """Run one epoch; the host looks at a dispatch's losses while the next one runs.
+
+    Returns:
+        The next state, and the epoch's line for metrics.jsonl.
+    """
+    losses: list[float] = []
+    targets, started = 0, time.perf_counter()
+    first_step = epoch * batches.steps_per_epoch
+    running: jax.Array | None = None
+    for number in range(batches.dispatches_per_epoch):
+        batch = batches.dispatch(epoch * batches.dispatches_per_epoch + number)
+        state, launched = dispatch(state, split_batch(batch, mesh))
+        targets += int(np.count_nonzero(batch.targets))
+        losses += _finite(running, first_step + len(losses))
+        running = launched
+        seconds = time.perf_counter() - started
+        bar.set_postfix_str(
+            f"loss {np.mean(losses[-batches.steps_per_dispatch :] or np.nan):.3f}, "
+            f"{targets / seconds:,.0f} targets/s"
+        )
+        bar.update(batches.steps_per_dispatch)
+    losses += _finite(running, first_step + len(losses))
+    seconds = time.perf_counter() - started
+    return state, {
+        "epoch": epoch + 1,
+        "step": first_step + len(losses),
+        "loss": float(np.mean(losses)),
+        "targets": targets,
+        "seconds": seconds,
+    }
+
+
+def _finite(losses: jax.Array | None, first_step: int) -> list[float]:
+    """Fetch the losses of a dispatch.
+
+    Raises:
+        UserError: one is not a finite number; its step is named.
+    """
+    fetched = [] if losses is None else np.asarray(losses).tolist()
+    for offset, loss in enumerate(fetched):
+        if not np.isfinite(loss):
+            raise UserError(
+                f"the loss is {loss} at step {first_step + offset + 1}; start anew with a lower "
+                "--learning-rate or --clip-norm (the last checkpoint is still good)"
+            )
+    return fetched
+
+
+def _validate(
+    graphdef: nnx.GraphDef[RecommenderModel],
+    params: nnx.State,
+    dataset: Dataset,
+    config: DataConfig,
+) -> dict[str, float]:
+    ranking = rank(model_scorer(graphdef, params), dataset, dataset.split.validation, config)
+    return means(target_values(ranking.ranks))
+
+
+def _advance(progress: Progress, line: dict[str, Any], score: float) -> Progress:
+    better = score > progress.best_score
+    return Progress(
+        epoch=line["epoch"],
+        step=line["step"],
+        best_epoch=line["epoch"] if better else progress.best_epoch,
+        best_score=score if better else progress.best_score,
+    )
+
+
+def _tell(line: dict[str, Any], config: Config, board: SummaryWriter, bar: tqdm) -> None:
+    """Print one line on an epoch, and show it to TensorBoard."""
+    validation, speed = line["validation"], line["targets"] / line["seconds"]
+    bar.write(
+        f"epoch {line['epoch']:>3}/{config.train.epochs}  loss {line['loss']:.4f}  "
+        f"{'learned ' if config.data.final_fit else ''}"
+        f"validation recall@10 {validation['recall@10']:.4f}  "
+        f"ndcg@10 {validation['ndcg@10']:.4f}  {speed:,.0f} targets/s"
+    )
+    board.add_scalar("train/loss", line["loss"], line["step"])
+    board.add_scalar("train/targets_per_s", speed, line["step"])
+    for name, value in validation.items():
+        board.add_scalar(f"validation/{name}", value, line["step"])
+    board.flush()

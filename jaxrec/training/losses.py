@@ -1,0 +1,133 @@
+"""Losses: how surprised a model is by its targets, on average. Natural logarithms."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Bool, Float, Int
+
+from jaxrec.training.negatives import Negatives
+
+
+def softmax_loss(
+    context_WBD: Float[jax.Array, "W B D"],
+    targets_WB: Int[jax.Array, "W B"],
+    target_rows_WBD: Float[jax.Array, "W B D"],
+    target_biases_WB: Float[jax.Array, "W B"],
+    weights_WB: Float[jax.Array, "W B"],
+    negatives: Negatives,
+    negative_rows_SD: Float[jax.Array, "S D"],
+    negative_biases_S: Float[jax.Array, " S"],
+    left_out_BS: Bool[jax.Array, "B S"] | None,
+) -> Float[jax.Array, ""]:
+    """Give the weighted mean of -log softmax of each target's score among all items.
+
+    The sum over all other items is estimated without bias from negatives that all targets share, by
+    importance sampling (Bengio and Senécal, 2003): a negative weighs one over its expected number
+    of copies, and one that is the target itself weighs nothing. With every item as a negative
+    (`negatives.everything`) it is the softmax itself.
+
+    Args:
+        context_WBD: B contexts at each of W positions, in the order of time.
+        targets_WB: what follows each.
+        target_rows_WBD: the vectors of these items, and their biases.
+        weights_WB: what each target counts; zero where there is none.
+        negatives: PAD among them needs a bias that no score outweighs (recommender.PAD_BIAS).
+        negative_rows_SD: the vectors of these items, and their biases.
+        left_out_BS: negatives that do not compete with the targets of a row. A target is itself
+            left out at the positions after it. None leaves out nothing.
+    """
+    return _mean_loss(
+        context_WBD,
+        target_rows_WBD,
+        target_biases_WB,
+        # As columns, because the gradient of rows would be a product of a shape that is several
+        # times slower on a CPU.
+        negative_rows_SD.T,
+        negative_biases_S - negatives.log_expected_S,
+        weights_WB / jnp.maximum(jnp.sum(weights_WB), 1),
+        (targets_WB, negatives.ids_S, left_out_BS),
+    )
+
+
+@jax.custom_vjp
+def _mean_loss(*problem: Any) -> Float[jax.Array, ""]:
+    """Give the loss. Its gradient is a by-product of `_mean_loss_and_gradients`."""
+    return _mean_loss_and_gradients(*problem)[0]
+
+
+def _mean_loss_and_gradients(
+    context_WBD: Float[jax.Array, "W B D"],
+    target_rows_WBD: Float[jax.Array, "W B D"],
+    target_offsets_WB: Float[jax.Array, "W B"],
+    columns_DS: Float[jax.Array, "D S"],
+    offsets_S: Float[jax.Array, " S"],
+    weights_WB: Float[jax.Array, "W B"],
+    ids: tuple[jax.Array, jax.Array, jax.Array | None],
+) -> tuple[Float[jax.Array, ""], tuple[jax.Array, ...]]:
+    """Give the loss, and its gradients by the first five arguments.
+
+    One position at a time, there and back, so that the logits fit a cache: held for all positions
+    until the way back, they would be the largest array of a step, and its slowest part.
+    """
+    targets_WB, negatives_S, left_out_BS = ids
+
+    def work_off(carry: Any, position: Any) -> Any:
+        left_out_BS, loss, columns_gradient_DS, offsets_gradient_S = carry
+        context_BD, target_rows_BD, target_offsets_B, weights_B, targets_B = position
+        met_BS = negatives_S == targets_B[:, None]
+        if left_out_BS is not None:
+            met_BS = left_out_BS = left_out_BS | met_BS
+        own_loss, (*own, by_columns_DS, by_offsets_S) = jax.value_and_grad(
+            _loss_of_position, argnums=(0, 1, 2, 3, 4)
+        )(
+            context_BD,
+            target_rows_BD,
+            target_offsets_B,
+            columns_DS,
+            offsets_S,
+            weights_B,
+            met_BS,
+        )
+        carry = (
+            left_out_BS,
+            loss + own_loss,
+            columns_gradient_DS + by_columns_DS,
+            offsets_gradient_S + by_offsets_S,
+        )
+        return carry, own
+
+    zeros = (
+        jnp.zeros_like(weights_WB[0, 0]),
+        jnp.zeros_like(columns_DS),
+        jnp.zeros_like(offsets_S),
+    )
+    (_, loss, *shared), own = jax.lax.scan(
+        work_off,
+        (left_out_BS, *zeros),
+        (context_WBD, target_rows_WBD, target_offsets_WB, weights_WB, targets_WB),
+    )
+    return loss, (*own, *shared)
+
+
+def _loss_of_position(
+    context_BD: Float[jax.Array, "B D"],
+    target_rows_BD: Float[jax.Array, "B D"],
+    target_offsets_B: Float[jax.Array, " B"],
+    columns_DS: Float[jax.Array, "D S"],
+    offsets_S: Float[jax.Array, " S"],
+    weights_B: Float[jax.Array, " B"],
+    left_out_BS: Bool[jax.Array, "B S"],
+) -> Float[jax.Array, ""]:
+    """Give the weighted sum of the losses of B targets."""
+    target_logits_B = jnp.sum(context_BD * target_rows_BD, axis=-1) + target_offsets_B
+    logits_BS = jnp.where(left_out_BS, -jnp.inf, context_BD @ columns_DS + offsets_S)
+    log_others_B = jax.nn.logsumexp(logits_BS, axis=1)
+    return jnp.sum(weights_B * (jnp.logaddexp(target_logits_B, log_others_B) - target_logits_B))
+
+
+def _backward(gradients: tuple[jax.Array, ...], scale: jax.Array) -> tuple[Any, ...]:
+    return (*(scale * gradient for gradient in gradients), None, None)
+
+
+_mean_loss.defvjp(_mean_loss_and_gradients, _backward)

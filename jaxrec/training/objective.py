@@ -1,0 +1,136 @@
+"""The objective: what a batch costs, a pure function of the model, rows, batch and key."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Float
+
+from jaxrec.config import SamplerName, TrainConfig
+from jaxrec.data.batching import Batch
+from jaxrec.data.seen import met_in_batch
+from jaxrec.models.activities import Vectors, mask_of
+from jaxrec.models.recommender import RecommenderModel
+from jaxrec.schema import NEXT_ITEM, Schema
+from jaxrec.training.losses import softmax_loss
+from jaxrec.training.negatives import Negatives, draw_negatives, everything
+
+# Where the configuration leaves it to us: a catalogue of so many items is compared with whole,
+# a larger one through so many negatives.
+SMALL_CATALOGUE = 5000
+NEGATIVES = 512
+
+
+class Rows(NamedTuple):
+    """The rows of tables that a step reads: what it can change of them.
+
+    Attributes:
+        activities: vectors of each feature of the history, {name: [B, L, _]}.
+        targets_WBD: the vectors of the targets ...
+        target_biases_WB: ... and their biases.
+        negatives: what the targets are compared with, ...
+        negatives_SD: ... their vectors ...
+        negative_biases_S: ... and biases.
+    """
+
+    activities: Vectors
+    targets_WBD: Float[jax.Array, "W B D"]
+    target_biases_WB: Float[jax.Array, "W B"]
+    negatives: Negatives
+    negatives_SD: Float[jax.Array, "S D"]
+    negative_biases_S: Float[jax.Array, " S"]
+
+
+def look_up(model: RecommenderModel, batch: Batch, negatives: Negatives) -> Rows:
+    """Read the rows that a batch and its negatives name."""
+    table_RD, bias_R = model.item_table, model.item_bias
+    targets_WB = batch.targets.T
+    return Rows(
+        model.activities.look_up(batch.history),
+        table_RD[targets_WB],
+        bias_R[targets_WB],
+        negatives,
+        table_RD[negatives.ids_S],
+        bias_R[negatives.ids_S],
+    )
+
+
+def loss(
+    model: RecommenderModel, rows: Rows, batch: Batch, key: jax.Array | None, *, span: int
+) -> dict[str, Float[jax.Array, ""]]:
+    """Give the loss of each label.
+
+    Args:
+        model: whose tables are not read: `rows` stand for them.
+        rows: what `look_up` gives.
+        batch: B windows, without the axis of a dispatch.
+        key: for dropout; None drops nothing.
+        span: how many activities a target's history has, N.
+    """
+    mask_BL, count = mask_of(batch.history), batch.targets.shape[1]
+    left_out_BS = None if batch.seen is None else met_in_batch(batch.seen, rows.negatives.ids_S)
+    next_item = softmax_loss(
+        model.contexts(rows.activities, mask_BL, count, span, key),
+        batch.targets.T,
+        rows.targets_WBD,
+        rows.target_biases_WB,
+        batch.weights.T,
+        rows.negatives,
+        rows.negatives_SD,
+        rows.negative_biases_S,
+        left_out_BS,
+    )
+    return {NEXT_ITEM.name: next_item}
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a training minimizes: a function of parameters, batch and key.
+
+    Attributes:
+        graphdef: the model's structure.
+        schema: the labels, with their weights.
+        sampler: where negatives come from ...
+        negatives: ... and how many; None: every item is compared with.
+        log_popularity_R: log of each item's share of the training targets.
+        span: how many activities a target's history has, N.
+    """
+
+    graphdef: nnx.GraphDef[RecommenderModel]
+    schema: Schema
+    sampler: SamplerName
+    negatives: int | None
+    log_popularity_R: Float[jax.Array, " R"]
+    span: int
+
+    def __call__(self, params: nnx.State, batch: Batch, key: jax.Array) -> Float[jax.Array, ""]:
+        """Draw, look up, and add the losses of the labels up."""
+        model = nnx.merge(self.graphdef, params)
+        negatives_key, dropout_key = jax.random.split(key)
+        rows = look_up(model, batch, self._negatives(batch, negatives_key))
+        losses = loss(model, rows, batch, dropout_key, span=self.span)
+        return _total(losses, self.schema)
+
+    def _negatives(self, batch: Batch, key: jax.Array) -> Negatives:
+        if self.negatives is None:
+            return everything(self.schema.rows)
+        return draw_negatives(
+            key, self.sampler, self.negatives, batch.targets, self.log_popularity_R
+        )
+
+
+def _total(losses: Mapping[str, Float[jax.Array, ""]], schema: Schema) -> Float[jax.Array, ""]:
+    return jnp.sum(jnp.stack([label.weight * losses[label.name] for label in schema.labels]))
+
+
+def negatives_of(config: TrainConfig, catalogue_size: int) -> int | None:
+    """Give how many negatives are drawn in a step; None: every item is compared with."""
+    is_small = catalogue_size <= SMALL_CATALOGUE
+    if config.loss == "full-softmax" or (
+        config.loss == "auto" and config.negatives is None and is_small
+    ):
+        return None
+    return config.negatives or NEGATIVES

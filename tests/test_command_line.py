@@ -1,0 +1,103 @@
+"""The frame of every command: which flags it reads, what its exit code says, and where."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pytest
+
+from jaxrec.command_line import command, named_file
+from jaxrec.errors import FailedCheckError, UserError
+
+
+@dataclass(frozen=True)
+class BakingFlags:
+    """What is baked."""
+
+    loaves: int = 1
+    """how many"""
+
+
+def main_of(action):
+    return command(action, remedy="open the oven", interrupted="the dough rests")
+
+
+def test_the_action_gets_the_flags_that_its_parameter_names():
+    baked = []
+
+    def bake(flags: BakingFlags) -> None:
+        baked.append(flags)
+
+    assert main_of(bake)(["--loaves=3"]) == 0
+    assert main_of(bake)([]) == 0
+    assert baked == [BakingFlags(3), BakingFlags(1)]
+
+
+def test_words_that_are_no_flags_go_to_a_second_parameter(capsys):
+    given = []
+
+    def bake(flags: BakingFlags, others: Sequence[str]) -> None:
+        given.append((flags.loaves, list(others)))
+
+    assert main_of(bake)(["--salt=2", "--loaves=3", "rye"]) == 0
+    assert given == [(3, ["--salt=2", "rye"])]
+
+    def bake_alone(flags: BakingFlags) -> None:
+        raise AssertionError("a flag was unknown")
+
+    assert main_of(bake_alone)(["--salt=2"]) == 2
+    assert "--salt" in capsys.readouterr().err
+
+
+def test_without_arguments_the_words_are_those_of_the_process(monkeypatch):
+    baked = []
+
+    def bake(flags: BakingFlags) -> None:
+        baked.append(flags)
+
+    monkeypatch.setattr("sys.argv", ["bake.py", "--loaves=7"])
+    assert main_of(bake)() == 0
+    assert baked == [BakingFlags(7)]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (UserError("no flour"), 2, "error: no flour\n"),
+        (FailedCheckError("burnt"), 1, "error: burnt\n"),
+        (OSError(28, "No space", "oven"), 2, "error: oven: No space; open the oven\n"),
+        (OSError(28, "No space"), 2, "error: No space; open the oven\n"),
+        (KeyboardInterrupt(), 130, "\ninterrupted; the dough rests\n"),
+    ],
+    ids=repr,
+)
+def test_what_goes_wrong_is_one_line_and_a_code(capsys, error, code, said):
+    def bake(flags: BakingFlags) -> None:
+        raise error
+
+    assert main_of(bake)([]) == code
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", said)
+
+
+def test_help_begins_with_the_docstring_of_the_module(capsys):
+    def bake(flags: BakingFlags) -> None:
+        raise AssertionError("help does nothing else")
+
+    with pytest.raises(SystemExit) as exit_:
+        main_of(bake)(["--help"])
+    assert exit_.value.code == 0
+    said = capsys.readouterr().out
+    assert "The frame of every command" in said
+    assert "--loaves" in said and "how many" in said
+
+
+def test_a_file_has_the_name_that_it_is_given_or_its_stem(tmp_path):
+    path, odd = tmp_path / "bow_i10.tflite", tmp_path / "a=b.tflite"
+    for each in (path, odd):
+        each.write_bytes(b"")
+    assert named_file("--against", str(path)) == ("bow_i10", path)
+    assert named_file("--against", f"bag of words=2020={path}") == ("bag of words=2020", path)
+    assert named_file("--against", str(odd)) == ("a=b", odd)
+    for text in ("nowhere.tflite", "bag=nowhere.tflite"):
+        with pytest.raises(UserError, match=r"^nowhere\.tflite is no file; give --against=FILE"):
+            named_file("--against", text)

@@ -1,0 +1,84 @@
+"""An encoder from outside: a class and a line in ENCODERS, from training to the page."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jaxtyping import Bool, Float
+from playwright.sync_api import expect
+
+from convert import parity, to_tflite
+from experiments import run as one_run
+from jaxrec.config import ModelConfig
+from jaxrec.models.encoders import ENCODERS
+from jaxrec.models.encoders.contract import Encoder
+from jaxrec.runs.directory import RunDirectory
+from jaxrec.runtime import Recommender
+from tests.browser import open_page, shown, site
+from tests.exports import call
+
+pytest.importorskip("tensorflow", reason="needs the extra convert")
+
+
+class Decay(Encoder):
+    """A sum in which each activity weighs half of the one after it."""
+
+    def __init__(self, width_in: int, config: ModelConfig, *, rngs):
+        self.width = width_in
+
+    def prefixes(
+        self, activities_BLE: Float[jax.Array, "B L E"], mask_BL: Bool[jax.Array, "B L"], span: int
+    ) -> Float[jax.Array, "B L E"]:
+        # How many activities come after l up to p: gaps do not count.
+        met_BL = jnp.cumsum(mask_BL, axis=1)
+        later_BLL = (met_BL[:, :, None] - met_BL[:, None, :]).astype(jnp.float32)
+        weights_BLL = jnp.where((later_BLL >= 0) & (later_BLL < span), 0.5**later_BLL, 0)
+        return jnp.tril(weights_BLL) @ activities_BLE
+
+    def whole(
+        self, activities_BNE: Float[jax.Array, "B N E"], there_BN: Float[jax.Array, "B N"]
+    ) -> Float[jax.Array, "B E"]:
+        length = there_BN.shape[1]
+        weights_N = 0.5 ** np.arange(length - 1, -1, -1, dtype=np.float32)
+        return jnp.einsum("bne,n->be", activities_BNE, weights_N)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> RunDirectory:
+    folder = tmp_path_factory.mktemp("decay")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(ENCODERS, "decay", Decay)
+        flags = ["--encoder=decay", "--synthetic-users=300", "--synthetic-items=120"]
+        flags += ["--embedding-dim=8", "--hidden-units=12", "--epochs=2", "--learning-rate=0.02"]
+        trained = call(one_run.main, *flags, cwd=folder)
+        assert trained.returncode == 0, trained.stderr
+        assert "\ndecay " in trained.stdout
+        converted = call(to_tflite.main, cwd=folder)
+        assert converted.returncode == 0, converted.stderr
+        directory = RunDirectory(folder / "runs" / "synthetic-decay-n10")
+        proven = call(parity.main, f"--model={directory.model_file}", cwd=folder)
+        assert proven.returncode == 0, proven.stderr
+    return directory
+
+
+def test_it_is_trained_converted_and_proven(run):
+    assert run.summary().model.encoder == "decay"
+    assert "decay" not in ENCODERS
+
+
+def test_the_runtime_recommends_by_it(run):
+    recommender = Recommender.load(run.model_file)
+    assert recommender.model["encoder"] == "decay"
+    items = [entry["item"] for entry in run.catalogue()[:3]]
+    # It reads order.
+    assert recommender.recommend(items) != recommender.recommend(items[::-1])
+
+
+def test_the_page_lists_it(run, browser, tmp_path):
+    with site(tmp_path / "site", run.model_file) as place:
+        page = browser.new_page()
+        open_page(page, place.url)
+        expect(page.locator("body")).to_contain_text("decay")
+        wanted = [str(each.item) for each in Recommender.load(run.model_file).recommend([])]
+        assert shown(page)[: len(wanted)] == wanted
+        page.close()

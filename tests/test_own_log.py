@@ -1,0 +1,280 @@
+"""A user's own table: what comes out is what was written, and what is wrong is found."""
+
+import math
+from datetime import UTC, date, datetime, timedelta, timezone
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jaxrec.data.sources.own_log import Columns, load_table
+from jaxrec.errors import UserError
+
+HEADER = "user,item,timestamp\n"
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8", newline="")
+    return path
+
+
+def load_csv(path: Path, text: str, **columns: str):
+    return load_table(write(path / "log.csv", text), Columns(**columns))
+
+
+def load_parquet(path: Path, **columns: object):
+    pl.DataFrame({"user": [1, 2], "item": ["a", "b"], "timestamp": [1, 2]} | columns).write_parquet(
+        path / "log.parquet"
+    )
+    return load_table(path / "log.parquet", Columns())
+
+
+texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1)
+ids = st.one_of(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1), st.lists(texts, min_size=1))
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@settings(deadline=None)
+@given(users=ids, items=ids, data=st.data())
+def test_a_table_comes_back_as_it_was_written(tmp_path_factory, suffix, users, items, data):
+    height = min(len(users), len(items))
+    times = data.draw(
+        st.one_of(
+            st.lists(st.integers(-(2**63), 2**63 - 1), min_size=height, max_size=height),
+            st.lists(
+                st.floats(allow_nan=False, allow_infinity=False), min_size=height, max_size=height
+            ),
+        )
+    )
+    log = pl.DataFrame({"user": users[:height], "item": items[:height], "timestamp": times})
+    path = tmp_path_factory.mktemp("table") / f"log{suffix}"
+    if suffix == ".csv":
+        log.write_csv(path)
+        # A CSV has no types: strings that print as integers are integers.
+        for name in ("user", "item"):
+            integers = log[name].cast(pl.Int64, strict=False)
+            if integers.cast(pl.String).eq_missing(log[name].cast(pl.String)).all():
+                log = log.with_columns(integers)
+    else:
+        log.write_parquet(path)
+    assert load_table(path, Columns()).log.equals(log)
+
+
+ZONES = st.integers(-839, 839).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+LIMITS = datetime(1900, 1, 1), datetime(2200, 1, 1)
+
+
+@settings(deadline=None)
+@given(
+    times=st.lists(
+        st.datetimes(*LIMITS) | st.datetimes(*LIMITS, timezones=ZONES), min_size=1, max_size=10
+    ),
+    separator=st.sampled_from("T "),
+)
+def test_iso_datetimes_become_seconds(tmp_path_factory, times, separator):
+    rows = [f"1,a,{time.isoformat(separator)}\n" for time in times]
+    log = load_csv(tmp_path_factory.mktemp("table"), HEADER + "".join(rows)).log
+    for seconds, time in zip(log["timestamp"], times, strict=True):
+        utc = time if time.tzinfo else time.replace(tzinfo=UTC)
+        assert math.isclose(seconds, utc.timestamp(), abs_tol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [
+        ("1970-01-02", 86400),
+        ("1970-01-01T00:01", 60),
+        ("1970-01-01 00:01:00.5", 60.5),
+        ("1970-01-01T00:01:00Z", 60),
+        ("1970-01-01 00:01:00 UTC", 60),
+        ("1970-01-01T02:01:00+02:00", 60),
+        ("1970-01-01T02:01:00+0200", 60),
+        ("1969-12-31 23:01:00-01", 60),
+    ],
+)
+def test_forms_of_iso_dates(tmp_path, written, seconds):
+    log = load_csv(tmp_path, f"{HEADER}1,a,{written}\n2,b,2020-01-01\n").log
+    assert log["timestamp"].to_list() == [seconds, 1577836800]
+    assert log["timestamp"].dtype == pl.Float64
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (["1", "2"], [1, 2]),
+        (["1", "-2"], [1, -2]),
+        (["007", "2"], ["007", "2"]),
+        (["+1", "2"], ["+1", "2"]),
+        (["1", "2.0"], ["1", "2.0"]),
+        (["1", "9223372036854775808"], ["1", "9223372036854775808"]),
+        (['"a,b"', '"c\nd"'], ["a,b", "c\nd"]),
+    ],
+)
+def test_types_of_ids_in_a_csv(tmp_path, written, read):
+    log = load_csv(tmp_path, HEADER + "".join(f"{user},a,5\n" for user in written)).log
+    assert log["user"].to_list() == read
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        ([date(1970, 1, 2), date(1970, 1, 1)], [86400.0, 0.0]),
+        ([datetime(1970, 1, 2), datetime(1969, 12, 31)], [86400.0, -86400.0]),
+        ([datetime(1970, 1, 2, tzinfo=timezone(timedelta(hours=2)))] * 2, [79200.0] * 2),
+        (["1970-01-02", "1970-01-01T00:00:01"], [86400.0, 1.0]),
+        (pl.Series([1, 2], dtype=pl.UInt8), [1, 2]),
+        ([1.5, 2.0], [1.5, 2.0]),
+    ],
+)
+def test_types_of_times_in_parquet(tmp_path, times, expected):
+    column = load_parquet(tmp_path, timestamp=times).log["timestamp"]
+    assert column.to_list() == expected
+    assert column.dtype == (pl.Float64 if isinstance(expected[0], float) else pl.Int64)
+
+
+def test_types_of_ids_in_parquet(tmp_path):
+    item = pl.Series(["x", "y"], dtype=pl.Categorical)
+    log = load_parquet(tmp_path, user=pl.Series([1, 2], dtype=pl.Int32), item=item).log
+    assert log.select("user", "item").rows() == [(1, "x"), (2, "y")]
+    assert log.dtypes[:2] == [pl.Int32, pl.String]
+    assert load_parquet(tmp_path, user=["1", "2"]).log["user"].to_list() == ["1", "2"]
+
+
+def test_columns_of_other_names_and_ratings(tmp_path):
+    text = "stars,when,who,what\n4.5,1,u,x\n"
+    log = load_csv(tmp_path, text, user="who", item="what", time="when", rating="stars").log
+    assert log.to_dicts() == [{"user": "u", "item": "x", "timestamp": 1, "rating": 4.5}]
+    assert "rating" not in load_csv(tmp_path, text, user="who", item="what", time="when").log
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty"),
+        (HEADER, "has no rows"),
+        ("who,item,timestamp\n1,a,5\n", "no column 'user', only who, item, timestamp.*--user-c"),
+        ("user,what,timestamp\n1,a,5\n", "--item-column"),
+        ("user,item,when\n1,a,5\n", "--time-column"),
+        (HEADER + "1,a,5\n2,b,6,7\n", "line 3: '2,b,6,7' has 4 fields and the header 3"),
+        (HEADER + "1,a,5\n2,b\n", "line 3: column 'timestamp' is empty"),
+        (HEADER + '"x\ny",a,5\n2,,6\n', "line 4: column 'item' is empty.*--item-column"),
+        (HEADER + '1,a,5\n"",a,5\n', "line 3: column 'user' is empty.*--user-column"),
+        (HEADER + "1,a,5\n\n2,b,6\n", "line 3: column 'user' is empty"),
+        (HEADER + '1,a,5\n"2,b,6\n', "line 3: .*quote"),
+        (HEADER + '1,a,5\n2,b"c,6\n', "line 3: .*quote"),
+        (HEADER + "1,a,5\n2,b,soon\n", "line 3: column 'timestamp' holds 'soon'.*--time-column"),
+        (HEADER + "1,a,5\n2,b,nan\n", "line 3: column 'timestamp' holds 'nan'"),
+        (HEADER + "1,a,inf\n", "line 2: column 'timestamp' holds 'inf'"),
+        (HEADER + "1,a,2020-01-01\n2,b,2020-02-30\n", "line 3: .*'2020-02-30'"),
+        (HEADER + "1,a,2020-01-01\n2,b,5\n", "line 3: column 'timestamp' holds '5'"),
+    ],
+)
+def test_what_is_wrong_with_a_csv_is_found(tmp_path, text, message):
+    with pytest.raises(UserError, match=message) as error:
+        load_csv(tmp_path, text)
+    assert str(error.value).startswith(str(tmp_path / "log.csv"))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("rating", ["good", "nan", ""])
+def test_a_rating_that_is_no_number(tmp_path, rating):
+    text = f"user,item,timestamp,stars\n1,a,5,3\n1,b,6,{rating}\n"
+    with pytest.raises(UserError, match=r"line 3: column 'stars' .*--rating-column"):
+        load_csv(tmp_path, text, rating="stars")
+    with pytest.raises(UserError, match=r"no column 'likes'.*--rating-column"):
+        load_csv(tmp_path, text, rating="likes")
+
+
+def test_a_csv_that_is_no_utf8(tmp_path):
+    (tmp_path / "log.csv").write_bytes(f"{HEADER}1,a,5\n2,Fu\xdf,6\n".encode("latin-1"))
+    with pytest.raises(UserError, match=r"line 3: .*not UTF-8"):
+        load_table(tmp_path / "log.csv", Columns())
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"user": [1, None]}, "row 2: column 'user' is empty.*--user-column"),
+        ({"item": ["a", ""]}, "row 2: column 'item' is empty"),
+        ({"user": [1.0, math.nan]}, "row 2: column 'user' holds 'nan'"),
+        ({"user": [[1], [2]]}, "column 'user' holds List"),
+        ({"timestamp": [1.0, math.nan]}, "row 2: column 'timestamp' holds 'nan'"),
+        ({"timestamp": [date(2020, 1, 1), None]}, "row 2: column 'timestamp' is empty"),
+        ({"timestamp": [timedelta(1), timedelta(2)]}, "column 'timestamp' holds Duration"),
+        ({"timestamp": [True, False]}, "row 1: column 'timestamp' holds 'True'"),
+    ],
+)
+def test_what_is_wrong_with_a_parquet_file_is_found(tmp_path, columns, message):
+    with pytest.raises(UserError, match=message):
+        load_parquet(tmp_path, **columns)
+
+
+def test_a_file_that_is_none(tmp_path):
+    with pytest.raises(UserError, match=r"log\.csv is no file; give --dataset"):
+        load_table(tmp_path / "log.csv", Columns())
+    with pytest.raises(UserError, match=r"log\.xlsx is neither \.csv nor \.parquet"):
+        load_table(write(tmp_path / "log.xlsx", HEADER), Columns())
+    with pytest.raises(UserError, match=r"log\.parquet cannot be read"):
+        load_table(write(tmp_path / "log.parquet", "no Parquet file"), Columns())
+    log = write(tmp_path / "log.csv", HEADER + "1,a,5\n")
+    with pytest.raises(UserError, match=r"items\.csv is no file; give --items"):
+        load_table(log, Columns(), tmp_path / "items.csv")
+
+
+def load_items(path: Path, items: str | pl.DataFrame, *, log_items: str = "3,1") -> pl.DataFrame:
+    """Read an item table beside a log of `log_items`, whose column of items is "what"."""
+    rows = "".join(f"u,{item},5\n" for item in log_items.split(","))
+    log = write(path / "log.csv", "user,what,timestamp\n" + rows)
+    if isinstance(items, str):
+        table = write(path / "items.csv", items)
+    else:
+        table = path / "items.parquet"
+        items.write_parquet(table)
+    return load_table(log, Columns(item="what"), table).items
+
+
+def test_without_an_item_table_nothing_is_known(tmp_path):
+    items = load_csv(tmp_path, HEADER + "1,7,5\n").items
+    assert items.is_empty()
+    assert items.schema == pl.Schema(
+        {"item": pl.Int64, "title": pl.String, "genres": pl.List(pl.String), "year": pl.Int32}
+    )
+
+
+def test_an_item_table_in_a_csv(tmp_path):
+    text = (
+        "item,title,genres,year,colour\n1,Heat,Crime|Drama,1995,red\n3,,,,\n9,Not in the log,,,\n"
+    )
+    assert load_items(tmp_path, text).rows() == [
+        (1, "Heat", ["Crime", "Drama"], 1995),
+        (3, None, None, None),
+    ]
+    assert load_items(tmp_path, "what,title\n3,Heat\n").rows() == [(3, "Heat", None, None)]
+
+
+def test_an_item_table_in_parquet(tmp_path):
+    table = pl.DataFrame({"item": [3, 1], "genres": [["A"], None], "year": [1995.0, math.nan]})
+    assert load_items(tmp_path, table).rows() == [(3, None, ["A"], 1995), (1, None, None, None)]
+
+
+def test_items_take_the_type_of_the_log(tmp_path):
+    assert load_items(tmp_path, "item\n3\nabc\n03\n")["item"].to_list() == [3]
+    assert load_items(tmp_path, "item\n3\n", log_items="x,3")["item"].to_list() == ["3"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("item,title\n1,A\n3,B\n1,C\n", "line 4: item '1' was described before"),
+        ("item,title\n1,A\n,B\n", "line 3: column 'item' is empty.*--items"),
+        ("title\nA\n", "no column 'item', only title; change --items"),
+        ("item,year\n1,1995\n3,soon\n", "line 3: column 'year' holds 'soon', not a year"),
+        ("item,title\n001,A\n", "describes no item of the log"),
+        ("", r"items\.csv is empty"),
+    ],
+)
+def test_what_is_wrong_with_an_item_table_is_found(tmp_path, text, message):
+    with pytest.raises(UserError, match=message):
+        load_items(tmp_path, text)

@@ -1,0 +1,225 @@
+"""Ranks against plain Python: whatever the scores, the target is never flattered."""
+
+from collections.abc import Mapping
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from jaxrec.config import ModelConfig
+from jaxrec.data.timelines import Timelines
+from jaxrec.evaluation import ranking as ranking_room
+from jaxrec.evaluation.metrics import target_values
+from jaxrec.evaluation.ranking import Ranking, model_scorer, rank_targets
+from jaxrec.models.recommender import RecommenderModel
+from jaxrec.schema import ITEM, PAD, Schema
+from tests.worlds import left_padded, timelines_of
+
+V = 12
+N = 3
+# Behind the largest k of any metric, though there are but twelve items.
+MISSED = 51
+
+
+def by_last_item(scores_RR: np.ndarray) -> ranking_room.Scorer:
+    """Score by the row of the last item of the history."""
+
+    def scorer(history: Mapping[str, np.ndarray]) -> np.ndarray:
+        return scores_RR[history[ITEM][:, -1]]
+
+    return scorer
+
+
+def always(scores_R) -> ranking_room.Scorer:
+    return by_last_item(np.tile(np.array(scores_R, np.float32), (V + 1, 1)))
+
+
+def rank(
+    scorer: ranking_room.Scorer, timelines: Timelines, positions: list[int], keep_seen: bool = False
+) -> Ranking:
+    return rank_targets(
+        scorer,
+        timelines,
+        np.array(positions, np.int64),
+        catalogue_size=V,
+        history_length=N,
+        keep_seen=keep_seen,
+    )
+
+
+def slow_rank(scores: np.ndarray, target: int, left_out: set[int]) -> int:
+    """Count the candidates that are not worse, in plain Python."""
+    if target in left_out:
+        return MISSED
+    candidates = set(range(1, V + 1)) - left_out
+    return 1 + sum(not scores[other] < scores[target] for other in candidates - {target})
+
+
+# A score of 12 - id: item 1 is the best, and item 12 the worst; PAD would beat them all.
+FALLING = [99.0, *range(V - 1, -1, -1)]
+
+# Few values, so that ties are common. Compiling takes longer than ranking, so that all examples
+# have batches of one shape: four rows.
+score_tables = hnp.arrays(
+    np.float32,
+    (V + 1, V + 1),
+    elements=st.sampled_from([-np.inf, -1.0, 0.0, 0.5, 1.0, np.inf, np.nan]).map(np.float32),
+)
+four_or_more = st.lists(st.lists(st.integers(1, V), min_size=1, max_size=8), min_size=4, max_size=6)
+
+
+@settings(max_examples=50, deadline=None)
+@given(scores=score_tables, world=four_or_more, keep_seen=st.booleans(), data=st.data())
+def test_ranks_are_what_plain_counting_says(scores, world, keep_seen, data):
+    timelines = timelines_of(world)
+    everywhere = st.sampled_from(range(len(timelines.items)))
+    positions = data.draw(st.lists(everywhere, min_size=4, max_size=11))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ranking_room, "_SCORES_AT_A_TIME", 4 * (V + 1))
+        ranking = rank(by_last_item(scores), timelines, positions, keep_seen)
+
+    owner = [user for user, items in enumerate(world) for _ in items]
+    before = [items[:i] for items in world for i in range(len(items))]
+    expected, repeated = [], 0
+    for position in positions:
+        history = before[position]
+        target = int(timelines.items[position])
+        last = history[-1] if history else PAD
+        expected.append(slow_rank(scores[last], target, set() if keep_seen else set(history)))
+        repeated += target in history
+    assert ranking.ranks.tolist() == expected
+    assert ranking.users.tolist() == [owner[position] for position in positions]
+    assert ranking.seen_targets == repeated
+
+
+def test_ties_count_against_the_target():
+    # One better, three as good, PAD better than all.
+    scores = [9.0, 5.0, 5.0, 7.0, 5.0, 5.0, *[1.0] * 7]
+    assert rank(always(scores), timelines_of([[5]]), [0]).ranks.tolist() == [5]
+
+
+@pytest.mark.parametrize("score", [0.0, np.nan, np.inf, -np.inf])
+def test_a_scorer_that_tells_nothing_apart_has_the_worst_rank(score):
+    timelines = timelines_of([[6, 7, 5], [5]])
+    ranking = rank(always([score] * (V + 1)), timelines, [2, 3])
+    # The first has seen two of twelve.
+    assert ranking.ranks.tolist() == [10, 12]
+
+
+def test_a_score_that_is_not_a_number_helps_nobody_but_the_others():
+    # As a target it is the worst; as another item it is better than the target.
+    scores = [0.0, np.nan, 5.0, np.nan, *[1.0] * 9]
+    assert rank(always(scores), timelines_of([[1], [2]]), [0, 1]).ranks.tolist() == [12, 3]
+
+
+def test_what_the_user_met_is_left_out_however_long_ago_or_kept():
+    # Items 1 and 2 beat 5; 1 was met longer ago than the model can see.
+    timelines = timelines_of([[1, 9, 10, 11, 5], [5]])
+    assert rank(always(FALLING), timelines, [4, 5]).ranks.tolist() == [4, 5]
+    assert rank(always(FALLING), timelines, [4, 5], keep_seen=True).ranks.tolist() == [5, 5]
+
+
+def test_what_the_user_meets_later_stays_a_candidate():
+    timelines = timelines_of([[9, 5, 1, 2]])
+    assert rank(always(FALLING), timelines, [1]).ranks.tolist() == [5]
+
+
+def test_a_target_met_before_is_missed_when_left_out_and_is_counted():
+    timelines = timelines_of([[1, 2, 1], [1, 2, 3]])
+    ranking = rank(always(FALLING), timelines, [2, 5])
+    assert ranking.ranks.tolist() == [MISSED, 1]
+    assert ranking.seen_targets == 1
+    kept = rank(always(FALLING), timelines, [2, 5], keep_seen=True)
+    assert kept.ranks.tolist() == [1, 3]
+    assert kept.seen_targets == 1
+
+
+def test_a_target_that_is_left_out_is_no_hit_however_few_candidates_are_left():
+    """Nine items met of twelve: behind three candidates, but behind every k too."""
+    timelines = timelines_of([[1, 2, 3, 4, 5, 6, 7, 8, 9, 1]])
+    values = target_values(rank(always(FALLING), timelines, [9]).ranks)
+    hits = [values[name][0] for name in values if name.startswith(("recall@", "ndcg@"))]
+    assert len(hits) == 5 and not any(hits)
+    assert values["mean_rank"] == MISSED
+
+
+@pytest.mark.parametrize("pad_score", [1e9, np.inf, np.nan])
+def test_padding_is_never_recommended_and_never_a_rival(pad_score):
+    scores = [pad_score, *FALLING[1:]]
+    ranking = rank(always(scores), timelines_of([[1], [12]]), [0, 1], keep_seen=True)
+    assert ranking.ranks.tolist() == [1, 12]
+    # It takes no place in the top 10 either.
+    assert ranking.covered == 10
+
+
+def test_coverage_counts_items_in_the_top_ten_of_anybody():
+    # Nobody has met anything: items 1 to 10.
+    assert rank(always(FALLING), timelines_of([[5], [6]]), [0, 1]).covered == 10
+    # Who has met 3 is shown 11 as well.
+    timelines = timelines_of([[3, 5], [6]])
+    assert rank(always(FALLING), timelines, [1, 2]).covered == 11
+    assert rank(always(FALLING), timelines, [1, 2], keep_seen=True).covered == 10
+    # Who has met five has seven left to be shown.
+    timelines = timelines_of([[1, 2, 3, 4, 5, 6]])
+    assert rank(always(FALLING), timelines, [5]).covered == 7
+
+
+def test_coverage_depends_on_the_history():
+    rising = [0.0, *range(V)]
+    scores = np.tile(np.array(FALLING, np.float32), (V + 1, 1))
+    scores[6] = rising
+    timelines = timelines_of([[5, 1], [6, 1]])
+    # 1 to 10 after 5 (without 5, up to 11); 12 to 3 after 6 (without 6, down to 2).
+    assert rank(by_last_item(scores), timelines, [1, 3]).covered == 12
+
+
+def test_the_size_of_batches_does_not_change_the_figures(monkeypatch):
+    rng = np.random.default_rng(0)
+    timelines = timelines_of([rng.integers(1, V + 1, 9).tolist() for _ in range(3)])
+    positions = [26, 0, 3, 8, 9, 17, 13]
+    scorer = by_last_item(rng.normal(size=(V + 1, V + 1)).astype(np.float32))
+    whole = rank(scorer, timelines, positions)
+    assert len(set(whole.ranks.tolist())) > 3
+    # Fewer scores than one row needs, one row, two, three (the last batch has one), seven, eight.
+    for allowed in (1, V + 1, 2 * (V + 1), 3 * (V + 1), 7 * (V + 1), 8 * (V + 1)):
+        shapes = set()
+
+        def counting(history, seen=shapes):
+            seen.add(history[ITEM].shape)
+            return scorer(history)
+
+        monkeypatch.setattr(ranking_room, "_SCORES_AT_A_TIME", allowed)
+        ranking = rank(counting, timelines, positions)
+        assert shapes == {(min(7, max(1, allowed // (V + 1))), N)}
+        assert ranking.ranks.tolist() == whole.ranks.tolist()
+        assert ranking.users.tolist() == whole.users.tolist() == [2, 0, 0, 0, 1, 1, 1]
+        assert ranking.covered == whole.covered
+        assert ranking.seen_targets == whole.seen_targets
+
+
+def test_the_scorer_is_given_the_last_n_activities_before_each_target():
+    given_histories = []
+
+    def scorer(history):
+        given_histories.extend(history[ITEM].tolist())
+        return np.zeros((len(history[ITEM]), V + 1), np.float32)
+
+    world = [[1, 2, 3, 4, 5], [6, 7]]
+    rank(scorer, timelines_of(world), [4, 5, 6])
+    assert given_histories == [left_padded(items, N) for items in ([1, 2, 3, 4], [], [6])]
+
+
+def test_the_scorer_of_a_model_is_the_models_own_scores():
+    counts = np.array([0, *range(V, 0, -1)])
+    config = ModelConfig(encoder="bow", hidden_units=4, embedding_dim=4)
+    model = RecommenderModel(Schema(V, 4), config, counts, rngs=nnx.Rngs(0))
+    items_BN = np.array([[0, 1, 2], [0, 0, 0]], np.int32)
+    scores = np.asarray(model_scorer(*nnx.split(model))({ITEM: items_BN}))
+    expected = model.scores(model.context({ITEM: jnp.asarray(items_BN)}))
+    np.testing.assert_allclose(scores, expected, rtol=1e-5)
+    # An empty history gives the popular items, which have the small ids.
+    assert np.argsort(-scores[1]).tolist() == [*range(1, V + 1), PAD]

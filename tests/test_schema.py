@@ -1,0 +1,28 @@
+"""The schema: what is written down comes back, and what is damaged does not."""
+
+import pytest
+
+from jaxrec.errors import UserError
+from jaxrec.schema import NEXT_ITEM, Feature, Label, Schema
+
+
+def test_a_schema_comes_back_equal(tmp_path):
+    features = (
+        Feature("genre", "item", "ids", 18, 8),
+        Feature("rating", "activity", "id", 5, 4),
+        Feature("age", "user", "number", 0, 1),
+    )
+    schema = Schema(3000, 64, features, (NEXT_ITEM, Label("rating", weight=0.5)))
+    schema.save(tmp_path / "schema.json")
+    assert Schema.load(tmp_path / "schema.json") == schema
+    assert schema.rows == 3001
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["3", '{"items": 3}', '{"items": 3, "width": 4, "labels": [], "features": [{"name": "x"}]}'],
+)
+def test_a_damaged_schema_is_refused(tmp_path, content):
+    (tmp_path / "schema.json").write_text(content)
+    with pytest.raises(UserError, match=r"schema\.json is damaged.*train the run again"):
+        Schema.load(tmp_path / "schema.json")

@@ -1,0 +1,137 @@
+"""Timelines against plain Python, and the order in which `prepare` lays them out."""
+
+from itertools import pairwise
+
+import numpy as np
+import polars as pl
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jaxrec.config import DataConfig
+from jaxrec.data.dataset import prepare
+from jaxrec.data.interactions import Interactions
+from jaxrec.data.timelines import Timelines, gather
+from jaxrec.schema import ITEM, PAD, Schema
+from tests.worlds import left_padded, log_of, timelines_of, worlds
+
+EVERYTHING = DataConfig(min_item_interactions=1, min_user_interactions=1)
+
+
+def with_second_feature(timelines: Timelines) -> Timelines:
+    """Add a feature whose ids are unlike the items'."""
+    activities = timelines.activities | {"genre": timelines.items + np.int32(100)}
+    return Timelines(activities, timelines.offsets, timelines.timestamps)
+
+
+def test_a_history_is_what_came_before_most_recent_last_padded_on_the_left():
+    timelines = timelines_of([[1, 2, 3, 4], [5, 6]])
+    histories = timelines.histories(np.array([0, 1, 3, 4, 5]), 2)
+    assert histories[ITEM].tolist() == [[0, 0], [0, 1], [2, 3], [0, 0], [0, 5]]
+    assert histories[ITEM].dtype == np.int32
+    assert timelines.lengths.tolist() == [4, 2]
+
+
+@settings(max_examples=40, deadline=None)
+@given(world=worlds(), length=st.integers(1, 15), data=st.data())
+def test_histories_of_every_feature_are_slices_of_ones_own_timeline(world, length, data):
+    timelines = with_second_feature(timelines_of(world))
+    everywhere = range(len(timelines.items))
+    positions = data.draw(st.lists(st.sampled_from(everywhere), max_size=20))
+    before = [items[:i] for items in world for i in range(len(items))]
+    histories = timelines.histories(np.array(positions, np.int64), length)
+    expected = [left_padded(before[position], length) for position in positions]
+    assert histories[ITEM].tolist() == expected
+    # Padding is PAD in a feature that has no such value otherwise.
+    assert histories["genre"].tolist() == [
+        [item + 100 if item else PAD for item in row] for row in expected
+    ]
+    assert histories[ITEM].shape == (len(positions), length)
+
+
+@settings(max_examples=40, deadline=None)
+@given(world=worlds(), length=st.integers(1, 15), data=st.data())
+def test_windows_are_the_last_values_of_any_slice(world, length, data):
+    timelines = with_second_feature(timelines_of(world))
+    n = len(timelines.items)
+    # Slices may be empty, also at the very end of the log.
+    drawn = data.draw(st.lists(st.tuples(st.integers(0, n), st.integers(0, n)), max_size=10))
+    slices = [(min(pair), max(pair)) for pair in drawn]
+    starts = np.array([start for start, _ in slices], np.int64)
+    ends = np.array([end for _, end in slices], np.int64)
+    windows = timelines.windows(starts, ends, length)
+    assert windows.keys() == {ITEM, "genre"}
+    for name, values in timelines.activities.items():
+        expected = [left_padded(values[start:end].tolist(), length) for start, end in slices]
+        assert windows[name].tolist() == expected
+        assert gather(values, starts, ends, length).tolist() == expected
+
+
+@settings(max_examples=40, deadline=None)
+@given(lengths=st.lists(st.integers(0, 3), min_size=1).filter(any))
+def test_a_position_belongs_to_the_user_whose_timeline_holds_it(lengths):
+    timelines = timelines_of([[1] * length for length in lengths])
+    expected = [user for user, length in enumerate(lengths) for _ in range(length)]
+    assert timelines.users_of(np.arange(sum(lengths))).tolist() == expected
+
+
+def items_by_user(rows, config: DataConfig = EVERYTHING) -> list[list]:
+    """Prepare a log and read the raw items of each user back."""
+    dataset = prepare(log_of(rows), config, seed=0)
+    timelines, values = dataset.timelines, dataset.vocabulary.values.to_list()
+    raw = [values[i - 1] for i in timelines.items]
+    ends = timelines.offsets.tolist()
+    return [raw[start:end] for start, end in pairwise(ends)]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    rows=st.lists(st.tuples(st.integers(1, 4), st.integers(1, 30), st.integers(0, 2)), max_size=30)
+)
+def test_timelines_are_sorted_by_time_and_ties_keep_the_order_of_the_file(rows):
+    # The first user has enough for every part of the split.
+    rows = [*rows, (0, 1, 2), (0, 2, 1), (0, 3, 0), (0, 4, 1)]
+    users = sorted({user for user, _, _ in rows})
+    expected = [
+        [item for _, item, _ in sorted((r for r in rows if r[0] == user), key=lambda r: r[2])]
+        for user in users
+    ]
+    assert expected[0] == [3, 2, 4, 1]
+    assert items_by_user(rows) == expected
+
+
+def test_a_long_log_of_one_moment_keeps_the_order_of_the_file():
+    """Unstable sorts agree with stable ones on short arrays: this one is long."""
+    items = np.random.default_rng(0).permutation(20_000).tolist()
+    rows = [(item % 2, item, 7) for item in items]
+    expected = [[item for item in items if item % 2 == user] for user in (0, 1)]
+    assert items_by_user(rows) == expected
+
+
+def test_times_may_be_fractions():
+    assert items_by_user([(0, 1, 0.75), (0, 2, 0.25), (0, 3, 0.5)]) == [[2, 3, 1]]
+
+
+def test_the_catalogue_is_in_the_order_of_the_ids_and_null_where_nothing_is_known():
+    log = log_of([(0, 7, 1), (0, 5, 2), (0, 7, 3), (0, 5, 4), (0, 9, 5)])
+    items = pl.DataFrame(
+        # 8 is described and never met: it has no id.
+        {"item": [5, 8, 7], "title": ["five", "eight", "seven"], "genres": [["odd"], [], None]}
+        | {"year": [1995, 1998, None]},
+        schema_overrides={"year": pl.Int32},
+    )
+    dataset = prepare(Interactions(log.log, items), EVERYTHING, seed=0)
+    # Training targets are 7, 5, 7: two, one and none.
+    assert dataset.catalogue.select("item", "title", "year").rows() == [
+        (7, "seven", None),
+        (5, "five", 1995),
+        (9, None, None),
+    ]
+    assert dataset.schema(8) == Schema(3, 8)
+    assert dataset.timelines.items.tolist() == [1, 2, 1, 2, 3]
+    assert dataset.vocabulary.counts.tolist() == [0, 2, 1, 0]
+
+
+def test_prepare_drops_what_the_configuration_says():
+    rows = [(0, item, item) for item in (1, 2, 3)] + [(1, item, item) for item in (1, 2, 3, 4)]
+    config = DataConfig(min_item_interactions=2, min_user_interactions=3)
+    assert items_by_user(rows, config) == [[1, 2, 3], [1, 2, 3]]

@@ -1,0 +1,280 @@
+"""Training: it learns what is there and nothing else, and a killed run ends like any other."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import polars as pl
+import pytest
+from flax import nnx
+
+from jaxrec.config import Config, DataConfig, ModelConfig, TrainConfig
+from jaxrec.data.dataset import prepare
+from jaxrec.data.interactions import ITEM_COLUMNS, Interactions
+from jaxrec.errors import UserError
+from jaxrec.evaluation.ranking import model_scorer, rank
+from jaxrec.models.recommender import RecommenderModel
+from jaxrec.runs.directory import RunDirectory
+from jaxrec.training import loop
+from jaxrec.training.checkpoint import open_checkpoints, restore_best
+from jaxrec.training.loop import train
+from jaxrec.training.objective import negatives_of
+
+ITEMS = 20
+CONFIG = Config(
+    DataConfig(history_length=4, keep_seen=True),
+    ModelConfig(embedding_dim=16, hidden_units=32, dropout=0.0),
+    TrainConfig(batch_size=64, negatives=32, epochs=8, learning_rate=0.02, seed=3),
+)
+
+
+def chain(noise: float, users: int = 400, length: int = 12, seed: int = 0) -> Interactions:
+    """A seeded chain: 7 follows the item, but for a share of steps that jump anywhere."""
+    rng = np.random.default_rng(seed)
+    items = np.empty((users, length), np.int64)
+    items[:, 0] = rng.integers(0, ITEMS, users)
+    for step in range(1, length):
+        jumps = rng.random(users) < noise
+        onward = (items[:, step - 1] * 3 + 7) % ITEMS
+        items[:, step] = np.where(jumps, rng.integers(0, ITEMS, users), onward)
+    log = pl.DataFrame(
+        {
+            "user": np.repeat(np.arange(users), length),
+            "item": items.ravel(),
+            "timestamp": np.tile(np.arange(length), users),
+        }
+    )
+    described = pl.DataFrame(
+        schema=dict(
+            zip(ITEM_COLUMNS, (pl.Int64, pl.String, pl.List(pl.String), pl.Int32), strict=True)
+        )
+    )
+    return Interactions(log, described)
+
+
+def fit(run_dir: Path, config: Config, noise: float = 0.1):
+    dataset = prepare(chain(noise), config.data, seed=0)
+    schema = dataset.schema(config.model.embedding_dim)
+    model = RecommenderModel(schema, config.model, dataset.vocabulary.counts, rngs=nnx.Rngs(0))
+    return train(model, dataset, config, RunDirectory(run_dir)), dataset
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The folder of one run that was never interrupted, and what it trained; not to be changed."""
+    folder = tmp_path_factory.mktemp("whole")
+    trained, _ = fit(folder, CONFIG)
+    return folder, trained
+
+
+def recall_at_1(trained, dataset, config) -> float:
+    scorer = model_scorer(trained.graphdef, trained.params)
+    ranking = rank(scorer, dataset, dataset.split.test, config.data)
+    return float((ranking.ranks == 1).mean())
+
+
+def leaves(params) -> list[np.ndarray]:
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(params)]
+
+
+# Not the CNN amid much noise: it needs more steps than these.
+@pytest.mark.parametrize(("encoder", "noise"), [("cnn", 0.1), ("rnn", 0.1), ("rnn", 0.5)])
+def test_it_learns_a_chain_as_far_as_the_noise_lets_it(tmp_path, encoder, noise):
+    config = replace(CONFIG, model=replace(CONFIG.model, encoder=encoder))
+    trained, dataset = fit(tmp_path, config, noise)
+    reachable = 1 - noise + noise / ITEMS
+    assert recall_at_1(trained, dataset, config) > reachable - 0.12
+
+
+def test_it_learns_nothing_from_noise(tmp_path):
+    trained, dataset = fit(tmp_path, CONFIG, noise=1.0)
+    # One in twenty by chance: 400 users, so three standard errors are 0.033.
+    assert recall_at_1(trained, dataset, CONFIG) < 1 / ITEMS + 0.035
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"loss": "full-softmax"},
+        {"sampler": "log-uniform"},
+        {"sampler": "batch"},
+        {"window_length": 1},
+    ],
+    ids=str,
+)
+def test_every_loss_learns_the_chain(tmp_path, changes):
+    config = replace(CONFIG, train=replace(CONFIG.train, **changes))
+    trained, dataset = fit(tmp_path, config)
+    assert recall_at_1(trained, dataset, config) > 0.75
+
+
+def test_an_untied_model_learns_too(tmp_path):
+    config = replace(CONFIG, model=replace(CONFIG.model, tie_embeddings=False))
+    trained, dataset = fit(tmp_path, config)
+    assert recall_at_1(trained, dataset, config) > 0.75
+
+
+def test_one_seed_gives_one_model(tmp_path, whole):
+    _, first = whole
+    second, _ = fit(tmp_path / "again", CONFIG)
+    other, _ = fit(tmp_path / "other", replace(CONFIG, train=replace(CONFIG.train, seed=4)))
+    for ours, same, different in zip(
+        *map(leaves, (first.params, second.params, other.params)), strict=True
+    ):
+        np.testing.assert_array_equal(ours, same)
+        assert (ours != different).any()
+
+
+def test_two_devices_train_like_one(tmp_path, monkeypatch, whole):
+    """The batch is split over the devices; the sums are taken in another order, no more."""
+    assert len(jax.devices()) == 2
+    _, both = whole
+    one_device = jax.devices()[:1]
+    monkeypatch.setattr(jax, "devices", lambda: one_device)
+    one, _ = fit(tmp_path / "one", CONFIG)
+    for ours, theirs in zip(leaves(both.params), leaves(one.params), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("history_length", "given", "shape"),
+    [
+        (10, {}, (20, 9, 64)),
+        (32, {}, (32, 31, 40)),
+        (200, {}, (50, 49, 32)),
+        (200, {"window_length": 100}, (100, 49, 16)),
+        (10, {"window_length": 5}, (5, 9, 256)),
+        (10, {"window_length": 5, "lead_in": 0, "batch_size": 3}, (5, 0, 3)),
+    ],
+)
+def test_windows_are_as_asked_for_or_fit_the_history(history_length, given, shape):
+    data = DataConfig(history_length=history_length)
+    assert loop.window_shape(data, TrainConfig(**given)) == shape
+
+
+@pytest.mark.parametrize(
+    ("given", "catalogue_size", "negatives"),
+    [
+        ({}, 5000, None),
+        ({}, 5001, 512),
+        ({"negatives": 64}, 20, 64),
+        ({"loss": "sampled-softmax"}, 20, 512),
+        ({"loss": "full-softmax"}, 100_000, None),
+    ],
+)
+def test_small_catalogues_are_compared_whole(given, catalogue_size, negatives):
+    assert negatives_of(TrainConfig(**given), catalogue_size) == negatives
+
+
+class KilledError(Exception):
+    """What a test throws where a run is to die."""
+
+
+@pytest.mark.parametrize("place", ["_train_epoch", "_validate", "write_metrics", "save", "_tell"])
+def test_a_run_that_died_anywhere_ends_with_the_same_bits(tmp_path, monkeypatch, whole, place):
+    _, never_died = whole
+    room = RunDirectory if place == "write_metrics" else loop
+    original, calls = getattr(room, place), []
+
+    def dies_at_the_third_call(*arguments):
+        calls.append(place)
+        if len(calls) == 3:
+            raise KilledError
+        return original(*arguments)
+
+    monkeypatch.setattr(room, place, dies_at_the_third_call)
+    with pytest.raises(KilledError):
+        fit(tmp_path / "killed", CONFIG)
+    resumed, _ = fit(tmp_path / "killed", CONFIG)
+    for ours, theirs in zip(leaves(never_died.params), leaves(resumed.params), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    losses = [[line["loss"] for line in run.epochs] for run in (never_died, resumed)]
+    assert losses[0] == losses[1]
+    assert [line["epoch"] for line in resumed.epochs] == list(range(1, CONFIG.train.epochs + 1))
+
+
+def test_early_stopping_keeps_the_best_epoch(tmp_path, monkeypatch):
+    """The third epoch is the best; with patience 2 the fifth is the last."""
+    scores = iter([0.1, 0.2, 0.5, 0.3, 0.4, 0.9])
+    states = []
+    original = loop.save
+
+    def remember(manager, state, progress, score):
+        states.append(leaves(state.params))
+        original(manager, state, progress, score)
+
+    def validate(*_):
+        return {"ndcg@10": next(scores), "recall@10": 0.0}
+
+    monkeypatch.setattr(loop, "_validate", validate)
+    monkeypatch.setattr(loop, "save", remember)
+    config = replace(CONFIG, train=replace(CONFIG.train, patience=2))
+    trained, _ = fit(tmp_path, config)
+    assert len(trained.epochs) == 5
+    assert trained.progress.best_epoch == 3
+    for best, kept in zip(states[2], leaves(trained.params), strict=True):
+        np.testing.assert_array_equal(best, kept)
+
+
+def test_a_final_fit_trains_to_the_end_and_keeps_the_last_epoch(tmp_path, monkeypatch):
+    """What has been learned tells nothing: validation that falls from the first epoch on."""
+    scores = iter([0.9, 0.5, 0.4, 0.3])
+    monkeypatch.setattr(loop, "_validate", lambda *_: {"ndcg@10": next(scores), "recall@10": 0.0})
+    config = replace(
+        CONFIG,
+        data=replace(CONFIG.data, final_fit=True),
+        train=replace(CONFIG.train, epochs=4, patience=1),
+    )
+    trained, dataset = fit(tmp_path, config)
+    plain = prepare(chain(0.1), CONFIG.data, seed=0)
+    assert trained.progress.best_epoch == len(trained.epochs) == 4
+    more = dataset.split.is_training_target.sum() - plain.split.is_training_target.sum()
+    assert more == len(plain.split.validation)
+    with open_checkpoints(RunDirectory(tmp_path).checkpoints) as manager:
+        assert manager.best_step() == manager.latest_step()
+
+
+def test_a_loss_that_is_not_a_number_stops_the_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "log_popularity", lambda _: jnp.full(ITEMS + 1, jnp.nan))
+    config = replace(CONFIG, train=replace(CONFIG.train, sampler="batch"))
+    with pytest.raises(UserError, match=r"the loss is nan at step 1; .*--learning-rate"):
+        fit(tmp_path, config)
+
+
+def test_the_step_of_the_first_bad_loss_is_named():
+    losses = jnp.array([2.0, 1.0, jnp.inf, jnp.nan])
+    with pytest.raises(UserError, match="the loss is inf at step 43;"):
+        loop._finite(losses, first_step=40)
+
+
+def test_a_checkpoint_that_does_not_fit_names_the_difference(whole):
+    folder, trained = whole
+    wider = replace(CONFIG, model=replace(CONFIG.model, hidden_units=33))
+    with pytest.raises(UserError, match=r"layers.0.kernel has shape \(48, 128\), not"):
+        fit(folder, wider)
+    assert trained.epochs == RunDirectory(folder).metrics(trained.progress.step)
+
+
+def test_a_damaged_checkpoint_is_one_error(tmp_path, whole):
+    folder, trained = whole
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    for path in (tmp_path / "checkpoints").rglob("*"):
+        if path.is_file() and "params" in path.parts and path.name != "_METADATA":
+            path.write_bytes(b"damage")
+    with (
+        open_checkpoints(RunDirectory(tmp_path).checkpoints) as manager,
+        pytest.raises(UserError, match="is damaged"),
+    ):
+        restore_best(manager, trained.params)
+
+
+def test_tensorboard_and_metrics_tell_the_same(whole):
+    folder, trained = whole
+    assert list((folder / "tensorboard").glob("events.out.tfevents.*"))
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert lines == trained.epochs
+    assert lines[0].keys() >= {"epoch", "step", "loss", "targets", "seconds", "validation"}
