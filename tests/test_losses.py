@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxrec.training.losses import softmax_loss
+from jaxrec.training.losses import Rows, softmax_loss
 from jaxrec.training.negatives import Negatives, everything, from_batch, log_uniform, uniform
 
 TABLE = jnp.array([[9.0, 9.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
@@ -26,9 +26,8 @@ def sampled_softmax(context, targets, table, bias, ids, log_expected, left_out):
     """Look up, and count every target alike."""
     negatives = Negatives(ids, log_expected)
     weights = (targets != 0).astype(jnp.float32)
-    rows, biases = table[targets], bias[targets]
-    own = (context, targets, rows, biases, weights)
-    return softmax_loss(*own, negatives, table[ids], bias[ids], left_out)
+    rows = Rows({}, table[targets], bias[targets], negatives, table[ids], bias[ids])
+    return softmax_loss(context, rows, targets, weights, left_out)
 
 
 def full_softmax(context, targets, table, bias, left_out):
@@ -47,9 +46,8 @@ def test_a_position_without_a_target_has_no_part_in_the_mean():
 
 def test_targets_count_by_their_weights():
     """Three times the first target and once the second."""
-    rows, biases, weights = TABLE[TARGETS], BIAS[TARGETS], jnp.array([[3.0], [1.0]])
-    own = (CONTEXT, TARGETS, rows, biases, weights)
-    loss = softmax_loss(*own, everything(4), TABLE, BIAS, None)
+    rows = Rows({}, TABLE[TARGETS], BIAS[TARGETS], everything(4), TABLE, BIAS)
+    loss = softmax_loss(CONTEXT, rows, TARGETS, jnp.array([[3.0], [1.0]]), None)
     np.testing.assert_allclose(loss, np.average(BY_HAND, weights=[3, 1]), rtol=1e-6)
 
 

@@ -1,23 +1,40 @@
 """Losses: how surprised a model is by its targets, on average. Natural logarithms."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
+from jaxrec.models.activities import Vectors
 from jaxrec.training.negatives import Negatives
+
+
+class Rows(NamedTuple):
+    """The rows of tables that a step reads: what it can change of them.
+
+    Attributes:
+        activities: vectors of each feature of the history, {name: [B, L, _]}.
+        targets_WBD: the vectors of the targets ...
+        target_biases_WB: ... and their biases.
+        negatives: what the targets are compared with, ...
+        negatives_SD: ... their vectors ...
+        negative_biases_S: ... and biases.
+    """
+
+    activities: Vectors
+    targets_WBD: Float[jax.Array, "W B D"]
+    target_biases_WB: Float[jax.Array, "W B"]
+    negatives: Negatives
+    negatives_SD: Float[jax.Array, "S D"]
+    negative_biases_S: Float[jax.Array, " S"]
 
 
 def softmax_loss(
     context_WBD: Float[jax.Array, "W B D"],
+    rows: Rows,
     targets_WB: Int[jax.Array, "W B"],
-    target_rows_WBD: Float[jax.Array, "W B D"],
-    target_biases_WB: Float[jax.Array, "W B"],
     weights_WB: Float[jax.Array, "W B"],
-    negatives: Negatives,
-    negative_rows_SD: Float[jax.Array, "S D"],
-    negative_biases_S: Float[jax.Array, " S"],
     left_out_BS: Bool[jax.Array, "B S"] | None,
 ) -> Float[jax.Array, ""]:
     """Give the weighted mean of -log softmax of each target's score among all items.
@@ -29,24 +46,23 @@ def softmax_loss(
 
     Args:
         context_WBD: B contexts at each of W positions, in the order of time.
-        targets_WB: what follows each.
-        target_rows_WBD: the vectors of these items, and their biases.
+        rows: of targets and negatives; PAD among these needs a bias that no score outweighs
+            (recommender.PAD_BIAS).
+        targets_WB: what follows each context.
         weights_WB: what each target counts; zero where there is none.
-        negatives: PAD among them needs a bias that no score outweighs (recommender.PAD_BIAS).
-        negative_rows_SD: the vectors of these items, and their biases.
         left_out_BS: negatives that do not compete with the targets of a row. A target is itself
             left out at the positions after it. None leaves out nothing.
     """
     return _mean_loss(
         context_WBD,
-        target_rows_WBD,
-        target_biases_WB,
+        rows.targets_WBD,
+        rows.target_biases_WB,
         # As columns, because the gradient of rows would be a product of a shape that is several
         # times slower on a CPU.
-        negative_rows_SD.T,
-        negative_biases_S - negatives.log_expected_S,
+        rows.negatives_SD.T,
+        rows.negative_biases_S - rows.negatives.log_expected_S,
         weights_WB / jnp.maximum(jnp.sum(weights_WB), 1),
-        (targets_WB, negatives.ids_S, left_out_BS),
+        (targets_WB, rows.negatives.ids_S, left_out_BS),
     )
 
 

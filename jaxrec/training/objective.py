@@ -1,8 +1,6 @@
 """The objective: what a batch costs, a pure function of the model, rows, batch and key."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,36 +10,16 @@ from jaxtyping import Float
 from jaxrec.config import SamplerName, TrainConfig
 from jaxrec.data.batching import Batch
 from jaxrec.data.seen import met_in_batch
-from jaxrec.models.activities import Vectors, mask_of
+from jaxrec.models.activities import mask_of
 from jaxrec.models.recommender import RecommenderModel
 from jaxrec.schema import NEXT_ITEM, Schema
-from jaxrec.training.losses import softmax_loss
+from jaxrec.training.losses import Rows, softmax_loss
 from jaxrec.training.negatives import Negatives, draw_negatives, everything
 
 # Where the configuration leaves it to us: a catalogue of so many items is compared with whole,
 # a larger one through so many negatives.
 SMALL_CATALOGUE = 5000
 NEGATIVES = 512
-
-
-class Rows(NamedTuple):
-    """The rows of tables that a step reads: what it can change of them.
-
-    Attributes:
-        activities: vectors of each feature of the history, {name: [B, L, _]}.
-        targets_WBD: the vectors of the targets ...
-        target_biases_WB: ... and their biases.
-        negatives: what the targets are compared with, ...
-        negatives_SD: ... their vectors ...
-        negative_biases_S: ... and biases.
-    """
-
-    activities: Vectors
-    targets_WBD: Float[jax.Array, "W B D"]
-    target_biases_WB: Float[jax.Array, "W B"]
-    negatives: Negatives
-    negatives_SD: Float[jax.Array, "S D"]
-    negative_biases_S: Float[jax.Array, " S"]
 
 
 def look_up(model: RecommenderModel, batch: Batch, negatives: Negatives) -> Rows:
@@ -72,17 +50,8 @@ def loss(
     """
     mask_BL, count = mask_of(batch.history), batch.targets.shape[1]
     left_out_BS = None if batch.seen is None else met_in_batch(batch.seen, rows.negatives.ids_S)
-    next_item = softmax_loss(
-        model.contexts(rows.activities, mask_BL, count, span, key),
-        batch.targets.T,
-        rows.targets_WBD,
-        rows.target_biases_WB,
-        batch.weights.T,
-        rows.negatives,
-        rows.negatives_SD,
-        rows.negative_biases_S,
-        left_out_BS,
-    )
+    context_WBD = model.contexts(rows.activities, mask_BL, count, span, key)
+    next_item = softmax_loss(context_WBD, rows, batch.targets.T, batch.weights.T, left_out_BS)
     return {NEXT_ITEM.name: next_item}
 
 
@@ -112,18 +81,13 @@ class Objective:
         negatives_key, dropout_key = jax.random.split(key)
         rows = look_up(model, batch, self._negatives(batch, negatives_key))
         losses = loss(model, rows, batch, dropout_key, span=self.span)
-        return _total(losses, self.schema)
+        return jnp.stack([each.weight * losses[each.name] for each in self.schema.labels]).sum()
 
     def _negatives(self, batch: Batch, key: jax.Array) -> Negatives:
         if self.negatives is None:
             return everything(self.schema.rows)
-        return draw_negatives(
-            key, self.sampler, self.negatives, batch.targets, self.log_popularity_R
-        )
-
-
-def _total(losses: Mapping[str, Float[jax.Array, ""]], schema: Schema) -> Float[jax.Array, ""]:
-    return jnp.sum(jnp.stack([label.weight * losses[label.name] for label in schema.labels]))
+        drawn_from = (self.negatives, batch.targets, self.log_popularity_R)
+        return draw_negatives(key, self.sampler, *drawn_from)
 
 
 def negatives_of(config: TrainConfig, catalogue_size: int) -> int | None:

@@ -8,6 +8,12 @@ from jaxtyping import Bool, Float
 
 from jaxrec.config import ModelConfig
 
+Activities = Float[jax.Array, "B L E"]
+Mask = Bool[jax.Array, "B L"]
+There = Float[jax.Array, "B L"]
+Prefixes = Float[jax.Array, "B L H"]
+Whole = Float[jax.Array, "B H"]
+
 
 class Encoder(nnx.Module):
     """One encoder, two views of it that a test proves equal.
@@ -26,9 +32,7 @@ class Encoder(nnx.Module):
         """Draw the parameters, for activities of a width, E."""
         raise NotImplementedError
 
-    def prefixes(
-        self, activities_BLE: Float[jax.Array, "B L E"], mask_BL: Bool[jax.Array, "B L"], span: int
-    ) -> Float[jax.Array, "B L H"]:
+    def prefixes(self, activities_BLE: Activities, mask_BL: Mask, span: int) -> Prefixes:
         """Encode what ends at each position: one pass trains on L targets.
 
         A window of L activities may be longer than a history of `span`. What an encoder takes over
@@ -38,9 +42,7 @@ class Encoder(nnx.Module):
         """
         raise NotImplementedError
 
-    def whole(
-        self, activities_BNE: Float[jax.Array, "B N E"], there_BN: Float[jax.Array, "B N"]
-    ) -> Float[jax.Array, "B H"]:
+    def whole(self, activities_BNE: Activities, there_BN: There) -> Whole:
         """Encode the history, in the operations that are cheap on a device: this ships.
 
         Args:

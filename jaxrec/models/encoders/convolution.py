@@ -3,10 +3,9 @@
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Bool, Float
 
 from jaxrec.config import ModelConfig
-from jaxrec.models.encoders.contract import Encoder
+from jaxrec.models.encoders.contract import Activities, Encoder, Mask, Prefixes, There, Whole
 
 # A maximum does not tell when; so that of the whole history stands beside those of its last few.
 RECENT = (1, 3)
@@ -34,9 +33,7 @@ class Convolution(Encoder):
             ]
         )
 
-    def prefixes(
-        self, activities_BLE: Float[jax.Array, "B L E"], mask_BL: Bool[jax.Array, "B L"], span: int
-    ) -> Float[jax.Array, "B L H"]:
+    def prefixes(self, activities_BLE: Activities, mask_BL: Mask, span: int) -> Prefixes:
         """Take the maxima of the features up to each position.
 
         Where a window is longer than `span`, the earliest of them see past a history's start.
@@ -52,9 +49,7 @@ class Convolution(Encoder):
         maxima = [_running_maximum(x, min(recent, span)) for recent in (*RECENT, span)]
         return jnp.concatenate(maxima, axis=-1)
 
-    def whole(
-        self, activities_BNE: Float[jax.Array, "B N E"], there_BN: Float[jax.Array, "B N"]
-    ) -> Float[jax.Array, "B H"]:
+    def whole(self, activities_BNE: Activities, there_BN: There) -> Whole:
         """Take the maxima of the features of a history; a convolution is one CONV_2D."""
         there_B1N1 = there_BN[:, None, :, None]
         x = activities_BNE[:, None]
@@ -73,9 +68,7 @@ class Convolution(Encoder):
         return jnp.concatenate([*maxima, jnp.max(x[:, 0], axis=1)], axis=-1)
 
 
-def _running_maximum(
-    features_BLC: Float[jax.Array, "B L C"], span: int
-) -> Float[jax.Array, "B L C"]:
+def _running_maximum(features_BLC: Prefixes, span: int) -> Prefixes:
     """Take the maximum over the last `span` positions up to each; none is negative.
 
     The maximum of two spans that overlap or touch is that of both: log2(span) steps.

@@ -1,12 +1,10 @@
 """Bag of words: the mean of the activities, whatever their order."""
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Bool, Float
 
 from jaxrec.config import ModelConfig
-from jaxrec.models.encoders.contract import Encoder
+from jaxrec.models.encoders.contract import Activities, Encoder, Mask, Prefixes, There, Whole
 
 _GROUP = 16
 
@@ -20,22 +18,16 @@ class Mean(Encoder):
         del config, rngs  # it has no settings and learns nothing
         self.width = width_in
 
-    def prefixes(
-        self, activities_BLE: Float[jax.Array, "B L E"], mask_BL: Bool[jax.Array, "B L"], span: int
-    ) -> Float[jax.Array, "B L E"]:
+    def prefixes(self, activities_BLE: Activities, mask_BL: Mask, span: int) -> Prefixes:
         """Take the means of the last `span` up to each position."""
         return running_mean(activities_BLE, mask_BL, span)
 
-    def whole(
-        self, activities_BNE: Float[jax.Array, "B N E"], there_BN: Float[jax.Array, "B N"]
-    ) -> Float[jax.Array, "B E"]:
+    def whole(self, activities_BNE: Activities, there_BN: There) -> Whole:
         """Take the mean of all."""
         return mean(activities_BNE, there_BN)
 
 
-def running_mean(
-    activities_BLE: Float[jax.Array, "B L E"], mask_BL: Bool[jax.Array, "B L"], span: int
-) -> Float[jax.Array, "B L E"]:
+def running_mean(activities_BLE: Activities, mask_BL: Mask, span: int) -> Activities:
     """Take means over time, as one product with a band: a cumulative sum is slow on CPUs."""
     ones = jnp.ones((mask_BL.shape[1], mask_BL.shape[1]), activities_BLE.dtype)
     band = jnp.tril(ones) - jnp.tril(ones, -span)
@@ -44,9 +36,7 @@ def running_mean(
     return sums_BLE / jnp.maximum(counts_BL, 1)[..., None]
 
 
-def mean(
-    activities_BNE: Float[jax.Array, "B N E"], there_BN: Float[jax.Array, "B N"]
-) -> Float[jax.Array, "B E"]:
+def mean(activities_BNE: Activities, there_BN: There) -> Whole:
     """Take the mean; zero where there is no activity.
 
     Long histories are added up in groups: devices add one after the other, and lose a digit at 200.

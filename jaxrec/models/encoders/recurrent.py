@@ -4,13 +4,11 @@ An LSTM must spend its memory on what a mean keeps for nothing; so the last acti
 all stand beside its output.
 """
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Bool, Float
 
 from jaxrec.config import ModelConfig
-from jaxrec.models.encoders.contract import Encoder
+from jaxrec.models.encoders.contract import Activities, Encoder, Mask, Prefixes, There, Whole
 from jaxrec.models.encoders.mean import mean, running_mean
 from jaxrec.models.lstm import LSTM
 
@@ -24,9 +22,7 @@ class Recurrent(Encoder):
         widths = [width_in] + [units] * (config.lstm_layers - 1)
         self.layers = nnx.List([LSTM(width, units, rngs=rngs) for width in widths])
 
-    def prefixes(
-        self, activities_BLE: Float[jax.Array, "B L E"], mask_BL: Bool[jax.Array, "B L"], span: int
-    ) -> Float[jax.Array, "B L H"]:
+    def prefixes(self, activities_BLE: Activities, mask_BL: Mask, span: int) -> Prefixes:
         """Give the output after each activity, that activity and the mean up to it."""
         outputs_BLH = activities_BLE
         for layer in self.layers:
@@ -35,9 +31,7 @@ class Recurrent(Encoder):
         latest_BLE = _latest(activities_BLE, mask_BL)
         return jnp.concatenate([outputs_BLH, latest_BLE, means_BLE], axis=-1)
 
-    def whole(
-        self, activities_BNE: Float[jax.Array, "B N E"], there_BN: Float[jax.Array, "B N"]
-    ) -> Float[jax.Array, "B H"]:
+    def whole(self, activities_BNE: Activities, there_BN: There) -> Whole:
         """Give the output after the last activity, that activity and the mean of all."""
         there_NB1 = jnp.swapaxes(there_BN, 0, 1)[..., None]
         x_NBE = jnp.swapaxes(activities_BNE, 0, 1)
@@ -48,9 +42,7 @@ class Recurrent(Encoder):
         return jnp.concatenate([output_BH, activities_BNE[:, -1], mean_BE], axis=-1)
 
 
-def _latest(
-    activities_BLE: Float[jax.Array, "B L E"], mask_BL: Bool[jax.Array, "B L"]
-) -> Float[jax.Array, "B L E"]:
+def _latest(activities_BLE: Activities, mask_BL: Mask) -> Activities:
     """Give the last activity up to each position, over any padding behind it.
 
     As a product with zeros and ones: the gradient of an index is a scatter, which is slow on CPUs.

@@ -1,0 +1,57 @@
+"""People who come back to a few items: every room counts the same targets as missed."""
+
+import json
+
+import numpy as np
+import pytest
+
+from convert import to_tflite
+from experiments import compare
+from experiments import run as one_run
+from jaxrec.runs.directory import RunDirectory
+from tests.exports import call
+
+pytest.importorskip("tensorflow", reason="needs the extra convert")
+
+USERS, ITEMS, STEPS = 60, 14, 30
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> RunDirectory:
+    """A café's log: after 29 visits hardly anything is new to anybody."""
+    folder = tmp_path_factory.mktemp("cafe")
+    rng = np.random.default_rng(0)
+    rows = ["user,item,timestamp"]
+    for user in range(USERS):
+        # Two guests come for something new at the end.
+        drinks = rng.integers(0, ITEMS - (user < 2), STEPS)
+        drinks[-1] = ITEMS - 1 if user < 2 else drinks[-1]
+        rows += [f"{user},{item},{step}" for step, item in enumerate(drinks)]
+    (folder / "cafe.csv").write_text("\n".join(rows) + "\n")
+    flags = ["--encoder=bow", "--dataset=cafe.csv", "--epochs=1", "--history-length=4"]
+    trained = call(one_run.main, *flags, cwd=folder)
+    assert trained.returncode == 0, trained.stderr
+    return RunDirectory(folder / "runs" / "cafe-bow-n4")
+
+
+def test_what_is_left_out_is_a_hit_of_nobody(run):
+    summary = run.summary()
+    reachable = 1 - summary.protocol.test_targets_seen_before / USERS
+    assert 0 < reachable < 0.2
+    for figures in (summary.test, *summary.baselines.values()):
+        assert figures.means["recall@50"] == pytest.approx(reachable)
+        assert figures.means["recall@10"] <= reachable + 1e-9
+
+
+def test_the_ranks_that_are_compared_say_so_too(run):
+    ranks = run.ranks().ranks
+    assert (ranks <= 50).mean() == pytest.approx(run.summary().test.means["recall@50"])
+    process = call(compare.main, str(run.path), str(run.path), cwd=run.path)
+    assert f"{run.summary().test.means['recall@10']:.4f}" in process.stdout
+
+
+def test_conversion_measures_the_same_to_the_last_target(run):
+    process = call(to_tflite.main, f"--run-dir={run.path}", cwd=run.path)
+    assert process.returncode == 0, process.stderr
+    recipes = json.loads((run.model_file.parent / "model.json").read_text())["recipes"]
+    assert recipes["float32"]["recall@10"] == run.summary().test.means["recall@10"]

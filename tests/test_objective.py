@@ -1,0 +1,84 @@
+"""The objective: pure, and differentiable by the rows that a step touches as by whole tables."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from jaxrec.data.batching import Batch
+from jaxrec.data.seen import Seen
+from jaxrec.schema import ITEM, NEXT_ITEM, Feature, Schema
+from jaxrec.training.losses import Rows
+from jaxrec.training.negatives import Negatives, everything
+from jaxrec.training.objective import Objective, look_up, loss
+from tests.test_models import COUNTS, SIZE, make
+
+GENRE = Feature("genre", "activity", "id", 4, 3)
+
+
+def batch_of(seed: int) -> Batch:
+    """Two windows of seven activities and three targets, one of them short, with what was seen."""
+    rng = np.random.default_rng(seed)
+    items = rng.integers(1, SIZE + 1, (2, 7)).astype(np.int32)
+    items[0, :5] = 0
+    targets = rng.integers(1, SIZE + 1, (2, 3)).astype(np.int32)
+    targets[0, 0] = 0
+    seen = Seen(rng.integers(1, SIZE + 1, 9).astype(np.int32), np.array([0, 4, 9]))
+    genres = rng.integers(0, GENRE.size + 1, (2, 7)).astype(np.int32)
+    history = {ITEM: items, GENRE.name: np.where(items > 0, genres, 0)}
+    return jax.tree.map(
+        jnp.asarray,
+        Batch(history, targets, (targets > 0).astype(np.float32), seen.as_batch(SIZE, most=5)),
+    )
+
+
+@pytest.mark.parametrize("encoder", ["bow", "cnn", "rnn"])
+def test_gradients_by_rows_are_those_by_tables(encoder):
+    """Added up where ids repeat: whoever updates rows alone learns what the step learns."""
+    model, batch = make(encoder, features=(GENRE,)), batch_of(1)
+    negatives = Negatives(jnp.array([3, 9, 9, 20]), jnp.log(jnp.array([0.5, 1.0, 1.0, 2.0])))
+    graphdef, params = nnx.split(model, nnx.Param)
+
+    def by_params(params):
+        model = nnx.merge(graphdef, params)
+        return loss(model, look_up(model, batch, negatives), batch, None, span=5)[NEXT_ITEM.name]
+
+    def by_rows(learned):
+        activities, targets, biases, columns, offsets = learned
+        rows = Rows(activities, targets, biases, negatives, columns, offsets)
+        return loss(model, rows, batch, None, span=5)[NEXT_ITEM.name]
+
+    rows = look_up(model, batch, negatives)
+    learned = (rows.activities, rows.targets_WBD, rows.target_biases_WB)
+    learned += (rows.negatives_SD, rows.negative_biases_S)
+    value, gradients = jax.value_and_grad(by_rows)(learned)
+    expected, tables = jax.value_and_grad(by_params)(params)
+    np.testing.assert_allclose(value, expected, rtol=1e-6)
+
+    activities, targets, biases, columns, offsets = gradients
+    items = jnp.zeros((SIZE + 1, 6)).at[batch.history[ITEM]].add(activities[ITEM])
+    items = items.at[batch.targets.T].add(targets).at[negatives.ids_S].add(columns)
+    genres = jnp.zeros((GENRE.size + 1, 3)).at[batch.history["genre"]].add(activities["genre"])
+    bias = jnp.zeros(SIZE + 1).at[batch.targets.T].add(biases).at[negatives.ids_S].add(offsets)
+    for own, name in ((items, ITEM), (genres, GENRE.name)):
+        table = tables["activities"]["tables"][name][...]
+        np.testing.assert_allclose(own, table, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(bias, tables["bias"][...], rtol=1e-4, atol=1e-6)
+
+
+def test_labels_are_added_up_by_their_weights():
+    model, batch, key = make("bow", features=(GENRE,)), batch_of(2), jax.random.key(0)
+    graphdef, params = nnx.split(model, nnx.Param)
+    popularity = jnp.log(jnp.asarray(np.maximum(COUNTS, 1), jnp.float32))
+
+    def total(weight: float) -> jax.Array:
+        label = type(NEXT_ITEM)(NEXT_ITEM.name, weight=weight)
+        schema = Schema(SIZE, 6, (GENRE,), (label,))
+        return Objective(graphdef, schema, "uniform", None, popularity, 5)(params, batch, key)
+
+    rows = look_up(model, batch, everything(SIZE + 1))
+    dropout_key = jax.random.split(key)[1]
+    alone = loss(model, rows, batch, dropout_key, span=5)[NEXT_ITEM.name]
+    np.testing.assert_allclose(total(1.0), alone, rtol=1e-6)
+    np.testing.assert_allclose(total(0.25), alone / 4, rtol=1e-6)
