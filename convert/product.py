@@ -1,16 +1,19 @@
 """A product: a flatbuffer made by a recipe, with the proof that it is what it should be."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from convert.build.quantize import quantize
 from convert.flatbuffer import Facts, read_facts, tidy
+from convert.inputs import as_inputs
+from convert.measure.latency import contend, measure, percentiles
 from convert.measure.recall import recall_through
 from convert.prove.distance import Parity, Reference
 from convert.prove.proof import prove
 from convert.quiet import quiet
 from convert.recipes import Recipe
 from convert.restore import RestoredRun
+from jaxrec.runs.heldout import Heldout
 from jaxrec.runtime.interpreter import DeviceModel
 
 # What the default recipe may lose of the float32 file's recall@10.
@@ -23,6 +26,7 @@ class Product:
 
     Attributes:
         recall: recall@10 on the held-out users through the file.
+        latency: percentiles of the time of a call, µs; empty until it was timed.
     """
 
     recipe: Recipe
@@ -30,6 +34,7 @@ class Product:
     facts: Facts
     parity: Parity
     recall: float
+    latency: Mapping[str, float] = field(default_factory=dict)
 
 
 def make(exported: bytes, run: RestoredRun, reference: Reference, recipe: Recipe) -> Product:
@@ -48,6 +53,15 @@ def make(exported: bytes, run: RestoredRun, reference: Reference, recipe: Recipe
         device, lists, run.heldout, run.vocabulary.size, keep_seen=run.config.data.keep_seen
     )
     return Product(recipe, graph, read_facts(graph), parity, recall)
+
+
+def time_in_turn(products: Sequence[Product], heldout: Heldout) -> list[Product]:
+    """Time products that take one history a call, in turn, on those of held-out users."""
+    inputs = as_inputs(heldout.history)
+    with quiet():
+        contenders = [contend(product.graph, inputs) for product in products]
+    times = measure(contenders)
+    return [replace(p, latency=percentiles(each)) for p, each in zip(products, times, strict=True)]
 
 
 def choose(products: Sequence[Product]) -> Product:

@@ -25,13 +25,12 @@ from tqdm import tqdm
 
 from convert.build.package import pack_for_servers, package, write
 from convert.build.shapes import Shapes, choose_shapes
-from convert.inputs import as_inputs, sizes_of
-from convert.measure.latency import contend, machine, measure, percentiles
+from convert.inputs import sizes_of
+from convert.measure.latency import machine
 from convert.measure.recall import RECALL_AT
-from convert.product import Product, choose, make
+from convert.product import Product, choose, make, time_in_turn
 from convert.prove.distance import Reference, refer
 from convert.prove.trials import trials
-from convert.quiet import quiet
 from convert.recipes import RECIPES, Recipe
 from convert.restore import RestoredRun, restore
 from jaxrec.command_line import command
@@ -69,6 +68,8 @@ def run(flags: ConvertFlags) -> None:
         FailedCheckError: the file that was asked for is not equal to its model.
     """
     source = restore(flags.run_dir or newest().path)
+    ended = datetime.fromtimestamp(source.directory.ended)
+    print(f"{source.directory.path}, which ended {ended:%Y-%m-%d %H:%M}")
     shapes = choose_shapes(
         batch_size=flags.batch_size,
         history_length=source.config.data.history_length,
@@ -94,17 +95,18 @@ def run(flags: ConvertFlags) -> None:
         )
         bar.update()
         products, failures = _make_all(exported, source, reference, bar)
-        chosen = _chosen(products, failures, flags.recipe)
-        latencies = _latencies(products, source)
+        best = _chosen(products, failures, flags.recipe).recipe
+        products = time_in_turn(products, source.heldout)
+        chosen = next(product for product in products if product.recipe == best)
         bar.update()
-        files = package(source, single, chosen, products, latencies, machine())
+        files = package(source, single, chosen, products)
         if shapes.batch_size > 1:
             exported = export(signatures(source.model, shapes))
             server = make(exported, source, reference, chosen.recipe)
             files |= pack_for_servers(source, shapes, server, products)
         bar.update()
     write(export_dir, files)
-    print(_side_by_side(source, single, chosen, products, failures, latencies))
+    print(_side_by_side(source, single, chosen, products, failures))
     made = source.directory.model_file.name
     print(f"\n{export_dir / made}: {chosen.recipe}, {len(files[made]):,} bytes")
 
@@ -157,33 +159,18 @@ def _chosen(
     return next(product for product in products if product.recipe == recipe)
 
 
-def _latencies(products: Sequence[Product], source: RestoredRun) -> dict[Recipe, dict[str, float]]:
-    """Time the products in turn."""
-    inputs = as_inputs(source.heldout.history)
-    with quiet():
-        contenders = [contend(product.graph, inputs) for product in products]
-    times = measure(contenders)
-    return {p.recipe: percentiles(each) for p, each in zip(products, times, strict=True)}
-
-
-def _when(seconds: float) -> str:
-    return f"{datetime.fromtimestamp(seconds):%Y-%m-%d %H:%M}"
-
-
 def _side_by_side(
     source: RestoredRun,
     shapes: Shapes,
     chosen: Product,
     products: Sequence[Product],
     failures: Mapping[Recipe, FailedCheckError],
-    latencies: Mapping[Recipe, Mapping[str, float]],
 ) -> str:
     """Put the recipes side by side."""
     model = source.config.model
     told, test = source.summary.protocol, source.summary.test
     seen = "kept" if shapes.keep_seen else "left out"
     lines = [
-        f"{source.directory.path}, which ended {_when(source.directory.ended)}",
         f"{model.encoder}, N = {shapes.history_length}, "
         f"d = {model.embedding_dim}, {source.vocabulary.size:,} items, top {shapes.top_k}, items "
         f"of the history {seen}",
@@ -203,7 +190,7 @@ def _side_by_side(
             f"{product.parity.score_error:.1e}",
             f"{product.parity.overlap:.4f}",
             f"{product.recall:.4f}",
-            *(f"{time:.1f}" for time in latencies[product.recipe].values()),
+            *(f"{time:.1f}" for time in product.latency.values()),
         ]
         for product in products
     ]

@@ -7,34 +7,29 @@ from typing import Any
 
 from convert.build import card
 from convert.build.shapes import Shapes
+from convert.measure.latency import machine
 from convert.product import Product
-from convert.recipes import Recipe
 from convert.restore import RestoredRun
 from jaxrec.files import replacing
 from jaxrec.runtime import bundle
 
 
 def package(
-    source: RestoredRun,
-    shapes: Shapes,
-    chosen: Product,
-    products: list[Product],
-    latencies: Mapping[Recipe, Mapping[str, float]],
-    machine: str,
+    source: RestoredRun, shapes: Shapes, chosen: Product, products: list[Product]
 ) -> dict[str, bytes]:
     """Give the content of each file, by name.
 
     Args:
         products: every recipe that was tried.
-        latencies: µs a call of each, on
-        machine: named, because inside the file a time would make every conversion differ.
     """
     model = card.describe(source, shapes, chosen, products)
     tflite = pack(source, chosen, model)
+    times = {product.recipe: product.latency for product in products}
     beside = {
         **model,
         "file": {"bytes": len(tflite), "sha256": bundle.sha256(tflite)},
-        "latency": {"machine": machine, "unit": "µs", "recipes": latencies},
+        # Inside the file a time would make every conversion differ.
+        "latency": {"machine": machine(), "unit": "µs", "recipes": times},
     }
     return {
         source.directory.model_file.name: tflite,
