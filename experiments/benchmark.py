@@ -24,11 +24,11 @@ from jaxrec.data.sources import load_interactions
 from jaxrec.evaluation.ranking import model_scorer, rank
 from jaxrec.models.encoders import ENCODERS
 from jaxrec.models.recommender import RecommenderModel
-from jaxrec.training.loop import make_objective, training_batches, window_shape
-from jaxrec.training.objective import negatives_of
+from jaxrec.training.objective import make_objective, negatives_of
 from jaxrec.training.optimizer import make_optimizer
 from jaxrec.training.placement import data_mesh, replicate, split_batch
 from jaxrec.training.step import init_state, make_dispatch
+from jaxrec.training.windows import training_batches, window_shape
 
 # In one measurement.
 DISPATCHES = 4

@@ -13,16 +13,18 @@ import pytest
 from flax import nnx
 
 from jaxrec.config import Config, DataConfig, ModelConfig, TrainConfig
+from jaxrec.data import seen
 from jaxrec.data.dataset import prepare
 from jaxrec.data.interactions import ITEM_COLUMNS, Interactions
 from jaxrec.errors import UserError
 from jaxrec.evaluation.ranking import model_scorer, rank
 from jaxrec.models.recommender import RecommenderModel
 from jaxrec.runs.directory import RunDirectory
-from jaxrec.training import loop
+from jaxrec.training import loop, objective
 from jaxrec.training.checkpoint import open_checkpoints, restore_best
 from jaxrec.training.loop import train
 from jaxrec.training.objective import negatives_of
+from jaxrec.training.windows import window_shape
 
 ITEMS = 20
 CONFIG = Config(
@@ -140,6 +142,24 @@ def test_two_devices_train_like_one(tmp_path, monkeypatch, whole):
         np.testing.assert_allclose(ours, theirs, atol=2e-3)
 
 
+@pytest.mark.parametrize("loss", ["full-softmax", "sampled-softmax"])
+def test_the_form_of_what_was_seen_changes_no_bit(tmp_path, monkeypatch, loss):
+    config = replace(
+        CONFIG,
+        data=replace(CONFIG.data, keep_seen=False),
+        train=replace(CONFIG.train, loss=loss, epochs=1),
+    )
+    bits, _ = fit(tmp_path / "bits", config)
+    monkeypatch.setattr(seen, "MOST_BITS", ITEMS - 1)
+    ids, _ = fit(tmp_path / "ids", config)
+    everything, _ = fit(tmp_path / "nothing", replace(config, data=CONFIG.data))
+    for ours, same, other in zip(
+        *map(leaves, (bits.params, ids.params, everything.params)), strict=True
+    ):
+        np.testing.assert_array_equal(ours, same)
+        assert (ours != other).any()
+
+
 @pytest.mark.parametrize(
     ("history_length", "given", "shape"),
     [
@@ -153,7 +173,7 @@ def test_two_devices_train_like_one(tmp_path, monkeypatch, whole):
 )
 def test_windows_are_as_asked_for_or_fit_the_history(history_length, given, shape):
     data = DataConfig(history_length=history_length)
-    assert loop.window_shape(data, TrainConfig(**given)) == shape
+    assert window_shape(data, TrainConfig(**given)) == shape
 
 
 @pytest.mark.parametrize(
@@ -239,7 +259,7 @@ def test_a_final_fit_trains_to_the_end_and_keeps_the_last_epoch(tmp_path, monkey
 
 
 def test_a_loss_that_is_not_a_number_stops_the_run(tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "log_popularity", lambda _: jnp.full(ITEMS + 1, jnp.nan))
+    monkeypatch.setattr(objective, "log_popularity", lambda _: jnp.full(ITEMS + 1, jnp.nan))
     config = replace(CONFIG, train=replace(CONFIG.train, sampler="batch"))
     with pytest.raises(UserError, match=r"the loss is nan at step 1; .*--learning-rate"):
         fit(tmp_path, config)

@@ -50,7 +50,7 @@ class Seen:
     def holds(self, ids_nk: Int[np.ndarray, "n k"]) -> Bool[np.ndarray, "n k"]:
         """Tell which of the ids of each row were met in it."""
         size = 1 + max(int(self.ids.max(initial=0)), int(ids_nk.max(initial=0)))
-        met = np.unique(self.rows * size + self.ids)
+        met = np.sort(self.rows * size + self.ids)
         asked = np.arange(len(self))[:, None] * size + ids_nk
         found = np.searchsorted(met, asked)
         return np.append(met, -1)[found] == asked

@@ -1,21 +1,18 @@
 """Training: epochs of dispatches, an evaluation and a checkpoint after each, early stopping."""
 
-import math
 import time
 from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
-from jaxtyping import Float
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
-from jaxrec.config import Config, DataConfig, TrainConfig
-from jaxrec.data.batching import TrainingBatches, WindowShape
+from jaxrec.config import Config, DataConfig
+from jaxrec.data.batching import TrainingBatches
 from jaxrec.data.dataset import Dataset
 from jaxrec.errors import UserError
 from jaxrec.evaluation.metrics import means, target_values
@@ -29,20 +26,11 @@ from jaxrec.training.checkpoint import (
     restore_latest,
     save,
 )
-from jaxrec.training.objective import Objective, negatives_of
+from jaxrec.training.objective import make_objective
 from jaxrec.training.optimizer import make_optimizer
 from jaxrec.training.placement import data_mesh, replicate, split_batch
 from jaxrec.training.step import Dispatch, TrainState, init_state, make_dispatch
-
-# Enough to hide what a dispatch costs; more would only make a bar that jumps.
-MAX_STEPS_PER_DISPATCH = 20
-
-# Where the configuration leaves it to us. Short windows read their lead-in for little; long ones
-# leave few windows to a step.
-SHORTEST_WINDOW, LONGEST_WINDOW, LONGEST_LEAD_IN = 20, 50, 49
-TARGETS_IN_A_STEP = 1280
-# Windows in a step are a multiple of this, to be split over as many devices.
-DEVICES = 8
+from jaxrec.training.windows import training_batches, window_shape
 
 STOP_ON = "ndcg@10"
 
@@ -105,53 +93,6 @@ def train(
                 save(checkpoints, state, progress, score)
                 _tell(line, config, board, bar)
         return Trained(graphdef, restore_best(checkpoints, state.params), epochs, progress)
-
-
-def window_shape(data: DataConfig, config: TrainConfig) -> WindowShape:
-    """Give the windows of a step, with what the configuration leaves open filled in."""
-    length = config.window_length
-    if length is None:
-        length = min(max(data.history_length, SHORTEST_WINDOW), LONGEST_WINDOW)
-    lead_in = config.lead_in
-    if lead_in is None:
-        lead_in = min(data.history_length, LONGEST_LEAD_IN + 1) - 1
-    batch_size = config.batch_size
-    if batch_size is None:
-        batch_size = DEVICES * math.ceil(TARGETS_IN_A_STEP / length / DEVICES)
-    return WindowShape(length, lead_in, batch_size)
-
-
-def training_batches(dataset: Dataset, data: DataConfig, config: TrainConfig) -> TrainingBatches:
-    """Cut the training part of a data set as the configuration says."""
-    return TrainingBatches(
-        dataset.timelines,
-        dataset.split,
-        window_shape(data, config),
-        # The question of training is that of evaluation: which of the items that are new to a user?
-        seen_of=None if data.keep_seen else dataset.vocabulary.size,
-        max_steps_per_dispatch=MAX_STEPS_PER_DISPATCH,
-        seed=config.seed,
-    )
-
-
-def make_objective(
-    graphdef: nnx.GraphDef[RecommenderModel], dataset: Dataset, config: Config
-) -> Objective:
-    """Say what is learned of a data set."""
-    return Objective(
-        graphdef,
-        dataset.schema(config.model.embedding_dim),
-        config.train.sampler,
-        negatives_of(config.train, dataset.vocabulary.size),
-        log_popularity(dataset),
-        config.data.history_length,
-    )
-
-
-def log_popularity(dataset: Dataset) -> Float[jax.Array, " R"]:
-    """Give the log of each item's share of the training targets; items without one count as 1."""
-    counts = np.maximum(dataset.vocabulary.counts, 1)
-    return jnp.asarray(np.log(counts / counts.sum()), jnp.float32)
 
 
 def _is_over(progress: Progress, config: Config) -> bool:

@@ -4,11 +4,13 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Float
 
-from jaxrec.config import SamplerName, TrainConfig
+from jaxrec.config import Config, SamplerName, TrainConfig
 from jaxrec.data.batching import Batch
+from jaxrec.data.dataset import Dataset
 from jaxrec.data.seen import met_in_batch
 from jaxrec.models.activities import mask_of
 from jaxrec.models.recommender import RecommenderModel
@@ -98,3 +100,23 @@ def negatives_of(config: TrainConfig, catalogue_size: int) -> int | None:
     ):
         return None
     return config.negatives or NEGATIVES
+
+
+def make_objective(
+    graphdef: nnx.GraphDef[RecommenderModel], dataset: Dataset, config: Config
+) -> Objective:
+    """Say what is learned of a data set."""
+    return Objective(
+        graphdef,
+        dataset.schema(config.model.embedding_dim),
+        config.train.sampler,
+        negatives_of(config.train, dataset.vocabulary.size),
+        log_popularity(dataset),
+        config.data.history_length,
+    )
+
+
+def log_popularity(dataset: Dataset) -> Float[jax.Array, " R"]:
+    """Give the log of each item's share of the training targets; items without one count as 1."""
+    counts = np.maximum(dataset.vocabulary.counts, 1)
+    return jnp.asarray(np.log(counts / counts.sum()), jnp.float32)

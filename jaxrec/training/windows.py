@@ -1,0 +1,44 @@
+"""Windows: how a data set is cut for training."""
+
+import math
+
+from jaxrec.config import DataConfig, TrainConfig
+from jaxrec.data.batching import TrainingBatches, WindowShape
+from jaxrec.data.dataset import Dataset
+
+# Enough to hide what a dispatch costs; more would only make a bar that jumps.
+MAX_STEPS_PER_DISPATCH = 20
+
+# Where the configuration leaves it to us. Short windows read their lead-in for little; long ones
+# leave few windows to a step.
+SHORTEST_WINDOW, LONGEST_WINDOW, LONGEST_LEAD_IN = 20, 50, 49
+TARGETS_IN_A_STEP = 1280
+# Windows in a step are a multiple of this, to be split over as many devices.
+DEVICES = 8
+
+
+def window_shape(data: DataConfig, config: TrainConfig) -> WindowShape:
+    """Give the windows of a step, with what the configuration leaves open filled in."""
+    length = config.window_length
+    if length is None:
+        length = min(max(data.history_length, SHORTEST_WINDOW), LONGEST_WINDOW)
+    lead_in = config.lead_in
+    if lead_in is None:
+        lead_in = min(data.history_length, LONGEST_LEAD_IN + 1) - 1
+    batch_size = config.batch_size
+    if batch_size is None:
+        batch_size = DEVICES * math.ceil(TARGETS_IN_A_STEP / length / DEVICES)
+    return WindowShape(length, lead_in, batch_size)
+
+
+def training_batches(dataset: Dataset, data: DataConfig, config: TrainConfig) -> TrainingBatches:
+    """Cut the training part of a data set as the configuration says."""
+    return TrainingBatches(
+        dataset.timelines,
+        dataset.split,
+        window_shape(data, config),
+        # The question of training is that of evaluation: which of the items that are new to a user?
+        seen_of=None if data.keep_seen else dataset.vocabulary.size,
+        max_steps_per_dispatch=MAX_STEPS_PER_DISPATCH,
+        seed=config.seed,
+    )
