@@ -10,7 +10,7 @@ from convert.quiet import quiet
 from jaxrec.config import Config
 from jaxrec.data.vocabulary import Vocabulary
 from jaxrec.errors import UserError
-from jaxrec.models.recommender import RecommenderModel, abstract_model
+from jaxrec.models.model import RecommenderModel, abstract_model
 from jaxrec.runs.directory import CATALOGUE, SCHEMA, VOCABULARY, RunDirectory
 from jaxrec.runs.heldout import Heldout
 from jaxrec.runs.summary import Summary

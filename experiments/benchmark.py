@@ -23,7 +23,7 @@ from jaxrec.data.dataset import Dataset, prepare
 from jaxrec.data.sources import load_interactions
 from jaxrec.evaluation.ranking import model_scorer, rank
 from jaxrec.models.encoders import ENCODERS
-from jaxrec.models.recommender import RecommenderModel
+from jaxrec.models.model import RecommenderModel
 from jaxrec.training.objective import make_objective, negatives_of
 from jaxrec.training.optimizer import make_optimizer
 from jaxrec.training.placement import data_mesh, replicate, split_batch

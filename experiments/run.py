@@ -35,7 +35,7 @@ from jaxrec.data.sources import load_interactions
 from jaxrec.evaluation.baselines import make_baselines
 from jaxrec.evaluation.ranking import Scorer, model_scorer, rank
 from jaxrec.models.encoders import encoder_class
-from jaxrec.models.recommender import RecommenderModel
+from jaxrec.models.model import RecommenderModel
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.ranks import Ranks
 from jaxrec.runs.report import draw_curve, figures_of, protocol, render_table, training_figures

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from convert.build import device
 from convert.prove.trials import INT32, known_alone
 from jaxrec.models import lstm
-from jaxrec.models.recommender import PAD_BIAS
+from jaxrec.models.model import PAD_BIAS
 from jaxrec.runtime.interpreter import HISTORY
 from jaxrec.schema import ITEM, PAD
 from tests.test_models import ENCODERS, SIZE, make

@@ -18,7 +18,7 @@ from convert.recipes import RECIPES
 from jaxrec.config import ModelConfig
 from jaxrec.errors import FailedCheckError
 from jaxrec.models.lstm import MOST_WRITTEN_OUT
-from jaxrec.models.recommender import RecommenderModel
+from jaxrec.models.model import RecommenderModel
 from jaxrec.runtime.interpreter import HISTORY, DeviceModel
 from jaxrec.schema import Schema
 from tests.test_models import COUNTS, ENCODERS, SIZE, make

@@ -15,7 +15,7 @@ from jaxrec.models.encoders import ENCODERS
 from jaxrec.models.encoders.convolution import Convolution
 from jaxrec.models.encoders.recurrent import Recurrent
 from jaxrec.models.lstm import LSTM
-from jaxrec.models.recommender import PAD_BIAS, RecommenderModel
+from jaxrec.models.model import PAD_BIAS, RecommenderModel
 from jaxrec.schema import ITEM, PAD, Feature, Schema
 from tests.worlds import left_padded
 

@@ -15,7 +15,7 @@ from jaxrec.data.timelines import Timelines
 from jaxrec.evaluation import ranking as ranking_room
 from jaxrec.evaluation.metrics import target_values
 from jaxrec.evaluation.ranking import Ranking, model_scorer, rank_targets
-from jaxrec.models.recommender import RecommenderModel
+from jaxrec.models.model import RecommenderModel
 from jaxrec.schema import ITEM, PAD, Schema
 from tests.worlds import left_padded, timelines_of
 

@@ -18,7 +18,7 @@ from jaxrec.data.dataset import prepare
 from jaxrec.data.interactions import ITEM_COLUMNS, Interactions
 from jaxrec.errors import UserError
 from jaxrec.evaluation.ranking import model_scorer, rank
-from jaxrec.models.recommender import RecommenderModel
+from jaxrec.models.model import RecommenderModel
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.training import loop, objective
 from jaxrec.training.checkpoint import open_checkpoints, restore_best

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -150,6 +151,20 @@ def test_a_planted_import_breaks_a_wall(module, planted, said):
 def test_the_top_of_the_house_is_read_at_a_glance():
     own = {path.name for path in (ROOT / "jaxrec").iterdir()}
     assert len(own - {"__init__.py", "py.typed", "__pycache__"}) <= 12
+
+
+def test_a_name_means_one_thing():
+    """But for two commands that people type, and the old name of a module."""
+    modules = Counter(name.rpartition(".")[2] for name in house())
+    assert {name for name, count in modules.items() if count > 1} == {"benchmark", "runtime"}
+    classes = Counter(
+        node.name
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef)
+    )
+    assert {name for name, count in classes.items() if count > 1} == set()
 
 
 def test_every_room_of_jaxrec_stands_on_a_floor():

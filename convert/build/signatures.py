@@ -24,7 +24,7 @@ import jax
 from convert.build import device
 from convert.build.shapes import Shapes
 from convert.inputs import as_history, as_inputs
-from jaxrec.models.recommender import PAD_BIAS, RecommenderModel
+from jaxrec.models.model import PAD_BIAS, RecommenderModel
 from jaxrec.runtime.interpreter import CANDIDATES, HISTORY
 
 Tensors = Mapping[str, tf.Tensor]

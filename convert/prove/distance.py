@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Float32, Int32
 
 from convert.inputs import as_history, take
 from convert.prove.trials import HELD_OUT, Trials
-from jaxrec.models.recommender import RecommenderModel
+from jaxrec.models.model import RecommenderModel
 from jaxrec.runtime.interpreter import HISTORY, DeviceModel, Lists
 from jaxrec.schema import PAD
 

@@ -15,7 +15,7 @@ from jaxrec.data.dataset import Dataset
 from jaxrec.data.seen import seen_before
 from jaxrec.data.timelines import Timelines
 from jaxrec.evaluation.metrics import missed_rank
-from jaxrec.models.recommender import RecommenderModel
+from jaxrec.models.model import RecommenderModel
 from jaxrec.schema import PAD
 
 COVERAGE_AT = 10

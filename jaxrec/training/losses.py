@@ -47,7 +47,7 @@ def softmax_loss(
     Args:
         context_WBD: B contexts at each of W positions, in the order of time.
         rows: of targets and negatives; PAD among these needs a bias that no score outweighs
-            (recommender.PAD_BIAS).
+            (model.PAD_BIAS).
         targets_WB: what follows each context.
         weights_WB: what each target counts; zero where there is none.
         left_out_BS: negatives that do not compete with the targets of a row. A target is itself

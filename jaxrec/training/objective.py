@@ -13,7 +13,7 @@ from jaxrec.data.batching import Batch
 from jaxrec.data.dataset import Dataset
 from jaxrec.data.seen import met_in_batch
 from jaxrec.models.activities import mask_of
-from jaxrec.models.recommender import RecommenderModel
+from jaxrec.models.model import RecommenderModel
 from jaxrec.schema import NEXT_ITEM, Schema
 from jaxrec.training.losses import Rows, softmax_loss
 from jaxrec.training.negatives import Negatives, draw_negatives, everything
