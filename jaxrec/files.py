@@ -1,11 +1,12 @@
 """Files that are there whole or not at all."""
 
+import io
 import json
 import os
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sized
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -13,6 +14,12 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from jaxrec.errors import UserError
+
+# What a changed file leads to; zipfile and zlib have their own ways to say that one is cut.
+_DAMAGES = (
+    *(AttributeError, KeyError, TypeError, ValueError),
+    *(EOFError, zipfile.BadZipFile, zlib.error),
+)
 
 
 @contextmanager
@@ -51,12 +58,8 @@ def read_json(path: Path) -> Any:
     Raises:
         UserError: the file is missing or is not JSON.
     """
-    try:
+    with reading(path):
         return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing; is this the run directory of a jaxrec run?") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{path} is damaged ({error}); train the run again") from None
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
@@ -71,12 +74,31 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     Raises:
         UserError: the file is missing or damaged.
     """
+    # Not from the path: np.load leaves a damaged file open.
+    with reading(path), np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Fold what is raised while a file of a run is read, and taken apart, into one line.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
     try:
-        # Opened here, because np.load leaves a damaged file open.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return dict(arrays)
+        yield
     except FileNotFoundError:
         raise UserError(f"{path} is missing; is this the run directory of a jaxrec run?") from None
-    # zipfile and zlib have their own ways to say that a file is cut or changed.
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except _DAMAGES as error:
         raise UserError(f"{path} is damaged ({error}); train the run again") from None
+
+
+def require_one_length(*columns: Sized) -> None:
+    """Refuse columns that cannot belong together.
+
+    Raises:
+        ValueError: they differ in length.
+    """
+    if len(set(map(len, columns))) > 1:
+        raise ValueError("its arrays differ in length")

@@ -8,8 +8,7 @@ from jaxtyping import Int, Int32
 
 from jaxrec.data.seen import Seen, seen_before
 from jaxrec.data.timelines import Timelines
-from jaxrec.errors import UserError
-from jaxrec.files import read_arrays, write_arrays
+from jaxrec.files import read_arrays, reading, require_one_length, write_arrays
 from jaxrec.schema import ITEM
 
 LIMIT = 10_000
@@ -47,10 +46,8 @@ def draw_heldout(
 def save_heldout(heldout: Heldout, path: Path) -> None:
     """Write the histories, features as `history.<name>`."""
     arrays = {f"history.{name}": ids for name, ids in heldout.history.items()}
-    arrays["target"] = heldout.target
-    arrays["seen"] = heldout.seen.ids
-    arrays["seen_offsets"] = heldout.seen.offsets
-    write_arrays(path, arrays)
+    seen = {"seen": heldout.seen.ids, "seen_offsets": heldout.seen.offsets}
+    write_arrays(path, {**arrays, **seen, "target": heldout.target})
 
 
 def load_heldout(path: Path) -> Heldout:
@@ -65,12 +62,7 @@ def load_heldout(path: Path) -> Heldout:
         for name, ids in arrays.items()
         if name.startswith("history.")
     }
-    try:
-        seen = Seen(arrays["seen"], arrays["seen_offsets"])
-        heldout = Heldout(history, arrays["target"], seen)
-        counts = {len(history[ITEM]), len(heldout.target), len(seen)}
-    except KeyError as error:
-        raise UserError(f"{path} is damaged ({error} is missing); train the run again") from None
-    if len(counts) != 1:
-        raise UserError(f"{path} is damaged (its arrays differ in length); train the run again")
-    return heldout
+    with reading(path):
+        target, seen = arrays["target"], Seen(arrays["seen"], arrays["seen_offsets"])
+        require_one_length(history[ITEM], target, seen)
+        return Heldout(history, target, seen)

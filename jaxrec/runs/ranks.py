@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int
 
-from jaxrec.errors import UserError
-from jaxrec.files import read_arrays, write_arrays
+from jaxrec.files import read_arrays, reading, require_one_length, write_arrays
 
 
 @dataclass(frozen=True)
@@ -37,9 +36,6 @@ def load_ranks(path: Path) -> Ranks:
         UserError: the file is missing or damaged.
     """
     arrays = read_arrays(path)
-    if len({len(column) for column in arrays.values()}) > 1:
-        raise UserError(f"{path} is damaged (its arrays differ in length); train the run again")
-    try:
+    with reading(path):
+        require_one_length(*arrays.values())
         return Ranks(**arrays)
-    except TypeError as error:
-        raise UserError(f"{path} is damaged ({error}); train the run again") from None

@@ -1,11 +1,10 @@
 """The summary of a run: its figures, and the protocol without which they mean nothing."""
 
-from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any
 
-from jaxrec.errors import UserError
-from jaxrec.files import read_json, write_json
+from jaxrec.files import read_json, reading, write_json
 
 
 @dataclass(frozen=True)
@@ -94,29 +93,20 @@ def load_summary(path: Path) -> Summary:
     Raises:
         UserError: the file is missing or damaged, or holds what this version does not know.
     """
-    try:
-        return _made(Summary, read_json(path))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path} is damaged ({error}); train the run again") from None
+    saved = read_json(path)
+    with reading(path):
+        parts = {
+            "protocol": Protocol(**saved["protocol"]),
+            "test": _figures(saved["test"]),
+            "validation": _figures(saved["validation"]),
+            "baselines": {name: _figures(each) for name, each in saved["baselines"].items()},
+            "train": TrainingFigures(**saved["train"]),
+            "model": ModelFacts(**saved["model"]),
+        }
+        return Summary(**{**saved, **parts})
 
 
-def _made(kind: Any, value: Any) -> Any:
-    """Make a value of a type from its JSON: data classes, dictionaries, tuples, plain values.
-
-    Raises:
-        AttributeError, KeyError, TypeError, ValueError: it is none; a KeyError names what is
-            missing or unknown.
-    """
-    if isinstance(kind, type) and is_dataclass(kind):
-        hints = get_type_hints(kind)
-        _ = [value[each.name] for each in fields(kind) if each.default is MISSING]
-        return kind(**{name: _made(hints[name], each) for name, each in value.items()})
-    if get_origin(kind) is dict:
-        return {name: _made(get_args(kind)[1], each) for name, each in value.items()}
-    if get_origin(kind) is tuple:
-        return tuple(_made(part, each) for part, each in zip(get_args(kind), value, strict=True))
-    if kind is float and type(value) is int:
-        return float(value)
-    if type(value) is not kind:
-        raise TypeError(f"{value!r} is no {kind.__name__}")
-    return value
+def _figures(saved: Any) -> Figures:
+    means = {name: float(mean) for name, mean in saved["means"].items()}
+    intervals = {name: (low, high) for name, (low, high) in saved["intervals"].items()}
+    return Figures(**{**saved, "means": means, "intervals": intervals})
