@@ -133,11 +133,7 @@ def differences(first: Ranks, second: Ranks) -> list[str]:
     return cells
 
 
-main = command(
-    run,
-    remedy="name run directories that can be read",
-    interrupted="nothing was kept",
-)
+main = command(run, remedy="name run directories that can be read", interrupted="nothing was kept")
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -36,7 +36,7 @@ from jaxrec.evaluation.baselines import make_baselines
 from jaxrec.evaluation.ranking import Scorer, model_scorer, rank
 from jaxrec.models.encoders import encoder_class
 from jaxrec.models.model import RecommenderModel
-from jaxrec.runs.directory import RunDirectory
+from jaxrec.runs.directory import CURVE, RunDirectory
 from jaxrec.runs.ranks import Ranks
 from jaxrec.runs.report import draw_curve, figures_of, protocol, render_table, training_figures
 from jaxrec.runs.summary import Figures, ModelFacts, Summary
@@ -124,7 +124,7 @@ def conclude(
     levels = {
         name: figures(each, split.validation).means["recall@10"] for name, each in baselines.items()
     }
-    draw_curve(directory.curve, directory.path.name, trained.epochs, levels)
+    draw_curve(directory.path / CURVE, directory.path.name, trained.epochs, levels)
     directory.finish(summary, Ranks(test.users, dataset.timelines.items[split.test], test.ranks))
     return summary
 

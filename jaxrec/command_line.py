@@ -6,6 +6,7 @@ import io
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
@@ -33,16 +34,16 @@ def command(action: Callable[..., Any], *, remedy: str, interrupted: str) -> Cal
         0; 2 for anything that the person can mend; 1 for a product that failed its check; 130 for
         an interruption.
     """
-    first, *second = inspect.signature(action).parameters
+    first, *others = inspect.signature(action).parameters
     flags = get_type_hints(action)[first]
     description = sys.modules[action.__module__].__doc__
+    read = partial(tyro.cli, flags, description=description, config=_CONFIG)
 
     def main(arguments: Sequence[str] | None = None) -> int:
         try:
-            if second:
-                action(*_parse_some(flags, arguments, description))
-            else:
-                action(parse(flags, arguments, description))
+            with _in_one_line():
+                given = read(args=arguments, return_unknown_args=bool(others))
+            action(*given) if others else action(given)
         except (UserError, FailedCheckError) as error:
             print(f"error: {error}", file=sys.stderr)
             return 2 if isinstance(error, UserError) else 1
@@ -58,34 +59,14 @@ def command(action: Callable[..., Any], *, remedy: str, interrupted: str) -> Cal
     return main
 
 
-def parse(
-    flags: type[Flags], arguments: Sequence[str] | None, description: str | None = None
-) -> Flags:
-    """Read the flags.
+def parse(flags: type[Flags], arguments: Sequence[str]) -> Flags:
+    """Read the flags of another command.
 
     Raises:
         UserError: a flag is unknown or its value impossible.
     """
     with _in_one_line():
-        return tyro.cli(flags, args=arguments, description=description, config=_CONFIG)
-
-
-def _parse_some(
-    flags: type[Flags], arguments: Sequence[str] | None, description: str | None
-) -> tuple[Flags, list[str]]:
-    """Read the flags, and give the words that are none of them, for another command.
-
-    Raises:
-        UserError: a flag's value is impossible.
-    """
-    with _in_one_line():
-        return tyro.cli(
-            flags,
-            args=arguments,
-            description=description,
-            config=_CONFIG,
-            return_unknown_args=True,
-        )
+        return tyro.cli(flags, args=arguments, config=_CONFIG)
 
 
 def split_words(flag: str, text: str, known: Sequence[str]) -> list[str]:

@@ -36,9 +36,7 @@ SCHEMA = "schema.json"
 VOCABULARY = "vocabulary.json"
 CATALOGUE = "catalogue.json"
 HELDOUT = "heldout.npz"
-CHECKPOINTS = "checkpoints"
 METRICS = "metrics.jsonl"
-TENSORBOARD = "tensorboard"
 CURVE = "curve.png"
 RANKS = "ranks.npz"
 SUMMARY = "summary.json"
@@ -74,17 +72,12 @@ class RunDirectory:
     @property
     def checkpoints(self) -> Path:
         """Where the checkpoints lie."""
-        return self.path / CHECKPOINTS
+        return self.path / "checkpoints"
 
     @property
     def tensorboard(self) -> Path:
         """Where TensorBoard's events lie."""
-        return self.path / TENSORBOARD
-
-    @property
-    def curve(self) -> Path:
-        """The picture of the training."""
-        return self.path / CURVE
+        return self.path / "tensorboard"
 
     @property
     def model_file(self) -> Path:
