@@ -25,7 +25,6 @@ from tqdm import tqdm
 
 from experiments import run as one_run
 from experiments.sweep_report import write_report
-from experiments.sweep_results import Result, read_results
 from jaxrec.command_line import command, named_file, parse, split_numbers, split_words
 from jaxrec.config import Config, differences
 from jaxrec.errors import FailedCheckError, UserError
@@ -66,9 +65,6 @@ class Cell:
         config: what it makes of them.
     """
 
-    encoder: str
-    history_length: int
-    seed: int
     directory: RunDirectory
     arguments: list[str]
     config: Config
@@ -77,6 +73,11 @@ class Cell:
     def name(self) -> str:
         """The name of its folder."""
         return self.directory.path.name
+
+    @property
+    def log(self) -> Path:
+        """Where its commands say what they do."""
+        return self.directory.path.with_suffix(".log")
 
 
 def run(flags: SweepFlags, others: Sequence[str]) -> None:
@@ -91,24 +92,25 @@ def run(flags: SweepFlags, others: Sequence[str]) -> None:
         check_settings(cell)
     sweep_dir = cells[0].directory.path.parent
     sweep_dir.mkdir(parents=True, exist_ok=True)
-    failures: dict[str, str] = {}
+    first_seed = cells[0].config.train.seed
+    failures = []
     with tqdm(cells, unit="cell", disable=None) as bar:
         for cell in bar:
             bar.set_description(cell.name)
             failure = train_cell(cell)
-            if failure is None and flags.export and cell.seed == cells[0].seed:
+            if failure is None and flags.export and cell.config.train.seed == first_seed:
                 failure = export_cell(cell)
             if failure is not None:
-                failures[cell.name] = failure
+                failures.append(f"{cell.name}: {failure}")
     done = [cell.directory for cell in cells if cell.directory.is_finished]
     if done:
-        results = read_results(done)
-        latency = time_exports(flags, results, sweep_dir) if flags.export else None
-        print(write_report(sweep_dir, results, latency))
+        summaries = {directory.model_file: directory.summary() for directory in done}
+        latency = time_exports(flags, list(summaries), sweep_dir) if flags.export else None
+        print(write_report(sweep_dir, summaries, latency))
     if failures:
-        said = "; ".join(f"{name}: {reason}" for name, reason in failures.items())
         raise FailedCheckError(
-            f"{len(failures)} of {len(cells)} cells failed ({said}); the same command tries again"
+            f"{len(failures)} of {len(cells)} cells failed ({'; '.join(failures)}); the same "
+            "command tries again"
         )
 
 
@@ -137,17 +139,11 @@ def make_cells(flags: SweepFlags, others: Sequence[str]) -> list[Cell]:
 
 def _cell(folder: Path, encoder: str, length: int, seed: int, others: Sequence[str]) -> Cell:
     run_dir = folder / f"{encoder}-n{length}-seed{seed}"
-    arguments = [
-        *others,
-        f"--encoder={encoder}",
-        f"--history-length={length}",
-        f"--seed={seed}",
-        f"--run-dir={run_dir}",
-        "--resume",
-    ]
+    own = [f"--encoder={encoder}", f"--history-length={length}", f"--seed={seed}"]
+    arguments = [*others, *own, f"--run-dir={run_dir}", "--resume"]
     asked = parse(one_run.RunFlags, arguments)
     config = Config(asked.data, asked.model, asked.train)
-    return Cell(encoder, length, seed, RunDirectory(run_dir), arguments, config)
+    return Cell(RunDirectory(run_dir), arguments, config)
 
 
 def check_settings(cell: Cell) -> None:
@@ -173,7 +169,7 @@ def train_cell(cell: Cell) -> str | None:
     """
     if cell.directory.is_finished:
         return None
-    return _call(cell, "experiments/run.py", *cell.arguments)
+    return _call(cell.log, "experiments/run.py", *cell.arguments)
 
 
 def export_cell(cell: Cell) -> str | None:
@@ -181,49 +177,36 @@ def export_cell(cell: Cell) -> str | None:
     model = cell.directory.model_file
     if model.exists() and model.stat().st_mtime >= cell.directory.ended:
         return None
-    return _call(cell, "convert/to_tflite.py", f"--run-dir={cell.directory.path}")
+    return _call(cell.log, "convert/to_tflite.py", f"--run-dir={cell.directory.path}")
 
 
-def time_exports(flags: SweepFlags, results: Sequence[Result], sweep_dir: Path) -> Path | None:
-    """Time the exports against each other and the published; give the file of the figures.
+def time_exports(flags: SweepFlags, models: Sequence[Path], sweep_dir: Path) -> Path | None:
+    """Time the models that there are against each other and the published; give their figures.
 
     Raises:
         UserError: they cannot be timed.
     """
-    models = [str(result.model) for result in results if result.model]
-    if not models:
+    there = [str(model) for model in models if model.exists()]
+    if not there:
         return None
     place = sweep_dir / "latency.json"
-    script = str(ROOT / "convert" / "benchmark.py")
     against = [f"--against={published}" for published in flags.against]
-    done = subprocess.run(
-        [sys.executable, script, *models, *against, f"--json={place}"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise UserError(f"the exports cannot be timed: {_last_line(done.stderr)}")
+    log = sweep_dir / "latency.log"
+    failure = _call(log, "convert/benchmark.py", *there, *against, f"--json={place}")
+    if failure:
+        raise UserError(f"the exports cannot be timed: {failure}")
     return place
 
 
-def _call(cell: Cell, script: str, *arguments: str) -> str | None:
-    """Run a command with its output in the cell's log; give the last line of a failure."""
-    log = cell.directory.path.with_suffix(".log")
+def _call(log: Path, script: str, *arguments: str) -> str | None:
+    """Run a command with its output in a log; give the last line of a failure."""
+    command = [sys.executable, str(ROOT / script), *arguments]
     with log.open("a") as file:
-        done = subprocess.run(
-            [sys.executable, str(ROOT / script), *arguments],
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
+        done = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, check=False)
     if done.returncode == 0:
         return None
-    return f"{_last_line(log.read_text()).removeprefix('error: ')} (all of it in {log})"
-
-
-def _last_line(text: str) -> str:
-    return (text.strip().splitlines() or ["it said nothing"])[-1]
+    last = (log.read_text().strip().splitlines() or ["it said nothing"])[-1]
+    return f"{last.removeprefix('error: ')} (all of it in {log})"
 
 
 main = command(

@@ -1,17 +1,17 @@
 """The plots of a sweep: quality over the history length, and over what a file costs."""
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
 from math import log
+from pathlib import Path
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-from experiments.sweep_results import METRICS, NAMES, Result, Row, Timed
-from jaxrec.runs.labels import keep_apart, label, label_ends
+from experiments.sweep_results import METRICS, NAMES, Row, Timed
+from jaxrec.runs.plots import keep_apart, label, label_ends, two_panels
 from jaxrec.runs.summary import Summary
 
 # Of a published model in the legend.
@@ -31,7 +31,8 @@ def draw_quality(summary: Summary, rows: Sequence[Row]) -> Figure:
         f"{told.seen_items}; bars are 95% intervals over users"
     )
     colours = _colours(row.encoder for row in rows)
-    lengths = _apart({row.history_length for row in rows})
+    by_length = sorted(rows, key=lambda row: row.history_length)
+    lengths = _apart([row.history_length for row in by_length])
     labels = []
     for axes, name in zip(panels, METRICS, strict=True):
         axes.set_xscale("log")
@@ -40,15 +41,13 @@ def draw_quality(summary: Summary, rows: Sequence[Row]) -> Figure:
         axes.set(xlabel="history length N, items", ylabel=f"{NAMES[name]}, test users")
         ends = []
         for number, (encoder, colour) in enumerate(colours.items()):
-            own = sorted(
-                (row for row in rows if row.encoder == encoder), key=lambda row: row.history_length
-            )
+            own = [row for row in by_length if row.encoder == encoder]
             # Side by side, so that no bar hides another.
             xs = [row.history_length * (1 + 0.03 * number) for row in own]
             ys = [row.means[name] for row in own]
-            below = [max(row.means[name] - row.intervals[name][0], 0) for row in own]
-            above = [max(row.intervals[name][1] - row.means[name], 0) for row in own]
-            axes.errorbar(xs, ys, (below, above), color=colour, marker="o", capsize=3)
+            lows, highs = zip(*(row.intervals[name] for row in own), strict=True)
+            axes.plot(xs, ys, marker="o", color=colour)
+            axes.vlines(xs, lows, highs, color=colour)
             ends.append((encoder, ys[-1], colour))
         for baseline, figures in summary.baselines.items():
             axes.axhline(figures.means[name], color="grey", linestyle=":")
@@ -59,38 +58,38 @@ def draw_quality(summary: Summary, rows: Sequence[Row]) -> Figure:
     return figure
 
 
-def draw_frontier(results: Sequence[Result], timed: Sequence[Timed]) -> Figure:
+def draw_frontier(cells: Mapping[Path, Summary], timed: Sequence[Timed]) -> Figure:
     """Draw recall@10 through the file against latency and size, a line an encoder, N at its points.
 
     Published models are crosses.
+
+    Args:
+        cells: what each says of itself, by the place of its model.
     """
-    known = {str(result.model): result for result in results}
+    known = {str(model): summary for model, summary in cells.items()}
     own = [(known[each.name], each) for each in timed if each.name in known]
     published = [each for each in timed if each.name not in known]
-    colours = _colours(result.encoder for result, _ in own)
+    colours = _colours(summary.model.encoder for summary, _ in own)
     figure, panels = _panels("recall@10 through the .tflite file, and what it costs; points say N")
     labels = []
     for axes, (cost, title) in zip(panels, _COSTS.items(), strict=True):
         axes.set_xscale("log")
         for encoder, colour in colours.items():
             points = sorted(
-                (result.history_length, getattr(each, cost), each.recall)
-                for result, each in own
-                if result.encoder == encoder
+                (summary.protocol.history_length, getattr(each, cost), each.recall)
+                for summary, each in own
+                if summary.model.encoder == encoder
             )
-            lengths, xs, ys = zip(*points, strict=True)
+            _, xs, ys = zip(*points, strict=True)
             axes.plot(xs, ys, marker="o", color=colour, label=encoder, linewidth=1)
             labels += [
                 label(axes, str(length), (x, y), colour, up=7.0, fontsize=8)
-                for length, x, y in zip(lengths, xs, ys, strict=True)
+                for length, x, y in points
             ]
         for each, marker in zip(published, cycle("x+1234"), strict=False):
-            axes.plot(
-                *(getattr(each, cost), each.recall, marker),
-                color="black",
-                markersize=9,
-                label=_readable(each.name),
-            )
+            name = textwrap.shorten(each.name.replace("_", " "), _LONGEST_NAME, placeholder=" …")
+            point = getattr(each, cost), each.recall
+            axes.plot(*point, marker, color="black", markersize=9, label=name)
         axes.set(xlabel=title, ylabel="recall@10, test users", ylim=(0, None))
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter("{x:g}")
@@ -107,27 +106,17 @@ def _colours(encoders: Iterable[str]) -> dict[str, str]:
     return {encoder: f"C{number}" for number, encoder in enumerate(dict.fromkeys(encoders))}
 
 
-def _apart(lengths: Iterable[int]) -> list[int]:
+def _apart(lengths: Sequence[int]) -> list[int]:
     """Leave out what would stand on top of a tick's number, an eighth of the axis from the last."""
-    ordered = sorted(lengths)
-    kept = ordered[:1]
-    for length in ordered[1:]:
-        if log(length / kept[-1]) > 0.125 * log(ordered[-1] / ordered[0]):
+    kept = [lengths[0]]
+    for length in lengths:
+        if log(length / kept[-1]) > 0.125 * log(lengths[-1] / lengths[0]):
             kept.append(length)
     return kept
 
 
-def _readable(name: str) -> str:
-    """Make a short name of the stem of a file."""
-    return textwrap.shorten(name.replace("_", " "), _LONGEST_NAME, placeholder=" …")
-
-
 def _panels(title: str) -> tuple[Figure, Sequence[Axes]]:
-    figure = Figure(figsize=(11, 4.5), dpi=130, layout="constrained")
-    FigureCanvasAgg(figure)
-    figure.suptitle(title, fontsize=10)
-    panels = figure.subplots(1, 2)
+    figure, panels = two_panels(title, (11, 4.5), dpi=130)
     for axes in panels:
-        axes.spines[["top", "right"]].set_visible(False)
         axes.margins(x=0.15)
     return figure, panels

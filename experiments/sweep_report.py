@@ -2,37 +2,33 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from experiments.sweep_plots import draw_frontier, draw_quality
-from experiments.sweep_results import METRICS, Result, Row, make_rows, read_timed
+from experiments.sweep_results import METRICS, Row, make_rows, read_timed
 from jaxrec.files import replacing
+from jaxrec.runs.plots import save_plot
 from jaxrec.runs.report import describe, plus_minus
 from jaxrec.runs.summary import Summary
 
-TABLE, CSV, QUALITY, FRONTIER = "table.md", "table.csv", "quality.png", "frontier.png"
 
-
-def write_report(folder: Path, results: Sequence[Result], latency: Path | None) -> str:
+def write_report(folder: Path, cells: Mapping[Path, Summary], latency: Path | None) -> str:
     """Write tables and plots; give the table for people.
 
     Args:
+        cells: what each says of itself, by the place of its model, converted or not.
         latency: what convert/benchmark.py wrote about the exports, if they were timed.
     """
-    rows = make_rows(results)
-    table = render(results[0].summary, rows)
-    with replacing(folder / TABLE) as file:
-        file.write(table.encode())
-    with replacing(folder / CSV) as file:
-        file.write(render_csv(rows).encode())
-    plots = {QUALITY: draw_quality(results[0].summary, rows)}
-    if latency:
-        plots[FRONTIER] = draw_frontier(results, read_timed(latency))
-    for name, plot in plots.items():
+    rows, first = make_rows(cells.values()), next(iter(cells.values()))
+    table = render(first, rows)
+    for name, text in (("table.md", table), ("table.csv", render_csv(rows))):
         with replacing(folder / name) as file:
-            plot.savefig(file, format="png")
+            file.write(text.encode())
+    save_plot(draw_quality(first, rows), folder / "quality.png")
+    if latency:
+        save_plot(draw_frontier(cells, read_timed(latency)), folder / "frontier.png")
     return table
 
 

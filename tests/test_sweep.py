@@ -16,11 +16,11 @@ from matplotlib.text import Text
 from experiments.sweep import Cell, SweepFlags, export_cell, main, make_cells, time_exports
 from experiments.sweep_plots import draw_frontier, draw_quality
 from experiments.sweep_report import render, render_csv, write_report
-from experiments.sweep_results import Result, Timed, make_rows, read_results
+from experiments.sweep_results import Timed, make_rows
 from jaxrec.config import Config
 from jaxrec.files import read_json
 from jaxrec.runs.directory import RunDirectory
-from jaxrec.runs.labels import spread
+from jaxrec.runs.plots import spread
 from jaxrec.runs.summary import Figures, ModelFacts, Protocol, Summary, TrainingFigures
 from tests.exports import ENCODERS
 
@@ -75,9 +75,8 @@ def test_the_cells_are_every_combination_with_the_flags_of_all():
     ]
     assert {str(cell.directory.path.parent) for cell in cells} == {"runs/sweep-ml-1m"}
     for cell in cells:
-        assert cell.config.model.encoder == cell.encoder
-        assert cell.config.data.history_length == cell.history_length
-        assert cell.config.train.seed == cell.seed
+        encoder, length = cell.config.model.encoder, cell.config.data.history_length
+        assert cell.name == f"{encoder}-n{length}-seed{cell.config.train.seed}"
         assert (cell.config.data.dataset, cell.config.model.dropout) == ("ml-1m", 0.1)
 
 
@@ -92,10 +91,7 @@ def test_the_cells_are_every_combination_with_the_flags_of_all():
         (["--resume"], "--resume is given by the sweep itself"),
         (["--epoch=3"], "Perhaps you meant: --epochs"),
         (["--epochs=0"], "--epochs=0 is out of range"),
-        (
-            ["--export", "--against=old=gone.tflite"],
-            "gone.tflite is no file; give --against=FILE, or --against=NAME=",
-        ),
+        (["--export", "--against=old=gone.tflite"], "gone.tflite is no file; give --against=FILE"),
     ],
 )
 def test_a_mistake_is_one_line_before_anything_is_trained(place, capsys, flags, words):
@@ -136,11 +132,9 @@ def figures_of(recall: float) -> Figures:
     return Figures(means, intervals, coverage=0.5)
 
 
-def result(
-    encoder: str, length: int, recall: float, seconds: float = 60, model: Path | None = None
-) -> Result:
+def summary_of(encoder: str, length: int, recall: float, seconds: float = 60) -> Summary:
     """Make up a finished run."""
-    summary = Summary(
+    return Summary(
         replace(PROTOCOL, history_length=length),
         test=figures_of(recall),
         validation=figures_of(recall + 0.1),
@@ -148,23 +142,22 @@ def result(
         train=TrainingFigures(1000.0, seconds, 1.0, steps=10, epochs=1, best_epoch=1),
         model=ModelFacts(encoder, 1234),
     )
-    return Result(summary, model)
 
 
 def test_seeds_are_one_row_with_their_spread():
-    results = [
-        result("rnn", 10, 0.30, 60),
-        result("rnn", 10, 0.34, 120),
-        result("rnn", 10, 0.32, 600),
-        result("bow", 50, 0.25, 30),
+    summaries = [
+        summary_of("rnn", 10, 0.30, 60),
+        summary_of("rnn", 10, 0.34, 120),
+        summary_of("rnn", 10, 0.32, 600),
+        summary_of("bow", 50, 0.25, 30),
     ]
-    first, second = make_rows(results)
+    first, second = make_rows(summaries)
     assert (first.encoder, first.history_length, first.seeds) == ("rnn", 10, 3)
     assert first.means["recall@10"] == pytest.approx(0.32)
     assert first.spreads["recall@10"] == (0.30, 0.34)
     assert first.intervals["recall@10"] == pytest.approx((0.31, 0.34))
     assert (first.minutes, second.seeds) == (2, 1)
-    table = render(results[0].summary, [first, second])
+    table = render(summaries[0], [first, second])
     assert "| rnn | 10 | 3 | 0.3200 ±0.0150 (seeds 0.3000 to 0.3400) |" in table
     assert "| bow | 50 | 1 | 0.2500 ±0.0150 | 0.1250 ±0.0150 | 0.3500 | 1,234 | 0.5 min |" in table
     assert "| transitions | | | 0.2000 | 0.1000 | | | |" in table
@@ -188,25 +181,26 @@ def test_places_that_are_not_near_each_other_stay():
 def drawn(encoders: Sequence[str], lengths: Sequence[int], spread: float) -> list[Figure]:
     """Draw both plots of a made-up sweep whose points lie so far from each other."""
     rng = np.random.default_rng(0)
-    results = [
-        result(encoder, length, 0.2 + spread * rng.random(), model=Path(f"{encoder}-{length}"))
+    cells = {
+        Path(f"{encoder}-{length}"): summary_of(encoder, length, 0.2 + spread * rng.random())
         for encoder in encoders
         for length in lengths
-    ]
+    }
     timed = [
         Timed(
-            str(each.model),
-            each.summary.test.means["recall@10"],
-            20 + 20 * spread * rng.random() * each.history_length,
+            str(model),
+            each.test.means["recall@10"],
+            20 + 20 * spread * rng.random() * each.protocol.history_length,
             160 + 100 * spread * rng.random(),
         )
-        for each in results
+        for model, each in cells.items()
     ]
     timed += [
         Timed("recommendation_bow_i10o100", 0.01, 32.0, 512.0),
         Timed("one_of_those_names_that_say_every_setting_there_is", 0.012, 40.0, 521.0),
     ]
-    return [draw_quality(results[0].summary, make_rows(results)), draw_frontier(results, timed)]
+    summaries = list(cells.values())
+    return [draw_quality(summaries[0], make_rows(summaries)), draw_frontier(cells, timed)]
 
 
 def seen_in(figure: Figure) -> list[Text]:
@@ -270,26 +264,26 @@ def test_encoders_differ_in_colour_and_published_files_have_names_that_can_be_re
 
 
 def test_exports_are_timed_together_and_drawn(runs, models, tmp_path):
-    results = read_results([RunDirectory(runs[encoder]) for encoder in ENCODERS])
-    assert [each.model for each in results] == [models[encoder] for encoder in ENCODERS]
-    latency = time_exports(SweepFlags(), results, tmp_path)
+    directories = [RunDirectory(runs[encoder]) for encoder in ENCODERS]
+    cells = {each.model_file: each.summary() for each in directories}
+    assert list(cells) == [models[encoder] for encoder in ENCODERS]
+    latency = time_exports(SweepFlags(), [*cells, tmp_path / "not-converted.tflite"], tmp_path)
     assert latency is not None
     timed = read_json(latency)
     assert [each["name"] for each in timed] == [str(models[encoder]) for encoder in ENCODERS]
-    for each, one in zip(timed, results, strict=True):
-        assert one.model is not None
-        assert each["file_bytes"] == one.model.stat().st_size
+    for each, model in zip(timed, cells, strict=True):
+        assert each["file_bytes"] == model.stat().st_size
         assert 0 < each["microseconds"]["p50"] <= each["microseconds"]["p99"]
-        card = read_json(one.model.with_name("model.json"))
+        card = read_json(model.with_name("model.json"))
         assert each["recall@10"] == card["evaluation"]["recall@10 through the file"]
-    write_report(tmp_path, results, latency)
+    write_report(tmp_path, cells, latency)
     assert (tmp_path / "frontier.png").stat().st_size > 10_000
 
 
 def test_what_is_converted_is_not_converted_again(runs, models, tmp_path):
     run_dir = tmp_path / "bow"
     shutil.copytree(runs["bow"], run_dir)
-    cell = Cell("bow", 10, 0, RunDirectory(run_dir), [], Config())
+    cell = Cell(RunDirectory(run_dir), [], Config())
     assert export_cell(cell) is None
     assert not run_dir.with_suffix(".log").exists()
     shutil.rmtree(run_dir / "export")

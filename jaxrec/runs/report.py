@@ -5,15 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-
 from jaxrec.config import Config
 from jaxrec.data.dataset import Dataset
 from jaxrec.evaluation.metrics import bootstrap_intervals, means, target_values
 from jaxrec.evaluation.ranking import Ranking
-from jaxrec.files import replacing
-from jaxrec.runs.labels import keep_apart, label_ends
+from jaxrec.runs.plots import keep_apart, label_ends, save_plot, two_panels
 from jaxrec.runs.summary import Figures, Protocol, Summary, TrainingFigures
 from jaxrec.text_table import lay_out
 
@@ -114,10 +110,7 @@ def draw_curve(
     Args:
         baselines: validation recall@10 of each baseline.
     """
-    figure = Figure(figsize=(10, 4), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
-    figure.suptitle(title)
-    loss_axes, quality_axes = figure.subplots(1, 2)
+    figure, (loss_axes, quality_axes) = two_panels(title, (10, 4), dpi=120)
     numbers = [line["epoch"] for line in epochs]
     loss_axes.plot(numbers, [line["loss"] for line in epochs], marker=".")
     loss_axes.set(xlabel="epoch", ylabel="training loss, nats a target")
@@ -130,8 +123,6 @@ def draw_curve(
         quality_axes.axhline(level, color="grey", linestyle=":")
     quality_axes.set(xlabel="epoch", ylabel="validation", ylim=(0, None))
     for axes in (loss_axes, quality_axes):
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.locator_params(axis="x", integer=True)
     keep_apart(figure, label_ends(quality_axes, ends))
-    with replacing(path) as file:
-        figure.savefig(file, format="png")
+    save_plot(figure, path)

@@ -1,6 +1,7 @@
-"""Labels in a plot that can all be read, however close together what they name lies."""
+"""Plots that can be read: two panels, and labels that keep apart however close their places."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -8,9 +9,26 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Annotation, Text
 
+from jaxrec.files import replacing
+
 # Between the boxes of two labels, in pixels.
 _SPACE = 2
-_LEAST = 1e-6
+
+
+def two_panels(title: str, size: tuple[float, float], **more: Any) -> tuple[Figure, Sequence[Axes]]:
+    """Begin a figure of so many inches, with two axes side by side."""
+    figure = Figure(figsize=size, layout="constrained", **more)
+    figure.suptitle(title, fontsize=10)
+    panels = list(figure.subplots(1, 2))
+    for axes in panels:
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure, panels
+
+
+def save_plot(figure: Figure, path: Path) -> None:
+    """Write a PNG."""
+    with replacing(path) as file:
+        figure.savefig(file, format="png")
 
 
 def label(
@@ -47,11 +65,7 @@ def label_ends(axes: Axes, ends: Sequence[tuple[str, float, str]]) -> list[Annot
 
 
 def keep_apart(figure: Figure, labels: Sequence[Annotation]) -> None:
-    """Move labels up and down until no two overlap; the figure's layout is settled by this.
-
-    Half of the way is made by moving up what is in the way and half by moving down, but nothing
-    moves above its axes.
-    """
+    """Move labels down until no two overlap and none is above the axes; this settles the layout."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     # A label's own box: an annotation's holds its line too.
@@ -62,16 +76,11 @@ def keep_apart(figure: Figure, labels: Sequence[Annotation]) -> None:
         return bool(max(first.x0, second.x0) < min(first.x1, second.x1) + _SPACE)
 
     gap = max((box.height for box in boxes), default=0.0) + _SPACE
-    # The least difference, here and below, settles which of two equal places is the upper one.
-    places = [box.y0 + number * _LEAST for number, box in enumerate(boxes)]
-    up = spread(places, gap, near)
-    down = spread([-place for place in places], gap, near)
-    middle = [(above - below) / 2 for above, below in zip(up, down, strict=True)]
-    tops = [each.axes.bbox.y1 - gap if each.axes else 0.0 for each in labels]
-    under = [-min(place, top) - place * _LEAST for place, top in zip(middle, tops, strict=True)]
-    for each, box, place in zip(labels, boxes, spread(under, gap, near), strict=True):
-        right, height = each.xyann
-        each.xyann = (right, height + (-place - box.y0) * 72 / figure.dpi)
+    top = figure.axes[0].bbox.y1 - gap
+    depths = spread([-min(box.y0, top) for box in boxes], gap, near)
+    for each, box, depth in zip(labels, boxes, depths, strict=True):
+        right, up = each.xyann
+        each.xyann = (right, up - (depth + box.y0) * 72 / figure.dpi)
 
 
 def spread(
