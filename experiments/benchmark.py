@@ -11,20 +11,22 @@ import statistics
 import sys
 import time
 from dataclasses import dataclass, field, replace
+from itertools import count, islice
 
 import jax
 import numpy as np
 import tyro
 from flax import nnx
 
+from experiments.run import make_model
 from jaxrec.command_line import command
 from jaxrec.config import Config, DataConfig, ModelConfig, TrainConfig
 from jaxrec.data.dataset import Dataset, prepare
 from jaxrec.data.sources import load_interactions
 from jaxrec.evaluation.ranking import model_scorer, rank
 from jaxrec.models.encoders import ENCODERS
-from jaxrec.models.model import RecommenderModel
-from jaxrec.training.objective import make_objective, negatives_of
+from jaxrec.training.loop import make_objective, training_batches, window_shape
+from jaxrec.training.objective import negatives_of
 from jaxrec.training.optimizer import make_optimizer
 from jaxrec.training.placement import data_mesh, replicate, split_batch
 from jaxrec.training.step import init_state, make_dispatch
@@ -55,30 +57,33 @@ class Training:
     """One encoder's training, a few dispatches at a time."""
 
     def __init__(self, encoder: str, flags: BenchmarkFlags, dataset: Dataset):
-        config = replace(flags.model, encoder=encoder)
-        schema = dataset.schema(config.embedding_dim)
-        model = RecommenderModel(schema, config, dataset.vocabulary.counts, rngs=nnx.Rngs(0))
-        self.graphdef, params = nnx.split(model, nnx.Param)
+        config = Config(flags.data, replace(flags.model, encoder=encoder), flags.train)
+        self._graphdef, params = nnx.split(make_model(dataset, config), nnx.Param)
         optimizer = make_optimizer(flags.train, total_steps=10_000)
         self._mesh = data_mesh(window_shape(flags.data, flags.train).batch_size)
-        self.state = replicate(init_state(params, optimizer), self._mesh)
-        asked = Config(flags.data, config, flags.train)
-        objective = make_objective(self.graphdef, dataset, asked)
+        self._state = replicate(init_state(params, optimizer), self._mesh)
+        objective = make_objective(self._graphdef, dataset, config)
         self._dispatch = make_dispatch(objective, optimizer, flags.train.seed)
         self._batches = training_batches(dataset, flags.data, flags.train)
-        self._number = 0
+        self._numbers = count()
 
     def targets_per_s(self) -> float:
         """Train on a few dispatches; as in a run, one is gathered while the last one computes."""
         targets, started = 0, time.perf_counter()
         losses = jax.numpy.zeros(0)
-        for _ in range(DISPATCHES):
-            batch = self._batches.dispatch(self._number)
-            self._number += 1
+        for number in islice(self._numbers, DISPATCHES):
+            batch = self._batches.dispatch(number)
             targets += int(np.count_nonzero(batch.targets))
-            self.state, losses = self._dispatch(self.state, split_batch(batch, self._mesh))
+            self._state, losses = self._dispatch(self._state, split_batch(batch, self._mesh))
         losses.block_until_ready()
         return targets / (time.perf_counter() - started)
+
+    def ranking_seconds(self, dataset: Dataset, config: DataConfig) -> float:
+        """Rank the test targets once."""
+        started = time.perf_counter()
+        scorer = model_scorer(self._graphdef, self._state.params)
+        rank(scorer, dataset, dataset.split.test, config)
+        return time.perf_counter() - started
 
 
 def measure(flags: BenchmarkFlags) -> None:
@@ -93,39 +98,27 @@ def measure(flags: BenchmarkFlags) -> None:
     prepared = time.perf_counter() - started
 
     trainings = {name: Training(name, flags, dataset) for name in ENCODERS}
-    for training in trainings.values():
-        training.targets_per_s()
-    speeds = {name: [] for name in trainings}
-    for _ in range(flags.repeats):
-        for name, training in trainings.items():
-            speeds[name].append(training.targets_per_s())
+    rounds = [
+        {name: training.targets_per_s() for name, training in trainings.items()}
+        for _ in range(1 + flags.repeats)
+    ]
 
-    batch_size = window_shape(flags.data, flags.train).batch_size
     negatives = negatives_of(flags.train, dataset.vocabulary.size)
     print(
         f"{flags.data.dataset}, N = {flags.data.history_length}, d = {flags.model.embedding_dim}, "
         f"{flags.model.hidden_units} units, {negatives or 'all'} negatives, batches of "
-        f"{batch_size}; "
+        f"{window_shape(flags.data, flags.train).batch_size}; "
         f"{jax.device_count()} {jax.devices()[0].platform} device(s), "
         f"{platform.processor() or platform.machine()}\n"
     )
     print(f"{'log to ready timelines':<28}{prepared:>12.2f} s")
-    for name, figures in speeds.items():
-        spread = f"{min(figures):,.0f} to {max(figures):,.0f}"
-        print(
-            f"{'training, ' + name:<28}{statistics.median(figures):>12,.0f} targets/s  ({spread})"
-        )
+    for name in trainings:
+        speeds = [each[name] for each in rounds[1:]]  # the first round compiles
+        spread = f"{min(speeds):,.0f} to {max(speeds):,.0f}"
+        print(f"{'training, ' + name:<28}{statistics.median(speeds):>12,.0f} targets/s  ({spread})")
     for name, training in trainings.items():
-        seconds = min(_evaluate(training, flags, dataset) for _ in range(3))
-        users = len(dataset.split.test)
-        print(f"{f'ranking {users:,} tests, ' + name:<28}{seconds:>12.2f} s")
-
-
-def _evaluate(training: Training, flags: BenchmarkFlags, dataset: Dataset) -> float:
-    started = time.perf_counter()
-    scorer = model_scorer(training.graphdef, training.state.params)
-    rank(scorer, dataset, dataset.split.test, flags.data)
-    return time.perf_counter() - started
+        seconds = min(training.ranking_seconds(dataset, flags.data) for _ in range(3))
+        print(f"{f'ranking {len(dataset.split.test):,} tests, {name}':<28}{seconds:>12.2f} s")
 
 
 main = command(measure, remedy="open the place", interrupted="nothing was kept")

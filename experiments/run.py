@@ -88,13 +88,14 @@ def run(flags: RunFlags) -> None:
 def fit(dataset: Dataset, config: Config, directory: RunDirectory) -> Summary:
     """Train on a data set from where the directory stands, and conclude."""
     directory.begin(config, dataset)
-    model = RecommenderModel(
-        dataset.schema(config.model.embedding_dim),
-        config.model,
-        dataset.vocabulary.counts,
-        rngs=nnx.Rngs(config.train.seed),
-    )
-    return conclude(train(model, dataset, config, directory), dataset, config, directory)
+    trained = train(make_model(dataset, config), dataset, config, directory)
+    return conclude(trained, dataset, config, directory)
+
+
+def make_model(dataset: Dataset, config: Config) -> RecommenderModel:
+    """Begin a model of a data set, by the seed of the training."""
+    schema, rngs = dataset.schema(config.model.embedding_dim), nnx.Rngs(config.train.seed)
+    return RecommenderModel(schema, config.model, dataset.vocabulary.counts, rngs=rngs)
 
 
 def conclude(

@@ -1,10 +1,10 @@
 """The report of a sweep: a table for people, one for programs, and the plots."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import polars as pl
 
 from experiments.sweep_plots import draw_frontier, draw_quality
 from experiments.sweep_results import METRICS, Row, make_rows, read_timed
@@ -61,16 +61,14 @@ def _with_interval(row: Row, name: str) -> str:
 
 def render_csv(rows: Sequence[Row]) -> str:
     """Lay the rows out for programs."""
-    head = ["encoder", "history_length", "seeds"]
+    return pl.DataFrame([_columns(row) for row in rows]).write_csv()
+
+
+def _columns(row: Row) -> dict[str, Any]:
+    columns = {"encoder": row.encoder, "history_length": row.history_length, "seeds": row.seeds}
     for name in METRICS:
-        head += [name, f"{name}_low", f"{name}_high", f"{name}_min_seed", f"{name}_max_seed"]
-    head += ["validation_recall@10", "parameters", "minutes"]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(head)
-    for row in rows:
-        cells: list[Any] = [row.encoder, row.history_length, row.seeds]
-        for name in METRICS:
-            cells += [row.means[name], *row.intervals[name], *row.spreads[name]]
-        writer.writerow([*cells, row.validation, row.parameters, row.minutes])
-    return text.getvalue()
+        names = (name, f"{name}_low", f"{name}_high", f"{name}_min_seed", f"{name}_max_seed")
+        values = (row.means[name], *row.intervals[name], *row.spreads[name])
+        columns |= zip(names, values, strict=True)
+    costs = {"parameters": row.parameters, "minutes": row.minutes}
+    return {**columns, "validation_recall@10": row.validation, **costs}

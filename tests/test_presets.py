@@ -17,10 +17,10 @@ def test_the_list_names_every_preset_with_its_figures_and_flags(capsys):
     assert presets.main([]) == 0
     said = capsys.readouterr().out
     for preset in presets.PRESETS:
-        assert parse(one_run.RunFlags, [*presets.COMMON, *preset.flags])
+        assert parse(one_run.RunFlags, [presets.COMMON, *preset.flags.split()])
         (row,) = [line for line in said.splitlines() if line.startswith(f"{preset.name} ")]
         assert f"{preset.recall:.4f}" in row
-        assert row.endswith(" ".join(preset.flags))
+        assert row.endswith(f"  {preset.flags}")
 
 
 def test_what_is_finished_is_kept_and_a_flag_of_the_person_outdoes_the_preset(

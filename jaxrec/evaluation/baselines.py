@@ -1,15 +1,13 @@
 """Baselines: what a model must beat to be worth its training."""
 
-from collections.abc import Mapping
-
 import numpy as np
-from jaxtyping import Float32, Int, Int32, Shaped
+from jaxtyping import Float32, Int, Shaped
 
 from jaxrec.config import SplitName
 from jaxrec.data.dataset import Dataset
 from jaxrec.data.splits import Split
 from jaxrec.data.timelines import Timelines
-from jaxrec.evaluation.ranking import Scorer
+from jaxrec.evaluation.ranking import Histories, Scorer
 from jaxrec.schema import ITEM
 
 RECENT_DAYS = 7
@@ -59,9 +57,7 @@ class Popularity:
     def __init__(self, item_counts: Int[np.ndarray, " R"]):
         self._scores_R = item_counts.astype(np.float32)
 
-    def __call__(
-        self, history: Mapping[str, Int32[np.ndarray, "B L"]]
-    ) -> Float32[np.ndarray, "B R"]:
+    def __call__(self, history: Histories) -> Float32[np.ndarray, "B R"]:
         """Score every item."""
         return np.tile(self._scores_R, (len(history[ITEM]), 1))
 
@@ -98,9 +94,7 @@ class Transitions:
         self._offsets = np.searchsorted(last, np.arange(size + 1))
         self._popularity_R = (item_counts / (item_counts.sum() + 1)).astype(np.float32)
 
-    def __call__(
-        self, history: Mapping[str, Int32[np.ndarray, "B L"]]
-    ) -> Float32[np.ndarray, "B R"]:
+    def __call__(self, history: Histories) -> Float32[np.ndarray, "B R"]:
         """Score every item."""
         last = history[ITEM][:, -1]
         scores_BR = np.tile(self._popularity_R, (len(last), 1))

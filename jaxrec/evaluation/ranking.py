@@ -20,8 +20,11 @@ from jaxrec.schema import PAD
 
 COVERAGE_AT = 10
 
-Scorer = Callable[[Mapping[str, Int32[np.ndarray, "B N"]]], "jax.Array | np.ndarray"]
-"""From histories, {name: [B, N]}, to the score of every item, [B, V + 1]; PAD's is not read."""
+Histories = Mapping[str, Int32[np.ndarray, "B N"]]
+"""Values of each feature, most recent last, PAD on the left, {name: [B, N]}."""
+
+Scorer = Callable[[Histories], "jax.Array | np.ndarray"]
+"""From histories to the score of every item, [B, V + 1]; PAD's is not read."""
 
 # Scores in memory at a time, 4 bytes each.
 _SCORES_AT_A_TIME = 4_000_000

@@ -183,12 +183,8 @@ class RunDirectory:
         dataset.vocabulary.save(self.path / VOCABULARY)
         entries = dataset.catalogue.with_row_index("id", offset=1).to_dicts()
         write_json(self.path / CATALOGUE, entries)
-        heldout = draw_heldout(
-            dataset.timelines,
-            dataset.split.test,
-            config.data.history_length,
-            seed=config.train.seed,
-        )
+        tests, length = dataset.split.test, config.data.history_length
+        heldout = draw_heldout(dataset.timelines, tests, length, seed=config.train.seed)
         save_heldout(heldout, self.path / HELDOUT)
         save_config(config, self.path / CONFIG)
 
