@@ -13,21 +13,20 @@ from jaxrec.errors import UserError
 # This machine alone: the page is for the person at it, not for the network.
 HOST = "127.0.0.1"
 
-# Not left to what a system believes.
-_TYPES = {
-    ".js": "text/javascript",
-    ".wasm": "application/wasm",
-    ".webmanifest": "application/manifest+json",
-    ".tflite": "application/octet-stream",
-}
-
 
 class _Handler(SimpleHTTPRequestHandler):
     """Serves files, lists no folder, and says with each what a page may do."""
 
+    # Not left to what a system believes.
+    extensions_map = SimpleHTTPRequestHandler.extensions_map | {
+        ".js": "text/javascript",
+        ".wasm": "application/wasm",
+        ".webmanifest": "application/manifest+json",
+        ".tflite": "application/octet-stream",
+    }
+
     def __init__(self, *args: Any, policy: str, **kwargs: Any):
         self._policy = policy
-        self.extensions_map = {**self.extensions_map, **_TYPES}
         super().__init__(*args, **kwargs)
 
     def end_headers(self) -> None:

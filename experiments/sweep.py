@@ -88,8 +88,6 @@ def run(flags: SweepFlags, others: Sequence[str]) -> None:
         FailedCheckError: some cells failed; the others stand in the table.
     """
     cells = make_cells(flags, others)
-    for cell in cells:
-        check_settings(cell)
     sweep_dir = cells[0].directory.path.parent
     sweep_dir.mkdir(parents=True, exist_ok=True)
     first_seed = cells[0].config.train.seed
@@ -118,7 +116,7 @@ def make_cells(flags: SweepFlags, others: Sequence[str]) -> list[Cell]:
     """List the cells, and check every flag before anything is trained.
 
     Raises:
-        UserError: one is wrong.
+        UserError: one is wrong, or a cell had begun with other settings.
     """
     for word in others:
         name = word.split("=")[0]
@@ -131,35 +129,22 @@ def make_cells(flags: SweepFlags, others: Sequence[str]) -> list[Cell]:
     seeds = split_numbers("--seeds", flags.seeds)
     dataset = parse(one_run.RunFlags, others).data.dataset
     folder = flags.sweep_dir or Path("runs") / f"sweep-{Path(dataset).stem}"
-    return [
-        _cell(folder, encoder, length, seed, others)
-        for encoder, length, seed in product(encoders, lengths, seeds)
-    ]
-
-
-def _cell(folder: Path, encoder: str, length: int, seed: int, others: Sequence[str]) -> Cell:
-    run_dir = folder / f"{encoder}-n{length}-seed{seed}"
-    own = [f"--encoder={encoder}", f"--history-length={length}", f"--seed={seed}"]
-    arguments = [*others, *own, f"--run-dir={run_dir}", "--resume"]
-    asked = parse(one_run.RunFlags, arguments)
-    config = Config(asked.data, asked.model, asked.train)
-    return Cell(RunDirectory(run_dir), arguments, config)
-
-
-def check_settings(cell: Cell) -> None:
-    """Refuse a cell that had begun with other settings.
-
-    Raises:
-        UserError: it had.
-    """
-    if not cell.directory.is_begun:
-        return
-    different = differences(cell.directory.config(), cell.config)
-    if different:
-        raise UserError(
-            f"{cell.directory.path} is a run with other settings ({'; '.join(different)}); give "
-            "its flags to go on, or another --sweep-dir"
-        )
+    cells = []
+    for encoder, length, seed in product(encoders, lengths, seeds):
+        run_dir = folder / f"{encoder}-n{length}-seed{seed}"
+        own = [f"--encoder={encoder}", f"--history-length={length}", f"--seed={seed}"]
+        arguments = [*others, *own, f"--run-dir={run_dir}", "--resume"]
+        asked = parse(one_run.RunFlags, arguments)
+        config = Config(asked.data, asked.model, asked.train)
+        directory = RunDirectory(run_dir)
+        different = differences(directory.config(), config) if directory.is_begun else []
+        if different:
+            raise UserError(
+                f"{run_dir} is a run with other settings ({'; '.join(different)}); give its flags "
+                "to go on, or another --sweep-dir"
+            )
+        cells.append(Cell(directory, arguments, config))
+    return cells
 
 
 def train_cell(cell: Cell) -> str | None:

@@ -1,32 +1,33 @@
 """The plots of a sweep: quality over the history length, and over what a file costs."""
 
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import cycle
 from math import log
 from pathlib import Path
+from typing import Any
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-from experiments.sweep_results import METRICS, NAMES, Row, Timed
+from experiments.sweep_results import METRICS, NAMES, Row
 from jaxrec.runs.plots import keep_apart, label, label_ends, two_panels
 from jaxrec.runs.summary import Summary
 
 # Of a published model in the legend.
 _LONGEST_NAME = 32
 
-_COSTS = {
-    "microseconds": "median time of a call, µs, one thread of this machine",
-    "kilobytes": "size of the file, KB",
+# What a file costs, of what convert/benchmark.py wrote about it.
+_COSTS: dict[str, Callable[[Mapping[str, Any]], float]] = {
+    "median time of a call, µs, one thread of this machine": lambda one: one["microseconds"]["p50"],
+    "size of the file, KB": lambda one: one["file_bytes"] / 1e3,
 }
 
 
 def draw_quality(summary: Summary, rows: Sequence[Row]) -> Figure:
     """Draw both metrics over N, a line an encoder with 95% intervals, baselines as levels."""
     told = summary.protocol
-    figure, panels = _panels(
+    figure, panels = two_panels(
         f"{told.dataset}, {told.split}, {told.test_users:,} test users, seen items "
         f"{told.seen_items}; bars are 95% intervals over users"
     )
@@ -58,25 +59,28 @@ def draw_quality(summary: Summary, rows: Sequence[Row]) -> Figure:
     return figure
 
 
-def draw_frontier(cells: Mapping[Path, Summary], timed: Sequence[Timed]) -> Figure:
+def draw_frontier(cells: Mapping[Path, Summary], timed: Sequence[Mapping[str, Any]]) -> Figure:
     """Draw recall@10 through the file against latency and size, a line an encoder, N at its points.
 
     Published models are crosses.
 
     Args:
         cells: what each says of itself, by the place of its model.
+        timed: what convert/benchmark.py wrote about each file.
     """
     known = {str(model): summary for model, summary in cells.items()}
-    own = [(known[each.name], each) for each in timed if each.name in known]
-    published = [each for each in timed if each.name not in known]
+    own = [(known[each["name"]], each) for each in timed if each["name"] in known]
+    published = [each for each in timed if each["name"] not in known]
     colours = _colours(summary.model.encoder for summary, _ in own)
-    figure, panels = _panels("recall@10 through the .tflite file, and what it costs; points say N")
+    figure, panels = two_panels(
+        "recall@10 through the .tflite file, and what it costs; points say N"
+    )
     labels = []
-    for axes, (cost, title) in zip(panels, _COSTS.items(), strict=True):
+    for axes, (title, cost) in zip(panels, _COSTS.items(), strict=True):
         axes.set_xscale("log")
         for encoder, colour in colours.items():
             points = sorted(
-                (summary.protocol.history_length, getattr(each, cost), each.recall)
+                (summary.protocol.history_length, cost(each), each["recall@10"])
                 for summary, each in own
                 if summary.model.encoder == encoder
             )
@@ -87,9 +91,10 @@ def draw_frontier(cells: Mapping[Path, Summary], timed: Sequence[Timed]) -> Figu
                 for length, x, y in points
             ]
         for each, marker in zip(published, cycle("x+1234"), strict=False):
-            name = textwrap.shorten(each.name.replace("_", " "), _LONGEST_NAME, placeholder=" …")
-            point = getattr(each, cost), each.recall
-            axes.plot(*point, marker, color="black", markersize=9, label=name)
+            name = each["name"].replace("_", " ")
+            short = textwrap.shorten(name, _LONGEST_NAME, placeholder=" …")
+            place = cost(each), each["recall@10"]
+            axes.plot(*place, marker, color="black", markersize=9, label=short)
         axes.set(xlabel=title, ylabel="recall@10, test users", ylim=(0, None))
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter("{x:g}")
@@ -113,10 +118,3 @@ def _apart(lengths: Sequence[int]) -> list[int]:
         if log(length / kept[-1]) > 0.125 * log(lengths[-1] / lengths[0]):
             kept.append(length)
     return kept
-
-
-def _panels(title: str) -> tuple[Figure, Sequence[Axes]]:
-    figure, panels = two_panels(title, (11, 4.5), dpi=130)
-    for axes in panels:
-        axes.margins(x=0.15)
-    return figure, panels

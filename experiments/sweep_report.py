@@ -7,8 +7,8 @@ from typing import Any
 import polars as pl
 
 from experiments.sweep_plots import draw_frontier, draw_quality
-from experiments.sweep_results import METRICS, Row, make_rows, read_timed
-from jaxrec.files import replacing
+from experiments.sweep_results import METRICS, Row, make_rows
+from jaxrec.files import read_json, replacing
 from jaxrec.runs.plots import save_plot
 from jaxrec.runs.report import describe, plus_minus
 from jaxrec.runs.summary import Summary
@@ -28,7 +28,7 @@ def write_report(folder: Path, cells: Mapping[Path, Summary], latency: Path | No
             file.write(text.encode())
     save_plot(draw_quality(first, rows), folder / "quality.png")
     if latency:
-        save_plot(draw_frontier(cells, read_timed(latency)), folder / "frontier.png")
+        save_plot(draw_frontier(cells, read_json(latency)), folder / "frontier.png")
     return table
 
 

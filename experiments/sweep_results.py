@@ -1,31 +1,13 @@
-"""What a sweep found: its finished cells, joined over the seeds, and what their files cost."""
+"""What a sweep found: the summaries of its finished cells, joined over the seeds."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean, median
 
-from jaxrec.files import read_json
 from jaxrec.runs.summary import Summary
 
 NAMES = {"recall@10": "recall@10", "ndcg@10": "NDCG@10"}
 METRICS = tuple(NAMES)
-
-
-@dataclass(frozen=True)
-class Timed:
-    """A file that was timed.
-
-    Attributes:
-        name: its path, or what a published one is called.
-        recall: recall@10 through the file.
-        microseconds: the median time of a call.
-    """
-
-    name: str
-    recall: float
-    microseconds: float
-    kilobytes: float
 
 
 @dataclass(frozen=True)
@@ -48,16 +30,6 @@ class Row:
     validation: float
     parameters: int
     minutes: float
-
-
-def read_timed(path: Path) -> list[Timed]:
-    """Read what convert/benchmark.py wrote about the exports."""
-    return [
-        Timed(
-            each["name"], each["recall@10"], each["microseconds"]["p50"], each["file_bytes"] / 1e3
-        )
-        for each in read_json(path)
-    ]
 
 
 def make_rows(summaries: Iterable[Summary]) -> list[Row]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from matplotlib.text import Text
 from experiments.sweep import Cell, SweepFlags, export_cell, main, make_cells, time_exports
 from experiments.sweep_plots import draw_frontier, draw_quality
 from experiments.sweep_report import render, render_csv, write_report
-from experiments.sweep_results import Timed, make_rows
+from experiments.sweep_results import make_rows
 from jaxrec.config import Config
 from jaxrec.files import read_json
 from jaxrec.runs.directory import RunDirectory
@@ -178,6 +179,12 @@ def test_places_that_are_not_near_each_other_stay():
     assert places == pytest.approx([0.3, 0.3, 0.4, 0.9])
 
 
+def timed_of(name: str, recall: float, microseconds: float, kilobytes: float) -> dict[str, Any]:
+    """Make up what convert/benchmark.py writes about a file."""
+    cost = {"microseconds": {"p50": microseconds}, "file_bytes": 1000 * kilobytes}
+    return {"name": name, "recall@10": recall, **cost}
+
+
 def drawn(encoders: Sequence[str], lengths: Sequence[int], spread: float) -> list[Figure]:
     """Draw both plots of a made-up sweep whose points lie so far from each other."""
     rng = np.random.default_rng(0)
@@ -187,7 +194,7 @@ def drawn(encoders: Sequence[str], lengths: Sequence[int], spread: float) -> lis
         for length in lengths
     }
     timed = [
-        Timed(
+        timed_of(
             str(model),
             each.test.means["recall@10"],
             20 + 20 * spread * rng.random() * each.protocol.history_length,
@@ -196,8 +203,8 @@ def drawn(encoders: Sequence[str], lengths: Sequence[int], spread: float) -> lis
         for model, each in cells.items()
     ]
     timed += [
-        Timed("recommendation_bow_i10o100", 0.01, 32.0, 512.0),
-        Timed("one_of_those_names_that_say_every_setting_there_is", 0.012, 40.0, 521.0),
+        timed_of("recommendation_bow_i10o100", 0.01, 32.0, 512.0),
+        timed_of("one_of_those_names_that_say_every_setting_there_is", 0.012, 40.0, 521.0),
     ]
     summaries = list(cells.values())
     return [draw_quality(summaries[0], make_rows(summaries)), draw_frontier(cells, timed)]

@@ -15,13 +15,14 @@ from jaxrec.files import replacing
 _SPACE = 2
 
 
-def two_panels(title: str, size: tuple[float, float], **more: Any) -> tuple[Figure, Sequence[Axes]]:
-    """Begin a figure of so many inches, with two axes side by side."""
-    figure = Figure(figsize=size, layout="constrained", **more)
+def two_panels(title: str) -> tuple[Figure, Sequence[Axes]]:
+    """Begin a figure with two axes side by side, with room for labels at both of their ends."""
+    figure = Figure(figsize=(10, 4), dpi=120, layout="constrained")
     figure.suptitle(title, fontsize=10)
     panels = list(figure.subplots(1, 2))
     for axes in panels:
         axes.spines[["top", "right"]].set_visible(False)
+        axes.margins(x=0.15)
     return figure, panels
 
 
@@ -39,6 +40,7 @@ def label(
     Args:
         up: how much higher, in points.
     """
+    line = {"arrowstyle": "-", "color": colour, "linewidth": 0.6, "relpos": (0, 0.5)}
     return axes.annotate(
         name,
         place,
@@ -47,10 +49,7 @@ def label(
         color=colour,
         va="center",
         annotation_clip=False,
-        arrowprops={
-            **{"arrowstyle": "-", "color": colour, "linewidth": 0.6},
-            **{"relpos": (0, 0.5), "shrinkA": 0, "shrinkB": 0},
-        },
+        arrowprops={**line, "shrinkA": 0, "shrinkB": 0},
         path_effects=[withStroke(linewidth=2, foreground="white")],
         **more,
     )

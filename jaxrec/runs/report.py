@@ -110,7 +110,7 @@ def draw_curve(
     Args:
         baselines: validation recall@10 of each baseline.
     """
-    figure, (loss_axes, quality_axes) = two_panels(title, (10, 4), dpi=120)
+    figure, (loss_axes, quality_axes) = two_panels(title)
     numbers = [line["epoch"] for line in epochs]
     loss_axes.plot(numbers, [line["loss"] for line in epochs], marker=".")
     loss_axes.set(xlabel="epoch", ylabel="training loss, nats a target")
