@@ -4,8 +4,6 @@ import io
 import json
 import os
 import tempfile
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sized
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,12 +12,6 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from jaxrec.errors import UserError
-
-# What a changed file leads to; zipfile and zlib have their own ways to say that one is cut.
-_DAMAGES = (
-    *(AttributeError, KeyError, TypeError, ValueError),
-    *(EOFError, zipfile.BadZipFile, zlib.error),
-)
 
 
 @contextmanager
@@ -90,7 +82,10 @@ def reading(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise UserError(f"{path} is missing; is this the run directory of a jaxrec run?") from None
-    except _DAMAGES as error:
+    # zipfile and what it unpacks with have a dozen ways to say that a file is cut or changed.
+    except Exception as error:
+        if isinstance(error, OSError) and error.filename:
+            raise  # it cannot be read, and may be whole
         raise UserError(f"{path} is damaged ({error}); train the run again") from None
 
 

@@ -2,14 +2,16 @@
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxrec.errors import UserError
-from jaxrec.files import read_json, replacing, write_json
+from jaxrec.files import read_arrays, read_json, replacing, write_arrays, write_json
 
 
 @pytest.fixture
@@ -111,3 +113,26 @@ def test_a_damaged_file_is_said_to_be_damaged(tmp_path, content):
     (tmp_path / "value.json").write_bytes(content)
     with pytest.raises(UserError, match=r"value\.json is damaged.*train the run again"):
         read_json(tmp_path / "value.json")
+
+
+def test_arrays_that_are_cut_or_changed_anywhere_are_said_to_be_damaged(tmp_path):
+    path = tmp_path / "arrays.npz"
+    write_arrays(path, {"ids": np.arange(9)})
+    whole = path.read_bytes()
+    assert read_arrays(path)["ids"].tolist() == [*range(9)]
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place])
+        with pytest.raises(UserError, match=r"arrays\.npz is damaged.*train the run again"):
+            read_arrays(path)
+        for bit in (0, 5):
+            changed = bytes([whole[place] ^ (1 << bit)])
+            path.write_bytes(whole[:place] + changed + whole[place + 1 :])
+            # Some bytes, as those of a date, change nothing.
+            with suppress(UserError):
+                read_arrays(path)
+
+
+def test_a_file_that_cannot_be_read_is_not_said_to_be_damaged(tmp_path):
+    for read in (read_json, read_arrays):
+        with pytest.raises(IsADirectoryError):
+            read(tmp_path)
