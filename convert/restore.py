@@ -10,6 +10,7 @@ from convert.quiet import quiet
 from jaxrec.config import Config
 from jaxrec.data.vocabulary import Vocabulary
 from jaxrec.errors import UserError
+from jaxrec.files import reading
 from jaxrec.models.model import RecommenderModel, abstract_model
 from jaxrec.runs.directory import CATALOGUE, SCHEMA, VOCABULARY, RunDirectory
 from jaxrec.runs.heldout import Heldout
@@ -78,12 +79,8 @@ def _require_fit(
     Raises:
         UserError: which ones.
     """
-    try:
+    with reading(directory.path / CATALOGUE):
         described = [entry["item"] for entry in catalogue]
-    except (KeyError, TypeError) as error:
-        raise UserError(
-            f"{directory.path / CATALOGUE} is damaged ({error}); train the run again"
-        ) from None
     for name, fits in (
         (CATALOGUE, described == vocabulary.values.to_list()),
         (SCHEMA, schema.items == vocabulary.size),

@@ -25,8 +25,7 @@ from jaxrec.data.dataset import Dataset, prepare
 from jaxrec.data.sources import load_interactions
 from jaxrec.evaluation.ranking import model_scorer, rank
 from jaxrec.models.encoders import ENCODERS
-from jaxrec.training.loop import make_objective, training_batches, window_shape
-from jaxrec.training.objective import negatives_of
+from jaxrec.training.objective import make_objective, negatives_of
 from jaxrec.training.optimizer import make_optimizer
 from jaxrec.training.placement import data_mesh, replicate, split_batch
 from jaxrec.training.step import init_state, make_dispatch

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from jaxrec.errors import UserError
-from jaxrec.files import read_json, write_json
+from jaxrec.files import read_json, reading, write_json
 
 SplitName = Literal["leave-one-out", "temporal", "random-pairs"]
 SamplerName = Literal["uniform", "log-uniform", "batch"]
@@ -186,14 +186,12 @@ def load_config(path: Path) -> Config:
         raise UserError(
             f"{path} has run format {found}, this version reads {FORMAT}; train the run again"
         )
-    try:
+    with reading(path):
         return Config(
             DataConfig(**saved["data"]),
             ModelConfig(**saved["model"]),
             TrainConfig(**saved["train"]),
         )
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{path} is damaged ({error}); train the run again") from None
 
 
 def differences(saved: Config, asked: Config) -> list[str]:

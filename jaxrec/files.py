@@ -82,6 +82,8 @@ def reading(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise UserError(f"{path} is missing; is this the run directory of a jaxrec run?") from None
+    except UserError:
+        raise
     # zipfile and what it unpacks with have a dozen ways to say that a file is cut or changed.
     except Exception as error:
         if isinstance(error, OSError) and error.filename:

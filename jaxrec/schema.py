@@ -15,8 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from jaxrec.errors import UserError
-from jaxrec.files import read_json, write_json
+from jaxrec.files import read_json, reading, write_json
 
 PAD = 0
 """The id that fills a short history, of every feature; never a candidate."""
@@ -95,9 +94,7 @@ class Schema:
             UserError: the file is missing or damaged.
         """
         saved = read_json(path)
-        try:
+        with reading(path):
             features = tuple(Feature(**each) for each in saved["features"])
             labels = tuple(Label(**each) for each in saved["labels"])
             return cls(saved["items"], saved["width"], features, labels)
-        except (KeyError, TypeError) as error:
-            raise UserError(f"{path} is damaged ({error}); train the run again") from None

@@ -10,7 +10,7 @@ import polars as pl
 from jaxtyping import Int, Int32
 
 from jaxrec.errors import UserError
-from jaxrec.files import read_json, write_json
+from jaxrec.files import read_json, reading, write_json
 from jaxrec.schema import PAD
 
 
@@ -83,12 +83,10 @@ def load_vocabulary(path: Path) -> Vocabulary:
         UserError: the file is missing or damaged, or its values do not have its digest.
     """
     saved = read_json(path)
-    try:
+    with reading(path):
         values = pl.Series("item", saved["values"])
         vocabulary = Vocabulary(values, np.array(saved["counts"], np.int64))
         digest = saved["digest"]
-    except (KeyError, TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:
-        raise UserError(f"{path} is damaged ({error}); train the run again") from None
     if vocabulary.digest != digest or len(vocabulary.counts) != vocabulary.size + 1:
         raise UserError(f"{path} does not fit its own digest; train the run again")
     return vocabulary
