@@ -84,14 +84,14 @@ def test_no_genres_are_null(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "good"), [("ml-1m", "1::2::3::4"), ("ml-100k", "1\t2\t3\t4"), ("ml-20m", "1,2,3,4")]
+    ("name", "separator"), [("ml-1m", "::"), ("ml-100k", "\t"), ("ml-20m", ",")]
 )
 @pytest.mark.parametrize(
     "bad", ["1|2|3", "1|2|3|4|5", "1|x|3|4", "1||3|4", "1|2|nan|4", "junk", ""]
 )
-def test_a_bad_rating_is_found_by_its_line(tmp_path, monkeypatch, name, good, bad):
+def test_a_bad_rating_is_found_by_its_line(tmp_path, monkeypatch, name, separator, bad):
     layout = movielens._LAYOUTS[name]
-    bad = bad.replace("|", layout.separator)
+    good, bad = (line.replace("|", separator) for line in ("1|2|3|4", bad))
     lines = [layout.ratings.header] if layout.ratings.header else []
     lines += [good] * 2000 + [bad, good]
     monkeypatch.setitem(FILES, "ml-20m", FILES["ml-latest-small"])
@@ -150,23 +150,23 @@ def test_an_unknown_name_lists_the_known():
 @pytest.mark.parametrize("name", ["ml-1m", "ml-100k"])
 def test_a_download_is_verified_cached_and_read(tmp_path, monkeypatch, name):
     source = write(tmp_path / "source", name)
-    archive = tmp_path / "served.zip"
+    archive = tmp_path / f"{name}.zip"
     with ZipFile(archive, "w") as served:
         for file in ("README", *FILES[name]):
             (source / file).touch()
             served.write(source / file, f"{name}/{file}")
-    algorithm = movielens._DOWNLOADS[name].algorithm
+    algorithm, _ = movielens._CHECKSUMS[name]
     digest = hashlib.new(algorithm, archive.read_bytes()).hexdigest()
-    download = movielens._Download(archive.as_uri(), algorithm, digest)
     cache = tmp_path / "cache" / "jaxrec"
     monkeypatch.setattr(movielens.platformdirs, "user_cache_dir", lambda _: str(cache))
+    monkeypatch.setattr(movielens, "_ARCHIVES", tmp_path.as_uri())
 
-    monkeypatch.setitem(movielens._DOWNLOADS, name, download._replace(digest="0" * len(digest)))
+    monkeypatch.setitem(movielens._CHECKSUMS, name, (algorithm, "0" * len(digest)))
     with pytest.raises(UserError, match="the file was not kept"):
         load_movielens(name)
     assert not list(cache.iterdir())
 
-    monkeypatch.setitem(movielens._DOWNLOADS, name, download)
+    monkeypatch.setitem(movielens._CHECKSUMS, name, (algorithm, digest))
     assert load_movielens(name).log.rows() == RATINGS
     assert sorted(path.name for path in cache.rglob("*")) == sorted([name, *FILES[name]])
     archive.unlink()
