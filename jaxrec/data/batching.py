@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from jaxrec.data.seen import SeenBatch, seen_before
+from jaxrec.data.seen import seen_before
 from jaxrec.data.splits import Split
 from jaxrec.data.timelines import Timelines, gather
 from jaxrec.schema import PAD
@@ -107,19 +107,16 @@ class TrainingBatches:
         ends = self._ends.take(rows, mode="wrap")
         history = self._timelines.windows(starts, ends - 1, self._window + self._lead_in)
         targets = gather(self._targets, starts, ends, self._window)
-        seen = self._seen(starts, ends)
+        seen = None
+        if self._seen_of is not None:
+            met = seen_before(self._timelines, np.maximum(starts, ends - self._window))
+            seen = met.as_batch(self._seen_of, self._longest).reshape(*shape, -1)
         return Batch(
             {name: values.reshape(*shape, -1) for name, values in history.items()},
             targets.reshape(*shape, -1),
             (targets != PAD).astype(np.float32).reshape(*shape, -1),
-            None if seen is None else seen.reshape(*shape, -1),
+            seen,
         )
-
-    def _seen(self, starts: Int[np.ndarray, " n"], ends: Int[np.ndarray, " n"]) -> SeenBatch | None:
-        if self._seen_of is None:
-            return None
-        first_targets = np.maximum(starts, ends - self._window)
-        return seen_before(self._timelines, first_targets).as_batch(self._seen_of, self._longest)
 
     def _shuffle(self, epoch: int) -> None:
         rng = np.random.default_rng([self._seed, epoch])

@@ -50,9 +50,9 @@ def prepare(interactions: Interactions, config: DataConfig, *, seed: int) -> Dat
         min_user_interactions=config.min_user_interactions,
     )
     log = kept.log.sort("user", "timestamp", maintain_order=True)
-    lengths = log.group_by("user", maintain_order=True).len().get_column("len").to_numpy()
+    lengths = log.group_by("user", maintain_order=True).len()["len"].to_numpy()
     offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
-    timestamps = log.get_column("timestamp").to_numpy()
+    timestamps = log["timestamp"].to_numpy()
 
     # The ids follow from the training targets and the split from the times alone, so the split
     # comes first, on timelines whose items are not numbered yet.
@@ -60,8 +60,8 @@ def prepare(interactions: Interactions, config: DataConfig, *, seed: int) -> Dat
     split = split_timelines(unnumbered, config.split, seed=seed)
     if config.final_fit:
         split = learn_validation(unnumbered, split)
-    vocabulary, ids = build_vocabulary(log.get_column("item"), split.is_training_target)
-    catalogue = vocabulary.values.to_frame().join(
-        kept.items, on="item", how="left", maintain_order="left"
-    )
-    return Dataset(Timelines({ITEM: ids}, offsets, timestamps), split, vocabulary, catalogue)
+    vocabulary = build_vocabulary(log["item"], split.is_training_target)
+    known = vocabulary.values.to_frame()
+    catalogue = known.join(kept.items, on="item", how="left", maintain_order="left")
+    timelines = Timelines({ITEM: vocabulary.encode(log["item"])}, offsets, timestamps)
+    return Dataset(timelines, split, vocabulary, catalogue)

@@ -77,9 +77,8 @@ def _leave_one_out(timelines: Timelines) -> Split:
     ends = timelines.offsets[1:]
     tested = timelines.lengths >= 3
     training_ends = np.where(tested, ends - 2, ends)
-    return Split(
-        _before(timelines, training_ends), training_ends, ends[tested] - 2, ends[tested] - 1
-    )
+    is_target = _before(timelines, training_ends)
+    return Split(is_target, training_ends, ends[tested] - 2, ends[tested] - 1)
 
 
 def _temporal(timelines: Timelines, cuts: tuple[float, float] = (0.8, 0.9)) -> Split:
@@ -110,19 +109,12 @@ def _random_pairs(timelines: Timelines, rng: np.random.Generator) -> Split:
 
     Training histories hold items that are tested elsewhere: this split leaks the future.
     """
-    has_history = np.ones(len(timelines.items), bool)
-    has_history[timelines.offsets[:-1]] = False
-    pairs = rng.permutation(np.flatnonzero(has_history))
+    positions = np.arange(len(timelines.items))
+    pairs = rng.permutation(np.delete(positions, timelines.offsets[:-1]))
     held_out = pairs[: len(pairs) // 10]
-    is_training_target = np.ones(len(timelines.items), bool)
-    is_training_target[held_out] = False
-    first_of_test = -(-len(held_out) // 10)
-    return Split(
-        is_training_target,
-        timelines.offsets[1:],
-        np.sort(held_out[:first_of_test]),
-        np.sort(held_out[first_of_test:]),
-    )
+    validation, test = np.split(held_out, [-(-len(held_out) // 10)])
+    is_training_target = ~np.isin(positions, held_out)
+    return Split(is_training_target, timelines.offsets[1:], np.sort(validation), np.sort(test))
 
 
 def _before(timelines: Timelines, ends: Int[np.ndarray, " U"]) -> Bool[np.ndarray, " n"]:

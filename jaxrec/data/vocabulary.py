@@ -44,17 +44,11 @@ class Vocabulary:
 
     def save(self, path: Path) -> None:
         """Write values, counts and digest as JSON."""
-        saved = {
-            "digest": self.digest,
-            "values": self.values.to_list(),
-            "counts": self.counts.tolist(),
-        }
-        write_json(path, saved)
+        values, counts = self.values.to_list(), self.counts.tolist()
+        write_json(path, {"digest": self.digest, "values": values, "counts": counts})
 
 
-def build_vocabulary(
-    items: pl.Series, is_training_target: np.ndarray
-) -> tuple[Vocabulary, Int32[np.ndarray, " n"]]:
+def build_vocabulary(items: pl.Series, is_training_target: np.ndarray) -> Vocabulary:
     """Order the items by how often they are a training target; ties by their raw value.
 
     Items that never are one stay in the catalogue, last: they can be asked for in a test.
@@ -62,18 +56,11 @@ def build_vocabulary(
     Args:
         items: the raw item of each interaction, without nulls.
         is_training_target: which interactions count, [n] bool.
-
-    Returns:
-        The vocabulary, and the id of each interaction's item.
     """
-    code_of_row = items.rank("dense").to_numpy() - 1
-    counts = np.bincount(code_of_row[is_training_target], minlength=int(code_of_row.max()) + 1)
-    codes_by_id = np.argsort(-counts, kind="stable")
-    id_of_code = np.empty(len(counts), np.int32)
-    id_of_code[codes_by_id] = np.arange(1, len(counts) + 1)
-    values = items.unique().sort()[codes_by_id].alias("item")
-    vocabulary = Vocabulary(values, np.concatenate([[0], counts[codes_by_id]]))
-    return vocabulary, id_of_code[code_of_row]
+    interactions = pl.DataFrame({"item": items, "count": is_training_target})
+    counted = interactions.group_by("item").agg(pl.col("count").sum().cast(pl.Int64))
+    ordered = counted.sort("count", "item", descending=[True, False])
+    return Vocabulary(ordered["item"], np.append(0, ordered["count"]))
 
 
 def load_vocabulary(path: Path) -> Vocabulary:
