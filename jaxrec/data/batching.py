@@ -1,6 +1,7 @@
 """Batches for training: seeded order, fixed shapes, resumable at any dispatch."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -86,8 +87,7 @@ class TrainingBatches:
         self._seen_of = seen_of
         self._batch_size = shape.batch_size
         self._seed = seed
-        self._epoch = -1
-        self._starts = self._ends = np.empty(0, np.int64)
+        self._windows_of = lru_cache(maxsize=1)(self._cut_and_shuffle)
 
         windows = int((lengths // self._window + 1)[lengths > 0].sum())
         self.targets_per_epoch = int(split.is_training_target.sum())
@@ -99,32 +99,28 @@ class TrainingBatches:
     def dispatch(self, number: int) -> Batch:
         """Gather the batches of dispatch 0, 1, 2, ... of the whole training."""
         epoch, within = divmod(number, self.dispatches_per_epoch)
-        if epoch != self._epoch:
-            self._shuffle(epoch)
+        all_starts, all_ends = self._windows_of(epoch)
         shape = (self.steps_per_dispatch, self._batch_size)
-        rows = np.arange(within * shape[0] * shape[1], (within + 1) * shape[0] * shape[1])
-        starts = self._starts.take(rows, mode="wrap")
-        ends = self._ends.take(rows, mode="wrap")
+        size = shape[0] * shape[1]
+        rows = np.arange(within * size, (within + 1) * size).reshape(shape)
+        starts = all_starts.take(rows, mode="wrap")
+        ends = all_ends.take(rows, mode="wrap")
         history = self._timelines.windows(starts, ends - 1, self._window + self._lead_in)
         targets = gather(self._targets, starts, ends, self._window)
         seen = None
         if self._seen_of is not None:
-            met = seen_before(self._timelines, np.maximum(starts, ends - self._window))
+            first_targets = np.maximum(starts, ends - self._window)
+            met = seen_before(self._timelines, first_targets.reshape(-1))
             seen = met.as_batch(self._seen_of, self._longest).reshape(*shape, -1)
-        return Batch(
-            {name: values.reshape(*shape, -1) for name, values in history.items()},
-            targets.reshape(*shape, -1),
-            (targets != PAD).astype(np.float32).reshape(*shape, -1),
-            seen,
-        )
+        return Batch(history, targets, (targets != PAD).astype(np.float32), seen)
 
-    def _shuffle(self, epoch: int) -> None:
+    def _cut_and_shuffle(self, epoch: int) -> tuple[Int[np.ndarray, " W"], Int[np.ndarray, " W"]]:
         rng = np.random.default_rng([self._seed, epoch])
         starts, ends = cut_windows(
             self._timelines.offsets[:-1], self._training_ends, self._window, rng
         )
         order = rng.permutation(len(ends))
-        self._starts, self._ends, self._epoch = starts[order], ends[order], epoch
+        return starts[order], ends[order]
 
 
 def cut_windows(

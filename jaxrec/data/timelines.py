@@ -48,19 +48,19 @@ class Timelines:
         return self.windows(starts, positions, length)
 
     def windows(
-        self, starts: Int[np.ndarray, " B"], ends: Int[np.ndarray, " B"], length: int
-    ) -> dict[str, Int32[np.ndarray, "B L"]]:
+        self, starts: Int[np.ndarray, "*B"], ends: Int[np.ndarray, "*B"], length: int
+    ) -> dict[str, Int32[np.ndarray, "*B L"]]:
         """Gather every feature of the last `length` activities of each slice [start, end)."""
         return {name: gather(ids, starts, ends, length) for name, ids in self.activities.items()}
 
 
 def gather(
     values: Int32[np.ndarray, " n"],
-    starts: Int[np.ndarray, " B"],
-    ends: Int[np.ndarray, " B"],
+    starts: Int[np.ndarray, "*B"],
+    ends: Int[np.ndarray, "*B"],
     length: int,
-) -> Int32[np.ndarray, "B L"]:
+) -> Int32[np.ndarray, "*B L"]:
     """Take the last `length` values of each slice [start, end), PAD on the left of short ones."""
-    positions = ends[:, None] + np.arange(-length, 0)
-    inside = positions >= starts[:, None]
+    positions = ends[..., None] + np.arange(-length, 0)
+    inside = positions >= starts[..., None]
     return np.where(inside, values[np.where(inside, positions, 0)], np.int32(PAD))

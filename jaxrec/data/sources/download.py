@@ -55,9 +55,8 @@ def _chunks(url: str) -> Iterator[bytes]:
         with urlopen(url, timeout=TIMEOUT_SECONDS) as response:
             size = int(response.headers.get("Content-Length", 0)) or None
             name = PurePosixPath(url).name
-            with tqdm(total=size, desc=name, unit="B", unit_scale=True, disable=None) as bar:
-                while chunk := response.read(_CHUNK_BYTES):
-                    bar.update(len(chunk))
+            with tqdm.wrapattr(response, "read", total=size, desc=name, disable=None) as body:
+                while chunk := body.read(_CHUNK_BYTES):
                     yield chunk
     except (OSError, HTTPException) as error:
         raise UserError(
@@ -108,13 +107,12 @@ def _checked(source: ZipFile, members: Sequence[str]) -> list[ZipInfo]:
                 f"{source.filename} holds {name!r}, which points outside its folder; do not use "
                 "this file, get the data set from its publisher"
             )
-    entries = {info.filename: info for info in source.infolist()}
-    missing = [name for name in members if name not in entries]
+    missing = [name for name in members if name not in source.namelist()]
     if missing:
         raise UserError(
             f"{source.filename} lacks {missing[0]!r}; get the data set from its publisher"
         )
-    wanted = [entries[name] for name in members]
+    wanted = [source.getinfo(name) for name in members]
     _limit(sum(info.file_size for info in wanted), source)
     return wanted
 

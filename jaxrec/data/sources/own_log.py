@@ -28,9 +28,7 @@ class Columns:
     rating: str | None = None
 
 
-def load_table(
-    path: str | Path, columns: Columns, items_path: str | Path | None = None
-) -> Interactions:
+def load_table(path: Path, columns: Columns, items_path: Path | None = None) -> Interactions:
     """Read a log of .csv or .parquet, and the items that a second table describes.
 
     Ids are integers or strings; a CSV column is of integers if each value is written the way an
@@ -42,7 +40,6 @@ def load_table(
         UserError: a file or column is missing, or a row cannot be read; it is named by the line
             where it begins in a CSV, by its number from 1 in a Parquet file.
     """
-    path = Path(path)
     flags = {
         columns.user: "--user-column",
         columns.item: "--item-column",
@@ -63,7 +60,7 @@ def load_table(
     if items_path is None:
         items = pl.DataFrame(schema={"item": log["item"].dtype} | _DESCRIPTION)
     else:
-        items = _read_items(Path(items_path), columns.item, log["item"].unique(maintain_order=True))
+        items = _read_items(items_path, columns.item, log["item"].unique(maintain_order=True))
     return Interactions(log, items)
 
 

@@ -22,8 +22,6 @@ against all items but those the user has seen (95% interval at most ±.022):
 The process knows a user's taste only by the genres of the history, as a model could.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import polars as pl
 
@@ -47,7 +45,6 @@ DAY = 24 * 60 * 60
 OPENING = 1_640_995_200  # 2022-01-01; users arrive within two years from then
 
 
-@dataclass(frozen=True)
 class _World:
     """What moves the users.
 
@@ -59,11 +56,18 @@ class _World:
         mood: [G, G, G], genre before the last, last genre -> cumulative over the next genre.
     """
 
-    genre: np.ndarray
-    popularity: np.ndarray
-    edges: np.ndarray
-    successors: np.ndarray
-    mood: np.ndarray
+    def __init__(self, genre: np.ndarray, next_part: np.ndarray, rng: np.random.Generator):
+        items, genres = len(genre), len(GENRES)
+        weight = rng.permutation((np.arange(items) + ZIPF_SHIFT) ** -ZIPF_EXPONENT)
+        self.genre = genre
+        self.popularity = weight.cumsum() / weight.sum()
+        self.edges = np.append(0, self.popularity)[np.searchsorted(genre, np.arange(genres + 1))]
+        # Kin is of the same genre; the next part, where there is one, takes the first place.
+        kin = np.repeat(genre[:, None], len(SUCCESSORS), axis=1)
+        low, high = self.edges[kin], self.edges[kin + 1]
+        self.successors = _by_popularity(self.popularity, low, high, rng)
+        self.successors[:, 0] = np.where(next_part < 0, self.successors[:, 0], next_part)
+        self.mood = rng.dirichlet([MOOD_SPREAD] * genres, (genres, genres)).cumsum(-1)
 
     def draw(self, taste: np.ndarray, recent: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Draw what each user would see next, were nothing seen.
@@ -103,7 +107,7 @@ def synthetic_world(*, users: int = 2000, items: int = 1000, seed: int = 0) -> I
     catalogue_rng, log_rng = np.random.default_rng(seed).spawn(2)
     films, genre, next_part = invent_films(items, catalogue_rng)
     item = pl.Series("item", _sparse_ids(items, catalogue_rng))
-    world = _world(genre, next_part, catalogue_rng)
+    world = _World(genre, next_part, catalogue_rng)
 
     taste = log_rng.dirichlet([TASTE_SPREAD] * len(GENRES), users)
     mu = np.log(MEAN_LENGTH) - LENGTH_SIGMA**2 / 2
@@ -121,19 +125,6 @@ def synthetic_world(*, users: int = 2000, items: int = 1000, seed: int = 0) -> I
         }
     )
     return Interactions(log.sort("timestamp", maintain_order=True), films.select(item, pl.all()))
-
-
-def _world(genre: np.ndarray, next_part: np.ndarray, rng: np.random.Generator) -> _World:
-    items, genres = len(genre), len(GENRES)
-    weight = rng.permutation((np.arange(items) + ZIPF_SHIFT) ** -ZIPF_EXPONENT)
-    popularity = weight.cumsum() / weight.sum()
-    edges = np.append(0, popularity)[np.searchsorted(genre, np.arange(genres + 1))]
-    # Kin is of the same genre; the next part, where there is one, takes the first place.
-    kin = np.repeat(genre[:, None], len(SUCCESSORS), axis=1)
-    successors = _by_popularity(popularity, edges[kin], edges[kin + 1], rng)
-    successors[:, 0] = np.where(next_part < 0, successors[:, 0], next_part)
-    mood = rng.dirichlet([MOOD_SPREAD] * genres, (genres, genres)).cumsum(-1)
-    return _World(genre, popularity, edges, successors, mood)
 
 
 def _histories(

@@ -7,76 +7,58 @@ YEARS = (1950, 2024)
 NUMERALS = ("", " II", " III", " IV")  # of the parts of a series
 SERIES = (0.55, 0.2, 0.15, 0.1)  # how often a series has one, two, three, four parts
 
-# Genre -> adjectives, nouns. No word stands twice in a column, so no title belongs to two genres.
-_WORDS = {
-    "Adventure": (
-        "Emerald Uncharted Sunken Farthest Roving Salt Coral Northern Winding Fabled Ivory Monsoon",
-        "Voyage Compass Expedition Atoll Caravan River Map Summit Harbour Passage Treasure Horizon",
-    ),
-    "Animation": (
-        "Paper Marmalade Wobbly Tiny Clockwork Buttoned Pocket Striped Dandelion Flying Wool Tin",
-        "Kite Fox Umbrella Balloon Teapot Lighthouse Owl Mitten Puddle Acorn Snail Carousel",
-    ),
-    "Comedy": (
-        "Accidental Reluctant Borrowed Slightly-Used Second-Best Punctual Unlikely Cheerful Spare "
-        "Overdressed Honorary Tangled",
-        "Butler Wedding Holiday Landlord Uncle Bachelor Mayor Choir Dinner Divorce Tenor Genius",
-    ),
-    "Crime": (
-        "Crooked Marked Nameless Midnight Forged Painted Hollow Missing Seventh Cold Bitter Grey",
-        "Alibi Ledger Witness Heist Informer Motive Verdict Safe Accomplice Tunnel Getaway Wager",
-    ),
-    "Documentary": (
-        "Living Vanishing Hidden Patient Common Measured Shared Ordinary Slow Changing Deep Open",
-        "Glacier Archive Harvest Reef Workshop Village Migration Forest Railway Market Estuary Sky",
-    ),
-    "Drama": (
-        "Glass Quiet Unfinished Distant Fading Autumn Broken Inherited Plain Late Folded Unsent",
-        "House Letter Daughter Orchard Season Inheritance Winter Portrait Shore Silence Bridge Son",
-    ),
-    "Fantasy": (
-        "Moonlit Enchanted Thorned Sleeping Silver Whispering Ashen Crowned Runed Starless Oaken "
-        "Everlasting",
-        "Kingdom Wyvern Mirror Sorcerer Gate Spindle Oracle Throne Warden Grove Spell Amulet",
-    ),
-    "Horror": (
-        "Pale Unburied Crawling Lidless Withered Howling Drowned Rotting Unlit Bloodless Famished "
-        "Cursed",
-        "Cellar Crypt Visitor Scarecrow Attic Lullaby Marsh Asylum Doll Séance Parish Hunger",
-    ),
-    "Musical": (
-        "Velvet Dancing Golden Singing Spotlit Syncopated Dazzling Blue Twirling Tireless Satin "
-        "Electric",
-        "Melody Ballroom Serenade Chorus Waltz Trumpet Parade Cabaret Rhapsody Refrain Tango "
-        "Overture",
-    ),
-    "Romance": (
-        "Tender Stolen Lasting Parisian Summer Hushed Blushing Rose Faithful Roaming First Crimson",
-        "Promise Kiss Stranger Garden Valentine Embrace Sonnet Heart Reunion Balcony Vow Evening",
-    ),
-    "Science Fiction": (
-        "Orbital Quantum Synthetic Lunar Infinite Solar Cryogenic Titanium Interstellar Binary "
-        "Outer Parallel",
-        "Signal Colony Android Eclipse Paradox Station Machine Drift Satellite Memory Nebula Dawn",
-    ),
-    "Western": (
-        "Dusty Lonesome Rusted Whiskey Buckskin Outlaw Copper Burning Dry High Branded Lawless",
-        "Saddle Canyon Stagecoach Sheriff Mustang Frontier Gunsmith Prairie Bounty Mesa Spur Ranch",
-    ),
-}
-GENRES = tuple(_WORDS)
-_ADJECTIVES = tuple(tuple(adjectives.split()) for adjectives, _ in _WORDS.values())
-_NOUNS = tuple(tuple(nouns.split()) for _, nouns in _WORDS.values())
+# Genre, adjectives, nouns. No word stands twice in a column, so no title belongs to two genres.
+_WORDS = """\
+Adventure
+Emerald Uncharted Sunken Farthest Roving Salt Coral Northern Winding Fabled Ivory Monsoon
+Voyage Compass Expedition Atoll Caravan River Map Summit Harbour Passage Treasure Horizon
+Animation
+Paper Marmalade Wobbly Tiny Clockwork Buttoned Pocket Striped Dandelion Flying Wool Tin
+Kite Fox Umbrella Balloon Teapot Lighthouse Owl Mitten Puddle Acorn Snail Carousel
+Comedy
+Accidental Reluctant Borrowed Slightly-Used Second-Best Punctual Unlikely Cheerful Spare \
+Overdressed Honorary Tangled
+Butler Wedding Holiday Landlord Uncle Bachelor Mayor Choir Dinner Divorce Tenor Genius
+Crime
+Crooked Marked Nameless Midnight Forged Painted Hollow Missing Seventh Cold Bitter Grey
+Alibi Ledger Witness Heist Informer Motive Verdict Safe Accomplice Tunnel Getaway Wager
+Documentary
+Living Vanishing Hidden Patient Common Measured Shared Ordinary Slow Changing Deep Open
+Glacier Archive Harvest Reef Workshop Village Migration Forest Railway Market Estuary Sky
+Drama
+Glass Quiet Unfinished Distant Fading Autumn Broken Inherited Plain Late Folded Unsent
+House Letter Daughter Orchard Season Inheritance Winter Portrait Shore Silence Bridge Son
+Fantasy
+Moonlit Enchanted Thorned Sleeping Silver Whispering Ashen Crowned Runed Starless Oaken Everlasting
+Kingdom Wyvern Mirror Sorcerer Gate Spindle Oracle Throne Warden Grove Spell Amulet
+Horror
+Pale Unburied Crawling Lidless Withered Howling Drowned Rotting Unlit Bloodless Famished Cursed
+Cellar Crypt Visitor Scarecrow Attic Lullaby Marsh Asylum Doll Séance Parish Hunger
+Musical
+Velvet Dancing Golden Singing Spotlit Syncopated Dazzling Blue Twirling Tireless Satin Electric
+Melody Ballroom Serenade Chorus Waltz Trumpet Parade Cabaret Rhapsody Refrain Tango Overture
+Romance
+Tender Stolen Lasting Parisian Summer Hushed Blushing Rose Faithful Roaming First Crimson
+Promise Kiss Stranger Garden Valentine Embrace Sonnet Heart Reunion Balcony Vow Evening
+Science Fiction
+Orbital Quantum Synthetic Lunar Infinite Solar Cryogenic Titanium Interstellar Binary Outer Parallel
+Signal Colony Android Eclipse Paradox Station Machine Drift Satellite Memory Nebula Dawn
+Western
+Dusty Lonesome Rusted Whiskey Buckskin Outlaw Copper Burning Dry High Branded Lawless
+Saddle Canyon Stagecoach Sheriff Mustang Frontier Gunsmith Prairie Bounty Mesa Spur Ranch
+"""
+GENRES = tuple(_WORDS.splitlines()[0::3])
+_ADJECTIVES = [line.split() for line in _WORDS.splitlines()[1::3]]
+_NOUNS = [line.split() for line in _WORDS.splitlines()[2::3]]
 
-_PLACE_HEADS, _PLACE_TAILS = (
-    tuple(words.split())
-    for words in (
-        "Marrow Elder Kestrel Saint-Loup Ravens Willow Amber Cinder Hallow Juniper Linden Mallow "
-        "Orchid Pelican Quarry Sable Thistle Umber Vesper Yarrow",
-        "Bay Point Hollow Falls Heath Cross Ferry Moor Ridge Wells Sound Abbey Lock Vale Crossing "
-        "Hill Pass Quay Green Island",
-    )
-)
+# What the name of a place begins with, and what it ends with.
+_PLACES = """\
+Marrow Elder Kestrel Saint-Loup Ravens Willow Amber Cinder Hallow Juniper Linden Mallow \
+Orchid Pelican Quarry Sable Thistle Umber Vesper Yarrow
+Bay Point Hollow Falls Heath Cross Ferry Moor Ridge Wells Sound Abbey Lock Vale Crossing \
+Hill Pass Quay Green Island
+"""
+_PLACE_HEADS, _PLACE_TAILS = (line.split() for line in _PLACES.splitlines())
 MAX_TITLES = 12 * 12 * (1 + len(_PLACE_HEADS) * len(_PLACE_TAILS))  # of a genre
 
 
