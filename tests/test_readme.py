@@ -1,5 +1,7 @@
 """The README's commands are the ones that run."""
 
+import ast
+import importlib
 import re
 from pathlib import Path
 
@@ -41,3 +43,12 @@ def test_constraints_hold_versions_and_no_address():
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     for line in lines:
         assert line.startswith("#") or re.fullmatch(r"[\w.-]+==[\w.+-]+", line), line
+
+
+def test_what_the_readme_imports_is_there():
+    """Its Python is short; what can go stale in it is where things come from."""
+    for block in re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL):
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.ImportFrom):
+                module = importlib.import_module(node.module or "")
+                assert all(hasattr(module, alias.name) for alias in node.names), node.module
