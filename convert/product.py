@@ -1,9 +1,10 @@
 """A product: a flatbuffer made by a recipe, with the proof that it is what it should be."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from convert.build.quantize import quantize
+from convert.build.shapes import Shapes
 from convert.flatbuffer import Facts, read_facts, tidy
 from convert.inputs import as_inputs
 from convert.measure.latency import contend, measure, percentiles
@@ -13,6 +14,7 @@ from convert.prove.proof import prove
 from convert.quiet import quiet
 from convert.recipes import Recipe
 from convert.restore import RestoredRun
+from jaxrec.errors import FailedCheckError
 from jaxrec.runs.heldout import Heldout
 from jaxrec.runtime.interpreter import DeviceModel
 
@@ -37,6 +39,21 @@ class Product:
     latency: Mapping[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Conversion:
+    """What a run is made into.
+
+    Attributes:
+        product: the one that is shipped.
+        products: every recipe that was tried and passed, for comparison.
+    """
+
+    source: RestoredRun
+    shapes: Shapes
+    product: Product
+    products: Mapping[Recipe, Product]
+
+
 def make(exported: bytes, run: RestoredRun, reference: Reference, recipe: Recipe) -> Product:
     """Quantize what was exported, and prove it.
 
@@ -55,21 +72,31 @@ def make(exported: bytes, run: RestoredRun, reference: Reference, recipe: Recipe
     return Product(recipe, graph, read_facts(graph), parity, recall)
 
 
-def time_in_turn(products: Sequence[Product], heldout: Heldout) -> list[Product]:
+def time_in_turn(products: Mapping[Recipe, Product], heldout: Heldout) -> dict[Recipe, Product]:
     """Time products that take one history a call, in turn, on those of held-out users."""
     inputs = as_inputs(heldout.history)
     with quiet():
-        contenders = [contend(product.graph, inputs) for product in products]
-    times = measure(contenders)
-    return [replace(p, latency=percentiles(each)) for p, each in zip(products, times, strict=True)]
+        contenders = [contend(product.graph, inputs) for product in products.values()]
+    latencies = map(percentiles, measure(contenders))
+    timed = zip(products.items(), latencies, strict=True)
+    return {recipe: replace(product, latency=latency) for (recipe, product), latency in timed}
 
 
-def choose(products: Sequence[Product]) -> Product:
-    """Take the smallest that loses less than MOST_LOST of the float32 product's recall.
+def choose(
+    products: Mapping[Recipe, Product],
+    failures: Mapping[Recipe, FailedCheckError],
+    asked: Recipe | None,
+) -> Recipe:
+    """Take what was asked for, or else the smallest that loses less than MOST_LOST of the recall.
 
-    Args:
-        products: float32 among them.
+    Raises:
+        FailedCheckError: it failed; without float32 there is nothing to compare others with.
     """
-    full = next(product for product in products if product.recipe == "float32")
-    good = [product for product in products if product.recall >= full.recall * (1 - MOST_LOST)]
-    return min(good, key=lambda product: len(product.graph))
+    needed = asked or "float32"
+    if needed in failures:
+        raise failures[needed]
+    if asked:
+        return asked
+    least = products["float32"].recall * (1 - MOST_LOST)
+    good = [recipe for recipe, product in products.items() if product.recall >= least]
+    return min(good, key=lambda recipe: len(products[recipe].graph))

@@ -16,7 +16,7 @@ A file that does not say what its model says is not written: exit code 1.
 
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -24,11 +24,11 @@ from pathlib import Path
 from tqdm import tqdm
 
 from convert.build.package import pack_for_servers, package, write
-from convert.build.shapes import Shapes, choose_shapes
+from convert.build.shapes import choose_shapes
 from convert.inputs import sizes_of
 from convert.measure.latency import machine
 from convert.measure.recall import RECALL_AT
-from convert.product import Product, choose, make, time_in_turn
+from convert.product import Conversion, Product, choose, make, time_in_turn
 from convert.prove.distance import Reference, refer
 from convert.prove.trials import trials
 from convert.recipes import RECIPES, Recipe
@@ -95,20 +95,20 @@ def run(flags: ConvertFlags) -> None:
         )
         bar.update()
         products, failures = _make_all(exported, source, reference, bar)
-        best = _chosen(products, failures, flags.recipe).recipe
+        best = choose(products, failures, flags.recipe)
         products = time_in_turn(products, source.heldout)
-        chosen = next(product for product in products if product.recipe == best)
+        conversion = Conversion(source, single, products[best], products)
         bar.update()
-        files = package(source, single, chosen, products)
+        files = package(conversion)
         if shapes.batch_size > 1:
             exported = export(signatures(source.model, shapes))
-            server = make(exported, source, reference, chosen.recipe)
-            files |= pack_for_servers(source, shapes, server, products)
+            server = make(exported, source, reference, best)
+            files |= pack_for_servers(replace(conversion, shapes=shapes, product=server))
         bar.update()
     write(export_dir, files)
-    print(_side_by_side(source, single, chosen, products, failures))
+    print(_side_by_side(conversion, failures))
     made = source.directory.model_file.name
-    print(f"\n{export_dir / made}: {chosen.recipe}, {len(files[made]):,} bytes")
+    print(f"\n{export_dir / made}: {best}, {len(files[made]):,} bytes")
 
 
 def _require_writable(folder: Path) -> None:
@@ -129,44 +129,22 @@ def _require_writable(folder: Path) -> None:
 
 def _make_all(
     exported: bytes, source: RestoredRun, reference: Reference, bar: tqdm
-) -> tuple[list[Product], dict[Recipe, FailedCheckError]]:
+) -> tuple[dict[Recipe, Product], dict[Recipe, FailedCheckError]]:
     """Make every recipe's product; those that fail are kept apart."""
-    products, failures = [], {}
+    products, failures = {}, {}
     for recipe in RECIPES:
         bar.set_description(recipe)
         try:
-            products.append(make(exported, source, reference, recipe))
+            products[recipe] = make(exported, source, reference, recipe)
         except FailedCheckError as error:
             failures[recipe] = error
         bar.update()
     return products, failures
 
 
-def _chosen(
-    products: Sequence[Product],
-    failures: Mapping[Recipe, FailedCheckError],
-    recipe: Recipe | None,
-) -> Product:
-    """Take the product that was asked for, or else the smallest good one.
-
-    Raises:
-        FailedCheckError: it failed; without float32 there is nothing to compare others with.
-    """
-    if (recipe or "float32") in failures:
-        raise failures[recipe or "float32"]
-    if recipe is None:
-        return choose(products)
-    return next(product for product in products if product.recipe == recipe)
-
-
-def _side_by_side(
-    source: RestoredRun,
-    shapes: Shapes,
-    chosen: Product,
-    products: Sequence[Product],
-    failures: Mapping[Recipe, FailedCheckError],
-) -> str:
+def _side_by_side(conversion: Conversion, failures: Mapping[Recipe, FailedCheckError]) -> str:
     """Put the recipes side by side."""
+    source, shapes, chosen = conversion.source, conversion.shapes, conversion.product
     model = source.config.model
     told, test = source.summary.protocol, source.summary.test
     seen = "kept" if shapes.keep_seen else "left out"
@@ -180,11 +158,11 @@ def _side_by_side(
         f"time of a call: {machine()}, µs",
         "",
     ]
-    cells = [["", "weights", "graph", "score error", "top-10 overlap"]]
-    cells[0] += [f"recall@{RECALL_AT}", "p50", "p90", "p99"]
+    head = ["", "weights", "graph", "score error", "top-10 overlap", f"recall@{RECALL_AT}"]
+    cells = [[*head, "p50", "p90", "p99"]]
     cells += [
         [
-            product.recipe + (" *" if product is chosen else ""),
+            recipe + (" *" if product is chosen else ""),
             f"{product.facts.weight_bytes / 1e3:,.1f} KB",
             f"{len(product.graph) / 1e3:,.1f} KB",
             f"{product.parity.score_error:.1e}",
@@ -192,7 +170,7 @@ def _side_by_side(
             f"{product.recall:.4f}",
             *(f"{time:.1f}" for time in product.latency.values()),
         ]
-        for product in products
+        for recipe, product in conversion.products.items()
     ]
     lines.append(lay_out(cells))
     lines += [f"{recipe} failed: {error}" for recipe, error in failures.items()]

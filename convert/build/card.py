@@ -5,10 +5,8 @@ from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
-from convert.build.shapes import Shapes
 from convert.measure.recall import RECALL_AT
-from convert.product import Product
-from convert.restore import RestoredRun
+from convert.product import Conversion
 from jaxrec.evaluation.ranking import COVERAGE_AT
 from jaxrec.runs.summary import Figures
 from jaxrec.runtime import bundle
@@ -35,20 +33,15 @@ RULES = {
 }
 
 
-def describe(
-    run: RestoredRun, shapes: Shapes, product: Product, others: list[Product]
-) -> dict[str, Any]:
-    """Give model.json as it stands inside the file.
-
-    Args:
-        others: every recipe that was tried, for comparison.
-    """
+def describe(conversion: Conversion) -> dict[str, Any]:
+    """Give model.json as it stands inside the file."""
+    run, product = conversion.source, conversion.product
     return {
         "format": bundle.FORMAT,
         "run": run.directory.path.absolute().name,
         "encoder": run.config.model.encoder,
         "embedding_dim": run.config.model.embedding_dim,
-        **asdict(shapes),
+        **asdict(conversion.shapes),
         "signatures": _signatures(product.graph),
         "rules": RULES,
         "vocabulary": {"size": run.vocabulary.size, "sha256": run.vocabulary.digest},
@@ -67,14 +60,14 @@ def describe(
             f"recall@{RECALL_AT} through the file": product.recall,
         },
         "recipes": {
-            other.recipe: {
+            recipe: {
                 "bytes": len(other.graph),
                 "weight_bytes": other.facts.weight_bytes,
                 "score_error": other.parity.score_error,
                 "overlap": other.parity.overlap,
                 f"recall@{RECALL_AT}": other.recall,
             }
-            for other in others
+            for recipe, other in conversion.products.items()
         },
         "versions": {
             "python": platform.python_version(),
@@ -109,39 +102,27 @@ def render(model: dict[str, Any]) -> str:
     ]
     low, high = test[f"recall@{RECALL_AT}_interval"]
     seen = "may be in the lists" if model["keep_seen"] else "are left out of the lists"
-    return "\n".join(
-        [
-            f"# {model['run']}",
-            "",
-            f"Recommends the next of {model['vocabulary']['size']:,} items from the last "
-            f"{model['history_length']} that a user met, on the user's own device. Encoder: "
-            f"{model['encoder']}; weights: {model['recipe']}. Items of the history {seen}.",
-            "",
-            "## Signatures",
-            "",
-            *signatures,
-            "",
-            "## Rules",
-            "",
-            *(f"- {name}: {rule}" for name, rule in model["rules"].items()),
-            "",
-            "## How good it is",
-            "",
-            f"recall@{RECALL_AT} {test[f'recall@{RECALL_AT}']:.4f} ({low:.4f} to {high:.4f}, "
-            f"{protocol['interval']}), "
-            f"{model['evaluation'][f'recall@{RECALL_AT} through the file']:.4f} through this file; "
-            f"NDCG@10 {test['ndcg@10']:.4f}; {protocol['dataset']}, {protocol['split']}, "
-            f"{protocol['test_users']:,} test users, {protocol['candidates']:,} candidates, seen "
-            f"items {protocol['seen_items']}.",
-            "",
-            f"Its lists hold {model['parity']['overlap']:.1%} of the first ten of the JAX model.",
-            "",
-            "## Made with",
-            "",
-            ", ".join(f"{name} {number}" for name, number in model["versions"].items()),
-            "",
-        ]
-    )
+    paragraphs = [
+        f"# {model['run']}",
+        f"Recommends the next of {model['vocabulary']['size']:,} items from the last "
+        f"{model['history_length']} that a user met, on the user's own device. Encoder: "
+        f"{model['encoder']}; weights: {model['recipe']}. Items of the history {seen}.",
+        "## Signatures",
+        "\n".join(signatures),
+        "## Rules",
+        "\n".join(f"- {name}: {rule}" for name, rule in model["rules"].items()),
+        "## How good it is",
+        f"recall@{RECALL_AT} {test[f'recall@{RECALL_AT}']:.4f} ({low:.4f} to {high:.4f}, "
+        f"{protocol['interval']}), "
+        f"{model['evaluation'][f'recall@{RECALL_AT} through the file']:.4f} through this file; "
+        f"NDCG@10 {test['ndcg@10']:.4f}; {protocol['dataset']}, {protocol['split']}, "
+        f"{protocol['test_users']:,} test users, {protocol['candidates']:,} candidates, seen "
+        f"items {protocol['seen_items']}.",
+        f"Its lists hold {model['parity']['overlap']:.1%} of the first ten of the JAX model.",
+        "## Made with",
+        ", ".join(f"{name} {number}" for name, number in model["versions"].items()),
+    ]
+    return "\n\n".join(paragraphs) + "\n"
 
 
 def _ends(ends: dict[str, Any]) -> str:

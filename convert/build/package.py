@@ -6,25 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from convert.build import card
-from convert.build.shapes import Shapes
 from convert.measure.latency import machine
-from convert.product import Product
+from convert.product import Conversion
 from convert.restore import RestoredRun
 from jaxrec.files import replacing
 from jaxrec.runtime import bundle
 
 
-def package(
-    source: RestoredRun, shapes: Shapes, chosen: Product, products: list[Product]
-) -> dict[str, bytes]:
-    """Give the content of each file, by name.
-
-    Args:
-        products: every recipe that was tried.
-    """
-    model = card.describe(source, shapes, chosen, products)
-    tflite = pack(source, chosen, model)
-    times = {product.recipe: product.latency for product in products}
+def package(conversion: Conversion) -> dict[str, bytes]:
+    """Give the content of each file, by name."""
+    model = card.describe(conversion)
+    tflite = pack(conversion, model)
+    times = {recipe: product.latency for recipe, product in conversion.products.items()}
     beside = {
         **model,
         "file": {"bytes": len(tflite), "sha256": bundle.sha256(tflite)},
@@ -32,22 +25,21 @@ def package(
         "latency": {"machine": machine(), "unit": "µs", "recipes": times},
     }
     return {
-        source.directory.model_file.name: tflite,
+        conversion.source.directory.model_file.name: tflite,
         bundle.MODEL: _json(beside),
-        bundle.CATALOGUE: _catalogue(source),
+        bundle.CATALOGUE: _catalogue(conversion.source),
     }
 
 
-def pack_for_servers(
-    source: RestoredRun, shapes: Shapes, product: Product, products: list[Product]
-) -> dict[str, bytes]:
+def pack_for_servers(conversion: Conversion) -> dict[str, bytes]:
     """Give the file of a batch of histories, by its name."""
-    model = card.describe(source, shapes, product, products)
-    return {f"model-batch{shapes.batch_size}.tflite": pack(source, product, model)}
+    name = f"model-batch{conversion.shapes.batch_size}.tflite"
+    return {name: pack(conversion, card.describe(conversion))}
 
 
-def pack(source: RestoredRun, product: Product, model: dict[str, Any]) -> bytes:
+def pack(conversion: Conversion, model: dict[str, Any]) -> bytes:
     """Put vocabulary, catalogue and model card behind a flatbuffer."""
+    source = conversion.source
     vocabulary = {"digest": source.vocabulary.digest, "values": source.vocabulary.values.to_list()}
     members = {
         bundle.VOCABULARY: _json(vocabulary, indent=None),
@@ -55,7 +47,7 @@ def pack(source: RestoredRun, product: Product, model: dict[str, Any]) -> bytes:
         bundle.MODEL: _json(model),
         bundle.CARD: card.render(model).encode(),
     }
-    return bundle.pack(product.graph, members)
+    return bundle.pack(conversion.product.graph, members)
 
 
 def _catalogue(source: RestoredRun) -> bytes:
