@@ -10,13 +10,13 @@ the first file. Compare the ratios: the times are this machine's.
 """
 
 import sys
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tyro
+from jaxtyping import Float
 
 from convert.flatbuffer import read_facts
 from convert.inputs import as_inputs, take
@@ -62,6 +62,16 @@ class TimedFile:
     contender: Contender
     recall: float | None
 
+    def figures(self, times: Float[np.ndarray, " calls"]) -> dict[str, Any]:
+        """Name everything, for programs."""
+        return {
+            "name": self.name,
+            "file_bytes": self.file_bytes,
+            "weight_bytes": self.weight_bytes,
+            "recall@10": self.recall,
+            "microseconds": percentiles(times),
+        }
+
 
 def run(flags: TimingFlags) -> None:
     """Measure and print.
@@ -74,50 +84,38 @@ def run(flags: TimingFlags) -> None:
     bundles = [read(path) for path in flags.models]
     heldouts = list(map(_heldout, flags.models, bundles))
     named = [named_file("--against", text) for text in flags.against]
-    peers = [read_peer(path) for _, path in named]
+    peers = [(name, read_peer(path)) for name, path in named]
     with quiet():
-        rows = list(map(_own, flags.models, bundles, heldouts))
-        rows += [
-            _theirs(name, peer, flags.models[0], bundles[0], heldouts[0])
-            for (name, _), peer in zip(named, peers, strict=True)
+        files = list(map(_own, flags.models, bundles, heldouts))
+        files += [
+            _theirs(name, graph, flags.models[0], bundles[0], heldouts[0]) for name, graph in peers
         ]
-    times = measure([row.contender for row in rows], rounds=flags.rounds)
-    figures = [percentiles(each) for each in times]
+    times = measure([file.contender for file in files], rounds=flags.rounds)
+    figures = [file.figures(each) for file, each in zip(files, times, strict=True)]
     if flags.json:
-        write_json(flags.json, _figures_of(rows, figures))
-    marks = figures[len(bundles) :]
+        write_json(flags.json, figures)
     print(f"{machine()}; {len(times[0]):,} calls each, in turn in blocks of 50; µs a call\n")
-    head = ["", "file", "weights", "p50", "p90", "p99"]
-    head += [f"/ {name}" for name, _ in named] + ["recall@10"]
-    table = [head]
-    for row, figure in zip(rows, figures, strict=True):
-        recall = "" if row.recall is None else f"{row.recall:.4f}"
-        table.append(
+    print(_table(figures, figures[len(bundles) :]))
+
+
+def _table(figures: list[dict[str, Any]], peers: list[dict[str, Any]]) -> str:
+    """Lay the figures out, a line for each file and a column for the ratio to each peer."""
+    marks = [peer["microseconds"]["p50"] for peer in peers]
+    ratios = [f"/ {peer['name']}" for peer in peers]
+    cells = [["", "file", "weights", "p50", "p90", "p99", *ratios, "recall@10"]]
+    for each in figures:
+        times, recall = each["microseconds"], each["recall@10"]
+        cells.append(
             [
-                row.name,
-                f"{row.file_bytes / 1e3:,.0f} KB",
-                f"{row.weight_bytes / 1e3:,.1f} KB",
-                *(f"{time:.1f}" for time in figure.values()),
-                *(f"{figure['p50'] / mark['p50']:.3f}" for mark in marks),
-                recall,
+                each["name"],
+                f"{each['file_bytes'] / 1e3:,.0f} KB",
+                f"{each['weight_bytes'] / 1e3:,.1f} KB",
+                *(f"{time:.1f}" for time in times.values()),
+                *(f"{times['p50'] / mark:.3f}" for mark in marks),
+                "" if recall is None else f"{recall:.4f}",
             ]
         )
-    print(lay_out(table))
-
-
-def _figures_of(
-    rows: Sequence[TimedFile], figures: Sequence[Mapping[str, float]]
-) -> list[dict[str, Any]]:
-    return [
-        {
-            "name": row.name,
-            "file_bytes": row.file_bytes,
-            "weight_bytes": row.weight_bytes,
-            "recall@10": row.recall,
-            "microseconds": figure,
-        }
-        for row, figure in zip(rows, figures, strict=True)
-    ]
+    return lay_out(cells)
 
 
 def _own(path: Path, bundle: Bundle, heldout: Heldout | None) -> TimedFile:
@@ -131,9 +129,7 @@ def _own(path: Path, bundle: Bundle, heldout: Heldout | None) -> TimedFile:
         keep_seen = bundle.model["evaluation"]["protocol"]["seen_items"] == "kept"
         lists = device.recommend_all(histories)
         recall = recall_through(device, lists, heldout, size, keep_seen=keep_seen)
-    batches = device.batches(take(histories, np.s_[:_HISTORIES]))
-    whole = {name: np.concatenate([batch[name] for batch in batches]) for name in histories}
-    contender = contend(bundle.graph, whole)
+    contender = contend(bundle.graph, take(histories, np.s_[:_HISTORIES]))
     weights = read_facts(bundle.graph).weight_bytes
     return TimedFile(str(path), path.stat().st_size, weights, contender, recall)
 

@@ -1,6 +1,8 @@
 """The flatbuffer itself: put in order, and read for what it must and must not hold."""
 
+from collections import Counter
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import flatbuffers
@@ -9,15 +11,9 @@ from ai_edge_litert import schema_py_generated as schema
 
 from jaxrec.errors import FailedCheckError
 
-# LiteRT's CompiledModel and LiteRT.js refuse the fused ones, and they keep state between calls.
-_FUSED = {
-    "BIDIRECTIONAL_SEQUENCE_LSTM",
-    "BIDIRECTIONAL_SEQUENCE_RNN",
-    "LSTM",
-    "RNN",
-    "UNIDIRECTIONAL_SEQUENCE_LSTM",
-    "UNIDIRECTIONAL_SEQUENCE_RNN",
-}
+# How the names of fused ones end: LiteRT's CompiledModel and LiteRT.js refuse them, and they keep
+# state between calls.
+_FUSED = ("LSTM", "RNN")
 _OPERATOR_NAMES = {
     code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)
 }
@@ -93,15 +89,13 @@ def read_facts(graph: bytes) -> Facts:
         for code in model.operatorCodes
     ]
     used = [[names[each.opcodeIndex] for each in g.operators or []] for g in model.subgraphs]
-    everything = [name for operators in used for name in operators]
-    sizes = [0 if buffer.data is None else len(buffer.data) for buffer in model.buffers]
     return Facts(
-        operators={name: everything.count(name) for name in sorted(set(everything))},
+        operators=dict(sorted(Counter(chain.from_iterable(used)).items())),
         lookups={
             signature.signatureKey.decode(): used[signature.subgraphIndex].count("EMBEDDING_LOOKUP")
             for signature in model.signatureDefs or []
         },
-        weight_bytes=sum(sizes),
+        weight_bytes=sum(len(b.data) for b in model.buffers if b.data is not None),
         tables=_count_tables(model, used),
         has_state=any(tensor.isVariable for g in model.subgraphs for tensor in g.tensors),
     )
@@ -138,7 +132,7 @@ def check_operations(facts: Facts, *, lookups: int, tables: int) -> None:
     custom = [name for name in facts.operators if name.startswith("CUSTOM")]
     if custom:
         raise FailedCheckError(f"the graph has operations that are not built in: {custom}")
-    fused = sorted(_FUSED & facts.operators.keys())
+    fused = [name for name in facts.operators if name.endswith(_FUSED)]
     if fused or facts.has_state:
         raise FailedCheckError(f"the graph keeps state between calls ({fused or 'variables'})")
     if set(facts.lookups.values()) != {lookups}:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from jaxrec.runtime.interpreter import HISTORY, Inputs
-from jaxrec.schema import ITEM, Schema
+from jaxrec.schema import ITEM
 
 
 def as_inputs(history: Mapping[str, Any]) -> dict[str, Any]:
@@ -20,12 +20,6 @@ def as_inputs(history: Mapping[str, Any]) -> dict[str, Any]:
 def as_history(inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Name the inputs of a file as the features of a batch's history."""
     return {ITEM if name == HISTORY else name: values for name, values in inputs.items()}
-
-
-def sizes_of(schema: Schema) -> dict[str, int]:
-    """Give the largest id of each input; the smallest is 1."""
-    sizes = {feature.name: feature.size for feature in schema.features}
-    return {HISTORY: schema.items, **sizes}
 
 
 def take(inputs: Inputs, chosen: Any) -> dict[str, np.ndarray]:

@@ -11,10 +11,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from convert.inputs import sizes_of
 from convert.prove.distance import OVERLAP_AT, refer
 from convert.prove.proof import prove
-from convert.prove.trials import trials
 from convert.quiet import quiet
 from convert.recipes import Recipe
 from convert.restore import restore
@@ -51,12 +49,8 @@ def run(flags: ParityFlags) -> None:
     recipe: Recipe = bundle.model["recipe"]
     with quiet():
         device = DeviceModel(bundle.graph)
-    reference = refer(
-        source.model,
-        trials(source.heldout, sizes_of(source.schema)),
-        top_k=device.top_k,
-        keep_seen=bundle.model["keep_seen"],
-    )
+    keep_seen = bundle.model["keep_seen"]
+    reference = refer(source.model, source.heldout, top_k=device.top_k, keep_seen=keep_seen)
     lists = device.recommend_all(reference.tried.given)
     parity = prove(bundle.graph, device, lists, reference, recipe)
     print(

@@ -25,12 +25,10 @@ from tqdm import tqdm
 
 from convert.build.package import pack_for_servers, package, write
 from convert.build.shapes import choose_shapes
-from convert.inputs import sizes_of
 from convert.measure.latency import machine
 from convert.measure.recall import RECALL_AT
 from convert.product import Conversion, Product, choose, make, time_in_turn
 from convert.prove.distance import Reference, refer
-from convert.prove.trials import trials
 from convert.recipes import RECIPES, Recipe
 from convert.restore import RestoredRun, restore
 from jaxrec.command_line import command
@@ -88,10 +86,7 @@ def run(flags: ConvertFlags) -> None:
     with tqdm(total=len(RECIPES) + 3, unit="step", disable=None, leave=False) as bar:
         exported = export(signatures(source.model, single))
         reference = refer(
-            source.model,
-            trials(source.heldout, sizes_of(source.schema)),
-            top_k=shapes.top_k,
-            keep_seen=shapes.keep_seen,
+            source.model, source.heldout, top_k=shapes.top_k, keep_seen=shapes.keep_seen
         )
         bar.update()
         products, failures = _make_all(exported, source, reference, bar)

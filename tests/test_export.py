@@ -77,18 +77,18 @@ def test_every_shape_in_every_recipe_says_what_the_model_says(export, name):
     model = make(variant.encoder, hidden_units=12, **variant.options)
     shapes = Shapes(variant.batch, variant.length, 6, 4, variant.keep_seen)
     exported = export(model, shapes)
-    tried = trials(heldout_of(histories_of(variant.length)), SIZES)
-    reference = refer(model, tried, top_k=6, keep_seen=variant.keep_seen)
+    heldout = heldout_of(histories_of(variant.length))
+    reference = refer(model, heldout, top_k=6, keep_seen=variant.keep_seen)
     for recipe in RECIPES:
         graph = tidy(quantize(exported, recipe), first="recommend")
         device = DeviceModel(graph)
         assert (device.batch_size, device.history_length) == (variant.batch, variant.length)
-        lists = device.recommend_all(tried.given)
+        lists = device.recommend_all(reference.tried.given)
         # These weights are drawn, not trained, so that rounding moves more.
         with pytest.MonkeyPatch.context() as patch:
             patch.setitem(LEAST_OVERLAP, "float16", 0.9)
             parity = prove(graph, device, lists, reference, recipe)
-        assert parity.histories == len(tried)
+        assert parity.histories == len(trials(heldout, SIZES))
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -104,9 +104,9 @@ def test_a_loop_is_a_loop_and_what_is_written_out_is_not(export):
 @pytest.mark.filterwarnings("ignore")
 def test_a_model_is_not_taken_for_another(export):
     device = DeviceModel(export(make("rnn", seed=0), Shapes(1, 5, 6, 4, False)))
-    tried = trials(heldout_of(histories_of(5)), SIZES)
-    reference = refer(make("rnn", seed=1), tried, top_k=6, keep_seen=False)
-    parity = compare(device, device.recommend_all(tried.given), reference)
+    heldout = heldout_of(histories_of(5))
+    reference = refer(make("rnn", seed=1), heldout, top_k=6, keep_seen=False)
+    parity = compare(device, device.recommend_all(reference.tried.given), reference)
     for recipe in RECIPES:
         with pytest.raises(FailedCheckError, match=r"worst after history \d+ \("):
             judge(parity, recipe)

@@ -23,7 +23,7 @@ class Contender:
 
     Attributes:
         interpreter: of one thread, with its tensors allocated; what `invoke()` runs is timed.
-        inputs: for each of its inputs, in its order, the values of one call in each row.
+        inputs: for each of its inputs, in its order, examples; the first ones fill the last call.
     """
 
     interpreter: Interpreter
@@ -38,11 +38,7 @@ def load(graph: bytes) -> Interpreter:
 
 
 def contend(graph: bytes, inputs: Inputs) -> Contender:
-    """Enter a file of ours, whose inputs have names.
-
-    Args:
-        inputs: as many examples as fill whole batches.
-    """
+    """Enter a file of ours, whose inputs have names."""
     interpreter = load(graph)
     names = [each["name"] for each in interpreter.get_input_details()]
     return Contender(interpreter, [inputs[name] for name in names])
@@ -70,7 +66,7 @@ def _caller(contender: Contender) -> Callable[[int], float]:
     interpreter = contender.interpreter
     places = interpreter.get_input_details()
     inputs = [
-        (place["index"], values.reshape(-1, *place["shape"]))
+        (place["index"], _in_calls(values, place["shape"]))
         for place, values in zip(places, contender.inputs, strict=True)
     ]
 
@@ -83,6 +79,11 @@ def _caller(contender: Contender) -> Callable[[int], float]:
         return (time.perf_counter_ns() - started) / 1e3
 
     return call
+
+
+def _in_calls(values: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    """Cut examples into calls, the last filled up with the first examples."""
+    return np.resize(values, (-(-values.size // shape.prod()), *shape))
 
 
 def percentiles(times: Float[np.ndarray, " calls"]) -> dict[str, float]:

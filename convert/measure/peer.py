@@ -79,22 +79,20 @@ def peer_recall(peer: Contender, heldout: Heldout, items: Sequence[int]) -> floa
     interpreter = peer.interpreter
     place = interpreter.get_input_details()[0]
     ports = {each["dtype"]: each["index"] for each in interpreter.get_output_details()}
-    raw, order = np.sort(np.array(items)), np.argsort(np.array(items))
-    hits = 0
     (histories,) = peer.inputs
-    for number, history in enumerate(histories):
+    lists, scores = [], []
+    for history in histories:
         interpreter.reset_all_variables()
         interpreter.set_tensor(place["index"], history.reshape(place["shape"]))
         interpreter.invoke()
-        found = interpreter.get_tensor(ports[np.int32]).reshape(1, -1)
-        scores = interpreter.get_tensor(ports[np.float32]).reshape(1, -1)
-        slots = np.minimum(np.searchsorted(raw, found), len(raw) - 1)
-        ids = np.where(raw[slots] == found, order[slots] + 1, PAD).astype(np.int32)
-        row = np.array([number])
-        seen, target = heldout.seen.take(row), heldout.target[row]
-        # What is not in our catalogue keeps its place.
-        hit, _ = ranked_within(
-            ids, scores, target, seen.holds(ids), seen.holds(target[:, None])[:, 0]
-        )
-        hits += int(hit[0])
-    return hits / len(histories)
+        lists.append(interpreter.get_tensor(ports[np.int32]).reshape(-1))
+        scores.append(interpreter.get_tensor(ports[np.float32]).reshape(-1))
+    found = np.array(lists)
+    raw, order = np.sort(np.array(items)), np.argsort(np.array(items))
+    slots = np.minimum(np.searchsorted(raw, found), len(raw) - 1)
+    ids = np.where(raw[slots] == found, order[slots] + 1, PAD).astype(np.int32)
+    missed = heldout.seen.holds(heldout.target[:, None])[:, 0]
+    # What is not in our catalogue keeps its place.
+    closed = heldout.seen.holds(ids)
+    hit, _ = ranked_within(ids, np.array(scores), heldout.target, closed, missed)
+    return float(hit.mean())

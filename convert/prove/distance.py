@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from jaxtyping import Bool, Float, Float32, Int32
 
-from convert.inputs import as_history, take
-from convert.prove.trials import HELD_OUT, Trials
+from convert.inputs import as_history, as_inputs, take
+from convert.prove.trials import HELD_OUT, Trials, trials
 from jaxrec.models.model import RecommenderModel
+from jaxrec.runs.heldout import Heldout
 from jaxrec.runtime.interpreter import HISTORY, DeviceModel, Lists
 from jaxrec.schema import PAD
 
@@ -73,31 +73,22 @@ class Reference:
         return np.array(self.model.scores(jnp.asarray(self.contexts[chosen])))
 
 
-def refer(model: RecommenderModel, tried: Trials, *, top_k: int, keep_seen: bool) -> Reference:
-    """Ask the model about what each history means."""
-    graphdef, params = nnx.split(model)
-
-    @jax.jit
-    def encode(params: nnx.State, inputs: dict[str, jax.Array]) -> jax.Array:
-        return nnx.merge(graphdef, params).context(as_history(inputs))
-
+def refer(model: RecommenderModel, heldout: Heldout, *, top_k: int, keep_seen: bool) -> Reference:
+    """Ask the model about what each trial on held-out histories means."""
+    tables = model.activities.tables
+    sizes = {name: tables[name].shape[0] - 1 for name in model.activities.names}
+    tried = trials(heldout, as_inputs(sizes))
+    encode = jax.jit(lambda model, inputs: model.context(as_history(inputs)))
     contexts, best, best_ids = [], [], []
     for part in _parts(len(tried), model):
         meant = take(tried.meant, part)
-        contexts.append(encode(params, meant))
+        contexts.append(encode(model, meant))
         scores = np.array(model.scores(contexts[-1]))
         _close(scores, meant[HISTORY], keep_seen=keep_seen)
         found, ids = jax.lax.top_k(scores, top_k)
         best.append(found)
         best_ids.append(ids[:, :OVERLAP_AT])
-    return Reference(
-        model,
-        tried,
-        contexts=np.concatenate(contexts),
-        best=np.concatenate(best),
-        best_ids=np.concatenate(best_ids),
-        keep_seen=keep_seen,
-    )
+    return Reference(model, tried, *map(np.concatenate, (contexts, best, best_ids)), keep_seen)
 
 
 def compare(device: DeviceModel, lists: Lists, reference: Reference) -> Parity:

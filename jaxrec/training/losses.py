@@ -87,43 +87,24 @@ def _mean_loss_and_gradients(
     until the way back, they would be the largest array of a step, and its slowest part.
     """
     targets_WB, negatives_S, left_out_BS = ids
+    differentiate = jax.value_and_grad(_loss_of_position, argnums=(0, 1, 2, 3, 4))
 
     def work_off(carry: Any, position: Any) -> Any:
-        left_out_BS, loss, columns_gradient_DS, offsets_gradient_S = carry
-        context_BD, target_rows_BD, target_offsets_B, weights_B, targets_B = position
+        left_out_BS, sums = carry
+        own, weights_B, targets_B = position
         met_BS = negatives_S == targets_B[:, None]
         if left_out_BS is not None:
             met_BS = left_out_BS = left_out_BS | met_BS
-        own_loss, (*own, by_columns_DS, by_offsets_S) = jax.value_and_grad(
-            _loss_of_position, argnums=(0, 1, 2, 3, 4)
-        )(
-            context_BD,
-            target_rows_BD,
-            target_offsets_B,
-            columns_DS,
-            offsets_S,
-            weights_B,
-            met_BS,
-        )
-        carry = (
-            left_out_BS,
-            loss + own_loss,
-            columns_gradient_DS + by_columns_DS,
-            offsets_gradient_S + by_offsets_S,
-        )
-        return carry, own
+        own_loss, gradients = differentiate(*own, columns_DS, offsets_S, weights_B, met_BS)
+        sums = jax.tree.map(jnp.add, sums, (own_loss, *gradients[3:]))
+        return (left_out_BS, sums), gradients[:3]
 
-    zeros = (
-        jnp.zeros_like(weights_WB[0, 0]),
-        jnp.zeros_like(columns_DS),
-        jnp.zeros_like(offsets_S),
+    own = (context_WBD, target_rows_WBD, target_offsets_WB)
+    zeros = jax.tree.map(jnp.zeros_like, (weights_WB[0, 0], columns_DS, offsets_S))
+    (_, (loss, *shared)), own_gradients = jax.lax.scan(
+        work_off, (left_out_BS, zeros), (own, weights_WB, targets_WB)
     )
-    (_, loss, *shared), own = jax.lax.scan(
-        work_off,
-        (left_out_BS, *zeros),
-        (context_WBD, target_rows_WBD, target_offsets_WB, weights_WB, targets_WB),
-    )
-    return loss, (*own, *shared)
+    return loss, (*own_gradients, *shared)
 
 
 def _loss_of_position(
