@@ -98,5 +98,5 @@ def choose(
     if asked:
         return asked
     least = products["float32"].recall * (1 - MOST_LOST)
-    good = [recipe for recipe, product in products.items() if product.recall >= least]
-    return min(good, key=lambda recipe: len(products[recipe].graph))
+    good = [product for product in products.values() if product.recall >= least]
+    return min(good, key=lambda product: len(product.graph)).recipe

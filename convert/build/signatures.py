@@ -62,22 +62,20 @@ def signatures(model: RecommenderModel, shapes: Shapes) -> list[Signature]:
     known_tf = _to_tensorflow(lambda ids: device.known_or_pad(ids, rows))
     pick_tf = _to_tensorflow(device.pick)
 
-    def of_history(inputs: Tensors) -> Tensors:
-        return {name: inputs[name] for name in history}
-
     # jax.lax.top_k does not convert: TensorFlow reads an older StableHLO than JAX writes.
     def recommend(inputs: Tensors) -> dict[str, tf.Tensor]:
-        scores = scores_tf(of_history(inputs))
+        scores = scores_tf(inputs)
         if not shapes.keep_seen:
             scores += _penalties(known_tf(inputs[HISTORY]), rows, shapes)
         best, ids = tf.math.top_k(scores, shapes.top_k)
         return {"ids": ids, "scores": best}
 
     def encode(inputs: Tensors) -> dict[str, tf.Tensor]:
-        return {"context": encode_tf(of_history(inputs))}
+        return {"context": encode_tf(inputs)}
 
     def score(inputs: Tensors) -> dict[str, tf.Tensor]:
-        return {"scores": pick_tf(scores_tf(of_history(inputs)), inputs[CANDIDATES])}
+        scores = scores_tf({name: inputs[name] for name in history})
+        return {"scores": pick_tf(scores, inputs[CANDIDATES])}
 
     return [
         Signature("recommend", history, recommend, ("ids", "scores")),

@@ -88,7 +88,8 @@ def refer(model: RecommenderModel, heldout: Heldout, *, top_k: int, keep_seen: b
         found, ids = jax.lax.top_k(scores, top_k)
         best.append(found)
         best_ids.append(ids[:, :OVERLAP_AT])
-    return Reference(model, tried, *map(np.concatenate, (contexts, best, best_ids)), keep_seen)
+    found = [np.concatenate(parts) for parts in (contexts, best, best_ids)]
+    return Reference(model, tried, *found, keep_seen=keep_seen)
 
 
 def compare(device: DeviceModel, lists: Lists, reference: Reference) -> Parity:

@@ -61,11 +61,14 @@ def trials(heldout: Heldout, sizes: Mapping[str, int], *, seed: int = 0) -> Tria
     inputs = as_inputs(heldout.history)
     count, length = inputs[HISTORY].shape
     rng = np.random.default_rng(seed)
-    mistakes = _mistakes(list(sizes.values()))
+    mistakes = _mistakes(list(sizes.values()), length)
     drawn = rng.choice(count, min(_EACH, count), replace=False)
     histories = [_activities(inputs, sizes, number) for number in drawn.tolist()]
     # Rows of N activities, each the values of all inputs.
-    rows = [mistake(each, length) for mistake in mistakes.values() for each in histories]
+    fill = [(PAD,) * len(sizes)] * length
+    rows = [
+        [*fill, *mistake(each)][-length:] for mistake in mistakes.values() for each in histories
+    ]
     written = dict(zip(sizes, np.moveaxis(np.array(rows, np.int32), 2, 0), strict=True))
     given = {name: np.concatenate([inputs[name], written[name]]) for name in sizes}
     kinds = [HELD_OUT] * count + [kind for kind in mistakes for _ in drawn]
@@ -92,49 +95,36 @@ def _activities(inputs: Inputs, sizes: Mapping[str, int], number: int) -> Histor
     return [each for each in zip(*columns, strict=True) if each[0] != PAD]
 
 
-def _mistakes(sizes: Sequence[int]) -> dict[str, Callable[[History, int], History]]:
-    """Name ways to write a history of at most N known activities down in N places."""
+def _mistakes(sizes: Sequence[int], length: int) -> dict[str, Callable[[History], History]]:
+    """Name ways to write a history of at most N known activities down, in the last N places."""
     padding, unknown = ((value,) * len(sizes) for value in (PAD, sizes[0] + 1))
     largest, smallest = ((value,) * len(sizes) for value in (INT32.max, INT32.min))
-
-    def left(history: History, length: int) -> History:
-        kept = history[-length:]
-        return [padding] * (length - len(kept)) + kept
-
-    def within(*strange: Activity) -> Callable[[History, int], History]:
-        """Write strange numbers between the last known activity and those before it."""
-        return lambda history, length: left([*history[:-1], *strange, *history[-1:]], length)
-
-    def strange_values(history: History, length: int) -> History:
-        values = (-1, INT32.max, INT32.min, max(sizes) + 1)
-        return left(
-            [
-                (activity[0], *(values[place % len(values)] for _ in activity[1:]))
-                for place, activity in enumerate(history)
-            ],
-            length,
-        )
-
     negative = ((-1,) * len(sizes), tuple(-size for size in sizes))
+
+    def within(*strange: Activity) -> Callable[[History], History]:
+        """Write strange numbers between the last known activity and those before it."""
+        return lambda history: [*history[:-1], *strange, *history[-1:]]
+
+    def strange_values(history: History) -> History:
+        values = (-1, INT32.max, INT32.min, max(sizes) + 1)
+        return [
+            (activity[0], *(values[place % len(values)] for _ in activity[1:]))
+            for place, activity in enumerate(history)
+        ]
+
     mistakes = {
-        "empty": lambda history, length: [padding] * length,
-        "one item": lambda history, length: left(history[-1:], length),
-        "full": lambda history, length: left((history * length)[-length:], length),
-        "longer than N": lambda history, length: left(
-            history + history[:1] * length + history, length
-        ),
-        "padded on the right": lambda history, length: left(history, length)[::-1],
+        "empty": lambda history: [],
+        "one item": lambda history: history[-1:],
+        "full": lambda history: history * length,
+        "longer than N": lambda history: history + history[:1] * length + history,
+        "padded on the right": lambda history: [*history[::-1], *[padding] * length][:length],
         "padding within": within(padding),
         "an unknown id within": within(unknown),
         "negative ids within": within(*negative),
         "the largest and the smallest number within": within(largest, smallest),
-        "unknown ids alone": lambda history, length: [unknown, smallest, *[largest] * length][
-            :length
-        ],
-        "one item again and again": lambda history, length: left(history[-1:] * length, length),
-        "repeated items": lambda history, length: left(
-            [activity for activity in history for _ in "ab"], length
-        ),
+        "unknown ids alone": lambda history: [unknown, smallest, *[largest] * length][:length],
+        "one item again and again": lambda history: history[-1:] * length,
+        "repeated items": lambda history: [each for each in history for _ in "ab"],
     }
     if len(sizes) > 1:
         mistakes["unknown values of known items"] = strange_values

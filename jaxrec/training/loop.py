@@ -1,7 +1,7 @@
 """Training: epochs of dispatches, an evaluation and a checkpoint after each, early stopping."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -16,7 +16,7 @@ from jaxrec.data.batching import TrainingBatches
 from jaxrec.data.dataset import Dataset
 from jaxrec.errors import UserError
 from jaxrec.evaluation.metrics import means, target_values
-from jaxrec.evaluation.ranking import model_scorer, rank
+from jaxrec.evaluation.ranking import Scorer, model_scorer, rank
 from jaxrec.models.model import RecommenderModel
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.training.checkpoint import (
@@ -82,7 +82,8 @@ def train(
             while not _is_over(progress, config):
                 state, line = _train_epoch(dispatch, state, batches, mesh, progress.epoch, bar)
                 started = time.perf_counter()
-                validation = _validate(graphdef, state.params, dataset, config.data)
+                scorer = model_scorer(graphdef, state.params)
+                validation = _validate(scorer, dataset, config.data)
                 line["validation_seconds"] = time.perf_counter() - started
                 score = float(line["epoch"]) if config.data.final_fit else validation[STOP_ON]
                 progress = _advance(progress, line, score)
@@ -156,24 +157,16 @@ def _finite(losses: jax.Array | None, first_step: int) -> list[float]:
     return fetched
 
 
-def _validate(
-    graphdef: nnx.GraphDef[RecommenderModel],
-    params: nnx.State,
-    dataset: Dataset,
-    config: DataConfig,
-) -> dict[str, float]:
-    ranking = rank(model_scorer(graphdef, params), dataset, dataset.split.validation, config)
+def _validate(scorer: Scorer, dataset: Dataset, config: DataConfig) -> dict[str, float]:
+    ranking = rank(scorer, dataset, dataset.split.validation, config)
     return means(target_values(ranking.ranks))
 
 
 def _advance(progress: Progress, line: dict[str, Any], score: float) -> Progress:
-    better = score > progress.best_score
-    return Progress(
-        epoch=line["epoch"],
-        step=line["step"],
-        best_epoch=line["epoch"] if better else progress.best_epoch,
-        best_score=score if better else progress.best_score,
-    )
+    epoch, step = line["epoch"], line["step"]
+    if score > progress.best_score:
+        return Progress(epoch, step, best_epoch=epoch, best_score=score)
+    return replace(progress, epoch=epoch, step=step)
 
 
 def _tell(line: dict[str, Any], config: Config, board: SummaryWriter, bar: tqdm) -> None:

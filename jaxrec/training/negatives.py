@@ -33,20 +33,22 @@ def everything(rows: int) -> Negatives:
 def draw_negatives(
     key: jax.Array,
     sampler: SamplerName,
-    count: int,
+    count: int | None,
     targets: Int[jax.Array, "*positions"],
     log_popularity_R: Float[jax.Array, " R"],
 ) -> Negatives:
-    """Draw `count` negatives by the named sampler.
+    """Draw `count` negatives by the named sampler; None draws none and takes everything.
 
     Args:
         log_popularity_R: log of each item's share of the training targets (`from_batch` needs it).
     """
-    size = log_popularity_R.shape[0] - 1
+    rows = log_popularity_R.shape[0]
+    if count is None:
+        return everything(rows)
     if sampler == "uniform":
-        return uniform(key, count, size)
+        return uniform(key, count, rows - 1)
     if sampler == "log-uniform":
-        return log_uniform(key, count, size)
+        return log_uniform(key, count, rows - 1)
     return from_batch(key, count, targets, log_popularity_R)
 
 

@@ -16,7 +16,7 @@ from jaxrec.models.activities import mask_of
 from jaxrec.models.model import RecommenderModel
 from jaxrec.schema import NEXT_ITEM, Schema
 from jaxrec.training.losses import Rows, softmax_loss
-from jaxrec.training.negatives import Negatives, draw_negatives, everything
+from jaxrec.training.negatives import Negatives, draw_negatives
 
 # Where the configuration leaves it to us: a catalogue of so many items is compared with whole,
 # a larger one through so many negatives.
@@ -81,15 +81,10 @@ class Objective:
         """Draw, look up, and add the losses of the labels up."""
         model = nnx.merge(self.graphdef, params)
         negatives_key, dropout_key = jax.random.split(key)
-        rows = look_up(model, batch, self._negatives(batch, negatives_key))
+        drawn_from = (self.negatives, batch.targets, self.log_popularity_R)
+        rows = look_up(model, batch, draw_negatives(negatives_key, self.sampler, *drawn_from))
         losses = loss(model, rows, batch, dropout_key, span=self.span)
         return jnp.stack([each.weight * losses[each.name] for each in self.schema.labels]).sum()
-
-    def _negatives(self, batch: Batch, key: jax.Array) -> Negatives:
-        if self.negatives is None:
-            return everything(self.schema.rows)
-        drawn_from = (self.negatives, batch.targets, self.log_popularity_R)
-        return draw_negatives(key, self.sampler, *drawn_from)
 
 
 def negatives_of(config: TrainConfig, catalogue_size: int) -> int | None:

@@ -19,16 +19,13 @@ DEVICES = 8
 
 def window_shape(data: DataConfig, config: TrainConfig) -> WindowShape:
     """Give the windows of a step, with what the configuration leaves open filled in."""
-    length = config.window_length
-    if length is None:
-        length = min(max(data.history_length, SHORTEST_WINDOW), LONGEST_WINDOW)
+    usual = min(max(data.history_length, SHORTEST_WINDOW), LONGEST_WINDOW)
+    length = config.window_length or usual
     lead_in = config.lead_in
     if lead_in is None:
         lead_in = min(data.history_length, LONGEST_LEAD_IN + 1) - 1
-    batch_size = config.batch_size
-    if batch_size is None:
-        batch_size = DEVICES * math.ceil(TARGETS_IN_A_STEP / length / DEVICES)
-    return WindowShape(length, lead_in, batch_size)
+    fitting = DEVICES * math.ceil(TARGETS_IN_A_STEP / length / DEVICES)
+    return WindowShape(length, lead_in, config.batch_size or fitting)
 
 
 def training_batches(dataset: Dataset, data: DataConfig, config: TrainConfig) -> TrainingBatches:
