@@ -14,7 +14,7 @@ from ai_edge_litert.interpreter import Interpreter
 from jaxtyping import Int32
 
 from convert.measure.latency import Contender
-from convert.measure.recall import ranked_within
+from convert.measure.recall import ranked
 from jaxrec.errors import UserError
 from jaxrec.runs.heldout import Heldout
 from jaxrec.schema import ITEM, PAD
@@ -90,9 +90,7 @@ def peer_recall(peer: Contender, heldout: Heldout, items: Sequence[int]) -> floa
     found = np.array(lists)
     raw, order = np.sort(np.array(items)), np.argsort(np.array(items))
     slots = np.minimum(np.searchsorted(raw, found), len(raw) - 1)
-    ids = np.where(raw[slots] == found, order[slots] + 1, PAD).astype(np.int32)
-    missed = heldout.seen.holds(heldout.target[:, None])[:, 0]
-    # What is not in our catalogue keeps its place.
-    closed = heldout.seen.holds(ids)
-    hit, _ = ranked_within(ids, np.array(scores), heldout.target, closed, missed)
+    # What is not in our catalogue keeps its place, as an id that nobody has seen.
+    ids = np.where(raw[slots] == found, order[slots] + 1, len(raw) + 1).astype(np.int32)
+    hit, _ = ranked(heldout, np.arange(len(ids)), ids, np.array(scores), keep_seen=False)
     return float(hit.mean())

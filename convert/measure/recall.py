@@ -30,18 +30,18 @@ def recall_through(
     """
     inputs, ids = as_inputs(heldout.history), lists.ids[: len(heldout.target)]
     everybody = np.arange(len(heldout.target))
-    hit, is_open = _ranked(heldout, everybody, ids, lists.scores[everybody], keep_seen=keep_seen)
+    hit, is_open = ranked(heldout, everybody, ids, lists.scores[everybody], keep_seen=keep_seen)
     undecided = np.flatnonzero(is_open)
     everything = np.arange(vocabulary_size + 1, dtype=np.int32)
     for start in range(0, len(undecided), _AT_A_TIME):
         rows = undecided[start : start + _AT_A_TIME]
         all_ids = np.tile(everything, (len(rows), 1))
         scores = device.score_all(take(inputs, rows), all_ids)
-        hit[rows], _ = _ranked(heldout, rows, all_ids, scores, keep_seen=keep_seen)
+        hit[rows], _ = ranked(heldout, rows, all_ids, scores, keep_seen=keep_seen)
     return float(hit.mean())
 
 
-def _ranked(
+def ranked(
     heldout: Heldout,
     rows: np.ndarray,
     ids: Int32[np.ndarray, "n k"],
@@ -49,7 +49,7 @@ def _ranked(
     *,
     keep_seen: bool,
 ) -> tuple[Bool[np.ndarray, " n"], Bool[np.ndarray, " n"]]:
-    """Rank the targets of some rows within their lists, as `ranked_within`."""
+    """Rank the targets of some rows within their lists, as `ranked_within`; PAD is no candidate."""
     targets, closed = heldout.target[rows], ids == PAD
     missed = np.zeros(len(rows), bool)
     if not keep_seen:

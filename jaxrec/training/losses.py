@@ -53,17 +53,12 @@ def softmax_loss(
         left_out_BS: negatives that do not compete with the targets of a row. A target is itself
             left out at the positions after it. None leaves out nothing.
     """
-    return _mean_loss(
-        context_WBD,
-        rows.targets_WBD,
-        rows.target_biases_WB,
-        # As columns, because the gradient of rows would be a product of a shape that is several
-        # times slower on a CPU.
-        rows.negatives_SD.T,
-        rows.negative_biases_S - rows.negatives.log_expected_S,
-        weights_WB / jnp.maximum(jnp.sum(weights_WB), 1),
-        (targets_WB, rows.negatives.ids_S, left_out_BS),
-    )
+    own = (context_WBD, rows.targets_WBD, rows.target_biases_WB)
+    # As columns, because the gradient of rows would be a product of a shape that is several times
+    # slower on a CPU.
+    shared = (rows.negatives_SD.T, rows.negative_biases_S - rows.negatives.log_expected_S)
+    shares_WB = weights_WB / jnp.maximum(jnp.sum(weights_WB), 1)
+    return _mean_loss(own, shared, shares_WB, targets_WB, rows.negatives.ids_S, left_out_BS)
 
 
 @jax.custom_vjp
@@ -73,21 +68,23 @@ def _mean_loss(*problem: Any) -> Float[jax.Array, ""]:
 
 
 def _mean_loss_and_gradients(
-    context_WBD: Float[jax.Array, "W B D"],
-    target_rows_WBD: Float[jax.Array, "W B D"],
-    target_offsets_WB: Float[jax.Array, "W B"],
-    columns_DS: Float[jax.Array, "D S"],
-    offsets_S: Float[jax.Array, " S"],
+    own: tuple[jax.Array, ...],
+    shared: tuple[jax.Array, ...],
     weights_WB: Float[jax.Array, "W B"],
-    ids: tuple[jax.Array, jax.Array, jax.Array | None],
-) -> tuple[Float[jax.Array, ""], tuple[jax.Array, ...]]:
-    """Give the loss, and its gradients by the first five arguments.
+    targets_WB: Int[jax.Array, "W B"],
+    negatives_S: Int[jax.Array, " S"],
+    left_out_BS: Bool[jax.Array, "B S"] | None,
+) -> tuple[Float[jax.Array, ""], tuple[Any, Any]]:
+    """Give the loss, and its gradients by `own` and `shared`.
 
     One position at a time, there and back, so that the logits fit a cache: held for all positions
     until the way back, they would be the largest array of a step, and its slowest part.
+
+    Args:
+        own: context and target row [W, B, D] and offset [W, B] of each target.
+        shared: columns [D, S] and offsets [S] of the negatives.
     """
-    targets_WB, negatives_S, left_out_BS = ids
-    differentiate = jax.value_and_grad(_loss_of_position, argnums=(0, 1, 2, 3, 4))
+    differentiate = jax.value_and_grad(_loss_of_position, argnums=(0, 1))
 
     def work_off(carry: Any, position: Any) -> Any:
         left_out_BS, sums = carry
@@ -95,36 +92,33 @@ def _mean_loss_and_gradients(
         met_BS = negatives_S == targets_B[:, None]
         if left_out_BS is not None:
             met_BS = left_out_BS = left_out_BS | met_BS
-        own_loss, gradients = differentiate(*own, columns_DS, offsets_S, weights_B, met_BS)
-        sums = jax.tree.map(jnp.add, sums, (own_loss, *gradients[3:]))
-        return (left_out_BS, sums), gradients[:3]
+        own_loss, (by_own, by_shared) = differentiate(own, shared, weights_B, met_BS)
+        return (left_out_BS, jax.tree.map(jnp.add, sums, (own_loss, by_shared))), by_own
 
-    own = (context_WBD, target_rows_WBD, target_offsets_WB)
-    zeros = jax.tree.map(jnp.zeros_like, (weights_WB[0, 0], columns_DS, offsets_S))
-    (_, (loss, *shared)), own_gradients = jax.lax.scan(
+    zeros = jax.tree.map(jnp.zeros_like, (weights_WB[0, 0], shared))
+    (_, (loss, by_shared)), by_own = jax.lax.scan(
         work_off, (left_out_BS, zeros), (own, weights_WB, targets_WB)
     )
-    return loss, (*own_gradients, *shared)
+    return loss, (by_own, by_shared)
 
 
 def _loss_of_position(
-    context_BD: Float[jax.Array, "B D"],
-    target_rows_BD: Float[jax.Array, "B D"],
-    target_offsets_B: Float[jax.Array, " B"],
-    columns_DS: Float[jax.Array, "D S"],
-    offsets_S: Float[jax.Array, " S"],
+    own: tuple[jax.Array, ...],
+    shared: tuple[jax.Array, ...],
     weights_B: Float[jax.Array, " B"],
     left_out_BS: Bool[jax.Array, "B S"],
 ) -> Float[jax.Array, ""]:
     """Give the weighted sum of the losses of B targets."""
+    context_BD, target_rows_BD, target_offsets_B = own
+    columns_DS, offsets_S = shared
     target_logits_B = jnp.sum(context_BD * target_rows_BD, axis=-1) + target_offsets_B
     logits_BS = jnp.where(left_out_BS, -jnp.inf, context_BD @ columns_DS + offsets_S)
     log_others_B = jax.nn.logsumexp(logits_BS, axis=1)
     return jnp.sum(weights_B * (jnp.logaddexp(target_logits_B, log_others_B) - target_logits_B))
 
 
-def _backward(gradients: tuple[jax.Array, ...], scale: jax.Array) -> tuple[Any, ...]:
-    return (*(scale * gradient for gradient in gradients), None, None)
+def _backward(gradients: tuple[Any, Any], scale: jax.Array) -> tuple[Any, ...]:
+    return (*jax.tree.map(lambda gradient: scale * gradient, gradients), None, None, None, None)
 
 
 _mean_loss.defvjp(_mean_loss_and_gradients, _backward)
