@@ -13,13 +13,11 @@ from pathlib import Path
 
 from convert.prove.distance import OVERLAP_AT, refer
 from convert.prove.proof import prove
-from convert.quiet import quiet
 from convert.recipes import Recipe
 from convert.restore import restore
 from jaxrec.command_line import command
 from jaxrec.errors import UserError
 from jaxrec.runtime.bundle import read
-from jaxrec.runtime.interpreter import DeviceModel
 
 
 @dataclass(frozen=True)
@@ -47,12 +45,9 @@ def run(flags: ParityFlags) -> None:
             "--run-dir"
         )
     recipe: Recipe = bundle.model["recipe"]
-    with quiet():
-        device = DeviceModel(bundle.graph)
-    keep_seen = bundle.model["keep_seen"]
-    reference = refer(source.model, source.heldout, top_k=device.top_k, keep_seen=keep_seen)
-    lists = device.recommend_all(reference.tried.given)
-    parity = prove(bundle.graph, device, lists, reference, recipe)
+    top_k, keep_seen = bundle.model["top_k"], bundle.model["keep_seen"]
+    reference = refer(source.model, source.heldout, top_k=top_k, keep_seen=keep_seen)
+    parity = prove(bundle.graph, reference, recipe).parity
     print(
         f"{flags.model}: {recipe}, equal on {parity.histories:,} histories; score error "
         f"{parity.score_error:.1e}, order error {parity.order_error:.1e}, context error "

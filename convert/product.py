@@ -16,7 +16,6 @@ from convert.recipes import Recipe
 from convert.restore import RestoredRun
 from jaxrec.errors import FailedCheckError
 from jaxrec.runs.heldout import Heldout
-from jaxrec.runtime.interpreter import DeviceModel
 
 # What the default recipe may lose of the float32 file's recall@10.
 MOST_LOST = 0.01
@@ -61,10 +60,7 @@ def make(exported: bytes, run: RestoredRun, reference: Reference, recipe: Recipe
         FailedCheckError: it is not equal to its model.
     """
     graph = tidy(quantize(exported, recipe), first="recommend")
-    with quiet():
-        device = DeviceModel(graph)
-    lists = device.recommend_all(reference.tried.given)
-    parity = prove(graph, device, lists, reference, recipe)
+    device, lists, parity = prove(graph, reference, recipe)
     # The held-out histories come first.
     recall = recall_through(
         device, lists, run.heldout, run.vocabulary.size, keep_seen=run.config.data.keep_seen

@@ -15,13 +15,13 @@ def quiet() -> Iterator[None]:
     """Swallow what a block writes to standard output and error; an exception brings it back."""
     sys.stdout.flush()
     sys.stderr.flush()
-    saved = os.dup(1), os.dup(2)
+    saved = {stream: os.dup(stream) for stream in (1, 2)}
     disabled = logging.root.manager.disable
     with tempfile.TemporaryFile() as said:
         try:
             logging.disable(logging.WARNING)
-            os.dup2(said.fileno(), 1)
-            os.dup2(said.fileno(), 2)
+            for stream in saved:
+                os.dup2(said.fileno(), stream)
             yield
         except Exception as error:
             said.seek(0)
@@ -30,10 +30,9 @@ def quiet() -> Iterator[None]:
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
-            os.dup2(saved[0], 1)
-            os.dup2(saved[1], 2)
-            os.close(saved[0])
-            os.close(saved[1])
+            for stream, copy in saved.items():
+                os.dup2(copy, stream)
+                os.close(copy)
             logging.disable(disabled)
 
 

@@ -31,7 +31,6 @@ class RestoredRun:
 
     directory: RunDirectory
     config: Config
-    schema: Schema
     vocabulary: Vocabulary
     catalogue: list[dict[str, Any]]
     heldout: Heldout
@@ -62,7 +61,6 @@ def restore(folder: Path) -> RestoredRun:
     return RestoredRun(
         directory,
         config,
-        schema,
         vocabulary,
         catalogue,
         directory.heldout(),

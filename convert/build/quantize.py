@@ -3,15 +3,8 @@
 import io
 from contextlib import redirect_stderr, redirect_stdout
 
+from ai_edge_quantizer import qtyping
 from ai_edge_quantizer.algorithm_manager import AlgorithmName
-from ai_edge_quantizer.qtyping import (
-    ComputePrecision,
-    OpQuantizationConfig,
-    QuantGranularity,
-    TensorDataType,
-    TensorQuantizationConfig,
-    TFLOperationName,
-)
 from ai_edge_quantizer.quantizer import Quantizer
 from ai_edge_quantizer.recipe_manager import RecipeManager
 
@@ -23,13 +16,15 @@ from convert.recipes import Recipe
 _WEIGHTS = {
     "float16": (
         AlgorithmName.FLOAT_CASTING,
-        TensorQuantizationConfig(num_bits=16, dtype=TensorDataType.FLOAT),
+        qtyping.TensorQuantizationConfig(num_bits=16, dtype=qtyping.TensorDataType.FLOAT),
     ),
     # One scale a tensor: one a row would be four bytes beside the sixteen of a row of width 16, and
     # the file format repeats it in every signature.
     "int8": (
         AlgorithmName.MIN_MAX_UNIFORM_QUANT,
-        TensorQuantizationConfig(num_bits=8, granularity=QuantGranularity.TENSORWISE),
+        qtyping.TensorQuantizationConfig(
+            num_bits=8, granularity=qtyping.QuantGranularity.TENSORWISE
+        ),
     ),
 }
 
@@ -42,10 +37,10 @@ def quantize(graph: bytes, recipe: Recipe) -> bytes:
     manager = RecipeManager()
     manager.add_quantization_config(
         regex=".*",
-        operation_name=TFLOperationName.ALL_SUPPORTED,
-        op_config=OpQuantizationConfig(
+        operation_name=qtyping.TFLOperationName.ALL_SUPPORTED,
+        op_config=qtyping.OpQuantizationConfig(
             weight_tensor_config=weights,
-            compute_precision=ComputePrecision.FLOAT,
+            compute_precision=qtyping.ComputePrecision.FLOAT,
             explicit_dequantize=True,
         ),
         algorithm_key=algorithm,

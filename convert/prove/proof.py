@@ -1,8 +1,11 @@
 """The proof: that a flatbuffer is what it should be, and says what its model says."""
 
+from typing import NamedTuple
+
 from convert.flatbuffer import check_operations, read_facts
 from convert.prove.distance import Parity, Reference, compare
 from convert.prove.guards import check_guards
+from convert.quiet import quiet
 from convert.recipes import Recipe
 from jaxrec.errors import FailedCheckError
 from jaxrec.runtime.interpreter import DeviceModel, Lists
@@ -15,26 +18,37 @@ TIE = 1e-6
 LEAST_OVERLAP: dict[Recipe, float] = {"float32": 0.999, "float16": 0.98, "int8": 0.8}
 
 
-def prove(
-    graph: bytes, device: DeviceModel, lists: Lists, reference: Reference, recipe: Recipe
-) -> Parity:
-    """Check the operations of a flatbuffer, its guards, and its distance from its model.
+class Proven(NamedTuple):
+    """A file that is equal to its model.
 
-    Args:
-        device: runs the flatbuffer.
-        lists: what it gives for every history of the reference.
+    Attributes:
+        device: runs it.
+        lists: what it gives for every trial of the reference.
+        parity: how far it is from its model.
+    """
+
+    device: DeviceModel
+    lists: Lists
+    parity: Parity
+
+
+def prove(graph: bytes, reference: Reference, recipe: Recipe) -> Proven:
+    """Check the operations of a flatbuffer, its guards, and its distance from its model.
 
     Raises:
         FailedCheckError: it is not what it should be; the message names the worst history.
     """
-    model = reference.model
+    with quiet():
+        device = DeviceModel(graph)
+    model, tried = reference.model, reference.tried
+    lists = device.recommend_all(tried.given)
     inputs = len(model.activities.names)
     check_operations(read_facts(graph), lookups=inputs, tables=inputs + (not model.is_tied))
     size = model.item_bias.shape[0] - 1
-    check_guards(graph, device, lists, reference.tried, size, keep_seen=reference.keep_seen)
+    check_guards(graph, device, lists, tried, size, keep_seen=reference.keep_seen)
     parity = compare(device, lists, reference)
     judge(parity, recipe)
-    return parity
+    return Proven(device, lists, parity)
 
 
 def judge(parity: Parity, recipe: Recipe) -> None:

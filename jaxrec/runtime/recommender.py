@@ -86,12 +86,10 @@ class Recommender:
                 f"k={k} is out of range; give 1 to {self.top_k}, or convert with a larger --top-k"
             )
         ids, scores = self._device.recommend_all(self._inputs(items, features))
+        entries = [self._catalogue[number - 1] for number in ids[0, :k].tolist()]
         return [
-            Recommendation(
-                entry["item"], float(score), entry["title"], entry["genres"], entry["year"]
-            )
-            for number, score in zip(ids[0, :k].tolist(), scores[0, :k], strict=True)
-            for entry in [self._catalogue[number - 1]]
+            Recommendation(each["item"], float(score), each["title"], each["genres"], each["year"])
+            for each, score in zip(entries, scores[0, :k], strict=True)
         ]
 
     def encode(
