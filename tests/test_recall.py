@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from convert.inputs import as_inputs
-from convert.measure.recall import RECALL_AT, ranked_within, recall_through
+from convert.measure.recall import RECALL_AT, ranked, recall_through
 from jaxrec.data.seen import Seen
 from jaxrec.runs.heldout import Heldout
 from jaxrec.runtime.interpreter import HISTORY, DeviceModel, Lists
@@ -80,21 +80,26 @@ def test_a_list_and_its_rest_give_the_rank_among_all(case, keep_seen):
     assert recall == np.mean(hits)
 
 
+def users_of(targets: list[int], seen: list[int], counts: list[int]) -> Heldout:
+    """Users with a target each, and so many of the items seen each."""
+    history = {ITEM: np.zeros((len(targets), 1), np.int32)}
+    met = Seen(np.array(seen, np.int32), np.cumsum([0, *counts]))
+    return Heldout(history, np.array(targets, np.int32), met)
+
+
 def test_what_a_short_list_cannot_tell_is_open():
     ids = np.array([[1, 2, 3]] * 3, np.int32)
     scores = np.array([[3.0, 2.0, 1.0]] * 3, np.float32)
-    missed = np.array([False, False, True])
-    targets = np.array([2, 9, 9], np.int32)
-    hit, is_open = ranked_within(ids, scores, targets, np.zeros((3, 3), bool), missed)
+    users = users_of([2, 9, 9], seen=[9], counts=[0, 0, 1])
+    hit, is_open = ranked(users, np.arange(3), ids, scores, keep_seen=False)
     # Listed; not listed and perhaps next; met before, and so missed for certain.
     assert hit.tolist() == [True, False, False]
     assert is_open.tolist() == [False, True, False]
 
 
 def test_ties_count_against_the_target():
-    nothing, nobody = np.zeros((1, 11), bool), np.zeros(1, bool)
-    ids, target = np.arange(1, 12, dtype=np.int32)[None], np.array([1], np.int32)
-    scores = np.ones((1, 11), np.float32)
-    assert not ranked_within(ids, scores, target, nothing, nobody)[0][0]
+    user = users_of([1], seen=[], counts=[0])
+    ids, scores = np.arange(1, 12, dtype=np.int32)[None], np.ones((1, 11), np.float32)
+    assert not ranked(user, np.arange(1), ids, scores, keep_seen=False)[0][0]
     scores[0, 0] = 2
-    assert ranked_within(ids, scores, target, nothing, nobody)[0][0]
+    assert ranked(user, np.arange(1), ids, scores, keep_seen=False)[0][0]

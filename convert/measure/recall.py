@@ -49,28 +49,18 @@ def ranked(
     *,
     keep_seen: bool,
 ) -> tuple[Bool[np.ndarray, " n"], Bool[np.ndarray, " n"]]:
-    """Rank the targets of some rows within their lists, as `ranked_within`; PAD is no candidate."""
+    """Tell whose target is among the best ten of a list, and who cannot be told from it.
+
+    Args:
+        rows: the held-out users whose lists these are.
+        ids: PAD is no candidate.
+        keep_seen: as in `recall_through`.
+    """
     targets, closed = heldout.target[rows], ids == PAD
     missed = np.zeros(len(rows), bool)
     if not keep_seen:
         seen = heldout.seen.take(rows)
         closed, missed = closed | seen.holds(ids), seen.holds(targets[:, None])[:, 0]
-    return ranked_within(ids, scores, targets, closed, missed)
-
-
-def ranked_within(
-    ids: Int32[np.ndarray, "n k"],
-    scores: Float32[np.ndarray, "n k"],
-    targets: Int32[np.ndarray, " n"],
-    closed: Bool[np.ndarray, "n k"],
-    missed: Bool[np.ndarray, " n"],
-) -> tuple[Bool[np.ndarray, " n"], Bool[np.ndarray, " n"]]:
-    """Tell whose target is among the best ten of a list, and who cannot be told from it.
-
-    Args:
-        closed: what in a list is no candidate.
-        missed: whose target is none.
-    """
     is_target = ~closed & (ids == targets[:, None])
     is_listed = is_target.any(axis=1)
     own = np.max(scores, axis=1, where=is_target, initial=-np.inf)
