@@ -4,20 +4,23 @@ from collections.abc import Mapping
 
 import jax.numpy as jnp
 import numpy as np
+import polars as pl
 import pytest
 from flax import nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from jaxrec.config import ModelConfig
+from jaxrec.config import DataConfig, ModelConfig
+from jaxrec.data.dataset import Dataset
 from jaxrec.data.timelines import Timelines
+from jaxrec.data.vocabulary import Vocabulary
 from jaxrec.evaluation import ranking as ranking_room
 from jaxrec.evaluation.metrics import target_values
-from jaxrec.evaluation.ranking import Ranking, model_scorer, rank_targets
+from jaxrec.evaluation.ranking import Ranking, model_scorer
 from jaxrec.models.model import RecommenderModel
 from jaxrec.schema import ITEM, PAD, Schema
-from tests.worlds import left_padded, timelines_of
+from tests.worlds import left_padded, no_items, timelines_of, training_on_everything
 
 V = 12
 N = 3
@@ -41,14 +44,11 @@ def always(scores_R) -> ranking_room.Scorer:
 def rank(
     scorer: ranking_room.Scorer, timelines: Timelines, positions: list[int], keep_seen: bool = False
 ) -> Ranking:
-    return rank_targets(
-        scorer,
-        timelines,
-        np.array(positions, np.int64),
-        catalogue_size=V,
-        history_length=N,
-        keep_seen=keep_seen,
-    )
+    """Rank in a world of V items."""
+    vocabulary = Vocabulary(pl.Series("item", range(1, V + 1)), np.zeros(V + 1, np.int64))
+    dataset = Dataset(timelines, training_on_everything(timelines), vocabulary, no_items())
+    config = DataConfig(history_length=N, keep_seen=keep_seen)
+    return ranking_room.rank(scorer, dataset, np.array(positions, np.int64), config)
 
 
 def slow_rank(scores: np.ndarray, target: int, left_out: set[int]) -> int:

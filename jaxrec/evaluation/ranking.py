@@ -13,7 +13,6 @@ from jaxtyping import Float, Int, Int32
 from jaxrec.config import DataConfig
 from jaxrec.data.dataset import Dataset
 from jaxrec.data.seen import seen_before
-from jaxrec.data.timelines import Timelines
 from jaxrec.evaluation.metrics import missed_rank
 from jaxrec.models.model import RecommenderModel
 from jaxrec.schema import PAD
@@ -69,54 +68,36 @@ def _model_scores(
 def rank(
     scorer: Scorer, dataset: Dataset, positions: Int[np.ndarray, " n"], config: DataConfig
 ) -> Ranking:
-    """Rank targets of a data set as its configuration says."""
-    return rank_targets(
-        scorer,
-        dataset.timelines,
-        positions,
-        catalogue_size=dataset.vocabulary.size,
-        history_length=config.history_length,
-        keep_seen=config.keep_seen,
-    )
-
-
-def rank_targets(
-    scorer: Scorer,
-    timelines: Timelines,
-    positions: Int[np.ndarray, " n"],
-    *,
-    catalogue_size: int,
-    history_length: int,
-    keep_seen: bool,
-) -> Ranking:
     """Rank the item at each position among all items, by the history before it.
 
-    Ties count against the target, as does a score that is not a number. Unless `keep_seen`, every
-    item that the user met before the target (however long ago) is left out of the ranking.
+    Ties count against the target, as does a score that is not a number. Unless the configuration
+    keeps it, every item that the user met before the target (however long ago) is left out of the
+    ranking.
     """
+    timelines, catalogue_size = dataset.timelines, dataset.vocabulary.size
     batch_size = max(1, min(len(positions), _SCORES_AT_A_TIME // (catalogue_size + 1)))
     seen, targets = seen_before(timelines, positions), timelines.items[positions]
     is_seen = seen.holds(targets[:, None])[:, 0]
     # All batches have one shape: the last is filled up with its first row, the lists with PAD.
     parts = np.split(np.arange(len(positions)), range(batch_size, len(positions), batch_size))
-    most = 0 if keep_seen else max(len(seen.take(part).ids) for part in parts)
+    most = 0 if config.keep_seen else max(len(seen.take(part).ids) for part in parts)
     ranks = np.empty(len(positions), np.int32)
     recommended = np.zeros(catalogue_size + 1, bool)
     for part in parts:
         filled = np.resize(positions[part], batch_size)
         left_out = np.zeros((2, most), np.int32)
-        if not keep_seen:
+        if not config.keep_seen:
             met = seen.take(part)
             left_out[:, : len(met.ids)] = met.rows, met.ids
         rank_B, top_BK = _rank(
-            scorer(timelines.histories(filled, history_length)),
+            scorer(timelines.histories(filled, config.history_length)),
             timelines.items[filled],
             left_out,
             top=min(COVERAGE_AT, catalogue_size),
         )
         ranks[part] = np.asarray(rank_B)[: len(part)]
         recommended[np.asarray(top_BK)[: len(part)]] = True
-    if not keep_seen:
+    if not config.keep_seen:
         ranks[is_seen] = missed_rank(catalogue_size)
     users = timelines.users_of(positions)
     return Ranking(users, ranks, int(recommended[1:].sum()), int(is_seen.sum()))

@@ -1,6 +1,7 @@
 """The model: activities, encoder, dense layers, and a dot product with every item."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -47,14 +48,9 @@ class RecommenderModel(nnx.Module):
         self.activities = Activities(schema, rngs=rngs)
         self.encoder = encoder_class(config.encoder)(self.activities.width, config, rngs=rngs)
         widths = [self.encoder.width] + [config.hidden_units] * config.dense_layers
-        self.dense = nnx.List(
-            [
-                nnx.Linear(
-                    width, config.hidden_units, kernel_init=nnx.initializers.he_normal(), rngs=rngs
-                )
-                for width in widths[:-1]
-            ]
-        )
+        he_normal = nnx.initializers.he_normal()
+        layer = partial(nnx.Linear, out_features=widths[-1], kernel_init=he_normal, rngs=rngs)
+        self.dense = nnx.List([layer(width) for width in widths[:-1]])
         self.projection = nnx.Linear(widths[-1], schema.width, rngs=rngs)
         if not config.tie_embeddings:
             self.candidates = nnx.Param(init_table(rngs.params(), schema.items, schema.width))

@@ -1,5 +1,7 @@
 """CNN: causal convolutions with ReLU, then maxima over time (Tang and Wang, 2018, Caser)."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -21,17 +23,9 @@ class Convolution(Encoder):
         channels, self.kernel_size = config.hidden_units, config.kernel_size
         self.width = (len(RECENT) + 1) * channels
         widths = [width_in] + [channels] * (config.conv_layers - 1)
-        self.convolutions = nnx.List(
-            [
-                nnx.Linear(
-                    self.kernel_size * width,
-                    channels,
-                    kernel_init=nnx.initializers.he_normal(),
-                    rngs=rngs,
-                )
-                for width in widths
-            ]
-        )
+        he_normal = nnx.initializers.he_normal()
+        layer = partial(nnx.Linear, out_features=channels, kernel_init=he_normal, rngs=rngs)
+        self.convolutions = nnx.List([layer(self.kernel_size * width) for width in widths])
 
     def prefixes(self, activities_BLE: Activities, mask_BL: Mask, span: int) -> Prefixes:
         """Take the maxima of the features up to each position.
