@@ -1,5 +1,3 @@
 """Moved: `from jaxrec.runtime import Recommender`."""
 
-from jaxrec.runtime import Recommendation, Recommender
-
-__all__ = ["Recommendation", "Recommender"]
+from jaxrec.runtime import Recommender as Recommender

@@ -15,7 +15,6 @@ A file that does not say what its model says is not written: exit code 1.
 """
 
 import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -33,6 +32,7 @@ from convert.recipes import RECIPES, Recipe
 from convert.restore import RestoredRun, restore
 from jaxrec.command_line import command
 from jaxrec.errors import FailedCheckError
+from jaxrec.files import require_room
 from jaxrec.runs.directory import newest
 from jaxrec.text_table import lay_out
 
@@ -78,7 +78,7 @@ def run(flags: ConvertFlags) -> None:
     )
     single = replace(shapes, batch_size=1)
     export_dir = flags.export_dir or source.directory.model_file.parent
-    _require_writable(export_dir)
+    require_room(export_dir)
     # TensorFlow takes seconds to import: a mistake is answered before.
     from convert.build.export import export
     from convert.build.signatures import signatures
@@ -104,22 +104,6 @@ def run(flags: ConvertFlags) -> None:
     print(_side_by_side(conversion, failures))
     made = source.directory.model_file.name
     print(f"\n{export_dir / made}: {best}, {len(files[made]):,} bytes")
-
-
-def _require_writable(folder: Path) -> None:
-    """Find out before the work whether its result could be written.
-
-    Raises:
-        OSError: it could not.
-    """
-    place = folder.absolute()
-    while not place.exists():
-        place = place.parent
-    try:
-        tempfile.TemporaryFile(dir=place).close()
-    except OSError as error:
-        error.filename = str(folder)
-        raise
 
 
 def _make_all(

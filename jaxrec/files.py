@@ -37,6 +37,24 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
+def require_room(folder: Path, size: int = 0) -> None:
+    """Find out before a work whether what it makes could be written, so many bytes of it.
+
+    Some systems cannot allocate without writing; there the writer finds out by itself.
+
+    Raises:
+        OSError: it could not, in the system's own word; `folder` is its file name.
+    """
+    place = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+    try:
+        with tempfile.TemporaryFile(dir=place) as probe:
+            if size and hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(probe.fileno(), 0, size)
+    except OSError as error:
+        error.filename = str(folder)
+        raise
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as readable JSON, atomically."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

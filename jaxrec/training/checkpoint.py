@@ -5,8 +5,6 @@ evaluation and conversion use. Each holds three items: `params` and `optimizer`,
 whose keys are the paths of the arrays, and `progress`, JSON.
 """
 
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ from flax import nnx
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
 from jaxrec.errors import UserError
+from jaxrec.files import require_room
 from jaxrec.training.step import TrainState
 
 Tree = TypeVar("Tree")
@@ -79,7 +78,8 @@ def save(
     Raises:
         OSError: there is no room for it.
     """
-    _require_room(Path(manager.directory), sum(leaf.nbytes for leaf in jax.tree.leaves(state)))
+    # Without room orbax's threads would fail all at once.
+    require_room(Path(manager.directory), sum(leaf.nbytes for leaf in jax.tree.leaves(state)))
     items = ocp.args.Composite(
         params=ocp.args.StandardSave(_flatten(state.params)),
         optimizer=ocp.args.StandardSave(_flatten(state.optimizer)),
@@ -116,21 +116,6 @@ def restore_best(manager: ocp.CheckpointManager, like: nnx.State) -> nnx.State:
     if step is None:
         raise UserError(f"{manager.directory} holds no checkpoint; train the run to its end")
     return _restore_item(manager, step, "params", like)
-
-
-def _require_room(folder: Path, size: int) -> None:
-    """Fail in one place, with the system's own word, where orbax's threads would fail all at once.
-
-    Some systems cannot allocate without writing; there orbax finds out by itself.
-    """
-    if not hasattr(os, "posix_fallocate"):
-        return
-    with tempfile.TemporaryFile(dir=folder) as probe:
-        try:
-            os.posix_fallocate(probe.fileno(), 0, size)
-        except OSError as error:
-            error.filename = str(folder)
-            raise
 
 
 def _score(metrics: Mapping[str, float]) -> float:

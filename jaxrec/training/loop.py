@@ -82,8 +82,7 @@ def train(
             while not _is_over(progress, config):
                 state, line = _train_epoch(dispatch, state, batches, mesh, progress.epoch, bar)
                 started = time.perf_counter()
-                scorer = model_scorer(graphdef, state.params)
-                validation = _validate(scorer, dataset, config.data)
+                validation = _validate(model_scorer(graphdef, state.params), dataset, config.data)
                 line["validation_seconds"] = time.perf_counter() - started
                 score = float(line["epoch"]) if config.data.final_fit else validation[STOP_ON]
                 progress = _advance(progress, line, score)

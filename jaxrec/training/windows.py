@@ -19,8 +19,7 @@ DEVICES = 8
 
 def window_shape(data: DataConfig, config: TrainConfig) -> WindowShape:
     """Give the windows of a step, with what the configuration leaves open filled in."""
-    usual = min(max(data.history_length, SHORTEST_WINDOW), LONGEST_WINDOW)
-    length = config.window_length or usual
+    length = config.window_length or min(max(data.history_length, SHORTEST_WINDOW), LONGEST_WINDOW)
     lead_in = config.lead_in
     if lead_in is None:
         lead_in = min(data.history_length, LONGEST_LEAD_IN + 1) - 1
