@@ -68,7 +68,7 @@ def run(flags: CompareFlags) -> None:
         check_comparable(runs[0], other)
     print(f"{describe(runs[0].protocol)}; [...] is 95%, * leaves zero out\n")
     print(lay_out([["", *METRICS], *([each.name, *figures(each.ranks)] for each in runs)]))
-    pairs = list(combinations(runs, 2))
+    pairs = combinations(runs, 2)
     rows = [[f"{a.name} - {b.name}", *differences(a.ranks, b.ranks)] for a, b in pairs]
     print(f"\n{lay_out([['', *METRICS], *rows])}")
 
@@ -77,9 +77,10 @@ def read_run(path: Path) -> Judged:
     """Read what a comparison needs of a run.
 
     Raises:
-        UserError: it is no finished run, or of a version that kept no ranks.
+        UserError: it is no finished run, or of another format.
     """
     found = RunDirectory(path)
+    found.config()  # says of which format
     return Judged(str(path), found.summary().protocol, found.vocabulary().digest, found.ranks())
 
 
@@ -96,12 +97,11 @@ def check_comparable(first: Judged, other: Judged) -> None:
                 f"{other.name} has {name} {theirs}, {first.name} {ours}; compare runs of one "
                 "protocol"
             )
-    same = (
+    if not (
         first.vocabulary == other.vocabulary
         and first.ranks.users.tolist() == other.ranks.users.tolist()
         and first.ranks.targets.tolist() == other.ranks.targets.tolist()
-    )
-    if not same:
+    ):
         raise UserError(
             f"{other.name} was tested on other users or items than {first.name}; compare runs of "
             "the same data, split and seed of the data"

@@ -89,7 +89,7 @@ def test_ranks_are_those_of_the_summary(runs):
 def copy(runs, tmp_path):
     target = tmp_path / "copy"
     target.mkdir()
-    for name in ("summary.json", "vocabulary.json", "ranks.npz"):
+    for name in ("config.json", "summary.json", "vocabulary.json", "ranks.npz"):
         shutil.copy(runs["bow"] / name, target / name)
     return target
 
@@ -150,3 +150,11 @@ def test_what_cannot_be_compared_is_one_line(runs, copy, capsys, change, words):
 def test_one_run_is_not_two(runs, capsys):
     assert main([str(runs["bow"])]) == 2
     assert "nothing to be compared with" in capsys.readouterr().err
+
+
+def test_a_run_of_another_format_is_named_as_such(runs, tmp_path, capsys):
+    old = tmp_path / "old"
+    shutil.copytree(runs["bow"], old)
+    write_json(old / "config.json", read_json(old / "config.json") | {"format": 5})
+    assert main([str(runs["rnn"]), str(old)]) == 2
+    assert "config.json has run format 5, this version reads 6" in capsys.readouterr().err
