@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from convert.build.quantize import quantize
 from convert.build.shapes import Shapes
-from convert.flatbuffer import Facts, read_facts, tidy
+from convert.flatbuffer import Facts, tidy
 from convert.inputs import as_inputs
 from convert.measure.latency import contend, measure, percentiles
 from convert.measure.recall import recall_through
@@ -60,12 +60,12 @@ def make(exported: bytes, run: RestoredRun, reference: Reference, recipe: Recipe
         FailedCheckError: it is not equal to its model.
     """
     graph = tidy(quantize(exported, recipe), first="recommend")
-    device, lists, parity = prove(graph, reference, recipe)
+    device, lists, facts, parity = prove(graph, reference, recipe)
     # The held-out histories come first.
     recall = recall_through(
         device, lists, run.heldout, run.vocabulary.size, keep_seen=run.config.data.keep_seen
     )
-    return Product(recipe, graph, read_facts(graph), parity, recall)
+    return Product(recipe, graph, facts, parity, recall)
 
 
 def time_in_turn(products: Mapping[Recipe, Product], heldout: Heldout) -> dict[Recipe, Product]:

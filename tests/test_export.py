@@ -84,7 +84,7 @@ def test_every_shape_in_every_recipe_says_what_the_model_says(export, name):
         # These weights are drawn, not trained, so that rounding moves more.
         with pytest.MonkeyPatch.context() as patch:
             patch.setitem(LEAST_OVERLAP, "float16", 0.9)
-            device, _, parity = prove(graph, reference, recipe)
+            device, _, _, parity = prove(graph, reference, recipe)
         assert (device.batch_size, device.history_length) == (variant.batch, variant.length)
         assert parity.histories == len(trials(heldout, SIZES))
 

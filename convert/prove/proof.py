@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from convert.flatbuffer import check_operations, read_facts
+from convert.flatbuffer import Facts, check_operations, read_facts
 from convert.prove.distance import Parity, Reference, compare
 from convert.prove.guards import check_guards
 from convert.quiet import quiet
@@ -24,11 +24,13 @@ class Proven(NamedTuple):
     Attributes:
         device: runs it.
         lists: what it gives for every trial of the reference.
+        facts: what it holds.
         parity: how far it is from its model.
     """
 
     device: DeviceModel
     lists: Lists
+    facts: Facts
     parity: Parity
 
 
@@ -43,12 +45,13 @@ def prove(graph: bytes, reference: Reference, recipe: Recipe) -> Proven:
     model, tried = reference.model, reference.tried
     lists = device.recommend_all(tried.given)
     inputs = len(model.activities.names)
-    check_operations(read_facts(graph), lookups=inputs, tables=inputs + (not model.is_tied))
+    facts = read_facts(graph)
+    check_operations(facts, lookups=inputs, tables=inputs + (not model.is_tied))
     size = model.item_bias.shape[0] - 1
     check_guards(graph, device, lists, tried, size, keep_seen=reference.keep_seen)
     parity = compare(device, lists, reference)
     judge(parity, recipe)
-    return Proven(device, lists, parity)
+    return Proven(device, lists, facts, parity)
 
 
 def judge(parity: Parity, recipe: Recipe) -> None:

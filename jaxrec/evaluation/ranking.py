@@ -80,14 +80,14 @@ def rank(
     is_seen = seen.holds(targets[:, None])[:, 0]
     # All batches have one shape: the last is filled up with its first row, the lists with PAD.
     parts = np.split(np.arange(len(positions)), range(batch_size, len(positions), batch_size))
-    most = 0 if config.keep_seen else max(len(seen.take(part).ids) for part in parts)
+    parts_seen = [seen.take(part) for part in parts]
+    most = 0 if config.keep_seen else max(len(met.ids) for met in parts_seen)
     ranks = np.empty(len(positions), np.int32)
     recommended = np.zeros(catalogue_size + 1, bool)
-    for part in parts:
+    for part, met in zip(parts, parts_seen, strict=True):
         filled = np.resize(positions[part], batch_size)
         left_out = np.zeros((2, most), np.int32)
         if not config.keep_seen:
-            met = seen.take(part)
             left_out[:, : len(met.ids)] = met.rows, met.ids
         rank_B, top_BK = _rank(
             scorer(timelines.histories(filled, config.history_length)),
