@@ -1,0 +1,316 @@
+"""README and docs hold: their commands parse, their Python and JavaScript run, their links lead."""
+
+import ast
+import importlib
+import itertools
+import re
+import shlex
+import shutil
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import fields, is_dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from experiments.run import RunFlags
+from jaxrec.command_line import parse
+from jaxrec.config import flag_of
+from jaxrec.errors import UserError
+from tests.browser import site
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+PAGES += sorted((ROOT / "docs").glob("*.md"))
+SCRIPTS = [
+    path.relative_to(ROOT).as_posix()
+    for room in ("experiments", "convert", "demo")
+    for path in sorted((ROOT / room).glob("*.py"))
+    if "\nmain = command(" in path.read_text()
+]
+# Their unknown flags go to run.py.
+PASS_ON = ("experiments/presets.py", "experiments/sweep.py")
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+
+name_of = pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+
+
+@cache
+def tokens(page: Path) -> list[Token]:
+    """Parse a page; what stands inside a paragraph comes right behind it."""
+    blocks = MarkdownIt("commonmark").enable("table").parse(page.read_text())
+    return [each for block in blocks for each in (block, *(block.children or ()))]
+
+
+def blocks_of(page: Path, language: str) -> list[str]:
+    return [each.content for each in tokens(page) if each.type == "fence" and each.info == language]
+
+
+def code_words(page: Path) -> list[str]:
+    return [each.content for each in tokens(page) if each.type == "code_inline"]
+
+
+def statements(block: str) -> Iterator[list[str]]:
+    """Give the words of each command of a shell block, loops unrolled and comments left out."""
+    loops: dict[str, list[str]] = {}
+    for line in block.replace("\\\n", " ").splitlines():
+        lexer = shlex.shlex(line, posix=True, punctuation_chars=";&")
+        lexer.whitespace_split = True
+        for is_end, group in itertools.groupby(lexer, lambda word: set(word) <= set(";&")):
+            words = list(group)
+            if words[0] in ("do", "done"):
+                del words[0]
+            if is_end or not words:
+                continue
+            if words[0] == "for":
+                loops[words[1]] = words[3:]
+                continue
+            used = [name for name in loops if any(f"${name}" in word for word in words)]
+            for values in itertools.product(*(loops[name] for name in used)):
+                filled = words
+                for name, value in zip(used, values, strict=True):
+                    filled = [word.replace(f"${name}", value) for word in filled]
+                yield filled
+
+
+def commands_of_page(page: Path) -> list[list[str]]:
+    """Give every command of a page: those of its shell blocks, and ours in its sentences."""
+    inline = [text for text in code_words(page) if text.startswith("python ")]
+    return [words for text in (*blocks_of(page, "sh"), *inline) for words in statements(text)]
+
+
+def commands_of_docstrings() -> list[list[str]]:
+    """Give the commands that the modules' docstrings show, each on an indented line."""
+    paths = [path for room in ("jaxrec", "experiments", "convert") for path in modules(room)]
+    found = []
+    for path in [*paths, *modules("demo")]:
+        docstring = ast.get_docstring(ast.parse(path.read_text())) or ""
+        for line in re.findall(r"^ {4}(python .*)$", docstring, flags=re.MULTILINE):
+            found += statements(line)
+    return found
+
+
+def modules(room: str) -> list[Path]:
+    paths = sorted((ROOT / room).rglob("*.py"))
+    return [path for path in paths if "node_modules" not in path.parts]
+
+
+def flags_class(script: str) -> type:
+    """Find what a command reads its flags into."""
+    module = importlib.import_module(script.removesuffix(".py").replace("/", "."))
+    (found,) = [
+        each
+        for name, each in vars(module).items()
+        if name.endswith("Flags") and each.__module__ == module.__name__
+    ]
+    return found
+
+
+def flags_of(kind: type) -> set[str]:
+    """List the flags of a dataclass, of those inside it too."""
+    found = set()
+    for each in fields(kind):
+        inner = each.default_factory() if callable(each.default_factory) else None
+        found |= flags_of(type(inner)) if is_dataclass(inner) else {flag_of(each.name)}
+    return found
+
+
+def check_command(words: Sequence[str]) -> None:
+    """Refuse a command that could not begin.
+
+    Raises:
+        UserError: a flag is unknown, or its value is impossible.
+        AssertionError: it is another command, and nobody knows whether it works.
+    """
+    match words:
+        case ["python", script, *given]:
+            assert script in SCRIPTS, f"{script} is no command"
+            kind, given = flags_class(script), [word for word in given if word != "--help"]
+            own = flags_of(kind)
+            if script in PASS_ON:
+                parse(RunFlags, [word for word in given if word.split("=")[0] not in own])
+                given = [word for word in given if word.split("=")[0] in own]
+            parse(kind, given)
+        case ["pip", "install", "-c", "constraints.txt", "-e", extra]:
+            assert extra.removeprefix(".[").removesuffix("]") in EXTRAS, extra
+        case ["pytest", *given]:
+            paths = [word for word in given if word.startswith("tests/")]
+            assert all((ROOT / path).is_file() for path in paths), paths
+        case [".ci/run"]:
+            assert (ROOT / ".ci" / "run").is_file()
+        case ["python3", "-m", "venv", folder]:
+            assert folder == ".venv"
+        case [".", ".venv/bin/activate"]:
+            pass
+        case _:
+            assert shlex.join(words) in (ROOT / ".ci" / "run").read_text().splitlines(), words
+
+
+@name_of
+def test_every_command_of_a_page_parses(page):
+    for words in commands_of_page(page):
+        check_command(words)
+
+
+def test_every_command_of_a_docstring_parses():
+    for words in commands_of_docstrings():
+        check_command(words)
+
+
+def test_the_commands_are_found():
+    on_pages = [shlex.join(words) for page in PAGES for words in commands_of_page(page)]
+    in_docstrings = [shlex.join(words) for words in commands_of_docstrings()]
+    assert len(set(on_pages)) > 40
+    assert len(set(in_docstrings)) > 12
+    assert on_pages[0] == "pip install -c constraints.txt -e '.[train]'"
+    assert on_pages[1] == "python experiments/run.py --encoder=rnn"
+    unrolled = "python convert/to_tflite.py --run-dir=runs/presets/small-cnn --recipe=int8 "
+    assert unrolled + "--export-dir=runs/presets/small-cnn/int8" in on_pages
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_every_command_is_shown_on_a_page_and_in_its_own_docstring(script):
+    assert any(script in words for page in PAGES for words in commands_of_page(page))
+    assert any(script in words for words in commands_of_docstrings())
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "python experiments/run.py --no-such-flag=1",
+        "python experiments/run.py --epochs=0",
+        "python experiments/sweep.py --no-such-flag=1",
+        "python experiments/no_such_command.py",
+        "pip install -c constraints.txt -e '.[none]'",
+        "pytest tests/test_nothing.py",
+        "make everything",
+    ],
+)
+def test_a_wrong_command_is_found(command):
+    with pytest.raises((UserError, AssertionError)):
+        for words in statements(command):
+            check_command(words)
+
+
+@name_of
+def test_every_flag_in_a_sentence_is_one_of_some_command(page):
+    known = {"--help"}.union(*(flags_of(flags_class(script)) for script in SCRIPTS))
+    named = re.findall(r"(?<!\S)--[a-z][a-z-]*", "\n".join(code_words(page)))
+    assert [flag for flag in named if flag not in known] == []
+
+
+@name_of
+def test_commands_stand_in_shell_blocks(page):
+    for block in blocks_of(page, ""):
+        assert not re.search(r"^(python|pip|pytest) ", block, flags=re.MULTILINE)
+
+
+@name_of
+def test_every_link_leads_to_a_place_that_is_there(page):
+    for each in tokens(page):
+        target = str(each.attrGet("href") or each.attrGet("src") or "")
+        if not target or ":" in target:
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        assert file.exists(), target
+        assert not anchor or anchor in anchors(file), target
+
+
+def anchors(page: Path) -> set[str]:
+    """Give the names that GitHub gives to the headings of a page."""
+    found, all_tokens = set(), tokens(page)
+    for heading, text in itertools.pairwise(all_tokens):
+        if heading.type == "heading_open":
+            kept = re.sub(r"[^\w\- ]", "", text.content.lower())
+            found.add(kept.replace(" ", "-"))
+    return found
+
+
+def test_the_readme_is_short_and_names_every_page():
+    readme = ROOT / "README.md"
+    assert len(readme.read_text().split()) <= 800
+    targets = {each.attrGet("href") for each in tokens(readme)}
+    documents = {path for path in (ROOT / "docs").iterdir() if path.suffix in (".md", ".ipynb")}
+    documents |= set(PAGES) - {readme}
+    assert documents and {path.relative_to(ROOT).as_posix() for path in documents} <= targets
+
+
+@name_of
+def test_what_its_python_imports_is_there(page):
+    for block in blocks_of(page, "python"):
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.ImportFrom):
+                module = importlib.import_module(node.module or "")
+                assert all(hasattr(module, alias.name) for alias in node.names), node.module
+
+
+def run_python(page: Path) -> dict[str, Any]:
+    """Run the Python of a page from its beginning to its end, in the folder where one is."""
+    names: dict[str, Any] = {}
+    for block in blocks_of(page, "python"):
+        exec(compile(block, str(page), "exec"), names)
+    return names
+
+
+def test_the_python_of_the_readme_recommends(tmp_path, monkeypatch, models, capsys):
+    monkeypatch.chdir(tmp_path)
+    place = Path("runs/synthetic-rnn-n10/export")
+    place.mkdir(parents=True)
+    shutil.copy(models["rnn"], place)
+    run_python(ROOT / "README.md")
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == 6
+    assert said[-1].count("Recommendation(") == 3
+
+
+def test_the_python_of_shipping_recommends_and_updates(tmp_path, monkeypatch, models, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ("model.tflite", "model.json"):
+        shutil.copy(models["rnn"].parent / name, name)
+    names = run_python(ROOT / "docs" / "shipping.md")
+    assert len(capsys.readouterr().out.splitlines()) == 5
+    recommender = names["recommender"]
+    expected = recommender.score([names["first"]], recommender.items)
+    assert names["scores"] == pytest.approx(expected, abs=1e-4)
+
+    model, new, facts = Path("model.tflite"), Path("new.tflite"), Path("model.json")
+    new.write_bytes(model.read_bytes()[:-1])
+    with pytest.raises(ValueError, match=r"new\.tflite is not what model\.json describes"):
+        names["update"](model, new, facts)
+    shutil.move(model, new)
+    assert names["update"](model, new, facts).items == recommender.items
+    assert model.is_file() and not new.exists()
+
+
+def test_the_python_of_logs_reads_a_log(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("log.csv").write_text("customer,sku,timestamp\nann,7,3\nbob,8,4\n")
+    log = run_python(ROOT / "docs" / "logs.md")["interactions"].log
+    assert log.rows() == [("ann", 7, 3), ("bob", 8, 4)]
+    assert "ann" in capsys.readouterr().out
+
+
+def test_the_python_of_results_writes_two_logs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run_python(ROOT / "docs" / "results.md")
+    assert pl.read_csv("log.csv")["user"].n_unique() == 3000
+    assert Path("ml-100k/u.data").is_file() and Path("ml-100k/u.item").is_file()
+
+
+def test_the_javascript_of_shipping_recommends(tmp_path, models, browser):
+    (block,) = blocks_of(ROOT / "docs" / "shipping.md", "js")
+    with site(tmp_path / "site", models["rnn"]) as place:
+        shutil.copy(models["rnn"], place.folder)
+        (place.folder / "example.js").write_text(block)
+        page, said = browser.new_page(), []
+        page.on("console", lambda message: said.append(message.text))
+        page.goto(f"{place.url}models.json")
+        page.evaluate("import('./example.js')")
+        page.close()
+    assert len(said) == 7
