@@ -1,0 +1,52 @@
+"""The notebook runs from its first cell to its last.
+
+Its cells are plain Python, run one after the other in one process: what Jupyter does, without the
+forty packages of a kernel.
+"""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+NOTEBOOK = Path(__file__).parents[1] / "docs" / "quickstart.ipynb"
+
+
+def code_cells() -> list[str]:
+    notebook = json.loads(NOTEBOOK.read_text())
+    assert notebook["nbformat"] == 4
+    return ["".join(each["source"]) for each in notebook["cells"] if each["cell_type"] == "code"]
+
+
+def test_its_cells_are_plain_python():
+    cells = code_cells()
+    assert len(cells) >= 8
+    for cell in cells:
+        ast.parse(cell)  # neither %magic nor !command
+
+
+def test_it_keeps_no_output():
+    for each in json.loads(NOTEBOOK.read_text())["cells"]:
+        assert not each.get("outputs") and not each.get("execution_count")
+
+
+def test_it_runs_from_a_log_to_a_list(tmp_path):
+    pytest.importorskip("tensorflow", reason="needs the extra convert")
+    process = subprocess.run(
+        [sys.executable, "-c", "\n".join(code_cells())],
+        cwd=tmp_path,
+        env={**os.environ, "XLA_FLAGS": "", "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr
+    said = process.stdout.splitlines()
+    assert said[0] == "user,item,timestamp"
+    assert any(line.startswith("popularity") and "recall@10" in line for line in said)
+    assert said[-1] == "(150, 16) True"
