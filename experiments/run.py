@@ -31,6 +31,7 @@ from flax import nnx
 from jaxrec.command_line import command
 from jaxrec.config import Config, DataConfig, ModelConfig, TrainConfig
 from jaxrec.data.dataset import Dataset, prepare
+from jaxrec.data.intake import render
 from jaxrec.data.sources import load_interactions
 from jaxrec.evaluation.baselines import make_baselines
 from jaxrec.evaluation.ranking import Scorer, model_scorer, rank
@@ -56,6 +57,8 @@ class RunFlags:
     """go on with the unfinished run in the run directory; it ends as if never interrupted"""
     overwrite: bool = False
     """replace the run in the run directory"""
+    dry_run: bool = False
+    """read the log, say what came in and what is odd, and stop"""
 
 
 def run(flags: RunFlags) -> None:
@@ -66,23 +69,35 @@ def run(flags: RunFlags) -> None:
     """
     config = Config(flags.data, flags.model, flags.train)
     encoder_class(config.model.encoder)  # a mistake is answered before the log is read
-    name = f"{Path(config.data.dataset).stem}-{config.model.encoder}-n{config.data.history_length}"
+    name = f"{config.data.name}-{config.model.encoder}-n{config.data.history_length}"
     directory = RunDirectory(flags.run_dir or Path("runs") / name)
+    if flags.dry_run:
+        _look(config)
+        return
     directory.check(config, resume=flags.resume, overwrite=flags.overwrite)
     if flags.resume and directory.is_finished:
         print(f"{directory.path} is finished\n\n{render_table(directory.summary())}")
         return
 
-    interactions = load_interactions(config.data, seed=config.train.seed)
-    dataset = prepare(interactions, config.data, seed=config.train.seed)
-    print(
-        f"{config.data.dataset}: {len(dataset.timelines.items):,} interactions of "
-        f"{len(dataset.timelines.lengths):,} users with {dataset.vocabulary.size:,} items"
-    )
+    dataset = _look(config)
     if flags.overwrite and directory.path.exists():
         shutil.rmtree(directory.path)
     summary = fit(dataset, config, directory)
     print(f"\n{render_table(summary)}\n\n{directory.summary_file}")
+
+
+def _look(config: Config) -> Dataset:
+    """Read the log, make it ready, and say what came in."""
+    interactions = load_interactions(config.data, seed=config.train.seed)
+    dataset = prepare(interactions, config.data, seed=config.train.seed)
+    split = dataset.split
+    print(render(dataset.intake, config.data.dataset))
+    print(
+        f"  {config.data.split}: {split.is_training_target.sum():,} targets to train on, "
+        f"{len(split.validation):,} to validate, {len(split.test):,} to test",
+        flush=True,
+    )
+    return dataset
 
 
 def fit(dataset: Dataset, config: Config, directory: RunDirectory) -> Summary:

@@ -3,6 +3,8 @@
 The docstring under each field is what `--help` prints for its flag.
 """
 
+import glob
+import re
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -15,6 +17,10 @@ SamplerName = Literal["uniform", "log-uniform", "batch"]
 
 # The number of the run directory's layout; a reader refuses any other.
 FORMAT = 6
+
+
+# They tell the format of a log, and are no part of its name.
+_SUFFIXES = re.compile(r"(\.(csv|tsv|txt|dat|inter|jsonl|ndjson|parquet|pq|gz|zst))+$", re.I)
 
 
 def _between(default: Any, low: float, high: float) -> Any:
@@ -48,28 +54,66 @@ def _plain(value: float) -> str:
 
 
 @dataclass(frozen=True)
-class DataConfig:
-    """The log: where it comes from, what is dropped, how it is split and judged."""
+class LogConfig:
+    """How a log of your own is read."""
 
-    dataset: str = "synthetic"
-    """synthetic, ml-1m, ml-100k, ml-latest-small, ml-20m, ml-25m, ml-32m, or the path of your own
-    log (.csv or .parquet)"""
-    data_dir: str | None = None
-    """the folder that holds the MovieLens folder (ml-1m/ ...), if it is already on this machine"""
     user_column: str = "user"
     """your log's column of users"""
     item_column: str = "item"
     """your log's column of items"""
     time_column: str = "timestamp"
-    """your log's column of times: numbers or ISO dates"""
+    """your log's column of times: numbers or dates; none: there are no times, and the order of the
+    file counts"""
     rating_column: str | None = None
     """your log's column of ratings, if it has one"""
+    columns: str | None = None
+    """the names of your log's columns, if its first line does not hold them:
+    user,item,rating,timestamp"""
+    separator: str | None = None
+    """what stands between the fields of your log, tab for a tab; by default it is found out"""
+    encoding: str | None = None
+    """the encoding of your tables, such as latin-1; by default UTF-8, or what their first bytes
+    say"""
+    time_format: str | None = None
+    """how your log writes its dates, if not as ISO 8601: %d.%m.%Y %H:%M for 31.12.2024 23:59"""
+    drop_incomplete: bool = False
+    """drop rows without a user, item, time or rating, instead of refusing them"""
+
+
+@dataclass(frozen=True)
+class ItemsConfig:
+    """How the table that describes your items is read."""
+
     items: str | None = None
-    """a table (.csv or .parquet) that describes your items: item, title, genres, year"""
+    """a table that describes your items: an id, and any of title, genres, year"""
+    items_columns: str | None = None
+    """the names of its columns, if its first line does not hold them: item,title,genres"""
+    items_key: str | None = None
+    """its column of the items' ids; by default the one that is named as in the log, or as usual"""
+    title_column: str | None = None
+    """its column of titles; by default the first that is named as usual: title, name, ..."""
+    genres_column: str | None = None
+    """its column of genres; by default the first that is named as usual: genres, category, ..."""
+    year_column: str | None = None
+    """its column of years; by default the first that is named as usual: year, ..."""
+
+
+@dataclass(frozen=True)
+class DataConfig(ItemsConfig, LogConfig):
+    """The log: where it comes from, what is dropped, how it is split and judged."""
+
+    dataset: str = "synthetic"
+    """synthetic, ml-1m, ml-100k, ml-latest-small, ml-20m, ml-25m, ml-32m, or your own log: a file
+    (.csv, .tsv, .txt, .dat, .inter, .jsonl, these as .gz or .zst too, .parquet), or a folder or
+    pattern ("logs/*.parquet") of Parquet files"""
+    data_dir: str | None = None
+    """the folder that holds the MovieLens folder (ml-1m/ ...), if it is already on this machine"""
     synthetic_users: int = _between(2000, 10, 1_000_000)
     """users of the synthetic world"""
     synthetic_items: int = _between(1000, 20, 100_000)
     """items of the synthetic world"""
+    drop_duplicates: bool = False
+    """drop rows that repeat the user, the item and the time of an earlier row"""
     min_rating: float | None = None
     """drop interactions rated lower than this"""
     min_item_interactions: int = _between(5, 1, 1_000_000)
@@ -91,6 +135,13 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         _check(self)
+
+    @property
+    def name(self) -> str:
+        """The name of the data: that of its file or folder, without what says its format."""
+        path = Path(self.dataset)
+        named = next(each for each in (path, *path.parents) if not glob.has_magic(each.name))
+        return _SUFFIXES.sub("", named.name) or "log"
 
 
 @dataclass(frozen=True)

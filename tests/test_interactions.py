@@ -37,7 +37,9 @@ def test_low_ratings_go_first_then_rare_items_then_short_users_once_each():
         ],
         RATED,
     )
-    kept = keep_frequent(log, min_rating=3.0, min_item_interactions=2, min_user_interactions=2)
+    kept = keep_frequent(
+        log, DataConfig(min_rating=3.0, min_item_interactions=2, min_user_interactions=2)
+    )
     # In the order of the source; a rating of exactly 3 is not lower than 3.
     assert kept.log.select("user", "item").rows() == [
         ("u1", "a"),
@@ -69,49 +71,35 @@ def test_what_stays_is_what_plain_counting_says(rows, min_rating, min_item, min_
     expected = [row for row in expected if users[row[0]] >= min_user]
     minimums = {"min_item_interactions": min_item, "min_user_interactions": min_user}
     if expected:
-        kept = keep_frequent(log_of(rows, RATED), min_rating=min_rating, **minimums)
+        kept = keep_frequent(log_of(rows, RATED), DataConfig(min_rating=min_rating, **minimums))
         assert kept.log.rows() == expected
     else:
         with pytest.raises(UserError):
-            keep_frequent(log_of(rows, RATED), min_rating=min_rating, **minimums)
+            keep_frequent(log_of(rows, RATED), DataConfig(min_rating=min_rating, **minimums))
 
 
 def test_without_a_minimum_rating_ratings_are_not_asked_for():
     log = log_of([(1, 1, 1), (1, 2, 2)])
-    kept = keep_frequent(log, min_rating=None, min_item_interactions=1, min_user_interactions=2)
+    kept = keep_frequent(log, DataConfig(min_item_interactions=1, min_user_interactions=2))
     assert kept.log.equals(log.log)
 
 
 def test_a_minimum_rating_without_ratings_names_both_flags():
     with pytest.raises(UserError, match=r"--min-rating=3\.5.*--rating-column"):
-        keep_frequent(
-            log_of([(1, 1, 1)]), min_rating=3.5, min_item_interactions=1, min_user_interactions=1
-        )
+        keep_frequent(log_of([(1, 1, 1)]), DataConfig(min_rating=3.5))
 
 
 def test_an_empty_log_is_told_from_a_log_that_was_filtered_away():
     with pytest.raises(UserError, match=r"holds no interaction.*--dataset"):
-        keep_frequent(
-            Interactions(log_of([(1, 1, 1)]).log.clear(), no_items()),
-            min_rating=None,
-            min_item_interactions=1,
-            min_user_interactions=1,
-        )
+        keep_frequent(Interactions(log_of([(1, 1, 1)]).log.clear(), no_items()), DataConfig())
 
 
 def test_when_nothing_is_left_the_message_names_the_flags_and_their_values():
-    rows = [(user, user, 1) for user in range(1200)]
+    config = DataConfig(min_item_interactions=2, min_user_interactions=7)
+    rows = [(user, max(user, 1), 1) for user in range(1200)]
     with pytest.raises(UserError) as error:
-        keep_frequent(
-            log_of(rows), min_rating=None, min_item_interactions=2, min_user_interactions=7
-        )
-    for part in (
-        "1,200 rows",
-        "--min-item-interactions=2",
-        "--min-user-interactions=7",
-        "--min-rating",
-    ):
-        assert part in str(error.value)
+        keep_frequent(log_of(rows), config)
+    assert "1,200 rows: 1,198 by --min-item-interactions=2, 2 by --min-user" in str(error.value)
 
 
 def test_a_source_that_breaks_the_contract_is_found_at_once():

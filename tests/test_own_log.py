@@ -3,13 +3,15 @@
 import math
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxrec.data.sources.own_log import Columns, load_table
+from jaxrec.config import ItemsConfig, LogConfig
+from jaxrec.data.sources.own_log import load_table
 from jaxrec.errors import UserError
 
 HEADER = "user,item,timestamp\n"
@@ -20,15 +22,19 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
-def load_csv(path: Path, text: str, **columns: str):
-    return load_table(write(path / "log.csv", text), Columns(**columns))
+def load(path: Path, items: Path | None = None, **columns: Any):
+    return load_table(str(path), LogConfig(**columns), ItemsConfig(str(items)) if items else None)
+
+
+def load_csv(path: Path, text: str, **columns: Any):
+    return load(write(path / "log.csv", text), **columns)
 
 
 def load_parquet(path: Path, **columns: object):
     pl.DataFrame({"user": [1, 2], "item": ["a", "b"], "timestamp": [1, 2]} | columns).write_parquet(
         path / "log.parquet"
     )
-    return load_table(path / "log.parquet", Columns())
+    return load(path / "log.parquet")
 
 
 texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1)
@@ -59,7 +65,7 @@ def test_a_table_comes_back_as_it_was_written(tmp_path_factory, suffix, users, i
                 log = log.with_columns(integers)
     else:
         log.write_parquet(path)
-    assert load_table(path, Columns()).log.equals(log)
+    assert load(path).log.equals(log)
 
 
 ZONES = st.integers(-839, 839).map(lambda minutes: timezone(timedelta(minutes=minutes)))
@@ -144,9 +150,10 @@ def test_types_of_ids_in_parquet(tmp_path):
 
 def test_columns_of_other_names_and_ratings(tmp_path):
     text = "stars,when,who,what\n4.5,1,u,x\n"
-    log = load_csv(tmp_path, text, user="who", item="what", time="when", rating="stars").log
+    names = {"user_column": "who", "item_column": "what", "time_column": "when"}
+    log = load_csv(tmp_path, text, rating_column="stars", **names).log
     assert log.to_dicts() == [{"user": "u", "item": "x", "timestamp": 1, "rating": 4.5}]
-    assert "rating" not in load_csv(tmp_path, text, user="who", item="what", time="when").log
+    assert "rating" not in load_csv(tmp_path, text, **names).log
 
 
 @pytest.mark.parametrize(
@@ -154,10 +161,13 @@ def test_columns_of_other_names_and_ratings(tmp_path):
     [
         ("", "is empty"),
         (HEADER, "has no rows"),
-        ("who,item,timestamp\n1,a,5\n", "no column 'user', only who, item, timestamp.*--user-c"),
+        (
+            "who,item,timestamp\n1,a,5\n",
+            "no column 'user', only 'who', 'item', 'timestamp'.*--user-c",
+        ),
         ("user,what,timestamp\n1,a,5\n", "--item-column"),
         ("user,item,when\n1,a,5\n", "--time-column"),
-        (HEADER + "1,a,5\n2,b,6,7\n", "line 3: '2,b,6,7' has 4 fields and the header 3"),
+        (HEADER + "1,a,5\n2,b,6,7\n", "line 3: '2,b,6,7' has 4 fields and the first line 3"),
         (HEADER + "1,a,5\n2,b\n", "line 3: column 'timestamp' is empty"),
         (HEADER + '"x\ny",a,5\n2,,6\n', "line 4: column 'item' is empty.*--item-column"),
         (HEADER + '1,a,5\n"",a,5\n', "line 3: column 'user' is empty.*--user-column"),
@@ -182,15 +192,15 @@ def test_what_is_wrong_with_a_csv_is_found(tmp_path, text, message):
 def test_a_rating_that_is_no_number(tmp_path, rating):
     text = f"user,item,timestamp,stars\n1,a,5,3\n1,b,6,{rating}\n"
     with pytest.raises(UserError, match=r"line 3: column 'stars' .*--rating-column"):
-        load_csv(tmp_path, text, rating="stars")
+        load_csv(tmp_path, text, rating_column="stars")
     with pytest.raises(UserError, match=r"no column 'likes'.*--rating-column"):
-        load_csv(tmp_path, text, rating="likes")
+        load_csv(tmp_path, text, rating_column="likes")
 
 
 def test_a_csv_that_is_no_utf8(tmp_path):
     (tmp_path / "log.csv").write_bytes(f"{HEADER}1,a,5\n2,Fu\xdf,6\n".encode("latin-1"))
     with pytest.raises(UserError, match=r"line 3: .*not UTF-8"):
-        load_table(tmp_path / "log.csv", Columns())
+        load(tmp_path / "log.csv")
 
 
 @pytest.mark.parametrize(
@@ -213,14 +223,14 @@ def test_what_is_wrong_with_a_parquet_file_is_found(tmp_path, columns, message):
 
 def test_a_file_that_is_none(tmp_path):
     with pytest.raises(UserError, match=r"log\.csv is no file; give --dataset"):
-        load_table(tmp_path / "log.csv", Columns())
-    with pytest.raises(UserError, match=r"log\.xlsx is neither \.csv nor \.parquet"):
-        load_table(write(tmp_path / "log.xlsx", HEADER), Columns())
+        load(tmp_path / "log.csv")
+    with pytest.raises(UserError, match=r"log\.xlsx is of no known format; give --dataset"):
+        load(write(tmp_path / "log.xlsx", HEADER))
     with pytest.raises(UserError, match=r"log\.parquet cannot be read"):
-        load_table(write(tmp_path / "log.parquet", "no Parquet file"), Columns())
+        load(write(tmp_path / "log.parquet", "no Parquet file"))
     log = write(tmp_path / "log.csv", HEADER + "1,a,5\n")
     with pytest.raises(UserError, match=r"items\.csv is no file; give --items"):
-        load_table(log, Columns(), tmp_path / "items.csv")
+        load(log, tmp_path / "items.csv")
 
 
 def load_items(path: Path, items: str | pl.DataFrame, *, log_items: str = "3,1") -> pl.DataFrame:
@@ -232,7 +242,7 @@ def load_items(path: Path, items: str | pl.DataFrame, *, log_items: str = "3,1")
     else:
         table = path / "items.parquet"
         items.write_parquet(table)
-    return load_table(log, Columns(item="what"), table).items
+    return load(log, table, item_column="what").items
 
 
 def test_without_an_item_table_nothing_is_known(tmp_path):
@@ -260,16 +270,16 @@ def test_an_item_table_in_parquet(tmp_path):
 
 
 def test_items_take_the_type_of_the_log(tmp_path):
-    assert load_items(tmp_path, "item\n3\nabc\n03\n")["item"].to_list() == [3]
-    assert load_items(tmp_path, "item\n3\n", log_items="x,3")["item"].to_list() == ["3"]
+    assert load_items(tmp_path, "item,title\n3,A\nabc,B\n03,C\n")["item"].to_list() == [3]
+    assert load_items(tmp_path, "item,title\n3,A\n", log_items="x,3")["item"].to_list() == ["3"]
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("item,title\n1,A\n3,B\n1,C\n", "line 4: item '1' was described before"),
+        ("item,title\n1,A\n3,B\n1,C\n", "line 4: item 1 was described before"),
         ("item,title\n1,A\n,B\n", "line 3: column 'item' is empty.*--items"),
-        ("title\nA\n", "no column 'item', only title; change --items"),
+        ("title\nA\n", "no column .* the items' ids, only 'title'; name it with --items-key"),
         ("item,year\n1,1995\n3,soon\n", "line 3: column 'year' holds 'soon', not a year"),
         ("item,title\n001,A\n", "describes no item of the log"),
         ("", r"items\.csv is empty"),

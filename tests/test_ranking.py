@@ -20,7 +20,7 @@ from jaxrec.evaluation.metrics import target_values
 from jaxrec.evaluation.ranking import Ranking, model_scorer
 from jaxrec.models.model import RecommenderModel
 from jaxrec.schema import ITEM, PAD, Schema
-from tests.worlds import left_padded, no_items, timelines_of, training_on_everything
+from tests.worlds import NO_INTAKE, left_padded, no_items, timelines_of, training_on_everything
 
 V = 12
 N = 3
@@ -46,7 +46,8 @@ def rank(
 ) -> Ranking:
     """Rank in a world of V items."""
     vocabulary = Vocabulary(pl.Series("item", range(1, V + 1)), np.zeros(V + 1, np.int64))
-    dataset = Dataset(timelines, training_on_everything(timelines), vocabulary, no_items())
+    split = training_on_everything(timelines)
+    dataset = Dataset(timelines, split, vocabulary, no_items(), NO_INTAKE)
     config = DataConfig(history_length=N, keep_seen=keep_seen)
     return ranking_room.rank(scorer, dataset, np.array(positions, np.int64), config)
 

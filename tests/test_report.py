@@ -43,7 +43,8 @@ def with_data(**changes) -> Config:
 def test_the_protocol_says_how_the_figures_were_taken():
     # Two targets of one user, one of another.
     ranking = ranking_of([1, 2, 3], [4, 4, 9], seen_targets=1)
-    assert asdict(protocol(CONFIG, dataset_of(WORLD), ranking)) == {
+    dataset = dataset_of(WORLD)
+    assert asdict(protocol(CONFIG, dataset, ranking)) == {
         "dataset": "shop",
         "split": "leave-one-out",
         "leaks_the_future": False,
@@ -56,6 +57,7 @@ def test_the_protocol_says_how_the_figures_were_taken():
         "test_targets_seen_before": 1,
         "interval": "95%, bootstrap over users",
         "seed": 5,
+        "intake": asdict(dataset.intake),
     }
     other = protocol(with_data(split="random-pairs", keep_seen=True), dataset_of(WORLD), ranking)
     assert other.leaks_the_future is True

@@ -171,7 +171,7 @@ MISTAKES = {
     "missing column": (["--dataset=log.csv", "--user-column=who"], "--user-column"),
     "bad row": (["--dataset=bad.csv"], "line 3"),
     "empty log": (["--dataset=empty.csv"], "empty.csv"),
-    "too little": (["--dataset=short.csv"], "no user with enough interactions"),
+    "too little": (["--dataset=short.csv"], "2 by --min-item-interactions=5 were dropped"),
     "no ratings": (["--dataset=log.csv", "--min-rating=3"], "--rating-column"),
     "a file for a folder": (["--run-dir=log.csv"], "--run-dir=log.csv is a file"),
     "somebody's folder": (["--run-dir=."], "holds other files"),

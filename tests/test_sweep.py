@@ -24,6 +24,7 @@ from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.plots import spread
 from jaxrec.runs.summary import Figures, ModelFacts, Protocol, Summary, TrainingFigures
 from tests.exports import ENCODERS
+from tests.worlds import NO_INTAKE
 
 TINY = [
     *("--synthetic-users=60", "--synthetic-items=30", "--embedding-dim=4", "--hidden-units=4"),
@@ -124,6 +125,7 @@ PROTOCOL = Protocol(
     test_targets_seen_before=0,
     interval="95%, bootstrap over users",
     seed=0,
+    intake=NO_INTAKE,
 )
 
 

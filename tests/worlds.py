@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from jaxrec.config import DataConfig, SplitName
 from jaxrec.data.dataset import Dataset, prepare
+from jaxrec.data.intake import Intake
 from jaxrec.data.interactions import Interactions
 from jaxrec.data.splits import Split
 from jaxrec.data.timelines import Timelines
@@ -38,6 +39,10 @@ def training_on_everything(timelines: Timelines) -> Split:
     nothing = np.empty(0, np.int64)
     everything = np.ones(len(timelines.items), bool)
     return Split(everything, timelines.offsets[1:], nothing, nothing)
+
+
+# Of a log that was made by hand.
+NO_INTAKE = Intake(0, 0, 0, 0, None, {}, 0.0, ())
 
 
 def no_items(dtype: pl.DataType | type[pl.DataType] = pl.Int64) -> pl.DataFrame:

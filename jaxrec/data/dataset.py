@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from jaxrec.config import DataConfig
+from jaxrec.data.intake import Intake, take_in
 from jaxrec.data.interactions import Interactions, keep_frequent
 from jaxrec.data.splits import Split, learn_validation, split_timelines
 from jaxrec.data.timelines import Timelines
@@ -20,6 +21,7 @@ class Dataset:
     Attributes:
         catalogue: what is known of each id, in the order of the ids: `item` (raw), `title`,
             `genres`, `year`; null where unknown, [V] rows.
+        intake: what became of the rows of the log.
         features: the activity features that the timelines have beside the item.
     """
 
@@ -27,6 +29,7 @@ class Dataset:
     split: Split
     vocabulary: Vocabulary
     catalogue: pl.DataFrame
+    intake: Intake
     features: tuple[Feature, ...] = ()
 
     def schema(self, width: int) -> Schema:
@@ -43,12 +46,7 @@ def prepare(interactions: Interactions, config: DataConfig, *, seed: int) -> Dat
     Raises:
         UserError: too little is left.
     """
-    kept = keep_frequent(
-        interactions,
-        min_rating=config.min_rating,
-        min_item_interactions=config.min_item_interactions,
-        min_user_interactions=config.min_user_interactions,
-    )
+    kept = keep_frequent(interactions, config)
     log = kept.log.sort("user", "timestamp", maintain_order=True)
     lengths = log.group_by("user", maintain_order=True).len()["len"].to_numpy()
     offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
@@ -64,4 +62,5 @@ def prepare(interactions: Interactions, config: DataConfig, *, seed: int) -> Dat
     known = vocabulary.values.to_frame()
     catalogue = known.join(kept.items, on="item", how="left", maintain_order="left")
     timelines = Timelines({ITEM: vocabulary.encode(log["item"])}, offsets, timestamps)
-    return Dataset(timelines, split, vocabulary, catalogue)
+    intake = take_in(kept, log, catalogue, config)
+    return Dataset(timelines, split, vocabulary, catalogue, intake)

@@ -1,9 +1,11 @@
 """Interactions: the one type that every source of data returns."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
+from jaxrec.config import DataConfig
 from jaxrec.errors import UserError
 
 ITEM_COLUMNS = ("item", "title", "genres", "year")
@@ -20,10 +22,14 @@ class Interactions:
         items: one row an item, in any order, for at least the items that are described:
             `item` (of the type in the log), `title` (String), `genres` (List(String)) and
             `year` (Int32); null where unknown.
+        dropped: how many rows of the source were dropped, by the flag that asked for it.
+        notes: what the source had to guess, and what is odd in it.
     """
 
     log: pl.DataFrame
     items: pl.DataFrame
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         missing = {"user", "item", "timestamp"} - set(self.log.columns)
@@ -32,15 +38,14 @@ class Interactions:
         if tuple(self.items.columns) != ITEM_COLUMNS:
             raise ValueError(f"the item table has {self.items.columns}, not {ITEM_COLUMNS}")
 
+    @property
+    def rows(self) -> int:
+        """How many rows the source had."""
+        return self.log.height + sum(self.dropped.values())
 
-def keep_frequent(
-    interactions: Interactions,
-    *,
-    min_rating: float | None,
-    min_item_interactions: int,
-    min_user_interactions: int,
-) -> Interactions:
-    """Drop low ratings, then rare items, then short users, once each and in this order.
+
+def keep_frequent(interactions: Interactions, config: DataConfig) -> Interactions:
+    """Drop copies, then low ratings, rare items, and short users, once each and in this order.
 
     One pass, as the published preparations do it: dropping users can leave an item with fewer
     interactions than its minimum, and that item stays.
@@ -51,19 +56,30 @@ def keep_frequent(
     log = interactions.log
     if log.is_empty():
         raise UserError("the log holds no interaction; give --dataset a file with rows")
-    if min_rating is not None:
-        if "rating" not in log.columns:
-            raise UserError(
-                f"--min-rating={min_rating:g} needs ratings and the log has none; "
-                "leave the flag out or name the column with --rating-column"
-            )
-        log = log.filter(pl.col("rating") >= min_rating)
-    log = log.filter(pl.len().over("item") >= min_item_interactions)
-    log = log.filter(pl.len().over("user") >= min_user_interactions)
-    if log.is_empty():
+    if config.min_rating is not None and "rating" not in log.columns:
         raise UserError(
-            f"no user with enough interactions is left of {interactions.log.height:,} rows; lower "
-            f"--min-user-interactions={min_user_interactions}, "
-            f"--min-item-interactions={min_item_interactions} or --min-rating"
+            f"--min-rating={config.min_rating:g} needs ratings and the log has none; "
+            "leave the flag out or name the column with --rating-column"
         )
-    return Interactions(log, interactions.items)
+    filters = {}
+    if config.drop_duplicates:
+        filters["--drop-duplicates"] = pl.struct("user", "item", "timestamp").is_first_distinct()
+    if config.min_rating is not None:
+        filters[f"--min-rating={config.min_rating:g}"] = pl.col("rating") >= config.min_rating
+    for name, least in (
+        ("item", config.min_item_interactions),
+        ("user", config.min_user_interactions),
+    ):
+        filters[f"--min-{name}-interactions={least}"] = pl.len().over(name) >= least
+    dropped = dict(interactions.dropped)
+    for flag, is_kept in filters.items():
+        kept = log.filter(is_kept)
+        if kept.height < log.height:
+            dropped[flag] = log.height - kept.height
+        log = kept
+    if log.is_empty():
+        told = ", ".join(f"{count:,} by {flag}" for flag, count in dropped.items())
+        raise UserError(
+            f"nothing is left of {interactions.rows:,} rows: {told} were dropped; lower these"
+        )
+    return replace(interactions, log=log, dropped=dropped)

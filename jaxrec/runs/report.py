@@ -20,7 +20,7 @@ _WITH_INTERVAL = ("recall@10", "ndcg@10")
 def protocol(config: Config, dataset: Dataset, ranking: Ranking) -> Protocol:
     """Say how the figures were taken: a figure without this means nothing."""
     return Protocol(
-        dataset=Path(config.data.dataset).stem,
+        dataset=config.data.name,
         split=config.data.split,
         leaks_the_future=config.data.split == "random-pairs",
         final_fit=config.data.final_fit,
@@ -32,6 +32,7 @@ def protocol(config: Config, dataset: Dataset, ranking: Ranking) -> Protocol:
         test_targets_seen_before=ranking.seen_targets,
         interval="95%, bootstrap over users",
         seed=config.train.seed,
+        intake=dataset.intake,
     )
 
 

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from jaxrec.data.intake import Intake
 from jaxrec.files import read_json, reading, write_json
 
 
@@ -16,6 +17,7 @@ class Protocol:
         seen_items: "kept" among the candidates, or "left out".
         test_targets_seen_before: those that the user had met; left out, they count as missed.
         interval: what an interval says.
+        intake: what became of the rows of the log.
     """
 
     dataset: str
@@ -30,6 +32,7 @@ class Protocol:
     test_targets_seen_before: int
     interval: str
     seed: int
+    intake: Intake
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ def load_summary(path: Path) -> Summary:
     saved = read_json(path)
     with reading(path):
         parts = {
-            "protocol": Protocol(**saved["protocol"]),
+            "protocol": _protocol(saved["protocol"]),
             "test": _figures(saved["test"]),
             "validation": _figures(saved["validation"]),
             "baselines": {name: _figures(each) for name, each in saved["baselines"].items()},
@@ -104,6 +107,11 @@ def load_summary(path: Path) -> Summary:
             "model": ModelFacts(**saved["model"]),
         }
         return Summary(**{**saved, **parts})
+
+
+def _protocol(saved: Any) -> Protocol:
+    intake = saved["intake"]
+    return Protocol(**{**saved, "intake": Intake(**{**intake, "notes": tuple(intake["notes"])})})
 
 
 def _figures(saved: Any) -> Figures:

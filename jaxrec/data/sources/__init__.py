@@ -1,12 +1,14 @@
 """Sources: where logs come from. All return `Interactions`."""
 
+import glob
 from pathlib import Path
 
 from jaxrec.config import DataConfig
 from jaxrec.data.interactions import Interactions
 from jaxrec.data.sources.movielens import MOVIELENS, load_movielens
-from jaxrec.data.sources.own_log import Columns, load_table
+from jaxrec.data.sources.own_log import load_table
 from jaxrec.data.sources.synthetic import synthetic_world
+from jaxrec.data.sources.table_file import FORMATS
 from jaxrec.errors import UserError
 
 
@@ -23,12 +25,9 @@ def load_interactions(config: DataConfig, *, seed: int) -> Interactions:
         )
     if name in MOVIELENS:
         return load_movielens(name, Path(config.data_dir) if config.data_dir else None)
-    if Path(name).suffix:
-        columns = Columns(
-            config.user_column, config.item_column, config.time_column, config.rating_column
-        )
-        return load_table(Path(name), columns, Path(config.items) if config.items else None)
+    if Path(name).suffix or Path(name).exists() or glob.has_magic(name):
+        return load_table(name, config, config)
     raise UserError(
         f"unknown --dataset={name}; give synthetic, {', '.join(MOVIELENS)}, or the path of a "
-        ".csv or .parquet file"
+        f"table: {FORMATS}"
     )

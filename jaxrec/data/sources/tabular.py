@@ -1,24 +1,30 @@
-"""CSV and Parquet files: the columns that were asked for, and the place of what is wrong."""
+"""Columns of a table that were asked for, and what is said of a row that is wrong."""
 
-import csv
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import polars as pl
 
+from jaxrec.data.sources.delimited import shown
+from jaxrec.data.sources.table_file import TableFile, explained
 from jaxrec.errors import UserError
 
 
 @dataclass(frozen=True)
 class Table:
-    """The columns that were asked for, of a CSV all strings, and the flag that named each."""
+    """The columns that were asked for, of a text file all strings, and the flag that named each.
 
-    path: Path
+    Attributes:
+        frame: each column under its name in the file.
+        rows: the number of each row in the file, from 0.
+        if_empty: what to do about a field that is empty.
+    """
+
+    file: TableFile
     frame: pl.DataFrame
+    rows: pl.Series
     flags: Mapping[str, str]
+    if_empty: str
 
     def plain(self, name: str) -> pl.Series:
         """Return a column of anything but lists, structs and durations.
@@ -27,125 +33,99 @@ class Table:
             UserError: it is one of these.
         """
         dtype = self.frame.schema[name]
-        if dtype.is_nested() or dtype == pl.Duration:
+        if dtype.is_nested() or dtype in (pl.Duration, pl.Object):
             raise UserError(
-                f"{self.path}: column {name!r} holds {dtype}, neither ids, numbers nor dates; "
+                f"{self.file.path}: column {name!r} holds {dtype}, neither ids, numbers nor dates; "
                 f"change {self.flags[name]}"
             )
         return self.frame[name]
 
-    def require(self, name: str, is_good: pl.Series, kind: str) -> None:
+    def require(self, name: str, is_good: pl.Series, kind: str, remedy: str = "") -> None:
         """Refuse the first row whose value is not good: it should have been `kind`."""
-        if is_good.all(ignore_nulls=False):
+        bad = is_good.fill_null(False).not_().arg_true()
+        if bad.is_empty():
             return
-        row = is_good.fill_null(False).not_().arg_true()[0]
-        value = self.frame[name][row]
-        is_empty = value is None or value == ""
-        what = "is empty" if is_empty else f"holds {str(value)[:40]!r}, not {kind}"
+        value = self.frame[name][bad[0]]
+        if value is None or value == "":
+            what, remedy = "is empty", self.if_empty
+        else:
+            what = f"holds {str(value)[:40]!r}, not {kind}"
+        more = len(bad) - 1
+        also = f" (and so {more:,} more of {self.frame.height:,} rows)" if more else ""
         raise UserError(
-            f"{self.place(row)}: column {name!r} {what}; correct or delete the row, or "
-            f"change {self.flags[name]}"
+            f"{self.place(bad[0])}: column {name!r} {what}{also}; "
+            f"{remedy or 'correct or delete the row'}, or change {self.flags[name]}"
         )
 
     def place(self, row: int) -> str:
-        """Say where a row, counted from 0 below the header, is in its file."""
-        if not is_csv(self.path):
-            return f"{self.path}, row {row + 1}"
-        line, _ = next(islice(_records(self.path), row + 1, None))
-        return f"{self.path}, line {line}"
+        """Say where a row of the frame is in its file."""
+        return self.file.place(self.rows[row])
+
+    def take(self, is_taken: pl.Series) -> "Table":
+        """Keep some rows."""
+        return replace(self, frame=self.frame.filter(is_taken), rows=self.rows.filter(is_taken))
 
 
-def is_csv(path: Path) -> bool:
-    """Say by its name whether a file is a CSV, and so without types."""
-    return path.suffix.lower() == ".csv"
-
-
-def column_names(path: Path, flag: str) -> list[str]:
-    """List the columns of a file, once it is sure to be one.
-
-    Raises:
-        UserError: it is none, neither .csv nor .parquet, or empty; `flag` is the one to change.
-    """
-    if not path.is_file():
-        raise UserError(f"{path} is no file; give {flag} the path of a .csv or .parquet")
-    if path.suffix.lower() not in (".csv", ".parquet"):
-        raise UserError(f"{path} is neither .csv nor .parquet; give {flag} one of these")
-    with _explained(path):
-        return _scan(path).collect_schema().names()
-
-
-def read_table(path: Path, names: Sequence[str], flags: Mapping[str, str]) -> Table:
+def read_table(
+    file: TableFile, flags: Mapping[str, str], columns_flag: str, *, if_empty: str
+) -> Table:
     """Read the columns that `flags` has, each with the flag that names it.
 
     Args:
-        names: what column_names found in the file.
+        columns_flag: the one that names the columns of a file without a header.
 
     Raises:
-        UserError: a column is missing, there is no row, or one cannot be parsed.
+        UserError: a column is missing or there twice, there is no row, or one cannot be parsed.
     """
-    for name, flag in flags.items():
-        if name not in names:
-            raise UserError(
-                f"{path} has no column {name!r}, only {', '.join(names)}; change {flag} or the "
-                "file's header"
-            )
-    with _explained(path):
-        frame = _scan(path).select(list(flags)).collect()
+    with explained(file.path, file.explain):
+        names = file.names
+        for name, flag in flags.items():
+            if names.count(name) > 1:
+                raise UserError(
+                    f"{file.path} has {names.count(name)} columns {name!r}; rename all but one in "
+                    f"the header, or change {flag}"
+                )
+            if name not in names:
+                raise _missing(file, names, name, flag, columns_flag)
+        frame = file.read(list(flags))
     if frame.is_empty():
-        raise UserError(f"{path} has no rows; give a file that has some")
-    return Table(path, frame, flags)
+        raise UserError(f"{file.path} has no rows; give a file that has some")
+    rows = pl.int_range(frame.height, eager=True)
+    return Table(file, frame, rows, flags, if_empty)
 
 
-def _scan(path: Path) -> pl.LazyFrame:
-    if is_csv(path):
-        return pl.scan_csv(path, infer_schema=False, glob=False)
-    return pl.scan_parquet(path, glob=False)
+def _missing(
+    file: TableFile, names: Sequence[str], name: str, flag: str, columns_flag: str
+) -> UserError:
+    if not file.is_typed and any(map(_is_number, names)):
+        return UserError(
+            f"{file.path}: its first line, {shown(names)}, looks like data; name its {len(names)} "
+            f"columns with {columns_flag}, as in {columns_flag}=user,item,rating,timestamp"
+        )
+    return UserError(
+        f"{file.path} has no column {name!r}, only {shown(names)}; change {flag} or the file's "
+        "header"
+    )
 
 
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Turn what Polars raises over a file into a UserError that names the line."""
+def _is_number(text: str) -> bool:
     try:
-        yield
-    except pl.exceptions.NoDataError:
-        raise UserError(f"{path} is empty; give a file with a header and rows") from None
-    except (pl.exceptions.PolarsError, OSError) as error:
-        if is_csv(path):
-            _refuse_ragged(path)
-        reason = str(error).partition("\n")[0]
-        raise UserError(f"{path} cannot be read ({reason}); write the file again") from error
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
-def _refuse_ragged(path: Path) -> None:
-    """Name the first row that is longer than the header, no UTF-8, or else holds a bare quote."""
-    records = _records(path)
-    header = next(record for _, record in records if record)
-    suspect = None
-    for line, record in records:
-        text = ",".join(record)
-        if len(record) > len(header):
-            raise UserError(
-                f"{path}, line {line}: {text[:60]!r} has {len(record)} fields and the header "
-                f"{len(header)}; correct or delete the row"
-            )
-        if "\N{REPLACEMENT CHARACTER}" in text:
-            raise UserError(f"{path}, line {line}: {text[:60]!r} is not UTF-8; convert the file")
-        if suspect is None and '"' in text:
-            suspect = (
-                f"{path}, line {line}: {text[:60]!r} seems to hold a quote that is not doubled"
-            )
-    if suspect:
-        raise UserError(f"{suspect}; write it twice and put the field in quotes")
+def text_of(column: pl.Series) -> pl.Series:
+    """Cast to strings; null where nothing is written."""
+    if column.dtype.is_float():
+        # What is missing from a column of integers when pandas writes it becomes NaN.
+        column = column.fill_nan(None)
+    return column.cast(pl.String, strict=False).replace("", None)
 
 
-def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Read a CSV slowly: each record with the line where it begins, quoted newlines counted."""
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        reader = csv.reader(file, strict=True)
-        line = 1
-        try:
-            for record in reader:
-                yield line, record
-                line = reader.line_num + 1
-        except csv.Error as error:
-            raise UserError(f"{path}, line {line}: {error}; close the quote there") from None
+def finite(column: pl.Series) -> pl.Series:
+    """Cast to Float64; null where there is no finite number."""
+    text_or_number = column if column.dtype.is_numeric() else text_of(column)
+    numbers = text_or_number.cast(pl.Float64, strict=False)
+    return numbers.set(~numbers.is_finite(), None)

@@ -1,0 +1,109 @@
+"""Intake: what came in with a log, what was dropped of it, and what is odd."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from jaxrec.config import DataConfig
+from jaxrec.data.interactions import Interactions
+
+
+@dataclass(frozen=True)
+class Intake:
+    """What became of the rows of a log.
+
+    Attributes:
+        rows: how many the source had.
+        kept: how many are learned from or tested on.
+        users: whose they are.
+        items: what they are about.
+        described: how many of the items have a title, genres or a year; None without an item
+            table.
+        dropped: how many rows were dropped, by the flag that asked for it.
+        tied_steps: share of the steps from one activity of a user to the next that take no time.
+        notes: what was guessed and what is odd, a sentence each.
+    """
+
+    rows: int
+    kept: int
+    users: int
+    items: int
+    described: int | None
+    dropped: Mapping[str, int]
+    tied_steps: float
+    notes: tuple[str, ...]
+
+
+def take_in(
+    source: Interactions, log: pl.DataFrame, catalogue: pl.DataFrame, config: DataConfig
+) -> Intake:
+    """Sum up what was kept, and look for what is odd in it.
+
+    Args:
+        source: the log in its own order.
+        log: the same by user and time.
+        catalogue: each item of it, with what is known.
+    """
+    is_step = log["user"].eq_missing(log["user"].shift())
+    is_tied = is_step & log["timestamp"].eq_missing(log["timestamp"].shift())
+    describes = pl.any_horizontal(pl.col("title", "genres", "year").is_not_null())
+    described = None if source.items.is_empty() else catalogue.filter(describes).height
+    tied_steps = float(is_tied.to_numpy().sum() / max(is_step.to_numpy().sum(), 1))
+    notes = (
+        *source.notes,
+        *_about_ties(source, tied_steps),
+        *_about_copies(log, is_tied),
+        *_about_conversion(catalogue.height, config),
+    )
+    users = log["user"].n_unique()
+    return Intake(
+        *(source.rows, log.height, users, catalogue.height, described),
+        *(source.dropped, tied_steps, notes),
+    )
+
+
+def _about_ties(source: Interactions, tied_steps: float) -> list[str]:
+    if not tied_steps:
+        return []
+    step = pl.col("timestamp").diff().over("user")
+    backwards, forwards = source.log.select(back=step < 0, on=step > 0).sum().row(0)
+    order = "the order of the source"
+    if backwards > 9 * forwards:
+        order += ", which runs from new to old,"
+    return [f"{tied_steps:.1%} of a user's steps take no time: {order} counts there"]
+
+
+def _about_copies(log: pl.DataFrame, is_tied: pl.Series) -> list[str]:
+    # A copy stands at a tied step; most logs have few of them.
+    tied = log.filter(is_tied | is_tied.shift(-1, fill_value=False))
+    copies = tied.height - tied.select("user", "item", "timestamp").n_unique()
+    if not copies:
+        return []
+    return [
+        f"{copies:,} rows repeat the user, the item and the time of another; --drop-duplicates "
+        "drops them"
+    ]
+
+
+def _about_conversion(items: int, config: DataConfig) -> list[str]:
+    if config.keep_seen or items > config.history_length:
+        return []
+    return [
+        f"{items} items leave none to recommend beside a history of {config.history_length}: "
+        "before a conversion, lower --history-length, or give --keep-seen"
+    ]
+
+
+def render(intake: Intake, name: str) -> str:
+    """Say it in one short block."""
+    lines = [
+        f"{name}: {intake.rows:,} rows in, {intake.kept:,} kept: interactions of {intake.users:,} "
+        f"users with {intake.items:,} items"
+    ]
+    if intake.described is not None:
+        lines[0] += f", {intake.described:,} of them described"
+    dropped = [f"{count:,} by {flag}" for flag, count in intake.dropped.items()]
+    if dropped:
+        lines.append(f"  dropped: {', '.join(dropped)}")
+    return "\n".join([*lines, *(f"  note: {note}" for note in intake.notes)])

@@ -1,0 +1,240 @@
+"""Text files of rows and fields: their encoding, separator and header, and the place of a row."""
+
+import csv
+import gzip
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import polars as pl
+
+from jaxrec.errors import UserError
+
+# What a suffix promises; the other two promise nothing.
+SEPARATORS = {".csv": ",", ".tsv": "\t", ".inter": "\t", ".txt": None, ".dat": None}
+
+# Tried where nothing is promised, or the promise is broken. A space stands in dates and titles too:
+# it is taken if nothing else is there.
+_CANDIDATES = ("\t", "::", ";", "|", ",", "\x01", " ")
+
+# Takes the place of a separator that is no single byte: Polars knows those alone.
+_UNIT = "\x1f"
+
+_SAMPLED_LINES = 20
+
+_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+
+
+@dataclass(frozen=True)
+class Delimited:
+    """A text file whose form is known; all that it holds is text.
+
+    Attributes:
+        names: of its columns, in their order; one may stand there twice.
+        separator: a single byte.
+        quoted: whether quotes hold a field together.
+        skipped: how many rows come before the first, the header and empty ones above it.
+        source: what Polars reads: the file, or its content where that had to be changed.
+        notes: what was found out.
+    """
+
+    path: Path
+    names: list[str]
+    separator: str
+    quoted: bool
+    skipped: int
+    source: Path | bytes
+    notes: tuple[str, ...] = ()
+
+    is_typed = False
+
+    def read(self, columns: Sequence[str]) -> pl.DataFrame:
+        """Read some columns as strings; a field that is not there is null."""
+        fields = [str(place) for place in range(len(self.names))]
+        frame = pl.scan_csv(
+            self.source,
+            has_header=False,
+            skip_rows=self.skipped,
+            schema=dict.fromkeys(fields, pl.String()),
+            separator=self.separator,
+            quote_char='"' if self.quoted else None,
+            glob=False,
+        )
+        chosen = [pl.col(fields[self.names.index(name)]).alias(name) for name in columns]
+        return frame.select(chosen).collect()
+
+    def place(self, row: int) -> str:
+        """Say where a row, counted from 0 below the header, begins."""
+        line, _ = next(islice(self._records(), row + self.skipped, None))
+        return f"{self.path}, line {line}"
+
+    def explain(self) -> None:
+        """Refuse the first row that is too long, no UTF-8, or else holds a bare quote."""
+        suspect = None
+        for line, record in self._records():
+            text = self.separator.join(record)
+            if len(record) > len(self.names):
+                raise UserError(
+                    f"{self.path}, line {line}: {text[:60]!r} has {len(record)} fields and the "
+                    f"first line {len(self.names)}; correct or delete the row"
+                )
+            if "\N{REPLACEMENT CHARACTER}" in text:
+                raise UserError(
+                    f"{self.path}, line {line}: {text[:60]!r} is not UTF-8; give --encoding, such "
+                    "as --encoding=latin-1, or convert the file"
+                )
+            if suspect is None and '"' in text:
+                suspect = _bare_quote(self.path, line, text)
+        if suspect:
+            raise suspect
+
+    def _records(self) -> Iterator[tuple[int, list[str]]]:
+        """Read slowly: each record with the line where it begins, quoted newlines counted."""
+        lines = read_lines(self.source)
+        quoting = csv.QUOTE_MINIMAL if self.quoted else csv.QUOTE_NONE
+        texts = (f"{line}\n" for line in lines)
+        reader = csv.reader(texts, delimiter=self.separator, strict=True, quoting=quoting)
+        line = 1
+        try:
+            for record in reader:
+                yield line, record
+                line = reader.line_num + 1
+        except csv.Error as error:
+            if "end of data" in str(error):
+                raise UserError(
+                    f"{self.path}, line {line}: a quote is opened there and never closed; close it"
+                ) from None
+            raise _bare_quote(self.path, line, lines[line - 1]) from None
+
+
+def _bare_quote(path: Path, line: int, text: str) -> UserError:
+    return UserError(
+        f"{path}, line {line}: {text[:60]!r} seems to hold a quote that is not doubled; write it "
+        "twice and put the field in quotes"
+    )
+
+
+def open_delimited(
+    path: Path,
+    promised: str | None,
+    *,
+    columns: Sequence[str] | None,
+    separator: str | None,
+    encoding: str | None,
+) -> Delimited:
+    """Find out how a text file is written.
+
+    Args:
+        promised: the separator that its suffix promises.
+        columns: the names of its columns, if its first line does not hold them.
+        separator: what stands between fields, if that is known.
+        encoding: Python's name of it, if that is known.
+
+    Raises:
+        UserError: it is empty, or no text of this encoding.
+        OSError: it cannot be read.
+    """
+    source = _decoded(path, encoding)
+    lines = read_lines(source, _SAMPLED_LINES).to_list()
+    sample = [line for line in lines if line]
+    if not sample:
+        raise UserError(f"{path} is empty; give a file with rows")
+    skipped = 0 if columns else lines.index(sample[0]) + 1
+    found = {"tab": "\t", "\\t": "\t"}.get(separator or "", separator)
+    found = found or _find_separator(sample, promised)
+    notes = ()
+    if not separator and found != (promised or found):
+        notes = (f"the fields seem to be separated by {found!r}; --separator may say otherwise",)
+    is_recbole = ".inter" in path.suffixes
+    quoted = len(found.encode()) == 1 and not is_recbole
+    if len(found.encode()) != 1:
+        source = _bytes(source).replace(found.encode(), _UNIT.encode())
+        sample = [line.replace(found, _UNIT) for line in sample]
+        found = _UNIT
+    first = _fields(sample[0], found) if quoted else sample[0].split(found)
+    if is_recbole:  # user_id:token
+        first = [name.partition(":")[0] for name in first]
+    if columns and len(columns) != len(first):
+        raise UserError(
+            f"{path}: its first line has {len(first)} fields, {shown(first)}, and {len(columns)} "
+            f"names were given; name each, as in --columns={','.join(columns)}"
+        )
+    return Delimited(path, list(columns or first), found, quoted, skipped, source, notes)
+
+
+def shown(names: Sequence[str], most: int = 12) -> str:
+    """List names in quotes, shortened; of many the first."""
+    shown = ", ".join(repr(name[:40]) for name in names[:most])
+    more = len(names) - most
+    return shown + (f" and {more:,} more" if more > 0 else "")
+
+
+def _find_separator(lines: Sequence[str], promised: str | None) -> str:
+    """Take what cuts each line into as many fields, or else the first line into the most."""
+    counts = {each: [len(_fields(line, each)) for line in lines] for each in _CANDIDATES}
+    cut = {each: count for each, count in counts.items() if count[0] > 1}
+    if len(cut) > 1:
+        cut.pop(" ", None)
+    even = {each: count for each, count in cut.items() if len(set(count)) == 1}
+    if promised in even:
+        return promised
+    best = even or cut
+    return max(best, key=lambda each: best[each][0]) if best else promised or ","
+
+
+def _fields(line: str, separator: str) -> list[str]:
+    if len(separator) > 1:
+        return line.split(separator)
+    try:
+        return next(csv.reader([line], delimiter=separator))
+    except csv.Error:
+        return line.split(separator)
+
+
+def _decoded(path: Path, encoding: str | None) -> Path | bytes:
+    """Give the file itself if it is UTF-8, as it should be, or else its text as UTF-8."""
+    with path.open("rb") as file:
+        start = file.read(4)
+    if encoding is None and start.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        encoding = "utf-16"
+    if encoding is None:
+        return path
+    if start == _ZSTD:
+        raise UserError(f"{path} is compressed and not UTF-8; unpack it with `unzstd` first")
+    try:
+        return _bytes(path).decode(encoding).encode()
+    except LookupError:
+        raise UserError(
+            f"--encoding={encoding} is unknown; give utf-8, latin-1, utf-16, shift_jis, ..."
+        ) from None
+    except UnicodeError as error:
+        raise UserError(f"{path} is not {encoding} ({error}); change --encoding") from None
+
+
+def _bytes(source: Path | bytes) -> bytes:
+    """Read the whole content, unpacked."""
+    if isinstance(source, bytes):
+        return source
+    data = source.read_bytes()
+    if data.startswith(_GZIP):
+        return gzip.decompress(data)
+    if data.startswith(_ZSTD):
+        return "\n".join(read_lines(source)).encode()
+    return data
+
+
+def read_lines(source: Path | bytes, most: int | None = None) -> pl.Series:
+    """Read each line as it stands, unpacked; what is no UTF-8 is replaced."""
+    lines = pl.scan_csv(
+        source,
+        has_header=False,
+        separator="\n",
+        quote_char=None,
+        schema={"line": pl.String},
+        encoding="utf8-lossy",
+        raise_if_empty=False,
+        glob=False,
+    ).select(pl.col("line").fill_null(""))
+    return (lines if most is None else lines.head(most)).collect()["line"]

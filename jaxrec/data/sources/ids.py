@@ -1,0 +1,115 @@
+"""Ids of users and items: what type they are of, and what is odd about them."""
+
+import polars as pl
+
+from jaxrec.data.sources.tabular import Table, text_of
+
+# What tables write where nothing is known.
+_MISSING = ("null", "(null)", "none", "nan", "na", "n/a", "nil", "undefined", "unknown", "\\n", "-")
+
+# Beyond them a Float64 skips whole numbers.
+_MOST_EXACT = 2**53
+
+
+def read_ids(table: Table, name: str) -> pl.Series:
+    """Return integers or strings, none missing or empty.
+
+    Whole numbers are integers, whatever type the column has. In a text file a column is of integers
+    if each value is written the way an integer prints, so that "007" stays what it is, or each as
+    "15.0". Sixteen bytes that are no text are a UUID.
+
+    Raises:
+        UserError: a row has none.
+    """
+    column = table.plain(name)
+    ids = _ids(column)
+    table.require(name, ids.is_not_null(), "an id")
+    return ids if table.file.is_typed else _integers(ids, r"^(-?\d+)\.0+$")
+
+
+def _ids(column: pl.Series) -> pl.Series:
+    if column.dtype.is_integer():
+        return column
+    if column.dtype.is_float() or column.dtype.is_decimal():
+        return _whole(column)
+    if column.dtype == pl.Binary:
+        return _from_bytes(column)
+    return text_of(column)
+
+
+def _whole(numbers: pl.Series) -> pl.Series:
+    """Turn whole numbers into integers, or all into text if one is none or too large."""
+    known = numbers.fill_nan(None) if numbers.dtype.is_float() else numbers
+    integers = known.cast(pl.Int64, strict=False)
+    is_exact = (integers.cast(numbers.dtype, strict=False) == known).all()
+    if numbers.dtype.is_float():
+        is_exact = is_exact and (known.abs() <= _MOST_EXACT).all()
+    return (
+        integers
+        if is_exact and not (integers.is_null() & known.is_not_null()).any()
+        else (text_of(known))
+    )
+
+
+def _from_bytes(column: pl.Series) -> pl.Series:
+    """Read bytes as text, or as UUIDs if they are of their length and no text; null if neither."""
+    try:
+        text = text_of(column)
+    except pl.exceptions.ComputeError:  # it is no UTF-8
+        text = pl.Series(column.name, [None] * len(column), pl.String)
+    is_text = text.is_not_null() & ~text.str.contains(r"\p{Cc}").fill_null(True)
+    if is_text.all() or (column.bin.size() != 16).any():
+        return text
+    parts = [column.bin.encode("hex").str.slice(*each) for each in _UUID_PARTS]
+    return pl.select(pl.concat_str(parts, separator="-")).to_series()
+
+
+_UUID_PARTS = ((0, 8), (8, 4), (12, 4), (16, 4), (20, 12))
+
+
+def _integers(ids: pl.Series, as_float: str) -> pl.Series:
+    """Turn text into integers, if each prints as one or each as one with a zero behind a point."""
+    for text in (ids, ids.str.extract(as_float)):
+        integers = text.cast(pl.Int64, strict=False)
+        if integers.cast(pl.String).eq_missing(text).all() and not integers.has_nulls():
+            return integers
+    return ids
+
+
+def odd_ids(role: str, ids: pl.Series) -> list[str]:
+    """Say what may be a missing value, and which ids may be one and the same.
+
+    Args:
+        role: "user" or "item".
+    """
+    if ids.dtype != pl.String:
+        return []
+    return [note for note in (_missing(role, ids), _alike(role, ids)) if note]
+
+
+def _missing(role: str, ids: pl.Series) -> str | None:
+    found = ids.filter(ids.str.strip_chars().str.to_lowercase().is_in(_MISSING))
+    if found.is_empty():
+        return None
+    counts = found.value_counts(sort=True).rows()
+    each = ", ".join(f"{value!r} in {count:,} rows" for value, count in counts[:3])
+    return f"an id that may be a missing value: {role} {each}; drop these rows if it is"
+
+
+def _alike(role: str, ids: pl.Series) -> str | None:
+    """Compare ids without spaces, Unicode forms, ".0" and leading zeros."""
+    different = ids.unique(maintain_order=True)
+    plain = (
+        different.str.normalize("NFKC")
+        .str.strip_chars()
+        .str.replace(r"^(-?\d+)\.0+$", "${1}")
+        .str.replace(r"^0+(\d)", "${1}")
+    )
+    again = ~plain.is_first_distinct()
+    if not again.any():
+        return None
+    pair = different.filter(plain == plain.filter(again)[0])
+    return (
+        f"{different.len():,} {role}s, but only {plain.n_unique():,} if spaces, leading zeros, "
+        f"'.0' and forms of Unicode are passed over: {pair[0]!r} and {pair[1]!r} are two"
+    )

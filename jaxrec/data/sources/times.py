@@ -1,0 +1,110 @@
+"""Times of a log: numbers of any unit, ISO 8601, or dates of a form that is named."""
+
+import polars as pl
+
+from jaxrec.data.sources.tabular import Table, finite, text_of
+from jaxrec.errors import UserError
+
+# 2024-05-01, 2024-05-01T12:30, 2024-05-01 12:30:59.5+02:00, 2024-05-01 12:30:59 UTC
+_ISO = (
+    r"^(?<date>\d{4}-\d\d-\d\d)(?:[T ](?<minute>\d\d:\d\d)(?<second>:\d\d(?:[.,]\d+)?)?)?"
+    r" ?(?<zone>Z|UTC|[+-]\d\d(?::?\d\d)?)?$"
+)
+
+_WANTED = "a number or an ISO date, as 2024-05-01 or 2024-05-01T12:30:59+02:00"
+_REMEDY = "say how dates are written with --time-format, as in --time-format='%d.%m.%Y %H:%M'"
+
+# From what number on times since 1970 are likely to be of a unit, and up to what.
+_UNITS = {
+    "seconds": (1e8, 1e10),
+    "milliseconds": (1e11, 1e13),
+    "microseconds": (1e14, 1e16),
+    "nanoseconds": (1e17, 1e19),
+}
+
+
+def read_times(table: Table, name: str, time_format: str | None) -> pl.Series:
+    """Return times whose order is that of the moments: Int64, or else finite Float64.
+
+    Numbers stay as they are. Dates become seconds since 1970, UTC where no zone is given; those
+    that are finer than a microsecond become nanoseconds, as Int64.
+
+    Raises:
+        UserError: a row holds none.
+    """
+    column = table.plain(name)
+    if time_format is not None:
+        moments = _formatted(text_of(column), time_format)
+        if moments.is_null().all():
+            value = next((each for each in column if each is not None), None)
+            raise UserError(
+                f"--time-format={time_format} reads no time of {table.file.path}: column {name!r} "
+                f"holds {str(value)[:40]!r}; write it as strftime does, as in '%d.%m.%Y %H:%M'"
+            )
+        times, wanted, remedy = _since_1970(moments), f"a time as {time_format!r}", ""
+    else:
+        times, wanted, remedy = _moments(column), _WANTED, _REMEDY
+    table.require(name, times.is_not_null(), wanted, remedy)
+    return times
+
+
+def mixed_units(times: pl.Series) -> str | None:
+    """Say that times seem to be of several units, with counts, if they do."""
+    counts = {unit: times.is_between(*limits).sum() for unit, limits in _UNITS.items()}
+    found = [f"{count:,} look like {unit}" for unit, count in counts.items() if count]
+    if len(found) < 2:
+        return None
+    return f"times of several units: {', '.join(found)}; write all in one"
+
+
+def _moments(column: pl.Series) -> pl.Series:
+    """Read times of any type; null where there is none. The first says whether they are dates."""
+    if column.dtype in (pl.Date, pl.Datetime):
+        return _since_1970(column)
+    numbers = finite(column)
+    if column.dtype.is_float() or column.dtype.is_decimal():
+        return numbers
+    text = text_of(column)
+    integers = text.cast(pl.Int64, strict=False)
+    if not integers.has_nulls():
+        return integers
+    return _since_1970(_iso(text)) if numbers.head(1).has_nulls() else numbers
+
+
+def _since_1970(moments: pl.Series) -> pl.Series:
+    """Give seconds as Float64, or nanoseconds as Int64 where seconds would lose their order."""
+    is_fine = moments.dtype != pl.Date and (moments.dt.nanosecond() % 1000 != 0).any()
+    if is_fine:
+        return moments.dt.epoch("ns")
+    return moments.dt.epoch("us") / 1e6
+
+
+def _iso(text: pl.Series) -> pl.Series:
+    """Read ISO 8601; null where there is none."""
+    parts = text.str.extract_groups(_ISO).struct.unnest()
+    utc = parts.select(
+        pl.format(
+            "{}T{}{}{}",
+            "date",
+            pl.col("minute").fill_null("00:00"),
+            pl.col("second").fill_null(":00").str.replace(",", "."),
+            pl.col("zone").replace(["Z", "UTC"], "+00").fill_null("+00"),
+        )
+    ).to_series()
+    # Nanoseconds reach from 1677 to 2262 alone.
+    is_fine = text.str.contains(r":\d\d[.,]\d{7}").any()
+    return utc.str.to_datetime(
+        "%Y-%m-%dT%H:%M:%S%.f%#z", time_unit="ns" if is_fine else "us", strict=False
+    )
+
+
+def _formatted(text: pl.Series, time_format: str) -> pl.Series:
+    """Read dates of a form; null where there is none."""
+    try:
+        return text.str.to_datetime(time_format, time_unit="us", strict=False)
+    except pl.exceptions.PolarsError as error:
+        reason = str(error).partition("\n")[0]
+        raise UserError(
+            f"--time-format={time_format} is no form of a date ({reason}); write it as strftime "
+            "does, as in '%d.%m.%Y %H:%M'"
+        ) from None
