@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxrec.config import ItemsConfig, LogConfig
+from jaxrec.config import LogConfig
 from jaxrec.data.sources.own_log import load_table
 from jaxrec.errors import UserError
 
@@ -22,8 +22,8 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
-def load(path: Path, items: Path | None = None, **columns: Any):
-    return load_table(str(path), LogConfig(**columns), ItemsConfig(str(items)) if items else None)
+def load(path: Path, **columns: Any):
+    return load_table(str(path), LogConfig(**columns))
 
 
 def load_csv(path: Path, text: str, **columns: Any):
@@ -228,63 +228,45 @@ def test_a_file_that_is_none(tmp_path):
         load(write(tmp_path / "log.xlsx", HEADER))
     with pytest.raises(UserError, match=r"log\.parquet cannot be read"):
         load(write(tmp_path / "log.parquet", "no Parquet file"))
-    log = write(tmp_path / "log.csv", HEADER + "1,a,5\n")
-    with pytest.raises(UserError, match=r"items\.csv is no file; give --items"):
-        load(log, tmp_path / "items.csv")
 
 
-def load_items(path: Path, items: str | pl.DataFrame, *, log_items: str = "3,1") -> pl.DataFrame:
-    """Read an item table beside a log of `log_items`, whose column of items is "what"."""
-    rows = "".join(f"u,{item},5\n" for item in log_items.split(","))
-    log = write(path / "log.csv", "user,what,timestamp\n" + rows)
-    if isinstance(items, str):
-        table = write(path / "items.csv", items)
-    else:
-        table = path / "items.parquet"
-        items.write_parquet(table)
-    return load(log, table, item_column="what").items
-
-
-def test_without_an_item_table_nothing_is_known(tmp_path):
-    items = load_csv(tmp_path, HEADER + "1,7,5\n").items
-    assert items.is_empty()
-    assert items.schema == pl.Schema(
-        {"item": pl.Int64, "title": pl.String, "genres": pl.List(pl.String), "year": pl.Int32}
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".jsonl"])
+def test_rows_that_lack_something_are_dropped_if_one_asks_for_it(tmp_path, suffix):
+    path = tmp_path / f"log{suffix}"
+    table = pl.DataFrame(
+        {
+            "user": ["1", None, "1", "2", "3"],
+            "item": ["a", "b", "", "d", "e"],
+            "timestamp": [5.0, 6.0, 7.0, None, 9.0],
+            "stars": [5.0, 4.0, 3.0, 2.0, None],
+        }
     )
+    writers = {
+        ".csv": table.write_csv,
+        ".parquet": table.write_parquet,
+        ".jsonl": table.write_ndjson,
+    }
+    writers[suffix](path)
+    with pytest.raises(UserError, match=r"--drop-incomplete drops such rows"):
+        load(path)
+    kept = load(path, drop_incomplete=True)
+    assert kept.log["item"].to_list() == ["a", "e"]
+    assert kept.dropped == {"--drop-incomplete": 3}
+    assert kept.rows == 5
+    rated = load(path, drop_incomplete=True, rating_column="stars")
+    assert rated.log["item"].to_list() == ["a"]
 
 
-def test_an_item_table_in_a_csv(tmp_path):
-    text = (
-        "item,title,genres,year,colour\n1,Heat,Crime|Drama,1995,red\n3,,,,\n9,Not in the log,,,\n"
-    )
-    assert load_items(tmp_path, text).rows() == [
-        (1, "Heat", ["Crime", "Drama"], 1995),
-        (3, None, None, None),
-    ]
-    assert load_items(tmp_path, "what,title\n3,Heat\n").rows() == [(3, "Heat", None, None)]
+def test_what_is_wrong_and_no_gap_is_not_dropped(tmp_path):
+    text = HEADER + "1,a,5\n1,,5\n1,b,soon\n"
+    with pytest.raises(UserError, match=r"line 4: column 'timestamp' holds 'soon'"):
+        load_csv(tmp_path, text, drop_incomplete=True)
+    with pytest.raises(UserError, match="no complete row"):
+        load_csv(tmp_path, HEADER + "1,,5\n", drop_incomplete=True)
 
 
-def test_an_item_table_in_parquet(tmp_path):
-    table = pl.DataFrame({"item": [3, 1], "genres": [["A"], None], "year": [1995.0, math.nan]})
-    assert load_items(tmp_path, table).rows() == [(3, None, ["A"], 1995), (1, None, None, None)]
-
-
-def test_items_take_the_type_of_the_log(tmp_path):
-    assert load_items(tmp_path, "item,title\n3,A\nabc,B\n03,C\n")["item"].to_list() == [3]
-    assert load_items(tmp_path, "item,title\n3,A\n", log_items="x,3")["item"].to_list() == ["3"]
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("item,title\n1,A\n3,B\n1,C\n", "line 4: item 1 was described before"),
-        ("item,title\n1,A\n,B\n", "line 3: column 'item' is empty.*--items"),
-        ("title\nA\n", "no column .* the items' ids, only 'title'; name it with --items-key"),
-        ("item,year\n1,1995\n3,soon\n", "line 3: column 'year' holds 'soon', not a year"),
-        ("item,title\n001,A\n", "describes no item of the log"),
-        ("", r"items\.csv is empty"),
-    ],
-)
-def test_what_is_wrong_with_an_item_table_is_found(tmp_path, text, message):
-    with pytest.raises(UserError, match=message):
-        load_items(tmp_path, text)
+def test_without_times_the_order_of_the_file_counts(tmp_path):
+    text = "user,item\n1,b\n,c\n1,a\n"
+    read = load_csv(tmp_path, text, time_column="none", drop_incomplete=True)
+    assert read.log.rows() == [(1, "b", 0), (1, "a", 2)]
+    assert read.notes == ("there are no times: the order of the file counts",)

@@ -15,6 +15,7 @@ import pytest
 
 from experiments import benchmark
 from experiments import run as one_run
+from jaxrec.runs.summary import load_summary
 from tests.exports import call, command
 
 ROOT = Path(__file__).parents[1]
@@ -288,3 +289,25 @@ def test_help_teaches(tmp_path):
     ):
         assert flag in process.stdout
     assert "python experiments/run.py --encoder=rnn" in process.stdout
+
+
+def test_a_dry_run_says_what_came_in_and_leaves_nothing(tmp_path):
+    rows = [f"{user},{item},{item}\n" for user in range(9) for item in range(5)]
+    (tmp_path / "log.csv").write_text("user,item,timestamp\n" + "".join([*rows, "9,0,0\n"]))
+    process = run("--dataset=log.csv", "--dry-run", cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.splitlines() == [
+        "log.csv: 46 rows in, 45 kept: interactions of 9 users with 5 items",
+        "  dropped: 1 by --min-user-interactions=3",
+        "  note: 5 items leave none to recommend beside a history of 10: before a conversion, "
+        "lower --history-length, or give --keep-seen",
+        "  leave-one-out: 27 targets to train on, 9 to validate, 9 to test",
+    ]
+    assert [path.name for path in tmp_path.iterdir()] == ["log.csv"]
+
+
+def test_what_came_in_is_in_the_protocol(finished):
+    folder, process = finished
+    told = load_summary(folder / "runs" / "synthetic-rnn-n10" / "summary.json").protocol.intake
+    assert told.users == 300 and told.items <= 100 and told.rows >= told.kept > 0
+    assert f"{told.rows:,} rows in, {told.kept:,} kept" in process.stdout

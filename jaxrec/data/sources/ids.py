@@ -53,10 +53,7 @@ def _whole(numbers: pl.Series) -> pl.Series:
 
 def _from_bytes(column: pl.Series) -> pl.Series:
     """Read bytes as text, or as UUIDs if they are of their length and no text; null if neither."""
-    try:
-        text = text_of(column)
-    except pl.exceptions.ComputeError:  # it is no UTF-8
-        text = pl.Series(column.name, [None] * len(column), pl.String)
+    text = text_of(column)
     is_text = text.is_not_null() & ~text.str.contains(r"\p{Cc}").fill_null(True)
     if is_text.all() or (column.bin.size() != 16).any():
         return text

@@ -1,7 +1,7 @@
 """The table that describes the items: which of its columns say what, and what they say."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import polars as pl
 
@@ -10,10 +10,23 @@ from jaxrec.data.interactions import ITEM_COLUMNS
 from jaxrec.data.sources.delimited import shown
 from jaxrec.data.sources.ids import read_ids
 from jaxrec.data.sources.table_file import TableFile, named, open_table
-from jaxrec.data.sources.tabular import Table, finite, read_table, text_of
+from jaxrec.data.sources.tabular import (
+    Table,
+    finite,
+    one_role_each,
+    read_table,
+    text_of,
+)
 from jaxrec.errors import UserError
 
 _TYPES = {"title": pl.String(), "genres": pl.List(pl.String), "year": pl.Int32()}
+
+_FLAGS = {
+    "key": "--items-key",
+    "title": "--title-column",
+    "genres": "--genres-column",
+    "year": "--year-column",
+}
 
 # What people call these columns; compared without capitals, spaces, hyphens and underscores.
 _USUAL = {
@@ -54,10 +67,10 @@ def read_items(
         encoding=encoding,
     )
     columns = _columns(file, config, log_column)
-    flags = {name: "--items-key" if role == "key" else f"--{role}-column" for role, name in columns}
+    flags = one_role_each({_FLAGS[role]: name for role, name in columns.items()})
     table = read_table(file, flags, "--items-columns", if_empty="delete the row")
-    (_, key), *others = columns
-    described = [_description(table, role, dict(others).get(role)) for role in _TYPES]
+    key = columns.pop("key")
+    described = [_description(table, role, columns.get(role)) for role in _TYPES]
     keyed = pl.DataFrame([read_ids(table, key).cast(pl.String).alias("key"), *described])
     keys = pl.DataFrame({"item": known, "key": known.cast(pl.String)})
     found = keys.join(keyed.with_columns(row=table.rows), on="key", maintain_order="right")
@@ -68,30 +81,29 @@ def read_items(
         )
     notes = [
         *file.notes,
-        *_guesses(columns, log_column),
+        *_guesses({"ids": key, **columns}, log_column),
         *_missing(known, found, keyed["key"], file),
-        *_empty(table, dict(others)),
-        *_cut(table, dict(others)),
+        *_empty(table, columns),
+        *_cut(table, columns),
     ]
     return _once(found, file), notes
 
 
-def _columns(file: TableFile, config: ItemsConfig, log_column: str) -> list[tuple[str, str]]:
-    """Give the columns that are read, the ids first, each with what it says.
+def _columns(file: TableFile, config: ItemsConfig, log_column: str) -> dict[str, str]:
+    """Give the column of the ids, and of what else there is.
 
     Raises:
         UserError: nothing is known to hold the ids, or nothing to describe an item.
     """
     key = config.items_key or (log_column if log_column in file.names else _usual(file, "key"))
-    asked = {
-        "title": config.title_column,
-        "genres": config.genres_column,
-        "year": config.year_column,
+    found = {
+        "title": config.title_column or _usual(file, "title"),
+        "genres": config.genres_column or _usual(file, "genres"),
+        "year": config.year_column or _usual(file, "year"),
     }
-    found = [(role, flag or _usual(file, role)) for role, flag in asked.items()]
-    columns = [(role, name) for role, name in found if name]
+    columns = {role: name for role, name in found.items() if name}
     if key and columns:
-        return [("key", key), *columns]
+        return {"key": key, **columns}
     what, flags = (
         ("title, genres or year", "--title-column, --genres-column or --year-column")
         if key
@@ -144,10 +156,10 @@ def _genre_separator(text: pl.Series) -> str:
     return "," if not text.str.contains("|", literal=True).any() else "|"
 
 
-def _guesses(columns: Sequence[tuple[str, str]], log_column: str) -> list[str]:
+def _guesses(columns: Mapping[str, str], log_column: str) -> list[str]:
     return [
-        f"{'ids' if role == 'key' else role} of items: read from {name!r}"
-        for role, name in columns
+        f"{role} of items: read from {name!r}"
+        for role, name in columns.items()
         if name not in (role, log_column, "item")
     ]
 

@@ -7,7 +7,7 @@ from jaxrec.data.interactions import Interactions
 from jaxrec.data.sources.ids import odd_ids, read_ids
 from jaxrec.data.sources.item_table import no_items, read_items
 from jaxrec.data.sources.table_file import named, open_table
-from jaxrec.data.sources.tabular import Table, finite, read_table
+from jaxrec.data.sources.tabular import Table, finite, one_role_each, read_table
 from jaxrec.data.sources.times import mixed_units, read_times
 from jaxrec.errors import UserError
 
@@ -69,20 +69,15 @@ def load_table(name: str, config: LogConfig, items: ItemsConfig | None = None) -
 
 def _flags(config: LogConfig) -> dict[str, str]:
     """Give the columns that are read, each with the flag that named it."""
-    flags = {}
-    for name, flag in (
-        (config.user_column, "--user-column"),
-        (config.item_column, "--item-column"),
-        (config.time_column if config.time_column != NO_TIMES else None, "--time-column"),
-        (config.rating_column, "--rating-column"),
-    ):
-        if name in flags:
-            raise UserError(
-                f"{flags[name]} and {flag} both name the column {name!r}; give each its own"
-            )
-        if name is not None:
-            flags[name] = flag
-    return flags
+    has_times = config.time_column != NO_TIMES
+    return one_role_each(
+        {
+            "--user-column": config.user_column,
+            "--item-column": config.item_column,
+            "--time-column": config.time_column if has_times else None,
+            "--rating-column": config.rating_column,
+        }
+    )
 
 
 def _complete(table: Table) -> Table:

@@ -66,6 +66,23 @@ class Table:
         return replace(self, frame=self.frame.filter(is_taken), rows=self.rows.filter(is_taken))
 
 
+def one_role_each(columns: Mapping[str, str | None]) -> dict[str, str]:
+    """Turn the column of each flag into the flag of each column.
+
+    Raises:
+        UserError: two flags name the same column.
+    """
+    flags = {}
+    for flag, name in columns.items():
+        if name in flags:
+            raise UserError(
+                f"{flags[name]} and {flag} both name the column {name!r}; give each its own"
+            )
+        if name is not None:
+            flags[name] = flag
+    return flags
+
+
 def read_table(
     file: TableFile, flags: Mapping[str, str], columns_flag: str, *, if_empty: str
 ) -> Table:
@@ -117,11 +134,14 @@ def _is_number(text: str) -> bool:
 
 
 def text_of(column: pl.Series) -> pl.Series:
-    """Cast to strings; null where nothing is written."""
+    """Cast to strings; null where nothing is written, and everywhere if bytes are no UTF-8."""
     if column.dtype.is_float():
         # What is missing from a column of integers when pandas writes it becomes NaN.
         column = column.fill_nan(None)
-    return column.cast(pl.String, strict=False).replace("", None)
+    try:
+        return column.cast(pl.String, strict=False).replace("", None)
+    except pl.exceptions.ComputeError:
+        return pl.Series(column.name, [None] * len(column), pl.String)
 
 
 def finite(column: pl.Series) -> pl.Series:

@@ -1,0 +1,182 @@
+"""The table that describes the items: what is found in it, and what is said of it."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from jaxrec.config import ItemsConfig, LogConfig
+from jaxrec.data.interactions import Interactions
+from jaxrec.data.sources.own_log import load_table
+from jaxrec.errors import UserError
+
+
+def load(
+    path: Path, items: str | pl.DataFrame, log_items: str = "3,1", **flags: Any
+) -> Interactions:
+    """Read an item table beside a log of `log_items`, whose column of items is "what"."""
+    log = path / "log.csv"
+    log.write_text(
+        "user,what,timestamp\n" + "".join(f"u,{item},5\n" for item in log_items.split(","))
+    )
+    table = path / ("items.csv" if isinstance(items, str) else "items.parquet")
+    table.write_text(items) if isinstance(items, str) else items.write_parquet(table)
+    return load_table(str(log), LogConfig(item_column="what"), ItemsConfig(str(table), **flags))
+
+
+def load_items(path: Path, items: str | pl.DataFrame, log_items: str = "3,1", **flags: Any):
+    return load(path, items, log_items, **flags).items
+
+
+def test_without_an_item_table_nothing_is_known(tmp_path):
+    (tmp_path / "log.csv").write_text("user,item,timestamp\n1,7,5\n")
+    items = load_table(str(tmp_path / "log.csv"), LogConfig()).items
+    assert items.is_empty()
+    assert items.schema == pl.Schema(
+        {"item": pl.Int64, "title": pl.String, "genres": pl.List(pl.String), "year": pl.Int32}
+    )
+
+
+def test_an_item_table_in_a_csv(tmp_path):
+    text = (
+        "item,title,genres,year,colour\n1,Heat,Crime|Drama,1995,red\n3,,,,\n9,Not in the log,,,\n"
+    )
+    assert load_items(tmp_path, text).rows() == [
+        (1, "Heat", ["Crime", "Drama"], 1995),
+        (3, None, None, None),
+    ]
+    assert load_items(tmp_path, "what,title\n3,Heat\n").rows() == [(3, "Heat", None, None)]
+
+
+def test_an_item_table_in_parquet(tmp_path):
+    table = pl.DataFrame({"item": [3, 1], "genres": [["A"], None], "year": [1995.0, math.nan]})
+    assert load_items(tmp_path, table).rows() == [(3, None, ["A"], 1995), (1, None, None, None)]
+
+
+def test_items_take_the_type_of_the_log(tmp_path):
+    assert load_items(tmp_path, "item,title\n3,A\nabc,B\n03,C\n")["item"].to_list() == [3]
+    assert load_items(tmp_path, "item,title\n3,A\n", log_items="x,3")["item"].to_list() == ["3"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("item,title\n1,A\n3,B\n1,C\n", "line 4: item 1 was described before"),
+        ("item,title\n1,A\n,B\n", "line 3: column 'item' is empty.*--items"),
+        ("title\nA\n", "no column .* the items' ids, only 'title'; name it with --items-key"),
+        ("item,year\n1,1995\n3,soon\n", "line 3: column 'year' holds 'soon', not a year"),
+        ("item,title\n001,A\n", "describes no item of the log"),
+        ("", r"items\.csv is empty"),
+    ],
+)
+def test_what_is_wrong_with_an_item_table_is_found(tmp_path, text, message):
+    with pytest.raises(UserError, match=message):
+        load_items(tmp_path, text)
+
+
+def test_a_table_that_is_not_there(tmp_path):
+    with pytest.raises(UserError, match=r"no\.csv is no file; give --items"):
+        load_table(str(_a_log(tmp_path)), LogConfig(), ItemsConfig(str(tmp_path / "no.csv")))
+
+
+def _a_log(folder: Path) -> Path:
+    (folder / "log.csv").write_text("user,item,timestamp\n1,7,5\n")
+    return folder / "log.csv"
+
+
+@pytest.mark.parametrize(
+    ("header", "described"),
+    [
+        ("what,name,category,release_year", ("Heat", ["Crime"], 1995)),
+        ("item_id,Product Name,Genre,Year", ("Heat", ["Crime"], 1995)),
+        ("id,Title,tags,colour", ("Heat", ["Crime"], None)),
+        ("sku,prod-name,a,b", ("Heat", None, None)),
+    ],
+)
+def test_columns_of_usual_names(tmp_path, header, described):
+    assert load_items(tmp_path, f"{header}\n3,Heat,Crime,1995\n").rows() == [(3, *described)]
+
+
+def test_columns_that_are_named_by_flags(tmp_path):
+    text = "nr,title,headline,kind,made\n3,no,Heat,Crime,1995\n"
+    read = load(
+        tmp_path,
+        text,
+        items_key="nr",
+        title_column="headline",
+        genres_column="kind",
+        year_column="made",
+    )
+    assert read.items.rows() == [(3, "Heat", ["Crime"], 1995)]
+    with pytest.raises(UserError, match=r"no column 'label', only 'nr', .*--title-column"):
+        load(tmp_path, text, items_key="nr", title_column="label")
+    with pytest.raises(UserError, match="--title-column and --genres-column both name"):
+        load(tmp_path, text, items_key="nr", title_column="kind", genres_column="kind")
+
+
+def test_a_table_without_a_header(tmp_path):
+    text = "3;Heat;Crime\n1;Up;Comedy\n"
+    assert load_items(tmp_path, text, items_columns="item,title,genres")["title"].to_list() == [
+        "Heat",
+        "Up",
+    ]
+
+
+def test_what_was_guessed_is_said(tmp_path):
+    notes = load(tmp_path, "id,name,genres\n3,Heat,Crime\n1,Up,Comedy\n").notes
+    assert notes == (
+        "ids of items: read from 'id'",
+        "title of items: read from 'name'",
+    )
+
+
+def test_a_table_of_nothing_that_is_known(tmp_path):
+    with pytest.raises(UserError, match=r"title, genres or year, only 'item', 'colour'; name it"):
+        load(tmp_path, "item,colour\n3,red\n")
+
+
+@pytest.mark.parametrize(
+    ("written", "genres"),
+    [
+        ("Action|War", ["Action", "War"]),
+        ('"Action, War"', ["Action", "War"]),
+        ("\"['Action', 'War']\"", ["Action", "War"]),
+        ('"[""Action"", ""War""]"', ["Action", "War"]),
+        ("[]", None),
+        ("(no genres listed)", None),
+        ("Action", ["Action"]),
+    ],
+)
+def test_forms_of_genres(tmp_path, written, genres):
+    assert load_items(tmp_path, f"item,genres\n3,{written}\n1,\n")["genres"].to_list() == [
+        genres,
+        None,
+    ]
+
+
+def test_a_comma_is_part_of_a_genre_if_there_are_bars(tmp_path):
+    text = 'item,genres\n3,"Slow, sad"\n1,A|B\n'
+    read = load(tmp_path, text)
+    assert read.items["genres"].to_list() == [["Slow, sad"], ["A", "B"]]
+    assert read.notes == ()
+    assert "commas" in load(tmp_path, 'item,genres\n3,"A, B"\n1,C\n').notes[0]
+
+
+def test_titles_that_say_nothing_are_none_and_named(tmp_path):
+    read = load(tmp_path, "item,title\n3,NULL\n1,nan\n")
+    assert read.items["title"].to_list() == [None, None]
+    assert read.notes == ("title of items: 'NULL', 'nan' is taken as none",)
+
+
+def test_items_that_are_not_described_are_counted(tmp_path):
+    (note,) = load(tmp_path, "item,title\n03,A\n10,B\n", log_items="3,1,10").notes
+    assert note.startswith("2 of 3 items are not in ")
+    assert note.endswith("items.csv, as 3; it has others, as '03'")
+
+
+def test_rows_that_say_the_same_of_an_item_are_one(tmp_path):
+    """So are rows of items that the log does not have."""
+    text = "item,title\n3,A\n1,B\n3,A\n9,C\n9,D\n"
+    assert load_items(tmp_path, text).rows() == [(3, "A", None, None), (1, "B", None, None)]

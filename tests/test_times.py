@@ -1,0 +1,90 @@
+"""Times: their order is that of the moments, whatever their form."""
+
+from datetime import datetime
+
+import polars as pl
+import pytest
+
+from jaxrec.config import LogConfig
+from jaxrec.data.sources.own_log import load_table
+from jaxrec.errors import UserError
+
+HEADER = "user,item,timestamp\n"
+
+
+def read(folder, times, time_format=None):
+    text = HEADER + "".join(f"1,a,{time}\n" for time in times)
+    (folder / "log.csv").write_text(text)
+    return load_table(str(folder / "log.csv"), LogConfig(time_format=time_format))
+
+
+@pytest.mark.parametrize(
+    ("written", "time_format"),
+    [
+        ("Thu Jan 01 00:01:00 +0000 1970", "%a %b %d %H:%M:%S %z %Y"),
+        ("Thu Jan 01 01:01:00 +0100 1970", "%a %b %d %H:%M:%S %z %Y"),
+        ("01.01.1970 00:01", "%d.%m.%Y %H:%M"),
+        ("1/1/1970 12:01 AM", "%m/%d/%Y %I:%M %p"),
+        ("1970-1-1 0:01:00", "%Y-%m-%d %H:%M:%S"),
+    ],
+)
+def test_dates_of_a_form_that_is_named(tmp_path, written, time_format):
+    assert read(tmp_path, [written], time_format).log["timestamp"].to_list() == [60.0]
+
+
+def test_a_date_alone_of_a_form_that_is_named(tmp_path):
+    assert read(tmp_path, ["02/01/1970"], "%d/%m/%Y").log["timestamp"].to_list() == [86400.0]
+
+
+def test_dates_of_another_form_name_the_wanted_one_the_first_and_how_many(tmp_path):
+    with pytest.raises(UserError) as error:
+        read(tmp_path, ["2024-05-01", "1.5.2024", "2.5.2024", "2024-05-02"])
+    assert "line 3: column 'timestamp' holds '1.5.2024'" in str(error.value)
+    assert "2024-05-01T12:30:59+02:00 (and so 1 more of 4 rows)" in str(error.value)
+    assert "--time-format='%d.%m.%Y %H:%M'" in str(error.value)
+
+
+def test_a_form_that_some_or_all_dates_do_not_have(tmp_path):
+    with pytest.raises(UserError, match=r"line 3: .* holds 'soon', not a time as '%d\.%m\.%Y'"):
+        read(tmp_path, ["01.05.2024", "soon"], "%d.%m.%Y")
+    with pytest.raises(UserError, match=r"--time-format=%Y reads no time .* holds 'May'"):
+        read(tmp_path, ["May"], "%Y")
+    with pytest.raises(UserError, match=r"--time-format=%Q"):
+        read(tmp_path, ["May"], "%Q")
+
+
+def test_nanoseconds_keep_their_order(tmp_path):
+    later = pl.Series([1_700_000_000_000_000_002, 1_700_000_000_000_000_001])
+    for times in (later, later.cast(pl.Datetime("ns")), later.cast(pl.Datetime("ns", "UTC"))):
+        pl.DataFrame({"user": [1, 1], "item": [1, 2], "timestamp": times}).write_parquet(
+            tmp_path / "log.parquet"
+        )
+        log = load_table(str(tmp_path / "log.parquet"), LogConfig()).log
+        assert log["timestamp"].to_list() == later.to_list()
+    written = ["2023-11-14T22:13:20.000000002Z", "2023-11-14T22:13:20.000000001Z"]
+    assert read(tmp_path, written).log["timestamp"].to_list() == later.to_list()
+
+
+def test_coarse_times_of_a_fine_type_are_seconds(tmp_path):
+    times = pl.Series([datetime(1970, 1, 1, 0, 1)], dtype=pl.Datetime("ns"))
+    pl.DataFrame({"user": [1], "item": [1], "timestamp": times}).write_parquet(
+        tmp_path / "log.parquet"
+    )
+    log = load_table(str(tmp_path / "log.parquet"), LogConfig()).log
+    assert log["timestamp"].to_list() == [60.0]
+
+
+def test_a_fraction_behind_a_comma(tmp_path):
+    assert read(tmp_path, ['"1970-01-01 00:01:00,5"']).log["timestamp"].to_list() == [60.5]
+
+
+def test_times_of_several_units_are_counted(tmp_path):
+    (note,) = read(tmp_path, [1338670935, 1340402458000, 1345597265]).notes
+    assert note == (
+        "times of several units: 2 look like seconds, 1 look like milliseconds; write all in one"
+    )
+
+
+@pytest.mark.parametrize("times", [[0, 1, 2], [1338670935, 1345597265], [20120602, 1345597265000]])
+def test_times_of_one_unit_are_not_remarked_upon(tmp_path, times):
+    assert read(tmp_path, times).notes == ()
