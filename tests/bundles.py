@@ -1,11 +1,31 @@
-"""Models that are not what they should be."""
+"""Models made for a test, and such that are not what they should be."""
 
 import json
+import warnings
 import zipfile
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from convert.build.shapes import Shapes
+from jaxrec.models.model import RecommenderModel
 from jaxrec.runtime import bundle
+from jaxrec.runtime.known import RawItem
+
+
+def made(model: RecommenderModel, shapes: Shapes, items: Sequence[RawItem]) -> bundle.Bundle:
+    """Export a model as float32, without a proof; of its items nothing but the ids is known."""
+    # TensorFlow warns of itself when it is imported.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from convert.build.export import export
+        from convert.build.signatures import signatures
+
+        graph = export(signatures(model, shapes))
+    nothing = {"title": None, "genres": None, "year": None}
+    catalogue = [{"id": i, "item": item, **nothing} for i, item in enumerate(items, start=1)]
+    return bundle.Bundle(graph, list(items), catalogue, asdict(shapes))
 
 
 def rewritten(path: Path, target: Path, **members: Any) -> None:

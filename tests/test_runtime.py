@@ -1,18 +1,25 @@
 """The runtime of an application: raw items in, raw items with titles out, from one file."""
 
 import json
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from convert.build.shapes import Shapes
 from jaxrec.errors import UserError
 from jaxrec.runs.heldout import load_heldout
-from jaxrec.runtime import Recommender
+from jaxrec.runtime import Recommender, best
 from jaxrec.runtime.bundle import read
+from jaxrec.schema import ITEM
+from tests.bundles import made
 from tests.exports import ENCODERS
+from tests.test_models import SIZE, make
 
 
 @pytest.fixture(scope="module", params=ENCODERS)
@@ -21,7 +28,7 @@ def recommender(request, models) -> Recommender:
 
 
 def raw(recommender: Recommender, count: int) -> list:
-    return [entry["item"] for entry in recommender._catalogue[:count]]
+    return list(recommender.items[:count])
 
 
 def test_it_says_what_the_file_says(models, runs):
@@ -56,7 +63,7 @@ def test_threads_get_their_own_lists(models):
 
 def test_titles_come_with_the_items(recommender):
     for each in recommender.recommend(raw(recommender, 3), k=5):
-        entry = next(e for e in recommender._catalogue if e["item"] == each.item)
+        entry = next(e for e in recommender.catalogue if e["item"] == each.item)
         assert (each.title, each.genres, each.year) == (
             entry["title"],
             entry["genres"],
@@ -69,23 +76,76 @@ def test_an_empty_history_gives_what_is_popular(recommender, runs):
     run_dir = runs[recommender.model["encoder"]]
     counts = json.loads((run_dir / "vocabulary.json").read_text())["counts"]
     popular = recommender.recommend([], k=10)
-    ids = [recommender._id_of[each.item] for each in popular]
+    ids = [recommender.items.index(each.item) + 1 for each in popular]
     # The bias begins as popularity and is trained on: the order may differ a little.
     assert np.mean([counts[i] for i in ids]) > 0.8 * np.mean(sorted(counts, reverse=True)[:10])
-    assert recommender.recommend(["never heard of it", -5, 10**12], k=10) == popular
 
 
 def test_of_a_long_history_the_last_n_known_items_count(recommender):
     items = raw(recommender, 30)
-    length = recommender.model["history_length"]
-    assert recommender.recommend(items) == recommender.recommend(items[-length:])
+    length = recommender.history_length
+    older, recent = items[:-length], items[-length:]
+    assert recommender.recommend(items) == recommender.recommend(recent, exclude=older)
+    np.testing.assert_array_equal(recommender.encode(items), recommender.encode(recent))
     noisy = [each for item in items for each in (item, "unknown")]
     assert recommender.recommend(noisy) == recommender.recommend(items)
+
+
+def test_nothing_known_of_a_history_is_a_mistake(recommender):
+    """Most often the log has numbers, and the caller texts."""
+    first = recommender.items[0]
+    told = rf"as '{first}' \(str\); the model knows \d+, as {first} \(int\)$"
+    history = [str(item) for item in raw(recommender, 3)]
+    for call in (
+        lambda: recommender.recommend(history),
+        lambda: recommender.encode(history),
+        lambda: recommender.score(history, raw(recommender, 1)),
+    ):
+        with pytest.raises(UserError, match=f"^none of the 3 items is known, {told}"):
+            call()
+    with pytest.raises(UserError, match=rf"^none of the 3 items of histories\[1\] is .*{told}"):
+        recommender.recommend_many([[], history])
+    with pytest.raises(UserError, match=f"^none of the 3 candidates is known, {told}"):
+        recommender.recommend([], candidates=history)
+
+
+def test_a_text_is_no_list_of_items(recommender):
+    for call, what in (
+        (lambda: recommender.recommend("12"), "items"),
+        (lambda: recommender.recommend([], exclude="12"), "items to exclude"),
+        (lambda: recommender.recommend([], candidates="12"), "candidates"),
+        (lambda: recommender.score([], "12"), "candidates"),
+        (lambda: recommender.recommend_many("12"), "histories"),
+        (lambda: recommender.recommend_many([[], "12"]), "items of histories[1]"),
+        (lambda: recommender.recommend_many([[]], exclude=["12"]), "items to exclude of histories"),
+    ):
+        with pytest.raises(UserError, match=f"^the {re.escape(what)}.* are '12' .str., not a list"):
+            call()
+
+
+def test_it_knows_what_is_in_its_catalogue(recommender):
+    assert [entry["item"] for entry in recommender.catalogue] == list(recommender.items)
+    assert all(recommender.knows(item) for item in recommender.items)
+    assert not recommender.knows(str(recommender.items[0]))
+    assert recommender.history_length == recommender.model["history_length"]
+
+
+def test_one_thing_for_each_history(recommender):
+    histories = [raw(recommender, 1), raw(recommender, 2)]
+    with pytest.raises(UserError, match="exclude has 1 entries for 2 histories; give one each"):
+        recommender.recommend_many(histories, exclude=[[]])
+    with pytest.raises(UserError, match="features has 3 entries for 2 histories"):
+        recommender.recommend_many(histories, features=[{}] * 3)
+    assert recommender.recommend_many([]) == []
 
 
 def test_what_was_seen_does_not_come_back(recommender):
     items = raw(recommender, 5)
     assert not {each.item for each in recommender.recommend(items, k=100)} & set(items)
+    # However long ago.
+    everything = recommender.recommend(recommender.items[:60], k=len(recommender.items))
+    assert {each.item for each in everything} == set(recommender.items[60:])
+    assert recommender.recommend(recommender.items) == []
 
 
 def test_scores_of_candidates_are_those_of_the_list(recommender):
@@ -105,10 +165,72 @@ def test_contexts_differ_by_history(recommender):
     np.testing.assert_array_equal(recommender.encode([]), 0)
 
 
-@pytest.mark.parametrize("k", [0, -1, 101])
+@pytest.mark.parametrize("k", [0, -1, 10_000])
 def test_a_k_that_is_not_there_is_refused(recommender, k):
-    with pytest.raises(UserError, match=f"k={k} is out of range; give 1 to 100"):
-        recommender.recommend([], k=k)
+    for call in (recommender.recommend, recommender.recommend_many):
+        with pytest.raises(
+            UserError, match=f"k={k} is out of range; give 1 to {len(recommender.items)}"
+        ):
+            call([], k=k)
+
+
+# Many of them tie: each odd id has the vector and the bias of the even one after it.
+TWINS = make("bow")
+for table in (TWINS.activities.tables[ITEM], TWINS.bias):
+    table[...] = table[...].at[1::2].set(table[...][2::2])
+FILES = {
+    "one at a time": Shapes(1, 5, 6, 4, False),
+    "a batch": Shapes(3, 5, 6, 4, False),
+    "keep what was seen": Shapes(1, 5, 6, 4, True),
+    "a batch, keep what was seen": Shapes(3, 5, 6, 4, True),
+}
+RAW = [f"item {number}" for number in range(SIZE, 0, -1)]
+
+some_items = st.lists(st.sampled_from([*RAW, "unknown"]), max_size=SIZE)
+histories = some_items.filter(lambda items: not items or set(items) & set(RAW))
+
+
+@pytest.fixture(scope="module", params=FILES)
+def small(request) -> Recommender:
+    """A recommender whose own list holds six of thirty items."""
+    pytest.importorskip("tensorflow", reason="needs the extra convert")
+    return Recommender(made(TWINS, FILES[request.param], RAW))
+
+
+def brute_force(recommender: Recommender, history, exclude, candidates) -> list[tuple[float, str]]:
+    """Score and item of all that a list may hold, in plain Python."""
+    left_out = {*exclude, *([] if recommender.model["keep_seen"] else history)}
+    ranked = [item for item in RAW if item in candidates and item not in left_out]
+    pairs = zip(recommender.score(history, ranked), ranked, strict=True)
+    return sorted(pairs, key=lambda pair: (-pair[0], RAW.index(pair[1])))
+
+
+@settings(max_examples=50, deadline=None)
+@given(histories, some_items, st.integers(1, SIZE), st.none() | histories)
+def test_it_is_what_scoring_every_item_gives(small, history, exclude, k, candidates):
+    found = small.recommend(history, k, exclude=exclude, candidates=candidates)
+    wanted = brute_force(small, history, exclude, RAW if candidates is None else candidates)[:k]
+    assert [each.item for each in found] == [item for _, item in wanted]
+    np.testing.assert_allclose([each.score for each in found], [s for s, _ in wanted], rtol=1e-6)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(histories, some_items), max_size=5), st.integers(1, SIZE))
+def test_many_at_once_get_what_each_gets_alone(small, asked, k):
+    found = small.recommend_many([items for items, _ in asked], k, exclude=[e for _, e in asked])
+    alone = [small.recommend(items, k, exclude=exclude) for items, exclude in asked]
+    assert [[each.item for each in row] for row in found] == [
+        [each.item for each in row] for row in alone
+    ]
+    for row, one in zip(found, alone, strict=True):
+        np.testing.assert_allclose([e.score for e in row], [e.score for e in one], rtol=1e-6)
+
+
+def test_more_histories_than_memory_holds_at_once(small, monkeypatch):
+    histories = [RAW[start : start + 3] for start in range(20)]
+    wanted = small.recommend_many(histories, k=9)
+    monkeypatch.setattr(best, "_AT_A_TIME", 1)
+    assert small.recommend_many(histories, k=9) == wanted
 
 
 def test_damage_is_found_before_the_runtime_sees_it(models, tmp_path):

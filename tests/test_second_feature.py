@@ -114,6 +114,12 @@ def test_the_runtime_takes_it_beside_the_items(run):
             recommender.encode(items), recommender.encode(items, features=unknown)
         )
     assert changes > 20
+    many = [items for items, _ in raw_histories(run)]
+    features = [{GENRE.name: genres} for _, genres in raw_histories(run)]
+    alone = [
+        recommender.recommend(each, features=f) for each, f in zip(many, features, strict=True)
+    ]
+    assert recommender.recommend_many(many, features=features) == alone
 
 
 def test_the_runtime_refuses_what_the_model_does_not_take(run):
@@ -122,7 +128,9 @@ def test_the_runtime_refuses_what_the_model_does_not_take(run):
         with pytest.raises(UserError, match=f"takes no feature '{name}'; it takes genre"):
             recommender.recommend([], features={name: []})
     with pytest.raises(UserError, match="1 values of 'genre' for 2 items; give one for each"):
-        recommender.score([1, 2], [3], features={"genre": [1]})
+        recommender.score(recommender.items[:2], [3], features={"genre": [1]})
+    with pytest.raises(UserError, match=r"1 values of 'genre' for 0 items of histories\[1\]"):
+        recommender.recommend_many([[], []], features=[{}, {"genre": [1]}])
 
 
 IN_THE_PAGE = """

@@ -66,7 +66,7 @@ def test_it_recommends_in_a_bare_environment(wheel, models, tmp_path):
     python = tmp_path / "bare" / ("Scripts" if sys.platform == "win32" else "bin") / "python"
     pip(python, "install", "-c", ROOT / "constraints.txt", wheel)
     here = Recommender.load(models["rnn"])
-    items = [entry["item"] for entry in here._catalogue[:12]]
+    items = list(here.items[:12])
     histories = [[], items[:1], items, ["unknown", *items[3:6]]]
     # From a folder that is no checkout, and without what a test run has in its environment.
     done = subprocess.run(

@@ -9,6 +9,7 @@
 Needs NumPy and ai-edge-litert; neither JAX nor TensorFlow.
 """
 
-from jaxrec.runtime.recommender import Recommendation, Recommender
+from jaxrec.runtime.recommendation import Recommendation
+from jaxrec.runtime.recommender import Recommender
 
 __all__ = ["Recommendation", "Recommender"]

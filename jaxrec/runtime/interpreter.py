@@ -100,7 +100,7 @@ class DeviceModel:
     def score_all(self, histories: Inputs, candidates: NDArray[np.int32]) -> NDArray[np.float32]:
         """Give the scores of any number of candidates of each history, [n, m]."""
         count = candidates.shape[1]
-        width = -(-count // self.candidates) * self.candidates
+        width = -(-max(1, count) // self.candidates) * self.candidates
         padded = np.zeros((len(candidates), width), np.int32)
         padded[:, :count] = candidates
         parts = np.split(padded, width // self.candidates, axis=1)

@@ -1,7 +1,6 @@
 """Recommender: raw items in, raw items with titles out."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,54 +8,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxrec.errors import UserError
+from jaxrec.runtime.asked import Asked, Features, close, fill, one_each, require_features
+from jaxrec.runtime.best import best_of, best_of_all, histories_at_a_time
 from jaxrec.runtime.bundle import Bundle, read
-from jaxrec.runtime.interpreter import HISTORY, DeviceModel
-
-# The id of what is not known.
-_UNKNOWN = 0
-
-RawItem = int | str
-
-Features = Mapping[str, Sequence[float]]
-"""What a model takes of each activity beside its item, by name, in the order of the items."""
-
-
-@dataclass(frozen=True)
-class Recommendation:
-    """One recommended item.
-
-    Attributes:
-        item: the raw item, as in the log.
-        score: higher is better; comparable within one list.
-        title: None where the catalogue does not know it; so are `genres` and `year`.
-    """
-
-    item: RawItem
-    score: float
-    title: str | None
-    genres: list[str] | None
-    year: int | None
+from jaxrec.runtime.interpreter import DeviceModel
+from jaxrec.runtime.known import NO_ITEM, KnownItems, RawItem, listed
+from jaxrec.runtime.recommendation import Recommendation, describe
 
 
 class Recommender:
     """Recommends by raw items. Histories run from the oldest to the most recent item.
 
     Of a history longer than N the last N items count; items that the model does not know are passed
-    over; an empty history gives the popular items. Nothing is remembered between calls, and any
-    number of threads may call at once.
+    over, but one at least must be known; an empty history gives the popular items. Nothing is
+    remembered between calls, and any number of threads may call at once.
+
+    No list holds an item of its whole history, unless the file was made to keep what was seen, and
+    none is shorter than k while items are left. Where the file's own list of `top_k` does not do,
+    because k is larger or much of it is left out, every item is scored, which takes longer.
 
     A model that was trained on more of an activity than its item takes `features`, a value for each
     item of the history; what is left out is unknown.
 
     Attributes:
         model: what the file says of itself: shapes, rules, figures (model.json).
+        items: the raw items that it knows, the most popular first, [V].
+        catalogue: `item`, `title`, `genres` and `year` of each, in the same order, [V].
     """
 
     def __init__(self, bundle: Bundle):
         self.model: dict[str, Any] = bundle.model
+        self.items: tuple[RawItem, ...] = tuple(bundle.items)
+        self.catalogue: list[dict[str, Any]] = bundle.catalogue
         self._device = DeviceModel(bundle.graph)
-        self._catalogue = bundle.catalogue
-        self._id_of = {item: number for number, item in enumerate(bundle.items, start=1)}
+        self._ports = self._device.signatures["recommend"].inputs
+        self._known = KnownItems(self.items)
 
     @classmethod
     def load(cls, path: str | Path) -> "Recommender":
@@ -70,27 +56,72 @@ class Recommender:
 
     @property
     def top_k(self) -> int:
-        """How many items a call can give at the most."""
+        """How many items the file's own list holds."""
         return self._device.top_k
 
+    @property
+    def history_length(self) -> int:
+        """How many items of a history the model reads, N."""
+        return self._device.history_length
+
+    def knows(self, item: RawItem) -> bool:
+        """Tell whether the model knows an item."""
+        return self._known.id_of(item) != NO_ITEM
+
     def recommend(
-        self, items: Iterable[RawItem], k: int = 10, *, features: Features | None = None
+        self,
+        items: Iterable[RawItem],
+        k: int = 10,
+        *,
+        exclude: Iterable[RawItem] = (),
+        candidates: Iterable[RawItem] | None = None,
+        features: Features | None = None,
     ) -> list[Recommendation]:
-        """Give the k best items to come after a history, best first.
+        """Give the k best items to come after a history, best first; ties in the order of `items`.
+
+        Args:
+            items: the history.
+            k: 1 to V.
+            exclude: what is left out beside the history.
+            candidates: what alone is ranked; by default every item.
 
         Raises:
-            UserError: k is not 1 to `top_k`, or the features are not those of the model.
+            UserError: k is out of range, nothing is known of the history or of the candidates, one
+                of them is no list, or the features are not those of the model.
         """
-        if not 1 <= k <= self.top_k:
-            raise UserError(
-                f"k={k} is out of range; give 1 to {self.top_k}, or convert with a larger --top-k"
-            )
-        ids, scores = self._device.recommend_all(self._inputs(items, features))
-        entries = [self._catalogue[number - 1] for number in ids[0, :k].tolist()]
-        return [
-            Recommendation(each["item"], float(score), each["title"], each["genres"], each["year"])
-            for each, score in zip(entries, scores[0, :k], strict=True)
+        self._require_k(k)
+        asked = self._ask(items, features, exclude)
+        ranked = None if candidates is None else self._known.some_ids_of(candidates, "candidates")
+        return self._lists([asked], k, ranked)[0]
+
+    def recommend_many(
+        self,
+        histories: Iterable[Iterable[RawItem]],
+        k: int = 10,
+        *,
+        exclude: Iterable[Iterable[RawItem]] | None = None,
+        features: Iterable[Features] | None = None,
+    ) -> list[list[Recommendation]]:
+        """Give for each history what `recommend` gives, as many in a call as the file takes.
+
+        Args:
+            exclude: one collection for each history.
+            features: one mapping for each history.
+
+        Raises:
+            UserError: as in `recommend`; the message has the number of the history, from 0.
+        """
+        self._require_k(k)
+        histories = listed(histories, "histories")
+        each_exclude = one_each("exclude", exclude, (), len(histories))
+        each_features = one_each("features", features, {}, len(histories))
+        asked = [
+            self._ask(*each, of=f" of histories[{number}]")
+            for number, each in enumerate(zip(histories, each_features, each_exclude, strict=True))
         ]
+        size = histories_at_a_time(self._device, len(self.items))
+        parts = [asked[start : start + size] for start in range(0, len(asked), size)]
+        return [found for part in parts for found in self._lists(part, k)]
 
     def encode(
         self, items: Iterable[RawItem], *, features: Features | None = None
@@ -98,45 +129,51 @@ class Recommender:
         """Give the context vector of a history, [D], for a retrieval of one's own.
 
         Raises:
-            UserError: the features are not those of the model.
+            UserError: nothing is known of the history, or the features are not those of the model.
         """
-        return self._device.encode_all(self._inputs(items, features))[0]
+        return self._device.encode_all(fill(self._ports, [self._ask(items, features)]))[0]
 
     def score(
         self,
         items: Iterable[RawItem],
-        candidates: Sequence[RawItem],
+        candidates: Iterable[RawItem],
         *,
         features: Features | None = None,
     ) -> list[float]:
         """Give the score of each candidate after a history; an unknown one has about -1e9.
 
         Raises:
-            UserError: the features are not those of the model.
+            UserError: as in `encode`, or the candidates are no list.
         """
-        if not candidates:
-            return []
-        ids = [self._id_of.get(item, _UNKNOWN) for item in candidates]
-        inputs = self._inputs(items, features)
+        ids = self._known.ids_of(candidates, "candidates")
+        inputs = fill(self._ports, [self._ask(items, features)])
         return self._device.score_all(inputs, np.array([ids], np.int32))[0].tolist()
 
-    def _inputs(self, items: Iterable[RawItem], features: Features | None) -> dict[str, np.ndarray]:
-        """Give the last N activities whose item the model knows, at the right end of each input."""
-        items, features = list(items), features or {}
-        ports = self._device.signatures["recommend"].inputs
-        for name, values in features.items():
-            if name not in ports or name == HISTORY:
-                known = ", ".join(name for name in ports if name != HISTORY) or "none"
-                raise UserError(f"the model takes no feature {name!r}; it takes {known}")
-            if len(values) != len(items):
-                raise UserError(
-                    f"{len(values)} values of {name!r} for {len(items)} items; give one for each"
-                )
-        known = [place for place, item in enumerate(items) if item in self._id_of]
-        known = known[-self._device.history_length :]
-        inputs = {name: np.zeros((1, port.shape[1]), port.dtype) for name, port in ports.items()}
-        if known:
-            inputs[HISTORY][0, -len(known) :] = [self._id_of[items[place]] for place in known]
-            for name, values in features.items():
-                inputs[name][0, -len(known) :] = [values[place] for place in known]
-        return inputs
+    def _require_k(self, k: int) -> None:
+        if not 1 <= k <= len(self.items):
+            raise UserError(f"k={k} is out of range; give 1 to {len(self.items):,}")
+
+    def _ask(
+        self,
+        items: Iterable[RawItem],
+        features: Features | None,
+        exclude: Iterable[RawItem] = (),
+        of: str = "",
+    ) -> Asked:
+        """Check what a caller gives and look it up; `of` says in an error whose it is."""
+        ids = self._known.some_ids_of(items, f"items{of}")
+        require_features(features or {}, self._ports, len(ids), f"items{of}")
+        return Asked(ids, features or {}, self._known.ids_of(exclude, f"items to exclude{of}"))
+
+    def _lists(
+        self, asked: Sequence[Asked], k: int, candidates: Sequence[int] | None = None
+    ) -> list[list[Recommendation]]:
+        """Rank every item, or those with some ids, for each history."""
+        inputs = fill(self._ports, asked)
+        closed = close(asked, len(self.items), keep_seen=self.model["keep_seen"])
+        if candidates is None:
+            found = best_of_all(self._device, inputs, closed, k)
+        else:
+            ids = np.unique(np.array(candidates, np.int32))
+            found = best_of(self._device, inputs, ids, closed, k)
+        return describe(found, self.catalogue)

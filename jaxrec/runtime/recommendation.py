@@ -1,0 +1,44 @@
+"""Recommendation: an item of a list, with what the catalogue says of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jaxrec.runtime.interpreter import Lists
+from jaxrec.runtime.known import NO_ITEM, RawItem
+
+Catalogue = Sequence[Mapping[str, Any]]
+"""`item`, `title`, `genres` and `year` of each item, that of id i at i - 1."""
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """One recommended item.
+
+    Attributes:
+        item: the raw item, as in the log.
+        score: higher is better; comparable within one list.
+        title: None where the catalogue does not know it; so are `genres` and `year`.
+    """
+
+    item: RawItem
+    score: float
+    title: str | None
+    genres: list[str] | None
+    year: int | None
+
+
+def describe(lists: Lists, catalogue: Catalogue) -> list[list[Recommendation]]:
+    """Say what the items of some lists are; a list ends where there is no item."""
+    return [
+        [
+            _recommendation(catalogue[number - 1], score)
+            for number, score in zip(ids, scores, strict=True)
+            if number != NO_ITEM
+        ]
+        for ids, scores in zip(lists.ids.tolist(), lists.scores.tolist(), strict=True)
+    ]
+
+
+def _recommendation(entry: Mapping[str, Any], score: float) -> Recommendation:
+    return Recommendation(entry["item"], score, entry["title"], entry["genres"], entry["year"])

@@ -1,0 +1,81 @@
+"""The best open items, whatever is closed: from the file's list where it does, else from all."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jaxrec.runtime.best import best_of, best_of_all, histories_at_a_time
+from jaxrec.runtime.interpreter import HISTORY, DeviceModel, Lists
+from jaxrec.runtime.known import NO_ITEM
+
+SIZE = 12
+
+
+class Scorer(DeviceModel):
+    """A device with a table of scores, a row for each history, by whose one number it is found.
+
+    Its own lists leave nothing out.
+    """
+
+    def __init__(self, scores: np.ndarray, top_k: int, batch_size: int = 1):
+        self.table = np.pad(scores, ((0, 0), (1, 0)), constant_values=-1e9).astype(np.float32)
+        self.top_k, self.batch_size = top_k, batch_size
+
+    def recommend_all(self, histories):
+        scores = self.table[histories[HISTORY][:, 0]]
+        ids = np.argsort(-scores, axis=1, kind="stable")[:, : self.top_k].astype(np.int32)
+        return Lists(ids, np.take_along_axis(scores, ids, axis=1))
+
+    def score_all(self, histories, candidates):
+        return np.take_along_axis(self.table[histories[HISTORY][:, 0]], candidates, axis=1)
+
+
+@st.composite
+def asked(draw):
+    """Draw scores with many ties, and what is closed to each of some histories."""
+    count = draw(st.integers(1, 4))
+    row = st.lists(st.integers(-3, 3), min_size=SIZE, max_size=SIZE)
+    scores = np.array(draw(st.lists(row, min_size=count, max_size=count)), np.float32)
+    ids = st.sets(st.integers(0, SIZE))
+    closed = np.zeros((count, SIZE + 1), bool)
+    for number, left_out in enumerate(draw(st.lists(ids, min_size=count, max_size=count))):
+        closed[number, list(left_out)] = True
+    return scores, closed
+
+
+def brute_force(scores: np.ndarray, closed: np.ndarray, items: set[int], k: int) -> list[int]:
+    """Sort the open items of one history, in plain Python."""
+    is_open = [item for item in items if not closed[item]]
+    best = sorted(is_open, key=lambda item: (-scores[item - 1], item))[:k]
+    return best + [NO_ITEM] * (k - len(best))
+
+
+@given(asked(), st.integers(1, SIZE), st.integers(1, SIZE))
+def test_it_is_what_sorting_all_items_gives(drawn, top_k, k):
+    scores, closed = drawn
+    histories = {HISTORY: np.arange(len(scores), dtype=np.int32)[:, None]}
+    found = best_of_all(Scorer(scores, top_k), histories, closed, k)
+    everything = set(range(1, SIZE + 1))
+    rows = zip(scores, closed, strict=True)
+    assert found.ids.tolist() == [brute_force(*row, everything, k) for row in rows]
+    padded = np.pad(scores, ((0, 0), (1, 0)), constant_values=-np.inf)
+    np.testing.assert_array_equal(found.scores, np.take_along_axis(padded, found.ids, axis=1))
+
+
+@given(asked(), st.sets(st.integers(1, SIZE)), st.integers(1, SIZE))
+def test_of_some_items_only_these_are_ranked(drawn, items, k):
+    scores, closed = drawn
+    histories = {HISTORY: np.arange(len(scores), dtype=np.int32)[:, None]}
+    candidates = np.array(sorted(items), np.int32)
+    found = best_of(Scorer(scores, 1), histories, candidates, closed, k)
+    rows = zip(scores, closed, strict=True)
+    assert found.ids.tolist() == [brute_force(*row, items, k) for row in rows]
+
+
+def test_as_many_histories_at_a_time_as_fill_batches_and_fit_in_memory():
+    nothing = np.empty((0, 0))
+    assert histories_at_a_time(Scorer(nothing, 1), 39_999) == 100
+    assert histories_at_a_time(Scorer(nothing, 1, batch_size=64), 39_999) == 64
+    assert histories_at_a_time(Scorer(nothing, 1, batch_size=8), 39_999) == 96
+    # One batch at the least.
+    assert histories_at_a_time(Scorer(nothing, 1, batch_size=8), 10_000_000) == 8

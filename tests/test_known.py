@@ -1,0 +1,58 @@
+"""What a caller names, and what is said when it is not there."""
+
+import re
+
+import numpy as np
+import pytest
+
+from jaxrec.errors import UserError
+from jaxrec.runtime.known import NO_ITEM, KnownItems, listed
+
+NUMBERS = KnownItems([1193, 661, 914])
+TEXTS = KnownItems(["a", "ü"])
+
+
+def refused(message: str):
+    return pytest.raises(UserError, match=f"^{re.escape(message)}$")
+
+
+def test_ids_run_from_one():
+    assert NUMBERS.ids_of([914, 5, 1193]) == [3, NO_ITEM, 1]
+    assert TEXTS.ids_of(("ü", 1)) == [2, NO_ITEM]
+
+
+def test_numbers_of_numpy_are_numbers():
+    assert NUMBERS.ids_of(np.array([661, 5])) == [2, NO_ITEM]
+    assert TEXTS.ids_of(np.array(["a", "b"])) == [1, NO_ITEM]
+
+
+def test_what_cannot_be_an_item_is_not_known():
+    assert NUMBERS.ids_of([[1193], None, float("nan"), {}]) == [NO_ITEM] * 4
+
+
+def test_a_single_value_is_no_list():
+    with refused("the items are '1193' (str), not a list; give ['1193']"):
+        NUMBERS.ids_of("1193")
+    with refused("the candidates are 1193 (int), not a list; give [1193]"):
+        NUMBERS.ids_of(1193, "candidates")
+    with refused("the items are b'ab' (bytes), not a list; give [b'ab']"):
+        NUMBERS.some_ids_of(b"ab")
+    assert listed((each for each in "ab"), "letters") == ["a", "b"]
+
+
+def test_of_some_items_one_must_be_known():
+    assert NUMBERS.some_ids_of([5, 661]) == [NO_ITEM, 2]
+    assert NUMBERS.some_ids_of([]) == []
+    known = "the model knows 3, as 1193 (int)"
+    with refused(f"none of the 2 items is known, as '1193' (str); {known}"):
+        NUMBERS.some_ids_of(["1193", "661"])
+    with refused(f"none of the 1 candidates is known, as [1193] (list); {known}"):
+        NUMBERS.some_ids_of(iter([[1193]]), "candidates")
+    with refused("none of the 1 items is known, as 7 (int); the model knows 2, as 'a' (str)"):
+        TEXTS.some_ids_of([7])
+
+
+def test_a_long_value_does_not_fill_the_screen():
+    with pytest.raises(UserError) as error:
+        NUMBERS.some_ids_of(["x" * 1000])
+    assert len(str(error.value)) < 200
