@@ -123,7 +123,8 @@ def check_operations(facts: Facts, *, lookups: int, tables: int) -> None:
     """Refuse a graph that some runtime could not load, or that holds a table twice.
 
     Args:
-        lookups: features of an activity, the item being one: each has a table.
+        lookups: features of an activity, the item being one: each has a table that its ids are
+            looked up in. `vectors` takes items alone.
         tables: tables that the model has; one more than features when the items' are not tied.
 
     Raises:
@@ -135,9 +136,10 @@ def check_operations(facts: Facts, *, lookups: int, tables: int) -> None:
     fused = [name for name in facts.operators if name.endswith(_FUSED)]
     if fused or facts.has_state:
         raise FailedCheckError(f"the graph keeps state between calls ({fused or 'variables'})")
-    if set(facts.lookups.values()) != {lookups}:
+    wanted = {name: 1 if name == "vectors" else lookups for name in facts.lookups}
+    if facts.lookups != wanted:
         raise FailedCheckError(
-            f"the graph looks a history up more than once a feature: {facts.lookups}"
+            f"the graph looks ids up more than once, or not at all: {facts.lookups}, not {wanted}"
         )
     if facts.tables != tables:
         raise FailedCheckError(f"the graph holds {facts.tables} tables, not {tables}")

@@ -51,7 +51,8 @@ def run(flags: ParityFlags) -> None:
     print(
         f"{flags.model}: {recipe}, equal on {parity.histories:,} histories; score error "
         f"{parity.score_error:.1e}, order error {parity.order_error:.1e}, context error "
-        f"{parity.context_error:.1e}, top-{OVERLAP_AT} overlap {parity.overlap:.4f}"
+        f"{parity.context_error:.1e}, vector error {parity.vector_error:.1e}, top-{OVERLAP_AT} "
+        f"overlap {parity.overlap:.4f}"
     )
 
 

@@ -6,8 +6,8 @@
 Takes the newest finished run under runs/, tries all three recipes, prints them side by side, and
 writes into <run>/export/:
 
-    model.tflite      three signatures, recommend, encode and score; vocabulary, catalogue and
-                      model card inside, readable by any zip tool
+    model.tflite      four signatures, recommend, encode, score and vectors; vocabulary, catalogue
+                      and model card inside, readable by any zip tool
     model.json        what the file is, what it takes and gives, and every figure
     catalogue.json    title, genres and year of each id
 

@@ -14,15 +14,21 @@ from jaxrec.runtime import bundle
 from jaxrec.runtime.known import RawItem
 
 
-def made(model: RecommenderModel, shapes: Shapes, items: Sequence[RawItem]) -> bundle.Bundle:
-    """Export a model as float32, without a proof; of its items nothing but the ids is known."""
+def made(
+    model: RecommenderModel, shapes: Shapes, items: Sequence[RawItem], but: str | None = None
+) -> bundle.Bundle:
+    """Export a model as float32, without a proof; nothing is known of its items.
+
+    Args:
+        but: a signature that is left out.
+    """
     # TensorFlow warns of itself when it is imported.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from convert.build.export import export
         from convert.build.signatures import signatures
 
-        graph = export(signatures(model, shapes))
+        graph = export([each for each in signatures(model, shapes) if each.name != but])
     nothing = {"title": None, "genres": None, "year": None}
     catalogue = [{"id": i, "item": item, **nothing} for i, item in enumerate(items, start=1)]
     return bundle.Bundle(graph, list(items), catalogue, asdict(shapes))

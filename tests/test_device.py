@@ -81,6 +81,28 @@ def test_preparing_leaves_the_model_as_it_was():
     np.testing.assert_array_equal(prepared.item_table[1:], before[1:])
 
 
+def test_preparing_takes_padding_out_of_both_tables():
+    model = make("bow", tie_embeddings=False)
+    prepared = device.prepare(model)
+    assert np.abs(np.array(model.item_table)[PAD]).max() > 0
+    np.testing.assert_array_equal(prepared.item_table[PAD], 0)
+    np.testing.assert_array_equal(prepared.activities.tables[ITEM][PAD], 0)
+    np.testing.assert_array_equal(prepared.item_table[1:], model.item_table[1:])
+
+
+@pytest.mark.parametrize("is_tied", [True, False])
+def test_vectors_and_biases_are_those_of_the_scores(is_tied):
+    model = make("bow", tie_embeddings=is_tied)
+    prepared = device.prepare(model)
+    items = jnp.array([[1, PAD, SIZE], [-1, SIZE + 1, INT32.min]], jnp.int32)
+    vectors, biases = device.vectors(prepared, items), device.biases(prepared, items)
+    lowest = np.float32(PAD_BIAS)
+    table, bias = np.array(model.item_table), np.array(model.item_bias)
+    np.testing.assert_array_equal(vectors[0], [table[1], 0 * table[1], table[SIZE]])
+    np.testing.assert_array_equal(vectors[1], np.zeros((3, table.shape[1])))
+    np.testing.assert_array_equal(biases, [[bias[1], lowest, bias[SIZE]], [lowest] * 3])
+
+
 def test_unknown_candidates_have_the_score_of_padding():
     scores = np.arange(2 * (SIZE + 1), dtype=np.float32).reshape(2, -1)
     scores[:, PAD] = PAD_BIAS

@@ -1,7 +1,7 @@
 """Export and quantization, with TensorFlow in the process: shapes that the command's runs lack."""
 
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -59,7 +59,11 @@ def export():
         warnings.simplefilter("ignore")
         from convert.build.export import export
         from convert.build.signatures import signatures
-    return lambda model, shapes: export(signatures(model, shapes))
+
+    def of(model: RecommenderModel, shapes: Shapes, but: str | None = None) -> bytes:
+        return export([each for each in signatures(model, shapes) if each.name != but])
+
+    return of
 
 
 def histories_of(length: int) -> list[list[int]]:
@@ -100,6 +104,19 @@ def test_a_loop_is_a_loop_and_what_is_written_out_is_not(export):
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("is_tied", [True, False])
+def test_vectors_cost_no_second_table(export, is_tied):
+    """They read the constants of the scores; what is theirs is a few numbers that shape them."""
+    model, shapes = make("rnn", tie_embeddings=is_tied), Shapes(1, 5, 6, 4, False)
+    exported = export(model, shapes)
+    without = export(model, shapes, but="vectors")
+    for recipe in RECIPES:
+        more, less = (read_facts(quantize(graph, recipe)) for graph in (exported, without))
+        assert more.lookups == {**less.lookups, "vectors": 1}
+        assert more.weight_bytes - less.weight_bytes < SIZE
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_a_model_is_not_taken_for_another(export):
     device = DeviceModel(export(make("rnn", seed=0), Shapes(1, 5, 6, 4, False)))
     heldout = heldout_of(histories_of(5))
@@ -128,7 +145,7 @@ def test_weights_behind_a_flatbuffer_are_brought_into_it(export):
         np.testing.assert_array_equal(given, wanted)
 
 
-EQUAL = Parity(10, 0.0, 0.0, 0.0, 1.0, "history 3 (empty): [0]")
+EQUAL = Parity(10, 0.0, 0.0, 0.0, 0.0, 1.0, "history 3 (empty): [0]")
 
 
 @pytest.mark.parametrize(
@@ -150,8 +167,19 @@ def test_float32_is_held_to_every_limit(change, complaint):
 
 
 def test_rounded_weights_are_judged_by_the_lists():
-    judge(Parity(10, 0.5, 0.5, 0.5, 0.9, ""), "int8")
+    judge(Parity(10, 0.5, 0.5, 0.5, 0.0, 0.9, ""), "int8")
     with pytest.raises(FailedCheckError, match="the int8 file keeps too few of"):
-        judge(Parity(10, 0.0, 0.0, 0.0, 0.5, ""), "int8")
+        judge(Parity(10, 0.0, 0.0, 0.0, 0.0, 0.5, ""), "int8")
     with pytest.raises(FailedCheckError, match="the float16 file keeps too few of"):
-        judge(Parity(10, 0.0, 0.0, 0.0, 0.9, ""), "float16")
+        judge(Parity(10, 0.0, 0.0, 0.0, 0.0, 0.9, ""), "float16")
+
+
+# A step of int8 is the largest entry by 127; float16 has steps of 2^-10 between 1 and 2.
+@pytest.mark.parametrize(
+    ("recipe", "most"), [("float32", 0.0), ("float16", 0.5 * 2**-10), ("int8", 0.5 / 127)]
+)
+def test_vectors_may_be_rounded_and_no_more(recipe, most):
+    judge(replace(EQUAL, vector_error=most), recipe)
+    for error in (1.01 * most + 1e-9, float("nan")):
+        with pytest.raises(FailedCheckError, match=f"the {recipe} file gives other vectors of its"):
+            judge(replace(EQUAL, vector_error=error), recipe)

@@ -6,12 +6,25 @@ import pytest
 from convert.prove import guards
 from convert.prove.trials import Trials, trials
 from jaxrec.errors import FailedCheckError
-from jaxrec.runtime.interpreter import CANDIDATES, HISTORY, DeviceModel, Lists, Port, Ports
+from jaxrec.runtime.interpreter import (
+    CANDIDATES,
+    HISTORY,
+    ITEMS,
+    DeviceModel,
+    ItemVectors,
+    Lists,
+    Port,
+    Ports,
+)
 from jaxrec.schema import PAD
 from tests.test_trials import HELDOUT, SIZE, SIZES
 
 TRIED: Trials = trials(HELDOUT, SIZES)
 K, M = 5, 10
+
+
+def known_or_pad(ids: np.ndarray) -> np.ndarray:
+    return np.where((ids > PAD) & (ids <= SIZE), ids, PAD)
 
 
 class Device(DeviceModel):
@@ -20,34 +33,41 @@ class Device(DeviceModel):
     def __init__(self):
         self.candidates, self.top_k, self.batch_size = M, K, 1
         history = {HISTORY: Port("int32", (1, 4))}
-        context = {"context": Port("float32", (1, 3))}
+        context = {"context": Port("float32", (1, SIZE + 1))}
         candidates = {CANDIDATES: Port("int32", (1, M))}
         scores = {"scores": Port("float32", (1, M))}
+        vectors = {"vectors": Port("float32", (1, M, SIZE + 1)), "biases": Port("float32", (1, M))}
         self.signatures = {
             "encode": Ports(history, context),
             "score": Ports(history | candidates, scores),
+            "vectors": Ports({ITEMS: Port("int32", (1, M))}, vectors),
         }
+        # A context is what each item gains by the history, its vector takes that out.
+        self.table = np.eye(SIZE + 1, dtype=np.float32)
+        self.bias = -np.arange(SIZE + 1, dtype=np.float32)
+        self.table[PAD], self.bias[PAD] = 0, -1e9
 
     def call_all(self, signature, inputs):
         if signature == "encode":
-            return {"context": self.scores(inputs[HISTORY])[:, 1:4]}
-        candidates = inputs[CANDIDATES]
-        known = np.where((candidates > PAD) & (candidates <= SIZE), candidates, PAD)
-        return {"scores": np.take_along_axis(self.scores(inputs[HISTORY]), known, axis=1)}
+            return {"context": self.contexts(inputs[HISTORY])}
+        if signature == "vectors":
+            ids = known_or_pad(inputs[ITEMS])
+            return {"vectors": self.table[ids], "biases": self.bias[ids]}
+        ids = known_or_pad(inputs[CANDIDATES])
+        return {"scores": np.take_along_axis(self.scores(inputs[HISTORY]), ids, axis=1)}
+
+    def contexts(self, histories: np.ndarray) -> np.ndarray:
+        gains = np.random.default_rng(0).normal(size=(SIZE + 1, SIZE + 1)).astype(np.float32)
+        gains[PAD] = 0
+        return gains[known_or_pad(histories)].sum(axis=1)
 
     def scores(self, histories: np.ndarray) -> np.ndarray:
-        known = np.where((histories > PAD) & (histories <= SIZE), histories, PAD)
-        table = np.random.default_rng(0).normal(size=(SIZE + 1, SIZE + 1)).astype(np.float32)
-        table[PAD] = 0
-        scores = table[known].sum(axis=1) - np.arange(SIZE + 1, dtype=np.float32)
-        scores[:, PAD] = -1e9
-        return scores
+        return self.contexts(histories) @ self.table.T + self.bias
 
     def recommend_all(self, histories):
         histories = histories[HISTORY]
         scores = self.scores(histories)
-        known = np.where((histories > PAD) & (histories <= SIZE), histories, PAD)
-        scores[np.arange(len(scores))[:, None], known] = -1e9
+        scores[np.arange(len(scores))[:, None], known_or_pad(histories)] = -1e9
         ids = np.argsort(-scores, axis=1, kind="stable")[:, :K].astype(np.int32)
         return Lists(ids, np.take_along_axis(scores, ids, axis=1))
 
@@ -99,25 +119,47 @@ class GivesNoNumber(Device):
 class ForgetsBeforeAGap(Device):
     """What resets an LSTM at padding does this."""
 
-    def scores(self, histories):
+    def contexts(self, histories):
         histories = histories.copy()
         for row in histories:
             strange = np.flatnonzero((row <= PAD) | (row > SIZE))
             row[: strange[-1] + 1 if len(strange) else 0] = PAD
-        return super().scores(histories)
+        return super().contexts(histories)
 
 
 class ClampsIds(Device):
     """What a plain lookup does with ids out of range."""
 
-    def scores(self, histories):
-        return super().scores(np.clip(histories, PAD, SIZE))
+    def contexts(self, histories):
+        return super().contexts(np.clip(histories, PAD, SIZE))
 
 
 class ClampsCandidates(Device):
     def call_all(self, signature, inputs):
         clipped = np.clip(inputs.get(CANDIDATES, np.zeros((1, M))), PAD, SIZE)
         return super().call_all(signature, {**inputs, CANDIDATES: clipped.astype(np.int32)})
+
+
+class GivesTheUnknownAVector(Device):
+    """What a model whose PAD was not set to zero does."""
+
+    def vectors_all(self, items):
+        vectors, biases = super().vectors_all(items)
+        return ItemVectors(np.where(biases[:, None] < -1e8, 0.1, vectors), biases)
+
+
+class GivesOtherVectors(Device):
+    """What a second table does that is not the one of the scores."""
+
+    def vectors_all(self, items):
+        vectors, biases = super().vectors_all(items)
+        return ItemVectors(1.01 * vectors, biases)
+
+
+class GivesOtherBiases(Device):
+    def vectors_all(self, items):
+        vectors, biases = super().vectors_all(items)
+        return ItemVectors(vectors, biases + np.float32(0.01))
 
 
 class Remembers(Device):
@@ -163,6 +205,9 @@ def test_a_good_device_passes():
         (ClampsIds(), "did not pass over what is unknown|of the history"),
         (ClampsCandidates(), "took an unknown candidate for a known one"),
         (Remembers(), "remembered another history"),
+        (GivesTheUnknownAVector(), "gave a vector to an item that is unknown$"),
+        (GivesOtherVectors(), r"gave scores that its vectors do not make after history \d+ \("),
+        (GivesOtherBiases(), r"gave scores that its vectors do not make after history 0 \("),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Device) else "",
 )

@@ -52,6 +52,12 @@ def test_of_some_items_one_must_be_known():
         TEXTS.some_ids_of([7])
 
 
+def test_one_item_that_must_be_known():
+    assert NUMBERS.known_id_of(914) == 3
+    with refused("the item '914' (str) is not known; the model knows 3, as 1193 (int)"):
+        NUMBERS.known_id_of("914")
+
+
 def test_a_long_value_does_not_fill_the_screen():
     with pytest.raises(UserError) as error:
         NUMBERS.some_ids_of(["x" * 1000])

@@ -158,6 +158,58 @@ def test_scores_of_candidates_are_those_of_the_list(recommender):
     assert recommender.score(items, []) == []
 
 
+def test_contexts_vectors_and_biases_make_the_scores(recommender):
+    """Of a file with rounded weights too: it has no others."""
+    vectors, biases = recommender.vectors()
+    size = len(recommender.items)
+    assert vectors.shape == (size, recommender.model["embedding_dim"])
+    assert (vectors.dtype, biases.shape, biases.dtype) == (np.float32, (size,), np.float32)
+    for history in ([], raw(recommender, 1), raw(recommender, 9)):
+        scores = recommender.encode(history) @ vectors.T + biases
+        np.testing.assert_allclose(
+            scores, recommender.score(history, recommender.items), rtol=1e-5, atol=1e-5
+        )
+
+
+def test_a_retrieval_of_ones_own_gives_the_list(recommender):
+    vectors, biases = recommender.vectors()
+    for start in range(30):
+        history = recommender.items[start : start + 12]
+        scores = recommender.encode(history) @ vectors.T + biases
+        order = np.argsort(-scores, kind="stable")
+        found = [recommender.items[i] for i in order if recommender.items[i] not in history][:20]
+        assert found == [each.item for each in recommender.recommend(history, k=20)]
+
+
+def test_similar_items_are_those_whose_vectors_point_the_same_way(recommender):
+    vectors, _ = recommender.vectors()
+    size = len(recommender.items)
+    for number in (0, 7, size - 1):
+        found = recommender.similar(recommender.items[number], k=size)
+        wanted = {
+            item: vector
+            @ vectors[number]
+            / np.linalg.norm(vector)
+            / np.linalg.norm(vectors[number])
+            for item, vector in zip(recommender.items, vectors, strict=True)
+        }
+        del wanted[recommender.items[number]]
+        assert {each.item for each in found} == wanted.keys()
+        cosines = [each.score for each in found]
+        assert cosines == sorted(cosines, reverse=True)
+        np.testing.assert_allclose(cosines, [wanted[each.item] for each in found], atol=1e-5)
+        assert recommender.similar(recommender.items[number], k=3) == found[:3]
+        assert found[0].title
+
+
+def test_nothing_is_similar_to_what_is_not_known(recommender):
+    first = recommender.items[0]
+    with pytest.raises(UserError, match=rf"^the item '{first}' \(str\) is not known; the model kn"):
+        recommender.similar(str(first))
+    with pytest.raises(UserError, match="k=0 is out of range"):
+        recommender.similar(first, k=0)
+
+
 def test_contexts_differ_by_history(recommender):
     one, other = (recommender.encode(raw(recommender, n)) for n in (1, 4))
     assert one.shape == (recommender.model["embedding_dim"],)
@@ -195,6 +247,32 @@ def small(request) -> Recommender:
     """A recommender whose own list holds six of thirty items."""
     pytest.importorskip("tensorflow", reason="needs the extra convert")
     return Recommender(made(TWINS, FILES[request.param], RAW))
+
+
+def test_vectors_are_of_every_item_at_any_batch_size(small):
+    """Thirty items are no whole number of calls."""
+    vectors, biases = small.vectors()
+    np.testing.assert_array_equal(vectors, np.array(TWINS.item_table)[1:])
+    np.testing.assert_array_equal(biases, np.array(TWINS.item_bias)[1:])
+
+
+def test_items_of_equal_vectors_are_as_similar(small):
+    """Of two, the lower id comes first."""
+    twin, *others = small.similar(RAW[3], k=SIZE)
+    assert twin.item == RAW[2]
+    assert twin.score == pytest.approx(1)
+    places = [RAW.index(each.item) for each in others]
+    assert all(places[i + 1] == places[i] + 1 for i in range(0, len(places), 2))
+
+
+def test_a_file_of_before_it_had_vectors():
+    """It recommends as ever."""
+    pytest.importorskip("tensorflow", reason="needs the extra convert")
+    old = Recommender(made(TWINS, FILES["one at a time"], RAW, but="vectors"))
+    assert len(old.recommend(RAW[:2], k=SIZE)) == SIZE - 2
+    for call in (old.vectors, lambda: old.similar(RAW[0])):
+        with pytest.raises(UserError, match=r"no signature `vectors`; convert its run again$"):
+            call()
 
 
 def brute_force(recommender: Recommender, history, exclude, candidates) -> list[tuple[float, str]]:

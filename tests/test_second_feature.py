@@ -60,6 +60,7 @@ def run(request, tmp_path_factory) -> RunDirectory:
 def test_the_file_takes_it_by_name(run):
     signatures = read(run.model_file).model["signatures"]
     row = {"dtype": "int32", "shape": [1, 10]}
+    assert signatures["vectors"]["inputs"] == {"items": {"dtype": "int32", "shape": [1, 100]}}
     for name, more in (("recommend", set()), ("encode", set()), ("score", {"candidates"})):
         inputs = signatures[name]["inputs"]
         assert inputs.keys() == {HISTORY, GENRE.name} | more

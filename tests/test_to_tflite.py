@@ -55,7 +55,9 @@ def test_the_card_says_what_the_file_is(runs, models, encoder):
         name: {end["shape"][1] for side in each.values() for end in side.values()}
         for name, each in beside["signatures"].items()
     }
-    assert shapes == {"recommend": {10, 100}, "encode": {10, 16}, "score": {10, 100}}
+    wanted = {"recommend": {10, 100}, "encode": {10, 16}, "score": {10, 100}, "vectors": {100}}
+    assert shapes == wanted
+    assert beside["signatures"]["vectors"]["outputs"]["vectors"]["shape"] == [1, 100, 16]
     summary = json.loads((runs[encoder] / "summary.json").read_text())
     assert beside["evaluation"]["protocol"] == summary["protocol"]
     assert beside["recipes"].keys() == {"float32", "float16", "int8"}
@@ -100,7 +102,7 @@ def test_it_prints_the_recipes_side_by_side_and_nothing_else(conversions, encode
 @EVERY
 def test_the_graph_is_fit_for_every_runtime(models, encoder):
     facts = read_facts(read(models[encoder]).graph)
-    assert facts.lookups == {"recommend": 1, "encode": 1, "score": 1}
+    assert facts.lookups == {"recommend": 1, "encode": 1, "score": 1, "vectors": 1}
     assert facts.tables == 1
     assert not facts.has_state
     assert not [name for name in facts.operators if "CUSTOM" in name or "SEQUENCE" in name]
@@ -112,7 +114,7 @@ def test_a_plain_interpreter_runs_recommend(models, encoder):
     """The whole file, archive and all, without naming a signature."""
     whole = models[encoder].read_bytes()
     plain, device = load(whole), DeviceModel(whole)
-    assert list(plain.get_signature_list()) == ["recommend", "encode", "score"]
+    assert list(plain.get_signature_list()) == ["recommend", "encode", "score", "vectors"]
     (given,) = plain.get_input_details()
     assert given["name"] == "history"
     history = np.array([[0, 0, 0, 0, 0, 0, 0, 5, 6, 7]], np.int32)

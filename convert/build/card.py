@@ -29,6 +29,8 @@ RULES = {
     "empty history": "All zeros give the popular items.",
     "scores": "Logits: higher is better, comparable within one call. A candidate that is unknown "
     "has about -1e9.",
+    "vectors": "The product of a context with an item's vector, and its bias, are its score. "
+    "What is unknown has a vector of zeros and the bias -1e9.",
     "state": "None is kept between calls.",
 }
 

@@ -6,7 +6,7 @@ ids weigh nothing wherever they stand. What differs is how a history comes to th
 
 - A lookup is a product with a one-hot matrix, which TensorFlow Lite folds into EMBEDDING_LOOKUP. A
   plain index would be clamped, and -1 would read the last row.
-- The item row of PAD is zero, so that no mask follows a lookup.
+- The item row of PAD is zero, in both tables if there are two, so that no mask follows a lookup.
 - Known activities are moved together at the right end, if the encoder reads their order.
 """
 
@@ -23,11 +23,11 @@ from jaxrec.schema import ITEM, PAD
 
 
 def prepare(model: RecommenderModel) -> RecommenderModel:
-    """Copy the model, with a vector of zeros for the item PAD."""
+    """Copy the model, with vectors of zeros for the item PAD."""
     graphdef, params = nnx.split(model)
     model = nnx.merge(graphdef, jax.tree.map(jnp.copy, params))
-    table = model.activities.tables[ITEM]
-    table[...] = table[...].at[PAD].set(0)
+    for table in (model.activities.tables[ITEM], *([] if model.is_tied else [model.candidates])):
+        table[...] = table[...].at[PAD].set(0)
     return model
 
 
@@ -55,6 +55,18 @@ def pick(
     """Give the scores of some items; unknown ids have PAD's."""
     ids_BM = known_or_pad(candidates_BM, scores_BR.shape[1])
     return jnp.take_along_axis(scores_BR, ids_BM, axis=1, mode="promise_in_bounds")
+
+
+def vectors(model: RecommenderModel, items_BM: Int[jax.Array, "B M"]) -> Float[jax.Array, "B M D"]:
+    """Give the vectors by which some items are scored; those of unknown ids are zero."""
+    return _look_up(model.item_table, items_BM)
+
+
+def biases(model: RecommenderModel, items_BM: Int[jax.Array, "B M"]) -> Float[jax.Array, "B M"]:
+    """Give what is added to the scores of some items; unknown ids have PAD's."""
+    bias_R = model.item_bias
+    ids_BM = known_or_pad(items_BM, bias_R.shape[0])
+    return bias_R.at[ids_BM].get(mode="promise_in_bounds", wrap_negative_indices=False)
 
 
 def known_or_pad(ids: Int[jax.Array, "*shape"], rows: int) -> Int[jax.Array, "*shape"]:

@@ -3,8 +3,10 @@
     recommend   a history -> ids int32 [B, k], scores float32 [B, k], best first
     encode      a history -> context float32 [B, D]
     score       a history, candidates int32 [B, M] -> scores float32 [B, M]
+    vectors     items int32 [B, M] -> vectors float32 [B, M, D], biases float32 [B, M]
 
-A history is `history` int32 [B, N], and as much for each other feature of an activity.
+A history is `history` int32 [B, N], and as much for each other feature of an activity. The product
+of a context with an item's vector, and its bias, are its score.
 """
 
 import os
@@ -25,7 +27,7 @@ from convert.build import device
 from convert.build.shapes import Shapes
 from convert.inputs import as_history, as_inputs
 from jaxrec.models.model import PAD_BIAS, RecommenderModel
-from jaxrec.runtime.interpreter import CANDIDATES, HISTORY
+from jaxrec.runtime.interpreter import CANDIDATES, HISTORY, ITEMS
 
 Tensors = Mapping[str, tf.Tensor]
 
@@ -53,6 +55,7 @@ def signatures(model: RecommenderModel, shapes: Shapes) -> list[Signature]:
     names = as_inputs(dict.fromkeys(model.activities.names))
     history = {name: _numbers(name, shapes.batch_size, shapes.history_length) for name in names}
     candidates = {CANDIDATES: _numbers(CANDIDATES, shapes.batch_size, shapes.candidates)}
+    items = {ITEMS: _numbers(ITEMS, shapes.batch_size, shapes.candidates)}
 
     def encoded(inputs: Mapping[str, jax.Array]) -> jax.Array:
         return device.encode(model, as_history(inputs))
@@ -61,6 +64,8 @@ def signatures(model: RecommenderModel, shapes: Shapes) -> list[Signature]:
     scores_tf = _to_tensorflow(lambda inputs: model.scores(encoded(inputs)))
     known_tf = _to_tensorflow(lambda ids: device.known_or_pad(ids, rows))
     pick_tf = _to_tensorflow(device.pick)
+    vectors_tf = _to_tensorflow(lambda ids: device.vectors(model, ids))
+    biases_tf = _to_tensorflow(lambda ids: device.biases(model, ids))
 
     # jax.lax.top_k does not convert: TensorFlow reads an older StableHLO than JAX writes.
     def recommend(inputs: Tensors) -> dict[str, tf.Tensor]:
@@ -77,10 +82,14 @@ def signatures(model: RecommenderModel, shapes: Shapes) -> list[Signature]:
         scores = scores_tf({name: inputs[name] for name in history})
         return {"scores": pick_tf(scores, inputs[CANDIDATES])}
 
+    def vectors(inputs: Tensors) -> dict[str, tf.Tensor]:
+        return {"vectors": vectors_tf(inputs[ITEMS]), "biases": biases_tf(inputs[ITEMS])}
+
     return [
         Signature("recommend", history, recommend, ("ids", "scores")),
         Signature("encode", history, encode, ("context",)),
         Signature("score", history | candidates, score, ("scores",)),
+        Signature("vectors", items, vectors, ("vectors", "biases")),
     ]
 
 

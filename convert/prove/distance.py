@@ -38,6 +38,8 @@ class Parity:
             one, or of the history's largest score.
         context_error: the largest difference of an entry of a context, in units of one, or of the
             largest entry of the history's context.
+        vector_error: the largest difference of an entry of an item's vector, in units of the
+            largest entry of all; or of a bias, in units of one.
         overlap: mean share of the model's first ten among the file's first ten.
         worst: the history with the largest score error.
     """
@@ -46,6 +48,7 @@ class Parity:
     score_error: float
     order_error: float
     context_error: float
+    vector_error: float
     overlap: float
     worst: str
 
@@ -128,9 +131,18 @@ def compare(device: DeviceModel, lists: Lists, reference: Reference) -> Parity:
         score_error=float(score_error.max()),
         order_error=float(np.concatenate(order_errors).max()),
         context_error=float(context_error.max()),
+        vector_error=_vector_error(device, model),
         overlap=float(kept.any(axis=2).mean()),
         worst=tried.describe(int(np.argmax(score_error))),
     )
+
+
+def _vector_error(device: DeviceModel, model: RecommenderModel) -> float:
+    """Compare what every item is scored by; one that is not a number is as far as it gets."""
+    table, bias = np.array(model.item_table)[1:], np.array(model.item_bias)[1:]
+    vectors, biases = device.vectors_all(np.arange(1, len(table) + 1, dtype=np.int32))
+    errors = np.abs(vectors - table).max() / np.abs(table).max(), np.abs(biases - bias).max()
+    return float(np.nan_to_num(max(errors), nan=np.inf))
 
 
 def _parts(count: int, model: RecommenderModel) -> list[slice]:

@@ -44,6 +44,7 @@ def check_guards(
     few = np.zeros(len(tried), bool)
     few[:_FEW] = few[-_FEW:] = True
     _check_memory(device, tried.select(few), lists.scores[few])
+    _check_vectors(device, tried.select(few), vocabulary_size)
     _check_compiled_model(graph, device, tried.select(few), lists.ids[few])
 
 
@@ -60,26 +61,45 @@ def _check_lists(lists: Lists, tried: Trials, vocabulary_size: int, *, keep_seen
 
 
 def _check_meaning(device: DeviceModel, strange: Trials, vocabulary_size: int) -> None:
-    """Every signature takes what is not known as if it were not there."""
-    unknown = [PAD, -1, vocabulary_size + 1, INT32.min, INT32.max]
-    known = [1, min(2, vocabulary_size), vocabulary_size]
-    candidates = np.resize(np.array(known + unknown, np.int32), device.candidates)
-    candidates = np.tile(candidates, (len(strange), 1))
+    """Every signature that takes a history takes what is not known as if it were not there."""
+    items, is_unknown = _some_items(vocabulary_size)
+    candidates = np.tile(np.resize(items, device.candidates), (len(strange), 1))
 
     def everything(histories: Inputs) -> Float32[np.ndarray, "n m"]:
         results = []
-        for name, ports in device.signatures.items():
-            given = {**histories, CANDIDATES: candidates}
-            found = device.call_all(name, {port: given[port] for port in ports.inputs})
-            results += [rows for rows in found.values() if rows.dtype == np.float32]
+        for name, (inputs, _) in device.signatures.items():
+            if HISTORY in inputs:
+                given = {**histories, CANDIDATES: candidates}
+                found = device.call_all(name, {port: given[port] for port in inputs})
+                results += [rows for rows in found.values() if rows.dtype == np.float32]
         return np.concatenate(results, axis=1)
 
     given, meant = everything(strange.given), everything(strange.meant)
     error = np.abs(given - meant) / np.maximum(1, np.abs(meant))
     _require(error <= _ROUNDING, strange, "did not pass over what is unknown")
-    scores = device.score_all(strange.meant, candidates)
-    is_unknown = np.isin(candidates, unknown)
+    scores = device.score_all(strange.meant, np.tile(items, (len(strange), 1)))
     _require(is_unknown == (scores < -1e8), strange, "took an unknown candidate for a known one")
+
+
+def _some_items(vocabulary_size: int) -> tuple[Int32[np.ndarray, " m"], Bool[np.ndarray, " m"]]:
+    """Give ids of items, and numbers that are none; tell which are none."""
+    known = [1, min(2, vocabulary_size), vocabulary_size]
+    unknown = [PAD, -1, vocabulary_size + 1, INT32.min, INT32.max]
+    return np.array(known + unknown, np.int32), np.arange(len(known + unknown)) >= len(known)
+
+
+def _check_vectors(device: DeviceModel, few: Trials, vocabulary_size: int) -> None:
+    """Contexts, vectors and biases make the scores; what is unknown has a vector of zeros."""
+    items, is_unknown = _some_items(vocabulary_size)
+    vectors, biases = device.vectors_all(items)
+    if vectors[is_unknown].any():
+        raise FailedCheckError("the file gave a vector to an item that is unknown")
+    contexts = device.encode_all(few.given)
+    scores = device.score_all(few.given, np.tile(items, (len(few), 1)))
+    error = np.abs(contexts @ vectors.T + biases - scores)
+    # A sum is rounded as its largest terms are, which may cancel.
+    unit = np.maximum(1, np.abs(contexts) @ np.abs(vectors).T)
+    _require(error <= _ROUNDING * unit, few, "gave scores that its vectors do not make")
 
 
 def _check_memory(device: DeviceModel, few: Trials, scores: Float32[np.ndarray, "n k"]) -> None:

@@ -14,6 +14,11 @@ from jaxrec.runtime.interpreter import DeviceModel, Lists
 SCORE_TOLERANCE = 1e-5
 TIE = 1e-6
 
+# Of the vectors of items, in the same: float32 keeps them as they are, float16 eleven bits of each.
+# int8 has 127 steps on either side of zero, and rounds by half of one; the product with a step is
+# rounded too.
+FURTHEST_VECTOR: dict[Recipe, float] = {"float32": 0.0, "float16": 2**-11, "int8": 0.501 / 127}
+
 # The mean share of the model's first ten that a file must keep, to be called that model.
 LEAST_OVERLAP: dict[Recipe, float] = {"float32": 0.999, "float16": 0.98, "int8": 0.8}
 
@@ -73,3 +78,8 @@ def judge(parity: Parity, recipe: Recipe) -> None:
                 f"the {recipe} file {complaint} what its model recommends: an error of "
                 f"{error:.2g}, more than {limit:.2g}; worst after {parity.worst}"
             )
+    if not parity.vector_error <= FURTHEST_VECTOR[recipe]:
+        raise FailedCheckError(
+            f"the {recipe} file gives other vectors of its items than its model has: an error of "
+            f"{parity.vector_error:.2g}, more than {FURTHEST_VECTOR[recipe]:.2g}"
+        )

@@ -2,7 +2,7 @@
 
 Arrays that go in and come out have their examples in the first axis. `Inputs` are named as in the
 file: `history`, the item ids of some histories, [n, N], then one array of that shape for each other
-feature of an activity.
+feature of an activity; `candidates` or `items`, other ids, [n, M].
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,9 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
-HISTORY, CANDIDATES = "history", "candidates"
+from jaxrec.errors import UserError
+
+HISTORY, CANDIDATES, ITEMS = "history", "candidates", "items"
 
 Inputs = Mapping[str, np.ndarray]
 
@@ -47,6 +49,18 @@ class Lists(NamedTuple):
 
     ids: NDArray[np.int32]
     scores: NDArray[np.float32]
+
+
+class ItemVectors(NamedTuple):
+    """By what items are scored: the product of a context with a vector, and the bias.
+
+    Attributes:
+        vectors: float32 [n, D].
+        biases: float32 [n].
+    """
+
+    vectors: NDArray[np.float32]
+    biases: NDArray[np.float32]
 
 
 class DeviceModel:
@@ -108,6 +122,21 @@ class DeviceModel:
             self.call_all("score", {**histories, CANDIDATES: part})["scores"] for part in parts
         ]
         return np.concatenate(columns, axis=1)[:, :count]
+
+    def vectors_all(self, items: NDArray[np.int32]) -> ItemVectors:
+        """Give the vectors of any number of items, [n].
+
+        Raises:
+            UserError: the file is of before it had them.
+        """
+        if "vectors" not in self.signatures:
+            raise UserError("the file has no signature `vectors`; convert its run again")
+        width = self.candidates
+        padded = np.pad(items, (0, -len(items) % width)).reshape(-1, width)
+        found = self.call_all("vectors", {ITEMS: padded})
+        vectors, biases = found["vectors"], found["biases"]
+        size = len(items)
+        return ItemVectors(vectors.reshape(-1, vectors.shape[2])[:size], biases.reshape(-1)[:size])
 
     def batches(self, inputs: Inputs) -> list[dict[str, np.ndarray]]:
         """Cut examples into batches of B, the last filled up with zeros."""

@@ -27,6 +27,17 @@ class KnownItems:
         except TypeError:  # a list in the place of an item has no hash
             return NO_ITEM
 
+    def known_id_of(self, item: object) -> int:
+        """Give the id of an item.
+
+        Raises:
+            UserError: the model does not know it.
+        """
+        number = self.id_of(item)
+        if number == NO_ITEM:
+            raise UserError(f"the item {_shown(item)} is not known; {self._example()}")
+        return number
+
     def ids_of(self, items: object, what: str = "items") -> list[int]:
         """Give the id of each item, NO_ITEM for those that the model does not know.
 

@@ -1,6 +1,7 @@
 """Recommender: raw items in, raw items with titles out."""
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from jaxrec.errors import UserError
 from jaxrec.runtime.asked import Asked, Features, close, fill, one_each, require_features
 from jaxrec.runtime.best import best_of, best_of_all, histories_at_a_time
 from jaxrec.runtime.bundle import Bundle, read
-from jaxrec.runtime.interpreter import DeviceModel
+from jaxrec.runtime.interpreter import DeviceModel, ItemVectors, Lists
 from jaxrec.runtime.known import NO_ITEM, KnownItems, RawItem, listed
 from jaxrec.runtime.recommendation import Recommendation, describe
 
@@ -148,6 +149,40 @@ class Recommender:
         ids = self._known.ids_of(candidates, "candidates")
         inputs = fill(self._ports, [self._ask(items, features)])
         return self._device.score_all(inputs, np.array([ids], np.int32))[0].tolist()
+
+    def vectors(self) -> ItemVectors:
+        """Give the vectors [V, D] and the biases [V] of all items, in the order of `items`.
+
+        The product of a context, as `encode` gives it, with a vector is with its bias the score.
+
+        Raises:
+            UserError: the file is of before it had them.
+        """
+        return self._device.vectors_all(np.arange(1, len(self.items) + 1, dtype=np.int32))
+
+    def similar(self, item: RawItem, k: int = 10) -> list[Recommendation]:
+        """Give the k items whose vectors point most nearly where this one's does, best first.
+
+        A score is the cosine of the two, -1 to 1. The item itself is left out.
+
+        Raises:
+            UserError: k is out of range, the item is not known, or as in `vectors`.
+        """
+        self._require_k(k)
+        number = self._known.known_id_of(item)
+        cosines = self._directions @ self._directions[number - 1]
+        order = np.argsort(-cosines, kind="stable")
+        ids = (order[order != number - 1] + 1)[:k]
+        lists = Lists(ids[None].astype(np.int32), cosines[None, ids - 1])
+        return describe(lists, self.catalogue)[0]
+
+    @cached_property
+    def _directions(self) -> NDArray[np.float32]:
+        """The vectors, each of length one, or zero as it was, [V, D]."""
+        vectors, _ = self.vectors()
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        lengths[lengths == 0] = 1
+        return vectors / lengths
 
     def _require_k(self, k: int) -> None:
         if not 1 <= k <= len(self.items):
