@@ -292,18 +292,41 @@ def test_what_was_kept_and_cannot_be_read_is_nothing(page, kept):
     expect(page.locator("#seen li")).to_have_count(0)
 
 
+def keep(page, items) -> None:
+    """Open the page as somebody whose browser has kept these."""
+    page.evaluate(
+        "kept => localStorage.setItem('jaxrec history synthetic', JSON.stringify(kept))",
+        [{"item": item} for item in items],
+    )
+    page.reload()
+
+
 def test_an_item_of_the_history_that_a_new_model_does_not_know_stays_and_is_passed_over(
     page, python, models
 ):
     item = catalogue(models)[0]["item"]
-    page.evaluate(
-        "kept => localStorage.setItem('jaxrec history synthetic', JSON.stringify(kept))",
-        [{"item": 10**9}, {"item": item}],
-    )
-    page.reload()
+    keep(page, [10**9, item])
     expect(page.locator("#seen li")).to_have_count(2)
     expect(page.locator("#seen li").last).to_contain_text("unknown to this model")
     assert shown(page) == best(python, [item])
+
+
+def test_a_history_of_which_nothing_is_known_any_more_gives_the_popular_items(page, python):
+    keep(page, [10**9, "heard of elsewhere"])
+    expect(page.locator("#seen .unread")).to_have_count(2)
+    expect(page.locator("#lists li")).to_have_count(10)
+    assert shown(page) == best(python, [])
+    expect(page.locator(".time")).not_to_be_empty()
+
+
+def test_somebody_who_has_seen_it_all(page, models):
+    items = [entry["item"] for entry in catalogue(models)]
+    keep(page, items[1:])
+    expect(page.locator("#lists li")).to_have_count(1)
+    assert shown(page) == [str(items[0])]
+    tap(page, 0)
+    expect(page.locator("#lists li")).to_have_count(0)
+    expect(page.locator("#peek")).to_contain_text("nothing is left")
 
 
 def test_everything_can_be_done_by_keyboard(page: Page):

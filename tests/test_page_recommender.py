@@ -13,15 +13,28 @@ from jaxrec.runtime.recommender import Recommender
 from jaxrec.schema import ITEM
 from tests.browser import site
 from tests.bundles import rewritten
-from tests.exports import ENCODERS
+from tests.exports import ENCODERS, command
 
 HISTORIES = 300
+UNKNOWN = 10**9
 
 LOAD = """
   const { Recommender } = await import('./recommender.js');
   const load = async (url) =>
     Recommender.load(new Uint8Array(await (await fetch(url)).arrayBuffer()));
 """
+
+
+CALL = f"""async ([url, calls]) => {{ {LOAD}
+  const recommender = await load(url);
+  const answers = [];
+  for (const [method, ...given] of calls) {{
+    const answer = recommender[method](...given);
+    answers.push(await answer.catch((error) => `${{error.name}}: ${{error.message}}`));
+  }}
+  recommender.close();
+  return answers;
+}}"""
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +64,9 @@ def histories(runs) -> list[list[int]]:
         items[:1],
         items[:3] * 4,
         items[:40],
-        [-5, 10**9, items[7], 0],
+        [-5, UNKNOWN, items[7], 0],
         items[::-1],
+        items[7:],
     ]
     return [*known[: HISTORIES - len(odd)], *odd]
 
@@ -75,20 +89,176 @@ def test_recommends_as_the_runtime_in_python(page, models, histories, encoder):
     recommender = Recommender.load(models[encoder])
     here = [recommender.recommend(history, recommender.top_k) for history in histories]
     assert len(items) == HISTORIES
-    expected = [[each.score for each in row] for row in here]
-    np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-5)
-    # At every place the same item, or one that ties with it: sums differ in their last bits.
-    placed = [recommender.score(*asked) for asked in zip(histories, items, strict=True)]
-    np.testing.assert_allclose(placed, expected, rtol=1e-6, atol=1e-6)
-    assert [len(set(row)) for row in items] == [recommender.top_k] * HISTORIES
+    for history, *found, expected in zip(histories, items, scores, here, strict=True):
+        assert_same(recommender, history, *found, expected)
     assert first == {**asdict(here[0][0]), "score": scores[0][0]}
+
+
+def assert_same(recommender, history, items, scores, expected) -> None:
+    """Compare lists: at every place the same item, or one that ties with it but for a last bit."""
+    wanted = [each.score for each in expected]
+    np.testing.assert_allclose(scores, wanted, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(recommender.score(history, items), wanted, rtol=1e-6, atol=1e-6)
+    assert len(set(items)) == len(items)
+
+
+def call(page, url: str, *calls: tuple) -> list:
+    """Call methods of a recommender in the browser; an error comes back as its name and message."""
+    return page.evaluate(CALL, [url, calls])
+
+
+def items_of(answer: list[dict]) -> list:
+    return [each["item"] for each in answer]
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_leaves_out_and_ranks_alone_as_the_runtime_in_python(page, models, histories, encoder):
+    """Long excludes, candidates, lists longer than the file's own, on histories of all kinds."""
+    recommender = Recommender.load(models[encoder])
+    rng = np.random.default_rng(1)
+    asked = []
+    for history in [*histories[:20], *histories[-7:]]:
+        drawn = rng.permutation(recommender.items).tolist()
+        exclude = [UNKNOWN, *drawn[: rng.integers(len(drawn))]]
+        candidates = rng.choice([*recommender.items, UNKNOWN], 30).tolist()
+        k = int(rng.integers(1, len(drawn) + 1))
+        asked += [
+            (history, k, {}),
+            (history, 10, {"exclude": exclude}),
+            (history, k, {"candidates": candidates}),
+            (history, k, {"candidates": candidates, "exclude": exclude}),
+        ]
+    answers = call(page, f"{encoder}.tflite", *(("recommend", *each) for each in asked))
+    for (history, k, options), answer in zip(asked, answers, strict=True):
+        expected = recommender.recommend(history, k, **options)
+        scores = [each["score"] for each in answer]
+        assert_same(recommender, history, items_of(answer), scores, expected)
+        left = set(options.get("candidates", recommender.items)) & set(recommender.items)
+        left -= {*history, *options.get("exclude", [])}
+        assert len(answer) == min(k, len(left))
+        assert set(items_of(answer)) <= left
+
+
+def test_the_order_of_the_candidates_is_of_no_matter(page, models):
+    items = list(Recommender.load(models["rnn"]).items)
+    # Those that tie, as all do whose scores are the same, come in the order of `items`.
+    scored, there, back = call(
+        page,
+        "rnn.tflite",
+        ("score", [], items),
+        ("recommend", [], len(items), {"candidates": items}),
+        ("recommend", [], len(items), {"candidates": items[::-1] * 2}),
+    )
+    order = sorted(range(len(items)), key=lambda index: (-scored[index], index))
+    assert items_of(there) == items_of(back) == [items[index] for index in order]
+
+
+def test_many_histories_are_each_alone(page, models, histories):
+    asked = [*histories[:5], *histories[-7:]]
+    exclude = [history[::2] for history in histories[20:32]]
+    together, bare, *alone = call(
+        page,
+        "cnn.tflite",
+        ("recommendMany", asked, 7, {"exclude": exclude}),
+        ("recommendMany", asked),
+        *(
+            ("recommend", history, 7, {"exclude": each})
+            for history, each in zip(asked, exclude, strict=True)
+        ),
+    )
+    assert together == alone
+    assert [len(answer) for answer in bare[:5]] == [10] * 5
+
+
+@pytest.fixture(scope="module")
+def keeping(runs, place):
+    """Convert a run so that it keeps what was seen."""
+    folder = place.folder.parent / "keeping"
+    flags = ("--keep-seen", "--recipe=float32", f"--export-dir={folder}")
+    done = command("convert/to_tflite.py", f"--run-dir={runs['bow']}", *flags, cwd=folder.parent)
+    assert done.returncode == 0, done.stderr
+    (place.folder / "keeping.tflite").write_bytes((folder / "model.tflite").read_bytes())
+    return folder / "model.tflite"
+
+
+def test_a_file_that_keeps_what_was_seen(page, keeping):
+    recommender = Recommender.load(keeping)
+    items = list(recommender.items)
+    history = items[:20]
+    whole, without, some = call(
+        page,
+        "keeping.tflite",
+        ("recommend", history, len(items)),
+        ("recommend", history, len(items), {"exclude": items[5:9]}),
+        ("recommend", history, 9, {"candidates": items[:3]}),
+    )
+    assert set(items_of(whole)) == set(items)
+    assert set(items_of(without)) == set(items) - set(items[5:9])
+    assert set(items_of(some)) == set(items[:3])
+    wanted = recommender.recommend(history, len(items))
+    scores = [each["score"] for each in whole]
+    assert_same(recommender, history, items_of(whole), scores, wanted)
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_vectors_and_the_items_that_are_alike_are_those_of_the_runtime_in_python(
+    page, models, histories, encoder
+):
+    recommender = Recommender.load(models[encoder])
+    vectors, biases, context, scores = page.evaluate(
+        f"""async ([url, history]) => {{ {LOAD}
+          const recommender = await load(url);
+          const {{ vectors, biases }} = await recommender.vectors();
+          const context = await recommender.encode(history);
+          const scores = await recommender.score(history, recommender.items);
+          return [Array.from(vectors), Array.from(biases), Array.from(context), scores];
+        }}""",
+        [f"{encoder}.tflite", histories[0]],
+    )
+    here_vectors, here_biases = recommender.vectors()
+    there = np.reshape(vectors, here_vectors.shape)
+    np.testing.assert_allclose(there, here_vectors, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(biases, here_biases, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(there @ np.array(context) + biases, scores, rtol=0, atol=1e-4)
+
+    size = len(recommender.items)
+    asked = recommender.items[:5]
+    answers = call(page, f"{encoder}.tflite", *(("similar", item, size) for item in asked))
+    unit = here_vectors / np.linalg.norm(here_vectors, axis=1, keepdims=True)
+    for place, (item, answer) in enumerate(zip(asked, answers, strict=True)):
+        cosines = dict(zip(recommender.items, (unit @ unit[place]).tolist(), strict=True))
+        expected = recommender.similar(item, size)
+        assert {*items_of(answer)} == {*recommender.items} - {item}
+        for each, wanted in zip(answer, expected, strict=True):
+            assert each["score"] == pytest.approx(wanted.score, abs=1e-6)
+            assert each["score"] == pytest.approx(cosines[each["item"]], abs=1e-6)
+
+
+def test_a_file_without_vectors_says_what_to_do(page, histories):
+    messages = page.evaluate(
+        """async ([url, item]) => {
+          const { readBundle } = await import('./bundle.js');
+          const { Recommender } = await import('./recommender.js');
+          const { loadAndCompile } = await import('./runtime/litert.js');
+          const bytes = new Uint8Array(await (await fetch(url)).arrayBuffer());
+          (await Recommender.load(bytes)).close(); // starts the runtime
+          const bundle = await readBundle(bytes);
+          const compiled = await loadAndCompile(bundle.graph, { accelerator: 'wasm' });
+          const { recommend, score } = compiled.signatures;
+          const older = new Recommender({ signatures: { recommend, score } }, bundle);
+          const said = (error) => `${error.name}: ${error.message}`;
+          return [await older.vectors().catch(said), await older.similar(item).catch(said)];
+        }""",
+        ["bow.tflite", histories[0][0]],
+    )
+    assert messages == ["BundleError: The model has no item vectors: convert its run again."] * 2
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
 def test_encodes_and_scores_as_the_runtime_in_python(page, models, histories, encoder):
     recommender = Recommender.load(models[encoder])
     # More than one call's worth, an unknown item among them.
-    candidates = [*bundle.read(models[encoder]).items, 10**9]
+    candidates = [*bundle.read(models[encoder]).items, UNKNOWN]
     contexts, scores = page.evaluate(
         f"""async ([url, histories, candidates]) => {{ {LOAD}
           const recommender = await load(url);
@@ -147,14 +317,84 @@ def test_memory_stays_flat_over_20_000_recommendations(page, histories):
     assert script_after - script < 500_000
 
 
-def test_k_is_a_number_of_items_that_the_model_gives(page):
-    message = page.evaluate(
-        f"""async () => {{ {LOAD}
-          const recommender = await load('bow.tflite');
-          return recommender.recommend([], recommender.topK + 1).catch((error) => error.message);
-        }}"""
+def test_what_a_caller_gets_wrong_is_said_with_the_remedy(page, models):
+    items = bundle.read(models["bow"]).items
+    item, text, size = items[4], str(items[4]), len(items)
+    count = f"out of range; give 1 to {size}"
+    unknown = f'"{item}" (string); the model knows {size}, as {items[0]} (number)'
+    no_list = f"are {item} (number), not a list; give [{item}]"
+    mistakes = [
+        (("recommend", [], 0), f"RangeError: k=0 is {count}"),
+        (("recommend", [], 1.5), f"RangeError: k=1.5 is {count}"),
+        (("recommendMany", [], -1), f"RangeError: k=-1 is {count}"),
+        (("similar", item, size + 1), f"RangeError: k={size + 1} is {count}"),
+        (("recommend", [text, "x"]), f"RangeError: none of the 2 items is known, as {unknown}"),
+        (("score", [text], []), f"RangeError: none of the 1 items is known, as {unknown}"),
+        (("encode", [text]), f"RangeError: none of the 1 items is known, as {unknown}"),
+        (
+            ("recommend", [], 5, {"candidates": [text]}),
+            f"RangeError: none of the 1 candidates is known, as {unknown}",
+        ),
+        (
+            ("recommendMany", [[item], [text]]),
+            f"RangeError: none of the 1 items of histories[1] is known, as {unknown}",
+        ),
+        (
+            ("similar", text),
+            "RangeError: the item " + unknown.replace("; ", " is not known; "),
+        ),
+        (
+            ("recommend", "abc"),
+            'TypeError: the items are "abc" (string), not a list; give ["abc"]',
+        ),
+        (("recommend", None), "TypeError: the items are null (null), not a list; give [null]"),
+        (("recommend", item), f"TypeError: the items {no_list}"),
+        (("score", [item], item), f"TypeError: the candidates {no_list}"),
+        (("recommend", [], 5, {"exclude": item}), f"TypeError: the items to exclude {no_list}"),
+        (("recommendMany", [[], item]), f"TypeError: the items of histories[1] {no_list}"),
+        (
+            ("recommendMany", [[], []], 5, {"exclude": [[]]}),
+            "RangeError: exclude has 1 entries for 2 histories; give one each",
+        ),
+        (
+            ("recommend", [], 5, {"rating": [1]}),
+            'TypeError: there is no option "rating"; there is exclude, candidates, features',
+        ),
+        (
+            ("recommendMany", [[]], 5, {"candidates": [item]}),
+            'TypeError: there is no option "candidates"; there is exclude, features',
+        ),
+        (
+            ("recommend", [item], 5, {"features": {"rating": [1]}}),
+            'RangeError: the model takes no feature "rating"; it takes none',
+        ),
+    ]
+    answers = call(page, "bow.tflite", *(asked for asked, _ in mistakes))
+    assert answers == [message for _, message in mistakes]
+
+
+def test_nothing_is_ranked_of_no_candidates_and_nothing_scored(page):
+    ranked, scored = call(
+        page, "bow.tflite", ("recommend", [], 5, {"candidates": []}), ("score", [], [])
     )
-    assert "is not 1 to" in message
+    assert ranked == scored == []
+
+
+def test_it_says_what_it_knows(page, models):
+    here = bundle.read(models["cnn"])
+    items, catalogue, sizes, knows = page.evaluate(
+        f"""async (known) => {{ {LOAD}
+          const recommender = await load('cnn.tflite');
+          const {{ items, catalogue, historyLength, topK }} = recommender;
+          const knows = [known, `${{known}}`, -1].map((item) => recommender.knows(item));
+          return [items, catalogue, [historyLength, topK], knows];
+        }}""",
+        here.items[3],
+    )
+    assert items == here.items
+    assert catalogue == here.catalogue
+    assert sizes == [here.model["history_length"], here.model["top_k"]]
+    assert knows == [True, False, False]
 
 
 def refusal(page, name: str) -> str:
@@ -192,6 +432,9 @@ def test_parts_that_do_not_fit_are_refused(page, place, models):
 
     rewritten(path, target, model_json={**whole.model, "format": 99})
     assert "format 99" in refusal(page, target.name)
+
+    rewritten(path, target, model_json={**whole.model, "batch_size": 8})
+    assert "takes 8 histories a call, as servers do" in refusal(page, target.name)
 
 
 def test_a_damaged_file_is_refused_whatever_byte_changed(page, place, models):

@@ -141,12 +141,15 @@ async ([url, histories]) => {
   const recommender = await Recommender.load(bytes);
   const lists = [];
   for (const [items, genre] of histories) {
-    const withIt = await recommender.recommend(items, 10, { genre });
+    const withIt = await recommender.recommend(items, 10, { features: { genre } });
     lists.push([withIt, await recommender.recommend(items)]);
   }
   const refused = [];
+  const known = histories[0][0].slice(0, 1);
   for (const features of [{ mood: [1] }, { genre: [1, 2] }]) {
-    await recommender.recommend([1], 10, features).catch((error) => refused.push(error.message));
+    await recommender
+      .recommend(known, 10, { features })
+      .catch((error) => refused.push(error.message));
   }
   return [lists.map((pair) => pair.map((list) => list.map(({ score }) => score))), refused];
 }
@@ -170,5 +173,5 @@ def test_the_page_takes_it_beside_the_items(run, browser, tmp_path):
         np.testing.assert_allclose(without, here, rtol=0, atol=1e-5)
     assert refused == [
         'the model takes no feature "mood"; it takes genre',
-        '2 values of "genre" for 1 items',
+        '2 values of "genre" for 1 items; give one for each',
     ]

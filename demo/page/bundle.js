@@ -17,6 +17,57 @@ const LOCAL_HEADER_BYTES = 30;
 const STORED = 0;
 const DEFLATED = 8;
 
+/** @typedef {number | string} Item an item as the log has it. */
+
+/**
+ * @typedef {object} Entry an item of the catalogue; what is not known of it is null.
+ * @property {number} id
+ * @property {Item} item
+ * @property {string | null} title
+ * @property {string[] | null} genres
+ * @property {number | null} year
+ */
+
+/** @typedef {Record<string, number> & {"recall@10_interval": [number, number]}} Figures */
+
+/**
+ * @typedef {object} Model what model.json says, as far as it is read here.
+ * @property {number} format
+ * @property {string} run
+ * @property {string} encoder
+ * @property {string} recipe how the weights are stored.
+ * @property {number} batch_size B, histories in a call.
+ * @property {number} history_length N.
+ * @property {number} top_k
+ * @property {number} candidates M.
+ * @property {boolean} keep_seen
+ * @property {{bytes: number, sha256: string}} graph
+ * @property {{size: number, sha256: string}} vocabulary
+ * @property {{protocol: Protocol, test: Figures, baselines: Record<string, Figures>,
+ *     "recall@10 through the file": number}} evaluation
+ */
+
+/**
+ * @typedef {object} Protocol how the figures were measured.
+ * @property {string} dataset
+ * @property {string} split
+ * @property {number} test_users
+ * @property {number} candidates
+ * @property {string} seen_items
+ * @property {number} seed
+ * @property {boolean} leaks_the_future
+ */
+
+/**
+ * @typedef {object} Bundle what one file holds.
+ * @property {Uint8Array<ArrayBuffer>} graph the flatbuffer.
+ * @property {Item[]} items the raw item of each id, id i at i - 1, [V].
+ * @property {Entry[]} catalogue of each id, [V].
+ * @property {Model} model
+ */
+
+/** @typedef {{method: number, crc: number, packed: number, start: number}} Place of a member. */
+
 /** A file that is not ours, of another version, damaged, or whose parts do not fit together. */
 export class BundleError extends Error {
   name = "BundleError";
@@ -25,10 +76,8 @@ export class BundleError extends Error {
 /**
  * Read a file, and prove that it is whole before any runtime sees it.
  *
- * @param {Uint8Array} bytes the whole .tflite file.
- * @returns {Promise<{graph: Uint8Array, items: (number|string)[], catalogue: object[], model: object}>}
- *     the flatbuffer; the raw item of each id (id i at i - 1); `id`, `item`, `title`, `genres` and
- *     `year` of each id; model.json.
+ * @param {Uint8Array<ArrayBuffer>} bytes the whole .tflite file.
+ * @returns {Promise<Bundle>}
  * @throws {BundleError}
  */
 export async function readBundle(bytes) {
@@ -43,16 +92,20 @@ export async function readBundle(bytes) {
   }
   const graph = bytes.slice(0, model.graph.bytes);
   if ((await sha256(graph)) !== model.graph.sha256) {
-    throw new BundleError("The model is damaged: its graph is not the one that its card describes.");
+    throw new BundleError("The model is damaged: its graph is not the one of its card.");
   }
+  /** @type {Item[]} */
   const items = vocabulary.values;
   if (vocabulary.digest !== model.vocabulary.sha256 || items.length !== model.vocabulary.size) {
     throw new BundleError("The vocabulary does not fit the model: convert its run again.");
   }
   if (!items.every((item) => typeof item === "string" || Number.isSafeInteger(item))) {
-    throw new BundleError("The model has item numbers beyond 2^53, which a browser cannot tell apart.");
+    throw new BundleError(
+      "The model has item numbers beyond 2^53; a browser cannot tell them apart.",
+    );
   }
-  const fits = ({ id, item }, index) => id === index + 1 && item === items[index];
+  const fits = (/** @type {Entry} */ { id, item }, /** @type {number} */ index) =>
+    id === index + 1 && item === items[index];
   if (catalogue.length !== items.length || !catalogue.every(fits)) {
     throw new BundleError("The catalogue does not fit the model: convert its run again.");
   }
@@ -62,14 +115,19 @@ export async function readBundle(bytes) {
 /**
  * Give the hash by which files are told apart, as hexadecimal digits.
  *
- * @param {Uint8Array} bytes
+ * @param {Uint8Array<ArrayBuffer>} bytes
  */
 export async function sha256(bytes) {
   const digest = await crypto.subtle.digest("SHA-256", bytes);
   return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** Read the archive's directory: where each member lies. */
+/**
+ * Read the archive's directory: where each member lies.
+ *
+ * @param {Uint8Array} bytes
+ * @returns {Map<string, Place>} by the members' names.
+ */
 function directory(bytes) {
   const view = viewOf(bytes);
   let end = bytes.length - END_BYTES;
@@ -97,15 +155,23 @@ function directory(bytes) {
   return members;
 }
 
-/** Unpack one member, compare its checksum and read it as JSON. */
+/**
+ * Unpack one member, compare its checksum and read it as JSON.
+ *
+ * @param {Uint8Array<ArrayBuffer>} bytes
+ * @param {Map<string, Place>} members
+ * @param {string} name
+ */
 async function member(bytes, members, name) {
-  const { method, crc, packed, start } = members.get(name) ?? {};
+  const place = members.get(name);
+  if (!place) throw damaged(name);
+  const { method, crc, packed, start } = place;
   if (![STORED, DEFLATED].includes(method) || start + LOCAL_HEADER_BYTES > bytes.length) {
     throw damaged(name);
   }
   const view = viewOf(bytes);
-  const content =
-    start + LOCAL_HEADER_BYTES + view.getUint16(start + 26, true) + view.getUint16(start + 28, true);
+  const nameBytes = view.getUint16(start + 26, true);
+  const content = start + LOCAL_HEADER_BYTES + nameBytes + view.getUint16(start + 28, true);
   let stream = new Blob([bytes.subarray(content, content + packed)]).stream();
   if (method === DEFLATED) stream = stream.pipeThrough(new DecompressionStream("deflate-raw"));
   try {
@@ -117,10 +183,12 @@ async function member(bytes, members, name) {
   }
 }
 
+/** @param {string} name */
 function damaged(name) {
   return new BundleError(`The model is damaged: ${name} in it cannot be read.`);
 }
 
+/** @param {Uint8Array} bytes */
 function viewOf(bytes) {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
@@ -131,6 +199,7 @@ const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
   return crc;
 });
 
+/** @param {Uint8Array} bytes */
 function crc32(bytes) {
   let crc = 0xffffffff;
   for (const byte of bytes) crc = CRC_TABLE[(crc ^ byte) & 0xff] ^ (crc >>> 8);

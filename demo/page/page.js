@@ -122,16 +122,18 @@ class Page {
       column.items = recommendations?.slice(0, SHOWN).map(({ item }) => item) ?? null;
     }
     if (first) this.#describe(first, said);
-    setTimeout(() => this.#time(columns, items, turn), AT_REST_MS);
+    setTimeout(() => this.#time(columns, turn), AT_REST_MS);
   }
 
   async #ask(column, items) {
     const { model, items: before } = column;
     try {
       const recommender = await column.load();
-      const recommendations = await recommender.recommend(items, recommender.topK);
+      // Of a history that was kept, this model may know nothing.
+      const known = items.filter((item) => recommender.knows(item));
+      const recommendations = await recommender.recommend(known, recommender.topK);
       const recall = throughFile(recommender.model);
-      return { column, model, before, recommender, recommendations, recall };
+      return { column, model, before, recommender, known, recommendations, recall };
     } catch (error) {
       return { column, model, before, error };
     }
@@ -140,12 +142,13 @@ class Page {
   #describe({ model, recommender, recommendations }, said) {
     showAbout(recommender.model, model);
     const [top] = recommendations;
+    const first = top ? titleOf(top) : "nothing is left";
     $("for-you-hint").textContent = this.#hint();
     $("peek").replaceChildren(
       element("span", { textContent: "Next" }),
-      element("strong", { textContent: titleOf(top) }),
+      element("strong", { textContent: first }),
     );
-    if (said) this.#say(`${said}. First for you: ${titleOf(top)}`);
+    if (said) this.#say(`${said}. First for you: ${first}`);
   }
 
   #hint() {
@@ -158,10 +161,10 @@ class Page {
     return "Tap what you have seen already.";
   }
 
-  async #time(columns, items, turn) {
-    for (const { model, recommender } of columns) {
+  async #time(columns, turn) {
+    for (const { model, recommender, known } of columns) {
       if (!recommender || turn !== this.#turn) continue;
-      this.#lists.showTime(model, await timeOf(recommender, items));
+      this.#lists.showTime(model, await timeOf(recommender, known));
     }
   }
 

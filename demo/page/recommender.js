@@ -9,19 +9,27 @@
  *       console.log(each.item, each.title, each.score);
  *     }
  *
- * To use it in a page of your own, copy this file, bundle.js and the folder runtime/ (LiteRT.js).
- * It knows nothing of the page around it. Histories run from the oldest to the most recent item; of
- * a longer one the last N count; items that the model does not know are passed over; an empty one
- * gives the popular items. Nothing is remembered between calls, and nothing is sent anywhere.
+ * To use it in a page of your own, copy this file, known.js, signature.js, bundle.js and the folder
+ * runtime/ (LiteRT.js). It knows nothing of the page around it, and sends nothing anywhere.
+ *
+ * Histories run from the oldest to the most recent item. Of a longer one the last N items count;
+ * items that the model does not know are passed over, but one at least must be known; an empty one
+ * gives the popular items. Nothing is remembered between calls.
+ *
+ * No list holds an item of its whole history, unless the file was made to keep what was seen, and
+ * none is shorter than k while items are left. Where the file's own list of topK does not do,
+ * because k is larger or much of it is left out, every item is scored, which takes longer.
  *
  * A model that was trained on more of an activity than its item takes `features`: by name, a value
  * for each item of the history. What is left out is unknown.
  */
 
-import { readBundle } from "./bundle.js";
-import { getGlobalLiteRt, loadAndCompile, loadLiteRt, Tensor } from "./runtime/litert.js";
+import { BundleError, readBundle } from "./bundle.js";
+import { KnownItems, listOf, NO_ITEM } from "./known.js";
+import { loadAndCompile, loadLiteRt } from "./runtime/litert.js";
+import { newRow, Signature } from "./signature.js";
 
-/** What stands for no item, and for a value that is not known. */
+/** What stands for a value that is not known. */
 const UNKNOWN = 0;
 
 /** The input of the items' ids. */
@@ -35,32 +43,53 @@ export class UnsupportedError extends Error {
   name = "UnsupportedError";
 }
 
-/** The start of the runtime, shared by all models of a page. */
+/**
+ * The start of the runtime, shared by all models of a page.
+ *
+ * @type {Promise<unknown> | undefined}
+ */
 let runtime;
+
+/** @typedef {import("./bundle.js").Item} Item */
+
+/** @typedef {Record<string, ArrayLike<number>>} Features */
 
 /**
  * @typedef {object} Recommendation
- * @property {number|string} item the raw item, as in the log.
+ * @property {Item} item the raw item, as in the log.
  * @property {number} score higher is better; comparable within one list.
- * @property {?string} title null where the catalogue does not know it; so are genres and year.
- * @property {?string[]} genres
- * @property {?number} year
+ * @property {string | null} title null where the catalogue does not know it; so are genres and year.
+ * @property {string[] | null} genres
+ * @property {number | null} year
  */
 
-/** @typedef {Record<string, number[]>} Features */
+/**
+ * @typedef {object} Asked one history as the file takes it.
+ * @property {Record<string, import("./signature.js").Row>} inputs
+ * @property {Set<number>} closed ids that are left out of its list.
+ */
 
 export class Recommender {
   #compiled;
+  /** @type {Record<string, Signature>} */
   #signatures = {};
-  #idOf;
+  #known;
+  /** @type {Promise<Float32Array[]> | undefined} the items' vectors at length one, once asked for. */
+  #directions;
 
+  /**
+   * @param {import("./runtime/litert.js").CompiledModel} compiled
+   * @param {import("./bundle.js").Bundle} bundle
+   */
   constructor(compiled, { items, catalogue, model }) {
     this.#compiled = compiled;
     for (const [name, runner] of Object.entries(compiled.signatures)) {
       this.#signatures[name] = new Signature(runner);
     }
-    this.#idOf = new Map(items.map((item, index) => [item, index + 1]));
-    /** `item`, `title`, `genres` and `year` of every item, the most popular first. */
+    this.#known = new KnownItems(items);
+    /** The raw items that the model knows, the most popular first, [V]. */
+    this.items = items;
+    /** `item`, `title`, `genres` and `year` of each, in the same order, [V]. */
     this.catalogue = catalogue;
     /** What the file says of itself: shapes, rules, figures (model.json). */
     this.model = model;
@@ -69,8 +98,8 @@ export class Recommender {
   /**
    * Read everything from one file, after proving that it is whole.
    *
-   * @param {Uint8Array} bytes the .tflite file.
-   * @throws {BundleError} it is not ours, of another version, or damaged.
+   * @param {Uint8Array<ArrayBuffer>} bytes the .tflite file.
+   * @throws {BundleError} it is not ours, of another version, damaged, or made for servers.
    * @throws {UnsupportedError} this browser cannot run it.
    */
   static async load(bytes) {
@@ -78,15 +107,23 @@ export class Recommender {
       throw new UnsupportedError("This browser has no WebAssembly, without which no model runs.");
     }
     if (!globalThis.crypto?.subtle) {
-      throw new UnsupportedError("A model is checked before it runs, which needs https or localhost.");
+      throw new UnsupportedError(
+        "A model is checked before it runs: that needs https or localhost.",
+      );
     }
     const bundle = await readBundle(bytes);
+    if (bundle.model.batch_size > 1) {
+      throw new BundleError(
+        `The model takes ${bundle.model.batch_size} histories a call, as servers do: give the ` +
+          "model.tflite that was made with it.",
+      );
+    }
     runtime ??= loadLiteRt(RUNTIME);
     await runtime;
     return new Recommender(await loadAndCompile(bundle.graph, { accelerator: "wasm" }), bundle);
   }
 
-  /** How many items a call can give at the most. */
+  /** How many items the file's own list holds. */
   get topK() {
     return this.model.top_k;
   }
@@ -96,59 +133,126 @@ export class Recommender {
     return this.model.history_length;
   }
 
-  /** Whether the model knows the item. */
+  /**
+   * Tell whether the model knows an item.
+   *
+   * @param {Item} item
+   */
   knows(item) {
-    return this.#idOf.has(item);
+    return this.#known.idOf(item) !== NO_ITEM;
   }
 
   /**
-   * Give the k best items to come after a history, best first.
+   * Give the k best items to come after a history, best first; ties in the order of `items`.
    *
-   * @param {(number|string)[]} items the history, oldest first.
-   * @param {number} k 1 to topK.
-   * @param {Features} features
+   * @param {Iterable<Item>} items the history.
+   * @param {number} k 1 to V.
+   * @param {{exclude?: Iterable<Item>, candidates?: Iterable<Item>, features?: Features}} options
+   *     `exclude`: what is left out beside the history; `candidates`: what alone is ranked, by
+   *     default every item.
    * @returns {Promise<Recommendation[]>}
+   * @throws {TypeError} what should be a list is none, or there is no such option.
+   * @throws {RangeError} k is out of range, nothing is known of the history or of the candidates, or
+   *     the features are not those of the model.
    */
-  async recommend(items, k = 10, features = {}) {
-    if (!(k >= 1 && k <= this.topK)) throw new RangeError(`k=${k} is not 1 to ${this.topK}`);
-    const { ids, scores } = await this.#signatures.recommend.run(this.#inputs(items, features));
-    return Array.from(ids.subarray(0, k), (id, index) => {
-      const { item, title, genres, year } = this.catalogue[id - 1];
-      return { item, score: scores[index], title, genres, year };
-    });
+  async recommend(items, k = 10, options = {}) {
+    check(options, ["exclude", "candidates", "features"]);
+    this.#checkCount(k);
+    const asked = this.#ask(items, options.features, options.exclude);
+    if (options.candidates === undefined) return this.#bestOfAll(asked, k);
+    return this.#bestOf(this.#known.someIdsOf(options.candidates, "candidates"), asked, k);
+  }
+
+  /**
+   * Give for each history what `recommend` gives.
+   *
+   * @param {Iterable<Iterable<Item>>} histories
+   * @param {number} k 1 to V.
+   * @param {{exclude?: Iterable<Iterable<Item>>, features?: Iterable<Features>}} options one entry for
+   *     each history.
+   * @returns {Promise<Recommendation[][]>}
+   * @throws {TypeError|RangeError} as in `recommend`; the message has the number of the history, from
+   *     0.
+   */
+  async recommendMany(histories, k = 10, options = {}) {
+    check(options, ["exclude", "features"]);
+    this.#checkCount(k);
+    const all = listOf(histories, "histories");
+    const exclude = oneEach("exclude", options.exclude, all.length);
+    const features = oneEach("features", options.features, all.length);
+    const asked = all.map((items, number) =>
+      this.#ask(items, features[number], exclude[number], ` of histories[${number}]`),
+    );
+    const lists = [];
+    for (const each of asked) lists.push(await this.#bestOfAll(each, k));
+    return lists;
+  }
+
+  /**
+   * Give the k items whose vectors point most nearly where an item's does, that item left out.
+   *
+   * @param {Item} item
+   * @param {number} k 1 to V.
+   * @returns {Promise<Recommendation[]>} their scores are the cosines of the vectors, -1 to 1.
+   * @throws {RangeError} k is out of range, or the item is unknown.
+   * @throws {BundleError} the file is an older one, without vectors.
+   */
+  async similar(item, k = 10) {
+    this.#checkCount(k);
+    const own = this.#known.knownIdOf(item);
+    this.#directions ??= this.vectors().then(({ vectors }) =>
+      directions(vectors, this.items.length),
+    );
+    const rows = await this.#directions;
+    const others = this.#known.ids.filter((id) => id !== own);
+    const cosines = others.map((id) => dot(rows[id - 1], rows[own - 1]));
+    return this.#describe(best(others, cosines, k));
   }
 
   /**
    * Give the context vector of a history, for a retrieval of one's own.
    *
-   * @param {(number|string)[]} items the history, oldest first.
-   * @param {Features} features
-   * @returns {Promise<Float32Array>} [d].
+   * @param {Iterable<Item>} items the history.
+   * @param {{features?: Features}} options
+   * @returns {Promise<Float32Array>} [D].
+   * @throws {TypeError|RangeError} as in `recommend`.
    */
-  async encode(items, features = {}) {
-    return (await this.#signatures.encode.run(this.#inputs(items, features))).context;
+  async encode(items, options = {}) {
+    check(options, ["features"]);
+    const { context } = await this.#signatures.encode.run(
+      this.#ask(items, options.features).inputs,
+    );
+    return /** @type {Float32Array} */ (context);
   }
 
   /**
    * Give the score of each candidate after a history; an unknown one has about -1e9.
    *
-   * @param {(number|string)[]} items the history, oldest first.
-   * @param {(number|string)[]} candidates any number of items.
-   * @param {Features} features
+   * @param {Iterable<Item>} items the history.
+   * @param {Iterable<Item>} candidates any number of items.
+   * @param {{features?: Features}} options
    * @returns {Promise<number[]>}
+   * @throws {TypeError|RangeError} as in `recommend`, but no candidate need be known.
    */
-  async score(items, candidates, features = {}) {
-    const inputs = this.#inputs(items, features);
-    const width = this.model.candidates;
-    const scores = [];
-    for (let start = 0; start < candidates.length; start += width) {
-      const part = candidates.slice(start, start + width);
-      const ids = new Int32Array(width);
-      ids.set(part.map((item) => this.#idOf.get(item) ?? UNKNOWN));
-      const found = await this.#signatures.score.run({ ...inputs, candidates: ids });
-      scores.push(...found.scores.subarray(0, part.length));
-    }
-    return scores;
+  async score(items, candidates, options = {}) {
+    check(options, ["features"]);
+    const ids = this.#known.idsOf(candidates, "candidates");
+    return Array.from(await this.#scores(ids, this.#ask(items, options.features)));
+  }
+
+  /**
+   * Give the vector and the bias of each item, in the order of `items`. A score is the product of an
+   * item's vector with the context of a history, and the item's bias added.
+   *
+   * @returns {Promise<{vectors: Float32Array, biases: Float32Array}>} [V * D], the D numbers of an
+   *     item behind those of the item before; [V].
+   * @throws {BundleError} the file is an older one, without vectors.
+   */
+  async vectors() {
+    const signature = this.#signatures.vectors;
+    if (!signature) throw new BundleError("The model has no item vectors: convert its run again.");
+    const { vectors, biases } = await signature.runOnAll("items", this.#known.ids);
+    return { vectors, biases };
   }
 
   /** Free the memory of the model; it cannot be used afterwards. */
@@ -157,101 +261,197 @@ export class Recommender {
     this.#compiled.delete();
   }
 
-  /** Give the last N activities whose item the model knows, at the right end of each input. */
-  #inputs(items, features) {
-    const taken = this.#signatures.recommend.inputs;
+  /** @param {number} k */
+  #checkCount(k) {
+    if (!(Number.isInteger(k) && k >= 1 && k <= this.items.length)) {
+      const size = this.items.length.toLocaleString("en");
+      throw new RangeError(`k=${k} is out of range; give 1 to ${size}`);
+    }
+  }
+
+  /**
+   * Check what a caller gives, and look it up.
+   *
+   * @param {Iterable<Item>} items
+   * @param {Features} features
+   * @param {Iterable<Item>} exclude
+   * @param {string} of says in an error whose it is.
+   * @returns {Asked}
+   */
+  #ask(items, features = {}, exclude = [], of = "") {
+    const ids = this.#known.someIdsOf(items, `items${of}`);
+    this.#checkFeatures(features, ids.length, `items${of}`);
+    const excluded = this.#known.idsOf(exclude, `items to exclude${of}`);
+    const closed = new Set([NO_ITEM, ...excluded, ...(this.model.keep_seen ? [] : ids)]);
+    return { inputs: this.#fill(ids, features), closed };
+  }
+
+  /**
+   * @param {Features} features
+   * @param {number} count of the items.
+   * @param {string} what the items in an error, in the plural.
+   */
+  #checkFeatures(features, count, what) {
+    const names = this.#signatures.recommend.inputs.map(({ name }) => name);
     for (const [name, values] of Object.entries(features)) {
-      if (name === HISTORY || !taken.has(name)) {
-        const known = [...taken.keys()].filter((other) => other !== HISTORY).join(", ") || "none";
+      if (name === HISTORY || !names.includes(name)) {
+        const known = names.filter((other) => other !== HISTORY).join(", ") || "none";
         throw new RangeError(`the model takes no feature "${name}"; it takes ${known}`);
       }
-      if (values.length !== items.length) {
-        throw new RangeError(`${values.length} values of "${name}" for ${items.length} items`);
+      if (values.length !== count) {
+        throw new RangeError(
+          `${values.length} values of "${name}" for ${count} ${what}; give one for each`,
+        );
       }
     }
-    const places = items.map((_, place) => place).filter((place) => this.knows(items[place]));
-    const last = places.slice(-this.historyLength);
-    const columns = { ...features, [HISTORY]: items };
+  }
+
+  /**
+   * Write the last N known activities at the right end of each input.
+   *
+   * @param {number[]} ids of the history.
+   * @param {Features} features
+   */
+  #fill(ids, features) {
+    const known = [...ids.keys()].filter((place) => ids[place] !== NO_ITEM);
+    const last = known.slice(-this.historyLength);
+    /** @type {Features} */
+    const columns = { ...features, [HISTORY]: ids };
+    /** @type {Asked["inputs"]} */
     const inputs = {};
-    for (const [name, { dtype, length }] of taken) {
-      inputs[name] = newRow(dtype, length);
-      const values = last.map((place) => columns[name]?.[place] ?? UNKNOWN);
-      const numbers = name === HISTORY ? values.map((item) => this.#idOf.get(item)) : values;
-      inputs[name].set(numbers, length - last.length);
+    for (const port of this.#signatures.recommend.inputs) {
+      const values = last.map((place) => columns[port.name]?.[place] ?? UNKNOWN);
+      inputs[port.name] = newRow(port);
+      inputs[port.name].set(values, port.length - last.length);
     }
     return inputs;
   }
+
+  /**
+   * Give the k best of all items. The file's own list does, where k of its items are open; elsewhere
+   * every item is scored.
+   *
+   * @param {Asked} asked
+   * @param {number} k
+   */
+  async #bestOfAll(asked, k) {
+    const { ids, scores } = await this.#signatures.recommend.run(asked.inputs);
+    const open = ranked(ids, scores).filter(({ id }) => !asked.closed.has(id));
+    if (open.length >= k) return this.#describe(open.slice(0, k));
+    return this.#bestOf(this.#known.ids, asked, k);
+  }
+
+  /**
+   * Give the k best of some items.
+   *
+   * @param {number[]} ids
+   * @param {Asked} asked
+   * @param {number} k
+   */
+  async #bestOf(ids, asked, k) {
+    const open = [...new Set(ids)].filter((id) => !asked.closed.has(id));
+    return this.#describe(best(open, await this.#scores(open, asked), k));
+  }
+
+  /**
+   * @param {number[]} ids
+   * @param {Asked} asked
+   */
+  async #scores(ids, { inputs }) {
+    return (await this.#signatures.score.runOnAll("candidates", ids, inputs)).scores;
+  }
+
+  /**
+   * Say what each item of a list is.
+   *
+   * @param {Ranked[]} list
+   * @returns {Recommendation[]}
+   */
+  #describe(list) {
+    return list.map(({ id, score }) => {
+      const { item, title, genres, year } = this.catalogue[id - 1];
+      return { item, score, title, genres, year };
+    });
+  }
+}
+
+/** @typedef {{id: number, score: number}} Ranked */
+
+/**
+ * Give ids with their scores.
+ *
+ * @param {ArrayLike<number>} ids
+ * @param {ArrayLike<number>} scores
+ * @returns {Ranked[]}
+ */
+function ranked(ids, scores) {
+  return Array.from(ids, (id, place) => ({ id, score: scores[place] }));
 }
 
 /**
- * One signature as a function of rows of numbers. The runtime's memory is its own, nothing in it is
- * collected: input tensors are made once and written again, outputs are copied out and freed. Both
- * are read and written in place, which is up to a third faster than by new tensors.
+ * Give the k ids of the highest scores, best first; of those that tie, the lower id first.
+ *
+ * @param {number[]} ids
+ * @param {ArrayLike<number>} scores
+ * @param {number} k
  */
-class Signature {
-  #runner;
-  #inputs;
-  #outputs;
-  #last = Promise.resolve();
+function best(ids, scores, k) {
+  const inOrder = ranked(ids, scores).sort((a, b) => b.score - a.score || a.id - b.id);
+  return inOrder.slice(0, k);
+}
 
-  constructor(runner) {
-    this.#runner = runner;
-    const details = runner.getInputDetails();
-    this.#inputs = details.map(({ name, dtype, shape }) => ({
-      name,
-      tensor: new Tensor(newRow(dtype, shape[1]), [...shape]),
-    }));
-    this.#outputs = runner.getOutputDetails();
-    /** Type and length of each input, by name. */
-    this.inputs = new Map(
-      details.map(({ name, dtype, shape }) => [name, { dtype, length: shape[1] }]),
+/**
+ * Scale vectors to length one; one of zeros stays as it is.
+ *
+ * @param {Float32Array} vectors [count * D].
+ * @param {number} count
+ * @returns {Float32Array[]} [count], each [D].
+ */
+function directions(vectors, count) {
+  const width = vectors.length / count;
+  return Array.from({ length: count }, (_, row) => {
+    const vector = vectors.subarray(row * width, (row + 1) * width);
+    const length = Math.sqrt(dot(vector, vector)) || 1;
+    return vector.map((each) => each / length);
+  });
+}
+
+/**
+ * @param {Float32Array} one
+ * @param {Float32Array} other
+ */
+function dot(one, other) {
+  return one.reduce((sum, each, place) => sum + each * other[place], 0);
+}
+
+/**
+ * Refuse options that there are not: what was meant by them would be left undone.
+ *
+ * @param {object} options
+ * @param {string[]} names
+ */
+function check(options, names) {
+  const other = Object.keys(options).find((name) => !names.includes(name));
+  if (other === undefined) return;
+  throw new TypeError(`there is no option "${other}"; there is ${names.join(", ")}`);
+}
+
+/**
+ * Give one entry for each history; none at all where none were given.
+ *
+ * @template Entry
+ * @param {string} name
+ * @param {Iterable<Entry> | undefined} given
+ * @param {number} count of the histories.
+ * @returns {Entry[]}
+ */
+function oneEach(name, given, count) {
+  if (given === undefined) return [];
+  const entries = listOf(given, `entries of ${name}`);
+  if (entries.length !== count) {
+    throw new RangeError(
+      `${name} has ${entries.length} entries for ${count} histories; give one each`,
     );
   }
-
-  /** Run on one typed array for each input, by name; give one for each output, by name. */
-  run(rows) {
-    // One call after the other: a second would write over what the first has yet to read.
-    const call = this.#last.then(() => this.#call(rows));
-    this.#last = call.catch(() => {});
-    return call;
-  }
-
-  async #call(rows) {
-    for (const { name, tensor } of this.#inputs) write(tensor, rows[name]);
-    const tensors = await this.#runner.run(this.#inputs.map(({ tensor }) => tensor));
-    try {
-      const rowOf = ({ name, dtype, shape }, index) => [name, read(tensors[index], dtype, shape[1])];
-      return Object.fromEntries(this.#outputs.map(rowOf));
-    } finally {
-      for (const tensor of tensors) tensor.delete();
-    }
-  }
-
-  close() {
-    for (const { tensor } of this.#inputs) tensor.delete();
-  }
-}
-
-/** Make a typed array of zeros for a row of a tensor. */
-function newRow(dtype, length) {
-  return dtype === "int32" ? new Int32Array(length) : new Float32Array(length);
-}
-
-/** Write a row of numbers into a tensor of its type. */
-function write({ liteRtTensorBuffer: buffer }, row) {
-  const { liteRtWasm: wasm } = getGlobalLiteRt();
-  const address = buffer.lock(wasm.LiteRtTensorBufferLockMode.WRITE);
-  // The heap is looked up anew: it moves when it grows.
-  new row.constructor(wasm.HEAPU8.buffer, address, row.length).set(row);
-  buffer.unlock();
-}
-
-/** Copy a row of numbers out of a tensor. */
-function read({ liteRtTensorBuffer: buffer }, dtype, length) {
-  const { liteRtWasm: wasm } = getGlobalLiteRt();
-  const address = buffer.lock(wasm.LiteRtTensorBufferLockMode.READ);
-  const Row = dtype === "int32" ? Int32Array : Float32Array;
-  const row = new Row(wasm.HEAPU8.buffer, address, length).slice();
-  buffer.unlock();
-  return row;
+  return entries;
 }
