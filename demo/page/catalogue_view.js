@@ -1,16 +1,29 @@
 /** The catalogue: search, genres, and a card for each item, the most popular first. */
 
-import { choice, element, keep } from "./dom.js";
+import { byId, choice, element, keep } from "./dom.js";
+
+/** @typedef {import("./bundle.js").Item} Item */
+/** @typedef {import("./bundle.js").Entry} Entry */
+/** @typedef {Entry & {words: string}} Indexed with the words by which it is found. */
 
 const CARDS = 48;
 const EVERY_GENRE = "";
 
-/** How an item is called where nothing better is known. */
+/**
+ * Say how an item is called.
+ *
+ * @param {{item: Item, title?: string | null}} entry
+ */
 export function titleOf({ title, item }) {
   return title ?? `Item ${item}`;
 }
 
-/** The angle of a genre on the wheel of colours: neighbours in the alphabet lie far apart. */
+/**
+ * Give the angle of each genre on the wheel of colours: neighbours in the alphabet lie far apart.
+ *
+ * @param {Entry[]} catalogue
+ * @returns {Map<string, number>}
+ */
 export function hues(catalogue) {
   const genres = [...new Set(catalogue.flatMap(({ genres }) => genres ?? []))].sort();
   return new Map(genres.map((genre, index) => [genre, (index * 137.5) % 360]));
@@ -19,7 +32,7 @@ export function hues(catalogue) {
 /**
  * Find the items that have every word of a search and a genre.
  *
- * @param {{words: string, genres: ?string[]}[]} indexed entries that `index` made.
+ * @param {Indexed[]} indexed
  * @param {string} search
  * @param {string} genre "" for any.
  */
@@ -32,7 +45,12 @@ export function find(indexed, search, genre) {
   );
 }
 
-/** Add to each entry of a catalogue the words by which it is found. */
+/**
+ * Add to each entry of a catalogue the words by which it is found.
+ *
+ * @param {Entry[]} catalogue
+ * @returns {Indexed[]}
+ */
 export function index(catalogue) {
   return catalogue.map((entry) => ({
     ...entry,
@@ -40,24 +58,32 @@ export function index(catalogue) {
   }));
 }
 
-/** Letters without case and accents. */
+/**
+ * Give letters without case and accents.
+ *
+ * @param {string} text
+ */
 function plain(text) {
-  return text.normalize("NFD").replace(/\p{Mn}/gu, "").toLowerCase();
+  const letters = text.normalize("NFD").replace(/\p{Mn}/gu, "");
+  return letters.toLowerCase();
 }
 
 export class CatalogueView {
-  #search = document.getElementById("search");
-  #genres = document.getElementById("genres");
-  #found = document.getElementById("found");
-  #cards = document.getElementById("cards");
-  #more = document.getElementById("more");
+  #search = byId("search", HTMLInputElement);
+  #genres = byId("genres");
+  #found = byId("found");
+  #cards = byId("cards");
+  #more = byId("more");
   #toggle;
+  /** @type {Indexed[]} */
   #indexed = [];
+  /** @type {Map<string, number>} */
   #hues = new Map();
   #shown = CARDS;
+  /** @type {Map<Item, number>} */
   #places = new Map();
 
-  /** @param {(item: number|string) => void} toggle called when a card is tapped. */
+  /** @param {(item: Item) => void} toggle called when a card is tapped. */
   constructor(toggle) {
     this.#toggle = toggle;
     this.#search.addEventListener("input", () => this.#restart());
@@ -66,25 +92,33 @@ export class CatalogueView {
       const first = this.#shown;
       this.#shown += CARDS;
       this.#render();
-      this.#cards.children[first]?.querySelector("button").focus();
+      this.#cards.children[first]?.querySelector("button")?.focus();
     });
   }
 
-  /** Show a catalogue. */
+  /**
+   * Show a catalogue.
+   *
+   * @param {Entry[]} catalogue
+   */
   open(catalogue) {
     this.#indexed = index(catalogue);
     this.#hues = hues(catalogue);
-    const offer = (value, text) =>
+    const offer = (/** @type {string} */ value, text = value) =>
       choice({ name: "genre", value, text, checked: value === EVERY_GENRE });
     this.#genres.hidden = this.#hues.size === 0;
     this.#genres.append(
       offer(EVERY_GENRE, "All"),
-      ...Array.from(this.#hues.keys(), (genre) => offer(genre, genre)),
+      ...Array.from(this.#hues.keys(), (genre) => offer(genre)),
     );
     this.#render();
   }
 
-  /** Mark the items of a history, the oldest first. */
+  /**
+   * Mark the items of a history.
+   *
+   * @param {Item[]} items the oldest first.
+   */
   mark(items) {
     this.#places = new Map(items.map((item, place) => [item, place + 1]));
     this.#render();
@@ -96,7 +130,9 @@ export class CatalogueView {
   }
 
   #render() {
-    const genre = this.#genres.querySelector("input:checked")?.value ?? EVERY_GENRE;
+    /** @type {HTMLInputElement | null} */
+    const chosen = this.#genres.querySelector("input:checked");
+    const genre = chosen?.value ?? EVERY_GENRE;
     const found = find(this.#indexed, this.#search.value, genre);
     const order = found.length ? ", the most popular first" : "; try fewer letters, or all genres";
     this.#found.textContent = `${found.length.toLocaleString("en")} found${order}`;
@@ -105,11 +141,12 @@ export class CatalogueView {
       found.slice(0, this.#shown),
       ({ id }) => id,
       (entry) => this.#card(entry),
-      (card, { item }) => this.#update(card, this.#places.get(item)),
+      (card, { item }) => mark(card, this.#places.get(item)),
     );
     this.#more.hidden = found.length <= this.#shown;
   }
 
+  /** @param {Entry} entry */
   #card({ id, item, title, genres, year }) {
     const button = element(
       "button",
@@ -119,17 +156,22 @@ export class CatalogueView {
       element("span", { className: "genres", textContent: genres?.join(" · ") ?? "" }),
     );
     // The page's policy forbids style in markup; properties set from code are no markup.
-    button.style.setProperty("--hue", this.#hues.get(genres?.[0]) ?? (id * 137.5) % 360);
+    const hue = this.#hues.get(genres?.[0] ?? "") ?? (id * 137.5) % 360;
+    button.style.setProperty("--hue", String(hue));
     button.style.setProperty("--x", `${(id * 61) % 100}%`);
     button.style.setProperty("--y", `${(id * 37) % 70}%`);
     button.addEventListener("click", () => this.#toggle(item));
     return element("li", {}, button);
   }
+}
 
-  #update(card, place) {
-    const button = card.firstElementChild;
-    button.setAttribute("aria-pressed", String(place !== undefined));
-    if (place === undefined) delete button.dataset.place;
-    else button.dataset.place = place;
-  }
+/**
+ * @param {HTMLLIElement} card
+ * @param {number | undefined} place of its item in the history.
+ */
+function mark(card, place) {
+  const button = /** @type {HTMLButtonElement} */ (card.firstElementChild);
+  button.setAttribute("aria-pressed", String(place !== undefined));
+  if (place === undefined) delete button.dataset.place;
+  else button.dataset.place = String(place);
 }

@@ -1,17 +1,34 @@
-/** Helpers that make and keep elements. */
+/** Helpers that find, make and keep elements. */
+
+/**
+ * Find an element that index.html has.
+ *
+ * @template {HTMLElement} [Found=HTMLElement]
+ * @param {string} id
+ * @param {new () => Found} [kind]
+ * @returns {Found}
+ */
+export function byId(id, kind) {
+  const found = document.getElementById(id);
+  if (!(found instanceof (kind ?? HTMLElement))) throw new Error(`index.html has no such #${id}`);
+  return /** @type {Found} */ (found);
+}
 
 /**
  * Make an element.
  *
- * @param {string} tag
- * @param {object} properties what the element has as a property is set as one, the rest as attributes.
- * @param {...(Node|string)} children
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Record<string, unknown>} properties what the element has as a property is set as one, the
+ *     rest as attributes.
+ * @param {...(Node | string)} children
+ * @returns {HTMLElementTagNameMap[Tag]}
  */
 export function element(tag, properties = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
-    if (name in made) made[name] = value;
-    else made.setAttribute(name, value);
+    if (name in made) Object.assign(made, { [name]: value });
+    else made.setAttribute(name, String(value));
   }
   made.append(...children);
   return made;
@@ -35,14 +52,17 @@ export function choice({ name, value, text, checked }) {
  * Make a list's children say what the entries say, keeping the element of each key, and with it
  * focus and animation.
  *
- * @param {Element} list
- * @param {object[]} entries
- * @param {(entry: object) => *} keyOf
- * @param {(entry: object) => Element} create makes the element of a new key.
- * @param {(element: Element, entry: object, index: number) => void} update brings it up to date.
+ * @template Entry
+ * @template {HTMLElement} Child
+ * @param {HTMLElement} list it holds what was made here, and nothing else.
+ * @param {Entry[]} entries
+ * @param {(entry: Entry) => unknown} keyOf
+ * @param {(entry: Entry) => Child} create makes the element of a new key.
+ * @param {(element: Child, entry: Entry, index: number) => void} update brings it up to date.
  */
 export function keep(list, entries, keyOf, create, update) {
-  const old = new Map(Array.from(list.children, (child) => [child.dataset.key, child]));
+  const children = /** @type {Child[]} */ ([...list.children]);
+  const old = new Map(children.map((child) => [child.dataset.key ?? "", child]));
   const keys = new Set(entries.map((entry) => String(keyOf(entry))));
   for (const [key, child] of old) if (!keys.has(key)) child.remove();
   let place = list.firstElementChild;
@@ -51,7 +71,7 @@ export function keep(list, entries, keyOf, create, update) {
     const child = old.get(key) ?? create(entry);
     child.dataset.key = key;
     update(child, entry, index);
-    if (child === place) place = place.nextElementSibling;
+    if (child === place) place = child.nextElementSibling;
     else list.insertBefore(child, place);
   });
 }

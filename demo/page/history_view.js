@@ -1,27 +1,43 @@
 /** The history: what a person has seen, the most recent on top, to be reordered and tried out. */
 
 import { titleOf } from "./catalogue_view.js";
-import { element, keep } from "./dom.js";
+import { byId, element, keep } from "./dom.js";
+
+/** @typedef {import("./bundle.js").Item} Item */
+/** @typedef {import("./bundle.js").Entry} Entry */
+/** @typedef {import("./history.js").Chosen} Chosen */
+
+/**
+ * @typedef {object} Actions what the buttons do.
+ * @property {(item: Item) => void} remove
+ * @property {(item: Item, places: number) => void} move by so many places towards the most recent.
+ * @property {(item: Item) => void} without
+ * @property {() => void} clear
+ * @property {() => void} export
+ */
+
+/** @typedef {Record<string, HTMLButtonElement>} Buttons */
+
+/** @typedef {{row: HTMLElement, index: number, button: HTMLButtonElement}} Focused */
 
 export class HistoryView {
-  #list = document.getElementById("seen");
-  #hint = document.getElementById("history-hint");
-  #tools = document.getElementById("history-tools");
+  #list = byId("seen");
+  #hint = byId("history-hint");
+  #tools = byId("history-tools");
   #actions;
+  /** @type {WeakMap<Element, Buttons>} of each row, by their names. */
+  #buttons = new WeakMap();
 
-  /**
-   * @param {{remove, move, without, clear, export}} actions what the buttons do; the first three
-   *     take an item, `move` also the places towards the most recent.
-   */
+  /** @param {Actions} actions */
   constructor(actions) {
     this.#actions = actions;
-    document.getElementById("clear").addEventListener("click", () => actions.clear());
-    document.getElementById("export").addEventListener("click", () => actions.export());
+    byId("clear").addEventListener("click", () => actions.clear());
+    byId("export").addEventListener("click", () => actions.export());
   }
 
   /**
-   * @param {{item, without: boolean}[]} entries the oldest first.
-   * @param {Map} described the catalogue's entry of each item.
+   * @param {Chosen[]} entries the oldest first.
+   * @param {Map<Item, Entry>} described the catalogue's entry of each item.
    * @param {number} length how many items the model reads, N.
    */
   render(entries, described, length) {
@@ -36,27 +52,24 @@ export class HistoryView {
       (row, { item, without }, index) => {
         row.classList.toggle("without", without);
         row.classList.toggle("unread", !without && !last.has(item));
-        const { up, down, what } = row.buttons;
+        const { up, down, what } = this.#buttonsOf(row);
         up.disabled = index === 0;
         down.disabled = index === entries.length - 1;
         what.setAttribute("aria-pressed", String(without));
       },
     );
     this.#restore(focused);
-    this.#hint.textContent = hint(entries, read.length, length);
+    this.#hint.textContent = hint(entries.length, read.length, length);
     this.#tools.hidden = entries.length === 0;
   }
 
+  /**
+   * @param {Item} item
+   * @param {Entry | undefined} entry
+   */
   #row(item, entry) {
     const title = titleOf(entry ?? { item });
     const note = entry ? (entry.year ?? "") : "unknown to this model";
-    const button = (name, text, label, act) => {
-      const made = element("button", { type: "button", textContent: text, "aria-label": label });
-      made.title = label;
-      made.name = name;
-      made.addEventListener("click", act);
-      return made;
-    };
     const buttons = {
       up: button("up", "↑", `${title}: more recent`, () => this.#actions.move(item, 1)),
       down: button("down", "↓", `${title}: less recent`, () => this.#actions.move(item, -1)),
@@ -72,33 +85,67 @@ export class HistoryView {
       element("span", { className: "year", textContent: note }),
       element("span", { className: "tools" }, ...Object.values(buttons)),
     );
-    row.buttons = buttons;
+    this.#buttons.set(row, buttons);
     return row;
   }
 
-  /** Remember which button has the focus. */
-  #focus() {
-    const { activeElement } = document;
-    const row = activeElement.closest("#seen > li");
-    if (!row) return null;
-    return { row, index: [...this.#list.children].indexOf(row), button: activeElement };
+  /** @param {Element} row */
+  #buttonsOf(row) {
+    return this.#buttons.get(row) ?? {};
   }
 
-  /** A row that moved has lost the focus, one that went leaves it to its neighbour. */
+  /**
+   * Remember which button has the focus.
+   *
+   * @returns {Focused | null}
+   */
+  #focus() {
+    const button = document.activeElement;
+    /** @type {HTMLElement | null | undefined} */
+    const row = button?.closest("#seen > li");
+    if (!row || !(button instanceof HTMLButtonElement)) return null;
+    return { row, index: [...this.#list.children].indexOf(row), button };
+  }
+
+  /**
+   * A row that moved has lost the focus, one that went leaves it to its neighbour.
+   *
+   * @param {Focused | null} focused
+   */
   #restore(focused) {
     if (!focused || document.activeElement === focused.button) return;
     const rows = this.#list.children;
     const row = focused.row.isConnected
       ? focused.row
       : rows[Math.min(focused.index, rows.length - 1)];
-    const target = row?.buttons[focused.button.name] ?? document.getElementById("search");
+    if (!row) return byId("search").focus();
+    const buttons = this.#buttonsOf(row);
+    const target = buttons[focused.button.name];
     // A button at the end of its way is disabled and cannot be focused.
-    (target.disabled ? row.buttons.what : target).focus();
+    (target.disabled ? buttons.what : target).focus();
   }
 }
 
-function hint(entries, read, length) {
-  if (entries.length === 0) return "Nothing yet. Tap a card of the catalogue.";
+/**
+ * @param {string} name
+ * @param {string} text
+ * @param {string} label what it does, for who cannot see the rest of the row.
+ * @param {() => void} act
+ */
+function button(name, text, label, act) {
+  const labels = { title: label, "aria-label": label };
+  const made = element("button", { type: "button", name, textContent: text, ...labels });
+  made.addEventListener("click", act);
+  return made;
+}
+
+/**
+ * @param {number} chosen
+ * @param {number} read how many of them the model could read.
+ * @param {number} length how many it does.
+ */
+function hint(chosen, read, length) {
+  if (chosen === 0) return "Nothing yet. Tap a card of the catalogue.";
   if (read > length) return `The model reads the last ${length}; the pale ones are older.`;
   return "The most recent on top: their order counts.";
 }

@@ -1,7 +1,20 @@
 /** The recommendations of one model or several, side by side, and what moved in them. */
 
 import { titleOf } from "./catalogue_view.js";
-import { element, keep } from "./dom.js";
+import { byId, element, keep } from "./dom.js";
+
+/** @typedef {import("./bundle.js").Item} Item */
+/** @typedef {import("./models.js").Named} Named */
+/** @typedef {import("./recommender.js").Recommendation} Recommendation */
+
+/**
+ * @typedef {object} Answer of a model: an error, or all the rest.
+ * @property {Named} model
+ * @property {Item[] | null} before the items of its list before the last change.
+ * @property {Error} [error]
+ * @property {Recommendation[]} [recommendations] all that it gave.
+ * @property {number} [recall]
+ */
 
 /** How many items a list shows. */
 export const SHOWN = 10;
@@ -11,15 +24,17 @@ const MOVE_MS = 350;
 /**
  * Say how each item of a list moved.
  *
- * @param {*[]} before the items of the list before, best first; null if there was none.
- * @param {*[]} after the items now.
- * @returns {{places: (?number)[], left: *[]}} for each item of `after` the places it rose (negative:
- *     fell, null: new in the list), and the items that are no longer there.
+ * @param {Item[] | null} before the items of the list before, best first; null if there was none.
+ * @param {Item[]} after the items now.
+ * @returns {{places: (number | null)[], left: Item[]}} for each item of `after` the places it rose
+ *     (negative: fell, null: new in the list), and the items that are no longer there.
  */
 export function moves(before, after) {
   if (before === null) return { places: after.map(() => 0), left: [] };
-  const old = new Map(before.map((item, place) => [item, place]));
-  const places = after.map((item, place) => (old.has(item) ? old.get(item) - place : null));
+  const places = after.map((item, place) => {
+    const old = before.indexOf(item);
+    return old < 0 ? null : old - place;
+  });
   return { places, left: before.filter((item) => !after.includes(item)) };
 }
 
@@ -31,27 +46,31 @@ export function moves(before, after) {
  */
 export function shares(scores) {
   const best = scores[0];
-  const range = best - scores.at(-1);
+  const range = best - scores[scores.length - 1];
   return scores.map((score) => (range > 0 ? 1 - (best - score) / range : 1));
 }
 
 export class ListsView {
-  #root = document.getElementById("lists");
+  #root = byId("lists");
   #toggle;
+  /** @type {WeakMap<Element, Map<Item, string>>} of the items of each list. */
+  #titles = new WeakMap();
 
-  /** @param {(item: number|string) => void} toggle called when a recommendation is tapped. */
+  /** @param {(item: Item) => void} toggle called when a recommendation is tapped. */
   constructor(toggle) {
     this.#toggle = toggle;
     for (const type of ["pointerover", "focusin"]) {
-      this.#root.addEventListener(type, ({ target }) => this.#point(target.closest("li")));
+      this.#root.addEventListener(type, ({ target }) => {
+        if (target instanceof Element) this.#point(target.closest("li"));
+      });
     }
     this.#root.addEventListener("pointerleave", () => this.#point(null));
   }
 
   /**
-   * @param {object[]} columns for each model shown: `model` (of listModels), and either `error` or
-   *     `recommendations` (all that it gave), `recall`, and `before`, the items of its list before
-   *     the last change (null: none).
+   * Show the lists side by side.
+   *
+   * @param {Answer[]} columns
    */
   render(columns) {
     const focused = this.#focus();
@@ -65,22 +84,33 @@ export class ListsView {
     this.#restore(focused);
   }
 
-  /** Show how long a recommendation takes. */
+  /**
+   * Show how long a recommendation takes.
+   *
+   * @param {Named} model
+   * @param {number} microseconds
+   */
   showTime(model, microseconds) {
     const time = this.#root.querySelector(`[data-key="${CSS.escape(model.path)}"] .time`);
     if (time) time.textContent = `${Math.round(microseconds)} µs`;
   }
 
+  /**
+   * @param {HTMLElement} article
+   * @param {Answer} answer
+   */
   #update(article, { error, recommendations = [], recall, before }) {
-    const [, facts, problem, list, left] = article.children;
+    const [, facts, problem, list, left] = childrenOf(article);
     problem.hidden = !error;
     facts.hidden = Boolean(error);
     problem.textContent = error?.message ?? "";
-    facts.lastElementChild.textContent = recall === undefined ? "" : `recall@10 ${recall.toFixed(3)}`;
+    const [, figure] = childrenOf(facts);
+    figure.textContent = recall === undefined ? "" : `recall@10 ${recall.toFixed(3)}`;
     const shown = recommendations.slice(0, SHOWN);
-    const moved = moves(before, shown.map(({ item }) => item));
+    const items = shown.map(({ item }) => item);
+    const moved = moves(before, items);
     const share = shares(recommendations.map(({ score }) => score));
-    const tops = new Map(Array.from(list.children, (row) => [row, row.offsetTop]));
+    const tops = new Map(childrenOf(list).map((row) => [row, row.offsetTop]));
     keep(
       list,
       shown,
@@ -88,13 +118,15 @@ export class ListsView {
       (entry) => this.#row(entry),
       (row, { score }, index) => updateRow(row, index, score, share[index], moved.places[index]),
     );
-    for (const row of list.children) slide(row, tops.get(row));
+    for (const row of childrenOf(list)) slide(row, tops.get(row));
+    const titles = this.#titles.get(list);
     left.textContent = moved.left.length
-      ? `Left the ten: ${moved.left.map((item) => list.titles.get(item)).join(", ")}`
+      ? `Left the ten: ${moved.left.map((item) => titles?.get(item)).join(", ")}`
       : "";
-    list.titles = new Map(shown.map((entry) => [entry.item, titleOf(entry)]));
+    this.#titles.set(list, new Map(shown.map((entry) => [entry.item, titleOf(entry)])));
   }
 
+  /** @param {Recommendation} entry */
   #row(entry) {
     const { item, genres, year } = entry;
     const button = element(
@@ -115,30 +147,44 @@ export class ListsView {
     return element("li", {}, button);
   }
 
-  /** Mark an item in every list. */
+  /**
+   * Mark an item in every list.
+   *
+   * @param {HTMLElement | null} row
+   */
   #point(row) {
     for (const other of this.#root.querySelectorAll("li")) {
       other.classList.toggle("same", row !== null && other.dataset.key === row.dataset.key);
     }
   }
 
+  /** Remember which row has the focus. */
   #focus() {
-    const row = document.activeElement.closest("#lists li");
-    if (!row) return null;
-    return { row, list: row.parentElement, index: [...row.parentElement.children].indexOf(row) };
+    /** @type {HTMLElement | null | undefined} */
+    const row = document.activeElement?.closest("#lists li");
+    const list = row?.parentElement;
+    return row && list ? { row, list, index: childrenOf(list).indexOf(row) } : null;
   }
 
-  /** A row that went leaves the focus to the one in its place. */
+  /**
+   * A row that went leaves the focus to the one in its place.
+   *
+   * @param {{row: HTMLElement, list: HTMLElement, index: number} | null} focused
+   */
   #restore(focused) {
     if (!focused || document.activeElement !== document.body) return;
-    const row = focused.row.isConnected ? focused.row : focused.list.children[focused.index];
-    row?.firstElementChild.focus();
+    const row = focused.row.isConnected ? focused.row : childrenOf(focused.list)[focused.index];
+    row?.querySelector("button")?.focus();
   }
 }
 
+/** @param {HTMLElement} parent */
+function childrenOf(parent) {
+  return /** @type {HTMLElement[]} */ ([...parent.children]);
+}
+
+/** @param {Named} model */
 function column(model) {
-  const list = element("ol");
-  list.titles = new Map();
   return element(
     "article",
     { className: "list" },
@@ -150,21 +196,33 @@ function column(model) {
       element("span"),
     ),
     element("p", { className: "problem", hidden: true }),
-    list,
+    element("ol"),
     element("p", { className: "hint left" }),
   );
 }
 
+/**
+ * @param {HTMLElement} row
+ * @param {number} index its place in the list, from 0.
+ * @param {number} score
+ * @param {number} share of the score, 0 to 1.
+ * @param {number | null} places that it rose, as `moves` has them.
+ */
 function updateRow(row, index, score, share, places) {
-  const [rank, , moved, , number, bar] = row.firstElementChild.children;
-  rank.textContent = index + 1;
+  const [button] = childrenOf(row);
+  const [rank, , moved, , number, bar] = childrenOf(button);
+  rank.textContent = String(index + 1);
   number.textContent = score.toFixed(2);
-  bar.style.setProperty("--share", share);
+  bar.style.setProperty("--share", String(share));
   moved.className = `moved ${places === null ? "new" : places > 0 ? "up" : places < 0 ? "down" : ""}`;
   moved.replaceChildren(...movedWords(places));
 }
 
-/** A sign for the eye, words for the ear. */
+/**
+ * A sign for the eye, words for the ear.
+ *
+ * @param {number | null} places
+ */
 function movedWords(places) {
   if (places === 0) return [];
   const [sign, words] =
@@ -179,13 +237,16 @@ function movedWords(places) {
   ];
 }
 
-/** Let a row glide from where it was. */
+/**
+ * Let a row glide from where it was.
+ *
+ * @param {HTMLElement} row
+ * @param {number | undefined} top where that is; a new row fades in.
+ */
 function slide(row, top) {
   if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
   const from =
-    top === undefined
-      ? { opacity: 0 }
-      : { transform: `translateY(${top - row.offsetTop}px)` };
+    top === undefined ? { opacity: 0 } : { transform: `translateY(${top - row.offsetTop}px)` };
   if (top === row.offsetTop) return;
   row.animate([from, {}], { duration: MOVE_MS, easing: "ease-out" });
 }

@@ -11,29 +11,45 @@ const BATCHES = 9;
 const WARM_UP_SLICES = 25;
 const WARM_UP_SLICE_MS = 16;
 
+/** @type {Record<string, string>} */
 const ENCODERS = { bow: "Bag of words", cnn: "Convolution", rnn: "LSTM" };
+
+/**
+ * @typedef {object} Listed a model of the page.
+ * @property {string} path
+ * @property {string} sha256
+ * @property {number} bytes
+ * @property {string} run
+ * @property {string} encoder
+ * @property {string} recipe
+ */
+
+/** @typedef {Listed & {name: string}} Named `name` is as short as tells the models apart. */
 
 /**
  * List the models, the one to show first in front.
  *
- * @returns {Promise<{path: string, sha256: string, bytes: number, name: string, run: string,
- *     encoder: string, recipe: string}[]>} `name` is as short as tells them apart.
+ * @returns {Promise<Named[]>}
  */
 export async function listModels() {
+  /** @type {Listed[]} */
   const models = await (await fetched("models.json")).json();
+  /** @type {((model: Listed) => string)[]} */
   const names = [
     ({ encoder }) => ENCODERS[encoder] ?? encoder,
     ({ run }) => run,
     ({ run, recipe }) => `${run}, ${recipe}`,
   ];
-  const distinct = (name) => new Set(models.map(name)).size === models.length;
-  const name = names.find(distinct) ?? names.at(-1);
+  const name =
+    names.find((each) => new Set(models.map(each)).size === models.length) ??
+    names[names.length - 1];
   return models.map((model) => ({ ...model, name: name(model) }));
 }
 
 /**
  * Load a model that `listModels` gave.
  *
+ * @param {Listed} model
  * @returns {Promise<Recommender>}
  * @throws {BundleError} it is not the file that the page was made with.
  */
@@ -49,10 +65,19 @@ export async function loadModel(model) {
   return Recommender.load(bytes);
 }
 
-/** The models that have run long enough to be timed. */
+/**
+ * The models that have run long enough to be timed.
+ *
+ * @type {WeakSet<Recommender>}
+ */
 const warm = new WeakSet();
 
-/** Measure the median time of a recommendation, in microseconds. */
+/**
+ * Measure the median time of a recommendation, in microseconds.
+ *
+ * @param {Recommender} recommender
+ * @param {import("./bundle.js").Item[]} items the history.
+ */
 export async function timeOf(recommender, items) {
   for (let slice = 0; slice < WARM_UP_SLICES && !warm.has(recommender); slice += 1) {
     await meanTime(recommender, items, WARM_UP_SLICE_MS);
@@ -66,7 +91,13 @@ export async function timeOf(recommender, items) {
   return 1000 * times.sort((a, b) => a - b)[(BATCHES - 1) / 2];
 }
 
-/** Recommend for some time; give the mean time of a call. Both in milliseconds. */
+/**
+ * Recommend for some time; give the mean time of a call. Both in milliseconds.
+ *
+ * @param {Recommender} recommender
+ * @param {import("./bundle.js").Item[]} items
+ * @param {number} duration
+ */
 async function meanTime(recommender, items, duration) {
   const start = performance.now();
   let calls = 0;
@@ -79,7 +110,9 @@ async function meanTime(recommender, items, duration) {
   return elapsed / calls;
 }
 
+/** @param {string} path */
 async function fetched(path) {
+  /** @type {Response} */
   let response;
   try {
     response = await fetch(path);

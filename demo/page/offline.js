@@ -31,7 +31,7 @@ export async function keepOffline(ready, offer) {
   registration.update().catch(() => {}); // without a network, the next visit asks again
   registration.addEventListener("updatefound", () => {
     const { installing } = registration;
-    installing.addEventListener("statechange", () => {
+    installing?.addEventListener("statechange", () => {
       if (installing.state === "installed" && workers.controller) offer(use);
     });
   });

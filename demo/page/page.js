@@ -2,27 +2,43 @@
 
 import { showAbout, throughFile } from "./about_view.js";
 import { CatalogueView, titleOf } from "./catalogue_view.js";
-import { choice, element } from "./dom.js";
+import { byId, choice, element } from "./dom.js";
 import { counted, move, Shelf, switchWithout, toggle } from "./history.js";
 import { HistoryView } from "./history_view.js";
 import { ListsView, SHOWN } from "./lists_view.js";
 import { listModels, loadModel, timeOf } from "./models.js";
 import { keepOffline } from "./offline.js";
 
+/** @typedef {import("./bundle.js").Item} Item */
+/** @typedef {import("./bundle.js").Entry} Entry */
+/** @typedef {import("./history.js").Chosen} Chosen */
+/** @typedef {import("./models.js").Named} Named */
+/** @typedef {import("./recommender.js").Recommender} Recommender */
+/** @typedef {import("./recommender.js").Recommendation} Recommendation */
+
+/**
+ * @typedef {object} Found the answer of a model that could be loaded.
+ * @property {Named} model
+ * @property {Recommender} recommender
+ * @property {Item[]} known the items of the history that the model knows.
+ * @property {Recommendation[]} recommendations
+ */
+
 const SIDE_BY_SIDE = "side by side";
 
 /** When the lists are painted and still: models are timed then, undisturbed. */
 const AT_REST_MS = 500;
 
-const $ = (id) => document.getElementById(id);
-
 /** A model of the page, loaded when it is first shown. */
 class Column {
+  /** @type {Promise<Recommender> | undefined} */
   #loading;
 
+  /** @param {Named} model */
   constructor(model) {
     this.model = model;
-    this.items = null; // of its list, best first
+    /** @type {Item[] | null} of its list, best first. */
+    this.items = null;
   }
 
   load() {
@@ -32,6 +48,7 @@ class Column {
 }
 
 class Page {
+  /** @type {Chosen[]} */
   #entries = [];
   #columns;
   #shown;
@@ -48,23 +65,29 @@ class Page {
     export: () => this.#export(),
   });
 
-  constructor(models) {
-    this.#columns = models.map((model) => new Column(model));
-    this.#shown = this.#columns.slice(0, 1);
-  }
-
-  /** Load the first model and show everything. */
-  async open() {
-    const { catalogue, model } = await this.#columns[0].load();
+  /**
+   * @param {Column[]} columns the first is shown first.
+   * @param {Recommender} first that of the first column; all have its items.
+   */
+  constructor(columns, { catalogue, model }) {
+    this.#columns = columns;
+    this.#shown = columns.slice(0, 1);
     this.#described = new Map(catalogue.map((entry) => [entry.item, entry]));
     this.#shelf = new Shelf(model.evaluation.protocol.dataset);
     this.#shelf.watch(() => this.#reread());
     this.#catalogue.open(catalogue);
     this.#offerModels();
-    $("delete").addEventListener("click", () => this.#delete());
-    $("loading").hidden = true;
-    $("main").hidden = $("peek").hidden = false;
-    await this.#reread();
+    byId("delete").addEventListener("click", () => this.#delete());
+  }
+
+  /** Load the first model and show everything. */
+  static async open() {
+    const columns = (await listModels()).map((model) => new Column(model));
+    const page = new Page(columns, await columns[0].load());
+    byId("loading").hidden = true;
+    byId("main").hidden = false;
+    byId("peek").hidden = false;
+    await page.#reread();
   }
 
   async #reread() {
@@ -72,6 +95,7 @@ class Page {
     await this.#refresh("");
   }
 
+  /** @param {Item} item */
   #toggle(item) {
     const entries = toggle(this.#entries, item);
     const verb = entries.length > this.#entries.length ? "Added" : "Removed";
@@ -79,9 +103,15 @@ class Page {
     this.#change(entries, `${verb} ${entry ? titleOf(entry) : item}`);
   }
 
+  /**
+   * @param {Chosen[]} entries
+   * @param {string} said what was done, for the ear.
+   */
   #change(entries, said) {
     this.#entries = entries;
-    const keeps = entries.length ? this.#shelf.save(entries) : (this.#shelf.delete(), true);
+    let keeps = true;
+    if (entries.length > 0) keeps = this.#shelf.save(entries);
+    else this.#shelf.delete();
     this.#refresh(keeps ? said : `${said}. This browser keeps nothing beyond this visit`);
   }
 
@@ -104,27 +134,37 @@ class Page {
     this.#say("Exported history.json, the oldest first");
   }
 
-  /** Show the history as it is now, and what the models say to it. */
+  /**
+   * Show the history as it is now, and what the models say to it.
+   *
+   * @param {string} said
+   */
   async #refresh(said) {
-    const turn = (this.#turn += 1);
+    this.#turn += 1;
+    const turn = this.#turn;
     const items = counted(this.#entries);
-    const columns = await Promise.all(this.#shown.map((column) => this.#ask(column, items)));
+    const answers = await Promise.all(this.#shown.map((column) => this.#ask(column, items)));
     if (turn !== this.#turn) return; // a later change was faster
-    const first = columns.find(({ error }) => !error);
+    const found = answers.filter((answer) => answer.recommender !== undefined);
+    const [first] = found;
     this.#catalogue.mark(this.#entries.map(({ item }) => item));
     this.#history.render(
       this.#entries,
       this.#described,
       first?.recommender.historyLength ?? Infinity,
     );
-    this.#lists.render(columns);
-    for (const { column, recommendations } of columns) {
+    this.#lists.render(answers);
+    for (const { column, recommendations } of answers) {
       column.items = recommendations?.slice(0, SHOWN).map(({ item }) => item) ?? null;
     }
     if (first) this.#describe(first, said);
-    setTimeout(() => this.#time(columns, turn), AT_REST_MS);
+    setTimeout(() => this.#time(found, turn), AT_REST_MS);
   }
 
+  /**
+   * @param {Column} column
+   * @param {Item[]} items
+   */
   async #ask(column, items) {
     const { model, items: before } = column;
     try {
@@ -135,16 +175,20 @@ class Page {
       const recall = throughFile(recommender.model);
       return { column, model, before, recommender, known, recommendations, recall };
     } catch (error) {
-      return { column, model, before, error };
+      return { column, model, before, error: /** @type {Error} */ (error) };
     }
   }
 
+  /**
+   * @param {Found} answer
+   * @param {string} said
+   */
   #describe({ model, recommender, recommendations }, said) {
     showAbout(recommender.model, model);
     const [top] = recommendations;
     const first = top ? titleOf(top) : "nothing is left";
-    $("for-you-hint").textContent = this.#hint();
-    $("peek").replaceChildren(
+    byId("for-you-hint").textContent = this.#hint();
+    byId("peek").replaceChildren(
       element("span", { textContent: "Next" }),
       element("strong", { textContent: first }),
     );
@@ -161,29 +205,37 @@ class Page {
     return "Tap what you have seen already.";
   }
 
-  async #time(columns, turn) {
-    for (const { model, recommender, known } of columns) {
-      if (!recommender || turn !== this.#turn) continue;
+  /**
+   * @param {Found[]} answers
+   * @param {number} turn
+   */
+  async #time(answers, turn) {
+    for (const { model, recommender, known } of answers) {
+      if (turn !== this.#turn) return;
       this.#lists.showTime(model, await timeOf(recommender, known));
     }
   }
 
+  /** @param {string} words */
   #say(words) {
-    $("status").textContent = words;
+    byId("status").textContent = words;
   }
 
   /** Let the person choose among the models, if there are several. */
   #offerModels() {
     if (this.#columns.length < 2) return;
-    const offer = (value, text) => choice({ name: "model", value, text, checked: value === "0" });
-    $("models").append(
+    const offer = (/** @type {string} */ value, /** @type {string} */ text) =>
+      choice({ name: "model", value, text, checked: value === "0" });
+    const models = byId("models");
+    models.append(
       ...this.#columns.map(({ model }, index) => offer(String(index), model.name)),
       offer(SIDE_BY_SIDE, "Side by side"),
     );
-    $("models").hidden = false;
-    $("models").addEventListener("change", ({ target: { value } }) => {
+    models.hidden = false;
+    models.addEventListener("change", ({ target }) => {
+      const { value } = /** @type {HTMLInputElement} */ (target);
       const all = value === SIDE_BY_SIDE;
-      this.#shown = all ? this.#columns : [this.#columns[value]];
+      this.#shown = all ? this.#columns : [this.#columns[Number(value)]];
       for (const column of this.#shown) column.items = null;
       document.body.classList.toggle("side-by-side", all);
       this.#refresh(all ? "All models side by side" : this.#shown[0].model.name);
@@ -191,23 +243,24 @@ class Page {
   }
 }
 
+/** @param {Error} error */
 function fail(error) {
   console.error(error);
-  $("loading").hidden = true;
-  $("problem").textContent = error.message;
-  $("problem").hidden = false;
+  byId("loading").hidden = true;
+  byId("problem").textContent = error.message;
+  byId("problem").hidden = false;
 }
 
+function sayOffline() {
+  byId("offline").hidden = false;
+}
+
+/** @param {() => void} use */
 function offer(use) {
-  $("update").hidden = false;
-  $("update").querySelector("button").addEventListener("click", use);
+  byId("update").hidden = false;
+  byId("update").querySelector("button")?.addEventListener("click", use);
 }
 
-try {
-  const page = new Page(await listModels());
-  await page.open();
-} catch (error) {
-  fail(error);
-}
+await Page.open().catch(fail);
 // Also after a failure: a newer release may mend it.
-keepOffline(() => ($("offline").hidden = false), offer).catch((error) => console.error(error));
+keepOffline(sayOffline, offer).catch((error) => console.error(error));

@@ -7,9 +7,14 @@
 
 importScripts("release.js");
 
-const { version, files } = self.RELEASE;
-const build = new URL(location.href).searchParams.get("build");
-const PREFIX = `jaxrec ${registration.scope} `;
+/** @typedef {{version: string, files: Record<string, string>}} Release the hash of each file. */
+
+const worker = /** @type {ServiceWorkerGlobalScope & {RELEASE: Release}} */ (
+  /** @type {unknown} */ (self)
+);
+const { version, files } = worker.RELEASE;
+const build = new URL(worker.location.href).searchParams.get("build");
+const PREFIX = `jaxrec ${worker.registration.scope} `;
 const CACHE = `${PREFIX}${version} ${build}`;
 const HASH = "x-sha256";
 
@@ -18,22 +23,23 @@ const wanted = Object.keys(files).filter(
   (path) => !path.includes("litert_wasm") || path.startsWith(`runtime/${build}.`),
 );
 
-addEventListener("install", (event) => event.waitUntil(fill()));
+worker.addEventListener("install", (event) => event.waitUntil(fill()));
 
-addEventListener("activate", (event) => event.waitUntil(takeOver()));
+worker.addEventListener("activate", (event) => event.waitUntil(takeOver()));
 
-addEventListener("message", ({ data }) => {
-  if (data === "use") skipWaiting();
+worker.addEventListener("message", ({ data }) => {
+  if (data === "use") worker.skipWaiting();
 });
 
-addEventListener("fetch", (event) => {
+worker.addEventListener("fetch", (event) => {
   const { origin, pathname } = new URL(event.request.url);
-  const scope = new URL(registration.scope);
+  const scope = new URL(worker.registration.scope);
   if (origin !== scope.origin || !pathname.startsWith(scope.pathname)) return;
   const path = pathname.slice(scope.pathname.length) || "index.html";
   if (path in files) event.respondWith(kept(path).then((found) => found ?? fetch(event.request)));
 });
 
+/** @param {string} path */
 async function kept(path) {
   return (await caches.open(CACHE)).match(path);
 }
@@ -54,6 +60,12 @@ async function fill() {
   }
 }
 
+/**
+ * Find a file that did not change in the releases before.
+ *
+ * @param {string[]} names of their caches.
+ * @param {string} path
+ */
 async function fromOlder(names, path) {
   for (const name of names) {
     const found = await (await caches.open(name)).match(path);
@@ -62,6 +74,7 @@ async function fromOlder(names, path) {
   return undefined;
 }
 
+/** @param {string} path */
 async function fromServer(path) {
   const response = await fetch(path, { cache: "no-cache" });
   const bytes = await response.arrayBuffer();
@@ -71,14 +84,14 @@ async function fromServer(path) {
     throw new Error(`${path} is not of this release (${response.status})`);
   }
   return new Response(bytes, {
-    headers: { "content-type": response.headers.get("content-type"), [HASH]: hash },
+    headers: { "content-type": response.headers.get("content-type") ?? "", [HASH]: hash },
   });
 }
 
 async function takeOver() {
   const old = (await ownCaches()).filter((name) => name !== CACHE);
   await Promise.all(old.map((name) => caches.delete(name)));
-  await clients.claim();
+  await worker.clients.claim();
 }
 
 async function ownCaches() {
