@@ -1,5 +1,7 @@
 """What came in, what was dropped, what is odd: with counts."""
 
+from typing import Any
+
 import pytest
 
 from jaxrec.config import DataConfig
@@ -7,7 +9,11 @@ from jaxrec.data.dataset import prepare
 from jaxrec.data.intake import Intake, render
 from tests.worlds import log_of
 
-EVERYTHING = {"min_item_interactions": 1, "min_user_interactions": 1, "history_length": 1}
+EVERYTHING: dict[str, Any] = {
+    "min_item_interactions": 1,
+    "min_user_interactions": 1,
+    "history_length": 1,
+}
 
 
 def intake_of(rows, columns=("user", "item", "timestamp"), **config) -> Intake:
