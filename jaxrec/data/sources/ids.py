@@ -10,6 +10,11 @@ _MISSING = ("null", "(null)", "none", "nan", "na", "n/a", "nil", "undefined", "u
 # Beyond them a Float64 skips whole numbers.
 _MOST_EXACT = 2**53
 
+_WHOLE_FLOAT = r"^(-?\d+)\.0+$"
+
+# Where the hexadecimal digits of a UUID are cut, and how many each part has.
+_UUID_PARTS = ((0, 8), (8, 4), (12, 4), (16, 4), (20, 12))
+
 
 def read_ids(table: Table, name: str) -> pl.Series:
     """Return integers or strings, none missing or empty.
@@ -24,7 +29,7 @@ def read_ids(table: Table, name: str) -> pl.Series:
     column = table.plain(name)
     ids = _ids(column)
     table.require(name, ids.is_not_null(), "an id")
-    return ids if table.file.is_typed else _integers(ids, r"^(-?\d+)\.0+$")
+    return ids if table.file.is_typed else _integers(ids)
 
 
 def _ids(column: pl.Series) -> pl.Series:
@@ -39,16 +44,14 @@ def _ids(column: pl.Series) -> pl.Series:
 
 def _whole(numbers: pl.Series) -> pl.Series:
     """Turn whole numbers into integers, or all into text if one is none or too large."""
-    known = numbers.fill_nan(None) if numbers.dtype.is_float() else numbers
-    integers = known.cast(pl.Int64, strict=False)
-    is_exact = (integers.cast(numbers.dtype, strict=False) == known).all()
     if numbers.dtype.is_float():
-        is_exact = is_exact and (known.abs() <= _MOST_EXACT).all()
-    return (
-        integers
-        if is_exact and not (integers.is_null() & known.is_not_null()).any()
-        else (text_of(known))
-    )
+        numbers = numbers.fill_nan(None)
+        numbers_are_exact = (numbers.abs() <= _MOST_EXACT).all()
+    else:
+        numbers_are_exact = True
+    integers = numbers.cast(pl.Int64, strict=False)
+    is_whole = integers.cast(numbers.dtype, strict=False).eq_missing(numbers).all()
+    return integers if is_whole and numbers_are_exact else text_of(numbers)
 
 
 def _from_bytes(column: pl.Series) -> pl.Series:
@@ -61,12 +64,9 @@ def _from_bytes(column: pl.Series) -> pl.Series:
     return pl.select(pl.concat_str(parts, separator="-")).to_series()
 
 
-_UUID_PARTS = ((0, 8), (8, 4), (12, 4), (16, 4), (20, 12))
-
-
-def _integers(ids: pl.Series, as_float: str) -> pl.Series:
+def _integers(ids: pl.Series) -> pl.Series:
     """Turn text into integers, if each prints as one or each as one with a zero behind a point."""
-    for text in (ids, ids.str.extract(as_float)):
+    for text in (ids, ids.str.extract(_WHOLE_FLOAT)):
         integers = text.cast(pl.Int64, strict=False)
         if integers.cast(pl.String).eq_missing(text).all() and not integers.has_nulls():
             return integers
@@ -79,34 +79,32 @@ def odd_ids(role: str, ids: pl.Series) -> list[str]:
     Args:
         role: "user" or "item".
     """
-    if ids.dtype != pl.String:
-        return []
-    return [note for note in (_missing(role, ids), _alike(role, ids)) if note]
+    return [*_missing(role, ids), *_alike(role, ids)] if ids.dtype == pl.String else []
 
 
-def _missing(role: str, ids: pl.Series) -> str | None:
+def _missing(role: str, ids: pl.Series) -> list[str]:
     found = ids.filter(ids.str.strip_chars().str.to_lowercase().is_in(_MISSING))
     if found.is_empty():
-        return None
+        return []
     counts = found.value_counts(sort=True).rows()
     each = ", ".join(f"{value!r} in {count:,} rows" for value, count in counts[:3])
-    return f"an id that may be a missing value: {role} {each}; drop these rows if it is"
+    return [f"an id that may be a missing value: {role} {each}; drop these rows if it is"]
 
 
-def _alike(role: str, ids: pl.Series) -> str | None:
+def _alike(role: str, ids: pl.Series) -> list[str]:
     """Compare ids without spaces, Unicode forms, ".0" and leading zeros."""
     different = ids.unique(maintain_order=True)
     plain = (
         different.str.normalize("NFKC")
         .str.strip_chars()
-        .str.replace(r"^(-?\d+)\.0+$", "${1}")
+        .str.replace(_WHOLE_FLOAT, "${1}")
         .str.replace(r"^0+(\d)", "${1}")
     )
     again = ~plain.is_first_distinct()
     if not again.any():
-        return None
+        return []
     pair = different.filter(plain == plain.filter(again)[0])
-    return (
+    return [
         f"{different.len():,} {role}s, but only {plain.n_unique():,} if spaces, leading zeros, "
         f"'.0' and forms of Unicode are passed over: {pair[0]!r} and {pair[1]!r} are two"
-    )
+    ]

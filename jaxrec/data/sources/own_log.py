@@ -43,28 +43,32 @@ def load_table(name: str, config: LogConfig, items: ItemsConfig | None = None) -
         table = complete
         if table.frame.is_empty():
             raise UserError(f"{file.path} has no complete row; leave --drop-incomplete out")
-    log = pl.DataFrame(
-        {"user": read_ids(table, config.user_column), "item": read_ids(table, config.item_column)}
-    )
-    notes = [*file.notes, *odd_ids("user", log["user"]), *odd_ids("item", log["item"])]
+    log, notes = _read_log(table, config)
+    known = log["item"].unique(maintain_order=True)
+    described, item_notes = no_items(known), []
+    if items is not None and items.items is not None:
+        described, item_notes = read_items(
+            items, known, log_column=config.item_column, encoding=config.encoding
+        )
+    return Interactions(log, described, dropped, (*file.notes, *notes, *item_notes))
+
+
+def _read_log(table: Table, config: LogConfig) -> tuple[pl.DataFrame, list[str]]:
+    """Read each column as what it is, and say what is odd in it."""
+    users, items = read_ids(table, config.user_column), read_ids(table, config.item_column)
+    notes = [*odd_ids("user", users), *odd_ids("item", items)]
     if config.time_column == NO_TIMES:
-        log = log.with_columns(timestamp=table.rows)
+        times = table.rows
         notes.append("there are no times: the order of the file counts")
     else:
         times = read_times(table, config.time_column, config.time_format)
-        log = log.with_columns(timestamp=times)
-        notes += [note for note in (mixed_units(times),) if note]
+        notes += mixed_units(times)
+    log = pl.DataFrame({"user": users, "item": items, "timestamp": times})
     if config.rating_column is not None:
         ratings = finite(table.plain(config.rating_column))
         table.require(config.rating_column, ratings.is_not_null(), "a finite number")
         log = log.with_columns(rating=ratings)
-    known = log["item"].unique(maintain_order=True)
-    if items is None or items.items is None:
-        return Interactions(log, no_items(known), dropped, tuple(notes))
-    described, item_notes = read_items(
-        items, known, log_column=config.item_column, encoding=config.encoding
-    )
-    return Interactions(log, described, dropped, (*notes, *item_notes))
+    return log, notes
 
 
 def _flags(config: LogConfig) -> dict[str, str]:

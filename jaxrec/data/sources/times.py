@@ -48,13 +48,13 @@ def read_times(table: Table, name: str, time_format: str | None) -> pl.Series:
     return times
 
 
-def mixed_units(times: pl.Series) -> str | None:
+def mixed_units(times: pl.Series) -> list[str]:
     """Say that times seem to be of several units, with counts, if they do."""
     counts = {unit: times.is_between(*limits).sum() for unit, limits in _UNITS.items()}
     found = [f"{count:,} look like {unit}" for unit, count in counts.items() if count]
     if len(found) < 2:
-        return None
-    return f"times of several units: {', '.join(found)}; write all in one"
+        return []
+    return [f"times of several units: {', '.join(found)}; write all in one"]
 
 
 def _moments(column: pl.Series) -> pl.Series:
