@@ -2,10 +2,12 @@
 
     python demo/serve.py
     python demo/serve.py --export=runs/ml-1m-rnn-n10/export --export=runs/ml-1m-cnn-n10/export
+    python demo/serve.py --items=movies.csv
 
 Takes the newest export under runs/, and of each other encoder the newest with the same items, to
-compare. Page, runtime and models go into one folder, which can be copied to any static host as it
-is. The page sends nothing anywhere, and works without this server once it was loaded.
+compare. With --items their titles, genres and years come from a table of your own. Page, runtime
+and models go into one folder, which can be copied to any static host as it is. The page sends
+nothing anywhere, and works without this server once it was loaded.
 """
 
 import sys
@@ -15,20 +17,24 @@ from pathlib import Path
 
 import tyro
 
+from demo.describe import describe, require_table
 from demo.exports import choose_exports
 from demo.folder import gather
 from demo.litert_js import runtime_files
 from demo.server import HOST, make_server
 from jaxrec.command_line import command
+from jaxrec.config import ItemsConfig
 
 
 @dataclass(frozen=True)
-class ServeFlags:
+class ServeFlags(ItemsConfig):
     """What is shown, and where."""
 
     export: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
     """an export folder or .tflite file; give the flag again for another to compare; default: the
     newest under runs/, and the newest of each other encoder with the same items"""
+    encoding: str | None = None
+    """the encoding of --items, such as latin-1; by default UTF-8, or what its first bytes say"""
     folder: Path = Path("build/demo")
     """where the page is put together; an older page in it is replaced"""
     port: int = 8000
@@ -41,7 +47,11 @@ def run(flags: ServeFlags) -> None:
     Raises:
         UserError: anything that the user can mend.
     """
+    require_table(flags, flags.encoding)
     exports = choose_exports(flags.export)
+    if flags.items is not None:
+        exports, said = describe(exports, flags, encoding=flags.encoding)
+        print(said)
     with make_server(flags.folder, flags.port) as server:
         gather(flags.folder, exports, runtime_files())
         size = sum(path.stat().st_size for path in flags.folder.rglob("*") if path.is_file())

@@ -365,6 +365,8 @@ def test_a_model_without_titles_and_genres_is_shown_by_its_items(browser, tmp_pa
         expect(page.locator("#cards .title").first).to_have_text(f"Item {bare[0]['item']}")
         expect(page.locator("#genres")).to_be_hidden()
         expect(page.locator("#models")).to_be_hidden()
+        page.get_by_label("Search by id").fill(str(bare[4]["item"]))
+        expect(page.locator("#cards .title")).to_have_text([f"Item {bare[4]['item']}"])
         page.close()
 
 

@@ -7,7 +7,9 @@ import pytest
 from playwright.sync_api import expect
 
 from demo.litert_js import HOME, install
+from jaxrec.runtime import bundle
 from tests.browser import open_page, site, tap
+from tests.bundles import rewritten
 from tests.exports import ROOT
 
 SCREENSHOTS = ROOT / "build" / "screenshots"
@@ -76,6 +78,22 @@ def test_every_state_is_for_everybody(page, request, axe):
     page.get_by_role("radio", name="Side by side").click()
     expect(page.locator(".list")).to_have_count(3)
     look(page, axe, f"side-by-side-{name}")
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_page_of_ids_alone_is_for_everybody(browser, tmp_path, models, axe, size):
+    known = ("title", "genres", "year")
+    bare = [{**entry, **dict.fromkeys(known)} for entry in bundle.read(models["bow"]).catalogue]
+    rewritten(models["bow"], tmp_path / "bare.tflite", catalogue_json=bare)
+    width, height = SIZES[size]
+    with site(tmp_path / "site", tmp_path / "bare.tflite") as place:
+        context = still(browser, viewport={"width": width, "height": height})
+        page = context.new_page()
+        open_page(page, place.url)
+        tap(page, 3, 12, 7, 20)
+        expect(page.locator("#seen li")).to_have_count(4)
+        look(page, axe, f"ids-{size}")
+        context.close()
 
 
 def test_a_check_can_fail(browser, place, axe):

@@ -5,11 +5,13 @@ import re
 import signal
 import subprocess
 import sys
+from http.server import ThreadingHTTPServer
 from urllib.request import urlopen
 
 import pytest
 
 from demo.serve import main
+from jaxrec.runtime import bundle
 from tests.exports import ROOT, command
 
 
@@ -53,9 +55,26 @@ def test_it_serves_the_newest_export_until_it_is_stopped(folder):
     assert (folder / "build" / "demo" / "release.js").is_file()
 
 
+def test_titles_come_from_a_table_of_ones_own(folder, models, monkeypatch, capsys):
+    items = bundle.read(models["rnn"]).items
+    (folder / "films.csv").write_text(f"item,title\n{items[0]},Bläuling\n", encoding="utf-16")
+    monkeypatch.setattr(ThreadingHTTPServer, "serve_forever", lambda _: None)
+    monkeypatch.chdir(folder)
+    assert main(["--port=0", "--items=films.csv"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == f"films.csv: 1 of {len(items)} items described"
+    shown = sorted((folder / "build" / "demo" / "models").iterdir())
+    assert len(shown) == 3
+    for path in shown:
+        titles = [entry["title"] for entry in bundle.read(path).catalogue]
+        assert titles == ["Bläuling"] + [None] * (len(items) - 1)
+
+
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
+        (["--items=films.csv"], "films.csv is no file"),
+        (["--title-column=name"], "--title-column=name says how a table is read; name it with --i"),
         (["--export=nowhere.tflite"], "nowhere.tflite: No such file"),
         (["--export=runs"], "runs/model.tflite: No such file"),
         (["--folder=runs"], "runs holds other things than a page"),
@@ -86,3 +105,4 @@ def test_help_teaches(capsys):
     text = capsys.readouterr().out
     assert "python demo/serve.py" in text
     assert "--export" in text and "static host" in text
+    assert "--items" in text and "--title-column" in text and "--encoding" in text

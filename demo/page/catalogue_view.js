@@ -104,6 +104,10 @@ export class CatalogueView {
   open(catalogue) {
     this.#indexed = index(catalogue);
     this.#hues = hues(catalogue);
+    if (catalogue.every(({ title }) => title === null)) {
+      this.#search.placeholder = "Search by id";
+      byId("search-label").textContent = "Search by id";
+    }
     const offer = (/** @type {string} */ value, text = value) =>
       choice({ name: "genre", value, text, checked: value === EVERY_GENRE });
     this.#genres.hidden = this.#hues.size === 0;

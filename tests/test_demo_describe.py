@@ -1,0 +1,107 @@
+"""A page's models take titles, genres and years from a table of one's own."""
+
+import io
+import zipfile
+
+import pytest
+
+from demo.describe import describe, require_table
+from demo.exports import choose_exports
+from jaxrec.config import ItemsConfig
+from jaxrec.errors import UserError
+from jaxrec.runtime import Recommender, bundle
+
+
+@pytest.fixture
+def exports(models):
+    return choose_exports([models["bow"], models["cnn"]])
+
+
+@pytest.fixture
+def items(exports) -> list:
+    return bundle.parse(exports[0].data, exports[0].path).items
+
+
+def members(data: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def test_every_model_says_what_the_table_says_and_nothing_else_changes(tmp_path, exports, items):
+    table = tmp_path / "films.csv"
+    table.write_text(
+        f"item,title,genres,year\n{items[2]},Bläuling,Drama|Nature,1987\n{items[0]},Ash,,\n"
+        "-5,Of another log,Drama,1990\n"
+    )
+    own, said = describe(exports, ItemsConfig(items=str(table)))
+    assert said.splitlines()[0] == f"{table}: 2 of {len(items)} items described"
+    for before, after in zip(exports, own, strict=True):
+        old, new = (bundle.parse(each.data, each.path) for each in (before, after))
+        assert new.catalogue[0] == entry(1, items[0], title="Ash")
+        assert new.catalogue[1] == entry(2, items[1])
+        assert new.catalogue[2] == entry(
+            3, items[2], title="Bläuling", genres=["Drama", "Nature"], year=1987
+        )
+        assert new.catalogue[3:] == [entry(i + 1, items[i]) for i in range(3, len(items))]
+        assert (new.graph, new.items, new.model) == (old.graph, old.items, old.model)
+        parts, others = members(before.data), members(after.data)
+        assert list(parts) == list(others)
+        assert {name for name in parts if parts[name] != others[name]} == {bundle.CATALOGUE}
+        assert (after.path, after.model) == (before.path, before.model)
+
+
+def entry(number: int, item, title=None, genres=None, year=None) -> dict:
+    return {"id": number, "item": item, "title": title, "genres": genres, "year": year}
+
+
+def test_it_recommends_with_those_titles(tmp_path, exports, items):
+    table = tmp_path / "names.tsv"
+    rows = [f"{item}\tNumber {item}" for item in items]
+    table.write_text("\n".join(["key\tlabel", *rows]))
+    config = ItemsConfig(items=str(table), items_key="key", title_column="label")
+    (own, *_), said = describe(exports, config)
+    assert f"{len(items)} of {len(items)} items described" in said
+    (tmp_path / "own.tflite").write_bytes(own.data)
+    found = Recommender.load(tmp_path / "own.tflite").recommend(items[:2], 5)
+    assert [each.title for each in found] == [f"Number {each.item}" for each in found]
+
+
+def test_a_table_in_the_form_of_movielens(tmp_path, exports, items):
+    table = tmp_path / "films.dat"
+    lines = [f"{items[4]}::Été (1999)::Drama|Comedy", f"{items[5]}::Ash: The End (2000)::Drama"]
+    table.write_bytes("\n".join(lines).encode("latin-1"))
+    config = ItemsConfig(items=str(table), items_columns="item,title,genres")
+    (own, *_), said = describe(exports, config, encoding="latin-1")
+    catalogue = bundle.parse(own.data, own.path).catalogue
+    assert catalogue[4] == entry(5, items[4], title="Été (1999)", genres=["Drama", "Comedy"])
+    assert catalogue[5] == entry(6, items[5], title="Ash: The End (2000)", genres=["Drama"])
+    assert f"2 of {len(items)} items described" in said
+
+
+def test_what_was_guessed_is_said(tmp_path, exports, items):
+    table = tmp_path / "films.csv"
+    table.write_text(f"item,Name\n{items[0]},Ash\n")
+    _, said = describe(exports, ItemsConfig(items=str(table)))
+    assert "  note: title of items: read from 'Name'" in said.splitlines()
+
+
+def test_a_table_of_other_items(tmp_path, exports):
+    table = tmp_path / "films.csv"
+    table.write_text("item,title\nabc,Ash\n")
+    with pytest.raises(UserError, match="describes no item"):
+        describe(exports, ItemsConfig(items=str(table)))
+
+
+@pytest.mark.parametrize(
+    ("config", "encoding", "flag"),
+    [
+        (ItemsConfig(title_column="name"), None, "--title-column=name"),
+        (ItemsConfig(items_columns="item,title"), None, "--items-columns=item,title"),
+        (ItemsConfig(), "latin-1", "--encoding=latin-1"),
+    ],
+)
+def test_flags_for_a_table_that_is_not_named(config, encoding, flag):
+    with pytest.raises(UserError, match=f"^{flag} says how a table is read; name it with --items$"):
+        require_table(config, encoding)
+    require_table(ItemsConfig(items="films.csv", title_column="name"), "latin-1")
+    require_table(ItemsConfig(), None)
