@@ -2,6 +2,7 @@
 
     python convert/to_tflite.py
     python convert/to_tflite.py --run-dir=runs/ml-1m-rnn-n10 --recipe=float16 --top-k=20
+    python convert/to_tflite.py --ids-only
 
 Takes the newest finished run under runs/, tries all three recipes, prints them side by side, and
 writes into <run>/export/:
@@ -15,10 +16,11 @@ A file that does not say what its model says is not written: exit code 1.
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -52,6 +54,8 @@ class ConvertFlags:
     """items that one call of `score` takes"""
     keep_seen: bool = False
     """let `recommend` give items of the history too; a run with --keep-seen always does"""
+    ids_only: bool = False
+    """leave titles, genres and years out, where a licence forbids to pass them on"""
     batch_size: int = 1
     """histories in a call; above 1, model-batch<B>.tflite is written too, for servers"""
     export_dir: Path | None = None
@@ -68,6 +72,10 @@ def run(flags: ConvertFlags) -> None:
     source = restore(flags.run_dir or newest().path)
     ended = datetime.fromtimestamp(source.directory.ended)
     print(f"{source.directory.path}, which ended {ended:%Y-%m-%d %H:%M}")
+    if flags.ids_only:
+        source = replace(source, catalogue=[_undescribed(entry) for entry in source.catalogue])
+    if warning := _beyond_a_browser(source.vocabulary.values.to_list()):
+        print(warning)
     shapes = choose_shapes(
         batch_size=flags.batch_size,
         history_length=source.config.data.history_length,
@@ -104,6 +112,22 @@ def run(flags: ConvertFlags) -> None:
     print(_side_by_side(conversion, failures))
     made = source.directory.model_file.name
     print(f"\n{export_dir / made}: {best}, {len(files[made]):,} bytes")
+
+
+def _undescribed(entry: dict[str, Any]) -> dict[str, Any]:
+    """Leave of an entry of the catalogue what tells its item from others."""
+    return {name: value if name in ("id", "item") else None for name, value in entry.items()}
+
+
+def _beyond_a_browser(items: Sequence[int | str]) -> str | None:
+    """Say that a page could not tell items apart, if so: its numbers are exact up to 2^53 - 1."""
+    beyond = [each for each in items if isinstance(each, int) and abs(each) > 2**53 - 1]
+    if not beyond:
+        return None
+    return (
+        f"{len(beyond):,} ids are beyond 2^53 - 1, as {beyond[0]}: a browser will refuse the file; "
+        "for the page write ids as text in the log"
+    )
 
 
 def _make_all(

@@ -6,9 +6,11 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 from convert import parity, product, to_tflite
@@ -18,7 +20,9 @@ from convert.inputs import as_inputs
 from convert.measure.latency import load
 from convert.measure.recall import recall_through
 from jaxrec.config import FORMAT
+from jaxrec.data.vocabulary import load_vocabulary
 from jaxrec.runs.heldout import load_heldout
+from jaxrec.runtime import Recommender
 from jaxrec.runtime.bundle import read
 from jaxrec.runtime.interpreter import HISTORY, DeviceModel
 from jaxrec.schema import ITEM
@@ -89,6 +93,11 @@ def test_the_default_is_the_smallest_that_loses_little(models, encoder):
         if each["recall@10"] >= 0.99 * recipes["float32"]["recall@10"]
     ]
     assert card["recipe"] == min(good, key=lambda name: recipes[name]["bytes"])
+
+
+@EVERY
+def test_small_numbers_need_no_word_about_browsers(conversions, encoder):
+    assert "browser" not in conversions[encoder].stdout
 
 
 @EVERY
@@ -267,6 +276,52 @@ def test_the_newest_run_for_a_server_that_keeps_what_was_seen(copy):
     size = single.model["vocabulary"]["size"]
     recall = recall_through(alone, lists, heldout, size, keep_seen=False)
     assert recall == single.model["evaluation"]["recall@10 through the file"]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_file_may_say_nothing_of_its_items_but_their_ids(copy, models):
+    flags = ["--ids-only", "--recipe=float16"]
+    process = call(to_tflite.main, *flags, f"--run-dir={copy}", cwd=copy.parent)
+    assert process.returncode == 0, process.stderr
+    model = copy / "export" / "model.tflite"
+    with zipfile.ZipFile(model) as archive:
+        inside = {name: archive.read(name).decode() for name in archive.namelist()}
+    before = json.loads((copy / "catalogue.json").read_text())
+    for text in (inside["catalogue.json"], (copy / "export" / "catalogue.json").read_text()):
+        catalogue = json.loads(text)
+        assert [(each["id"], each["item"]) for each in catalogue] == [
+            (each["id"], each["item"]) for each in before
+        ]
+        assert all(each.keys() == before[0].keys() for each in catalogue)
+        assert not [e for e in catalogue if e["title"] or e["genres"] or e["year"]]
+    titles = [each["title"] for each in before]
+    assert not [title for title in titles if any(title in text for text in inside.values())]
+    assert json.loads(inside["model.json"])["described_items"] == 0
+    assert "Titles, genres and years of items inside: none." in inside["MODEL_CARD.md"]
+    assert Recommender.load(model).recommend([])[0].title is None
+    # By default they are there.
+    with zipfile.ZipFile(models["rnn"]) as archive:
+        assert f"inside: {len(titles)}." in archive.read("MODEL_CARD.md").decode()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_ids_that_a_browser_cannot_hold_are_told(copy):
+    """The file is written: a page is one way to use it."""
+    vocabulary = load_vocabulary(copy / "vocabulary.json")
+    items = vocabulary.values.to_list()
+    items[3], items[5], items[7] = 2**53 - 1, -(2**53), 2**53
+    replace(vocabulary, values=pl.Series(items)).save(copy / "vocabulary.json")
+    entries = json.loads((copy / "catalogue.json").read_text())
+    renamed = [{**entry, "item": item} for entry, item in zip(entries, items, strict=True)]
+    (copy / "catalogue.json").write_text(json.dumps(renamed))
+    process = call(to_tflite.main, "--recipe=float32", f"--run-dir={copy}", cwd=copy.parent)
+    assert process.returncode == 0, process.stderr
+    assert (
+        "\n2 ids are beyond 2^53 - 1, as -9007199254740992: a browser will refuse the file; "
+        "for the page write ids as text in the log\n"
+    ) in process.stdout
+    found = Recommender.load(copy / "export" / "model.tflite")
+    assert found.recommend([-(2**53)])[0].item in items
 
 
 def test_a_plain_export_takes_away_what_a_server_had(tmp_path):

@@ -47,6 +47,7 @@ def describe(conversion: Conversion) -> dict[str, Any]:
         "signatures": _signatures(product.graph),
         "rules": RULES,
         "vocabulary": {"size": run.vocabulary.size, "sha256": run.vocabulary.digest},
+        "described_items": sum(map(_is_described, run.catalogue)),
         "recipe": product.recipe,
         "graph": {
             "bytes": len(product.graph),
@@ -78,6 +79,10 @@ def describe(conversion: Conversion) -> dict[str, Any]:
     }
 
 
+def _is_described(entry: dict[str, Any]) -> bool:
+    return any(entry[name] is not None for name in ("title", "genres", "year"))
+
+
 def _flat(figures: Figures) -> dict[str, Any]:
     """Give each metric, and its interval as <name>_interval: format 1 of a file has them so."""
     intervals = {f"{name}_interval": each for name, each in figures.intervals.items()}
@@ -103,12 +108,14 @@ def render(model: dict[str, Any]) -> str:
         for name, each in model["signatures"].items()
     ]
     low, high = test[f"recall@{RECALL_AT}_interval"]
+    described = f"{model['described_items']:,}" if model["described_items"] else "none"
     seen = "may be in the lists" if model["keep_seen"] else "are left out of the lists"
     paragraphs = [
         f"# {model['run']}",
         f"Recommends the next of {model['vocabulary']['size']:,} items from the last "
         f"{model['history_length']} that a user met, on the user's own device. Encoder: "
-        f"{model['encoder']}; weights: {model['recipe']}. Items of the history {seen}.",
+        f"{model['encoder']}; weights: {model['recipe']}. Items of the history {seen}. Titles, "
+        f"genres and years of items inside: {described}.",
         "## Signatures",
         "\n".join(signatures),
         "## Rules",
