@@ -146,7 +146,7 @@ def open_delimited(
     found = found or _find_separator(sample, promised)
     notes = ()
     if not separator and found != (promised or found):
-        notes = (f"the fields seem to be separated by {found!r}; --separator may say otherwise",)
+        notes = (f"the fields of {path} seem to be separated by {found!r}",)
     is_recbole = ".inter" in path.suffixes
     quoted = len(found.encode()) == 1 and not is_recbole
     if len(found.encode()) != 1:
