@@ -1,14 +1,14 @@
 """The model card: what a file says of itself, to programs (model.json) and to people."""
 
 import platform
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from typing import Any
 
 from convert.measure.recall import RECALL_AT
 from convert.product import Conversion
 from jaxrec.evaluation.ranking import COVERAGE_AT
-from jaxrec.runs.summary import Figures
+from jaxrec.runs.summary import Figures, Protocol
 from jaxrec.runtime import bundle
 from jaxrec.runtime.interpreter import DeviceModel
 
@@ -57,7 +57,7 @@ def describe(conversion: Conversion) -> dict[str, Any]:
         },
         "parity": asdict(product.parity),
         "evaluation": {
-            "protocol": asdict(run.summary.protocol),
+            "protocol": _without_notes(run.summary.protocol),
             "test": _flat(run.summary.test),
             "baselines": {name: _flat(each) for name, each in run.summary.baselines.items()},
             f"recall@{RECALL_AT} through the file": product.recall,
@@ -81,6 +81,11 @@ def describe(conversion: Conversion) -> dict[str, Any]:
 
 def _is_described(entry: dict[str, Any]) -> bool:
     return any(entry[name] is not None for name in ("title", "genres", "year"))
+
+
+def _without_notes(protocol: Protocol) -> dict[str, Any]:
+    """Give a protocol without what quotes the log: a note may hold the id of a user."""
+    return asdict(replace(protocol, intake=replace(protocol.intake, notes=())))
 
 
 def _flat(figures: Figures) -> dict[str, Any]:
