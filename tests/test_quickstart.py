@@ -49,4 +49,4 @@ def test_it_runs_from_a_log_to_a_list(tmp_path):
     said = process.stdout.splitlines()
     assert said[0] == "user,item,timestamp"
     assert any(line.startswith("popularity") and "recall@10" in line for line in said)
-    assert said[-1] == "(150, 16) True"
+    assert said[-1] == "(150, 32) True"
