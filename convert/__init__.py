@@ -4,7 +4,12 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-if find_spec("tensorflow") is None and Path(sys.argv[0]).parent.name == __name__:
+_SCRIPT = Path(sys.argv[0])
+
+# Lists are made by a file that is there.
+_CONVERTS = _SCRIPT.parent.name == __name__ and _SCRIPT.name != "recommend.py"
+
+if _CONVERTS and find_spec("tensorflow") is None:
     print(
         "error: conversion needs packages that training does not; install them with "
         "`pip install -c constraints.txt -e '.[convert]'`",

@@ -34,6 +34,19 @@ def made(
     return bundle.Bundle(graph, list(items), catalogue, asdict(shapes))
 
 
+def saved(made: bundle.Bundle, path: Path) -> Path:
+    """Write a bundle as the one file that it is read from."""
+    graph = {"bytes": len(made.graph), "sha256": bundle.sha256(made.graph)}
+    members = {
+        bundle.VOCABULARY: {"values": made.items},
+        bundle.CATALOGUE: made.catalogue,
+        bundle.MODEL: {**made.model, "format": bundle.FORMAT, "graph": graph},
+    }
+    content = {name: json.dumps(value).encode() for name, value in members.items()}
+    path.write_bytes(bundle.pack(made.graph, content))
+    return path
+
+
 def rewritten(path: Path, target: Path, **members: Any) -> None:
     """Write a model anew with other members in its archive: `catalogue_json=[...]`."""
     with zipfile.ZipFile(path) as archive:
