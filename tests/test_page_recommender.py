@@ -89,8 +89,8 @@ def test_recommends_as_the_runtime_in_python(page, models, histories, encoder):
     recommender = Recommender.load(models[encoder])
     here = [recommender.recommend(history, recommender.top_k) for history in histories]
     assert len(items) == HISTORIES
-    for history, *found, expected in zip(histories, items, scores, here, strict=True):
-        assert_same(recommender, history, *found, expected)
+    for history, *lists in zip(histories, items, scores, here, strict=True):
+        assert_same(recommender, history, *lists)
     assert first == {**asdict(here[0][0]), "score": scores[0][0]}
 
 
