@@ -4,14 +4,13 @@ import io
 import json
 import zipfile
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import polars as pl
 
 from demo.exports import Export
-from jaxrec.config import ItemsConfig, flag_of
+from jaxrec.config import ItemsConfig
 from jaxrec.data.sources.item_table import read_items
-from jaxrec.errors import UserError
 from jaxrec.runtime import bundle
 
 
@@ -45,20 +44,6 @@ def describe(
         *(f"  note: {note}" for note in notes),
     ]
     return own, "\n".join(lines)
-
-
-def require_table(config: ItemsConfig, encoding: str | None) -> None:
-    """Refuse flags that say how a table is read, where none is named.
-
-    Raises:
-        UserError: there is one.
-    """
-    said = {spec.name: getattr(config, spec.name) for spec in fields(ItemsConfig)}
-    for name, value in (said | {"encoding": encoding}).items():
-        if config.items is None and value is not None:
-            raise UserError(
-                f"{flag_of(name)}={value} says how a table is read; name it with --items"
-            )
 
 
 def _with_catalogue(export: Export, catalogue: bytes) -> bytes:

@@ -17,13 +17,14 @@ from pathlib import Path
 
 import tyro
 
-from demo.describe import describe, require_table
+from demo.describe import describe
 from demo.exports import choose_exports
 from demo.folder import gather
 from demo.litert_js import runtime_files
 from demo.server import HOST, make_server
 from jaxrec.command_line import command
 from jaxrec.config import ItemsConfig
+from jaxrec.data.sources.item_table import require_items
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def run(flags: ServeFlags) -> None:
     Raises:
         UserError: anything that the user can mend.
     """
-    require_table(flags, flags.encoding)
+    require_items(flags, flags.encoding)
     exports = choose_exports(flags.export)
     if flags.items is not None:
         exports, said = describe(exports, flags, encoding=flags.encoding)

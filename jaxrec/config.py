@@ -44,6 +44,15 @@ def _check(config: Any) -> None:
             raise UserError(f"{flag}={value} is unknown; give {', '.join(choices[spec.name])}")
 
 
+def given(config: Any, part: type) -> dict[str, Any]:
+    """Give the flags of a part of a configuration that were given: those that differ from it."""
+    return {
+        flag_of(spec.name): getattr(config, spec.name)
+        for spec in fields(part)
+        if getattr(config, spec.name) != spec.default
+    }
+
+
 def flag_of(name: str) -> str:
     """Give the flag of a field."""
     return "--" + name.replace("_", "-")

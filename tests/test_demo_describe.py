@@ -5,9 +5,10 @@ import zipfile
 
 import pytest
 
-from demo.describe import describe, require_table
+from demo.describe import describe
 from demo.exports import choose_exports
 from jaxrec.config import ItemsConfig
+from jaxrec.data.sources.item_table import require_items
 from jaxrec.errors import UserError
 from jaxrec.runtime import Recommender, bundle
 
@@ -102,6 +103,6 @@ def test_a_table_of_other_items(tmp_path, exports):
 )
 def test_flags_for_a_table_that_is_not_named(config, encoding, flag):
     with pytest.raises(UserError, match=f"^{flag} says how a table is read; name it with --items$"):
-        require_table(config, encoding)
-    require_table(ItemsConfig(items="films.csv", title_column="name"), "latin-1")
-    require_table(ItemsConfig(), None)
+        require_items(config, encoding)
+    require_items(ItemsConfig(items="films.csv", title_column="name"), "latin-1")
+    require_items(ItemsConfig(), None)

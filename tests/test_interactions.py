@@ -113,3 +113,24 @@ def test_a_source_that_breaks_the_contract_is_found_at_once():
 def test_an_unknown_data_set_is_answered_with_the_known_ones():
     with pytest.raises(UserError, match=r"--dataset=movielens.*synthetic.*ml-1m.*\.csv"):
         load_interactions(DataConfig(dataset="movielens"), seed=0)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        DataConfig(dataset="ml-1m", user_column="who"),
+        DataConfig(dataset="synthetic", items="films.csv"),
+        DataConfig(dataset="synthetic", data_dir="here"),
+        DataConfig(dataset="ml-1m", synthetic_users=20),
+        DataConfig(dataset="log.csv", synthetic_items=20),
+        DataConfig(dataset="log.csv", data_dir="here"),
+    ],
+)
+def test_a_flag_of_another_source_is_not_ignored(config):
+    with pytest.raises(UserError, match=r"^--[a-z-]+=.* says nothing of --dataset=.*; leave it"):
+        load_interactions(config, seed=0)
+
+
+def test_flags_of_an_item_table_that_is_not_named():
+    with pytest.raises(UserError, match=r"^--items-key=nr says how a table is read; .* --items"):
+        load_interactions(DataConfig(dataset="log.csv", items_key="nr"), seed=0)

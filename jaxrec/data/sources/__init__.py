@@ -1,33 +1,52 @@
 """Sources: where logs come from. All return `Interactions`."""
 
 import glob
+from dataclasses import fields
 from pathlib import Path
 
-from jaxrec.config import DataConfig
+from jaxrec.config import DataConfig, ItemsConfig, LogConfig, flag_of, given
 from jaxrec.data.interactions import Interactions
+from jaxrec.data.sources.item_table import require_items
 from jaxrec.data.sources.movielens import MOVIELENS, load_movielens
 from jaxrec.data.sources.own_log import load_table
 from jaxrec.data.sources.synthetic import synthetic_world
 from jaxrec.data.sources.table_file import FORMATS
 from jaxrec.errors import UserError
 
+_OF_A_TABLE = {flag_of(spec.name) for part in (LogConfig, ItemsConfig) for spec in fields(part)}
+_OF_MOVIELENS = {"--data-dir"}
+_OF_THE_SYNTHETIC = {"--synthetic-users", "--synthetic-items"}
+
 
 def load_interactions(config: DataConfig, *, seed: int) -> Interactions:
     """Read the log that the configuration names.
 
     Raises:
-        UserError: it is missing, unreadable or unknown.
+        UserError: it is missing, unreadable or unknown, or a flag says nothing of it.
     """
     name = config.dataset
     if name == "synthetic":
+        _refuse(config, _OF_A_TABLE | _OF_MOVIELENS)
         return synthetic_world(
             users=config.synthetic_users, items=config.synthetic_items, seed=seed
         )
     if name in MOVIELENS:
+        _refuse(config, _OF_A_TABLE | _OF_THE_SYNTHETIC)
         return load_movielens(name, Path(config.data_dir) if config.data_dir else None)
     if Path(name).suffix or Path(name).exists() or glob.has_magic(name):
+        _refuse(config, _OF_MOVIELENS | _OF_THE_SYNTHETIC)
+        require_items(config)
         return load_table(name, config, config)
     raise UserError(
         f"unknown --dataset={name}; give synthetic, {', '.join(MOVIELENS)}, or the path of a "
         f"table: {FORMATS}"
     )
+
+
+def _refuse(config: DataConfig, flags: set[str]) -> None:
+    """Refuse flags of another source: nothing is ignored in silence."""
+    for flag, value in given(config, DataConfig).items():
+        if flag in flags:
+            raise UserError(
+                f"{flag}={value} says nothing of --dataset={config.dataset}; leave it out"
+            )

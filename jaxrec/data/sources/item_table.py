@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from jaxrec.config import ItemsConfig
+from jaxrec.config import ItemsConfig, given
 from jaxrec.data.interactions import ITEM_COLUMNS
 from jaxrec.data.sources.delimited import shown
 from jaxrec.data.sources.ids import read_ids
@@ -38,6 +38,17 @@ _USUAL = {
 
 # Titles and genres that say that there are none.
 _NONE = ("", "null", "none", "nan", "na", "n/a", "\\n", "(no genres listed)")
+
+
+def require_items(config: ItemsConfig, encoding: str | None = None) -> None:
+    """Refuse flags that say how an item table is read, where none is named.
+
+    Raises:
+        UserError: there is one.
+    """
+    said = given(config, ItemsConfig) | ({"--encoding": encoding} if encoding else {})
+    for flag, value in said.items() if config.items is None else ():
+        raise UserError(f"{flag}={value} says how a table is read; name it with --items")
 
 
 def no_items(known: pl.Series) -> pl.DataFrame:

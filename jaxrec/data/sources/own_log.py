@@ -15,11 +15,14 @@ from jaxrec.errors import UserError
 NO_TIMES = "none"
 
 
-def load_table(name: str, config: LogConfig, items: ItemsConfig | None = None) -> Interactions:
+def load_table(
+    name: str, config: LogConfig, items: ItemsConfig | None = None, *, flag: str = "--dataset"
+) -> Interactions:
     """Read a log, and the items that a second table describes.
 
     Args:
         name: a file, or a folder or a pattern of Parquet files.
+        flag: the one that gave the name.
 
     Raises:
         UserError: a file or column is missing, or a row cannot be read; it is named by the line
@@ -27,7 +30,7 @@ def load_table(name: str, config: LogConfig, items: ItemsConfig | None = None) -
     """
     file = open_table(
         name,
-        "--dataset",
+        flag,
         columns=named(config.columns, "--columns"),
         separator=config.separator,
         encoding=config.encoding,
