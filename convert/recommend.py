@@ -149,6 +149,7 @@ def _lists(device: DeviceModel, met: Seen, size: int, k: int, *, keep_seen: bool
             ends = met.offsets[users + 1]
             histories[HISTORY] = gather(met.ids, met.offsets[users], ends, length)
             closed = np.zeros((len(users), size + 1), bool)
+            closed[:, PAD] = True
             if not keep_seen:
                 own = met.take(users)
                 closed[own.rows, own.ids] = True

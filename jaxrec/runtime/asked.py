@@ -84,5 +84,5 @@ def close(asked: Sequence[Asked], catalogue_size: int, *, keep_seen: bool) -> Cl
     """Leave out of each list what is excluded and, but for `keep_seen`, its whole history."""
     closed = np.zeros((len(asked), catalogue_size + 1), bool)
     for row, (ids, _, exclude) in enumerate(asked):
-        closed[row, [*exclude, *([] if keep_seen else ids)]] = True
+        closed[row, [NO_ITEM, *exclude, *([] if keep_seen else ids)]] = True
     return closed

@@ -7,7 +7,7 @@ from jaxrec.runtime.interpreter import DeviceModel, Inputs, Lists
 from jaxrec.runtime.known import NO_ITEM
 
 Closed = NDArray[np.bool_]
-"""The items that are left out of each list, by their ids, [n, V + 1]."""
+"""The items that are left out of each list, by their ids, NO_ITEM among them, [n, V + 1]."""
 
 # Entries of a table of histories by items that are in memory at a time.
 _AT_A_TIME = 4_000_000
@@ -49,17 +49,28 @@ def best_of(
         candidates: their ids, in ascending order.
     """
     ids = np.tile(candidates, (len(closed), 1))
-    return _first(Lists(ids, device.score_all(histories, ids)), closed, k)
+    scores = device.score_all(histories, ids)
+    order = np.argsort(-scores, axis=1, kind="stable")
+    rows = np.arange(len(closed))[:, None]
+    return _first(Lists(ids[rows, order], scores[rows, order]), closed, k)
 
 
 def _first(lists: Lists, closed: Closed, k: int) -> Lists:
-    """Give the k best of each list that are open; of equal ones, that which stands first in it."""
-    is_open = (lists.ids != NO_ITEM) & ~np.take_along_axis(closed, lists.ids, axis=1)
-    ids = np.where(is_open, lists.ids, NO_ITEM)
-    scores = np.where(is_open, lists.scores, -np.inf)
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-    fill = (0, 0), (0, k - order.shape[1])
+    """Give the k first of each list that are open."""
+    ids, scores = lists
+    rows = np.arange(len(ids))[:, None]
+    if ids.shape[1] >= k and not closed[rows, ids[:, :k]].any():
+        return Lists(ids[:, :k], scores[:, :k])  # as almost always: the graph leaves histories out
+    is_closed = closed[rows, ids]
+    # Those that are open come before the others, both in their order.
+    order = np.argsort(is_closed, axis=1, kind="stable")[:, :k]
+    is_closed = is_closed[rows, order]
+    ids = np.where(is_closed, NO_ITEM, ids[rows, order])
+    scores = np.where(is_closed, -np.inf, scores[rows, order])
+    missing = k - order.shape[1]
+    if missing <= 0:
+        return Lists(ids, scores)
+    fill = (0, 0), (0, missing)
     return Lists(
-        np.pad(np.take_along_axis(ids, order, axis=1), fill, constant_values=NO_ITEM),
-        np.pad(np.take_along_axis(scores, order, axis=1), fill, constant_values=-np.inf),
+        np.pad(ids, fill, constant_values=NO_ITEM), np.pad(scores, fill, constant_values=-np.inf)
     )
