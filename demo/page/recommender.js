@@ -336,8 +336,12 @@ export class Recommender {
    */
   async #bestOfAll(asked, k) {
     const { ids, scores } = await this.#signatures.recommend.run(asked.inputs);
-    const open = ranked(ids, scores).filter(({ id }) => !asked.closed.has(id));
-    if (open.length >= k) return this.#describe(open.slice(0, k));
+    const open = [];
+    for (let place = 0; place < ids.length && open.length < k; place++) {
+      const id = ids[place];
+      if (!asked.closed.has(id)) open.push({ id, score: scores[place] });
+    }
+    if (open.length === k) return this.#describe(open);
     return this.#bestOf(this.#known.ids, asked, k);
   }
 
