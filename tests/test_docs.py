@@ -27,7 +27,7 @@ from tests.browser import site
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
-PAGES += sorted((ROOT / "docs").glob("*.md"))
+PAGES += [ROOT / "pretrained" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SCRIPTS = [
     path.relative_to(ROOT).as_posix()
     for room in ("experiments", "convert", "demo")
@@ -39,7 +39,7 @@ PASS_ON = ("experiments/presets.py", "experiments/sweep.py")
 CI = (ROOT / ".ci" / "run").read_text().splitlines()
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 
-name_of = pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+name_of = pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 
 
 @cache

@@ -1,0 +1,103 @@
+"""The models that come with the project: what their page says of them is so."""
+
+import hashlib
+import re
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from demo.describe import describe
+from demo.exports import choose_exports
+from jaxrec.config import ItemsConfig
+from jaxrec.runtime import Recommender
+
+FOLDER = Path(__file__).parents[1] / "pretrained"
+PAGE = (FOLDER / "README.md").read_text()
+FILES = sorted(FOLDER.glob("*.tflite"))
+SEEN = [1193, 661, 914, 3408, 2355]
+
+
+@pytest.fixture(scope="module", params=FILES, ids=lambda path: path.stem)
+def file(request) -> Path:
+    return request.param
+
+
+def test_there_are_two_and_they_are_small():
+    assert [path.stem for path in FILES] == ["small-cnn", "small-rnn"]
+    assert sum(path.stat().st_size for path in FILES) < 500_000
+
+
+def test_the_page_has_their_hash_size_and_recall(file):
+    data = file.read_bytes()
+    model = Recommender.load(file).model
+    recall = model["evaluation"]["recall@10 through the file"]
+    row = next(line for line in PAGE.splitlines() if line.startswith(f"| `{file.name}`"))
+    assert row.split(" | ")[1:] == [
+        model["encoder"],
+        f"{len(data):,}",
+        f"{recall:.4f}",
+        f"`{hashlib.sha256(data).hexdigest()}` |",
+    ]
+
+
+def test_the_card_says_how_near_the_file_is_to_its_model(file):
+    model = Recommender.load(file).model
+    assert model["recipe"] == "int8"
+    assert model["parity"]["overlap"] > 0.95
+    protocol = model["evaluation"]["protocol"]
+    assert (protocol["dataset"], protocol["split"], protocol["seed"]) == (
+        "ml-1m",
+        "leave-one-out",
+        0,
+    )
+    assert protocol["test_users"] == 6040
+    lost = model["recipes"]["float32"]["recall@10"] - model["recipes"]["int8"]["recall@10"]
+    assert lost < 0.01 * model["recipes"]["float32"]["recall@10"]
+
+
+def test_nothing_of_the_data_set_but_ids_is_inside(file):
+    recommender = Recommender.load(file)
+    assert recommender.model["described_items"] == 0
+    assert all(
+        each["title"] is each["genres"] is each["year"] is None for each in recommender.catalogue
+    )
+    with zipfile.ZipFile(file) as archive:
+        assert "inside: none" in archive.read("MODEL_CARD.md").decode()
+        text = b"".join(map(archive.read, archive.namelist())).decode()
+    assert not re.search("Toy Story|Comedy|Thriller", text)
+
+
+def test_they_recommend(file):
+    recommender = Recommender.load(file)
+    assert len(recommender.items) == 3416
+    found = [each.item for each in recommender.recommend(SEEN)]
+    assert len(set(found)) == 10
+    assert not set(found) & set(SEEN)
+    vectors, biases = recommender.vectors()
+    scores = vectors @ recommender.encode(SEEN) + biases
+    best = [recommender.items[place] for place in np.argsort(-scores)]
+    assert [item for item in best if item not in SEEN][:3] == found[:3]
+
+
+def test_what_a_model_learned_is_what_people_know():
+    """Toy Story (1) is like its sequel (3114) and A Bug's Life (2355) more than like most films."""
+    similar = [each.item for each in Recommender.load(FOLDER / "small-rnn.tflite").similar(1, k=50)]
+    assert {3114, 2355} <= set(similar)
+
+
+def test_a_page_may_show_titles_of_a_table_of_ones_own(tmp_path):
+    table = tmp_path / "movies.dat"
+    table.write_bytes("1193::Ein Film, größer als das Leben (1975)::Drama|War\n".encode("latin-1"))
+    config = ItemsConfig(items=str(table), items_columns="item,title,genres")
+    (shown,), said = describe(choose_exports([FILES[1]]), config, encoding="latin-1")
+    assert "1 of 3,416 items described" in said
+    (tmp_path / "shown.tflite").write_bytes(shown.data)
+    entry = next(
+        each
+        for each in Recommender.load(tmp_path / "shown.tflite").catalogue
+        if each["item"] == 1193
+    )
+    assert entry["title"] == "Ein Film, größer als das Leben (1975)"
+    assert entry["genres"] == ["Drama", "War"]
