@@ -159,7 +159,7 @@ def open_delimited(
     if columns and len(columns) != len(first):
         raise UserError(
             f"{path}: its first line has {len(first)} fields, {shown(first)}, and {len(columns)} "
-            f"names were given; name each, as in --columns={','.join(columns)}"
+            f"names were given, {','.join(columns)}; name each field"
         )
     return Delimited(path, list(columns or first), found, quoted, skipped, source, notes)
 
@@ -227,7 +227,13 @@ def _bytes(source: Path | bytes) -> bytes:
 
 def read_lines(source: Path | bytes, most: int | None = None) -> pl.Series:
     """Read each line as it stands, unpacked; what is no UTF-8 is replaced."""
-    lines = pl.scan_csv(
+    lines = scan_lines(source)
+    return (lines if most is None else lines.head(most)).collect()["line"]
+
+
+def scan_lines(source: Path | bytes) -> pl.LazyFrame:
+    """Do as `read_lines` does, in the column `line`, when it is collected."""
+    return pl.scan_csv(
         source,
         has_header=False,
         separator="\n",
@@ -237,4 +243,3 @@ def read_lines(source: Path | bytes, most: int | None = None) -> pl.Series:
         raise_if_empty=False,
         glob=False,
     ).select(pl.col("line").fill_null(""))
-    return (lines if most is None else lines.head(most)).collect()["line"]

@@ -11,6 +11,7 @@ import platformdirs
 import polars as pl
 
 from jaxrec.data.interactions import Interactions
+from jaxrec.data.sources.delimited import scan_lines
 from jaxrec.data.sources.download import fetch, unpack
 from jaxrec.errors import UserError
 
@@ -149,16 +150,7 @@ def _movie_columns(layout: _Layout) -> list[pl.Expr]:
 def _read(folder: Path, file: _File, encoding: str, columns: Sequence[pl.Expr]) -> pl.DataFrame:
     """Make `columns` of the groups of each line; refuse the first that is unlike the release."""
     path = folder / file.name
-    lines = pl.scan_csv(
-        path if encoding == "utf-8" else path.read_text(encoding).encode(),
-        has_header=False,
-        separator="\n",  # one column: the line as it stands
-        quote_char=None,
-        schema={"line": pl.String},
-        encoding="utf8-lossy",
-        raise_if_empty=False,
-        glob=False,
-    ).select(pl.col("line").fill_null(""))
+    lines = scan_lines(path if encoding == "utf-8" else path.read_text(encoding).encode())
     header = [file.header] if file.header else []
     first = lines.head(len(header)).collect()["line"].to_list()
     groups = lines.slice(len(header)).select(pl.col("line").str.extract_groups(f"^{file.line}$"))
