@@ -22,15 +22,14 @@ ROOT = Path(__file__).parents[1]
 EXPERIMENTS = ROOT / "experiments"
 PNG = b"\x89PNG\r\n\x1a\n"
 
-SMALL = [
-    "--synthetic-users=300",
-    "--synthetic-items=100",
+MODEST = [
     "--embedding-dim=16",
     "--hidden-units=16",
     "--negatives=64",
     "--batch-size=64",
     "--epochs=3",
 ]
+SMALL = ["--synthetic-users=300", "--synthetic-items=100", *MODEST]
 
 
 def run(*flags: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -233,7 +232,7 @@ def test_a_log_of_ones_own(tmp_path):
         "--items=products.csv",
         "--keep-seen",
         "--encoder=bow",
-        *SMALL,
+        *MODEST,
         cwd=tmp_path,
     )
     assert process.returncode == 0, process.stderr
@@ -255,7 +254,7 @@ def test_every_split_runs_and_is_named(tmp_path, split):
 
 def test_times_without_a_unit_leave_one_baseline_out_and_say_so(tmp_path):
     (tmp_path / "log.csv").write_text(LOG)
-    flags = ["--dataset=log.csv", "--encoder=bow", "--split=temporal", "--keep-seen", *SMALL]
+    flags = ["--dataset=log.csv", "--encoder=bow", "--split=temporal", "--keep-seen", *MODEST]
     process = run(*flags, "--epochs=1", cwd=tmp_path)
     assert process.returncode == 0, process.stderr
     assert "no baseline 'popular in 7 days': times from 0 to 5 are no seconds" in process.stdout
