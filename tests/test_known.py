@@ -44,11 +44,11 @@ def test_of_some_items_one_must_be_known():
     assert NUMBERS.some_ids_of([5, 661]) == [NO_ITEM, 2]
     assert NUMBERS.some_ids_of([]) == []
     known = "the model knows 3, as 1193 (int)"
-    with refused(f"none of the 2 items is known, as '1193' (str); {known}"):
+    with refused(f"none of the items is known, as '1193' (str); {known}"):
         NUMBERS.some_ids_of(["1193", "661"])
-    with refused(f"none of the 1 candidates is known, as [1193] (list); {known}"):
+    with refused(f"none of the candidates is known, as [1193] (list); {known}"):
         NUMBERS.some_ids_of(iter([[1193]]), "candidates")
-    with refused("none of the 1 items is known, as 7 (int); the model knows 2, as 'a' (str)"):
+    with refused("none of the items is known, as 7 (int); the model knows 2, as 'a' (str)"):
         TEXTS.some_ids_of([7])
 
 

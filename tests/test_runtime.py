@@ -101,11 +101,11 @@ def test_nothing_known_of_a_history_is_a_mistake(recommender):
         lambda: recommender.encode(history),
         lambda: recommender.score(history, raw(recommender, 1)),
     ):
-        with pytest.raises(UserError, match=f"^none of the 3 items is known, {told}"):
+        with pytest.raises(UserError, match=f"^none of the items is known, {told}"):
             call()
-    with pytest.raises(UserError, match=rf"^none of the 3 items of histories\[1\] is .*{told}"):
+    with pytest.raises(UserError, match=rf"^none of the items of histories\[1\] is .*{told}"):
         recommender.recommend_many([[], history])
-    with pytest.raises(UserError, match=f"^none of the 3 candidates is known, {told}"):
+    with pytest.raises(UserError, match=f"^none of the candidates is known, {told}"):
         recommender.recommend([], candidates=history)
 
 

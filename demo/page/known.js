@@ -68,9 +68,8 @@ export class KnownItems {
     const list = listOf(items, what);
     const ids = this.idsOf(list, what);
     if (ids.length > 0 && ids.every((id) => id === NO_ITEM)) {
-      const count = ids.length.toLocaleString("en");
       throw new RangeError(
-        `none of the ${count} ${what} is known, as ${shown(list[0])}; ${this.#example()}`,
+        `none of the ${what} is known, as ${shown(list[0])}; ${this.#example()}`,
       );
     }
     return ids;

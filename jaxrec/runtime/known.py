@@ -60,8 +60,7 @@ class KnownItems:
         ids = self.ids_of(items, what)
         if ids and not any(ids):
             raise UserError(
-                f"none of the {len(ids):,} {what} is known, as {_shown(items[0])}; "
-                f"{self._example()}"
+                f"none of the {what} is known, as {_shown(items[0])}; {self._example()}"
             )
         return ids
 
