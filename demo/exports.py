@@ -31,8 +31,8 @@ class Export:
         return self.model["vocabulary"]["sha256"]
 
     @property
-    def converted(self) -> datetime:
-        """When the file was written, in the time of this machine."""
+    def written(self) -> datetime:
+        """When the file was written here, in the time of this machine."""
         return datetime.fromtimestamp(self.path.stat().st_mtime)
 
 

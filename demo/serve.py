@@ -59,7 +59,7 @@ def run(flags: ServeFlags) -> None:
         for each in exports:
             print(
                 f"{each.model['run']}: {each.model['encoder']}, {len(each.data):,} bytes, "
-                f"converted {each.converted:%Y-%m-%d %H:%M}, {each.path}"
+                f"written {each.written:%Y-%m-%d %H:%M}, {each.path}"
             )
         print(f"{flags.folder}: {size / 1e6:.1f} MB, ready for any static host")
         print(f"http://{HOST}:{server.server_port}/ (Ctrl-C ends it)", flush=True)

@@ -53,7 +53,7 @@ def test_exports_are_found_however_deep_they_lie(tmp_path):
     rnn.parent.symlink_to(tmp_path / "elsewhere" / "export")
     chosen = choose_exports([], runs)
     assert [each.path for each in chosen] == [rnn, cnn, bow]
-    assert chosen[0].converted.timestamp() == 10**9 - 10
+    assert chosen[0].written.timestamp() == 10**9 - 10
 
 
 def foreign(models, tmp_path):

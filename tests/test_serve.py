@@ -40,7 +40,7 @@ def test_it_serves_the_newest_export_until_it_is_stopped(folder):
         for line in said[:3]:
             name = line.split(":")[0]
             assert re.search(
-                rf": {name}, [\d,]+ bytes, converted \d{{4}}-\d\d-\d\d \d\d:\d\d, ", line
+                rf": {name}, [\d,]+ bytes, written \d{{4}}-\d\d-\d\d \d\d:\d\d, ", line
             )
             assert line.endswith(f" runs/{name}/export/model.tflite\n")
         assert "build/demo: " in said[3] and "static host" in said[3]
