@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 from flax import nnx
 
 from convert.quiet import quiet
@@ -26,7 +27,8 @@ class RestoredRun:
     Attributes:
         catalogue: `id`, `item` (raw), `title`, `genres`, `year` of each id, in their order.
         summary: the figures, with their protocol.
-        model: the recommender with the parameters of the best epoch on validation.
+        model: the recommender with the parameters of the best epoch on validation; what features
+            say of the items is in its tables.
     """
 
     directory: RunDirectory
@@ -58,6 +60,8 @@ def restore(folder: Path) -> RestoredRun:
     # orbax warns that what is opened to be read will not be written.
     with quiet(), open_checkpoints(directory.checkpoints, read_only=True) as checkpoints:
         params = restore_best(checkpoints, like)
+    item_ids = {each.name: jnp.asarray(each.ids) for each in directory.item_features()}
+    model = nnx.merge(graphdef, params).fold(item_ids)
     return RestoredRun(
         directory,
         config,
@@ -65,7 +69,7 @@ def restore(folder: Path) -> RestoredRun:
         catalogue,
         directory.heldout(),
         directory.summary(),
-        nnx.merge(graphdef, params),
+        model,
     )
 
 

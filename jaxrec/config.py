@@ -117,6 +117,8 @@ class DataConfig(ItemsConfig, LogConfig):
     pattern ("logs/*.parquet") of Parquet files"""
     data_dir: str | None = None
     """the folder that holds the MovieLens folder (ml-1m/ ...), if it is already on this machine"""
+    item_features: str | None = None
+    """what the item table says that adds to an item's vector: genres,year, or other columns"""
     synthetic_users: int = _between(2000, 10, 1_000_000)
     """users of the synthetic world"""
     synthetic_items: int = _between(1000, 20, 100_000)
@@ -153,6 +155,22 @@ class DataConfig(ItemsConfig, LogConfig):
         return _SUFFIXES.sub("", named.name) or "log"
 
 
+def feature_names(config: DataConfig) -> list[str]:
+    """Cut the features of items that were asked for.
+
+    Raises:
+        UserError: one is named twice, or cannot be one.
+    """
+    names = config.item_features.split(",") if config.item_features else []
+    for name in names:
+        if names.count(name) > 1 or name in ("", "item", "title"):
+            raise UserError(
+                f"--item-features={config.item_features} has {name!r}; give columns that several "
+                "items share, each once"
+            )
+    return names
+
+
 @dataclass(frozen=True)
 class ModelConfig:
     """The model: an encoder of the history, dense layers, a dot product with every item."""
@@ -172,6 +190,9 @@ class ModelConfig:
     """cnn: activities that one convolution sees"""
     dense_layers: int = _between(1, 0, 16)
     """dense layers with ReLU between the encoder and the projection to the item space"""
+    own_dropout: float = _between(0.1, 0.0, 0.95)
+    """with --item-features: share of items that a step knows by their features alone, as new items
+    are"""
     dropout: float = _between(0.2, 0.0, 0.95)
     """share of units dropped in training, after the embeddings and after the encoder"""
     tie_embeddings: bool = True

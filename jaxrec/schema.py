@@ -24,6 +24,9 @@ ITEM = "item"
 """What the user acted on, and what is predicted: every activity has one."""
 
 
+Owner = Literal["activity", "item", "user"]
+
+
 @dataclass(frozen=True)
 class Feature:
     """What is known beside the item.
@@ -37,7 +40,7 @@ class Feature:
     """
 
     name: str
-    of: Literal["activity", "item", "user"]
+    of: Owner
     kind: Literal["id", "ids", "number"]
     size: int
     width: int
@@ -81,6 +84,10 @@ class Schema:
     def rows(self) -> int:
         """Rows of a table of items, R."""
         return self.items + 1
+
+    def features_of(self, owner: Owner) -> tuple[Feature, ...]:
+        """Give what is known of an activity, an item or a user."""
+        return tuple(each for each in self.features if each.of == owner)
 
     def save(self, path: Path) -> None:
         """Write the schema as JSON."""

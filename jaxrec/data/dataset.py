@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from jaxrec.config import DataConfig
+from jaxrec.config import DataConfig, feature_names
 from jaxrec.data.intake import Intake, take_in
-from jaxrec.data.interactions import Interactions, keep_frequent
+from jaxrec.data.interactions import ITEM_COLUMNS, Interactions, keep_frequent
+from jaxrec.data.item_features import ItemFeature, item_features
 from jaxrec.data.splits import Split, learn_validation, split_timelines
 from jaxrec.data.timelines import Timelines
 from jaxrec.data.vocabulary import Vocabulary, build_vocabulary
@@ -22,6 +23,7 @@ class Dataset:
         catalogue: what is known of each id, in the order of the ids: `item` (raw), `title`,
             `genres`, `year`; null where unknown, [V] rows.
         intake: what became of the rows of the log.
+        item_features: what adds to an item's vector.
         features: the activity features that the timelines have beside the item.
     """
 
@@ -30,11 +32,13 @@ class Dataset:
     vocabulary: Vocabulary
     catalogue: pl.DataFrame
     intake: Intake
+    item_features: tuple[ItemFeature, ...] = ()
     features: tuple[Feature, ...] = ()
 
     def schema(self, width: int) -> Schema:
         """Say what is known of an activity, with items of a width, D."""
-        return Schema(self.vocabulary.size, width, self.features)
+        of_items = tuple(each.feature(width) for each in self.item_features)
+        return Schema(self.vocabulary.size, width, (*of_items, *self.features))
 
 
 def prepare(interactions: Interactions, config: DataConfig, *, seed: int) -> Dataset:
@@ -63,4 +67,6 @@ def prepare(interactions: Interactions, config: DataConfig, *, seed: int) -> Dat
     catalogue = known.join(kept.items, on="item", how="left", maintain_order="left")
     timelines = Timelines({ITEM: vocabulary.encode(log["item"])}, offsets, timestamps)
     intake = take_in(kept, log, catalogue, config)
-    return Dataset(timelines, split, vocabulary, catalogue, intake)
+    features = item_features(catalogue, feature_names(config))
+    catalogue = catalogue.select(ITEM_COLUMNS)
+    return Dataset(timelines, split, vocabulary, catalogue, intake, features)

@@ -21,7 +21,7 @@ class Interactions:
             where the source has one, `rating` (Float64).
         items: one row an item, in any order, for at least the items that are described:
             `item` (of the type in the log), `title` (String), `genres` (List(String)) and
-            `year` (Int32); null where unknown.
+            `year` (Int32), and what other columns were asked for; null where unknown.
         dropped: how many rows of the source were dropped, by the flag that asked for it.
         notes: what the source had to guess, and what is odd in it.
     """
@@ -35,7 +35,7 @@ class Interactions:
         missing = {"user", "item", "timestamp"} - set(self.log.columns)
         if missing:
             raise ValueError(f"the log lacks the columns {sorted(missing)}")
-        if tuple(self.items.columns) != ITEM_COLUMNS:
+        if tuple(self.items.columns[: len(ITEM_COLUMNS)]) != ITEM_COLUMNS:
             raise ValueError(f"the item table has {self.items.columns}, not {ITEM_COLUMNS}")
 
     @property

@@ -17,7 +17,7 @@ class Activities(nnx.Module):
 
     def __init__(self, schema: Schema, *, rngs: nnx.Rngs):
         sizes = {ITEM: (schema.items, schema.width)}
-        for feature in schema.features:
+        for feature in (*schema.features_of("activity"), *schema.features_of("user")):
             if (feature.of, feature.kind) != ("activity", "id"):
                 raise ValueError(f"{feature} has no vector yet")
             sizes[feature.name] = (feature.size, feature.width)

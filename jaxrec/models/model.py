@@ -13,6 +13,7 @@ from jaxrec.config import ModelConfig
 from jaxrec.models.activities import Activities, Vectors, init_table, mask_of
 from jaxrec.models.dropout import dropout
 from jaxrec.models.encoders import encoder_class
+from jaxrec.models.items import ItemFeatures, ItemIds
 from jaxrec.schema import ITEM, PAD, Schema
 
 # PAD's score. No candidate is ever worse, so that nothing else needs to leave PAD out; finite,
@@ -46,6 +47,8 @@ class RecommenderModel(nnx.Module):
         """
         self.dropout_rate = config.dropout
         self.activities = Activities(schema, rngs=rngs)
+        features = schema.features_of("item")
+        self.item_features = ItemFeatures(features, rngs=rngs) if features else None
         self.encoder = encoder_class(config.encoder)(self.activities.width, config, rngs=rngs)
         widths = [self.encoder.width] + [config.hidden_units] * config.dense_layers
         he_normal = nnx.initializers.he_normal()
@@ -72,6 +75,35 @@ class RecommenderModel(nnx.Module):
     def item_bias(self) -> Float[jax.Array, " R"]:
         """The score of each candidate after an empty history."""
         return self.bias[...]
+
+    def fold(
+        self, item_ids: ItemIds, is_own_kept_R: Bool[jax.Array, " R"] | None = None
+    ) -> "RecommenderModel":
+        """Add what the features of items say to the tables of items, and forget the features.
+
+        Args:
+            item_ids: the values of each item, by feature.
+            is_own_kept_R: an item without its own vector has that of its features, and a middling
+                bias; None leaves each its own.
+
+        Returns:
+            This model, changed.
+        """
+        if self.item_features is None:
+            return self
+        features_RD = self.item_features(item_ids)
+        tables = [self.activities.tables[ITEM], *([] if self.is_tied else [self.candidates])]
+        for table in tables:
+            own_RD = table[...]
+            if is_own_kept_R is not None:
+                own_RD = jnp.where(is_own_kept_R[:, None], own_RD, 0)
+            table[...] = own_RD + features_RD
+        if is_own_kept_R is not None:
+            middling = jax.lax.stop_gradient(jnp.mean(self.item_bias[PAD + 1 :]))
+            keeps_R = is_own_kept_R.at[PAD].set(True)
+            self.bias[...] = jnp.where(keeps_R, self.item_bias, middling)
+        self.item_features = None
+        return self
 
     def contexts(
         self,

@@ -4,6 +4,7 @@
     schema.json        what an activity consists of, and what is learned
     vocabulary.json    the raw item of each id, most popular first, with its hash
     catalogue.json     title, genres and year of each id
+    item_features.npz  the values of each id that add to its vector, if any do
     heldout.npz        test histories with their targets, for parity and benchmarks
     checkpoints/       the latest and the best
     metrics.jsonl      one line an epoch
@@ -23,6 +24,11 @@ from typing import Any
 
 from jaxrec.config import Config, differences, load_config, save_config
 from jaxrec.data.dataset import Dataset
+from jaxrec.data.item_features import (
+    ItemFeature,
+    load_item_features,
+    save_item_features,
+)
 from jaxrec.data.vocabulary import Vocabulary, load_vocabulary
 from jaxrec.errors import UserError
 from jaxrec.files import read_json, replacing, write_json
@@ -35,6 +41,7 @@ CONFIG = "config.json"
 SCHEMA = "schema.json"
 VOCABULARY = "vocabulary.json"
 CATALOGUE = "catalogue.json"
+ITEM_FEATURES = "item_features.npz"
 HELDOUT = "heldout.npz"
 METRICS = "metrics.jsonl"
 CURVE = "curve.png"
@@ -99,6 +106,11 @@ class RunDirectory:
     def catalogue(self) -> list[dict[str, Any]]:
         """Read `id`, `item` (raw), `title`, `genres`, `year` of each id, in their order."""
         return read_json(self.path / CATALOGUE)
+
+    def item_features(self) -> tuple[ItemFeature, ...]:
+        """Read the values of each id that add to its vector."""
+        names = [each.name for each in self.schema().features_of("item")]
+        return load_item_features(self.path / ITEM_FEATURES, names) if names else ()
 
     def heldout(self) -> Heldout:
         """Read the test histories with their targets."""
@@ -183,6 +195,8 @@ class RunDirectory:
         dataset.vocabulary.save(self.path / VOCABULARY)
         entries = dataset.catalogue.with_row_index("id", offset=1).to_dicts()
         write_json(self.path / CATALOGUE, entries)
+        if dataset.item_features:
+            save_item_features(dataset.item_features, self.path / ITEM_FEATURES)
         tests, length = dataset.split.test, config.data.history_length
         heldout = draw_heldout(dataset.timelines, tests, length, seed=config.train.seed)
         save_heldout(heldout, self.path / HELDOUT)

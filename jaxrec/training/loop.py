@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
@@ -82,7 +83,8 @@ def train(
             while not _is_over(progress, config):
                 state, line = _train_epoch(dispatch, state, batches, mesh, progress.epoch, bar)
                 started = time.perf_counter()
-                validation = _validate(model_scorer(graphdef, state.params), dataset, config.data)
+                scorer = model_scorer(*_folded(graphdef, state.params, dataset))
+                validation = _validate(scorer, dataset, config.data)
                 line["validation_seconds"] = time.perf_counter() - started
                 score = float(line["epoch"]) if config.data.final_fit else validation[STOP_ON]
                 progress = _advance(progress, line, score)
@@ -92,7 +94,16 @@ def train(
                 directory.write_metrics(epochs)
                 save(checkpoints, state, progress, score)
                 _tell(line, config, board, bar)
-        return Trained(graphdef, restore_best(checkpoints, state.params), epochs, progress)
+        best = restore_best(checkpoints, state.params)
+        return Trained(*_folded(graphdef, best, dataset), epochs, progress)
+
+
+def _folded(
+    graphdef: nnx.GraphDef[RecommenderModel], params: nnx.State, dataset: Dataset
+) -> tuple[nnx.GraphDef[RecommenderModel], nnx.State]:
+    """Give a model without features of items: they are in its tables."""
+    item_ids = {each.name: jnp.asarray(each.ids) for each in dataset.item_features}
+    return nnx.split(nnx.merge(graphdef, params).fold(item_ids), nnx.Param)
 
 
 def _is_over(progress: Progress, config: Config) -> bool:

@@ -1,6 +1,6 @@
 """The objective: what a batch costs, a pure function of the model, rows, batch and key."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ from jaxrec.data.batching import Batch
 from jaxrec.data.dataset import Dataset
 from jaxrec.data.seen import met_in_batch
 from jaxrec.models.activities import mask_of
+from jaxrec.models.items import ItemIds
 from jaxrec.models.model import RecommenderModel
 from jaxrec.schema import NEXT_ITEM, Schema
 from jaxrec.training.losses import Rows, softmax_loss
@@ -68,6 +69,8 @@ class Objective:
         negatives: ... and how many; None: every item is compared with.
         log_popularity_R: log of each item's share of the training targets.
         span: how many activities a target's history has, N.
+        item_ids: the values of each item by feature, as `RecommenderModel.fold` takes them ...
+        own_dropout: ... and the share of items that a step knows by them alone.
     """
 
     graphdef: nnx.GraphDef[RecommenderModel]
@@ -76,11 +79,17 @@ class Objective:
     negatives: int | None
     log_popularity_R: Float[jax.Array, " R"]
     span: int
+    item_ids: ItemIds = field(default_factory=dict)
+    own_dropout: float = 0.0
 
     def __call__(self, params: nnx.State, batch: Batch, key: jax.Array) -> Float[jax.Array, ""]:
         """Draw, look up, and add the losses of the labels up."""
         model = nnx.merge(self.graphdef, params)
         negatives_key, dropout_key = jax.random.split(key)
+        if self.item_ids:
+            own_key = jax.random.fold_in(key, 0)
+            is_kept_R = jax.random.bernoulli(own_key, 1 - self.own_dropout, (self.schema.rows,))
+            model = model.fold(self.item_ids, is_kept_R)
         drawn_from = (self.negatives, batch.targets, self.log_popularity_R)
         rows = look_up(model, batch, draw_negatives(negatives_key, self.sampler, *drawn_from))
         losses = loss(model, rows, batch, dropout_key, span=self.span)
@@ -108,6 +117,8 @@ def make_objective(
         negatives_of(config.train, dataset.vocabulary.size),
         log_popularity(dataset),
         config.data.history_length,
+        {each.name: jnp.asarray(each.ids) for each in dataset.item_features},
+        config.model.own_dropout,
     )
 
 

@@ -4,7 +4,7 @@ import glob
 from dataclasses import fields
 from pathlib import Path
 
-from jaxrec.config import DataConfig, ItemsConfig, LogConfig, flag_of, given
+from jaxrec.config import DataConfig, ItemsConfig, LogConfig, feature_names, flag_of, given
 from jaxrec.data.interactions import Interactions
 from jaxrec.data.sources.item_table import require_items
 from jaxrec.data.sources.movielens import MOVIELENS, load_movielens
@@ -36,7 +36,7 @@ def load_interactions(config: DataConfig, *, seed: int) -> Interactions:
     if Path(name).suffix or Path(name).exists() or glob.has_magic(name):
         _refuse(config, _OF_MOVIELENS | _OF_THE_SYNTHETIC)
         require_items(config)
-        return load_table(name, config, config)
+        return load_table(name, config, config, features=feature_names(config))
     raise UserError(
         f"unknown --dataset={name}; give synthetic, {', '.join(MOVIELENS)}, or the path of a "
         f"table: {FORMATS}"

@@ -1,12 +1,11 @@
 """The table that describes the items: which of its columns say what, and what they say."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
 from jaxrec.config import ItemsConfig, given
-from jaxrec.data.interactions import ITEM_COLUMNS
 from jaxrec.data.sources.delimited import shown
 from jaxrec.data.sources.ids import read_ids
 from jaxrec.data.sources.table_file import TableFile, named, open_table
@@ -57,16 +56,22 @@ def no_items(known: pl.Series) -> pl.DataFrame:
 
 
 def read_items(
-    config: ItemsConfig, known: pl.Series, *, log_column: str = "item", encoding: str | None = None
+    config: ItemsConfig,
+    known: pl.Series,
+    *,
+    log_column: str = "item",
+    encoding: str | None = None,
+    features: Sequence[str] = (),
 ) -> tuple[pl.DataFrame, list[str]]:
     """Read what a table says of the known items, and what had to be guessed.
 
     Args:
         known: the raw items, each once.
         log_column: what the log calls its items.
+        features: other columns that are read as they are.
 
     Returns:
-        A table of ITEM_COLUMNS with ids of the type of `known`, and notes.
+        A table of ITEM_COLUMNS and these, with ids of the type of `known`; and notes.
 
     Raises:
         UserError: a file or column is missing, or a row cannot be read or is there twice.
@@ -79,9 +84,12 @@ def read_items(
     )
     columns = _columns(file, config, log_column)
     flags = one_role_each({_FLAGS[role]: name for role, name in columns.items()})
+    others = [name for name in features if name not in (*_TYPES, *flags)]
+    flags |= dict.fromkeys(others, "--item-features")
     table = read_table(file, flags, "--items-columns", if_empty="delete the row")
     key = columns.pop("key")
     described = [_description(table, role, columns.get(role)) for role in _TYPES]
+    described += [_values(table, name) for name in features if name not in _TYPES]
     keyed = pl.DataFrame([read_ids(table, key).cast(pl.String).alias("key"), *described])
     keys = pl.DataFrame({"item": known, "key": known.cast(pl.String)})
     found = keys.join(keyed.with_columns(row=table.rows), on="key", maintain_order="right")
@@ -97,7 +105,7 @@ def read_items(
         *_empty(table, columns),
         *_cut(table, columns),
     ]
-    return _once(found, file), notes
+    return _once(found.drop("key"), file), notes
 
 
 def _columns(file: TableFile, config: ItemsConfig, log_column: str) -> dict[str, str]:
@@ -148,6 +156,15 @@ def _description(table: Table, role: str, name: str | None) -> pl.Series:
     year = finite(text).cast(pl.Int32, strict=False)
     table.require(name, year.is_not_null() | text.is_null(), "a year")
     return year
+
+
+def _values(table: Table, name: str) -> pl.Series:
+    """Return a column of values as text, or as lists of it."""
+    column = table.frame[name]
+    if column.dtype in (pl.List, pl.Array):
+        return column.cast(pl.List(pl.String))
+    text = text_of(table.plain(name))
+    return text.set(_says_nothing(text), None)
 
 
 def _says_nothing(text: pl.Series) -> pl.Series:
@@ -217,11 +234,12 @@ def _once(found: pl.DataFrame, file: TableFile) -> pl.DataFrame:
     Raises:
         UserError: two rows say different things.
     """
-    different = found.unique(ITEM_COLUMNS, keep="first", maintain_order=True)
+    columns = [name for name in found.columns if name != "row"]
+    different = found.unique(columns, keep="first", maintain_order=True)
     again = different.filter(~pl.col("item").is_first_distinct())
     if not again.is_empty():
         raise UserError(
             f"{file.place(again['row'][0])}: item {again['item'][0]!r} was described before, in "
             "other words; keep one row an item"
         )
-    return different.select(ITEM_COLUMNS)
+    return different.select(columns)

@@ -1,5 +1,7 @@
 """A user's own log, and the table that describes its items."""
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from jaxrec.config import ItemsConfig, LogConfig
@@ -16,12 +18,18 @@ NO_TIMES = "none"
 
 
 def load_table(
-    name: str, config: LogConfig, items: ItemsConfig | None = None, *, flag: str = "--dataset"
+    name: str,
+    config: LogConfig,
+    items: ItemsConfig | None = None,
+    *,
+    features: Sequence[str] = (),
+    flag: str = "--dataset",
 ) -> Interactions:
     """Read a log, and the items that a second table describes.
 
     Args:
         name: a file, or a folder or a pattern of Parquet files.
+        features: columns of the items' table that are read as they are.
         flag: the one that gave the name.
 
     Raises:
@@ -51,7 +59,11 @@ def load_table(
     described, item_notes = no_items(known), []
     if items is not None and items.items is not None:
         described, item_notes = read_items(
-            items, known, log_column=config.item_column, encoding=config.encoding
+            items,
+            known,
+            log_column=config.item_column,
+            encoding=config.encoding,
+            features=features,
         )
     return Interactions(log, described, dropped, (*file.notes, *notes, *item_notes))
 
