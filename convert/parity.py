@@ -28,6 +28,8 @@ class ParityFlags:
     """a .tflite file that jaxrec made"""
     run_dir: Path | None = None
     """the run it came from; default: the run directory that it lies in"""
+    new_items: Path | None = None
+    """the table of items that were added to it, if there were any"""
 
 
 def run(flags: ParityFlags) -> None:
@@ -38,11 +40,11 @@ def run(flags: ParityFlags) -> None:
         FailedCheckError: they are not equal.
     """
     bundle = read(flags.model)
-    source = restore(flags.run_dir or flags.model.absolute().parent.parent)
+    source = restore(flags.run_dir or flags.model.absolute().parent.parent, flags.new_items)
     if bundle.model["vocabulary"]["sha256"] != source.vocabulary.digest:
         raise UserError(
             f"{flags.model} has another vocabulary than {source.directory.path}; name its run with "
-            "--run-dir"
+            "--run-dir, and what was added with --new-items"
         )
     recipe: Recipe = bundle.model["recipe"]
     top_k, keep_seen = bundle.model["top_k"], bundle.model["keep_seen"]

@@ -7,6 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 from flax import nnx
 
+from convert.new_items import read_new_items
 from convert.quiet import quiet
 from jaxrec.config import Config
 from jaxrec.data.vocabulary import Vocabulary
@@ -29,6 +30,7 @@ class RestoredRun:
         summary: the figures, with their protocol.
         model: the recommender with the parameters of the best epoch on validation; what features
             say of the items is in its tables.
+        said: what a person should know of the items that were added.
     """
 
     directory: RunDirectory
@@ -38,10 +40,14 @@ class RestoredRun:
     heldout: Heldout
     summary: Summary
     model: RecommenderModel
+    said: str
 
 
-def restore(folder: Path) -> RestoredRun:
+def restore(folder: Path, new_items: Path | None = None) -> RestoredRun:
     """Read a run directory; nothing in it is changed.
+
+    Args:
+        new_items: a table of items that are added to those of the run.
 
     Raises:
         UserError: it is no finished run, of another version, damaged, or its files do not fit each
@@ -60,8 +66,13 @@ def restore(folder: Path) -> RestoredRun:
     # orbax warns that what is opened to be read will not be written.
     with quiet(), open_checkpoints(directory.checkpoints, read_only=True) as checkpoints:
         params = restore_best(checkpoints, like)
-    item_ids = {each.name: jnp.asarray(each.ids) for each in directory.item_features()}
-    model = nnx.merge(graphdef, params).fold(item_ids)
+    model, features, said = nnx.merge(graphdef, params), directory.item_features(), ""
+    if new_items is not None:
+        new = read_new_items(new_items, config.data, vocabulary, features)
+        vocabulary, catalogue = new.vocabulary, [*catalogue, *new.entries]
+        features, said = new.features, new.said
+    item_ids = {each.name: jnp.asarray(each.ids) for each in features}
+    model = model.fold(item_ids) if new_items is None else model.append(item_ids)
     return RestoredRun(
         directory,
         config,
@@ -70,6 +81,7 @@ def restore(folder: Path) -> RestoredRun:
         directory.heldout(),
         directory.summary(),
         model,
+        said,
     )
 
 

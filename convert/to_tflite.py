@@ -45,6 +45,9 @@ class ConvertFlags:
 
     run_dir: Path | None = None
     """a finished run; default: the newest under runs/"""
+    new_items: Path | None = None
+    """a table of items that came after training, of a run with --item-features: they are added
+    behind the others, which keep their numbers"""
     recipe: Recipe | None = None
     """how the weights are stored; default: the smallest that loses less than 1% of the float32
     file's recall@10 on the held-out users"""
@@ -69,9 +72,11 @@ def run(flags: ConvertFlags) -> None:
         UserError: anything that the user can mend.
         FailedCheckError: the file that was asked for is not equal to its model.
     """
-    source = restore(flags.run_dir or newest().path)
+    source = restore(flags.run_dir or newest().path, flags.new_items)
     ended = datetime.fromtimestamp(source.directory.ended)
     print(f"{source.directory.path}, which ended {ended:%Y-%m-%d %H:%M}")
+    if source.said:
+        print(source.said)
     if flags.ids_only:
         source = replace(source, catalogue=[_undescribed(entry) for entry in source.catalogue])
     if warning := _beyond_a_browser(source.vocabulary.values.to_list()):

@@ -41,7 +41,7 @@ from jaxrec.runs.directory import CURVE, RunDirectory
 from jaxrec.runs.ranks import Ranks
 from jaxrec.runs.report import draw_curve, figures_of, protocol, render_table, training_figures
 from jaxrec.runs.summary import Figures, ModelFacts, Summary
-from jaxrec.training.loop import Trained, train
+from jaxrec.training.loop import Trained, folded, train
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,8 @@ def conclude(
     baselines, left_out = make_baselines(dataset, config.data.split)
     if left_out:
         print(left_out)
-    scorer = model_scorer(trained.graphdef, trained.params)
+    shipped = folded(trained.graphdef, trained.params, dataset.item_features)
+    scorer = model_scorer(*shipped)
     test = rank(scorer, dataset, split.test, config.data)
     summary = Summary(
         protocol(config, dataset, test),
@@ -134,7 +135,7 @@ def conclude(
         baselines={name: figures(each, split.test) for name, each in baselines.items()},
         train=training_figures(trained.epochs, trained.progress.best_epoch),
         model=ModelFacts(
-            config.model.encoder, sum(leaf.size for leaf in jax.tree.leaves(trained.params))
+            config.model.encoder, sum(leaf.size for leaf in jax.tree.leaves(shipped[1]))
         ),
     )
     levels = {

@@ -100,16 +100,33 @@ def test_a_vector_is_the_sum_of_its_own_and_the_mean_of_its_values(tied):
     assert folded.item_features is None
 
 
-def test_an_item_without_its_own_vector_has_that_of_its_features_and_a_middling_bias():
+def test_an_item_without_its_own_has_the_vector_and_the_bias_of_its_features():
     model = make("bow", features=(GENRE.feature(6),))
     assert model.item_features is not None
     values, bias = model.item_features.tables["genre"][...], model.item_bias
-    is_kept = jnp.ones(SIZE + 1, bool).at[jnp.array([0, 5])].set(False)
+    biases, start = model.item_features.biases["genre"][...], model.item_features.bias[...]
+    is_kept = jnp.ones(SIZE + 1, bool).at[jnp.array([0, 3, 5, 6])].set(False)
     folded = model.fold(IDS, is_kept)
     np.testing.assert_allclose(folded.item_table[5], values[2], rtol=1e-6)
-    np.testing.assert_allclose(folded.item_bias[5], bias[1:].mean(), rtol=1e-5)
-    np.testing.assert_array_equal(folded.item_bias[3], bias[3])
+    np.testing.assert_allclose(folded.item_bias[5], start + biases[2], rtol=1e-5)
+    np.testing.assert_allclose(folded.item_bias[3], start + (biases[1] + biases[3]) / 2, rtol=1e-5)
+    np.testing.assert_allclose(folded.item_bias[6], start, rtol=1e-5)
+    assert folded.item_bias[4] == bias[4]
     assert folded.item_bias[0] == bias[0] <= PAD_BIAS / 2
+
+
+def test_items_that_are_appended_have_what_their_features_say():
+    ids = {"genre": jnp.concatenate([IDS["genre"], jnp.array([[2, 0], [0, 0]], jnp.int32)])}
+    model, plain = (make("bow", features=(GENRE.feature(6),)) for _ in range(2))
+    assert model.item_features is not None
+    values = model.item_features.tables["genre"][...]
+    start = model.item_features.bias[...] + model.item_features.biases["genre"][2]
+    appended, folded = model.append(ids), plain.fold(IDS)
+    np.testing.assert_array_equal(appended.item_table[: SIZE + 1], folded.item_table)
+    np.testing.assert_array_equal(appended.item_bias[: SIZE + 1], folded.item_bias)
+    np.testing.assert_array_equal(appended.item_table[SIZE + 1], values[2])
+    np.testing.assert_array_equal(appended.item_table[SIZE + 2], np.zeros(6))
+    np.testing.assert_allclose(appended.item_bias[SIZE + 1], start, rtol=1e-6)
 
 
 def test_training_reaches_the_values_of_items():

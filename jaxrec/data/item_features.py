@@ -1,7 +1,7 @@
 """Features of items: the values that a table gives each item, as ids."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,20 @@ class ItemFeature:
         """Describe it for a schema; its vectors are as wide as an item's."""
         return Feature(self.name, "item", "ids", len(self.values), width)
 
+    def extend(self, column: pl.Series) -> tuple["ItemFeature", list[str]]:
+        """Put items behind the others, by what is said of them.
+
+        Returns:
+            The feature with more rows, and the values that it does not have.
+        """
+        rows = _values_of(column)
+        more = _ids_of(rows, self.values, len(column))
+        width = max(self.ids.shape[1], more.shape[1])
+        both = [np.pad(ids, ((0, 0), (0, width - ids.shape[1]))) for ids in (self.ids, more)]
+        unknown = rows["value"].unique(maintain_order=True)
+        unknown = unknown.filter(~unknown.is_in(list(self.values))).to_list()
+        return replace(self, ids=np.concatenate(both)), unknown
+
 
 def item_features(catalogue: pl.DataFrame, names: Sequence[str]) -> tuple[ItemFeature, ...]:
     """Number the values of some columns of a catalogue.
@@ -54,11 +68,7 @@ def item_features(catalogue: pl.DataFrame, names: Sequence[str]) -> tuple[ItemFe
 
 def _number(column: pl.Series) -> ItemFeature:
     name, size = column.name, len(column)
-    rows = pl.DataFrame({"row": range(1, size + 1), "value": column})
-    if column.dtype.is_nested():
-        rows = rows.explode("value")
-    rows = rows.drop_nulls().with_columns(pl.col("value").cast(pl.String))
-    rows = rows.unique(maintain_order=True)
+    rows = _values_of(column)
     counts = rows.group_by("value").len().sort(["len", "value"], descending=[True, False])
     if counts.height < 2:
         raise UserError(f"--item-features: {name} is the same for all items; leave it out")
@@ -67,12 +77,27 @@ def _number(column: pl.Series) -> ItemFeature:
             f"--item-features: {name} is another for each of {size:,} items, as an id is; leave it "
             "out"
         )
-    numbers = counts.select("value").with_row_index("id", offset=PAD + 1)
-    rows = rows.join(numbers, on="value", maintain_order="left")
-    places = rows.select(pl.int_range(pl.len()).over("row")).to_series().to_numpy()
-    ids = np.full((size + 1, places.max() + 1), PAD, np.int32)
-    ids[rows["row"].to_numpy(), places] = rows["id"].to_numpy()
-    return ItemFeature(name, tuple(counts["value"]), ids)
+    values = tuple(counts["value"])
+    return ItemFeature(name, values, np.pad(_ids_of(rows, values, size), ((1, 0), (0, 0))))
+
+
+def _values_of(column: pl.Series) -> pl.DataFrame:
+    """Give each `row`, from 0, with each `value` that it has, as text."""
+    rows = pl.DataFrame({"row": pl.int_range(len(column), eager=True), "value": column})
+    if column.dtype.is_nested():
+        rows = rows.explode("value")
+    rows = rows.drop_nulls().with_columns(pl.col("value").cast(pl.String))
+    return rows.unique(maintain_order=True)
+
+
+def _ids_of(rows: pl.DataFrame, values: Sequence[str], size: int) -> Int32[np.ndarray, "n M"]:
+    """Give the ids of the values of each row; a value that is not among `values` is passed over."""
+    numbers = pl.DataFrame({"value": values}).with_row_index("id", offset=PAD + 1)
+    known = rows.join(numbers, on="value", maintain_order="left")
+    places = known.select(pl.int_range(pl.len()).over("row")).to_series().to_numpy()
+    ids = np.full((size, int(places.max(initial=0)) + 1), PAD, np.int32)
+    ids[known["row"].to_numpy(), places] = known["id"].to_numpy()
+    return ids
 
 
 def save_item_features(features: Sequence[ItemFeature], path: Path) -> None:

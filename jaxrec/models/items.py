@@ -1,7 +1,8 @@
 """Features of items: what is known of an item beside its id, as a part of its vector.
 
 An item's vector is the sum of its own and, for each feature, the mean of the vectors of its values.
-Once a model is trained the sum is one table: a file knows nothing of features.
+An item that is known by its features alone has their vectors and their biases. Once a model is
+trained all this is one table: a file knows nothing of features.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,27 +20,43 @@ ItemIds = Mapping[str, Int[jax.Array, "R _"]]
 
 
 class ItemFeatures(nnx.Module):
-    """One table for each feature, of vectors as wide as an item's."""
+    """One table for each feature, of vectors as wide as an item's, and of biases."""
 
-    def __init__(self, features: Sequence[Feature], *, rngs: nnx.Rngs):
+    def __init__(self, features: Sequence[Feature], bias: Float[jax.Array, ""], *, rngs: nnx.Rngs):
+        """Draw the vectors.
+
+        Args:
+            features: of items.
+            bias: where the bias of an item without its own starts.
+        """
+        self.names = tuple(sorted(each.name for each in features))
         self.tables = nnx.Dict(
             {
                 each.name: nnx.Param(init_table(rngs.params(), each.size, each.width))
                 for each in features
             }
         )
+        self.biases = nnx.Dict(
+            {each.name: nnx.Param(jnp.zeros(each.size + 1)) for each in features}
+        )
+        self.bias = nnx.Param(bias)
 
-    def __call__(self, item_ids: ItemIds) -> Float[jax.Array, "R D"]:
+    def vectors(self, item_ids: ItemIds) -> Float[jax.Array, "R D"]:
         """Give the sum over the features of the mean of each item's values; zero without any."""
-        parts = [
-            _mean_of_rows(table[...], item_ids[name]) for name, table in sorted(self.tables.items())
-        ]
-        return jnp.stack(parts).sum(axis=0)
+        means = [mean_of(self.tables[name][...], item_ids[name]) for name in self.names]
+        return jnp.stack(means).sum(axis=0)
+
+    def item_biases(self, item_ids: ItemIds) -> Float[jax.Array, " R"]:
+        """Give the bias of each item, were it known by its features alone."""
+        columns = {name: self.biases[name][...][:, None] for name in self.names}
+        means = [mean_of(columns[name], item_ids[name])[:, 0] for name in self.names]
+        return self.bias[...] + jnp.stack(means).sum(axis=0)
 
 
-def _mean_of_rows(
+def mean_of(
     table_FD: Float[jax.Array, "F D"], ids_RM: Int[jax.Array, "R M"]
 ) -> Float[jax.Array, "R D"]:
+    """Give the mean of some rows for each item, zero where there are none."""
     is_there_RM = ids_RM != PAD
     rows_RMD = jnp.where(is_there_RM[..., None], table_FD[ids_RM], 0)
     counts_R1 = jnp.sum(is_there_RM, axis=1, keepdims=True, dtype=table_FD.dtype)

@@ -47,8 +47,6 @@ class RecommenderModel(nnx.Module):
         """
         self.dropout_rate = config.dropout
         self.activities = Activities(schema, rngs=rngs)
-        features = schema.features_of("item")
-        self.item_features = ItemFeatures(features, rngs=rngs) if features else None
         self.encoder = encoder_class(config.encoder)(self.activities.width, config, rngs=rngs)
         widths = [self.encoder.width] + [config.hidden_units] * config.dense_layers
         he_normal = nnx.initializers.he_normal()
@@ -60,6 +58,8 @@ class RecommenderModel(nnx.Module):
         popularity = np.log((item_counts + 1) / (item_counts + 1).sum())
         popularity[PAD] = PAD_BIAS
         self.bias = nnx.Param(jnp.asarray(popularity, jnp.float32))
+        features, middling = schema.features_of("item"), jnp.mean(self.item_bias[PAD + 1 :])
+        self.item_features = ItemFeatures(features, middling, rngs=rngs) if features else None
 
     @property
     def is_tied(self) -> bool:
@@ -83,15 +83,15 @@ class RecommenderModel(nnx.Module):
 
         Args:
             item_ids: the values of each item, by feature.
-            is_own_kept_R: an item without its own vector has that of its features, and a middling
-                bias; None leaves each its own.
+            is_own_kept_R: an item without its own vector and bias has those of its features; None
+                leaves each its own.
 
         Returns:
             This model, changed.
         """
         if self.item_features is None:
             return self
-        features_RD = self.item_features(item_ids)
+        features_RD = self.item_features.vectors(item_ids)
         tables = [self.activities.tables[ITEM], *([] if self.is_tied else [self.candidates])]
         for table in tables:
             own_RD = table[...]
@@ -99,11 +99,30 @@ class RecommenderModel(nnx.Module):
                 own_RD = jnp.where(is_own_kept_R[:, None], own_RD, 0)
             table[...] = own_RD + features_RD
         if is_own_kept_R is not None:
-            middling = jax.lax.stop_gradient(jnp.mean(self.item_bias[PAD + 1 :]))
             keeps_R = is_own_kept_R.at[PAD].set(True)
-            self.bias[...] = jnp.where(keeps_R, self.item_bias, middling)
+            biases_R = self.item_features.item_biases(item_ids)
+            self.bias[...] = jnp.where(keeps_R, self.item_bias, biases_R)
         self.item_features = None
         return self
+
+    def append(self, item_ids: ItemIds) -> "RecommenderModel":
+        """Add items behind the others that are known by their features alone; forget the features.
+
+        Args:
+            item_ids: the values of all items, old and new.
+
+        Returns:
+            This model, changed.
+        """
+        old = self.item_bias.shape[0]
+        size = len(next(iter(item_ids.values())))
+        more = ((0, size - old), (0, 0))
+        tables = self.activities.tables
+        tables[ITEM] = nnx.Param(jnp.pad(tables[ITEM][...], more))
+        if not self.is_tied:
+            self.candidates = nnx.Param(jnp.pad(self.candidates[...], more))
+        self.bias = nnx.Param(jnp.pad(self.item_bias, more[0]))
+        return self.fold(item_ids, jnp.arange(size) < old)
 
     def contexts(
         self,

@@ -1,6 +1,7 @@
 """Training: epochs of dispatches, an evaluation and a checkpoint after each, early stopping."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from tqdm import tqdm
 from jaxrec.config import Config, DataConfig
 from jaxrec.data.batching import TrainingBatches
 from jaxrec.data.dataset import Dataset
+from jaxrec.data.item_features import ItemFeature
 from jaxrec.errors import UserError
 from jaxrec.evaluation.metrics import means, target_values
 from jaxrec.evaluation.ranking import Scorer, model_scorer, rank
@@ -83,7 +85,7 @@ def train(
             while not _is_over(progress, config):
                 state, line = _train_epoch(dispatch, state, batches, mesh, progress.epoch, bar)
                 started = time.perf_counter()
-                scorer = model_scorer(*_folded(graphdef, state.params, dataset))
+                scorer = model_scorer(*folded(graphdef, state.params, dataset.item_features))
                 validation = _validate(scorer, dataset, config.data)
                 line["validation_seconds"] = time.perf_counter() - started
                 score = float(line["epoch"]) if config.data.final_fit else validation[STOP_ON]
@@ -94,15 +96,14 @@ def train(
                 directory.write_metrics(epochs)
                 save(checkpoints, state, progress, score)
                 _tell(line, config, board, bar)
-        best = restore_best(checkpoints, state.params)
-        return Trained(*_folded(graphdef, best, dataset), epochs, progress)
+        return Trained(graphdef, restore_best(checkpoints, state.params), epochs, progress)
 
 
-def _folded(
-    graphdef: nnx.GraphDef[RecommenderModel], params: nnx.State, dataset: Dataset
+def folded(
+    graphdef: nnx.GraphDef[RecommenderModel], params: nnx.State, features: Sequence[ItemFeature]
 ) -> tuple[nnx.GraphDef[RecommenderModel], nnx.State]:
-    """Give a model without features of items: they are in its tables."""
-    item_ids = {each.name: jnp.asarray(each.ids) for each in dataset.item_features}
+    """Give a model without features of items: what they say is in its tables."""
+    item_ids = {each.name: jnp.asarray(each.ids) for each in features}
     return nnx.split(nnx.merge(graphdef, params).fold(item_ids), nnx.Param)
 
 

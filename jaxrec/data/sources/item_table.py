@@ -76,13 +76,8 @@ def read_items(
     Raises:
         UserError: a file or column is missing, or a row cannot be read or is there twice.
     """
-    file = open_table(
-        config.items or "",
-        "--items",
-        columns=named(config.items_columns, "--items-columns"),
-        encoding=encoding,
-    )
-    columns = _columns(file, config, log_column)
+    file = _open(config, encoding)
+    columns = _columns(file, config, log_column, features)
     flags = one_role_each({_FLAGS[role]: name for role, name in columns.items()})
     others = [name for name in features if name not in (*_TYPES, *flags)]
     flags |= dict.fromkeys(others, "--item-features")
@@ -108,29 +103,63 @@ def read_items(
     return _once(found.drop("key"), file), notes
 
 
-def _columns(file: TableFile, config: ItemsConfig, log_column: str) -> dict[str, str]:
+def ids_in_items(
+    config: ItemsConfig,
+    *,
+    log_column: str = "item",
+    encoding: str | None = None,
+    flag: str = "--items",
+) -> pl.Series:
+    """Read the ids of an item table, each once; `flag` gave its name.
+
+    Raises:
+        UserError: as in `read_items`.
+    """
+    file = _open(config, encoding, flag)
+    key = _key(file, config, log_column)
+    if key is None:
+        raise _unknown(file, "the items' ids", "--items-key")
+    table = read_table(file, {key: "--items-key"}, "--items-columns", if_empty="delete the row")
+    return read_ids(table, key).unique(maintain_order=True)
+
+
+def _open(config: ItemsConfig, encoding: str | None, flag: str = "--items") -> TableFile:
+    columns = named(config.items_columns, "--items-columns")
+    return open_table(config.items or "", flag, columns=columns, encoding=encoding)
+
+
+def _key(file: TableFile, config: ItemsConfig, log_column: str) -> str | None:
+    return config.items_key or (log_column if log_column in file.names else _usual(file, "key"))
+
+
+def _unknown(file: TableFile, what: str, flags: str) -> UserError:
+    return UserError(
+        f"{file.path} has no column that is known to hold {what}, only {shown(file.names)}; name "
+        f"it with {flags}"
+    )
+
+
+def _columns(
+    file: TableFile, config: ItemsConfig, log_column: str, features: Sequence[str]
+) -> dict[str, str]:
     """Give the column of the ids, and of what else there is.
 
     Raises:
         UserError: nothing is known to hold the ids, or nothing to describe an item.
     """
-    key = config.items_key or (log_column if log_column in file.names else _usual(file, "key"))
+    key = _key(file, config, log_column)
+    if key is None:
+        raise _unknown(file, "the items' ids", "--items-key")
     found = {
         "title": config.title_column or _usual(file, "title"),
         "genres": config.genres_column or _usual(file, "genres"),
         "year": config.year_column or _usual(file, "year"),
     }
     columns = {role: name for role, name in found.items() if name}
-    if key and columns:
+    if columns or features:
         return {"key": key, **columns}
-    what, flags = (
-        ("title, genres or year", "--title-column, --genres-column or --year-column")
-        if key
-        else ("the items' ids", "--items-key")
-    )
-    raise UserError(
-        f"{file.path} has no column that is known to hold {what}, only {shown(file.names)}; name "
-        f"it with {flags}"
+    raise _unknown(
+        file, "title, genres or year", "--title-column, --genres-column or --year-column"
     )
 
 

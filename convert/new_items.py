@@ -1,0 +1,99 @@
+"""New items: what came after training, known by its features alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from jaxrec.config import DataConfig, ItemsConfig
+from jaxrec.data.interactions import ITEM_COLUMNS
+from jaxrec.data.item_features import ItemFeature
+from jaxrec.data.sources.item_table import ids_in_items, read_items
+from jaxrec.data.vocabulary import Vocabulary
+from jaxrec.errors import UserError
+from jaxrec.schema import PAD
+
+
+@dataclass(frozen=True)
+class NewItems:
+    """Items behind those of a run, in the order of their table.
+
+    Attributes:
+        vocabulary: the ids of the run as they were, and the new ones.
+        entries: `id`, `item`, `title`, `genres`, `year` of the new ones.
+        features: the values of all items, old and new.
+        said: what a person should know of them.
+    """
+
+    vocabulary: Vocabulary
+    entries: list[dict[str, Any]]
+    features: tuple[ItemFeature, ...]
+    said: str
+
+
+def read_new_items(
+    path: Path, config: DataConfig, vocabulary: Vocabulary, features: tuple[ItemFeature, ...]
+) -> NewItems:
+    """Read the items of a table that a run does not know.
+
+    Its columns are named as in the item table that the run was trained with.
+
+    Raises:
+        UserError: the run learned no features, or the table cannot be read or has no new item.
+    """
+    if not features:
+        raise UserError(
+            f"--new-items={path} needs features, and the run knows each item by itself alone; "
+            "train one with --item-features"
+        )
+    asked = {spec.name: getattr(config, spec.name) for spec in fields(ItemsConfig)}
+    table = ItemsConfig(**{**asked, "items": str(path)})
+    ids = ids_in_items(
+        table, log_column=config.item_column, encoding=config.encoding, flag="--new-items"
+    )
+    old = vocabulary.values
+    if old.dtype == pl.String:
+        ids = ids.cast(pl.String)
+    elif ids.dtype == pl.String:
+        raise UserError(
+            f"--new-items={path} has the item {ids[0]!r}, a text, and the items of the run are "
+            f"whole numbers, as {old[0]}; write the ids as the log does"
+        )
+    new = ids.cast(old.dtype).alias("item")
+    new = new.filter(~new.is_in(old.implode()))
+    if new.is_empty():
+        raise UserError(f"--new-items={path} has no item that the run does not know")
+    names = [each.name for each in features]
+    described, notes = read_items(
+        table, new, log_column=config.item_column, encoding=config.encoding, features=names
+    )
+    described = new.to_frame().join(described, on="item", how="left", maintain_order="left")
+    extended = [each.extend(described[each.name]) for each in features]
+    for feature, unknown in extended:
+        if unknown:
+            more = f" and {len(unknown) - 1:,} other values" if unknown[1:] else ""
+            notes.append(f"the run never learned {feature.name} {unknown[0]!r}{more}")
+    entries = described.select(ITEM_COLUMNS).with_row_index("id", offset=vocabulary.size + 1)
+    features = tuple(feature for feature, _ in extended)
+    return NewItems(
+        Vocabulary(pl.concat([old, new]), np.pad(vocabulary.counts, (0, len(new)))),
+        entries.to_dicts(),
+        features,
+        _said(path, len(new), len(ids) - len(new), features, notes),
+    )
+
+
+def _said(
+    path: Path, new: int, known: int, features: Sequence[ItemFeature], notes: Sequence[str]
+) -> str:
+    lines = [f"{path}: {new:,} new items"]
+    if known:
+        lines.append(f"  known to the run, and left as they are: {known:,}")
+    is_bare = np.all([(each.ids[-new:] == PAD).all(axis=1) for each in features], axis=0)
+    if is_bare.any():
+        count = is_bare.sum()
+        lines.append(f"  note: without a value that was learned, and so all alike: {count:,}")
+    return "\n".join([*lines, *(f"  note: {note}" for note in notes)])

@@ -1,0 +1,74 @@
+"""The measure of new items: what is held out is not learned, and baselines are what they say."""
+
+import numpy as np
+import pytest
+
+from experiments import cold_start
+from experiments.cold_start import features_of_the_history, popularity_of_features, set_up
+from jaxrec.config import DataConfig
+from jaxrec.data.dataset import prepare
+from jaxrec.data.item_features import ItemFeature
+from jaxrec.data.sources import load_interactions
+from jaxrec.schema import ITEM
+from tests.exports import call
+
+WORLD = DataConfig(synthetic_users=120, synthetic_items=60, item_features="genres,year")
+
+
+def test_new_items_stand_behind_the_others_and_in_no_history():
+    interactions = load_interactions(WORLD, seed=0)
+    whole = prepare(interactions, WORLD, seed=0)
+    new = whole.vocabulary.values.gather([3, 11, 20])
+    log = interactions.log
+    kept = log.filter(~log["item"].is_in(new.implode()))
+    old = prepare(type(interactions)(kept, interactions.items), WORLD, seed=0)
+    trial = set_up(whole, old, new)
+    size = old.vocabulary.size
+    values = trial.dataset.vocabulary.values.to_list()
+    assert values == [*old.vocabulary.values, *new]
+    # The same log, by other numbers.
+    timelines = trial.dataset.timelines
+    assert [values[i - 1] for i in timelines.items] == [
+        whole.vocabulary.values[i - 1] for i in whole.timelines.items.tolist()
+    ]
+    assert len(trial.positions) and (timelines.items[trial.positions] > size).all()
+    assert len(set(timelines.users_of(trial.positions))) == len(trial.positions)
+    histories = timelines.histories(trial.positions, 50)[ITEM]
+    assert (histories <= size).all() and (histories > 0).any(axis=1).all()
+    assert trial.counts[size + 1 :].tolist() == [0, 0, 0]
+    for feature, before in zip(trial.features, old.item_features, strict=True):
+        assert len(feature.ids) == len(values) + 1
+        np.testing.assert_array_equal(feature.ids[: size + 1], before.ids)
+
+
+# Items 1 to 4: A and B, A, B, nothing.
+KIND = ItemFeature("kind", ("A", "B"), np.array([[0, 0], [1, 2], [1, 0], [2, 0], [0, 0]], np.int32))
+
+
+def test_baselines_by_hand():
+    by_history = features_of_the_history([KIND])
+    np.testing.assert_allclose(
+        by_history({ITEM: np.array([[0, 2, 2], [1, 3, 4]], np.int32)}),
+        [[0, 1, 2, 0, 0], [0, 1, 0.5, 1.5, 0]],
+    )
+    # A: item 1 by half and item 2, that is 10 / 2 + 4 of one and a half items; B: 10 / 2 + 0 alike.
+    popular = popularity_of_features([KIND], np.array([0, 10, 4, 0, 0]))
+    scores = popular({ITEM: np.zeros((2, 3), np.int32)})
+    np.testing.assert_allclose(scores[0], [0, (6 + 5) / 2, 6, 5, 0])
+    np.testing.assert_array_equal(scores[0], scores[1])
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_it_prints_a_table_and_leaves_nothing(tmp_path):
+    flags = ["--synthetic-users=200", "--synthetic-items=80", "--epochs=1", "--embedding-dim=8"]
+    flags += ["--hidden-units=8", "--encoder=bow"]
+    process = call(cold_start.main, *flags, "--item-features=genres,year", cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    lines = process.stdout.splitlines()
+    for name in ("bow", "features of the history", "popularity of features", "chance"):
+        assert sum(line.startswith(name + " ") for line in lines) == 1
+    assert list(tmp_path.iterdir()) == []
+    process = call(cold_start.main, *flags, cwd=tmp_path)
+    assert process.returncode == 2 and "give --item-features" in process.stderr
+    process = call(cold_start.main, *flags, "--item-features=genres", "--share=1", cwd=tmp_path)
+    assert process.returncode == 2 and "--share=1.0 is out of range" in process.stderr

@@ -1,0 +1,113 @@
+"""Items that came after training: behind the old ones, and known by their features."""
+
+import random
+
+import numpy as np
+import pytest
+
+from convert import parity, to_tflite
+from experiments import run as one_run
+from jaxrec.runtime import Recommender
+from tests.exports import call
+
+BRANDS = "xyz"
+
+
+def items_of(brand: str) -> list[str]:
+    return [f"{brand}{number}" for number in range(8)]
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    """A shop whose people stay with a brand, and a run that learned so."""
+    folder = tmp_path_factory.mktemp("shop")
+    chance = random.Random(0)
+    rows, described = [], []
+    for user in range(240):
+        brand = BRANDS[user % 3]
+        chosen = chance.sample(items_of(brand), 6)
+        rows += [f"{user},{item},{step}\n" for step, item in enumerate(chosen)]
+    for brand in BRANDS:
+        described += [f"{item},Thing {item},{brand}\n" for item in items_of(brand)]
+    (folder / "log.csv").write_text("user,item,timestamp\n" + "".join(rows))
+    (folder / "items.csv").write_text("item,title,brand\n" + "".join(described))
+    flags = ["--dataset=log.csv", "--items=items.csv", "--encoder=bow", "--epochs=60"]
+    flags += [
+        "--patience=60",
+        "--learning-rate=0.02",
+        "--history-length=4",
+        "--embedding-dim=8",
+        "--hidden-units=8",
+    ]
+    for name, more in (("run", ["--item-features=brand", "--own-dropout=0.3"]), ("plain", [])):
+        process = call(one_run.main, *flags, *more, f"--run-dir={name}", cwd=folder)
+        assert process.returncode == 0, process.stderr
+    (folder / "new.csv").write_text(
+        "item,title,brand\nx-new,New of x,x\ny-new,New of y,y\nx0,Old,x\nw-new,New of w,w\n"
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def files(shop):
+    """The file without the new items, the file with them, and what was said."""
+    for flags in ([], ["--new-items=new.csv", "--export-dir=more"]):
+        process = call(
+            to_tflite.main, "--run-dir=run", "--recipe=float32", "--top-k=20", *flags, cwd=shop
+        )
+        assert process.returncode == 0, process.stderr
+    return shop / "run" / "export" / "model.tflite", shop / "more" / "model.tflite", process.stdout
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_old_ids_are_what_they_were_and_the_new_ones_stand_behind(files):
+    before, after = (Recommender.load(path) for path in files[:2])
+    assert after.items == (*before.items, "x-new", "y-new", "w-new")
+    assert after.catalogue[-3]["title"] == "New of x" and after.catalogue[-3]["id"] == 25
+    vectors, more = before.vectors().vectors, after.vectors().vectors
+    np.testing.assert_array_equal(more[: len(vectors)], vectors)
+    np.testing.assert_allclose(
+        before.score(["x1", "x2"], before.items), after.score(["x1", "x2"], before.items), atol=1e-5
+    )
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_new_item_is_recommended_to_who_likes_what_it_is_like(files):
+    recommender = Recommender.load(files[1])
+    for brand, new, other in (("x", "x-new", "y-new"), ("y", "y-new", "x-new")):
+        found = [str(each.item) for each in recommender.recommend(items_of(brand)[:4], k=24)]
+        of_others = [found.index(item) for item in found if item[0] not in brand]
+        assert found.index(new) < min(of_others)
+        assert found.index(other) > found.index(new)
+    assert recommender.knows("x-new")
+    assert {str(each.item)[0] for each in recommender.similar("x-new", k=5)} == {"x"}
+
+
+def test_what_was_added_is_said(files):
+    said = files[2].splitlines()
+    assert "new.csv: 3 new items" in said
+    assert "  known to the run, and left as they are: 1" in said
+    assert "  note: the run never learned brand 'w'" in said
+    assert "  note: without a value that was learned, and so all alike: 1" in said
+
+
+def test_the_proof_can_be_repeated(shop, files):
+    flags = [f"--model={files[1]}", "--run-dir=run"]
+    process = call(parity.main, *flags, "--new-items=new.csv", cwd=shop)
+    assert process.returncode == 0, process.stderr
+    process = call(parity.main, *flags, cwd=shop)
+    assert process.returncode == 2 and "--new-items" in process.stderr
+
+
+@pytest.mark.parametrize(
+    ("run", "table", "message"),
+    [
+        ("plain", "new.csv", "train one with --item-features"),
+        ("run", "items.csv", "--new-items=items.csv has no item that the run does not know"),
+        ("run", "missing.csv", "missing.csv is no file; give --new-items"),
+    ],
+)
+def test_what_cannot_be_added_is_one_line(shop, run, table, message):
+    process = call(to_tflite.main, f"--run-dir={run}", f"--new-items={table}", cwd=shop)
+    assert process.returncode == 2
+    assert message in process.stderr and process.stderr.count("\n") == 1
