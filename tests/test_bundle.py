@@ -9,7 +9,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jaxrec.errors import UserError
-from jaxrec.runtime.bundle import CARD, CATALOGUE, FORMAT, MODEL, VOCABULARY, pack, read, sha256
+from jaxrec.runtime.bundle import (
+    CARD,
+    CATALOGUE,
+    FORMAT,
+    MODEL,
+    VOCABULARY,
+    pack,
+    parse,
+    read,
+    sha256,
+)
 
 GRAPH = np.random.default_rng(0).bytes(3000)
 ITEMS = ["a", "b", "ü"]
@@ -50,6 +60,20 @@ def test_any_zip_tool_reads_it_and_any_runtime_finds_the_graph_first(file):
 
 def test_the_same_content_gives_the_same_bytes():
     assert pack(GRAPH, members()) == pack(GRAPH, members())
+
+
+def test_no_bit_of_the_archive_ends_in_another_error(file):
+    """Among them are those that say encrypted, or packed by another method."""
+    whole = pack(GRAPH, members())
+    for place in range(len(GRAPH), len(whole)):
+        for bit in range(8):
+            damaged = bytearray(whole)
+            damaged[place] ^= 1 << bit
+            try:
+                parse(bytes(damaged), file)
+            except UserError as error:
+                assert str(file) in str(error)
+                assert "\n" not in str(error)
 
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -13,7 +13,6 @@ import hashlib
 import io
 import json
 import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,7 +102,10 @@ def parse(data: bytes, path: Path) -> Bundle:
             f"{path} is no model of jaxrec, or was cut short; make it with "
             "`python convert/to_tflite.py`"
         ) from None
-    except (KeyError, TypeError, ValueError, EOFError, NotImplementedError, zlib.error) as error:
+    except UserError:
+        raise
+    # zipfile and what it unpacks with have a dozen ways to say that a file was changed.
+    except Exception as error:
         raise UserError(f"{path} is damaged ({error}); convert its run again") from None
     if not whole or len(bundle.items) != len(bundle.catalogue):
         raise UserError(f"{path} is damaged (its parts do not fit); convert its run again")
