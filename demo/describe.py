@@ -10,6 +10,7 @@ import polars as pl
 
 from demo.exports import Export
 from jaxrec.config import ItemsConfig
+from jaxrec.data.interactions import DESCRIBES
 from jaxrec.data.sources.item_table import read_items
 from jaxrec.runtime import bundle
 
@@ -37,8 +38,7 @@ def describe(
     entries = catalogue.with_row_index("id", offset=1).to_dicts()
     content = json.dumps(entries, ensure_ascii=False).encode()
     own = [replace(each, data=_with_catalogue(each, content)) for each in exports]
-    describes = pl.any_horizontal(pl.col("title", "genres", "year").is_not_null())
-    count = catalogue.filter(describes).height
+    count = catalogue.filter(DESCRIBES).height
     lines = [
         f"{config.items}: {count:,} of {len(known):,} items described",
         *(f"  note: {note}" for note in notes),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from jaxrec.config import DataConfig
-from jaxrec.data.interactions import Interactions
+from jaxrec.data.interactions import DESCRIBES, Interactions
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,7 @@ def take_in(
     """
     is_step = log["user"].eq_missing(log["user"].shift())
     is_tied = is_step & log["timestamp"].eq_missing(log["timestamp"].shift())
-    describes = pl.any_horizontal(pl.col("title", "genres", "year").is_not_null())
-    described = None if source.items.is_empty() else catalogue.filter(describes).height
+    described = None if source.items.is_empty() else catalogue.filter(DESCRIBES).height
     tied_steps = float(is_tied.to_numpy().sum() / max(is_step.to_numpy().sum(), 1))
     notes = (
         *source.notes,

@@ -10,6 +10,9 @@ from jaxrec.errors import UserError
 
 ITEM_COLUMNS = ("item", "title", "genres", "year")
 
+# Which rows of an item table say something.
+DESCRIBES = pl.any_horizontal(pl.col(*ITEM_COLUMNS[1:]).is_not_null())
+
 
 @dataclass(frozen=True)
 class Interactions:

@@ -21,11 +21,10 @@ FORMATS = f"{' '.join(SEPARATORS)} {' '.join(_JSON)} (these as .gz or .zst too) 
 
 
 @dataclass(frozen=True)
-class Parquet:
-    """Parquet files, one after the other in the order of their names."""
+class Typed:
+    """A table whose format tells numbers from text."""
 
     path: Path
-    files: list[Path]
     rows: pl.LazyFrame
     names: list[str]
 
@@ -35,6 +34,13 @@ class Parquet:
     def read(self, columns: Sequence[str]) -> pl.DataFrame:
         """Read some columns."""
         return self.rows.select(columns).collect()
+
+
+@dataclass(frozen=True)
+class Parquet(Typed):
+    """Parquet files, one after the other in the order of their names."""
+
+    files: list[Path]
 
     def place(self, row: int) -> str:
         """Name the file and the row, counted from 1 in it."""
@@ -49,19 +55,8 @@ class Parquet:
 
 
 @dataclass(frozen=True)
-class JsonLines:
+class JsonLines(Typed):
     """One JSON object a line."""
-
-    path: Path
-    rows: pl.LazyFrame
-    names: list[str]
-
-    is_typed = True
-    notes = ()
-
-    def read(self, columns: Sequence[str]) -> pl.DataFrame:
-        """Read some columns."""
-        return self.rows.select(columns).collect()
 
     def place(self, row: int) -> str:
         """Count the objects."""
@@ -162,7 +157,7 @@ def _parquet(path: Path, files: list[Path]) -> Parquet:
     with explained(path):
         # Spark writes a column's value into the names of folders: /day=2024-05-01/.
         rows = pl.scan_parquet(files, glob=False, hive_partitioning=path.is_dir())
-        return Parquet(path, files, rows, rows.collect_schema().names())
+        return Parquet(path, rows, rows.collect_schema().names(), files)
 
 
 @contextmanager
