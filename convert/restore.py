@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
 from flax import nnx
 
 from convert.new_items import read_new_items
 from convert.quiet import quiet
 from jaxrec.config import Config
+from jaxrec.data.item_features import ids_by_name
 from jaxrec.data.vocabulary import Vocabulary
 from jaxrec.errors import UserError
 from jaxrec.files import reading
@@ -71,7 +71,7 @@ def restore(folder: Path, new_items: Path | None = None) -> RestoredRun:
         new = read_new_items(new_items, config.data, vocabulary, features)
         vocabulary, catalogue = new.vocabulary, [*catalogue, *new.entries]
         features, said = new.features, new.said
-    item_ids = {each.name: jnp.asarray(each.ids) for each in features}
+    item_ids = ids_by_name(features)
     model = model.fold(item_ids) if new_items is None else model.append(item_ids)
     return RestoredRun(
         directory,

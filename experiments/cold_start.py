@@ -28,7 +28,7 @@ from jaxrec.command_line import command
 from jaxrec.config import Config, DataConfig, ModelConfig, TrainConfig, feature_names
 from jaxrec.data.dataset import Dataset, prepare
 from jaxrec.data.interactions import Interactions
-from jaxrec.data.item_features import ItemFeature
+from jaxrec.data.item_features import ItemFeature, ids_by_name
 from jaxrec.data.sources import load_interactions
 from jaxrec.data.vocabulary import Vocabulary
 from jaxrec.errors import UserError
@@ -91,8 +91,7 @@ def run(flags: ColdStartFlags) -> None:
         directory = RunDirectory(Path(folder) / "run")
         directory.begin(config, old)
         trained = train(make_model(old, config), old, config, directory)
-    item_ids = {each.name: jnp.asarray(each.ids) for each in trial.features}
-    model = nnx.merge(trained.graphdef, trained.params).append(item_ids)
+    model = nnx.merge(trained.graphdef, trained.params).append(ids_by_name(trial.features))
     scorers = {
         config.model.encoder: model_scorer(*nnx.split(model, nnx.Param)),
         "features of the history": features_of_the_history(trial.features),

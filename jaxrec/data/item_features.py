@@ -47,6 +47,11 @@ class ItemFeature:
         return replace(self, ids=np.concatenate(both)), unknown
 
 
+def ids_by_name(features: Sequence[ItemFeature]) -> dict[str, Int32[np.ndarray, "R _"]]:
+    """Give the values of each item by feature, as a model takes them."""
+    return {each.name: each.ids for each in features}
+
+
 def item_features(catalogue: pl.DataFrame, names: Sequence[str]) -> tuple[ItemFeature, ...]:
     """Number the values of some columns of a catalogue.
 

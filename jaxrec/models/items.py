@@ -9,13 +9,14 @@ from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Float, Int
 
 from jaxrec.models.activities import init_table
 from jaxrec.schema import PAD, Feature
 
-ItemIds = Mapping[str, Int[jax.Array, "R _"]]
+ItemIds = Mapping[str, Int[jax.Array | np.ndarray, "R _"]]
 """The values of each item by feature, as ids; 0 fills a row, and PAD's holds nothing else."""
 
 
@@ -54,9 +55,10 @@ class ItemFeatures(nnx.Module):
 
 
 def mean_of(
-    table_FD: Float[jax.Array, "F D"], ids_RM: Int[jax.Array, "R M"]
+    table_FD: Float[jax.Array, "F D"], ids_RM: Int[jax.Array | np.ndarray, "R M"]
 ) -> Float[jax.Array, "R D"]:
     """Give the mean of some rows for each item, zero where there are none."""
+    ids_RM = jnp.asarray(ids_RM)
     is_there_RM = ids_RM != PAD
     rows_RMD = jnp.where(is_there_RM[..., None], table_FD[ids_RM], 0)
     counts_R1 = jnp.sum(is_there_RM, axis=1, keepdims=True, dtype=table_FD.dtype)

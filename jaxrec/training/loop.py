@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
@@ -16,7 +15,7 @@ from tqdm import tqdm
 from jaxrec.config import Config, DataConfig
 from jaxrec.data.batching import TrainingBatches
 from jaxrec.data.dataset import Dataset
-from jaxrec.data.item_features import ItemFeature
+from jaxrec.data.item_features import ItemFeature, ids_by_name
 from jaxrec.errors import UserError
 from jaxrec.evaluation.metrics import means, target_values
 from jaxrec.evaluation.ranking import Scorer, model_scorer, rank
@@ -103,8 +102,7 @@ def folded(
     graphdef: nnx.GraphDef[RecommenderModel], params: nnx.State, features: Sequence[ItemFeature]
 ) -> tuple[nnx.GraphDef[RecommenderModel], nnx.State]:
     """Give a model without features of items: what they say is in its tables."""
-    item_ids = {each.name: jnp.asarray(each.ids) for each in features}
-    return nnx.split(nnx.merge(graphdef, params).fold(item_ids), nnx.Param)
+    return nnx.split(nnx.merge(graphdef, params).fold(ids_by_name(features)), nnx.Param)
 
 
 def _is_over(progress: Progress, config: Config) -> bool:

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from jaxrec.config import Config, SamplerName, TrainConfig
 from jaxrec.data.batching import Batch
 from jaxrec.data.dataset import Dataset
+from jaxrec.data.item_features import ids_by_name
 from jaxrec.data.seen import met_in_batch
 from jaxrec.models.activities import mask_of
 from jaxrec.models.items import ItemIds
@@ -117,7 +118,7 @@ def make_objective(
         negatives_of(config.train, dataset.vocabulary.size),
         log_popularity(dataset),
         config.data.history_length,
-        {each.name: jnp.asarray(each.ids) for each in dataset.item_features},
+        ids_by_name(dataset.item_features),
         config.model.own_dropout,
     )
 
