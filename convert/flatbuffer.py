@@ -27,7 +27,7 @@ class Facts:
         operators: every operation that occurs, with how often it does, by name.
         lookups: how many EMBEDDING_LOOKUPs each signature has.
         weight_bytes: all constants together.
-        tables: constants of the shape of one that histories are looked up in.
+        tables: constants of the shape of the items' table.
         has_state: a tensor keeps its value between calls.
     """
 
@@ -102,18 +102,21 @@ def read_facts(graph: bytes) -> Facts:
 
 
 def _count_tables(model: Any, used: list[list[str]]) -> int:
-    """Count the constants that have the looked-up table's shape, lying or standing."""
-    looked_up = {
+    """Count the constants that have the shape of the items' table, lying or standing.
+
+    It is the table with the most rows of all that are looked up in.
+    """
+    looked_up = [
         tuple(sorted(subgraph.tensors[operator.inputs[1]].shape))
         for subgraph, names in zip(model.subgraphs, used, strict=True)
         for operator, name in zip(subgraph.operators or [], names, strict=True)
         if name == "EMBEDDING_LOOKUP"
-    }
+    ]
     constants = {
         tensor.buffer
         for subgraph in model.subgraphs
         for tensor in subgraph.tensors
-        if tensor.shape is not None and tuple(sorted(tensor.shape)) in looked_up
+        if tensor.shape is not None and tuple(sorted(tensor.shape)) == max(looked_up, default=None)
         if model.buffers[tensor.buffer].data is not None
     }
     return len(constants)
@@ -123,9 +126,9 @@ def check_operations(facts: Facts, *, lookups: int, tables: int) -> None:
     """Refuse a graph that some runtime could not load, or that holds a table twice.
 
     Args:
-        lookups: features of an activity, the item being one: each has a table that its ids are
+        lookups: what is known by an id, the item being one: each has a table that its ids are
             looked up in. `vectors` takes items alone.
-        tables: tables that the model has; one more than features when the items' are not tied.
+        tables: of items; two when histories and candidates do not share one.
 
     Raises:
         FailedCheckError: what is wrong.

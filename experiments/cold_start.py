@@ -74,7 +74,7 @@ def run(flags: ColdStartFlags) -> None:
     Raises:
         UserError: anything that the user can mend.
     """
-    if not feature_names(flags.data):
+    if not feature_names(flags.data, "item"):
         raise UserError("new items are known by their features; give --item-features=genres,year")
     if not 0 < flags.share < 1:
         raise UserError(f"--share={flags.share} is out of range; give it more than 0, less than 1")

@@ -11,13 +11,21 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from jaxrec.errors import UserError
 from jaxrec.files import read_json, reading, write_json
+from jaxrec.schema import AGE, ITEM, Owner
 
 SplitName = Literal["leave-one-out", "temporal", "random-pairs"]
 SamplerName = Literal["uniform", "log-uniform", "batch"]
+TimeUnit = Literal["auto", "seconds", "milliseconds", "microseconds", "nanoseconds"]
 
 # The number of the run directory's layout; a reader refuses any other.
 FORMAT = 6
 
+
+# Features of activities and users are inputs of a file, beside these.
+_OTHER_INPUTS = ("history", "candidates", "items")
+_INPUT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+_MANY: dict[Owner, str] = {"item": "items", "activity": "activities", "user": "users"}
 
 # They tell the format of a log, and are no part of its name.
 _SUFFIXES = re.compile(r"(\.(csv|tsv|txt|dat|inter|jsonl|ndjson|parquet|pq|gz|zst))+$", re.I)
@@ -85,6 +93,8 @@ class LogConfig:
     say"""
     time_format: str | None = None
     """how your log writes its dates, if not as ISO 8601: %d.%m.%Y %H:%M for 31.12.2024 23:59"""
+    time_unit: TimeUnit = "auto"
+    """what your log's numbers of time count; auto: what makes them times since 1970"""
     drop_incomplete: bool = False
     """drop rows without a user, item, time or rating, instead of refusing them"""
 
@@ -108,7 +118,17 @@ class ItemsConfig:
 
 
 @dataclass(frozen=True)
-class DataConfig(ItemsConfig, LogConfig):
+class UsersConfig:
+    """How the table that describes your users is read."""
+
+    users: str | None = None
+    """a table that describes your users: an id, and what --user-features names"""
+    users_key: str | None = None
+    """its column of the users' ids; by default the one that is named as in the log, or `user`"""
+
+
+@dataclass(frozen=True)
+class DataConfig(UsersConfig, ItemsConfig, LogConfig):
     """The log: where it comes from, what is dropped, how it is split and judged."""
 
     dataset: str = "synthetic"
@@ -119,6 +139,12 @@ class DataConfig(ItemsConfig, LogConfig):
     """the folder that holds the MovieLens folder (ml-1m/ ...), if it is already on this machine"""
     item_features: str | None = None
     """what the item table says that adds to an item's vector: genres,year, or other columns"""
+    activity_features: str | None = None
+    """what your log says of each activity that the model is to know: columns, as rating,device"""
+    user_features: str | None = None
+    """what the table of users says that the model is to know: columns, as age,country"""
+    time: bool = False
+    """tell the model how long ago each activity was: on a device it is known when now is"""
     synthetic_users: int = _between(2000, 10, 1_000_000)
     """users of the synthetic world"""
     synthetic_items: int = _between(1000, 20, 100_000)
@@ -155,19 +181,27 @@ class DataConfig(ItemsConfig, LogConfig):
         return _SUFFIXES.sub("", named.name) or "log"
 
 
-def feature_names(config: DataConfig) -> list[str]:
-    """Cut the features of items that were asked for.
+def feature_names(config: DataConfig, owner: Owner) -> list[str]:
+    """Cut the features of items, activities or users that were asked for.
 
     Raises:
         UserError: one is named twice, or cannot be one.
     """
-    names = config.item_features.split(",") if config.item_features else []
+    flag, asked = f"--{owner}-features", getattr(config, f"{owner}_features")
+    names = asked.split(",") if asked else []
     for name in names:
-        if names.count(name) > 1 or name in ("", "item", "title"):
+        if names.count(name) > 1 or name in ("", ITEM, "title"):
             raise UserError(
-                f"--item-features={config.item_features} has {name!r}; give columns that several "
-                "items share, each once"
+                f"{flag}={asked} has {name!r}; give columns that several {_MANY[owner]} share, "
+                "each once"
             )
+        if owner != "item" and not _INPUT_NAME.fullmatch(name):
+            raise UserError(
+                f"{flag}={asked}: {name!r} is to be the name of an input, of letters, digits and _ "
+                "alone; rename the column"
+            )
+        if owner == "activity" and name in (*_OTHER_INPUTS, *([AGE] if config.time else [])):
+            raise UserError(f"{flag}={asked}: {name!r} is another input's name; rename the column")
     return names
 
 

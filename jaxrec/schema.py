@@ -11,6 +11,7 @@ The letters in names of arrays, here and everywhere:
     U  users                          n  whatever is counted here
 """
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -20,30 +21,49 @@ from jaxrec.files import read_json, reading, write_json
 PAD = 0
 """The id that fills a short history, of every feature; never a candidate."""
 
+UNKNOWN = 0
+"""The id of a value that is not known, of every feature but the item."""
+
 ITEM = "item"
 """What the user acted on, and what is predicted: every activity has one."""
 
 
+AGE = "age"
+"""The feature that is time: how long ago each activity was, in seconds."""
+
+UNKNOWN_AGE = -1
+"""What a file takes for an age that is not known; any number below zero is one."""
+
 Owner = Literal["activity", "item", "user"]
+Value = str | int | float
 
 
 @dataclass(frozen=True)
 class Feature:
     """What is known beside the item.
 
+    A model takes ids of all kinds; `data.feature_values` tells the ids of what a file takes.
+
     Attributes:
         name: the key of its values in a batch, and its input of a file.
         of: what has it: each activity, the item as such, or the user.
-        kind: one id, several, or a number.
-        size: number of values; ids run from 1 to `size`, and 0 is an unknown one. Of a number, 0.
-        width: length of its vector.
+        kind: one id, several, a number that belongs to a bucket, or the age of an activity.
+        size: number of values; ids run from 1 to `size`, and 0 is an unknown one.
+        values: of a feature of activities or users, what each id stands for: id i for
+            `values[i - 1]`. Of a number, the edges between buckets: id i for what is less than
+            `values[i - 1]`, and not less than the edge before.
     """
 
     name: str
     of: Owner
-    kind: Literal["id", "ids", "number"]
+    kind: Literal["id", "ids", "number", "age"]
     size: int
-    width: int
+    values: tuple[Value, ...] = ()
+
+    @property
+    def unknown(self) -> float:
+        """What a file takes for a value that is not known."""
+        return {"number": math.nan, "age": UNKNOWN_AGE}.get(self.kind, UNKNOWN)
 
 
 @dataclass(frozen=True)
@@ -102,6 +122,9 @@ class Schema:
         """
         saved = read_json(path)
         with reading(path):
-            features = tuple(Feature(**each) for each in saved["features"])
+            features = tuple(
+                Feature(**{**each, "values": tuple(each.get("values", ()))})
+                for each in saved["features"]
+            )
             labels = tuple(Label(**each) for each in saved["labels"])
             return cls(saved["items"], saved["width"], features, labels)

@@ -1,5 +1,7 @@
 """The device's graph, in JAX: it says of a history what the model says of what is known of it."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,11 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convert.build import device
+from convert.inputs import as_history
 from convert.prove.trials import INT32, known_alone
+from jaxrec.data.feature_values import ids_of_inputs
+from jaxrec.data.gaps import LEAST_GAPS
 from jaxrec.models import lstm
 from jaxrec.models.model import PAD_BIAS
 from jaxrec.runtime.interpreter import HISTORY
-from jaxrec.schema import ITEM, PAD
+from jaxrec.schema import AGE, ITEM, PAD, Feature
 from tests.test_models import ENCODERS, SIZE, make
 
 N = 7
@@ -34,7 +39,7 @@ histories = st.lists(st.lists(numbers, min_size=N, max_size=N), min_size=2, max_
 
 
 def meant_by(history):
-    return known_alone({HISTORY: history}, {HISTORY: SIZE})[HISTORY]
+    return known_alone({HISTORY: history}, SIZE)[HISTORY]
 
 
 @pytest.fixture(scope="module", params=VARIANTS)
@@ -66,9 +71,60 @@ def test_what_is_moved_is_moved_exactly(history):
     vectors[PAD] = 0
     meant = meant_by(history)
     activities = jnp.asarray(vectors[np.where(known, history, PAD)])
-    moved, there = device.close_gaps(activities, jnp.asarray(known, jnp.float32))
-    np.testing.assert_array_equal(moved, vectors[meant])
+    closing, there = device.close_gaps(jnp.asarray(known, jnp.float32))
+    np.testing.assert_array_equal(closing @ activities, vectors[meant])
     np.testing.assert_array_equal(there, meant != PAD)
+
+
+FEATURES = (
+    Feature("rating", "activity", "id", 3),
+    Feature("price", "activity", "number", 4, (-2.5, 0.0, 8.0)),
+    Feature(AGE, "activity", "age", len(LEAST_GAPS)),
+    Feature("user_country", "user", "id", 4),
+    Feature("user_income", "user", "number", 3, (1e3, 2e6)),
+)
+
+ids_of_values = st.integers(-1, 5) | st.sampled_from([INT32.min, INT32.max])
+floats = st.floats(width=32, allow_subnormal=False) | st.sampled_from([-2.5, 0.0, 8.0, 1e3, 1e38, 2e38])
+ages = (
+    st.integers(-1, 10)
+    | st.integers(INT32.min, INT32.max)
+    | st.builds(lambda power, more: (1 << power) + more, st.integers(0, 29), st.integers(-1, 1))
+)
+
+
+@pytest.fixture(scope="module", params=["bow", "cnn", "rnn"])
+def told(request):
+    """The context of what a file is told, on a device and in JAX."""
+    model = make(request.param, features=FEATURES)
+    prepared = device.prepare(model)
+    return jax.jit(lambda inputs: device.encode(prepared, inputs)), jax.jit(model.context)
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_any_value_of_a_feature_means_what_it_means_in_training(told, data):
+    on_device, in_jax = told
+
+    def draw(values, dtype, *shape):
+        many = st.lists(values, min_size=math.prod(shape), max_size=math.prod(shape))
+        return np.array(data.draw(many)).astype(dtype).reshape(shape)
+
+    given = {
+        HISTORY: draw(st.integers(-1, SIZE + 1), np.int32, 2, 5),
+        "rating": draw(ids_of_values, np.int32, 2, 5),
+        "price": draw(floats, np.float32, 2, 5),
+        AGE: draw(ages, np.int32, 2, 5),
+        "user_country": draw(ids_of_values, np.int32, 2),
+        "user_income": draw(floats, np.float32, 2),
+    }
+    meant = known_alone(given, SIZE, FEATURES)
+    np.testing.assert_allclose(
+        on_device(as_history(given)),
+        in_jax(ids_of_inputs(FEATURES, as_history(meant))),
+        rtol=1e-5,
+        atol=1e-5,
+    )
 
 
 def test_preparing_leaves_the_model_as_it_was():

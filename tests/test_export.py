@@ -24,8 +24,6 @@ from jaxrec.schema import Schema
 from tests.test_models import COUNTS, ENCODERS, SIZE, make
 from tests.test_trials import heldout_of
 
-SIZES = {HISTORY: SIZE}
-
 pytest.importorskip("tensorflow", reason="needs the extra convert")
 
 
@@ -90,7 +88,7 @@ def test_every_shape_in_every_recipe_says_what_the_model_says(export, name):
             patch.setitem(LEAST_OVERLAP, "float16", 0.9)
             device, _, _, parity = prove(graph, reference, recipe)
         assert (device.batch_size, device.history_length) == (variant.batch, variant.length)
-        assert parity.histories == len(trials(heldout, SIZES))
+        assert parity.histories == len(trials(heldout, SIZE))
 
 
 @pytest.mark.filterwarnings("ignore")

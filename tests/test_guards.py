@@ -17,9 +17,9 @@ from jaxrec.runtime.interpreter import (
     Ports,
 )
 from jaxrec.schema import PAD
-from tests.test_trials import HELDOUT, SIZE, SIZES
+from tests.test_trials import HELDOUT, SIZE
 
-TRIED: Trials = trials(HELDOUT, SIZES)
+TRIED: Trials = trials(HELDOUT, SIZE)
 K, M = 5, 10
 
 

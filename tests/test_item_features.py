@@ -45,7 +45,7 @@ def test_values_are_numbered_by_how_frequent_they_are():
     assert genres.ids.tolist() == [[0, 0], [2, 1], [0, 0], [1, 0], [1, 0]]
     assert year.values == ("1990", "1991")
     assert year.ids.tolist() == [[0], [1], [2], [0], [1]]
-    assert (genres.feature(6).of, genres.feature(6).size, genres.feature(6).width) == ("item", 2, 6)
+    assert (genres.feature.of, genres.feature.size) == ("item", 2)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_columns_that_cannot_be_features(name, column, message):
 @pytest.mark.parametrize("names", ["genres,genres", "title", "item", "genres,"])
 def test_names_that_cannot_be_features(names):
     with pytest.raises(UserError, match=f"--item-features={names} has"):
-        feature_names(DataConfig(item_features=names))
+        feature_names(DataConfig(item_features=names), "item")
 
 
 def test_features_come_back_as_they_were_saved(tmp_path):
@@ -85,7 +85,7 @@ IDS = {"genre": jnp.asarray(GENRE.ids)}
 
 @pytest.mark.parametrize("tied", [True, False])
 def test_a_vector_is_the_sum_of_its_own_and_the_mean_of_its_values(tied):
-    model = make("bow", features=(GENRE.feature(6),), tie_embeddings=tied)
+    model = make("bow", features=(GENRE.feature,), tie_embeddings=tied)
     assert model.item_features is not None
     values = model.item_features.tables["genre"][...]
     own, candidates = model.activities.tables[ITEM][...], model.item_table
@@ -101,7 +101,7 @@ def test_a_vector_is_the_sum_of_its_own_and_the_mean_of_its_values(tied):
 
 
 def test_an_item_without_its_own_has_the_vector_and_the_bias_of_its_features():
-    model = make("bow", features=(GENRE.feature(6),))
+    model = make("bow", features=(GENRE.feature,))
     assert model.item_features is not None
     values, bias = model.item_features.tables["genre"][...], model.item_bias
     biases, start = model.item_features.biases["genre"][...], model.item_features.bias[...]
@@ -117,7 +117,7 @@ def test_an_item_without_its_own_has_the_vector_and_the_bias_of_its_features():
 
 def test_items_that_are_appended_have_what_their_features_say():
     ids = {"genre": jnp.concatenate([IDS["genre"], jnp.array([[2, 0], [0, 0]], jnp.int32)])}
-    model, plain = (make("bow", features=(GENRE.feature(6),)) for _ in range(2))
+    model, plain = (make("bow", features=(GENRE.feature,)) for _ in range(2))
     assert model.item_features is not None
     values = model.item_features.tables["genre"][...]
     start = model.item_features.bias[...] + model.item_features.biases["genre"][2]
@@ -130,13 +130,13 @@ def test_items_that_are_appended_have_what_their_features_say():
 
 
 def test_training_reaches_the_values_of_items():
-    model = make("rnn", features=(GENRE.feature(6),))
+    model = make("rnn", features=(GENRE.feature,))
     graphdef, params = nnx.split(model, nnx.Param)
     batch = batch_of(2)
     batch = batch._replace(history={ITEM: batch.history[ITEM]})
     popularity = jnp.zeros(SIZE + 1)
     objective = Objective(
-        graphdef, Schema(SIZE, 6, (GENRE.feature(6),)), "uniform", None, popularity, 5, IDS, 0.5
+        graphdef, Schema(SIZE, 6, (GENRE.feature,)), "uniform", None, popularity, 5, IDS, 0.5
     )
     gradients = jax.grad(objective)(params, batch, jax.random.key(0))
     by_value = jnp.abs(gradients["item_features"]["tables"]["genre"][...]).sum(axis=1)

@@ -44,7 +44,7 @@ def contexts_of(model):
     """Encode what ends at each position of a window, as training does."""
 
     def contexts(history, count, span):
-        vectors = model.activities.look_up(history)
+        vectors = model.look_up(history)
         return model.contexts(vectors, mask_of(history), count, span)
 
     return jax.jit(contexts, static_argnames=("count", "span"))
@@ -200,7 +200,7 @@ def test_tied_tables_are_one_and_untied_are_two():
 @pytest.mark.parametrize("encoder", ENCODERS)
 def test_a_second_feature_is_read_whatever_its_name(encoder):
     """JAX sorts dictionaries by name: this one would come before the item."""
-    model = make(encoder, features=(Feature("genre", "activity", "id", 4, 3),), hidden_units=16)
+    model = make(encoder, features=(Feature("genre", "activity", "id", 4),), hidden_units=16)
     history = {ITEM: jnp.array([[0, 1, 2]]), "genre": jnp.array([[0, 3, 4]])}
     other = history | {"genre": jnp.array([[0, 3, 1]])}
     assert model.context(history).shape == (1, 6)
@@ -213,12 +213,19 @@ def test_a_second_feature_is_read_whatever_its_name(encoder):
     )
 
 
-@pytest.mark.parametrize(
-    ("of", "kind"), [("user", "id"), ("activity", "number"), ("activity", "ids")]
-)
-def test_a_feature_that_no_model_reads_yet_is_refused(of, kind):
-    with pytest.raises(ValueError, match="has no vector yet"):
-        make("bow", features=(Feature("genre", of, kind, 4, 3),))
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_a_user_enters_the_head_of_any_history_but_an_empty_one(encoder):
+    model = make(encoder, features=(Feature("country", "user", "id", 4),), hidden_units=16)
+    history = {ITEM: jnp.array([[0, 1, 2], [0, 0, 0]]), "country": jnp.array([3, 3])}
+    other = history | {"country": jnp.array([1, 1])}
+    assert jnp.abs(model.context(history)[0] - model.context(other)[0]).max() > 1e-4
+    assert not model.context(history)[1].any()
+    np.testing.assert_allclose(
+        contexts_of(model)(history, count=1, span=3)[0],
+        model.context(history),
+        rtol=1e-5,
+        atol=1e-5,
+    )
 
 
 def test_bag_of_words_by_hand():

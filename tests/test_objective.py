@@ -11,10 +11,10 @@ from jaxrec.data.seen import Seen
 from jaxrec.schema import ITEM, NEXT_ITEM, Feature, Schema
 from jaxrec.training.losses import Rows
 from jaxrec.training.negatives import Negatives, everything
-from jaxrec.training.objective import Objective, look_up, loss
+from jaxrec.training.objective import UNKNOWN_SHARE, Objective, hide, look_up, loss
 from tests.test_models import COUNTS, SIZE, make
 
-GENRE = Feature("genre", "activity", "id", 4, 3)
+GENRE = Feature("genre", "activity", "id", 4)
 
 
 def batch_of(seed: int) -> Batch:
@@ -50,7 +50,7 @@ def test_gradients_by_rows_are_those_by_tables(encoder):
         return loss(model, rows, batch, None, span=5)[NEXT_ITEM.name]
 
     rows = look_up(model, batch, negatives)
-    learned = (rows.activities, rows.targets_WBD, rows.target_biases_WB)
+    learned = (rows.features, rows.targets_WBD, rows.target_biases_WB)
     learned += (rows.negatives_SD, rows.negative_biases_S)
     value, gradients = jax.value_and_grad(by_rows)(learned)
     expected, tables = jax.value_and_grad(by_params)(params)
@@ -59,7 +59,7 @@ def test_gradients_by_rows_are_those_by_tables(encoder):
     activities, targets, biases, columns, offsets = gradients
     items = jnp.zeros((SIZE + 1, 6)).at[batch.history[ITEM]].add(activities[ITEM])
     items = items.at[batch.targets.T].add(targets).at[negatives.ids_S].add(columns)
-    genres = jnp.zeros((GENRE.size + 1, 3)).at[batch.history["genre"]].add(activities["genre"])
+    genres = jnp.zeros((GENRE.size + 1, 6)).at[batch.history["genre"]].add(activities["genre"])
     bias = jnp.zeros(SIZE + 1).at[batch.targets.T].add(biases).at[negatives.ids_S].add(offsets)
     for own, name in ((items, ITEM), (genres, GENRE.name)):
         table = tables["activities"]["tables"][name][...]
@@ -67,14 +67,27 @@ def test_gradients_by_rows_are_those_by_tables(encoder):
     np.testing.assert_allclose(bias, tables["bias"][...], rtol=1e-4, atol=1e-6)
 
 
+def test_features_but_the_item_are_hidden_in_whole_rows_and_here_and_there():
+    ones = jnp.ones((500, 20), jnp.int32)
+    history = {ITEM: ones, "rating": ones, "age": ones, "user_age": ones[:, 0]}
+    found = {name: np.asarray(ids) for name, ids in hide(history, jax.random.key(0)).items()}
+    assert (found[ITEM] == 1).all()
+    row = (found["rating"] == 0).all(axis=1)
+    np.testing.assert_array_equal(row, (found["age"] == 0).all(axis=1))
+    assert not found["user_age"][row].any()
+    for shares in (row, found["rating"][~row] == 0, found["age"][~row] == 0):
+        assert abs(shares.mean() - UNKNOWN_SHARE) < 0.04
+    assert (found["rating"][~row] != found["age"][~row]).any()
+
+
 def test_labels_are_added_up_by_their_weights():
-    model, batch, key = make("bow", features=(GENRE,)), batch_of(2), jax.random.key(0)
+    model, batch, key = make("bow"), batch_of(2), jax.random.key(0)
     graphdef, params = nnx.split(model, nnx.Param)
     popularity = jnp.log(jnp.asarray(np.maximum(COUNTS, 1), jnp.float32))
 
     def total(weight: float) -> jax.Array:
         label = type(NEXT_ITEM)(NEXT_ITEM.name, weight=weight)
-        schema = Schema(SIZE, 6, (GENRE,), (label,))
+        schema = Schema(SIZE, 6, (), (label,))
         return Objective(graphdef, schema, "uniform", None, popularity, 5)(params, batch, key)
 
     rows = look_up(model, batch, everything(SIZE + 1))

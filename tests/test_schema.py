@@ -8,9 +8,9 @@ from jaxrec.schema import NEXT_ITEM, Feature, Label, Schema
 
 def test_a_schema_comes_back_equal(tmp_path):
     features = (
-        Feature("genre", "item", "ids", 18, 8),
-        Feature("rating", "activity", "id", 5, 4),
-        Feature("age", "user", "number", 0, 1),
+        Feature("genre", "item", "ids", 18),
+        Feature("rating", "activity", "id", 2, (1, "good")),
+        Feature("user_age", "user", "number", 2, (18.5,)),
     )
     schema = Schema(3000, 64, features, (NEXT_ITEM, Label("rating", weight=0.5)))
     schema.save(tmp_path / "schema.json")

@@ -26,7 +26,7 @@ from tests.exports import call
 pytest.importorskip("tensorflow", reason="needs the extra convert")
 
 # Before "item" in the alphabet, by which JAX and TensorFlow sort what they get by name.
-GENRE = Feature("genre", "activity", "id", 4, 3)
+GENRE = Feature("genre", "activity", "id", 4)
 # Two encoders: one that reads order, and one that does not.
 ENCODERS = ("bow", "rnn")
 
@@ -114,7 +114,7 @@ def test_the_runtime_takes_it_beside_the_items(run):
         np.testing.assert_array_equal(
             recommender.encode(items), recommender.encode(items, features=unknown)
         )
-    assert changes > 20
+    assert changes > 5
     many = [items for items, _ in raw_histories(run)]
     features = [{GENRE.name: genres} for _, genres in raw_histories(run)]
     alone = [

@@ -88,3 +88,33 @@ def test_times_of_several_units_are_counted(tmp_path):
 @pytest.mark.parametrize("times", [[0, 1, 2], [1338670935, 1345597265], [20120602, 1345597265000]])
 def test_times_of_one_unit_are_not_remarked_upon(tmp_path, times):
     assert read(tmp_path, times).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("times", "ticks"),
+    [
+        ([978_300_000, 1_046_454_590], 1),
+        ([978_300_000.25, 1_046_454_590.5], 1),
+        ([1_600_000_000_000, 1_700_000_000_000], 10**3),
+        ([1_600_000_000_000_000, 1_700_000_000_000_000], 10**6),
+        ([1_600_000_000_000_000_000, 1_700_000_000_000_000_000], 10**9),
+        ([0, 1, 2], None),
+        ([20_240_501, 20_240_630], None),
+        (["2024-05-01"], 1),
+        ([-5.0, 1_600_000_000.0], None),
+        ([1_600_000_000, 1_700_000_000_000], None),
+        ([10**11 - 1, 10**11], None),
+    ],
+    ids=str,
+)
+def test_the_unit_of_times_is_told_by_their_size_or_not_at_all(tmp_path, times, ticks):
+    assert read(tmp_path, times).ticks_per_second == ticks
+
+
+def test_the_unit_of_times_that_is_said(tmp_path):
+    config = LogConfig(time_unit="milliseconds")
+    (tmp_path / "log.csv").write_text(HEADER + "1,a,0\n1,b,1\n")
+    assert load_table(str(tmp_path / "log.csv"), config).ticks_per_second == 1000
+    (tmp_path / "log.csv").write_text(HEADER + "1,a,2024-05-01\n")
+    with pytest.raises(UserError, match="--time-unit=milliseconds says what numbers count, and"):
+        load_table(str(tmp_path / "log.csv"), config)

@@ -10,11 +10,11 @@ from convert.prove.trials import INT32, Trials, known_alone, trials
 from jaxrec.data.seen import Seen
 from jaxrec.runs.heldout import Heldout
 from jaxrec.runtime.interpreter import HISTORY
-from jaxrec.schema import ITEM, PAD
+from jaxrec.schema import ITEM, PAD, Feature
 from tests.worlds import left_padded
 
 SIZE = 50
-SIZES = {HISTORY: SIZE}
+MOOD = Feature("mood", "activity", "id", 3)
 
 
 def heldout_of(histories: list[list[int]]) -> Heldout:
@@ -28,25 +28,25 @@ HELDOUT = heldout_of([[0, 0, 3, 9], [5, 6, 7, 8], [0, 0, 0, 50]])
 
 
 def tried(kind: str) -> Trials:
-    everything = trials(HELDOUT, SIZES)
+    everything = trials(HELDOUT, SIZE)
     return everything.select(np.array([each == kind for each in everything.kinds]))
 
 
 @given(st.lists(st.integers(INT32.min, INT32.max) | st.integers(-2, SIZE + 2), min_size=1))
 def test_what_is_known_stays_in_its_order(history):
-    (meant,) = known_alone({HISTORY: np.array([history], np.int32)}, SIZES)[HISTORY].tolist()
+    (meant,) = known_alone({HISTORY: np.array([history], np.int32)}, SIZE)[HISTORY].tolist()
     assert meant == left_padded([i for i in history if 0 < i <= SIZE], len(history))
 
 
 def test_held_out_histories_come_first_as_they_are():
-    everything = trials(HELDOUT, SIZES)
+    everything = trials(HELDOUT, SIZE)
     assert everything.kinds[:3] == ["held out"] * 3
     given, meant = everything.given[HISTORY], everything.meant[HISTORY]
     np.testing.assert_array_equal(given[:3], HELDOUT.history[ITEM])
     np.testing.assert_array_equal(meant[:3], HELDOUT.history[ITEM])
     assert "held out" not in everything.kinds[3:]
     assert given.dtype == meant.dtype == np.int32
-    np.testing.assert_array_equal(meant, known_alone(everything.given, SIZES)[HISTORY])
+    np.testing.assert_array_equal(meant, known_alone(everything.given, SIZE)[HISTORY])
 
 
 def test_every_mistake_is_what_its_name_says():
@@ -75,15 +75,15 @@ def test_every_mistake_is_what_its_name_says():
 
 def test_mistakes_of_a_history_of_one():
     """N = 1 leaves no room within."""
-    everything = trials(heldout_of([[4], [50]]), SIZES)
+    everything = trials(heldout_of([[4], [50]]), SIZE)
     assert everything.given[HISTORY].shape[1] == 1
     np.testing.assert_array_equal(
-        everything.meant[HISTORY], known_alone(everything.given, SIZES)[HISTORY]
+        everything.meant[HISTORY], known_alone(everything.given, SIZE)[HISTORY]
     )
 
 
 def test_a_history_is_described_by_place_kind_and_numbers():
-    everything = trials(HELDOUT, SIZES)
+    everything = trials(HELDOUT, SIZE)
     assert everything.describe(1) == "history 1 (held out): [5, 6, 7, 8]"
 
 
@@ -93,7 +93,7 @@ def test_other_features_go_where_their_items_go():
         HISTORY: np.array([[3, SIZE + 1, 0, 9, 5]], np.int32),
         "mood": np.array([[1, 2, 2, 4, 0]], np.int32),
     }
-    meant = known_alone(given, {HISTORY: SIZE, "mood": 3})
+    meant = known_alone(given, SIZE, [MOOD])
     assert meant[HISTORY].tolist() == [[0, 0, 3, 9, 5]]
     assert meant["mood"].tolist() == [[0, 0, 1, 0, 0]]
 
@@ -102,10 +102,10 @@ def test_hostile_values_of_other_features_are_tried():
     heldout = heldout_of([[0, 0, 3, 9], [5, 6, 7, 8]])
     moods = np.array([[0, 0, 1, 2], [3, 0, 1, 2]], np.int32)
     heldout = replace(heldout, history=heldout.history | {"mood": moods})
-    everything = trials(heldout, {HISTORY: SIZE, "mood": 3})
+    everything = trials(heldout, SIZE, [MOOD])
     strange = [each == "unknown values of known items" for each in everything.kinds]
     tried = everything.select(np.array(strange))
-    assert {-1, INT32.max, INT32.min, SIZE + 1} <= set(tried.given["mood"].ravel().tolist())
+    assert {-1, INT32.max} <= set(tried.given["mood"].ravel().tolist())
     assert (tried.meant[HISTORY] == tried.given[HISTORY]).all()
     assert not tried.meant["mood"].any()
     assert "'mood': [0, 0, 1, 2]" in everything.describe(0)

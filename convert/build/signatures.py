@@ -5,8 +5,9 @@
     score       a history, candidates int32 [B, M] -> scores float32 [B, M]
     vectors     items int32 [B, M] -> vectors float32 [B, M, D], biases float32 [B, M]
 
-A history is `history` int32 [B, N], and as much for each other feature of an activity. The product
-of a context with an item's vector, and its bias, are its score.
+A history is `history` int32 [B, N], then the features of its activities, [B, N], and of its user,
+[B], each by its name: int32 ids or seconds, or float32 numbers. The product of a context with an
+item's vector, and its bias, are its score.
 """
 
 import os
@@ -25,9 +26,10 @@ import jax
 
 from convert.build import device
 from convert.build.shapes import Shapes
-from convert.inputs import as_history, as_inputs
+from convert.inputs import as_history
 from jaxrec.models.model import PAD_BIAS, RecommenderModel
 from jaxrec.runtime.interpreter import CANDIDATES, HISTORY, ITEMS
+from jaxrec.schema import Feature
 
 Tensors = Mapping[str, tf.Tensor]
 
@@ -52,8 +54,8 @@ def signatures(model: RecommenderModel, shapes: Shapes) -> list[Signature]:
     """List what the file of a model offers; `recommend`, the one of who names none, comes first."""
     model = device.prepare(model)
     rows = model.item_bias.shape[0]
-    names = as_inputs(dict.fromkeys(model.activities.names))
-    history = {name: _numbers(name, shapes.batch_size, shapes.history_length) for name in names}
+    history = {HISTORY: _numbers(HISTORY, shapes.batch_size, shapes.history_length)}
+    history |= {each.name: _values(each, shapes) for each in model.features}
     candidates = {CANDIDATES: _numbers(CANDIDATES, shapes.batch_size, shapes.candidates)}
     items = {ITEMS: _numbers(ITEMS, shapes.batch_size, shapes.candidates)}
 
@@ -95,6 +97,13 @@ def signatures(model: RecommenderModel, shapes: Shapes) -> list[Signature]:
 
 def _numbers(name: str, batch: int, length: int) -> tf.TensorSpec:
     return tf.TensorSpec((batch, length), tf.int32, name)
+
+
+def _values(feature: Feature, shapes: Shapes) -> tf.TensorSpec:
+    """Give the type and the shape of a feature's input."""
+    lengths = {"activity": (shapes.batch_size, shapes.history_length), "user": (shapes.batch_size,)}
+    dtype = tf.float32 if feature.kind == "number" else tf.int32
+    return tf.TensorSpec(lengths[feature.of], dtype, feature.name)
 
 
 def _to_tensorflow(function: Callable) -> Callable[..., tf.Tensor]:

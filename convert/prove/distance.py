@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int32
 
-from convert.inputs import as_history, as_inputs, take
+from convert.inputs import as_history, take
 from convert.prove.trials import HELD_OUT, Trials, trials
+from jaxrec.data.feature_values import ids_of_inputs
 from jaxrec.models.model import RecommenderModel
 from jaxrec.runs.heldout import Heldout
 from jaxrec.runtime.interpreter import HISTORY, DeviceModel, Lists
@@ -78,14 +79,12 @@ class Reference:
 
 def refer(model: RecommenderModel, heldout: Heldout, *, top_k: int, keep_seen: bool) -> Reference:
     """Ask the model about what each trial on held-out histories means."""
-    tables = model.activities.tables
-    sizes = {name: tables[name].shape[0] - 1 for name in model.activities.names}
-    tried = trials(heldout, as_inputs(sizes))
-    encode = jax.jit(lambda model, inputs: model.context(as_history(inputs)))
+    tried = trials(heldout, model.item_bias.shape[0] - 1, model.features)
+    encode = jax.jit(lambda model, history: model.context(history))
     contexts, best, best_ids = [], [], []
     for part in _parts(len(tried), model):
         meant = take(tried.meant, part)
-        contexts.append(encode(model, meant))
+        contexts.append(encode(model, ids_of_inputs(model.features, as_history(meant))))
         scores = np.array(model.scores(contexts[-1]))
         _close(scores, meant[HISTORY], keep_seen=keep_seen)
         found, ids = jax.lax.top_k(scores, top_k)

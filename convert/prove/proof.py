@@ -49,9 +49,9 @@ def prove(graph: bytes, reference: Reference, recipe: Recipe) -> Proven:
         device = DeviceModel(graph)
     model, tried = reference.model, reference.tried
     lists = device.recommend_all(tried.given)
-    inputs = len(model.activities.names)
     facts = read_facts(graph)
-    check_operations(facts, lookups=inputs, tables=inputs + (not model.is_tied))
+    looked_up = [each for each in model.features if each.kind == "id"]
+    check_operations(facts, lookups=1 + len(looked_up), tables=1 + (not model.is_tied))
     size = model.item_bias.shape[0] - 1
     check_guards(graph, device, lists, tried, size, keep_seen=reference.keep_seen)
     parity = compare(device, lists, reference)

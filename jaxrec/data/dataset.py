@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from jaxrec.config import DataConfig, feature_names
+from jaxrec.data.activity_features import activity_features, user_features
 from jaxrec.data.intake import Intake, take_in
 from jaxrec.data.interactions import ITEM_COLUMNS, Interactions, keep_frequent
 from jaxrec.data.item_features import ItemFeature, item_features
@@ -24,7 +25,7 @@ class Dataset:
             `genres`, `year`; null where unknown, [V] rows.
         intake: what became of the rows of the log.
         item_features: what adds to an item's vector.
-        features: the activity features that the timelines have beside the item.
+        features: what the timelines have beside the item, of activities and of users.
     """
 
     timelines: Timelines
@@ -36,8 +37,8 @@ class Dataset:
     features: tuple[Feature, ...] = ()
 
     def schema(self, width: int) -> Schema:
-        """Say what is known of an activity, with items of a width, D."""
-        of_items = tuple(each.feature(width) for each in self.item_features)
+        """Say what is known of an activity, with vectors of a width, D."""
+        of_items = tuple(each.feature for each in self.item_features)
         return Schema(self.vocabulary.size, width, (*of_items, *self.features))
 
 
@@ -65,8 +66,21 @@ def prepare(interactions: Interactions, config: DataConfig, *, seed: int) -> Dat
     vocabulary = build_vocabulary(log["item"], split.is_training_target)
     known = vocabulary.values.to_frame()
     catalogue = known.join(kept.items, on="item", how="left", maintain_order="left")
-    timelines = Timelines({ITEM: vocabulary.encode(log["item"])}, offsets, timestamps)
-    intake = take_in(kept, log, catalogue, config)
-    features = item_features(catalogue, feature_names(config))
-    catalogue = catalogue.select(ITEM_COLUMNS)
-    return Dataset(timelines, split, vocabulary, catalogue, intake, features)
+    of_activities = activity_features(log, offsets, kept.ticks_per_second, config)
+    of_users = user_features(kept, log["user"].gather(offsets[:-1]), config)
+    timelines = Timelines(
+        {ITEM: vocabulary.encode(log["item"])} | {each.name: ids for each, ids in of_activities},
+        offsets,
+        timestamps,
+        {each.name: ids for each, ids in of_users},
+        kept.ticks_per_second,
+    )
+    return Dataset(
+        timelines,
+        split,
+        vocabulary,
+        catalogue.select(ITEM_COLUMNS),
+        take_in(kept, log, catalogue, config),
+        item_features(catalogue, feature_names(config, "item")),
+        tuple(each for each, _ in (*of_activities, *of_users)),
+    )

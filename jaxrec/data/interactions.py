@@ -20,17 +20,22 @@ class Interactions:
 
     Attributes:
         log: one row an interaction, in the order of the source: `user` and `item` (raw ids of any
-            type), `timestamp` (integer or float, in the source's unit; only its order counts) and,
-            where the source has one, `rating` (Float64).
+            type), `timestamp` (integer or float, in the source's unit), where the source has one
+            `rating` (Float64), and what other columns were asked for, of text or of numbers.
         items: one row an item, in any order, for at least the items that are described:
             `item` (of the type in the log), `title` (String), `genres` (List(String)) and
             `year` (Int32), and what other columns were asked for; null where unknown.
+        users: one row a user: `user` (of the type in the log) and what columns were asked for, of
+            text or of numbers; null where unknown. None: no table describes them.
+        ticks_per_second: the unit of the times; None where it cannot be told.
         dropped: how many rows of the source were dropped, by the flag that asked for it.
         notes: what the source had to guess, and what is odd in it.
     """
 
     log: pl.DataFrame
     items: pl.DataFrame
+    users: pl.DataFrame | None = None
+    ticks_per_second: int | None = None
     dropped: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -59,7 +64,8 @@ def keep_frequent(interactions: Interactions, config: DataConfig) -> Interaction
     log = interactions.log
     if log.is_empty():
         raise UserError("the log holds no interaction; give --dataset a file with rows")
-    if config.min_rating is not None and "rating" not in log.columns:
+    has_ratings = log.schema.get("rating", pl.String()).is_numeric()
+    if config.min_rating is not None and not has_ratings:
         raise UserError(
             f"--min-rating={config.min_rating:g} needs ratings and the log has none; "
             "leave the flag out or name the column with --rating-column"

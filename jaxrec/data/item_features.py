@@ -28,9 +28,10 @@ class ItemFeature:
     values: tuple[str, ...]
     ids: Int32[np.ndarray, "R M"]
 
-    def feature(self, width: int) -> Feature:
-        """Describe it for a schema; its vectors are as wide as an item's."""
-        return Feature(self.name, "item", "ids", len(self.values), width)
+    @property
+    def feature(self) -> Feature:
+        """Describe it for a schema."""
+        return Feature(self.name, "item", "ids", len(self.values))
 
     def extend(self, column: pl.Series) -> tuple["ItemFeature", list[str]]:
         """Put items behind the others, by what is said of them.

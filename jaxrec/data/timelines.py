@@ -4,12 +4,13 @@ All activities of all users lie in one flat array per feature, a user's timeline
 offsets. A history is a slice of it, taken when it is needed; nothing is stored per example.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Int, Int32, Shaped
 
-from jaxrec.schema import ITEM, PAD
+from jaxrec.data.gaps import LONGEST, whole_seconds
+from jaxrec.schema import ITEM, PAD, UNKNOWN_AGE
 
 
 @dataclass(frozen=True)
@@ -20,11 +21,15 @@ class Timelines:
         activities: ids of each feature, {name: [n]}.
         offsets: user u's positions are `offsets[u]` to `offsets[u + 1] - 1`, [U + 1].
         timestamps: the time of each position, never falling within a user, [n].
+        users: ids of each feature of a user, {name: [U]}.
+        ticks_per_second: the unit of the times; None where it cannot be told.
     """
 
     activities: dict[str, Int32[np.ndarray, " n"]]
     offsets: Int[np.ndarray, " U_plus_1"]
     timestamps: Shaped[np.ndarray, " n"]
+    users: dict[str, Int32[np.ndarray, " U"]] = field(default_factory=dict)
+    ticks_per_second: int | None = None
 
     @property
     def items(self) -> Int32[np.ndarray, " n"]:
@@ -42,16 +47,34 @@ class Timelines:
 
     def histories(
         self, positions: Int[np.ndarray, " B"], length: int
-    ) -> dict[str, Int32[np.ndarray, "B L"]]:
-        """Gather what came before each position, most recent last, PAD on the left."""
+    ) -> dict[str, Int32[np.ndarray, "B *L"]]:
+        """Gather what is known before each position, as `windows` does."""
         starts = self.offsets[self.users_of(positions)]
         return self.windows(starts, positions, length)
+
+    def ages(self, positions: Int[np.ndarray, " B"], length: int) -> Int32[np.ndarray, "B L"]:
+        """Tell how old each activity of the histories is when that at the position comes.
+
+        In seconds; UNKNOWN_AGE where there is none, or where it is older than any gap.
+        """
+        assert self.ticks_per_second is not None
+        seconds = whole_seconds(self.timestamps, self.ticks_per_second)
+        starts = self.offsets[self.users_of(positions)]
+        places = positions[:, None] + np.arange(-length, 0)
+        ages = seconds[positions][:, None] - seconds[np.maximum(places, 0)]
+        is_known = (places >= starts[:, None]) & (ages < LONGEST)
+        return np.where(is_known, ages, UNKNOWN_AGE).astype(np.int32)
 
     def windows(
         self, starts: Int[np.ndarray, "*B"], ends: Int[np.ndarray, "*B"], length: int
     ) -> dict[str, Int32[np.ndarray, "*B L"]]:
-        """Gather every feature of the last `length` activities of each slice [start, end)."""
-        return {name: gather(ids, starts, ends, length) for name, ids in self.activities.items()}
+        """Gather every feature of the last `length` activities of each slice [start, end).
+
+        Most recent last, PAD on the left; and the features of each slice's user, [*B].
+        """
+        windows = {name: gather(ids, starts, ends, length) for name, ids in self.activities.items()}
+        users = self.users_of(starts) if self.users else None
+        return windows | {name: ids[users] for name, ids in self.users.items()}
 
 
 def gather(

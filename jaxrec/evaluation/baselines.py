@@ -1,7 +1,7 @@
 """Baselines: what a model must beat to be worth its training."""
 
 import numpy as np
-from jaxtyping import Float32, Int, Shaped
+from jaxtyping import Float32, Int
 
 from jaxrec.config import SplitName
 from jaxrec.data.dataset import Dataset
@@ -13,10 +13,6 @@ from jaxrec.schema import ITEM
 RECENT_DAYS = 7
 
 _SECONDS_A_DAY = 86_400
-# From the year 1973 to 2286 the times since 1970 are these in seconds, and as many times more in
-# milli-, micro- and nanoseconds: no unit can be taken for another.
-_FIRST_SECOND, _LAST_SECOND = 1e8, 1e10
-_UNITS = (1, 10**3, 10**6, 10**9)
 
 
 def make_baselines(dataset: Dataset, split: SplitName) -> tuple[dict[str, Scorer], str]:
@@ -33,22 +29,13 @@ def make_baselines(dataset: Dataset, split: SplitName) -> tuple[dict[str, Scorer
     if split != "temporal":
         return baselines, ""
     name, times = f"popular in {RECENT_DAYS} days", timelines.timestamps
-    per_second = units_per_second(times)
-    if per_second is None:
+    if timelines.ticks_per_second is None:
         return baselines, (
             f"no baseline {name!r}: times from {times.min():.15g} to {times.max():.15g} are no "
-            "seconds, milli-, micro- or nanoseconds since 1970"
+            "seconds, milli-, micro- or nanoseconds since 1970; --time-unit says what they are"
         )
-    window = RECENT_DAYS * _SECONDS_A_DAY * per_second
+    window = RECENT_DAYS * _SECONDS_A_DAY * timelines.ticks_per_second
     return baselines | {name: recent_popularity(timelines, dataset.split, counts, window)}, ""
-
-
-def units_per_second(times: Shaped[np.ndarray, " n"]) -> int | None:
-    """Tell the unit of times since 1970 by their size; None where it cannot be told."""
-    for units in _UNITS:
-        if _FIRST_SECOND * units <= times.min() and times.max() < _LAST_SECOND * units:
-            return units
-    return None
 
 
 class Popularity:

@@ -19,8 +19,8 @@ from jaxrec.schema import PAD
 
 COVERAGE_AT = 10
 
-Histories = Mapping[str, Int32[np.ndarray, "B N"]]
-"""Values of each feature, most recent last, PAD on the left, {name: [B, N]}."""
+Histories = Mapping[str, Int32[np.ndarray, "B *N"]]
+"""Ids of each feature: of activities [B, N], most recent last, PAD on the left; of users [B]."""
 
 Scorer = Callable[[Histories], "jax.Array | np.ndarray"]
 """From histories to the score of every item, [B, V + 1]; PAD's is not read."""
@@ -59,7 +59,7 @@ def model_scorer(graphdef: nnx.GraphDef[RecommenderModel], params: nnx.State) ->
 def _model_scores(
     graphdef: nnx.GraphDef[RecommenderModel],
     params: nnx.State,
-    history: Mapping[str, Int[jax.Array, "B N"]],
+    history: Mapping[str, Int[jax.Array, "B *_"]],
 ) -> Float[jax.Array, "B R"]:
     model = nnx.merge(graphdef, params)
     return model.scores(model.context(history))

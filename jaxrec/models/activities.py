@@ -1,6 +1,7 @@
 """Activities: from the ids of an activity's features to one vector, and the mask."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import reduce
 
 import jax
 import jax.numpy as jnp
@@ -9,36 +10,45 @@ from jaxtyping import Bool, Float, Int
 
 from jaxrec.schema import ITEM, PAD, Schema
 
-Vectors = Mapping[str, Float[jax.Array, "B L _"]]
+Vectors = Mapping[str, Float[jax.Array, "B *L D"]]
 
 
 class Activities(nnx.Module):
-    """One table for the items and one for each feature; an activity is their rows side by side."""
+    """One table for the items and one for each feature; an activity is the sum of their rows.
+
+    Side by side they were no better (docs/results.md), and the encoder would be wider.
+    """
 
     def __init__(self, schema: Schema, *, rngs: nnx.Rngs):
-        sizes = {ITEM: (schema.items, schema.width)}
-        for feature in (*schema.features_of("activity"), *schema.features_of("user")):
-            if (feature.of, feature.kind) != ("activity", "id"):
-                raise ValueError(f"{feature} has no vector yet")
-            sizes[feature.name] = (feature.size, feature.width)
-        # Side by side in this order: a dictionary that went through JAX comes back sorted.
+        sizes = {ITEM: schema.items} | {
+            each.name: each.size for each in schema.features_of("activity")
+        }
+        # In this order: a dictionary that went through JAX comes back sorted.
         self.names = tuple(sizes)
         self.tables = nnx.Dict(
-            {name: nnx.Param(init_table(rngs.params(), *size)) for name, size in sizes.items()}
+            {
+                name: nnx.Param(init_table(rngs.params(), size, schema.width))
+                for name, size in sizes.items()
+            }
         )
-        self.width = sum(width for _, width in sizes.values())
+        self.width = schema.width
 
-    def look_up(self, history: Mapping[str, Int[jax.Array, "B L"]]) -> Vectors:
+    def look_up(self, history: Mapping[str, Int[jax.Array, "B *_"]]) -> Vectors:
         """Give the vectors of each feature, PAD's too."""
         return {name: self.tables[name][history[name]] for name in self.names}
 
     def join(self, vectors: Vectors, mask_BL: Bool[jax.Array, "B L"]) -> Float[jax.Array, "B L E"]:
-        """Put the vectors of an activity's features side by side; zero where there is none."""
-        activities_BLE = jnp.concatenate([vectors[name] for name in self.names], axis=-1)
+        """Add the vectors of an activity's features up; zero where there is none."""
+        activities_BLE = sum_of([vectors[name] for name in self.names])
         return jnp.where(mask_BL[..., None], activities_BLE, 0)
 
 
-def mask_of(history: Mapping[str, Int[jax.Array, "B L"]]) -> Bool[jax.Array, "B L"]:
+def sum_of(vectors: Sequence[jax.Array]) -> jax.Array:
+    """Add vectors up, in their order."""
+    return reduce(jnp.add, vectors)
+
+
+def mask_of(history: Mapping[str, Int[jax.Array, "B *_"]]) -> Bool[jax.Array, "B L"]:
     """Tell where there is an activity."""
     return history[ITEM] != PAD
 

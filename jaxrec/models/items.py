@@ -23,19 +23,24 @@ ItemIds = Mapping[str, Int[jax.Array | np.ndarray, "R _"]]
 class ItemFeatures(nnx.Module):
     """One table for each feature, of vectors as wide as an item's, and of biases."""
 
-    def __init__(self, features: Sequence[Feature], bias: Float[jax.Array, ""], *, rngs: nnx.Rngs):
+    def __init__(
+        self,
+        features: Sequence[Feature],
+        width: int,
+        bias: Float[jax.Array, ""],
+        *,
+        rngs: nnx.Rngs,
+    ):
         """Draw the vectors.
 
         Args:
             features: of items.
+            width: of an item's vector, D.
             bias: where the bias of an item without its own starts.
         """
         self.names = tuple(sorted(each.name for each in features))
         self.tables = nnx.Dict(
-            {
-                each.name: nnx.Param(init_table(rngs.params(), each.size, each.width))
-                for each in features
-            }
+            {each.name: nnx.Param(init_table(rngs.params(), each.size, width)) for each in features}
         )
         self.biases = nnx.Dict(
             {each.name: nnx.Param(jnp.zeros(each.size + 1)) for each in features}

@@ -14,6 +14,7 @@ from jaxrec.models.activities import Activities, Vectors, init_table, mask_of
 from jaxrec.models.dropout import dropout
 from jaxrec.models.encoders import encoder_class
 from jaxrec.models.items import ItemFeatures, ItemIds
+from jaxrec.models.users import Users
 from jaxrec.schema import ITEM, PAD, Schema
 
 # PAD's score. No candidate is ever worse, so that nothing else needs to leave PAD out; finite,
@@ -27,6 +28,9 @@ class RecommenderModel(nnx.Module):
     `context @ item_table.T + item_bias`, where the context is the encoded history after dense
     layers and a linear projection to the item space. An empty history has the context zero, so
     that its scores are the item bias; the bias starts as the log of the items' popularity.
+
+    Attributes:
+        features: what it is told beside the items, of activities and of users.
     """
 
     def __init__(
@@ -46,9 +50,13 @@ class RecommenderModel(nnx.Module):
             rngs: the stream `params`.
         """
         self.dropout_rate = config.dropout
+        self.features = (*schema.features_of("activity"), *schema.features_of("user"))
         self.activities = Activities(schema, rngs=rngs)
         self.encoder = encoder_class(config.encoder)(self.activities.width, config, rngs=rngs)
-        widths = [self.encoder.width] + [config.hidden_units] * config.dense_layers
+        self.users = Users(schema, rngs=rngs)
+        widths = [self.encoder.width + self.users.width] + [
+            config.hidden_units
+        ] * config.dense_layers
         he_normal = nnx.initializers.he_normal()
         layer = partial(nnx.Linear, out_features=widths[-1], kernel_init=he_normal, rngs=rngs)
         self.dense = nnx.List([layer(width) for width in widths[:-1]])
@@ -59,7 +67,9 @@ class RecommenderModel(nnx.Module):
         popularity[PAD] = PAD_BIAS
         self.bias = nnx.Param(jnp.asarray(popularity, jnp.float32))
         features, middling = schema.features_of("item"), jnp.mean(self.item_bias[PAD + 1 :])
-        self.item_features = ItemFeatures(features, middling, rngs=rngs) if features else None
+        self.item_features = (
+            ItemFeatures(features, schema.width, middling, rngs=rngs) if features else None
+        )
 
     @property
     def is_tied(self) -> bool:
@@ -124,6 +134,10 @@ class RecommenderModel(nnx.Module):
         self.bias = nnx.Param(jnp.pad(self.item_bias, more[0]))
         return self.fold(item_ids, jnp.arange(size) < old)
 
+    def look_up(self, history: Mapping[str, Int[jax.Array, "B *_"]]) -> Vectors:
+        """Give the vectors of each feature of activities and of users."""
+        return {**self.activities.look_up(history), **self.users.look_up(history)}
+
     def contexts(
         self,
         vectors: Vectors,
@@ -135,7 +149,7 @@ class RecommenderModel(nnx.Module):
         """Encode what ends at each of the last `count` positions, with dropout if there is a key.
 
         Args:
-            vectors: of the features of windows of activities.
+            vectors: of the features of windows of activities, and of their users.
             mask_BL: where there is an activity.
             count: W, L at the most.
             span: how far back an entry reads, as in `encoders`.
@@ -149,25 +163,32 @@ class RecommenderModel(nnx.Module):
         is_filled_BW = (jnp.cumsum(mask_BL, axis=1) > 0)[:, -count:]
         # One position at a time: the gradient of a kernel as a sum of L products over B rows is
         # several times faster on a CPU than as one product over all.
+        user_BD = self.users.join(vectors)
         return jax.lax.map(
-            lambda position: self.project(*position),
+            lambda position: self.project(position[0], position[1], user_BD),
             (jnp.swapaxes(encoded_BWH, 0, 1), jnp.swapaxes(is_filled_BW, 0, 1)),
         )
 
-    def context(self, history: Mapping[str, Int[jax.Array, "B N"]]) -> Float[jax.Array, "B D"]:
-        """Encode whole histories, known activities at the right end."""
-        mask_BN = mask_of(history)
-        activities_BNE = self.activities.join(self.activities.look_up(history), mask_BN)
+    def context(self, history: Mapping[str, Int[jax.Array, "B *_"]]) -> Float[jax.Array, "B D"]:
+        """Encode whole histories, known activities at the right end, and what their users are."""
+        mask_BN, vectors = mask_of(history), self.look_up(history)
+        activities_BNE = self.activities.join(vectors, mask_BN)
         encoded_BH = self.encoder.whole(activities_BNE, mask_BN.astype(activities_BNE.dtype))
-        return self.project(encoded_BH, jnp.any(mask_BN, axis=1))
+        return self.project(encoded_BH, jnp.any(mask_BN, axis=1), self.users.join(vectors))
 
     def project(
         self,
         encoded_BH: Float[jax.Array, "B H"],
         is_filled_B: Bool[jax.Array, " B"],
+        user_BD: Float[jax.Array, "B D"] | None = None,
     ) -> Float[jax.Array, "B D"]:
-        """Map encodings to the item space; the context of a history that is not filled is zero."""
+        """Map encodings, and the users' vectors, to the item space.
+
+        The context of a history that is not filled is zero, whoever the user is.
+        """
         hidden = encoded_BH
+        if user_BD is not None:
+            hidden = jnp.concatenate([encoded_BH, user_BD], axis=-1)
         for layer in self.dense:
             hidden = nnx.relu(layer(hidden))
         return jnp.where(is_filled_B[:, None], self.projection(hidden), 0)

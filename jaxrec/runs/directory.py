@@ -197,8 +197,7 @@ class RunDirectory:
         write_json(self.path / CATALOGUE, entries)
         if dataset.item_features:
             save_item_features(dataset.item_features, self.path / ITEM_FEATURES)
-        tests, length = dataset.split.test, config.data.history_length
-        heldout = draw_heldout(dataset.timelines, tests, length, seed=config.train.seed)
+        heldout = draw_heldout(dataset, config.data.history_length, seed=config.train.seed)
         save_heldout(heldout, self.path / HELDOUT)
         save_config(config, self.path / CONFIG)
 

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int, Int32
+from jaxtyping import Int32, Shaped
 
+from jaxrec.data.dataset import Dataset
+from jaxrec.data.feature_values import some_numbers
 from jaxrec.data.seen import Seen, seen_before
-from jaxrec.data.timelines import Timelines
 from jaxrec.files import read_arrays, reading, require_one_length, write_arrays
 from jaxrec.schema import ITEM
 
@@ -19,25 +20,31 @@ class Heldout:
     """Test histories with their targets.
 
     Attributes:
-        history: values of each feature, most recent last, PAD on the left, {name: [n, N]}.
+        history: what a file takes of each feature, of activities [n, N], most recent last, PAD on
+            the left, and of users [n].
         target: the item that came next, [n].
         seen: the ids met before each target, however long ago.
     """
 
-    history: dict[str, Int32[np.ndarray, "n N"]]
+    history: dict[str, Shaped[np.ndarray, "n *N"]]
     target: Int32[np.ndarray, " n"]
     seen: Seen
 
 
-def draw_heldout(
-    timelines: Timelines, positions: Int[np.ndarray, " n"], history_length: int, *, seed: int
-) -> Heldout:
-    """Gather the histories of the test positions, at most LIMIT of them, drawn by the seed."""
+def draw_heldout(dataset: Dataset, history_length: int, *, seed: int) -> Heldout:
+    """Gather the histories of the test targets, at most LIMIT of them, drawn by the seed."""
+    timelines, positions = dataset.timelines, dataset.split.test
     if len(positions) > LIMIT:
         rng = np.random.default_rng(seed)
         positions = np.sort(rng.choice(positions, LIMIT, replace=False))
+    history = timelines.histories(positions, history_length)
+    for feature in dataset.features:
+        if feature.kind == "age":
+            history[feature.name] = timelines.ages(positions, history_length)
+        if feature.kind == "number":
+            history[feature.name] = some_numbers(feature, history[feature.name])
     return Heldout(
-        timelines.histories(positions, history_length),
+        history,
         timelines.items[positions],
         seen_before(timelines, positions),
     )

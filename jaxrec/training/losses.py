@@ -14,7 +14,7 @@ class Rows(NamedTuple):
     """The rows of tables that a step reads: what it can change of them.
 
     Attributes:
-        activities: vectors of each feature of the history, {name: [B, L, _]}.
+        features: vectors of each feature of the history and of the users, {name: [B, *L, D]}.
         targets_WBD: the vectors of the targets ...
         target_biases_WB: ... and their biases.
         negatives: what the targets are compared with, ...
@@ -22,7 +22,7 @@ class Rows(NamedTuple):
         negative_biases_S: ... and biases.
     """
 
-    activities: Vectors
+    features: Vectors
     targets_WBD: Float[jax.Array, "W B D"]
     target_biases_WB: Float[jax.Array, "W B"]
     negatives: Negatives

@@ -1,5 +1,6 @@
 """The objective: what a batch costs, a pure function of the model, rows, batch and key."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import jax
@@ -16,9 +17,13 @@ from jaxrec.data.seen import met_in_batch
 from jaxrec.models.activities import mask_of
 from jaxrec.models.items import ItemIds
 from jaxrec.models.model import RecommenderModel
-from jaxrec.schema import NEXT_ITEM, Schema
+from jaxrec.schema import ITEM, NEXT_ITEM, UNKNOWN, Schema
 from jaxrec.training.losses import Rows, softmax_loss
 from jaxrec.training.negatives import Negatives, draw_negatives
+
+# So often a training knows nothing of a history but its items, and so often it does not know a
+# single value: what an app cannot tell is then nothing new. It costs nothing (docs/results.md).
+UNKNOWN_SHARE = 0.1
 
 # Where the configuration leaves it to us: a catalogue of so many items is compared with whole,
 # a larger one through so many negatives.
@@ -26,12 +31,26 @@ SMALL_CATALOGUE = 5000
 NEGATIVES = 512
 
 
+def hide(history: Mapping[str, jax.Array], key: jax.Array) -> dict[str, jax.Array]:
+    """Take features other than the item for unknown, in whole rows and here and there."""
+    row_key, *keys = jax.random.split(key, 1 + len(history))
+    size, kept = len(history[ITEM]), 1 - UNKNOWN_SHARE
+    is_row_kept_B = jax.random.bernoulli(row_key, kept, (size,))
+    found = dict(history)
+    for name, value_key in zip(sorted(history.keys() - {ITEM}), keys, strict=False):
+        ids = history[name]
+        is_kept = jax.random.bernoulli(value_key, kept, ids.shape)
+        is_kept &= is_row_kept_B.reshape(size, *[1] * (ids.ndim - 1))
+        found[name] = jnp.where(is_kept, ids, UNKNOWN)
+    return found
+
+
 def look_up(model: RecommenderModel, batch: Batch, negatives: Negatives) -> Rows:
     """Read the rows that a batch and its negatives name."""
     table_RD, bias_R = model.item_table, model.item_bias
     targets_WB = batch.targets.T
     return Rows(
-        model.activities.look_up(batch.history),
+        model.look_up(batch.history),
         table_RD[targets_WB],
         bias_R[targets_WB],
         negatives,
@@ -54,7 +73,7 @@ def loss(
     """
     mask_BL, count = mask_of(batch.history), batch.targets.shape[1]
     left_out_BS = None if batch.seen is None else met_in_batch(batch.seen, rows.negatives.ids_S)
-    context_WBD = model.contexts(rows.activities, mask_BL, count, span, key)
+    context_WBD = model.contexts(rows.features, mask_BL, count, span, key)
     next_item = softmax_loss(context_WBD, rows, batch.targets.T, batch.weights.T, left_out_BS)
     return {NEXT_ITEM.name: next_item}
 
@@ -86,6 +105,7 @@ class Objective:
     def __call__(self, params: nnx.State, batch: Batch, key: jax.Array) -> Float[jax.Array, ""]:
         """Draw, look up, and add the losses of the labels up."""
         model = nnx.merge(self.graphdef, params)
+        batch = batch._replace(history=hide(batch.history, jax.random.fold_in(key, 1)))
         negatives_key, dropout_key = jax.random.split(key)
         if self.item_ids:
             own_key = jax.random.fold_in(key, 0)

@@ -4,16 +4,27 @@ import glob
 from dataclasses import fields
 from pathlib import Path
 
-from jaxrec.config import DataConfig, ItemsConfig, LogConfig, feature_names, flag_of, given
+from jaxrec.config import (
+    DataConfig,
+    ItemsConfig,
+    LogConfig,
+    UsersConfig,
+    feature_names,
+    flag_of,
+    given,
+)
 from jaxrec.data.interactions import Interactions
 from jaxrec.data.sources.item_table import require_items
 from jaxrec.data.sources.movielens import MOVIELENS, load_movielens
 from jaxrec.data.sources.own_log import load_table
 from jaxrec.data.sources.synthetic import synthetic_world
 from jaxrec.data.sources.table_file import FORMATS
+from jaxrec.data.sources.user_table import require_users
 from jaxrec.errors import UserError
 
-_OF_A_TABLE = {flag_of(spec.name) for part in (LogConfig, ItemsConfig) for spec in fields(part)}
+_OF_A_TABLE = {
+    flag_of(spec.name) for part in (LogConfig, ItemsConfig, UsersConfig) for spec in fields(part)
+}
 _OF_MOVIELENS = {"--data-dir"}
 _OF_THE_SYNTHETIC = {"--synthetic-users", "--synthetic-items"}
 
@@ -32,11 +43,24 @@ def load_interactions(config: DataConfig, *, seed: int) -> Interactions:
         )
     if name in MOVIELENS:
         _refuse(config, _OF_A_TABLE | _OF_THE_SYNTHETIC)
-        return load_movielens(name, Path(config.data_dir) if config.data_dir else None)
+        return load_movielens(
+            name,
+            Path(config.data_dir) if config.data_dir else None,
+            with_users=config.user_features is not None,
+        )
     if Path(name).suffix or Path(name).exists() or glob.has_magic(name):
         _refuse(config, _OF_MOVIELENS | _OF_THE_SYNTHETIC)
         require_items(config)
-        return load_table(name, config, config, features=feature_names(config))
+        require_users(config, feature_names(config, "user"))
+        return load_table(
+            name,
+            config,
+            config,
+            config,
+            item_features=feature_names(config, "item"),
+            activity_features=feature_names(config, "activity"),
+            user_features=feature_names(config, "user"),
+        )
     raise UserError(
         f"unknown --dataset={name}; give synthetic, {', '.join(MOVIELENS)}, or the path of a "
         f"table: {FORMATS}"

@@ -33,6 +33,7 @@ class _Layout(NamedTuple):
     encoding: Literal["latin-1", "utf-8"]
     ratings: _File
     movies: _File
+    users: _File | None = None
 
 
 _RATING = (
@@ -45,8 +46,25 @@ _DAT_MOVIE = r"(?<item>[0-9]{1,9})::(?<title>.*)::(?<genres>[^:]*)"
 # Two dates and an address follow the title; genres is one flag for each of _GENRES.
 _TABS_MOVIE = r"(?<item>[0-9]{1,9})\|(?<title>[^|]*)(?:\|[^|]*){3}\|(?<genres>[01](?:\|[01]){18})"
 _CSV_MOVIE = r'(?<item>[0-9]{1,9}),(?<title>"(?:[^"]|"")*"|[^",]*),(?<genres>[^,]*)'
-_DAT = _Layout("latin-1", _File("ratings.dat", "::".join(_RATING)), _File("movies.dat", _DAT_MOVIE))
-_TABS = _Layout("latin-1", _File("u.data", "\t".join(_RATING)), _File("u.item", _TABS_MOVIE))
+_DAT_USER = (
+    r"(?<user>[0-9]{1,9})::(?<gender>[FM])::(?<age>[0-9]{1,3})::(?<occupation>[0-9]{1,2})::"
+    r"(?<zip>.*)"
+)
+_TABS_USER = (
+    r"(?<user>[0-9]{1,9})\|(?<age>[0-9]{1,3})\|(?<gender>[FM])\|(?<occupation>[^|]*)\|(?<zip>.*)"
+)
+_DAT = _Layout(
+    "latin-1",
+    _File("ratings.dat", "::".join(_RATING)),
+    _File("movies.dat", _DAT_MOVIE),
+    _File("users.dat", _DAT_USER),
+)
+_TABS = _Layout(
+    "latin-1",
+    _File("u.data", "\t".join(_RATING)),
+    _File("u.item", _TABS_MOVIE),
+    _File("u.user", _TABS_USER),
+)
 _CSV = _Layout(
     "utf-8",
     _File("ratings.csv", ",".join(_RATING), "userId,movieId,rating,timestamp"),
@@ -67,50 +85,66 @@ _NO_GENRES = ("", "unknown", "(no genres listed)")
 _TITLE = r"^(.*?)\s*\((\d{4})(?:[-–]\d*\s*)?\)(\s*\([^()]*\))?\s*$"  # noqa: RUF001
 
 
-def load_movielens(name: str, data_dir: str | Path | None = None) -> Interactions:
+def load_movielens(
+    name: str, data_dir: str | Path | None = None, *, with_users: bool = False
+) -> Interactions:
     """Read a MovieLens release: rows in the order of its file, years taken out of the titles.
 
     Args:
         name: one of MOVIELENS.
         data_dir: the folder that holds the folder `name`, or that folder itself; None downloads
             ml-1m and ml-100k once, to the user's cache.
+        with_users: read gender, age, occupation and zip of the users too.
 
     Raises:
-        UserError: the name is unknown, a file is missing or damaged, the download fails.
+        UserError: the name is unknown, a file is missing or damaged, the download fails, or the
+            release says nothing of its users.
     """
     if name not in _LAYOUTS:
         raise UserError(f"there is no data set {name!r}; choose one of {', '.join(MOVIELENS)}")
     layout = _LAYOUTS[name]
-    folder = _downloaded(name, layout) if data_dir is None else _given(name, layout, Path(data_dir))
+    files = [layout.ratings, layout.movies]
+    if with_users:
+        if layout.users is None:
+            raise UserError(f"{name} says nothing of its users; leave --user-features out")
+        files.append(layout.users)
+    names = [file.name for file in files]
+    folder = _downloaded(name, names) if data_dir is None else _given(name, names, Path(data_dir))
     rating_columns = [
         pl.col("user", "item").cast(pl.Int32),
         pl.col("rating").cast(pl.Float64),
         pl.col("timestamp").cast(pl.Int64),
     ]
+    users = None
+    if with_users and layout.users:
+        columns = [pl.col("user").cast(pl.Int32), "gender", pl.col("age").cast(pl.Float64)]
+        users = _read(folder, layout.users, layout.encoding, [*columns, "occupation", "zip"])
     return Interactions(
         _read(folder, layout.ratings, layout.encoding, rating_columns),
         _read(folder, layout.movies, layout.encoding, _movie_columns(layout)),
+        users,
+        ticks_per_second=1,
     )
 
 
-def _given(name: str, layout: _Layout, data_dir: Path) -> Path:
+def _given(name: str, files: Sequence[str], data_dir: Path) -> Path:
     """Find the release in a folder of the user."""
     folder = data_dir / name
     # Four releases share their files' names: the folder of another one is not taken for this one.
     is_another = data_dir.resolve().name in set(MOVIELENS) - {name}
-    is_inside = not (folder / layout.ratings.name).is_file()
-    if is_inside and not is_another and (data_dir / layout.ratings.name).is_file():
+    is_inside = not (folder / files[0]).is_file()
+    if is_inside and not is_another and (data_dir / files[0]).is_file():
         folder = data_dir
-    for file in (layout.ratings, layout.movies):
-        if not (folder / file.name).is_file():
+    for file in files:
+        if not (folder / file).is_file():
             raise UserError(
-                f"{folder / file.name} is missing; get {name} from {HOME} and give --data-dir, "
+                f"{folder / file} is missing; get {name} from {HOME} and give --data-dir, "
                 f"the folder that holds {name}/"
             )
     return folder
 
 
-def _downloaded(name: str, layout: _Layout) -> Path:
+def _downloaded(name: str, files: Sequence[str]) -> Path:
     """Return the release's folder in the user's cache, filled on the first call."""
     if name not in _CHECKSUMS:
         raise UserError(
@@ -118,7 +152,6 @@ def _downloaded(name: str, layout: _Layout) -> Path:
             f"folder that holds {name}/"
         )
     folder = Path(platformdirs.user_cache_dir("jaxrec")) / name
-    files = (layout.ratings.name, layout.movies.name)
     if not all((folder / file).is_file() for file in files):
         algorithm, digest = _CHECKSUMS[name]
         archive = folder.with_name(f"{name}.zip")
@@ -147,7 +180,9 @@ def _movie_columns(layout: _Layout) -> list[pl.Expr]:
     ]
 
 
-def _read(folder: Path, file: _File, encoding: str, columns: Sequence[pl.Expr]) -> pl.DataFrame:
+def _read(
+    folder: Path, file: _File, encoding: str, columns: Sequence[pl.Expr | str]
+) -> pl.DataFrame:
     """Make `columns` of the groups of each line; refuse the first that is unlike the release."""
     path = folder / file.name
     lines = scan_lines(path if encoding == "utf-8" else path.read_text(encoding).encode())

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from jaxrec.config import ItemsConfig, LogConfig
+from jaxrec.config import ItemsConfig, LogConfig, UsersConfig
 from jaxrec.data.interactions import Interactions
 from jaxrec.data.sources.ids import odd_ids, read_ids
 from jaxrec.data.sources.item_table import no_items, read_items
 from jaxrec.data.sources.table_file import named, open_table
-from jaxrec.data.sources.tabular import Table, finite, one_role_each, read_table
+from jaxrec.data.sources.tabular import Table, finite, one_role_each, read_table, values_of
 from jaxrec.data.sources.times import mixed_units, read_times
+from jaxrec.data.sources.user_table import read_users
 from jaxrec.errors import UserError
 
 # The time column of a log that has none.
@@ -21,15 +22,20 @@ def load_table(
     name: str,
     config: LogConfig,
     items: ItemsConfig | None = None,
+    users: UsersConfig | None = None,
     *,
-    features: Sequence[str] = (),
+    item_features: Sequence[str] = (),
+    activity_features: Sequence[str] = (),
+    user_features: Sequence[str] = (),
     flag: str = "--dataset",
 ) -> Interactions:
-    """Read a log, and the items that a second table describes.
+    """Read a log, and what other tables say of its items and users.
 
     Args:
         name: a file, or a folder or a pattern of Parquet files.
-        features: columns of the items' table that are read as they are.
+        item_features: columns of the items' table that are read as they are ...
+        activity_features: ... of the log ...
+        user_features: ... and of the users' table.
         flag: the one that gave the name.
 
     Raises:
@@ -43,47 +49,66 @@ def load_table(
         separator=config.separator,
         encoding=config.encoding,
     )
+    roles = _flags(config)
+    # Ratings that have a column of their own are read as such.
+    others = [each for each in activity_features if each != "rating" or not config.rating_column]
     table = read_table(
-        file, _flags(config), "--columns", if_empty="--drop-incomplete drops such rows"
+        file,
+        dict.fromkeys(others, "--activity-features") | roles,
+        "--columns",
+        if_empty="--drop-incomplete drops such rows",
     )
     dropped = {}
     if config.drop_incomplete:
-        complete = _complete(table)
+        complete = _complete(table, list(roles))
         if complete.frame.height < table.frame.height:
             dropped["--drop-incomplete"] = table.frame.height - complete.frame.height
         table = complete
         if table.frame.is_empty():
             raise UserError(f"{file.path} has no complete row; leave --drop-incomplete out")
-    log, notes = _read_log(table, config)
+    log, ticks, notes = _read_log(table, config)
+    log = log.with_columns(values_of(table, each) for each in others)
+    notes = [*file.notes, *notes]
     known = log["item"].unique(maintain_order=True)
-    described, item_notes = no_items(known), []
+    described = no_items(known)
     if items is not None and items.items is not None:
-        described, item_notes = read_items(
+        described, more = read_items(
             items,
             known,
             log_column=config.item_column,
             encoding=config.encoding,
-            features=features,
+            features=item_features,
         )
-    return Interactions(log, described, dropped, (*file.notes, *notes, *item_notes))
+        notes += more
+    of_users = None
+    if users is not None and users.users is not None:
+        of_users, more = read_users(
+            users,
+            log["user"].unique(maintain_order=True),
+            log_column=config.user_column,
+            encoding=config.encoding,
+            features=user_features,
+        )
+        notes += more
+    return Interactions(log, described, of_users, ticks, dropped, tuple(notes))
 
 
-def _read_log(table: Table, config: LogConfig) -> tuple[pl.DataFrame, list[str]]:
-    """Read each column as what it is, and say what is odd in it."""
+def _read_log(table: Table, config: LogConfig) -> tuple[pl.DataFrame, int | None, list[str]]:
+    """Read each column as what it is; give the unit of the times, and say what is odd."""
     users, items = read_ids(table, config.user_column), read_ids(table, config.item_column)
     notes = [*odd_ids("user", users), *odd_ids("item", items)]
     if config.time_column == NO_TIMES:
-        times = table.rows
+        times, ticks = table.rows, None
         notes.append("there are no times: the order of the file counts")
     else:
-        times = read_times(table, config.time_column, config.time_format)
+        times, ticks = read_times(table, config.time_column, config.time_format, config.time_unit)
         notes += mixed_units(times)
     log = pl.DataFrame({"user": users, "item": items, "timestamp": times})
     if config.rating_column is not None:
         ratings = finite(table.plain(config.rating_column))
         table.require(config.rating_column, ratings.is_not_null(), "a finite number")
         log = log.with_columns(rating=ratings)
-    return log, notes
+    return log, ticks, notes
 
 
 def _flags(config: LogConfig) -> dict[str, str]:
@@ -99,9 +124,9 @@ def _flags(config: LogConfig) -> dict[str, str]:
     )
 
 
-def _complete(table: Table) -> Table:
-    """Keep the rows that have something in each column."""
-    is_there = [_is_there(table.frame[name]) for name in table.flags]
+def _complete(table: Table, names: Sequence[str]) -> Table:
+    """Keep the rows that have something in each of some columns."""
+    is_there = [_is_there(table.frame[name]) for name in names]
     return table.take(pl.select(pl.all_horizontal(is_there)).to_series())
 
 

@@ -124,7 +124,8 @@ def synthetic_world(*, users: int = 2000, items: int = 1000, seed: int = 0) -> I
             "rating": (2.8 + liking + log_rng.normal(0, 0.7, len(film))).round().clip(1, 5),
         }
     )
-    return Interactions(log.sort("timestamp", maintain_order=True), films.select(item, pl.all()))
+    log = log.sort("timestamp", maintain_order=True)
+    return Interactions(log, films.select(item, pl.all()), ticks_per_second=1)
 
 
 def _histories(

@@ -149,3 +149,16 @@ def finite(column: pl.Series) -> pl.Series:
     text_or_number = column if column.dtype.is_numeric() else text_of(column)
     numbers = text_or_number.cast(pl.Float64, strict=False)
     return numbers.set(~numbers.is_finite(), None)
+
+
+def values_of(table: Table, name: str) -> pl.Series:
+    """Return a column of numbers, Float64, if all that is written are finite ones, or else of text.
+
+    Null where nothing is written.
+
+    Raises:
+        UserError: the column holds lists or the like.
+    """
+    text = text_of(table.plain(name))
+    numbers = finite(table.frame[name])
+    return numbers if (numbers.is_null() == text.is_null()).all() else text

@@ -2,6 +2,7 @@
 
 import polars as pl
 
+from jaxrec.config import TimeUnit
 from jaxrec.data.sources.tabular import Table, finite, text_of
 from jaxrec.errors import UserError
 
@@ -14,23 +15,31 @@ _ISO = (
 _WANTED = "a number or an ISO date, as 2024-05-01 or 2024-05-01T12:30:59+02:00"
 _REMEDY = "say how dates are written with --time-format, as in --time-format='%d.%m.%Y %H:%M'"
 
-# From what number on times since 1970 are likely to be of a unit, and up to what.
-_UNITS = {
-    "seconds": (1e8, 1e10),
-    "milliseconds": (1e11, 1e13),
-    "microseconds": (1e14, 1e16),
-    "nanoseconds": (1e17, 1e19),
+_TICKS_PER_SECOND: dict[TimeUnit, int] = {
+    "seconds": 1,
+    "milliseconds": 10**3,
+    "microseconds": 10**6,
+    "nanoseconds": 10**9,
 }
 
+# From the year 1973 to 2286 the times since 1970 are these in seconds, and as many times more in
+# other units: no unit can be taken for another.
+_FIRST_SECOND, _LAST_SECOND = 1e8, 1e10
 
-def read_times(table: Table, name: str, time_format: str | None) -> pl.Series:
+
+def read_times(
+    table: Table, name: str, time_format: str | None, unit: TimeUnit = "auto"
+) -> tuple[pl.Series, int | None]:
     """Return times whose order is that of the moments: Int64, or else finite Float64.
 
     Numbers stay as they are. Dates become seconds since 1970, UTC where no zone is given; those
     that are finer than a microsecond become nanoseconds, as Int64.
 
+    Returns:
+        The times, and how many ticks they count in a second; None where it cannot be told.
+
     Raises:
-        UserError: a row holds none.
+        UserError: a row holds none, or dates are said to have a unit.
     """
     column = table.plain(name)
     if time_format is not None:
@@ -41,42 +50,62 @@ def read_times(table: Table, name: str, time_format: str | None) -> pl.Series:
                 f"--time-format={time_format} reads no time of {table.file.path}: column {name!r} "
                 f"holds {str(value)[:40]!r}; write it as strftime does, as in '%d.%m.%Y %H:%M'"
             )
-        times, wanted, remedy = _since_1970(moments), f"a time as {time_format!r}", ""
+        (times, ticks), wanted, remedy = _since_1970(moments), f"a time as {time_format!r}", ""
     else:
-        times, wanted, remedy = _moments(column), _WANTED, _REMEDY
+        (times, ticks), wanted, remedy = _moments(column), _WANTED, _REMEDY
     table.require(name, times.is_not_null(), wanted, remedy)
-    return times
+    if unit == "auto":
+        return times, ticks or _ticks_per_second(times)
+    if ticks is not None:
+        raise UserError(
+            f"--time-unit={unit} says what numbers count, and column {name!r} of "
+            f"{table.file.path} holds dates; leave it out"
+        )
+    return times, _TICKS_PER_SECOND[unit]
 
 
 def mixed_units(times: pl.Series) -> list[str]:
     """Say that times seem to be of several units, with counts, if they do."""
-    counts = {unit: times.is_between(*limits).sum() for unit, limits in _UNITS.items()}
+    counts = {unit: _is_of(times, ticks).sum() for unit, ticks in _TICKS_PER_SECOND.items()}
     found = [f"{count:,} look like {unit}" for unit, count in counts.items() if count]
     if len(found) < 2:
         return []
     return [f"times of several units: {', '.join(found)}; write all in one"]
 
 
-def _moments(column: pl.Series) -> pl.Series:
-    """Read times of any type; null where there is none. The first says whether they are dates."""
+def _ticks_per_second(times: pl.Series) -> int | None:
+    """Tell the unit of times since 1970 by their size; None where it cannot be told."""
+    return next((ticks for ticks in _TICKS_PER_SECOND.values() if _is_of(times, ticks).all()), None)
+
+
+def _is_of(times: pl.Series, ticks: int) -> pl.Series:
+    return times.is_between(_FIRST_SECOND * ticks, _LAST_SECOND * ticks, closed="left")
+
+
+def _moments(column: pl.Series) -> tuple[pl.Series, int | None]:
+    """Read times of any type; null where there is none. The first says whether they are dates.
+
+    Returns:
+        The times, and of dates how many ticks they count in a second.
+    """
     if column.dtype in (pl.Date, pl.Datetime):
         return _since_1970(column)
     numbers = finite(column)
     if column.dtype.is_float() or column.dtype.is_decimal():
-        return numbers
+        return numbers, None
     text = text_of(column)
     integers = text.cast(pl.Int64, strict=False)
     if not integers.has_nulls():
-        return integers
-    return _since_1970(_iso(text)) if numbers.head(1).has_nulls() else numbers
+        return integers, None
+    return _since_1970(_iso(text)) if numbers.head(1).has_nulls() else (numbers, None)
 
 
-def _since_1970(moments: pl.Series) -> pl.Series:
+def _since_1970(moments: pl.Series) -> tuple[pl.Series, int]:
     """Give seconds as Float64, or nanoseconds as Int64 where seconds would lose their order."""
     is_fine = moments.dtype != pl.Date and (moments.dt.nanosecond() % 1000 != 0).any()
     if is_fine:
-        return moments.dt.epoch("ns")
-    return moments.dt.epoch("us") / 1e6
+        return moments.dt.epoch("ns"), _TICKS_PER_SECOND["nanoseconds"]
+    return moments.dt.epoch("us") / 1e6, 1
 
 
 def _iso(text: pl.Series) -> pl.Series:

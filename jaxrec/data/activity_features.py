@@ -1,0 +1,103 @@
+"""Features of activities and users: what a log and a table of users say, as ids."""
+
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+from jaxtyping import Int, Int32
+
+from jaxrec.config import DataConfig, feature_names
+from jaxrec.data.feature_values import number_values
+from jaxrec.data.gaps import LEAST_GAPS, gap_ids, whole_seconds
+from jaxrec.data.interactions import Interactions
+from jaxrec.errors import UserError
+from jaxrec.schema import AGE, UNKNOWN_AGE, Feature
+
+_AGE = Feature(AGE, "activity", "age", len(LEAST_GAPS))
+
+
+class Numbered(NamedTuple):
+    """A feature, and the ids of its values.
+
+    Attributes:
+        ids: of each activity, [n], or of each user, [U].
+    """
+
+    feature: Feature
+    ids: Int32[np.ndarray, " n"]
+
+
+def activity_features(
+    log: pl.DataFrame,
+    offsets: Int[np.ndarray, " U_plus_1"],
+    ticks_per_second: int | None,
+    config: DataConfig,
+) -> list[Numbered]:
+    """Number what the configuration names of each activity.
+
+    Args:
+        log: by user and time.
+
+    Raises:
+        UserError: a column is missing, or tells nothing; or the times are no seconds.
+    """
+    asked = feature_names(config, "activity")
+    found = [
+        Numbered(*number_values(_column(log, name, "activity"), "activity", "--activity-features"))
+        for name in asked
+    ]
+    if config.time:
+        found.append(Numbered(_AGE, _gaps(log["timestamp"], offsets, ticks_per_second)))
+    return found
+
+
+def user_features(
+    interactions: Interactions, users: pl.Series, config: DataConfig
+) -> list[Numbered]:
+    """Number what the configuration names of each user; as inputs their names begin with "user_".
+
+    Args:
+        users: the raw users, in their order.
+
+    Raises:
+        UserError: there is no table, or a column is missing, or tells nothing.
+    """
+    names = feature_names(config, "user")
+    if not names:
+        return []
+    if interactions.users is None:
+        raise UserError(f"--user-features: --dataset={config.dataset} says nothing of its users")
+    known = users.to_frame("user").join(
+        interactions.users, on="user", how="left", maintain_order="left"
+    )
+    columns = [_column(known, name, "user") for name in names]
+    return [
+        Numbered(*number_values(column.alias(f"user_{column.name}"), "user", "--user-features"))
+        for column in columns
+    ]
+
+
+def _column(table: pl.DataFrame, name: str, owner: str) -> pl.Series:
+    known = [each for each in table.columns if each not in ("user", "item", "timestamp")]
+    if name not in known:
+        raise UserError(
+            f"--{owner}-features has {name!r}, and there is {', '.join(known) or 'nothing'}; give "
+            "some of these"
+        )
+    return table[name]
+
+
+def _gaps(
+    timestamps: pl.Series, offsets: Int[np.ndarray, " U_plus_1"], ticks_per_second: int | None
+) -> Int32[np.ndarray, " n"]:
+    """Give the bucket of the gap from each activity to the user's next; 0 behind the last."""
+    if ticks_per_second is None:
+        raise UserError(
+            f"--time: times from {timestamps.min():.15g} to {timestamps.max():.15g} are no "
+            "seconds, milli-, micro- or nanoseconds since 1970; say what they count with "
+            "--time-unit, or leave --time out"
+        )
+    seconds = whole_seconds(timestamps.to_numpy(), ticks_per_second)
+    gaps = np.append(np.diff(seconds), 0)
+    gaps[offsets[1:] - 1] = UNKNOWN_AGE
+    return gap_ids(gaps)

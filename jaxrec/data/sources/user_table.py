@@ -1,0 +1,74 @@
+"""The table that describes the users."""
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from jaxrec.config import UsersConfig, given
+from jaxrec.data.sources.delimited import shown
+from jaxrec.data.sources.ids import read_ids
+from jaxrec.data.sources.table_file import open_table
+from jaxrec.data.sources.tabular import read_table, values_of
+from jaxrec.errors import UserError
+
+
+def require_users(config: UsersConfig, features: Sequence[str]) -> None:
+    """Refuse features of users without a table, and a table without features.
+
+    Raises:
+        UserError: one is there without the other.
+    """
+    if features and config.users is None:
+        raise UserError("--user-features needs a table of the users; name it with --users")
+    for flag, value in given(config, UsersConfig).items() if not features else ():
+        raise UserError(
+            f"{flag}={value} is read for --user-features alone; give these, or leave it"
+        )
+
+
+def read_users(
+    config: UsersConfig,
+    known: pl.Series,
+    *,
+    log_column: str,
+    encoding: str | None,
+    features: Sequence[str],
+) -> tuple[pl.DataFrame, list[str]]:
+    """Read what a table says of the known users.
+
+    Args:
+        known: the raw users, each once.
+        log_column: what the log calls its users.
+        features: columns.
+
+    Returns:
+        `user`, of the type of `known`, and the features, a row for each user; and notes.
+
+    Raises:
+        UserError: a file or column is missing, a row cannot be read or is there twice, or a user
+            is not described.
+    """
+    file = open_table(config.users or "", "--users", encoding=encoding)
+    key = config.users_key or (log_column if log_column in file.names else "user")
+    flags = dict.fromkeys(features, "--user-features") | {key: "--users-key"}
+    table = read_table(file, flags, "the header", if_empty="delete the row")
+    keys = read_ids(table, key)
+    again = (~keys.is_first_distinct()).arg_true()
+    if len(again):
+        raise UserError(
+            f"{table.place(again[0])}: user {keys[again[0]]!r} was described before; keep one row "
+            "a user"
+        )
+    described = pl.DataFrame(
+        [keys.cast(pl.String).alias("key"), *(values_of(table, name) for name in features)]
+    )
+    users = pl.DataFrame({"user": known, "key": known.cast(pl.String)})
+    lacking = users.join(described, on="key", how="anti", maintain_order="left")
+    if lacking.height:
+        raise UserError(
+            f"{file.path} misses {lacking.height:,} of {users.height:,} users of the log, as "
+            f"{lacking['user'][0]!r}; add them (what is not known stays empty), or correct "
+            f"--users-key={key}, here the first is {shown(keys[:1].to_list())}"
+        )
+    found = users.join(described, on="key", how="left", maintain_order="left")
+    return found.drop("key"), list(file.notes)
