@@ -85,7 +85,9 @@ FEATURES = (
 )
 
 ids_of_values = st.integers(-1, 5) | st.sampled_from([INT32.min, INT32.max])
-floats = st.floats(width=32, allow_subnormal=False) | st.sampled_from([-2.5, 0.0, 8.0, 1e3, 1e38, 2e38])
+floats = st.floats(width=32, allow_subnormal=False) | st.sampled_from(
+    [-2.5, 0.0, 8.0, 1e3, 1e38, 2e38]
+)
 ages = (
     st.integers(-1, 10)
     | st.integers(INT32.min, INT32.max)

@@ -11,6 +11,7 @@ from jaxrec.evaluation.ranking import COVERAGE_AT
 from jaxrec.runs.summary import Figures, Protocol
 from jaxrec.runtime import bundle
 from jaxrec.runtime.interpreter import DeviceModel
+from jaxrec.schema import Feature
 
 _LIBRARIES = (
     *("jaxrec", "jax", "jaxlib", "flax", "numpy"),
@@ -31,6 +32,11 @@ RULES = {
     "has about -1e9.",
     "vectors": "The product of a context with an item's vector, and its bias, are its score. "
     "What is unknown has a vector of zeros and the bias -1e9.",
+    "features": "Beside the history stand the features of its activities, aligned with it, and of "
+    "its user. An id is the place of a value in its list, the first being 1; a number is as in the "
+    "log; an age is the seconds from an activity to now.",
+    "unknown features": "0 is an unknown id, NaN an unknown number, -1 an unknown age, and so is "
+    "whatever else cannot be one. All features may be unknown.",
     "state": "None is kept between calls.",
 }
 
@@ -45,6 +51,7 @@ def describe(conversion: Conversion) -> dict[str, Any]:
         "embedding_dim": run.config.model.embedding_dim,
         **asdict(conversion.shapes),
         "signatures": _signatures(product.graph),
+        "features": [_feature(each) for each in run.model.features],
         "rules": RULES,
         "vocabulary": {"size": run.vocabulary.size, "sha256": run.vocabulary.digest},
         "described_items": sum(map(_is_described, run.catalogue)),
@@ -76,6 +83,21 @@ def describe(conversion: Conversion) -> dict[str, Any]:
             "python": platform.python_version(),
             **{name: version(name) for name in _LIBRARIES},
         },
+    }
+
+
+def _feature(feature: Feature) -> dict[str, Any]:
+    """Say of an input what it belongs to, what its values mean, and what means that none is known.
+
+    JSON has no NaN, which a number that is not known is: it is null there.
+    """
+    unknown = None if feature.kind == "number" else feature.unknown
+    return {
+        "name": feature.name,
+        "of": feature.of,
+        "kind": feature.kind,
+        "values": list(feature.values),
+        "unknown": unknown,
     }
 
 

@@ -20,9 +20,10 @@ LEAST_GAPS = (0, *(1 << power for power in range(30)))
 def gap_ids(seconds: Int[np.ndarray, "*shape"]) -> Int32[np.ndarray, "*shape"]:
     """Give the bucket of each gap, from 1; 0 for what is negative or too long."""
     is_known = (seconds >= 0) & (seconds < LONGEST)
-    # 0 is 0 times 2 ** 0, and 2 ** n is a half of 2 ** (n + 1).
-    _, exponents = np.frexp(np.where(is_known, seconds, 0))
-    return np.where(is_known, exponents + 1, 0).astype(np.int32)
+    # Rounded as on a device, where 2 ** 25 - 1 is 2 ** 25.
+    rounded = np.where(is_known, seconds, 0).astype(np.float32)
+    ids = np.searchsorted(LEAST_GAPS, rounded, side="right")
+    return np.where(is_known, ids, 0).astype(np.int32)
 
 
 def gap_ids_of_ages(ages: Int32[np.ndarray, "n N"]) -> Int32[np.ndarray, "n N"]:
