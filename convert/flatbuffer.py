@@ -127,7 +127,7 @@ def check_operations(facts: Facts, *, lookups: int, tables: int) -> None:
 
     Args:
         lookups: what is known by an id, the item being one: each has a table that its ids are
-            looked up in. `vectors` takes items alone.
+            looked up in. `vectors` takes items alone, `rate` takes items beside all else.
         tables: of items; two when histories and candidates do not share one.
 
     Raises:
@@ -139,7 +139,8 @@ def check_operations(facts: Facts, *, lookups: int, tables: int) -> None:
     fused = [name for name in facts.operators if name.endswith(_FUSED)]
     if fused or facts.has_state:
         raise FailedCheckError(f"the graph keeps state between calls ({fused or 'variables'})")
-    wanted = {name: 1 if name == "vectors" else lookups for name in facts.lookups}
+    others = {"vectors": 1, "rate": lookups + 1}
+    wanted = {name: others.get(name, lookups) for name in facts.lookups}
     if facts.lookups != wanted:
         raise FailedCheckError(
             f"the graph looks ids up more than once, or not at all: {facts.lookups}, not {wanted}"

@@ -35,6 +35,7 @@ from jaxrec.data.intake import render
 from jaxrec.data.sources import load_interactions
 from jaxrec.evaluation.baselines import make_baselines
 from jaxrec.evaluation.ranking import Scorer, model_scorer, rank
+from jaxrec.evaluation.ratings import Rater, model_rater, rating_baselines, rating_figures
 from jaxrec.models.encoders import encoder_class
 from jaxrec.models.model import RecommenderModel
 from jaxrec.runs.directory import CURVE, RunDirectory
@@ -137,6 +138,10 @@ def conclude(
         model=ModelFacts(
             config.model.encoder, sum(leaf.size for leaf in jax.tree.leaves(shipped[1]))
         ),
+        ratings={
+            name: rating_figures(rater, dataset, config.data.history_length)
+            for name, rater in _raters(shipped, dataset, config).items()
+        },
     )
     levels = {
         name: figures(each, split.validation).means["recall@10"] for name, each in baselines.items()
@@ -144,6 +149,15 @@ def conclude(
     draw_curve(directory.path / CURVE, directory.path.name, trained.epochs, levels)
     directory.finish(summary, Ranks(test.users, dataset.timelines.items[split.test], test.ranks))
     return summary
+
+
+def _raters(
+    shipped: tuple[nnx.GraphDef[RecommenderModel], nnx.State], dataset: Dataset, config: Config
+) -> dict[str, Rater]:
+    """Name the model and its baselines, if ratings are learned."""
+    if dataset.rating is None:
+        return {}
+    return {config.model.encoder: model_rater(*shipped), **rating_baselines(dataset)}
 
 
 main = command(

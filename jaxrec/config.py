@@ -166,6 +166,10 @@ class DataConfig(UsersConfig, ItemsConfig, LogConfig):
     final_fit: bool = False
     """learn the validation targets too, once they have chosen the settings: all epochs are trained
     and the last is kept, for nothing is left to choose by"""
+    rate: bool = False
+    """learn, beside what comes next, how the user rates it: a second head that rates any item"""
+    rate_weight: float = _between(0.1, 0.0, 1000.0)
+    """with --rate: what the loss of ratings counts beside that of the next item"""
     keep_seen: bool = False
     """rank what the user has met before among the candidates too (for logs where people come back
     to the same item); off: leave it out"""

@@ -72,16 +72,21 @@ class Label:
 
     Attributes:
         name: the key of its loss.
-        loss: how a prediction is judged.
+        loss: how a prediction is judged: one of many, or by its place in an order.
         weight: what it counts beside other labels.
+        values: of an ordinal one, ascending; id i is `values[i - 1]`, and 0 is an unknown one.
     """
 
     name: str
-    loss: Literal["softmax"] = "softmax"
+    loss: Literal["softmax", "ordinal"] = "softmax"
     weight: float = 1.0
+    values: tuple[float, ...] = ()
 
 
 NEXT_ITEM = Label(ITEM)
+
+RATING = "rating"
+"""The label that tells how a user rated the item."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +114,11 @@ class Schema:
         """Give what is known of an activity, an item or a user."""
         return tuple(each for each in self.features if each.of == owner)
 
+    @property
+    def rating(self) -> Label | None:
+        """What is learned of ratings, if it is."""
+        return next((each for each in self.labels if each.name == RATING), None)
+
     def save(self, path: Path) -> None:
         """Write the schema as JSON."""
         write_json(path, asdict(self))
@@ -126,5 +136,8 @@ class Schema:
                 Feature(**{**each, "values": tuple(each.get("values", ()))})
                 for each in saved["features"]
             )
-            labels = tuple(Label(**each) for each in saved["labels"])
+            labels = tuple(
+                Label(**{**each, "values": tuple(each.get("values", ()))})
+                for each in saved["labels"]
+            )
             return cls(saved["items"], saved["width"], features, labels)

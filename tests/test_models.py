@@ -16,16 +16,17 @@ from jaxrec.models.encoders.convolution import Convolution
 from jaxrec.models.encoders.recurrent import Recurrent
 from jaxrec.models.lstm import LSTM
 from jaxrec.models.model import PAD_BIAS, RecommenderModel
-from jaxrec.schema import ITEM, PAD, Feature, Schema
+from jaxrec.schema import ITEM, NEXT_ITEM, PAD, Feature, Schema
 from tests.worlds import left_padded
 
 SIZE = 30
 COUNTS = np.array([0, *range(SIZE, 0, -1)])
 
 
-def make(encoder, seed=0, features=(), **settings):
+def make(encoder, seed=0, features=(), labels=(NEXT_ITEM,), **settings):
     config = ModelConfig(encoder=encoder, **{"hidden_units": 8, "embedding_dim": 6, **settings})
-    model = RecommenderModel(Schema(SIZE, 6, features), config, COUNTS, rngs=nnx.Rngs(seed))
+    schema = Schema(SIZE, 6, features, labels)
+    model = RecommenderModel(schema, config, COUNTS, rngs=nnx.Rngs(seed))
     # Away from the initial values, so that no property holds by a zero.
     graphdef, params = nnx.split(model)
     keys = iter(jax.random.split(jax.random.key(seed), 100))

@@ -30,6 +30,8 @@ RULES = {
     "empty history": "All zeros give the popular items.",
     "scores": "Logits: higher is better, comparable within one call. A candidate that is unknown "
     "has about -1e9.",
+    "ratings": "What a user would give an item, expected, and the probabilities of each rating but "
+    "the lowest, or of a higher one. What is unknown has NaN.",
     "vectors": "The product of a context with an item's vector, and its bias, are its score. "
     "What is unknown has a vector of zeros and the bias -1e9.",
     "features": "Beside the history stand the features of its activities, aligned with it, and of "
@@ -52,6 +54,7 @@ def describe(conversion: Conversion) -> dict[str, Any]:
         **asdict(conversion.shapes),
         "signatures": _signatures(product.graph),
         "features": [_feature(each) for each in run.model.features],
+        "ratings": None if run.model.rating is None else list(run.model.rating.values),
         "rules": RULES,
         "vocabulary": {"size": run.vocabulary.size, "sha256": run.vocabulary.digest},
         "described_items": sum(map(_is_described, run.catalogue)),

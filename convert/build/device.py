@@ -135,6 +135,24 @@ def biases(model: RecommenderModel, items_BM: Int[jax.Array, "B M"]) -> Float[ja
     return bias_R.at[ids_BM].get(mode="promise_in_bounds", wrap_negative_indices=False)
 
 
+def rate(
+    model: RecommenderModel,
+    context_BD: Float[jax.Array, "B D"],
+    items_BM: Int[jax.Array, "B M"],
+) -> tuple[Float[jax.Array, "B M"], Float[jax.Array, "B M K_minus_1"]]:
+    """Give the expected rating of some items, and how likely each or a higher one is.
+
+    What is unknown has no rating, NaN.
+    """
+    assert model.rating is not None
+    biases_R = model.rating.bias[...]
+    ids_BM = known_or_pad(items_BM, biases_R.shape[0])
+    biases_BM = biases_R.at[ids_BM].get(mode="promise_in_bounds", wrap_negative_indices=False)
+    logits = model.rating.logits(context_BD[:, None], vectors(model, items_BM), biases_BM)
+    at_least = jnp.where((ids_BM == PAD)[..., None], jnp.nan, jax.nn.sigmoid(logits))
+    return model.rating.expected(at_least), at_least
+
+
 def known_or_pad(ids: Int[jax.Array, "*shape"], rows: int) -> Int[jax.Array, "*shape"]:
     """Replace every id that has no row in the table by PAD."""
     return jnp.where(_is_known(ids, rows), ids, PAD)

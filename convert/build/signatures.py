@@ -4,6 +4,8 @@
     encode      a history -> context float32 [B, D]
     score       a history, candidates int32 [B, M] -> scores float32 [B, M]
     vectors     items int32 [B, M] -> vectors float32 [B, M, D], biases float32 [B, M]
+    rate        a history, candidates int32 [B, M] -> ratings float32 [B, M], at_least float32
+                [B, M, K - 1], where the model has learned K different ratings
 
 A history is `history` int32 [B, N], then the features of its activities, [B, N], and of its user,
 [B], each by its name: int32 ids or seconds, or float32 numbers. The product of a context with an
@@ -87,12 +89,22 @@ def signatures(model: RecommenderModel, shapes: Shapes) -> list[Signature]:
     def vectors(inputs: Tensors) -> dict[str, tf.Tensor]:
         return {"vectors": vectors_tf(inputs[ITEMS]), "biases": biases_tf(inputs[ITEMS])}
 
-    return [
+    rate_tf = _to_tensorflow(lambda inputs, ids: device.rate(model, encoded(inputs), ids))
+
+    def rate(inputs: Tensors) -> dict[str, tf.Tensor]:
+        told = {name: inputs[name] for name in history}
+        ratings, at_least = rate_tf(told, inputs[CANDIDATES])
+        return {"ratings": ratings, "at_least": at_least}
+
+    found = [
         Signature("recommend", history, recommend, ("ids", "scores")),
         Signature("encode", history, encode, ("context",)),
         Signature("score", history | candidates, score, ("scores",)),
         Signature("vectors", items, vectors, ("vectors", "biases")),
     ]
+    if model.rating is not None:
+        found.append(Signature("rate", history | candidates, rate, ("ratings", "at_least")))
+    return found
 
 
 def _numbers(name: str, batch: int, length: int) -> tf.TensorSpec:

@@ -12,7 +12,7 @@ from convert.prove.trials import HELD_OUT, Trials, trials
 from jaxrec.data.feature_values import ids_of_inputs
 from jaxrec.models.model import RecommenderModel
 from jaxrec.runs.heldout import Heldout
-from jaxrec.runtime.interpreter import HISTORY, DeviceModel, Lists
+from jaxrec.runtime.interpreter import CANDIDATES, HISTORY, DeviceModel, Inputs, Lists
 from jaxrec.schema import PAD
 
 OVERLAP_AT = 10
@@ -41,6 +41,7 @@ class Parity:
             largest entry of the history's context.
         vector_error: the largest difference of an entry of an item's vector, in units of the
             largest entry of all; or of a bias, in units of one.
+        rating_error: the largest difference of the probability of a rating; 0 without ratings.
         overlap: mean share of the model's first ten among the file's first ten.
         worst: the history with the largest score error.
     """
@@ -50,6 +51,7 @@ class Parity:
     order_error: float
     context_error: float
     vector_error: float
+    rating_error: float
     overlap: float
     worst: str
 
@@ -131,6 +133,7 @@ def compare(device: DeviceModel, lists: Lists, reference: Reference) -> Parity:
         order_error=float(np.concatenate(order_errors).max()),
         context_error=float(context_error.max()),
         vector_error=_vector_error(device, model),
+        rating_error=_rating_error(device, model, given, contexts, candidates),
         overlap=float(kept.any(axis=2).mean()),
         worst=tried.describe(int(np.argmax(score_error))),
     )
@@ -142,6 +145,22 @@ def _vector_error(device: DeviceModel, model: RecommenderModel) -> float:
     vectors, biases = device.vectors_all(np.arange(1, len(table) + 1, dtype=np.int32))
     errors = np.abs(vectors - table).max() / np.abs(table).max(), np.abs(biases - bias).max()
     return float(np.nan_to_num(max(errors), nan=np.inf))
+
+
+def _rating_error(
+    device: DeviceModel,
+    model: RecommenderModel,
+    given: Inputs,
+    contexts: Float32[np.ndarray, "n D"],
+    candidates: Int32[np.ndarray, "n M"],
+) -> float:
+    """Compare the probabilities of ratings; padding has none, in the file alone."""
+    if model.rating is None:
+        return 0.0
+    found = device.call_all("rate", {**given, CANDIDATES: candidates})["at_least"]
+    _, wanted = jax.jit(lambda model, *asked: model.rate(*asked))(model, contexts, candidates)
+    errors = np.abs(found - np.asarray(wanted))[candidates != PAD]
+    return float(np.nan_to_num(errors, nan=np.inf).max())
 
 
 def _parts(count: int, model: RecommenderModel) -> list[slice]:

@@ -71,11 +71,14 @@ def _check_meaning(device: DeviceModel, strange: Trials, vocabulary_size: int) -
             if HISTORY in inputs:
                 given = {**histories, CANDIDATES: candidates}
                 found = device.call_all(name, {port: given[port] for port in inputs})
-                results += [rows for rows in found.values() if rows.dtype == np.float32]
+                rows = [each for each in found.values() if each.dtype == np.float32]
+                results += [each.reshape(len(candidates), -1) for each in rows]
         return np.concatenate(results, axis=1)
 
     given, meant = everything(strange.given), everything(strange.meant)
-    error = np.abs(given - meant) / np.maximum(1, np.abs(meant))
+    # What is unknown has no rating, NaN.
+    error = np.nan_to_num(np.abs(given - meant) / np.maximum(1, np.abs(meant)))
+    error[np.isnan(given) != np.isnan(meant)] = np.inf
     _require(error <= _ROUNDING, strange, "did not pass over what is unknown")
     scores = device.score_all(strange.meant, np.tile(items, (len(strange), 1)))
     _require(is_unknown == (scores < -1e8), strange, "took an unknown candidate for a known one")

@@ -23,6 +23,10 @@ FURTHEST_VECTOR: dict[Recipe, float] = {"float32": 0.0, "float16": 2**-11, "int8
 LEAST_OVERLAP: dict[Recipe, float] = {"float32": 0.999, "float16": 0.98, "int8": 0.8}
 
 
+# The probability of a rating, by as much: contexts and vectors are rounded before it.
+FURTHEST_RATING: dict[Recipe, float] = {"float32": SCORE_TOLERANCE, "float16": 0.01, "int8": 0.2}
+
+
 class Proven(NamedTuple):
     """A file that is equal to its model.
 
@@ -65,7 +69,10 @@ def judge(parity: Parity, recipe: Recipe) -> None:
     Raises:
         FailedCheckError: one is too large.
     """
-    limits = [("keeps too few of", 1 - parity.overlap, 1 - LEAST_OVERLAP[recipe])]
+    limits = [
+        ("keeps too few of", 1 - parity.overlap, 1 - LEAST_OVERLAP[recipe]),
+        ("gets the ratings wrong of", parity.rating_error, FURTHEST_RATING[recipe]),
+    ]
     if recipe == "float32":
         limits += [
             ("gets the scores wrong of", parity.score_error, SCORE_TOLERANCE),

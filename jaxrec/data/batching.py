@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, Int32
 
 from jaxrec.data.seen import seen_before
 from jaxrec.data.splits import Split
@@ -25,12 +25,15 @@ class Batch(NamedTuple):
         weights: what each target counts, [B, W]; zero where there is none.
         seen: the items that the user met before the first target of each row, as `seen` keeps them,
             [B, _]; None where the loss does not leave them out.
+        ratings: the rating of each target, as ids, [B, W]; 0 where there is none. None if ratings
+            are not learned.
     """
 
     history: Mapping[str, Any]
     targets: Any
     weights: Any
     seen: Any
+    ratings: Any = None
 
 
 class WindowShape(NamedTuple):
@@ -62,6 +65,7 @@ class TrainingBatches:
         split: Split,
         shape: WindowShape,
         *,
+        ratings: Int32[np.ndarray, " n"] | None = None,
         seen_of: int | None,
         max_steps_per_dispatch: int,
         seed: int,
@@ -72,6 +76,7 @@ class TrainingBatches:
             timelines: the log.
             split: which of it is learned.
             shape: of a step, where timelines are long enough.
+            ratings: the id of each activity's rating, if ratings are learned.
             seen_of: the size of the catalogue, to tell what was seen; None tells nothing.
             max_steps_per_dispatch: K, at the most.
             seed: seed of phases and order.
@@ -79,6 +84,7 @@ class TrainingBatches:
         lengths = split.training_ends - timelines.offsets[:-1]
         self._timelines = timelines
         self._targets = np.where(split.is_training_target, timelines.items, np.int32(PAD))
+        self._ratings = None if ratings is None else np.where(self._targets != PAD, ratings, 0)
         self._training_ends = split.training_ends
         self._longest = int(lengths.max())
         # Of short timelines, windows would be mostly padding.
@@ -112,7 +118,10 @@ class TrainingBatches:
             first_targets = np.maximum(starts, ends - self._window)
             met = seen_before(self._timelines, first_targets.reshape(-1))
             seen = met.as_batch(self._seen_of, self._longest).reshape(*shape, -1)
-        return Batch(history, targets, (targets != PAD).astype(np.float32), seen)
+        ratings = None
+        if self._ratings is not None:
+            ratings = gather(self._ratings, starts, ends, self._window)
+        return Batch(history, targets, (targets != PAD).astype(np.float32), seen, ratings)
 
     def _cut_and_shuffle(self, epoch: int) -> tuple[Int[np.ndarray, " W"], Int[np.ndarray, " W"]]:
         rng = np.random.default_rng([self._seed, epoch])

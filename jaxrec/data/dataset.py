@@ -4,16 +4,18 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+from jaxtyping import Int32
 
 from jaxrec.config import DataConfig, feature_names
 from jaxrec.data.activity_features import activity_features, user_features
 from jaxrec.data.intake import Intake, take_in
 from jaxrec.data.interactions import ITEM_COLUMNS, Interactions, keep_frequent
 from jaxrec.data.item_features import ItemFeature, item_features
+from jaxrec.data.rating_label import number_ratings
 from jaxrec.data.splits import Split, learn_validation, split_timelines
 from jaxrec.data.timelines import Timelines
 from jaxrec.data.vocabulary import Vocabulary, build_vocabulary
-from jaxrec.schema import ITEM, Feature, Schema
+from jaxrec.schema import ITEM, NEXT_ITEM, Feature, Label, Schema
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class Dataset:
         intake: what became of the rows of the log.
         item_features: what adds to an item's vector.
         features: what the timelines have beside the item, of activities and of users.
+        rating: what is learned of ratings, if it is ...
+        ratings: ... and the id of each activity's, [n].
     """
 
     timelines: Timelines
@@ -35,11 +39,14 @@ class Dataset:
     intake: Intake
     item_features: tuple[ItemFeature, ...] = ()
     features: tuple[Feature, ...] = ()
+    rating: Label | None = None
+    ratings: Int32[np.ndarray, " n"] | None = None
 
     def schema(self, width: int) -> Schema:
         """Say what is known of an activity, with vectors of a width, D."""
         of_items = tuple(each.feature for each in self.item_features)
-        return Schema(self.vocabulary.size, width, (*of_items, *self.features))
+        labels = (NEXT_ITEM, self.rating) if self.rating else (NEXT_ITEM,)
+        return Schema(self.vocabulary.size, width, (*of_items, *self.features), labels)
 
 
 def prepare(interactions: Interactions, config: DataConfig, *, seed: int) -> Dataset:
@@ -83,4 +90,5 @@ def prepare(interactions: Interactions, config: DataConfig, *, seed: int) -> Dat
         take_in(kept, log, catalogue, config),
         item_features(catalogue, feature_names(config, "item")),
         tuple(each for each, _ in (*of_activities, *of_users)),
+        *number_ratings(log, config),
     )

@@ -14,6 +14,7 @@ from jaxrec.models.activities import Activities, Vectors, init_table, mask_of
 from jaxrec.models.dropout import dropout
 from jaxrec.models.encoders import encoder_class
 from jaxrec.models.items import ItemFeatures, ItemIds
+from jaxrec.models.rating import Rating
 from jaxrec.models.users import Users
 from jaxrec.schema import ITEM, PAD, Schema
 
@@ -69,6 +70,11 @@ class RecommenderModel(nnx.Module):
         features, middling = schema.features_of("item"), jnp.mean(self.item_bias[PAD + 1 :])
         self.item_features = (
             ItemFeatures(features, schema.width, middling, rngs=rngs) if features else None
+        )
+
+        rating = schema.rating
+        self.rating = (
+            Rating(rating.values, schema.items, schema.width, rngs=rngs) if rating else None
         )
 
     @property
@@ -192,6 +198,22 @@ class RecommenderModel(nnx.Module):
         for layer in self.dense:
             hidden = nnx.relu(layer(hidden))
         return jnp.where(is_filled_B[:, None], self.projection(hidden), 0)
+
+    def rate(
+        self, context: Float[jax.Array, "B D"], items_BM: Int[jax.Array, "B M"]
+    ) -> tuple[Float[jax.Array, "B M"], Float[jax.Array, "B M K_minus_1"]]:
+        """Tell how some items would be rated after some histories.
+
+        Returns:
+            The expected rating, and the probabilities of each rating but the lowest, or of a higher
+            one.
+        """
+        assert self.rating is not None
+        logits = self.rating.logits(
+            context[:, None], self.item_table[items_BM], self.rating.bias[...][items_BM]
+        )
+        at_least = jax.nn.sigmoid(logits)
+        return self.rating.expected(at_least), at_least
 
     def scores(self, context: Float[jax.Array, "*B D"]) -> Float[jax.Array, "*B R"]:
         """Score every item; column PAD is lower than any of them."""

@@ -1,10 +1,11 @@
 """The summary of a run: its figures, and the protocol without which they mean nothing."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from jaxrec.data.intake import Intake
+from jaxrec.evaluation.ratings import RatingFigures
 from jaxrec.files import read_json, reading, write_json
 
 
@@ -76,6 +77,8 @@ class Summary:
 
     Attributes:
         baselines: figures of each on the test targets, by name.
+        ratings: what the ratings of the model and of baselines are worth, by name, if ratings are
+            learned.
     """
 
     protocol: Protocol
@@ -84,6 +87,7 @@ class Summary:
     baselines: dict[str, Figures]
     train: TrainingFigures
     model: ModelFacts
+    ratings: dict[str, RatingFigures] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
         """Write it as JSON."""
@@ -105,6 +109,9 @@ def load_summary(path: Path) -> Summary:
             "baselines": {name: _figures(each) for name, each in saved["baselines"].items()},
             "train": TrainingFigures(**saved["train"]),
             "model": ModelFacts(**saved["model"]),
+            "ratings": {
+                name: RatingFigures(**each) for name, each in saved.get("ratings", {}).items()
+            },
         }
         return Summary(**{**saved, **parts})
 

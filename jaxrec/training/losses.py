@@ -20,6 +20,7 @@ class Rows(NamedTuple):
         negatives: what the targets are compared with, ...
         negatives_SD: ... their vectors ...
         negative_biases_S: ... and biases.
+        rating_biases_WB: the targets' biases in the head of ratings, if there is one.
     """
 
     features: Vectors
@@ -28,6 +29,7 @@ class Rows(NamedTuple):
     negatives: Negatives
     negatives_SD: Float[jax.Array, "S D"]
     negative_biases_S: Float[jax.Array, " S"]
+    rating_biases_WB: Float[jax.Array, "W B"] | None = None
 
 
 def softmax_loss(

@@ -17,7 +17,8 @@ from jaxrec.data.seen import met_in_batch
 from jaxrec.models.activities import mask_of
 from jaxrec.models.items import ItemIds
 from jaxrec.models.model import RecommenderModel
-from jaxrec.schema import ITEM, NEXT_ITEM, UNKNOWN, Schema
+from jaxrec.models.rating import ordinal_loss
+from jaxrec.schema import ITEM, NEXT_ITEM, RATING, UNKNOWN, Schema
 from jaxrec.training.losses import Rows, softmax_loss
 from jaxrec.training.negatives import Negatives, draw_negatives
 
@@ -56,6 +57,7 @@ def look_up(model: RecommenderModel, batch: Batch, negatives: Negatives) -> Rows
         negatives,
         table_RD[negatives.ids_S],
         bias_R[negatives.ids_S],
+        None if model.rating is None else model.rating.bias[...][targets_WB],
     )
 
 
@@ -74,8 +76,18 @@ def loss(
     mask_BL, count = mask_of(batch.history), batch.targets.shape[1]
     left_out_BS = None if batch.seen is None else met_in_batch(batch.seen, rows.negatives.ids_S)
     context_WBD = model.contexts(rows.features, mask_BL, count, span, key)
-    next_item = softmax_loss(context_WBD, rows, batch.targets.T, batch.weights.T, left_out_BS)
-    return {NEXT_ITEM.name: next_item}
+    losses = {
+        NEXT_ITEM.name: softmax_loss(
+            context_WBD, rows, batch.targets.T, batch.weights.T, left_out_BS
+        )
+    }
+    if model.rating is not None:
+        assert rows.rating_biases_WB is not None
+        ratings_WB = batch.ratings.T
+        logits = model.rating.logits(context_WBD, rows.targets_WBD, rows.rating_biases_WB)
+        count = jnp.maximum(jnp.sum(ratings_WB > 0), 1)
+        losses[RATING] = ordinal_loss(logits, ratings_WB).sum() / count
+    return losses
 
 
 @dataclass(frozen=True)

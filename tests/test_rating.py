@@ -1,0 +1,182 @@
+"""Ratings: the head that tells them, and what they are judged by."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import polars as pl
+import pytest
+from flax import nnx
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jaxrec.config import DataConfig
+from jaxrec.data.batching import TrainingBatches, WindowShape
+from jaxrec.data.dataset import Dataset, prepare
+from jaxrec.data.rating_label import number_ratings
+from jaxrec.errors import UserError
+from jaxrec.evaluation.ratings import Rater, biases, item_means, model_rater, rating_figures
+from jaxrec.models.rating import Rating, ordinal_loss
+from jaxrec.schema import ITEM, RATING, Label
+from tests.test_models import SIZE, make
+from tests.worlds import log_of
+
+STARS = Label(RATING, "ordinal", 1.0, (1.0, 2.0, 4.0))
+
+
+def head(values=(1.0, 2.0, 4.0)) -> Rating:
+    return Rating(values, items=5, width=3, rngs=nnx.Rngs(0))
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(-30, 30), min_size=3, max_size=3))
+def test_thresholds_ascend_whatever_is_learned(steps):
+    rating = head((1.0, 2.0, 3.0, 4.0, 5.0))
+    rating.steps[...] = jnp.array(steps)
+    assert rating.thresholds.shape == (4,)
+    assert (jnp.diff(rating.thresholds) >= 0).all()
+
+
+def test_a_rating_by_hand():
+    rating = head()
+    np.testing.assert_allclose(rating.thresholds, [-0.5, 0.5], atol=1e-6)
+    context, items = jnp.ones((1, 3)), jnp.array([[1.0, 0.0, 2.0]])
+    taste = rating.taste(context)[0]
+    number = taste[0] + 2 * taste[2] + taste[3] + 0.25
+    logits = rating.logits(context, items, jnp.array([0.25]))
+    np.testing.assert_allclose(logits[0], [number + 0.5, number - 0.5], rtol=1e-5)
+    # Four out of ten give one star, four two, two give four.
+    np.testing.assert_allclose(rating.expected(jnp.array([[0.6, 0.2]])), [1 + 0.6 + 2 * 0.2])
+
+
+def test_the_loss_of_a_rating_by_hand():
+    logits = jnp.log(jnp.array([[[3.0, 1.0]] * 4]))  # above the first: 3/4, above both: 1/2
+    losses = ordinal_loss(logits, jnp.array([[1, 2, 3, 0]]))[0]
+    expected = [np.log(4) + np.log(2), -np.log(0.75) + np.log(2), -np.log(0.75) + np.log(2), 0]
+    np.testing.assert_allclose(losses, expected, rtol=1e-5)
+
+
+def test_a_model_rates_any_item_after_any_history():
+    model = make("bow", labels=(STARS,))
+    history = {ITEM: jnp.array([[0, 3, 5], [0, 0, 0]])}
+    context = model.context(history)
+    expected, at_least = model.rate(context, jnp.array([[1, 2], [3, SIZE]]))
+    assert expected.shape == (2, 2) and at_least.shape == (2, 2, 2)
+    assert (jnp.diff(at_least) <= 0).all() and (expected >= 1).all() and (expected <= 4).all()
+    assert model.rating is not None
+    logits = model.rating.logits(context[0], model.item_table[2], model.rating.bias[2])
+    np.testing.assert_allclose(at_least[0, 1], jax.nn.sigmoid(logits), rtol=1e-5)
+    given_history = {ITEM: np.asarray(history[ITEM])}
+    told = model_rater(*nnx.split(model, nnx.Param))(given_history, np.zeros(2), np.array([2, 3]))
+    np.testing.assert_allclose(told, [expected[0, 1], expected[1, 0]], rtol=1e-5)
+
+
+def world(rows) -> Dataset:
+    """Prepare a log of users, items and ratings, in the order of the rows."""
+    config = DataConfig(rate=True, min_item_interactions=1, min_user_interactions=1)
+    timed = [(user, item, time, rating) for time, (user, item, rating) in enumerate(rows)]
+    return prepare(log_of(timed, ("user", "item", "timestamp", "rating")), config, seed=0)
+
+
+ROWS: list[tuple[int, int, float | None]] = [
+    (user, item, 1.0 + (user + item) % 4) for user in range(3) for item in range(6)
+]
+ROWS[7] = (1, 1, None)
+
+
+def test_each_target_comes_with_its_rating():
+    dataset = world(ROWS)
+    assert dataset.rating is not None and dataset.rating.values == (1.0, 2.0, 3.0, 4.0)
+    assert dataset.schema(4).rating == dataset.rating
+    batches = TrainingBatches(
+        dataset.timelines,
+        dataset.split,
+        WindowShape(4, 1, 2),
+        ratings=dataset.ratings,
+        seen_of=None,
+        max_steps_per_dispatch=2,
+        seed=0,
+    )
+    raw = dict(enumerate(dataset.vocabulary.values, start=1))
+    for number in range(batches.dispatches_per_epoch):
+        batch = batches.dispatch(number)
+        places = np.argwhere(batch.targets > 0)
+        assert (batch.ratings[batch.targets == 0] == 0).all()
+        for place in map(tuple, places):
+            user_known = {1.0 + (u + raw[batch.targets[place]]) % 4 for u in range(3)} | {0}
+            assert batch.ratings[place] in user_known
+
+
+def rater(told: dict[tuple[int, int], float]) -> Rater:
+    return lambda history, users, items: np.array(
+        [told[pair] for pair in zip(users.tolist(), items.tolist(), strict=True)]
+    )
+
+
+def test_errors_and_concordance_by_hand():
+    # The last two of each user are held out.
+    rows = [(0, 0, 3), (0, 1, 1), (0, 2, 5), (1, 0, 3), (1, 1, 4), (1, 2, 2)]
+    rows += [(2, 0, 3), (2, 1, 4), (2, 2, 4), (3, 0, 3), (3, 1, 5), (3, 2, 1)]
+    dataset = world(rows)
+    ids = {raw: number for number, raw in enumerate(dataset.vocabulary.values, start=1)}
+    told = {(u, ids[i]): 3.0 for u in range(4) for i in range(3)}
+    told |= {(0, ids[2]): 4.0, (1, ids[1]): 2.0, (3, ids[2]): 3.0}
+    found = rating_figures(rater(told), dataset, 3)
+    # Test targets: 5, 2, 4, 1; told 4, 3, 3, 3.
+    assert found.means["mae"] == (1 + 1 + 1 + 2) / 4
+    np.testing.assert_allclose(found.means["rmse"], np.sqrt((1 + 1 + 1 + 4) / 4))
+    # User 0 in order, user 1 the other way round, user 2 rated both alike, user 3 told alike.
+    assert (found.targets, found.pairs) == (4, 3)
+    assert found.means["concordance"] == (1 + 0 + 0.5) / 3
+    for name, mean in found.means.items():
+        low, high = found.intervals[name]
+        assert low <= mean <= high
+
+
+def test_both_of_a_pair_are_rated_by_the_history_before_the_first():
+    dataset, seen = world(ROWS), []
+
+    def remember(history, users, items):
+        seen.extend(zip(users, items, map(tuple, history[ITEM]), strict=True))
+        return np.zeros(len(items))
+
+    rating_figures(remember, dataset, 6)
+    timelines, split = dataset.timelines, dataset.split
+    for user in range(3):
+        history = [told for who, _, told in seen[len(split.test) :] if who == user]
+        before = timelines.items[timelines.offsets[user] : split.validation[user]].tolist()
+        assert history == [(*[0] * (6 - len(before)), *before)] * 2
+
+
+def test_baselines_learn_from_the_training_histories_alone():
+    dataset = world(ROWS)
+    timelines = dataset.timelines
+    assert dataset.ratings is not None
+    changed = dataset.ratings.copy()
+    changed[dataset.split.test], changed[dataset.split.validation] = 1, 4
+    users, items = np.array([0, 1, 2]), np.array([1, 2, 3])
+    for baseline in (biases, item_means):
+        told = baseline(dataset)({}, users, items)
+        again = baseline(replace(dataset, ratings=changed))({}, users, items)
+        np.testing.assert_array_equal(told, again)
+    first = timelines.items == 1
+    learned = first & (np.arange(len(first)) < np.repeat(dataset.split.training_ends, 6))
+    known = np.array([np.nan, 1, 2, 3, 4])[dataset.ratings[learned]]
+    assert item_means(dataset)({}, users, items)[0] == np.nanmean(known)
+
+
+@pytest.mark.parametrize(
+    ("ratings", "message"),
+    [
+        (None, "--rate needs ratings and the log has none; leave it out"),
+        (["good", "bad"], "--rate needs ratings and the log has none"),
+        ([3.0, 3.0], "learns 2 to 32 different ratings, and the log has 1, as 3;"),
+        (np.arange(40.0), "learns 2 to 32 different ratings, and the log has 40, as 0;"),
+    ],
+    ids=str,
+)
+def test_ratings_that_cannot_be_learned(ratings, message):
+    log = pl.DataFrame({"user": [1]} if ratings is None else {"rating": ratings})
+    with pytest.raises(UserError, match=message):
+        number_ratings(log, DataConfig(rate=True))
