@@ -7,11 +7,10 @@ ids weigh nothing wherever they stand. What differs is how a history comes to th
 - A lookup is a product with a one-hot matrix, which TensorFlow Lite folds into EMBEDDING_LOOKUP. A
   plain index would be clamped, and -1 would read the last row.
 - The item row of PAD is zero, in both tables if there are two, so that no mask follows a lookup.
-- Known activities are moved together at the right end, if the encoder reads their order; so are
-  their ages, whose differences are the gaps between them.
+- Known activities are moved together at the right end, if the encoder reads their order.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
@@ -19,10 +18,11 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Bool, Float, Int, Shaped
 
+from convert.inputs import is_compared
 from jaxrec.data.feature_values import LARGEST
 from jaxrec.data.gaps import LEAST_GAPS, LONGEST
 from jaxrec.models.model import RecommenderModel
-from jaxrec.schema import AGE, ITEM, PAD, UNKNOWN_AGE, Feature
+from jaxrec.schema import ITEM, PAD, Feature
 
 # Of an age, which has 30 bits.
 HALF = 1 << 15
@@ -42,77 +42,70 @@ def encode(
 ) -> Float[jax.Array, "B D"]:
     """Give the context of each history, any value of an input allowed; ids of items are ITEM."""
     is_known_BN = _is_known(inputs[ITEM], model.item_bias.shape[0])
-    known_BN = there_BN = is_known_BN.astype(jnp.float32)
+    there_BN = is_known_BN.astype(jnp.float32)
     activities_BNE = _look_up(model.activities.tables[ITEM][...], inputs[ITEM])
-    ages_BN = None
-    for feature in model.features:
+    of_activities = [each for each in model.features if each.of == "activity"]
+    for feature in of_activities:
+        given_BN1, table_RE = inputs[feature.name][..., None], model.activities.tables[feature.name]
         if feature.kind == "age":
-            ages_BN = inputs[feature.name]
-        elif feature.of == "activity":
-            vectors_BNE = _vectors(model.activities.tables, feature, inputs)
-            # Row 0 is an unknown value, and no vector of zeros.
-            activities_BNE += vectors_BNE * there_BN[..., None]
-    if ages_BN is not None:
-        closing_BNN, there_BN = close_gaps(known_BN)
-        gaps_BNE = _gap_vectors(model.activities.tables[AGE][...], ages_BN, known_BN, closing_BNN)
-        activities_BNE = closing_BNN @ activities_BNE + gaps_BNE * there_BN[..., None]
-    elif model.encoder.needs_order:
-        closing_BNN, there_BN = close_gaps(known_BN)
-        activities_BNE = closing_BNN @ activities_BNE
+            given_BN1 = _gaps(given_BN1, there_BN)
+        activities_BNE += _vectors(table_RE[...], feature, given_BN1)
+    if of_activities:
+        # An unknown value has a vector, but where there is no activity there is none.
+        activities_BNE *= there_BN[..., None]
+    if model.encoder.needs_order:
+        activities_BNE, there_BN = close_gaps(activities_BNE, there_BN)
     encoded_BH = model.encoder.whole(activities_BNE, there_BN)
-    of_user = {
-        each.name: _vectors(model.users.tables, each, inputs)
+    of_users = {
+        each.name: _vectors(model.users.tables[each.name][...], each, inputs[each.name][..., None])
         for each in model.features
         if each.of == "user"
     }
-    return model.project(encoded_BH, jnp.any(is_known_BN, axis=1), model.users.join(of_user))
+    return model.project(encoded_BH, jnp.any(is_known_BN, axis=1), model.users.join(of_users))
 
 
 def _vectors(
-    tables: Mapping[str, nnx.Param], feature: Feature, inputs: Mapping[str, jax.Array]
-) -> Float[jax.Array, "B *N D"]:
-    """Give the vectors of the values of a feature."""
-    table_RD, given = tables[feature.name][...], inputs[feature.name]
-    if feature.kind == "number":
-        least = -LARGEST
-        numbers = jnp.where(given <= LARGEST, given, 2 * least)
-        return _in_buckets(numbers, [least, *map(float, feature.values)]) @ table_RD
-    return _look_up(table_RD, given)
+    table_RE: Float[jax.Array, "R E"], feature: Feature, given: Shaped[jax.Array, "*shape 1"]
+) -> Float[jax.Array, "*shape E"]:
+    """Give the vectors of the values of a feature, row 0 for what is no value.
 
-
-def _in_buckets(
-    numbers: Float[jax.Array, "*shape"], bounds: Sequence[float]
-) -> Float[jax.Array, "*shape R"]:
-    """Tell by a 1 how many bounds each number reaches, 0 to all of them; NaN reaches none."""
-    reaches = (numbers[..., None] >= np.array(bounds, np.float32)).astype(jnp.float32)
-    first, last = reaches[..., :1], reaches[..., -1:]
-    return jnp.concatenate([1 - first, reaches[..., :-1] - reaches[..., 1:], last], axis=-1)
-
-
-def _gap_vectors(
-    table_RE: Float[jax.Array, "R E"],
-    ages_BN: Int[jax.Array, "B N"],
-    there_BN: Float[jax.Array, "B N"],
-    closing_BNN: Float[jax.Array, "B N N"],
-) -> Float[jax.Array, "B N E"]:
-    """Give the vectors of the gaps behind known activities, once these are at the right end.
-
-    Ages are moved in two halves: a float32 is exact up to 2^24 s, half a year.
+    A few comparisons are less work than the guards of a lookup. The difference of each row from row
+    0 is added to it, so that nothing needs to tell what is unknown.
     """
-    is_known_BN = (ages_BN >= 0) & (ages_BN < LONGEST) & (there_BN > 0)
-    ages_BN = jnp.where(is_known_BN, ages_BN, 0)
-    highs_BN = jax.lax.div(ages_BN, HALF)
-    parts = [highs_BN, ages_BN - highs_BN * HALF, is_known_BN]
-    parts_BN3 = jnp.stack([part.astype(jnp.float32) for part in parts], axis=-1)
-    parts_BN3 = closing_BNN @ parts_BN3
-    # Behind the last activity is now, whose age is known to be zero.
-    now_B13 = jnp.tile(jnp.array([0.0, 0.0, 1.0]), (len(ages_BN), 1, 1))
-    next_BN3 = jnp.concatenate([parts_BN3[:, 1:], now_B13], axis=1)
-    steps_BN3 = parts_BN3 - next_BN3
-    gaps_BN = steps_BN3[..., 0] * HALF + steps_BN3[..., 1]
-    both_BN = parts_BN3[..., 2] * next_BN3[..., 2]
-    gaps_BN = jnp.where(both_BN > 0, gaps_BN, UNKNOWN_AGE)
-    return _in_buckets(gaps_BN, LEAST_GAPS) @ table_RE
+    if not is_compared(feature):
+        return _look_up(table_RE, given[..., 0])
+    if feature.kind == "id":
+        is_value = given == np.arange(1, feature.size + 1, dtype=np.int32)
+    else:
+        edges = [-LARGEST, *feature.values, np.nextafter(np.float32(LARGEST), np.inf)]
+        if feature.kind == "age":
+            edges = [*LEAST_GAPS, LONGEST]
+        bounds = np.array(edges, np.float32)
+        is_value = (given >= bounds[:-1]) & (given < bounds[1:])
+    return is_value.astype(jnp.float32) @ (table_RE[1:] - table_RE[0]) + table_RE[0]
+
+
+def _gaps(
+    ages_BN1: Int[jax.Array, "B N 1"], there_BN: Float[jax.Array, "B N"]
+) -> Float[jax.Array, "B N 1"]:
+    """Give the seconds from each activity to the next one that is known, or to now.
+
+    Less than zero or LONGEST and more, if one of the two is unknown. Ages are subtracted in two
+    halves: a float32 is exact up to 2^24 s, half a year.
+    """
+    length = there_BN.shape[1]
+    met_BN = jnp.cumsum(there_BN, axis=1)
+    is_next_BNN = met_BN[:, :, None] + 1 == met_BN[:, None, :]
+    next_BNN = is_next_BNN.astype(jnp.float32) * there_BN[:, None, :]
+    highs_BN1 = jax.lax.div(ages_BN1, HALF)
+    lows_BN1 = (ages_BN1 - highs_BN1 * HALF).astype(jnp.float32)
+    # What is unknown lies further back than anything known, and than anything unknown before it
+    # does: from it is too long, to it is less than zero.
+    is_unknown_BN1 = (ages_BN1 < 0) | (ages_BN1 >= LONGEST)
+    beyond_N1 = 2.0**20 * np.arange(1, length + 1, dtype=np.float32)[:, None]
+    highs_BN1 = highs_BN1.astype(jnp.float32) + is_unknown_BN1.astype(jnp.float32) * beyond_N1
+    high_steps_BN1 = highs_BN1 - next_BNN @ highs_BN1
+    return high_steps_BN1 * HALF + (lows_BN1 - next_BNN @ lows_BN1)
 
 
 def pick(
@@ -171,14 +164,15 @@ def _look_up(
 
 
 def close_gaps(
-    there_BN: Float[jax.Array, "B N"],
-) -> tuple[Float[jax.Array, "B N N"], Float[jax.Array, "B N"]]:
-    """Give what moves the known to the right end, in its order; tell where it is then.
+    activities_BNE: Float[jax.Array, "B N E"], there_BN: Float[jax.Array, "B N"]
+) -> tuple[Float[jax.Array, "B N E"], Float[jax.Array, "B N"]]:
+    """Move what is known to the right end, in its order; tell where it is now.
 
-    A matrix of zeros and ones: the product with it is exact and adds 1 µs to a call at N = 10; a
-    scatter of the ids would add 4.
+    By a product with a matrix of zeros and ones, which is exact and adds 1 µs to a call at N = 10;
+    a scatter of the ids would add 4.
 
     Args:
+        activities_BNE: zero where nothing is known.
         there_BN: 1 where an activity is known, else 0.
     """
     length = there_BN.shape[1]
@@ -186,4 +180,5 @@ def close_gaps(
     # Place n takes the activity by which so many have been met; there is none below one.
     number_BN = met_BN[:, -1:] + np.arange(1 - length, 1, dtype=np.float32)
     takes_BNN = (number_BN[:, :, None] == met_BN[:, None, :]).astype(jnp.float32)
-    return takes_BNN, (number_BN > 0).astype(jnp.float32)
+    # Gaps are met with the activity before them, but are zero.
+    return takes_BNN @ activities_BNE, (number_BN > 0).astype(jnp.float32)

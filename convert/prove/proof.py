@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from convert.flatbuffer import Facts, check_operations, read_facts
+from convert.inputs import is_compared
 from convert.prove.distance import Parity, Reference, compare
 from convert.prove.guards import check_guards
 from convert.quiet import quiet
@@ -54,7 +55,7 @@ def prove(graph: bytes, reference: Reference, recipe: Recipe) -> Proven:
     model, tried = reference.model, reference.tried
     lists = device.recommend_all(tried.given)
     facts = read_facts(graph)
-    looked_up = [each for each in model.features if each.kind == "id"]
+    looked_up = [each for each in model.features if not is_compared(each)]
     check_operations(facts, lookups=1 + len(looked_up), tables=1 + (not model.is_tied))
     size = model.item_bias.shape[0] - 1
     check_guards(graph, device, lists, tried, size, keep_seen=reference.keep_seen)

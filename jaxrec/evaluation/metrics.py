@@ -5,12 +5,30 @@ With one relevant item a target: recall@k is the share of ranks up to k, NDCG@k 
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
 
 RECALL_AT = (1, 5, 10, 50)
 NDCG_AT = 10
+
+
+@dataclass(frozen=True)
+class RatingFigures:
+    """What told ratings are worth.
+
+    Attributes:
+        means: `mae`, `rmse`, and `concordance` where there is a pair.
+        intervals: their 95% intervals, lower end first.
+        targets: how many were rated.
+        pairs: how many pairs were compared.
+    """
+
+    means: dict[str, float]
+    intervals: dict[str, tuple[float, float]]
+    targets: int
+    pairs: int
 
 
 def target_values(ranks: Int[np.ndarray, " n"]) -> dict[str, Float[np.ndarray, " n"]]:

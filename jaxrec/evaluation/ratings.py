@@ -6,7 +6,6 @@ one is told to be better. Who knows nothing of a user can still be near (Koren a
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -16,27 +15,9 @@ from flax import nnx
 from jaxtyping import Float, Int
 
 from jaxrec.data.dataset import Dataset
-from jaxrec.evaluation.metrics import bootstrap_intervals
+from jaxrec.evaluation.metrics import RatingFigures, bootstrap_intervals
 from jaxrec.evaluation.ranking import Histories
 from jaxrec.models.model import RecommenderModel
-
-
-@dataclass(frozen=True)
-class RatingFigures:
-    """What told ratings are worth.
-
-    Attributes:
-        means: `mae`, `rmse`, and `concordance` where there is a pair.
-        intervals: their 95% intervals, lower end first.
-        targets: how many were rated.
-        pairs: how many pairs were compared.
-    """
-
-    means: dict[str, float]
-    intervals: dict[str, tuple[float, float]]
-    targets: int
-    pairs: int
-
 
 Rater = Callable[[Histories, Int[np.ndarray, " B"], Int[np.ndarray, " B"]], Any]
 """From histories, their users and an item for each to its rating, [B]."""

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxrec.data.intake import Intake
-from jaxrec.evaluation.ratings import RatingFigures
+from jaxrec.evaluation.metrics import RatingFigures
 from jaxrec.files import read_json, reading, write_json
 
 
