@@ -27,7 +27,7 @@ from jaxrec.text_table import lay_out
 METRICS = ("recall@10", "ndcg@10", "mrr")
 
 # What must be the same for a difference to mean anything.
-_PROTOCOL = ("dataset", "split", "final_fit", "candidates", "seen_items")
+_PROTOCOL = ("dataset", "split", "final_fit", "target_events", "candidates", "seen_items")
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,8 @@ from jaxrec.command_line import command
 from jaxrec.config import Config, DataConfig, ModelConfig, TrainConfig
 from jaxrec.data.dataset import Dataset, prepare
 from jaxrec.data.intake import render
+from jaxrec.data.labels import effective_number
+from jaxrec.data.seen import met_before
 from jaxrec.data.sources import load_interactions
 from jaxrec.evaluation.baselines import make_baselines
 from jaxrec.evaluation.ranking import Scorer, model_scorer, rank
@@ -43,6 +45,9 @@ from jaxrec.runs.ranks import Ranks
 from jaxrec.runs.report import draw_curve, figures_of, protocol, render_table, training_figures
 from jaxrec.runs.summary import Figures, ModelFacts, Summary
 from jaxrec.training.loop import Trained, folded, train
+
+# If more of the test targets cannot be found, it is likely that they should be.
+MANY_MET = 0.1
 
 
 @dataclass(frozen=True)
@@ -91,14 +96,33 @@ def _look(config: Config) -> Dataset:
     """Read the log, make it ready, and say what came in."""
     interactions = load_interactions(config.data, seed=config.train.seed)
     dataset = prepare(interactions, config.data, seed=config.train.seed)
-    split = dataset.split
     print(render(dataset.intake, config.data.dataset))
-    print(
-        f"  {config.data.split}: {split.is_training_target.sum():,} targets to train on, "
-        f"{len(split.validation):,} to validate, {len(split.test):,} to test",
-        flush=True,
-    )
+    print("\n".join(f"  {line}" for line in about_targets(dataset, config.data)), flush=True)
     return dataset
+
+
+def about_targets(dataset: Dataset, config: DataConfig) -> list[str]:
+    """Say what is predicted, what it counts, and how much of it cannot be found."""
+    split, test = dataset.split, len(dataset.split.test)
+    learned = int(split.is_training_target.sum())
+    alone = f", {config.target_events} alone" if config.target_events else ""
+    lines = [
+        f"{config.split}{alone}: {learned:,} targets to train on, {len(split.validation):,} to "
+        f"validate, {test:,} to test"
+    ]
+    if dataset.weights is not None:
+        nothing = learned - np.count_nonzero(dataset.weights)
+        lines.append(
+            f"--label-weight={config.label_weight}: they weigh as much as "
+            f"{effective_number(dataset.weights):,.0f} equal ones; {nothing:,} weigh nothing"
+        )
+    met = 0 if config.keep_seen else int(met_before(dataset.timelines, split.test).sum())
+    if met:
+        lines.append(
+            f"{'warning' if met > MANY_MET * test else 'note'}: {met:,} of {test:,} test targets "
+            "were met before: they are left out, and count as missed; --keep-seen keeps them"
+        )
+    return lines
 
 
 def fit(dataset: Dataset, config: Config, directory: RunDirectory) -> Summary:

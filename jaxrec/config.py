@@ -83,6 +83,8 @@ class LogConfig:
     file counts"""
     rating_column: str | None = None
     """your log's column of ratings, if it has one"""
+    event_column: str | None = None
+    """your log's column of what kind of event each row is (view, cart, buy), if it has one"""
     columns: str | None = None
     """the names of your log's columns, if its first line does not hold them:
     user,item,rating,timestamp"""
@@ -96,7 +98,7 @@ class LogConfig:
     time_unit: TimeUnit = "auto"
     """what your log's numbers of time count; auto: what makes them times since 1970"""
     drop_incomplete: bool = False
-    """drop rows without a user, item, time or rating, instead of refusing them"""
+    """drop rows without a user, item, time, rating or event, instead of refusing them"""
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,12 @@ class DataConfig(UsersConfig, ItemsConfig, LogConfig):
     """what the table of users says that the model is to know: columns, as age,country"""
     time: bool = False
     """tell the model how long ago each activity was: on a device it is known when now is"""
+    label_weight: str | None = None
+    """what each target counts in training: a column of your log that holds numbers, or what each
+    value of one counts (rating:1=0,2=0,3=0.5,4=1,5=2 or event:view=1,cart=3,buy=10)"""
+    target_events: str | None = None
+    """the kinds of events that are predicted (buy, or buy,cart), from histories of all kinds;
+    --event-column names their column; by default all are"""
     synthetic_users: int = _between(2000, 10, 1_000_000)
     """users of the synthetic world"""
     synthetic_items: int = _between(1000, 20, 100_000)

@@ -9,7 +9,14 @@ import pytest
 from jaxrec.config import Config, DataConfig, TrainConfig
 from jaxrec.errors import UserError
 from jaxrec.evaluation.ranking import Ranking
-from jaxrec.runs.report import draw_curve, figures_of, protocol, render_table, training_figures
+from jaxrec.runs.report import (
+    describe,
+    draw_curve,
+    figures_of,
+    protocol,
+    render_table,
+    training_figures,
+)
 from jaxrec.runs.summary import ModelFacts, Summary, TrainingFigures, load_summary
 from tests.worlds import dataset_of
 
@@ -58,6 +65,9 @@ def test_the_protocol_says_how_the_figures_were_taken():
         "interval": "95%, bootstrap over users",
         "seed": 5,
         "intake": asdict(dataset.intake),
+        "target_events": None,
+        "label_weight": None,
+        "effective_targets": None,
     }
     other = protocol(with_data(split="random-pairs", keep_seen=True), dataset_of(WORLD), ranking)
     assert other.leaks_the_future is True
@@ -94,6 +104,15 @@ def test_the_table_holds_the_figures_of_the_model_and_of_each_baseline():
 def test_a_final_fit_says_so_above_its_figures():
     heading = render_table(summary_of(with_data(final_fit=True))).splitlines()[0]
     assert heading.startswith("shop, leave-one-out, validation targets learned too: 1,200 targets")
+
+
+def test_the_protocol_says_what_is_predicted_and_what_it_counts():
+    ranking, dataset = ranking_of([1, 2, 3]), dataset_of(WORLD)
+    learned = dataset.split.is_training_target
+    dataset = replace(dataset, weights=np.where(np.cumsum(learned) == 1, 1, 0).astype(np.float32))
+    told = protocol(with_data(target_events="buy", label_weight="weight"), dataset, ranking)
+    assert describe(told).startswith("shop, leave-one-out, buy alone: 3 targets of 3 test users")
+    assert (told.label_weight, told.effective_targets) == ("weight", 1)
 
 
 @pytest.mark.parametrize("split", ["leave-one-out", "temporal", "random-pairs"])
@@ -167,6 +186,16 @@ def test_a_summary_comes_back_as_it_was_written(tmp_path):
     summary = summary_of(seen_targets=3)
     summary.save(tmp_path / "summary.json")
     assert load_summary(tmp_path / "summary.json") == summary
+
+
+def test_a_summary_of_before_reads_as_if_nothing_had_been_asked_for(tmp_path):
+    path = tmp_path / "summary.json"
+    summary_of().save(path)
+    saved = json.loads(path.read_text())
+    for name in ("target_events", "label_weight", "effective_targets"):
+        del saved["protocol"][name]
+    path.write_text(json.dumps(saved))
+    assert load_summary(path) == summary_of()
 
 
 def without_split(saved):

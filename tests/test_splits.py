@@ -168,6 +168,87 @@ def test_a_final_fit_learns_all_up_to_the_validation_targets_and_nothing_of_the_
     np.testing.assert_array_equal(after.test, before.test)
 
 
+def test_some_kinds_of_events_alone_are_held_out_by_hand():
+    #   user 0: v b v b v b v | user 1: b b v | user 2: v v b b b
+    kinds = "vbvbvbv" + "bbv" + "vvbbb"
+    is_target = np.array([kind == "b" for kind in kinds])
+    timelines = numbered_timelines([7, 3, 5])
+    split = split_timelines(timelines, "leave-one-out", seed=0, is_target=is_target)
+    # User 1 has two: both are learned.
+    assert np.flatnonzero(split.is_training_target).tolist() == [1, 7, 8, 12]
+    assert split.training_ends.tolist() == [3, 10, 13]
+    assert split.validation.tolist() == [3, 13]
+    assert split.test.tolist() == [5, 14]
+    final = learn_validation(timelines, split, is_target)
+    assert np.flatnonzero(final.is_training_target).tolist() == [1, 3, 7, 8, 12, 13]
+    assert final.training_ends.tolist() == [4, 10, 14]
+
+    # 20 moments: the cuts are at 16 and 18.
+    timelines = clocks([[0, 1, 16, 17, 18, 19], list(range(2, 16))])
+    is_target = np.array([kind == "b" for kind in "vbbvbv" + "b" * 14])
+    split = split_timelines(timelines, "temporal", seed=0, is_target=is_target)
+    assert np.flatnonzero(split.is_training_target).tolist() == [1, *range(6, 20)]
+    assert split.training_ends.tolist() == [2, 20]
+    assert split.validation.tolist() == [2]
+    assert split.test.tolist() == [4]
+    final = learn_validation(timelines, split, is_target)
+    assert np.flatnonzero(final.is_training_target).tolist() == [1, 2, *range(6, 20)]
+
+
+@st.composite
+def eventful(draw) -> tuple[Timelines, np.ndarray]:
+    """Draw timelines in which some activities alone are targets."""
+    timelines = clocks(draw(times_of_users))
+    n = len(timelines.items)
+    return timelines, np.array(draw(st.lists(st.booleans(), min_size=n, max_size=n)))
+
+
+@settings(max_examples=80, deadline=None)
+@given(world=eventful(), name=st.sampled_from(get_args(SplitName)), final=st.booleans())
+def test_no_part_holds_another_kind_and_training_ends_before_what_is_held_out(world, name, final):
+    timelines, is_target = world
+    try:
+        split = split_timelines(timelines, name, seed=0, is_target=is_target)
+    except UserError:
+        assume(False)
+        raise
+    if final:
+        split = learn_validation(timelines, split, is_target)
+    for part in (np.flatnonzero(split.is_training_target), split.validation, split.test):
+        assert is_target[part].all()
+    held_out = split.test if final else np.concatenate([split.validation, split.test])
+    assert not split.is_training_target[held_out].any()
+    # Every held-out target has a history.
+    assert not np.isin(held_out, timelines.offsets[:-1]).any()
+    if name != "random-pairs":
+        assert (split.training_ends[timelines.users_of(held_out)] <= held_out).all()
+    positions = np.arange(len(is_target))
+    users = timelines.users_of(positions)
+    assert (positions < split.training_ends[users])[split.is_training_target].all()
+    if name == "leave-one-out":
+        # All the rest is learned, and what is held out of a user comes last.
+        for user in range(len(timelines.lengths)):
+            own = positions[is_target & (users == user)].tolist()
+            if len(own) < 3:
+                assert split.is_training_target[own].all()
+                assert not np.isin(own, split.test).any()
+            else:
+                assert own[-1] in split.test
+                assert own[-2] in split.validation
+                assert split.is_training_target[own[:-2]].all()
+
+
+@settings(max_examples=30, deadline=None)
+@given(times=times_of_users, name=st.sampled_from(get_args(SplitName)))
+def test_where_all_are_targets_it_is_as_if_none_had_been_chosen(times, name):
+    timelines = clocks(times)
+    plain = split_or_skip(timelines, name, seed=3)
+    every = np.ones(len(timelines.items), bool)
+    chosen = split_timelines(timelines, name, seed=3, is_target=every)
+    for ours, theirs in zip(vars(plain).values(), vars(chosen).values(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 @pytest.mark.parametrize("name", ["leave-one-out", "temporal"])
 def test_the_other_splits_do_not_depend_on_the_seed(name):
     timelines = clocks([list(range(0, 20)), list(range(5, 25))])

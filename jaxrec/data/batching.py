@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Int, Int32
+from jaxtyping import Float32, Int, Int32
 
 from jaxrec.data.seen import seen_before
 from jaxrec.data.splits import Split
@@ -22,7 +22,8 @@ class Batch(NamedTuple):
         history: ids of each feature, {name: [B, L]}; most recent last, PAD on the left.
         targets: the item that follows each of the last W positions of the history, [B, W]; PAD
             where there is no target.
-        weights: what each target counts, [B, W]; zero where there is none.
+        weights: what each target counts, [B, W]; zero where there is none, and of targets that
+            are not to be learned.
         seen: the items that the user met before the first target of each row, as `seen` keeps them,
             [B, _]; None where the loss does not leave them out.
         ratings: the rating of each target, as ids, [B, W]; 0 where there is none. None if ratings
@@ -66,6 +67,7 @@ class TrainingBatches:
         shape: WindowShape,
         *,
         ratings: Int32[np.ndarray, " n"] | None = None,
+        weights: Float32[np.ndarray, " n"] | None = None,
         seen_of: int | None,
         max_steps_per_dispatch: int,
         seed: int,
@@ -77,6 +79,7 @@ class TrainingBatches:
             split: which of it is learned.
             shape: of a step, where timelines are long enough.
             ratings: the id of each activity's rating, if ratings are learned.
+            weights: what each position counts as a target; None: all the same.
             seen_of: the size of the catalogue, to tell what was seen; None tells nothing.
             max_steps_per_dispatch: K, at the most.
             seed: seed of phases and order.
@@ -85,6 +88,7 @@ class TrainingBatches:
         self._timelines = timelines
         self._targets = np.where(split.is_training_target, timelines.items, np.int32(PAD))
         self._ratings = None if ratings is None else np.where(self._targets != PAD, ratings, 0)
+        self._weights = weights
         self._training_ends = split.training_ends
         self._longest = int(lengths.max())
         # Of short timelines, windows would be mostly padding.
@@ -113,6 +117,9 @@ class TrainingBatches:
         ends = all_ends.take(rows, mode="wrap")
         history = self._timelines.windows(starts, ends - 1, self._window + self._lead_in)
         targets = gather(self._targets, starts, ends, self._window)
+        counted = (targets != PAD).astype(np.float32)
+        if self._weights is not None:
+            counted *= gather(self._weights, starts, ends, self._window)
         seen = None
         if self._seen_of is not None:
             first_targets = np.maximum(starts, ends - self._window)
@@ -121,7 +128,7 @@ class TrainingBatches:
         ratings = None
         if self._ratings is not None:
             ratings = gather(self._ratings, starts, ends, self._window)
-        return Batch(history, targets, (targets != PAD).astype(np.float32), seen, ratings)
+        return Batch(history, targets, counted, seen, ratings)
 
     def _cut_and_shuffle(self, epoch: int) -> tuple[Int[np.ndarray, " W"], Int[np.ndarray, " W"]]:
         rng = np.random.default_rng([self._seed, epoch])

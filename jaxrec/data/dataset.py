@@ -4,13 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from jaxtyping import Int32
+from jaxtyping import Float32, Int32
 
 from jaxrec.config import DataConfig, feature_names
 from jaxrec.data.activity_features import activity_features, user_features
+from jaxrec.data.events import are_targets
 from jaxrec.data.intake import Intake, take_in
 from jaxrec.data.interactions import ITEM_COLUMNS, Interactions, keep_frequent
 from jaxrec.data.item_features import ItemFeature, item_features
+from jaxrec.data.labels import target_weights
 from jaxrec.data.rating_label import number_ratings
 from jaxrec.data.splits import Split, learn_validation, split_timelines
 from jaxrec.data.timelines import Timelines
@@ -30,6 +32,8 @@ class Dataset:
         features: what the timelines have beside the item, of activities and of users.
         rating: what is learned of ratings, if it is ...
         ratings: ... and the id of each activity's, [n].
+        weights: what each position counts as a target in training, one in the mean of these, [n];
+            None: all count the same.
     """
 
     timelines: Timelines
@@ -41,6 +45,7 @@ class Dataset:
     features: tuple[Feature, ...] = ()
     rating: Label | None = None
     ratings: Int32[np.ndarray, " n"] | None = None
+    weights: Float32[np.ndarray, " n"] | None = None
 
     def schema(self, width: int) -> Schema:
         """Say what is known of an activity, with vectors of a width, D."""
@@ -64,12 +69,14 @@ def prepare(interactions: Interactions, config: DataConfig, *, seed: int) -> Dat
     offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
     timestamps = log["timestamp"].to_numpy()
 
-    # The ids follow from the training targets and the split from the times alone, so the split
-    # comes first, on timelines whose items are not numbered yet.
+    # The ids follow from the training targets and the split from times and events alone, so the
+    # split comes first, on timelines whose items are not numbered yet.
     unnumbered = Timelines({ITEM: np.zeros(log.height, np.int32)}, offsets, timestamps)
-    split = split_timelines(unnumbered, config.split, seed=seed)
+    is_target = are_targets(log, interactions.log, config)
+    split = split_timelines(unnumbered, config.split, seed=seed, is_target=is_target)
     if config.final_fit:
-        split = learn_validation(unnumbered, split)
+        split = learn_validation(unnumbered, split, is_target)
+    weights = target_weights(log, interactions.log, is_target, split.is_training_target, config)
     vocabulary = build_vocabulary(log["item"], split.is_training_target)
     known = vocabulary.values.to_frame()
     catalogue = known.join(kept.items, on="item", how="left", maintain_order="left")
@@ -91,4 +98,5 @@ def prepare(interactions: Interactions, config: DataConfig, *, seed: int) -> Dat
         item_features(catalogue, feature_names(config, "item")),
         tuple(each for each, _ in (*of_activities, *of_users)),
         *number_ratings(log, config),
+        weights,
     )

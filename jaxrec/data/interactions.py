@@ -21,7 +21,8 @@ class Interactions:
     Attributes:
         log: one row an interaction, in the order of the source: `user` and `item` (raw ids of any
             type), `timestamp` (integer or float, in the source's unit), where the source has one
-            `rating` (Float64), and what other columns were asked for, of text or of numbers.
+            `rating` (Float64) and `event` (of text or of numbers), and what other columns were
+            asked for, of text or of numbers.
         items: one row an item, in any order, for at least the items that are described:
             `item` (of the type in the log), `title` (String), `genres` (List(String)) and
             `year` (Int32), and what other columns were asked for; null where unknown.

@@ -77,6 +77,11 @@ def seen_before(timelines: Timelines, positions: Int[np.ndarray, " n"]) -> Seen:
     return _gather(timelines.items, timelines.offsets[timelines.users_of(positions)], positions)
 
 
+def met_before(timelines: Timelines, positions: Int[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
+    """Tell at which positions the user had met the item before."""
+    return seen_before(timelines, positions).holds(timelines.items[positions][:, None])[:, 0]
+
+
 def seen_in(histories: Int32[np.ndarray, "n N"]) -> Seen:
     """List the ids of histories, PAD too."""
     count, length = histories.shape

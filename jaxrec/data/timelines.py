@@ -78,12 +78,12 @@ class Timelines:
 
 
 def gather(
-    values: Int32[np.ndarray, " n"],
+    values: Shaped[np.ndarray, " n"],
     starts: Int[np.ndarray, "*B"],
     ends: Int[np.ndarray, "*B"],
     length: int,
-) -> Int32[np.ndarray, "*B L"]:
+) -> Shaped[np.ndarray, "*B L"]:
     """Take the last `length` values of each slice [start, end), PAD on the left of short ones."""
     positions = ends[..., None] + np.arange(-length, 0)
     inside = positions >= starts[..., None]
-    return np.where(inside, values[np.where(inside, positions, 0)], np.int32(PAD))
+    return np.where(inside, values[np.where(inside, positions, 0)], values.dtype.type(PAD))

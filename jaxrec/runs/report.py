@@ -7,6 +7,7 @@ from typing import Any
 
 from jaxrec.config import Config
 from jaxrec.data.dataset import Dataset
+from jaxrec.data.labels import effective_number
 from jaxrec.evaluation.metrics import bootstrap_intervals, means, target_values
 from jaxrec.evaluation.ranking import Ranking
 from jaxrec.runs.plots import keep_apart, label_ends, save_plot, two_panels
@@ -19,6 +20,7 @@ _WITH_INTERVAL = ("recall@10", "ndcg@10")
 
 def protocol(config: Config, dataset: Dataset, ranking: Ranking) -> Protocol:
     """Say how the figures were taken: a figure without this means nothing."""
+    weights = dataset.weights
     return Protocol(
         dataset=config.data.name,
         split=config.data.split,
@@ -33,6 +35,9 @@ def protocol(config: Config, dataset: Dataset, ranking: Ranking) -> Protocol:
         interval="95%, bootstrap over users",
         seed=config.train.seed,
         intake=dataset.intake,
+        target_events=config.data.target_events,
+        label_weight=config.data.label_weight,
+        effective_targets=None if weights is None else effective_number(weights),
     )
 
 
@@ -48,6 +53,7 @@ def describe(told: Protocol) -> str:
     """Say a protocol in one line, but for N and the interval, which differ between tables."""
     return (
         f"{told.dataset}, {told.split}"
+        f"{f', {told.target_events} alone' if told.target_events else ''}"
         f"{', validation targets learned too' if told.final_fit else ''}: "
         f"{told.test_targets:,} targets of {told.test_users:,} test users, "
         f"{told.candidates:,} candidates, seen items {told.seen_items}"

@@ -19,6 +19,9 @@ class Protocol:
         test_targets_seen_before: those that the user had met; left out, they count as missed.
         interval: what an interval says.
         intake: what became of the rows of the log.
+        target_events: the kinds of events that are predicted, as they were asked for; None: all.
+        label_weight: what the training targets count, as it was asked for ...
+        effective_targets: ... and how many equal ones weigh as much; None: all count the same.
     """
 
     dataset: str
@@ -34,6 +37,9 @@ class Protocol:
     interval: str
     seed: int
     intake: Intake
+    target_events: str | None = None
+    label_weight: str | None = None
+    effective_targets: float | None = None
 
 
 @dataclass(frozen=True)

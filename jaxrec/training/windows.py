@@ -34,6 +34,7 @@ def training_batches(dataset: Dataset, data: DataConfig, config: TrainConfig) ->
         dataset.split,
         window_shape(data, config),
         ratings=dataset.ratings,
+        weights=dataset.weights,
         # The question of training is that of evaluation: which of the items that are new to a user?
         seen_of=None if data.keep_seen else dataset.vocabulary.size,
         max_steps_per_dispatch=MAX_STEPS_PER_DISPATCH,

@@ -13,7 +13,9 @@ from jaxrec.config import (
     flag_of,
     given,
 )
+from jaxrec.data.events import require_events
 from jaxrec.data.interactions import Interactions
+from jaxrec.data.labels import label_columns
 from jaxrec.data.sources.item_table import require_items
 from jaxrec.data.sources.movielens import MOVIELENS, load_movielens
 from jaxrec.data.sources.own_log import load_table
@@ -35,7 +37,8 @@ def load_interactions(config: DataConfig, *, seed: int) -> Interactions:
     Raises:
         UserError: it is missing, unreadable or unknown, or a flag says nothing of it.
     """
-    name = config.dataset
+    name, columns = config.dataset, label_columns(config)
+    require_events(config)
     if name == "synthetic":
         _refuse(config, _OF_A_TABLE | _OF_MOVIELENS)
         return synthetic_world(
@@ -60,6 +63,7 @@ def load_interactions(config: DataConfig, *, seed: int) -> Interactions:
             item_features=feature_names(config, "item"),
             activity_features=feature_names(config, "activity"),
             user_features=feature_names(config, "user"),
+            label_columns=columns,
         )
     raise UserError(
         f"unknown --dataset={name}; give synthetic, {', '.join(MOVIELENS)}, or the path of a "

@@ -27,6 +27,7 @@ def load_table(
     item_features: Sequence[str] = (),
     activity_features: Sequence[str] = (),
     user_features: Sequence[str] = (),
+    label_columns: Sequence[str] = (),
     flag: str = "--dataset",
 ) -> Interactions:
     """Read a log, and what other tables say of its items and users.
@@ -36,6 +37,7 @@ def load_table(
         item_features: columns of the items' table that are read as they are ...
         activity_features: ... of the log ...
         user_features: ... and of the users' table.
+        label_columns: columns of the log that tell what a target counts.
         flag: the one that gave the name.
 
     Raises:
@@ -50,11 +52,19 @@ def load_table(
         encoding=config.encoding,
     )
     roles = _flags(config)
-    # Ratings that have a column of their own are read as such.
-    others = [each for each in activity_features if each != "rating" or not config.rating_column]
+    # Ratings and events that have a column of their own are read as such.
+    others = {
+        name: told
+        for names, told in (
+            (label_columns, "--label-weight"),
+            (activity_features, "--activity-features"),
+        )
+        for name in names
+        if not {"rating": config.rating_column, "event": config.event_column}.get(name)
+    }
     table = read_table(
         file,
-        dict.fromkeys(others, "--activity-features") | roles,
+        others | roles,
         "--columns",
         if_empty="--drop-incomplete drops such rows",
     )
@@ -108,6 +118,10 @@ def _read_log(table: Table, config: LogConfig) -> tuple[pl.DataFrame, int | None
         ratings = finite(table.plain(config.rating_column))
         table.require(config.rating_column, ratings.is_not_null(), "a finite number")
         log = log.with_columns(rating=ratings)
+    if config.event_column is not None:
+        events = values_of(table, config.event_column)
+        table.require(config.event_column, events.is_not_null(), "a kind of event")
+        log = log.with_columns(event=events)
     return log, ticks, notes
 
 
@@ -120,6 +134,7 @@ def _flags(config: LogConfig) -> dict[str, str]:
             "--item-column": config.item_column,
             "--time-column": config.time_column if has_times else None,
             "--rating-column": config.rating_column,
+            "--event-column": config.event_column,
         }
     )
 

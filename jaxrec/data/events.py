@@ -1,0 +1,49 @@
+"""Events: a log may have several kinds of them, and some kinds alone may be predicted."""
+
+import numpy as np
+import polars as pl
+from jaxtyping import Bool
+
+from jaxrec.config import DataConfig
+from jaxrec.data.labels import values_in
+from jaxrec.errors import UserError
+
+
+def require_events(config: DataConfig) -> None:
+    """Refuse kinds of events that no column can have.
+
+    Raises:
+        UserError: --target-events names nothing, or there is no --event-column.
+    """
+    if _target_events(config) and config.event_column is None:
+        raise UserError(
+            f"--target-events={config.target_events} needs --event-column, the column of your log "
+            "that says what kind of event each row is"
+        )
+
+
+def are_targets(
+    log: pl.DataFrame, source: pl.DataFrame, config: DataConfig
+) -> Bool[np.ndarray, " n"]:
+    """Tell which activities are to be predicted: those of --target-events, or all.
+
+    Args:
+        log: by user and time.
+        source: the same before rows were dropped: what never occurs in it is a mistake.
+
+    Raises:
+        UserError: there are no events, or none of a kind.
+    """
+    asked = _target_events(config)
+    if not asked:
+        return np.ones(log.height, bool)
+    kinds = values_in(source["event"], asked, f"--target-events={config.target_events}")
+    return log["event"].is_in(kinds).to_numpy()
+
+
+def _target_events(config: DataConfig) -> list[str]:
+    asked = config.target_events
+    kinds = asked.split(",") if asked is not None else []
+    if "" in kinds or len(set(kinds)) < len(kinds):
+        raise UserError(f"--target-events={asked}: give kinds of events, each once, as in buy,cart")
+    return kinds
