@@ -36,18 +36,23 @@ def number_values(
     Raises:
         UserError: the column tells nothing apart, or everything.
     """
+    if column.dtype.is_numeric():
+        column = column.set(~(column.abs() <= LARGEST), None)
     known = column.drop_nulls()
-    counts = known.value_counts(name="count").sort(["count", column.name], descending=[True, False])
-    values = counts[column.name]
-    if len(values) < 2:
+    counts = known.alias("value").value_counts(name="count")
+    values = counts.sort(["count", "value"], descending=[True, False])["value"]
+    if known.is_empty():
+        raise UserError(f"{flag}: nothing is known of {column.name}; leave it out")
+    if len(values) == 1:
         raise UserError(f"{flag}: {column.name} has one value in all rows; leave it out")
-    if len(values) == len(known) and not column.dtype.is_float():
+    is_cut = column.dtype.is_float() and (known % 1 != 0).any()
+    if len(values) == len(known) and not is_cut:
         raise UserError(
             f"{flag}: {column.name} is another in each of {len(known):,} rows, as an id is; leave "
             "it out"
         )
     if column.dtype.is_numeric() and len(values) > _MOST_NUMBERS:
-        return _in_buckets(column, of)
+        return _in_buckets(column, of, flag)
     if column.dtype.is_numeric():
         values = values.sort()
     ids = pl.Series(np.arange(1, len(values) + 1, dtype=np.int32))
@@ -55,13 +60,18 @@ def number_values(
     return Feature(column.name, of, "id", len(values), tuple(map(_plain, values))), numbers
 
 
-def _in_buckets(column: pl.Series, of: Owner) -> tuple[Feature, Int32[np.ndarray, " n"]]:
-    """Cut numbers at their quantiles, into buckets of about as many rows."""
+def _in_buckets(column: pl.Series, of: Owner, flag: str) -> tuple[Feature, Int32[np.ndarray, " n"]]:
+    """Cut numbers into buckets of about as many rows; what has many has a bucket of its own."""
     numbers = column.cast(pl.Float32).fill_null(np.nan).to_numpy()
-    shares = np.arange(1, _BUCKETS) / _BUCKETS
-    edges = np.unique(np.nanquantile(numbers, shares, method="higher"))
-    # Nothing is less than the least.
-    edges = edges[edges > np.nanmin(numbers)]
+    values, counts = np.unique(numbers[~np.isnan(numbers)], return_counts=True)
+    if len(values) == 1:
+        raise UserError(
+            f"{flag}: {column.name} differs by less than a float32 can tell, which a file takes; "
+            "count it from another zero"
+        )
+    middles = np.cumsum(counts) - counts / 2
+    buckets = (middles * _BUCKETS / counts.sum()).astype(int)
+    edges = values[1:][np.diff(buckets) > 0]
     feature = Feature(column.name, of, "number", len(edges) + 1, tuple(edges.tolist()))
     return feature, bucket_ids(feature, numbers)
 
@@ -80,7 +90,9 @@ def some_numbers(
 ) -> Float32[np.ndarray, "*shape"]:
     """Give a number of each bucket; NaN for an unknown one."""
     edges = np.array(feature.values, np.float32)
-    numbers = np.concatenate([[np.nan], np.nextafter(edges[:1], -np.inf), edges])
+    # The float just below an edge may be so small that a device takes it for zero.
+    below = np.maximum(edges[:1] - np.maximum(np.abs(edges[:1]), 1), -LARGEST)
+    numbers = np.concatenate([[np.nan], below, edges])
     return numbers.astype(np.float32)[ids]
 
 

@@ -1,0 +1,184 @@
+"""Values of features: from a column to ids, and from what a file takes to the same ids."""
+
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jaxrec.data.feature_values import (
+    LARGEST,
+    bucket_ids,
+    ids_of_inputs,
+    number_values,
+    some_numbers,
+)
+from jaxrec.data.gaps import LEAST_GAPS, gap_ids_of_ages
+from jaxrec.errors import UserError
+from jaxrec.schema import AGE, ITEM, Feature
+
+INT32 = np.iinfo(np.int32)
+
+
+def number(values, dtype=None, name="rating"):
+    column = pl.Series(name, values, dtype=dtype)
+    return number_values(column, "activity", "--activity-features")
+
+
+@pytest.mark.parametrize(
+    ("values", "known", "ids"),
+    [
+        # Text: the most frequent first; where two are as frequent, by the alphabet.
+        (["b", "c", None, "c", "a", "b", "c"], ("c", "b", "a"), [2, 1, 0, 1, 3, 2, 1]),
+        (["b", "a", "b", "a"], ("a", "b"), [2, 1, 2, 1]),
+        (["é", "x" * 10_000, "é", "\N{GRINNING FACE}"], ("é", "x" * 10_000, "\N{GRINNING FACE}"),
+         [1, 2, 1, 3]),
+        # Numbers: from small to large; whole ones are written so.
+        ([5.0, 1.0, None, 5.0, 3.5], (1, 3.5, 5), [3, 1, 0, 3, 2]),
+        ([10, 9, 10, -1], (-1, 9, 10), [3, 2, 3, 1]),
+        # What is no number, or none that a file takes, is unknown.
+        ([2.0, math.nan, 1.0, 2.0, math.inf, -2e38], (1, 2), [2, 0, 1, 2, 0, 0]),
+    ],
+    ids=["text", "ties", "any text", "numbers", "integers", "no numbers"],
+)  # fmt: skip
+def test_values_are_numbered(values, known, ids):
+    feature, found = number(values)
+    assert feature == Feature("rating", "activity", "id", len(known), known)
+    assert list(map(type, feature.values)) == list(map(type, known))
+    assert found.tolist() == ids
+    assert found.dtype == np.int32
+
+
+def test_a_column_of_any_name():
+    """One like those that counting would make."""
+    for name in ("count", "value", "len", "literal"):
+        feature, ids = number(["a", "b", "a"], name=name)
+        assert (feature.name, ids.tolist()) == (name, [1, 2, 1])
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (["x", "x", None], "rating has one value in all rows; leave it out"),
+        ([3.0, math.nan, 3.0], "rating has one value in all rows; leave it out"),
+        ([None, None], "nothing is known of rating; leave it out"),
+        ([math.nan, math.inf], "nothing is known of rating; leave it out"),
+        (list("abc"), "rating is another in each of 3 rows, as an id is"),
+        ([*range(1000)], "rating is another in each of 1,000 rows, as an id is"),
+        ([*map(float, range(1000)), None], "rating is another in each of 1,000 rows, as an id is"),
+        ([1e9 + each / 100 for each in range(50)], "differs by less than a float32 can tell"),
+    ],
+    ids=str,
+)
+def test_columns_that_tell_nothing_apart_or_everything(values, message):
+    with pytest.raises(UserError, match=message):
+        number(values, pl.Float64 if isinstance(values[0], float) else None)
+
+
+def test_fractions_that_all_differ_are_no_ids():
+    feature, _ = number([each / 7 for each in range(100)])
+    assert (feature.kind, feature.size) == ("number", 16)
+
+
+def test_many_numbers_are_cut_into_buckets_of_as_many_rows():
+    feature, ids = number([*range(33)] * 2)
+    assert (feature.kind, feature.size, len(feature.values)) == ("number", 16, 15)
+    counts = np.bincount(ids)
+    assert counts[0] == 0
+    assert set(counts[1:].tolist()) <= {4, 6}
+    # 32 numbers are known each by its own.
+    assert number([*range(32)] * 2)[0].kind == "id"
+
+
+def test_a_number_that_most_rows_have_gets_a_bucket_of_its_own():
+    """What was paid is often nothing at all."""
+    few = [float(each) for each in range(-20, 60)]
+    feature, ids = number(few + [0.0] * 2000)
+    paid = np.array(few)
+    (free,) = set(ids[80:].tolist())
+    below, above = ids[:80][paid < 0], ids[:80][paid > 0]
+    assert below.max() < free < above.min()
+    assert feature.size == len(feature.values) + 1 <= 16
+    # ... also if nothing is less.
+    feature, ids = number([each for each in few if each >= 0] + [0.0] * 2000)
+    assert feature.size >= 2
+    assert (ids[1:60] > ids[0]).all()
+
+
+numbers = st.floats(allow_subnormal=False, width=32)
+columns = st.lists(st.none() | numbers, min_size=40, max_size=150)
+
+
+@settings(max_examples=100, deadline=None)
+@given(values=columns)
+def test_a_device_finds_the_ids_of_training(values):
+    """... by the raw number, and by the number that stands for its bucket."""
+    try:
+        feature, ids = number(values, pl.Float64)
+    except UserError:
+        return
+    given = np.array([math.nan if each is None else each for each in values], np.float32)
+    is_known = np.abs(given) <= LARGEST
+    np.testing.assert_array_equal(ids > 0, is_known)
+    if feature.kind == "id":
+        named = [feature.values[each - 1] if each else None for each in ids]
+        assert named == [
+            each if known else None for each, known in zip(values, is_known, strict=True)
+        ]
+        return
+    assert set(ids[is_known].tolist()) == set(range(1, feature.size + 1))
+    assert list(feature.values) == sorted(set(feature.values))
+    np.testing.assert_array_equal(bucket_ids(feature, given), ids)
+    every = np.arange(feature.size + 1, dtype=np.int32)
+    standing = some_numbers(feature, every)
+    assert standing.dtype == np.float32
+    np.testing.assert_array_equal(bucket_ids(feature, standing), every)
+    # Nothing that a device could flush to zero.
+    assert not ((standing != 0) & (np.abs(standing) < np.finfo(np.float32).tiny)).any()
+
+
+@given(st.lists(numbers, min_size=1), st.data())
+def test_the_bucket_of_a_number_by_plain_python(given, data):
+    finite = numbers.filter(math.isfinite)
+    edges = sorted(data.draw(st.sets(finite, min_size=1)))
+    feature = Feature("price", "activity", "number", len(edges) + 1, tuple(edges))
+    expected = [
+        1 + sum(edge <= each for edge in edges) if abs(each) <= np.float32(LARGEST) else 0
+        for each in given
+    ]
+    assert bucket_ids(feature, np.array(given, np.float32)).tolist() == expected
+
+
+def test_what_a_file_takes_becomes_what_a_model_takes():
+    features = (
+        Feature("rating", "activity", "id", 3, (1, 2, 5)),
+        Feature("price", "activity", "number", 3, (0.5, 10.0)),
+        Feature(AGE, "activity", "age", len(LEAST_GAPS)),
+        Feature("user_country", "user", "id", 2, ("at", "ch")),
+        Feature("user_income", "user", "number", 2, (1000.0,)),
+    )
+    ages = np.array([[100, 40, -1, 0]], np.int32)
+    inputs = {
+        ITEM: np.array([[9, 1, 400, -3]], np.int32),
+        "rating": np.array([[3, 4, -1, INT32.max]], np.int32),
+        "price": np.array([[0.5, math.nan, -math.inf, 0.49]], np.float32),
+        AGE: ages,
+        "user_country": np.array([INT32.min], np.int32),
+        "user_income": np.array([999.0], np.float32),
+    }
+    found = ids_of_inputs(features, inputs)
+    assert {name: ids.tolist() for name, ids in found.items()} == {
+        ITEM: [[9, 1, 400, -3]],
+        "rating": [[3, 0, 0, 0]],
+        "price": [[2, 0, 0, 1]],
+        AGE: gap_ids_of_ages(ages).tolist(),
+        "user_country": [0],
+        "user_income": [1],
+    }
+    assert all(ids.dtype == np.int32 for ids in found.values())
+    for each in features:
+        shape = inputs[each.name].shape
+        unknown = np.full(shape, each.unknown, inputs[each.name].dtype)
+        assert not ids_of_inputs((each,), {each.name: unknown})[each.name].any()
