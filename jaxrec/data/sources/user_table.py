@@ -5,11 +5,13 @@ from collections.abc import Sequence
 import polars as pl
 
 from jaxrec.config import UsersConfig, given
-from jaxrec.data.sources.delimited import shown
 from jaxrec.data.sources.ids import read_ids
 from jaxrec.data.sources.table_file import open_table
 from jaxrec.data.sources.tabular import read_table, values_of
 from jaxrec.errors import UserError
+
+# No name of a feature.
+_KEY = "the user's id"
 
 
 def require_users(config: UsersConfig, features: Sequence[str]) -> None:
@@ -56,19 +58,19 @@ def read_users(
     again = (~keys.is_first_distinct()).arg_true()
     if len(again):
         raise UserError(
-            f"{table.place(again[0])}: user {keys[again[0]]!r} was described before; keep one row "
-            "a user"
+            f"{table.place(again[0])}: user {keys[again[0]]!r:.40} was described before; keep one "
+            "row a user"
         )
     described = pl.DataFrame(
-        [keys.cast(pl.String).alias("key"), *(values_of(table, name) for name in features)]
+        [keys.cast(pl.String).alias(_KEY), *(values_of(table, name) for name in features)]
     )
-    users = pl.DataFrame({"user": known, "key": known.cast(pl.String)})
-    lacking = users.join(described, on="key", how="anti", maintain_order="left")
+    users = pl.DataFrame({"user": known, _KEY: known.cast(pl.String)})
+    lacking = users.join(described, on=_KEY, how="anti", maintain_order="left")
     if lacking.height:
         raise UserError(
             f"{file.path} misses {lacking.height:,} of {users.height:,} users of the log, as "
-            f"{lacking['user'][0]!r}; add them (what is not known stays empty), or correct "
-            f"--users-key={key}, here the first is {shown(keys[:1].to_list())}"
+            f"{lacking['user'][0]!r:.40}; add them (what is not known stays empty), or correct "
+            f"--users-key={key}, here the first is {keys[0]!r:.40}"
         )
-    found = users.join(described, on="key", how="left", maintain_order="left")
-    return found.drop("key"), list(file.notes)
+    found = users.join(described, on=_KEY, how="left", maintain_order="left")
+    return found.drop(_KEY), list(file.notes)

@@ -1,0 +1,108 @@
+"""The table of the users: everybody in the log is described once, or it is refused."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from jaxrec.config import UsersConfig
+from jaxrec.data.sources.user_table import read_users
+from jaxrec.errors import UserError
+
+
+def read(path, known, features, *, key=None, log_column="user", encoding=None):
+    config = UsersConfig(users=str(path), users_key=key)
+    return read_users(
+        config, pl.Series(known), log_column=log_column, encoding=encoding, features=features
+    )
+
+
+def write(path: Path, text: str, encoding="utf-8") -> Path:
+    path.write_text(text, encoding=encoding)
+    return path
+
+
+def test_a_row_for_each_user_of_the_log_in_its_order(tmp_path):
+    """Columns that nobody asked for, and users that the log does not have, are passed over."""
+    path = write(tmp_path / "users.csv", "user,age,country,note\n7,30,at,\n9,,ch,x\n8,2.5,,y\n")
+    users, notes = read(path, [9, 7], ["country", "age"])
+    assert users.to_dicts() == [
+        {"user": 9, "country": "ch", "age": None},
+        {"user": 7, "country": "at", "age": 30.0},
+    ]
+    assert users.schema == {"user": pl.Int64, "country": pl.String, "age": pl.Float64}
+    assert notes == []
+
+
+@pytest.mark.parametrize(
+    ("known", "keys"),
+    [
+        (["7", "8"], pl.Series([7, 8])),
+        ([7, 8], pl.Series(["7", "8"])),
+        ([7, 8], pl.Series([7.0, 8.0])),
+        ([7, 8], pl.Series([7, 8], dtype=pl.UInt8)),
+        (["7", "8"], pl.Series(["7", "8"], dtype=pl.Categorical)),
+    ],
+    ids=str,
+)
+def test_ids_of_another_type_are_the_same_users(tmp_path, known, keys):
+    pl.DataFrame({"user": keys, "sex": ["f", "m"]}).write_parquet(tmp_path / "users.parquet")
+    users, _ = read(tmp_path / "users.parquet", known, ["sex"])
+    assert users.rows() == [*zip(known, "fm", strict=True)]
+
+
+def test_the_key_is_called_as_in_the_log_or_user_or_as_is_said(tmp_path):
+    path = write(tmp_path / "users.csv", "user,customer,id,sex\na,b,c,f\nb,c,a,m\nc,a,b,x\n")
+    for log_column, key, sex in (
+        ("customer", None, "x"),
+        ("who", None, "f"),
+        ("user", "id", "m"),
+    ):
+        users, _ = read(path, ["a"], ["sex"], key=key, log_column=log_column)
+        assert users.row(0) == ("a", sex)
+
+
+def test_columns_of_any_name(tmp_path):
+    """One like those that a join would make."""
+    path = write(tmp_path / "users.csv", "user,key,user_right,count\n1,x,3,7\n2,y,4,7\n")
+    users, _ = read(path, [1, 2], ["key", "user_right", "count"])
+    assert users.rows() == [(1, "x", 3, 7), (2, "y", 4, 7)]
+
+
+def test_it_is_written_as_logs_are(tmp_path):
+    path = write(tmp_path / "users.csv", "user;town\nZo\xeb;K\xf6ln\n", "latin-1")
+    users, notes = read(path, ["Zo\xeb"], ["town"], encoding="latin-1")
+    assert users.row(0) == ("Zo\xeb", "K\xf6ln")
+    assert "seem to be separated by ';'" in notes[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("user,sex\n1,f\n2,m\n1,f\n", r"line 4: user 1 was described before; keep one row a user"),
+        ("user,sex\n1,f\n3,m\n", r"misses 1 of 2 users of the log, as 2; add them \(what is not"),
+        ("user,sex\nx,f\ny,m\n", "misses 2 of 2 users of the log, .* here the first is 'x'"),
+        (
+            "user,sex\n1,f\n,m\n",
+            "line 3: column 'user' is empty; delete the row, or change --u",
+        ),
+        ("user,age\n1,7\n2,8\n", "has no column 'sex', only 'user', 'age'; change --user-features"),
+        ("id,sex\n1,f\n2,m\n", "has no column 'user', only 'id', 'sex'; change --users-key"),
+        ("user,sex,sex\n1,f,f\n", "has 2 columns 'sex'"),
+        ("user,sex\n", "has no rows"),
+        ("", r"users\.csv is empty|has no column"),
+    ],
+    ids=str,
+)
+def test_a_table_that_will_not_do(tmp_path, text, message):
+    path = write(tmp_path / "users.csv", text)
+    with pytest.raises(UserError, match=message):
+        read(path, [1, 2], ["sex"])
+
+
+def test_a_table_that_is_none(tmp_path):
+    with pytest.raises(UserError, match=r"users\.csv is no file; give --users"):
+        read(tmp_path / "users.csv", [1], ["sex"])
+    pl.DataFrame({"user": [1], "sex": [["f"]]}).write_parquet(tmp_path / "users.parquet")
+    with pytest.raises(UserError, match=r"column 'sex' holds List.*; change --user-features"):
+        read(tmp_path / "users.parquet", [1], ["sex"])
