@@ -21,6 +21,16 @@ TimeUnit = Literal["auto", "seconds", "milliseconds", "microseconds", "nanosecon
 FORMAT = 6
 
 
+# The time column of a log that has none.
+NO_TIMES = "none"
+
+# What a table has beside features.
+_NO_FEATURES: dict[Owner, tuple[str, ...]] = {
+    "item": (ITEM, "title"),
+    "activity": ("user", ITEM, "timestamp"),
+    "user": ("user", ITEM),
+}
+
 # Features of activities and users are inputs of a file, beside these.
 _OTHER_INPUTS = ("history", "candidates", "items")
 _INPUT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -201,8 +211,11 @@ def feature_names(config: DataConfig, owner: Owner) -> list[str]:
     """
     flag, asked = f"--{owner}-features", getattr(config, f"{owner}_features")
     names = asked.split(",") if asked else []
+    taken = {*_OTHER_INPUTS, *([AGE] if config.time else [])}
+    if owner == "activity":
+        taken |= set(map(input_of_user, feature_names(config, "user")))
     for name in names:
-        if names.count(name) > 1 or name in ("", ITEM, "title"):
+        if names.count(name) > 1 or name in ("", *_NO_FEATURES[owner]):
             raise UserError(
                 f"{flag}={asked} has {name!r}; give columns that several {_MANY[owner]} share, "
                 "each once"
@@ -212,9 +225,14 @@ def feature_names(config: DataConfig, owner: Owner) -> list[str]:
                 f"{flag}={asked}: {name!r} is to be the name of an input, of letters, digits and _ "
                 "alone; rename the column"
             )
-        if owner == "activity" and name in (*_OTHER_INPUTS, *([AGE] if config.time else [])):
+        if owner == "activity" and name in taken:
             raise UserError(f"{flag}={asked}: {name!r} is another input's name; rename the column")
     return names
+
+
+def input_of_user(name: str) -> str:
+    """Name the input of a feature of users by its column."""
+    return f"user_{name}"
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,13 @@
 """Features of activities and users: what a log and a table of users say, as ids."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 from jaxtyping import Int, Int32
 
-from jaxrec.config import DataConfig, feature_names
+from jaxrec.config import NO_TIMES, DataConfig, feature_names, input_of_user
 from jaxrec.data.feature_values import number_values
 from jaxrec.data.gaps import LEAST_GAPS, gap_ids, whole_seconds
 from jaxrec.data.interactions import Interactions
@@ -47,6 +48,8 @@ def activity_features(
         for name in asked
     ]
     if config.time:
+        if config.time_column == NO_TIMES:
+            raise UserError("--time needs times, and --time-column=none says that there are none")
         found.append(Numbered(_AGE, _gaps(log["timestamp"], offsets, ticks_per_second)))
     return found
 
@@ -71,9 +74,9 @@ def user_features(
         interactions.users, on="user", how="left", maintain_order="left"
     )
     columns = [_column(known, name, "user") for name in names]
+    found = [number_values(column, "user", "--user-features") for column in columns]
     return [
-        Numbered(*number_values(column.alias(f"user_{column.name}"), "user", "--user-features"))
-        for column in columns
+        Numbered(replace(feature, name=input_of_user(feature.name)), ids) for feature, ids in found
     ]
 
 
@@ -100,4 +103,10 @@ def _gaps(
     seconds = whole_seconds(timestamps.to_numpy(), ticks_per_second)
     gaps = np.append(np.diff(seconds), 0)
     gaps[offsets[1:] - 1] = UNKNOWN_AGE
-    return gap_ids(gaps)
+    ids = gap_ids(gaps)
+    if len(np.unique(ids[ids > 0])) < 2:
+        raise UserError(
+            "--time: from each activity of a user to the next it takes equally long, or else more "
+            "than 34 years; leave it out, or say what times count with --time-unit"
+        )
+    return ids

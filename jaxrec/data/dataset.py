@@ -82,6 +82,7 @@ def prepare(interactions: Interactions, config: DataConfig, *, seed: int) -> Dat
     catalogue = known.join(kept.items, on="item", how="left", maintain_order="left")
     of_activities = activity_features(log, offsets, kept.ticks_per_second, config)
     of_users = user_features(kept, log["user"].gather(offsets[:-1]), config)
+    features = [*of_activities, *of_users]
     timelines = Timelines(
         {ITEM: vocabulary.encode(log["item"])} | {each.name: ids for each, ids in of_activities},
         offsets,
@@ -94,9 +95,9 @@ def prepare(interactions: Interactions, config: DataConfig, *, seed: int) -> Dat
         split,
         vocabulary,
         catalogue.select(ITEM_COLUMNS),
-        take_in(kept, log, catalogue, config),
+        take_in(kept, log, catalogue, features, config),
         item_features(catalogue, feature_names(config, "item")),
-        tuple(each for each, _ in (*of_activities, *of_users)),
+        tuple(each for each, _ in features),
         *number_ratings(log, config),
         weights,
     )

@@ -1,12 +1,16 @@
 """Intake: what came in with a log, what was dropped of it, and what is odd."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
+from jaxtyping import Int32
 
 from jaxrec.config import DataConfig
-from jaxrec.data.interactions import DESCRIBES, Interactions
+from jaxrec.data.activity_features import Numbered
+from jaxrec.data.interactions import DESCRIBES, TICKS_PER_SECOND, Interactions
+from jaxrec.schema import UNKNOWN, Feature
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,11 @@ class Intake:
 
 
 def take_in(
-    source: Interactions, log: pl.DataFrame, catalogue: pl.DataFrame, config: DataConfig
+    source: Interactions,
+    log: pl.DataFrame,
+    catalogue: pl.DataFrame,
+    features: Sequence[Numbered],
+    config: DataConfig,
 ) -> Intake:
     """Sum up what was kept, and look for what is odd in it.
 
@@ -44,6 +52,7 @@ def take_in(
         source: the log in its own order.
         log: the same by user and time.
         catalogue: each item of it, with what is known.
+        features: of activities and users.
     """
     is_step = log["user"].eq_missing(log["user"].shift())
     is_tied = is_step & log["timestamp"].eq_missing(log["timestamp"].shift())
@@ -51,6 +60,7 @@ def take_in(
     tied_steps = float(is_tied.to_numpy().sum() / max(is_step.to_numpy().sum(), 1))
     notes = (
         *source.notes,
+        *_about_features(features, source.ticks_per_second),
         *_about_ties(source, tied_steps),
         *_about_copies(log, is_tied),
         *_about_conversion(catalogue.height, config),
@@ -59,6 +69,28 @@ def take_in(
     return Intake(
         *(source.rows, log.height, users, catalogue.height, described),
         *(source.dropped, tied_steps, notes),
+    )
+
+
+def _about_features(features: Sequence[Numbered], ticks_per_second: int | None) -> list[str]:
+    return [
+        _about_times(ticks_per_second) if feature.kind == "age" else _about_feature(feature, ids)
+        for feature, ids in features
+    ]
+
+
+def _about_times(ticks_per_second: int | None) -> str:
+    (unit,) = (unit for unit, ticks in TICKS_PER_SECOND.items() if ticks == ticks_per_second)
+    return f"--time: times are read as {unit}"
+
+
+def _about_feature(feature: Feature, ids: Int32[np.ndarray, " n"]) -> str:
+    told = "texts" if isinstance(feature.values[0], str) else "numbers"
+    told = told if feature.kind == "id" else f"buckets of {told}"
+    owners = "activities" if feature.of == "activity" else "users"
+    unknown = np.count_nonzero(ids == UNKNOWN)
+    return (
+        f"{feature.name}: {feature.size:,} {told}, unknown for {unknown:,} of {len(ids):,} {owners}"
     )
 
 

@@ -5,13 +5,20 @@ from dataclasses import dataclass, field, replace
 
 import polars as pl
 
-from jaxrec.config import DataConfig
+from jaxrec.config import DataConfig, TimeUnit
 from jaxrec.errors import UserError
 
 ITEM_COLUMNS = ("item", "title", "genres", "year")
 
 # Which rows of an item table say something.
 DESCRIBES = pl.any_horizontal(pl.col(*ITEM_COLUMNS[1:]).is_not_null())
+
+TICKS_PER_SECOND: dict[TimeUnit, int] = {
+    "seconds": 1,
+    "milliseconds": 10**3,
+    "microseconds": 10**6,
+    "nanoseconds": 10**9,
+}
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from jaxrec.config import ItemsConfig, LogConfig, UsersConfig
+from jaxrec.config import NO_TIMES, ItemsConfig, LogConfig, UsersConfig
 from jaxrec.data.interactions import Interactions
 from jaxrec.data.sources.ids import odd_ids, read_ids
 from jaxrec.data.sources.item_table import no_items, read_items
@@ -13,9 +13,6 @@ from jaxrec.data.sources.tabular import Table, finite, one_role_each, read_table
 from jaxrec.data.sources.times import mixed_units, read_times
 from jaxrec.data.sources.user_table import read_users
 from jaxrec.errors import UserError
-
-# The time column of a log that has none.
-NO_TIMES = "none"
 
 
 def load_table(
@@ -62,6 +59,12 @@ def load_table(
         for name in names
         if not {"rating": config.rating_column, "event": config.event_column}.get(name)
     }
+    for column, told in others.items():
+        if roles.get(column, "--rating-column") not in ("--rating-column", "--event-column"):
+            raise UserError(
+                f"{roles[column]} and {told} both name the column {column!r}; leave it out of the "
+                "latter"
+            )
     table = read_table(
         file,
         others | roles,
@@ -108,6 +111,11 @@ def _read_log(table: Table, config: LogConfig) -> tuple[pl.DataFrame, int | None
     users, items = read_ids(table, config.user_column), read_ids(table, config.item_column)
     notes = [*odd_ids("user", users), *odd_ids("item", items)]
     if config.time_column == NO_TIMES:
+        if config.time_unit != "auto":
+            raise UserError(
+                f"--time-unit={config.time_unit} says what times count, and --time-column=none "
+                "that there are none; leave one of them out"
+            )
         times, ticks = table.rows, None
         notes.append("there are no times: the order of the file counts")
     else:

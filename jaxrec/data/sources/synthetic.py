@@ -93,7 +93,8 @@ def synthetic_world(*, users: int = 2000, items: int = 1000, seed: int = 0) -> I
     """Generate a catalogue and the log of its users, sorted by time as a server would write it.
 
     Timestamps are seconds; a user has ties among them, where the order of the log is the order of
-    events. The catalogue is the same for any number of users.
+    events. The catalogue is the same for any number of users. Of a user it is known which genre is
+    the favourite.
 
     Raises:
         UserError: no user, or a catalogue too small or too large.
@@ -116,16 +117,19 @@ def synthetic_world(*, users: int = 2000, items: int = 1000, seed: int = 0) -> I
     user = np.repeat(np.arange(users), lengths)
     film = _histories(world, taste, lengths, log_rng)
     liking = np.log1p(len(GENRES) * taste[user, genre[film]])
+    ids = _sparse_ids(users, log_rng)
     log = pl.DataFrame(
         {
-            "user": _sparse_ids(users, log_rng)[user],
+            "user": ids[user],
             "item": item[film],
             "timestamp": _timestamps(lengths, log_rng),
             "rating": (2.8 + liking + log_rng.normal(0, 0.7, len(film))).round().clip(1, 5),
         }
     )
     log = log.sort("timestamp", maintain_order=True)
-    return Interactions(log, films.select(item, pl.all()), ticks_per_second=1)
+    favourites = [GENRES[favourite] for favourite in taste.argmax(axis=1)]
+    fans = pl.DataFrame({"user": ids, "favourite": favourites})
+    return Interactions(log, films.select(item, pl.all()), fans, ticks_per_second=1)
 
 
 def _histories(

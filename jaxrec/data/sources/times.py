@@ -1,8 +1,10 @@
 """Times of a log: numbers of any unit, ISO 8601, or dates of a form that is named."""
 
+import numpy as np
 import polars as pl
 
 from jaxrec.config import TimeUnit
+from jaxrec.data.interactions import TICKS_PER_SECOND
 from jaxrec.data.sources.tabular import Table, finite, text_of
 from jaxrec.errors import UserError
 
@@ -14,13 +16,6 @@ _ISO = (
 
 _WANTED = "a number or an ISO date, as 2024-05-01 or 2024-05-01T12:30:59+02:00"
 _REMEDY = "say how dates are written with --time-format, as in --time-format='%d.%m.%Y %H:%M'"
-
-_TICKS_PER_SECOND: dict[TimeUnit, int] = {
-    "seconds": 1,
-    "milliseconds": 10**3,
-    "microseconds": 10**6,
-    "nanoseconds": 10**9,
-}
 
 # From the year 1973 to 2286 the times since 1970 are these in seconds, and as many times more in
 # other units: no unit can be taken for another.
@@ -39,7 +34,7 @@ def read_times(
         The times, and how many ticks they count in a second; None where it cannot be told.
 
     Raises:
-        UserError: a row holds none, or dates are said to have a unit.
+        UserError: a row holds none, dates are said to have a unit, or numbers one too large.
     """
     column = table.plain(name)
     if time_format is not None:
@@ -61,12 +56,18 @@ def read_times(
             f"--time-unit={unit} says what numbers count, and column {name!r} of "
             f"{table.file.path} holds dates; leave it out"
         )
-    return times, _TICKS_PER_SECOND[unit]
+    largest = np.abs(times.to_numpy().astype(float)).max()
+    if largest >= _LAST_SECOND * TICKS_PER_SECOND[unit]:
+        raise UserError(
+            f"--time-unit={unit} makes the times of {table.file.path} reach {largest:.15g} {unit}, "
+            "which is centuries; say another unit"
+        )
+    return times, TICKS_PER_SECOND[unit]
 
 
 def mixed_units(times: pl.Series) -> list[str]:
     """Say that times seem to be of several units, with counts, if they do."""
-    counts = {unit: _is_of(times, ticks).sum() for unit, ticks in _TICKS_PER_SECOND.items()}
+    counts = {unit: _is_of(times, ticks).sum() for unit, ticks in TICKS_PER_SECOND.items()}
     found = [f"{count:,} look like {unit}" for unit, count in counts.items() if count]
     if len(found) < 2:
         return []
@@ -75,7 +76,7 @@ def mixed_units(times: pl.Series) -> list[str]:
 
 def _ticks_per_second(times: pl.Series) -> int | None:
     """Tell the unit of times since 1970 by their size; None where it cannot be told."""
-    return next((ticks for ticks in _TICKS_PER_SECOND.values() if _is_of(times, ticks).all()), None)
+    return next((ticks for ticks in TICKS_PER_SECOND.values() if _is_of(times, ticks).all()), None)
 
 
 def _is_of(times: pl.Series, ticks: int) -> pl.Series:
@@ -104,7 +105,7 @@ def _since_1970(moments: pl.Series) -> tuple[pl.Series, int]:
     """Give seconds as Float64, or nanoseconds as Int64 where seconds would lose their order."""
     is_fine = moments.dtype != pl.Date and (moments.dt.nanosecond() % 1000 != 0).any()
     if is_fine:
-        return moments.dt.epoch("ns"), _TICKS_PER_SECOND["nanoseconds"]
+        return moments.dt.epoch("ns"), TICKS_PER_SECOND["nanoseconds"]
     return moments.dt.epoch("us") / 1e6, 1
 
 

@@ -1,0 +1,328 @@
+"""What a log and a table of users say beside the items: ids for a model, or one line of refusal."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from experiments import run as one_run
+from jaxrec.config import DataConfig
+from jaxrec.data.dataset import Dataset, prepare
+from jaxrec.data.interactions import Interactions
+from jaxrec.errors import UserError
+from jaxrec.schema import AGE, ITEM, Feature
+from tests.exports import call
+from tests.test_hostile_tables import COLUMNS, HOSTILE, LENIENT, ends_well, texts
+from tests.worlds import log_of
+
+EVERYTHING = DataConfig(min_item_interactions=1, min_user_interactions=1, history_length=2)
+
+COLUMN_NAMES = ("user", "item", "timestamp", "rating", "device")
+ROWS = [
+    ("b", 1, 30, 5.0, "phone"),
+    ("a", 2, 10, None, "phone"),
+    ("b", 2, 20, 1.0, "tv"),
+    ("a", 1, 40, 5.0, None),
+    ("b", 3, 90, 2.0, "phone"),
+    ("a", 3, 44, 2.0, "phone"),
+    *(("c", item, 5, None, None) for item in (1, 2, 3)),
+]
+USERS = pl.DataFrame({"user": ["b", "a", "c"], "sex": ["f", "m", "m"], "age": [None, 30.0, 30.0]})
+
+
+def known(**changes) -> Interactions:
+    log = log_of(ROWS, COLUMN_NAMES)
+    return replace(log, **{"users": USERS, "ticks_per_second": 1} | changes)
+
+
+def prepared(interactions: Interactions, **flags) -> Dataset:
+    return prepare(interactions, replace(EVERYTHING, **flags), seed=0)
+
+
+def test_activities_and_users_are_numbered_in_the_order_of_the_timelines():
+    dataset = prepared(known(), activity_features="device,rating", time=True, user_features="sex")
+    device = Feature("device", "activity", "id", 2, ("phone", "tv"))
+    rating = Feature("rating", "activity", "id", 3, (1, 2, 5))
+    sex = Feature("user_sex", "user", "id", 2, ("m", "f"))
+    assert dataset.features == (device, rating, Feature(AGE, "activity", "age", 31), sex)
+    assert dataset.schema(8).features == dataset.features
+    timelines = dataset.timelines
+    # User a: 10, 40, 44; user b: 20, 30, 90; user c: 5, 5, 5.
+    assert list(timelines.activities) == [ITEM, "device", "rating", AGE]
+    assert timelines.activities["device"].tolist() == [1, 0, 1, 2, 1, 1, 0, 0, 0]
+    assert timelines.activities["rating"].tolist() == [0, 3, 2, 1, 3, 2, 0, 0, 0]
+    assert timelines.activities[AGE].tolist() == [6, 4, 0, 5, 7, 0, 1, 1, 0]
+    assert timelines.users["user_sex"].tolist() == [1, 2, 1]
+    windows = timelines.histories(dataset.split.test, 2)
+    assert windows["device"].tolist() == [[1, 0], [2, 1], [0, 0]]
+    assert windows["user_sex"].tolist() == [1, 2, 1]
+
+
+def test_without_a_flag_a_log_is_of_items_alone():
+    dataset = prepared(known())
+    assert dataset.features == ()
+    assert list(dataset.timelines.activities) == [ITEM]
+    assert dataset.timelines.users == {}
+
+
+def test_users_who_are_dropped_take_their_values_along():
+    log = log_of([*ROWS, ("d", 1, 7, 1.0, "tv")], COLUMN_NAMES).log
+    users = pl.DataFrame({"user": [*"dcba"], "sex": [*"xfmm"]})
+    flags = {"user_features": "sex", "min_user_interactions": 2}
+    dataset = prepared(known(log=log, users=users), **flags)
+    (sex,) = dataset.features
+    assert (sex.values, dataset.timelines.users[sex.name].tolist()) == (("m", "f"), [1, 1, 2])
+
+
+def test_what_was_read_of_features_is_said():
+    dataset = prepared(known(), activity_features="device,rating", time=True, user_features="sex")
+    assert dataset.intake.notes[:4] == (
+        "device: 2 texts, unknown for 4 of 9 activities",
+        "rating: 3 numbers, unknown for 4 of 9 activities",
+        "--time: times are read as seconds",
+        "user_sex: 2 texts, unknown for 0 of 3 users",
+    )
+
+
+def test_buckets_are_said():
+    prices = [price / 10 for price in range(100)]
+    rows = [(n % 2, n, n**2, price) for n, price in enumerate(prices)]
+    log = log_of(rows, ("user", "item", "timestamp", "price"))
+    dataset = prepared(log, activity_features="price")
+    note = "price: 16 buckets of numbers, unknown for 0 of 100 activities"
+    assert dataset.intake.notes[0] == note
+
+
+@pytest.mark.parametrize(
+    ("ticks", "unit"), [(1, "seconds"), (10**3, "milliseconds"), (10**9, "nanoseconds")]
+)
+def test_the_unit_of_times_is_said(ticks, unit):
+    rows = [(user, item, 10**9 * ticks + item**2 * ticks) for user in (0, 1) for item in range(4)]
+    dataset = prepared(replace(log_of(rows), ticks_per_second=ticks), time=True)
+    assert dataset.intake.notes[0] == f"--time: times are read as {unit}"
+    assert dataset.timelines.activities[AGE].tolist() == [2, 3, 4, 0] * 2
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"activity_features": "mood"}, "'mood', and there is rating, device; give some of these"),
+        ({"user_features": "mood"}, "--user-features has 'mood', and there is sex, age; give"),
+        ({"user_features": "age"}, "--user-features: age has one value in all rows"),
+    ],
+)
+def test_columns_that_are_not_there_or_tell_nothing(flags, message):
+    with pytest.raises(UserError, match=message):
+        prepared(known(), **flags)
+
+
+LOG_COLUMNS = "customer,item,bought,stars,one,row,place,gone,user_sex,age,1st\n"
+LOG = LOG_COLUMNS + "".join(
+    f"{user},i{(user + step) % 7},{1_600_000_000 + step**2},{step % 5 + 1},x,{6 * user + step},"
+    f"{step % 2},,{step % 2},{step % 3},{step}\n"
+    for user in range(20)
+    for step in range(6)
+)
+DESCRIBED = "customer,sex,one,name\n" + "".join(f"{u},{'fm'[u % 2]},x,n{u}\n" for u in range(20))
+ONE_BUYS = ["--dataset=log.csv", "--user-column=customer", "--time-column=bought"]
+OF_USERS = ["--users=users.csv", "--user-features=sex"]
+SMALL = ["--synthetic-users=90", "--synthetic-items=50"]
+FILES = {
+    "log.csv": LOG,
+    "users.csv": DESCRIBED,
+    "few.csv": "\n".join(DESCRIBED.splitlines()[:15]),
+    "twice.csv": DESCRIBED + "3,f,x,again\n",
+    "strangers.csv": DESCRIBED.replace("\n", "\nu", 20),
+    "days.csv": LOG.replace(",16000000", ",2020-01-01T00:00:"),
+    "fine.csv": re.sub(r",16000000\d\d", r"\g<0>000", LOG),
+}
+
+
+def ones_own(*flags: str) -> list[str]:
+    return [*ONE_BUYS, *flags]
+
+
+MISTAKES = {
+    "no such column": (ones_own("--activity-features=mood"), "log.csv has no column 'mood', only"),
+    "one value": (ones_own("--activity-features=one"), "--activity-features: one has one value"),
+    "no value": (ones_own("--activity-features=gone"), "nothing is known of gone"),
+    "an id of rows": (ones_own("--activity-features=row"), "row is another in each of 120 rows"),
+    "twice": (
+        ones_own("--activity-features=stars,stars"),
+        "has 'stars'; give columns that several",
+    ),
+    "the item": (ones_own("--activity-features=item"), "has 'item'; give columns that several"),
+    "the user": (
+        ones_own("--activity-features=customer"),
+        "--user-column and --activity-features both name the column 'customer'; leave it out",
+    ),
+    "the time": (
+        ones_own("--activity-features=bought"),
+        "--time-column and --activity-features both name the column 'bought'",
+    ),
+    "no name of an input": (ones_own("--activity-features=1st"), "'1st' is to be the name of an"),
+    "history": (ones_own("--activity-features=history"), "'history' is another input's name"),
+    "age and time": (ones_own("--activity-features=age", "--time"), "'age' is another input's"),
+    "of activities as of users": (
+        ones_own("--activity-features=user_sex", *OF_USERS),
+        "'user_sex' is another input's name",
+    ),
+    "no table of users": (ones_own("--user-features=sex"), "needs a table of the users; name it"),
+    "a table for nothing": (ones_own("--users=users.csv"), "--users=users.csv is read for --user"),
+    "a key for nothing": (
+        ones_own("--users-key=sex"),
+        "--users-key=sex is read for --user-features",
+    ),
+    "no such column of users": (
+        ones_own("--users=users.csv", "--user-features=mood"),
+        "users.csv has no column 'mood', only 'customer', 'sex', 'one', 'name'",
+    ),
+    "users of one value": (
+        ones_own("--users=users.csv", "--user-features=one"),
+        "--user-features: one has one value in all rows",
+    ),
+    "an id of users": (
+        ones_own("--users=users.csv", "--user-features=name"),
+        "--user-features: name is another in each of 20 rows, as an id is",
+    ),
+    "users that are missed": (
+        ones_own("--users=few.csv", "--user-features=sex"),
+        "few.csv misses 6 of 20 users of the log, as 14; add them",
+    ),
+    "a user twice": (
+        ones_own("--users=twice.csv", "--user-features=sex"),
+        "twice.csv, line 22: user 3 was described before",
+    ),
+    "other ids": (
+        ones_own("--users=strangers.csv", "--user-features=sex"),
+        "strangers.csv misses 20 of 20 users of the log, as 0; .* here the first is 'u0'",
+    ),
+    "no such key": (ones_own(*OF_USERS, "--users-key=id"), "has no column 'id', .* --users-key"),
+    "no file": (ones_own("--users=x.csv", "--user-features=sex"), "x.csv is no file; give --users"),
+    "places as times": (
+        [*ONE_BUYS[:2], "--time-column=row", "--time"],
+        "--time: times from 0 to 119 are no seconds, milli-, micro- or nanoseconds since 1970; say",
+    ),
+    "no times": (
+        [*ONE_BUYS[:2], "--time-column=none", "--time"],
+        "--time needs times, and --time-column=none says that there are none",
+    ),
+    "a unit of no times": (
+        [*ONE_BUYS[:2], "--time-column=none", "--time-unit=seconds"],
+        "--time-unit=seconds says what times count, and --time-column=none",
+    ),
+    "a unit of dates": (
+        ["--dataset=days.csv", *ONE_BUYS[1:], "--time", "--time-unit=seconds"],
+        "--time-unit=seconds says what numbers count, and column 'bought' of days.csv holds dates",
+    ),
+    "a unit too fine": (
+        ones_own("--time", "--time-unit=nanoseconds"),
+        "--time: from each activity of a user to the next it takes equally long",
+    ),
+    "a unit too coarse": (
+        ["--dataset=fine.csv", *ONE_BUYS[1:], "--time-unit=seconds"],
+        "--time-unit=seconds makes the times of fine.csv reach 1600000025000 seconds, which",
+    ),
+    "MovieLens without users": (
+        ["--dataset=ml-20m", "--data-dir=.", "--user-features=age"],
+        "ml-20m says nothing of its users; leave --user-features out",
+    ),
+    "a table beside MovieLens": (
+        ["--dataset=ml-1m", *OF_USERS],
+        "--users=users.csv says nothing of --dataset=ml-1m",
+    ),
+    "no such feature of the synthetic": (
+        [*SMALL, "--user-features=age"],
+        "--user-features has 'age', and there is favourite; give some of these",
+    ),
+    "nothing but ratings": (
+        [*SMALL, "--activity-features=price"],
+        "'price', and there is rating; give",
+    ),
+    "a table beside the synthetic": (OF_USERS, "--users=users.csv says nothing of --dataset=synth"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_gets_one_line_before_training(tmp_path, mistake):
+    flags, said = MISTAKES[mistake]
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text)
+    for more in ([], ["--dry-run"]):
+        process = call(one_run.main, *flags, *more, cwd=tmp_path)
+        assert process.returncode == 2, process.stdout
+        (line,) = process.stderr.splitlines()
+        assert line.startswith("error: ") and re.search(said, line), line
+        assert process.stdout == ""
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == FILES
+
+
+def test_a_dry_run_reports_what_will_do(tmp_path):
+    """Ratings under the log's own name for them, or as `rating`; days; a unit that is said."""
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text)
+    for flags, notes in (
+        (ones_own("--activity-features=stars", "--rating-column=stars"), ["stars: 5 numbers"]),
+        (ones_own("--activity-features=rating", "--rating-column=stars"), ["rating: 5 numbers"]),
+        (["--dataset=days.csv", *ONE_BUYS[1:], "--time"], ["--time: times are read as seconds"]),
+        (
+            ["--dataset=fine.csv", *ONE_BUYS[1:], "--time"],
+            ["--time: times are read as milliseconds"],
+        ),
+        (ones_own(*OF_USERS, "--time"), ["--time: times are", "user_sex: 2 texts, unknown for 0"]),
+        ([*SMALL, "--user-features=favourite"], ["user_favourite: 12 texts, unknown for 0 of 90"]),
+    ):
+        process = call(one_run.main, *flags, "--dry-run", cwd=tmp_path)
+        assert process.returncode == 0, process.stderr
+        for note in notes:
+            assert f"  note: {note}" in process.stdout
+
+
+FEWER = settings(HOSTILE, max_examples=50)
+
+
+@FEWER
+@given(data=st.data())
+def test_a_hostile_column_as_a_feature(tmp_path: Path, capsys, data):
+    dtype, values = data.draw(COLUMNS)
+    drawn = data.draw(st.lists(st.none() | values, min_size=24, max_size=24))
+    column = pl.Series("odd", drawn, dtype=dtype, strict=False)
+    log = pl.DataFrame({"user": [*"abcd"] * 6, "item": [*range(3)] * 8, "timestamp": [*range(24)]})
+    log.with_columns(column).write_parquet(tmp_path / "log.parquet")
+    users = pl.DataFrame({"user": [*"abcd"], "odd": column.head(4)})
+    users.write_parquet(tmp_path / "users.parquet")
+    flags = [f"--dataset={tmp_path / 'log.parquet'}", *LENIENT]
+    ends_well(capsys, [*flags, "--activity-features=odd"])
+    ends_well(capsys, [*flags, f"--users={tmp_path / 'users.parquet'}", "--user-features=odd"])
+
+
+@FEWER
+@given(
+    times=st.lists(
+        st.integers(-(2**63), 2**63 - 1) | st.integers(0, 2**40), min_size=24, max_size=24
+    ),
+    is_whole=st.booleans(),
+    unit=st.sampled_from(["auto", "seconds", "milliseconds", "microseconds", "nanoseconds"]),
+)
+def test_hostile_times(tmp_path: Path, capsys, times, is_whole, unit):
+    log = pl.DataFrame({"user": [*"abcd"] * 6, "item": [*range(3)] * 8, "timestamp": times})
+    if not is_whole:
+        log = log.cast({"timestamp": pl.Float64})
+    log.write_parquet(tmp_path / "log.parquet")
+    flags = [f"--dataset={tmp_path / 'log.parquet'}", *LENIENT]
+    ends_well(capsys, [*flags, "--time", f"--time-unit={unit}"])
+
+
+@FEWER
+@given(data=texts())
+def test_hostile_tables_of_users(tmp_path: Path, capsys, data):
+    log, users = tmp_path / "log.csv", tmp_path / "users.csv"
+    rows = "".join(f"{user},{item},{item}\n" for user in (1, 2, 3) for item in range(4))
+    log.write_text("user,item,timestamp\n" + rows)
+    users.write_bytes(data)
+    flags = [f"--dataset={log}", f"--users={users}", "--user-features=timestamp", *LENIENT]
+    ends_well(capsys, flags)
