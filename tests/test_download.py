@@ -177,6 +177,15 @@ def test_another_run_that_was_quicker_is_respected(tmp_path):
     archive = make_zip(tmp_path / "set.zip")
     unpack(archive, MEMBERS, tmp_path / "set")
     unpack(archive, MEMBERS, tmp_path / "set")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a.dat", "b.dat", "set", "set.zip"]
+
+
+def test_a_folder_that_lacks_something_is_filled_up(tmp_path):
+    archive = make_zip(tmp_path / "set.zip")
+    unpack(archive, MEMBERS, tmp_path / "set")
     (tmp_path / "set/a.dat").unlink()
-    with pytest.raises(UserError, match=r"lacks a\.dat; delete the folder"):
-        unpack(archive, MEMBERS, tmp_path / "set")
+    (tmp_path / "set/b.dat").write_bytes(b"older")
+    unpack(archive, MEMBERS, tmp_path / "set")
+    assert (tmp_path / "set/a.dat").read_bytes() == b"content"
+    assert (tmp_path / "set/b.dat").read_bytes() == b"older"
+    assert len(list(tmp_path.iterdir())) == 2

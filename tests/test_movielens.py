@@ -1,6 +1,7 @@
 """Every layout of MovieLens in small, and the real ml-1m where this machine has it."""
 
 import hashlib
+import re
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -17,11 +18,13 @@ FILES = {
     "ml-1m": {
         "ratings.dat": "6::1193::5::978300760\n1::3::3.5::978302109\n1::1193::4::978300760\n",
         "movies.dat": "3::Leçon: la (1995)::Action|Western\n1193::Cuckoo's Nest (1975)::Drama\n",
+        "users.dat": "1::F::1::10::48067\n6::M::50::9::55117-1234\n",
     },
     "ml-100k": {
         "u.data": "6\t1193\t5\t978300760\n1\t3\t3.5\t978302109\n1\t1193\t4\t978300760\n",
         "u.item": f"3|Leçon: la (1995)|01-Jan-1995||http://x|{'|'.join(map(str, FLAGS))}\n"
         f"1193|Cuckoo's Nest (1975)||||{'|'.join('1' if i == 8 else '0' for i in range(19))}\n",
+        "u.user": "1|24|F|technician|85711\n6|53|M|other|V0R2M\n",
     },
     "ml-latest-small": {
         "ratings.csv": "userId,movieId,rating,timestamp\n"
@@ -34,10 +37,11 @@ ENCODINGS = {"ml-1m": "latin-1", "ml-100k": "latin-1", "ml-latest-small": "utf-8
 
 
 def write(root: Path, name: str, **changes: str) -> Path:
-    """Write the small release `name`; `changes` is ratings= or movies=, in place of the file."""
+    """Write the small release `name`; `changes` is ratings=, movies= or users=, in its place."""
     folder = root / name
     folder.mkdir(parents=True)
-    for (file, text), role in zip(FILES[name].items(), ("ratings", "movies"), strict=True):
+    roles = ("ratings", "movies", "users")
+    for (file, text), role in zip(FILES[name].items(), roles, strict=False):
         text = changes.get(role, text)
         (folder / file).write_text(text, encoding=ENCODINGS[name])
     return folder
@@ -57,6 +61,48 @@ def test_each_layout_says_the_same(tmp_path, name, inside):
         (1193, "Cuckoo's Nest", ["Drama"], 1975),
     ]
     assert interactions.items.schema["year"] == pl.Int32
+
+
+USERS = {
+    "ml-1m": [(1, "F", 1.0, "10", "48067"), (6, "M", 50.0, "9", "55117-1234")],
+    "ml-100k": [(1, "F", 24.0, "technician", "85711"), (6, "M", 53.0, "other", "V0R2M")],
+}
+
+
+@pytest.mark.parametrize("name", USERS)
+def test_users_are_read_if_one_asks_for_them(tmp_path, name):
+    folder = write(tmp_path, name)
+    users = load_movielens(name, tmp_path, with_users=True).users
+    assert users is not None
+    assert users.rows() == USERS[name]
+    assert users.columns == ["user", "gender", "age", "occupation", "zip"]
+    (folder / [*FILES[name]][2]).unlink()
+    assert load_movielens(name, tmp_path).users is None
+    with pytest.raises(UserError, match=r"users?(\.dat)? is missing; get"):
+        load_movielens(name, tmp_path, with_users=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("ml-1m", "6::M::50::9"),
+        ("ml-1m", "6::X::50::9::55117"),
+        ("ml-1m", "6|M|50|9|55117"),
+        ("ml-100k", "6|old|M|other|V0R2M"),
+        ("ml-100k", ""),
+    ],
+)
+def test_a_bad_user_is_found_by_the_line(tmp_path, name, line):
+    good = FILES[name][[*FILES[name]][2]].splitlines()[0]
+    write(tmp_path, name, users=f"{good}\n{line}\n{good}\n")
+    with pytest.raises(UserError, match=f"line 2: {re.escape(repr(line))} is not as published"):
+        load_movielens(name, tmp_path, with_users=True)
+
+
+@pytest.mark.parametrize("name", [name for name in MOVIELENS if name not in USERS])
+def test_the_other_releases_have_no_users(tmp_path, name):
+    with pytest.raises(UserError, match=f"{name} says nothing of its users; leave --user-features"):
+        load_movielens(name, tmp_path, with_users=True)
 
 
 @pytest.mark.parametrize(
@@ -169,8 +215,16 @@ def test_a_download_is_verified_cached_and_read(tmp_path, monkeypatch, name):
     monkeypatch.setitem(movielens._CHECKSUMS, name, (algorithm, digest))
     assert load_movielens(name).log.rows() == RATINGS
     assert sorted(path.name for path in cache.rglob("*")) == sorted([name, *FILES[name]])
-    archive.unlink()
+    # One from before users were read.
+    (cache / name / [*FILES[name]][2]).unlink()
+    assert load_movielens(name).users is None
+    for _ in "again", "from the cache":
+        users = load_movielens(name, with_users=True).users
+        assert users is not None
+        assert users.rows() == USERS[name]
+        archive.unlink(missing_ok=True)
     assert load_movielens(name).log.rows() == RATINGS
+    assert sorted(path.name for path in cache.rglob("*")) == sorted([name, *FILES[name]])
 
 
 def test_the_real_ml_1m():

@@ -68,12 +68,14 @@ def _chunks(url: str) -> Iterator[bytes]:
 def unpack(archive: Path, members: Sequence[str], folder: Path) -> None:
     """Make `folder` of exactly these members of a zip, whole or not at all.
 
+    If it is there, it gets what it lacks of them.
+
     Args:
         members: full names inside the zip; "ml-1m/ratings.dat" becomes `folder`/ratings.dat.
 
     Raises:
         UserError: the file is no intact zip, lacks a member, holds one that points outside, would
-            unpack to more than MAX_UNPACKED_BYTES, or `folder` is there and incomplete.
+            unpack to more than MAX_UNPACKED_BYTES, or the disk refuses.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -138,15 +140,12 @@ def _extract(source: ZipFile, entries: Sequence[ZipInfo], folder: Path) -> None:
 
 
 def _install(fresh: Path, folder: Path) -> None:
-    """Give `fresh` its final name, unless another run was quicker."""
-    names = [path.name for path in fresh.iterdir()]
+    """Give `fresh` its final name; fill up what is there already, as by a run that was quicker."""
     try:
         fresh.rename(folder)
     except OSError:
         if not folder.is_dir():
             raise
-        missing = [name for name in names if not (folder / name).is_file()]
-        if missing:
-            raise UserError(
-                f"{folder} is there but lacks {missing[0]}; delete the folder and try again"
-            ) from None
+        for path in list(fresh.iterdir()):
+            if not (folder / path.name).is_file():
+                path.rename(folder / path.name)

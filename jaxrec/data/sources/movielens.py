@@ -156,7 +156,8 @@ def _downloaded(name: str, files: Sequence[str]) -> Path:
         algorithm, digest = _CHECKSUMS[name]
         archive = folder.with_name(f"{name}.zip")
         fetch(f"{_ARCHIVES}/{name}.zip", archive, algorithm=algorithm, digest=digest)
-        unpack(archive, [f"{name}/{file}" for file in files], folder)
+        everything = filter(None, _LAYOUTS[name][1:])
+        unpack(archive, [f"{name}/{file.name}" for file in everything], folder)
         archive.unlink(missing_ok=True)
     return folder
 
