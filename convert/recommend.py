@@ -5,10 +5,12 @@
 A row for each user and place: user, place (from 1, the best first), item, score and title. The
 history of a user is all that the log has of one, by time. The model reads the last N items of it
 that it knows, and none of its items is in the list, unless the file was made to keep what was seen.
-Ids are compared as they print. No row of the log is left out for being rare or badly rated.
+Ids are compared as they print. No row of the log is left out for being rare or badly rated. What
+else a model takes, of activities or of users, is unknown to it here, and the command says so.
 """
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,8 +27,10 @@ from jaxrec.data.sources.own_log import load_table
 from jaxrec.data.timelines import gather
 from jaxrec.errors import UserError
 from jaxrec.files import replacing, require_room
+from jaxrec.runtime.asked import unknown_inputs
 from jaxrec.runtime.best import best_of_all, histories_at_a_time
 from jaxrec.runtime.bundle import Bundle, read
+from jaxrec.runtime.features import TakenFeature, taken_features
 from jaxrec.runtime.interpreter import HISTORY, DeviceModel, Lists
 from jaxrec.schema import PAD
 
@@ -60,12 +64,16 @@ def run(flags: ListFlags) -> None:
     log = _with_ids(interactions.log, bundle, flags)
     users = log.group_by("user", maintain_order=True).agg(known=(pl.col("id") != PAD).sum())
     print(_intake(interactions, log, users, flags))
+    taken = taken_features(bundle.model)
+    if taken:
+        names = ", ".join(each.name for each in taken)
+        print(f"  the model takes {names} too, which are unknown to it in these lists")
 
     ids, ends = log["id"].to_numpy(), np.cumsum(users["known"].to_numpy(), dtype=np.int64)
     met = Seen(ids[ids != PAD], np.append(0, ends))
     with quiet():
         device = DeviceModel(bundle.graph)
-    lists = _lists(device, met, size, flags.k, keep_seen=bundle.model["keep_seen"])
+    lists = _lists(device, taken, met, size, flags.k, keep_seen=bundle.model["keep_seen"])
     table = _table(users["user"], lists, bundle)
     flags.out.parent.mkdir(parents=True, exist_ok=True)
     with replacing(flags.out) as file:
@@ -128,10 +136,19 @@ def _intake(
     return "\n".join(lines)
 
 
-def _lists(device: DeviceModel, met: Seen, size: int, k: int, *, keep_seen: bool) -> Lists:
+def _lists(
+    device: DeviceModel,
+    taken: Sequence[TakenFeature],
+    met: Seen,
+    size: int,
+    k: int,
+    *,
+    keep_seen: bool,
+) -> Lists:
     """Make the list of each user, [U, k], as many at a time as fit in memory.
 
     Args:
+        taken: what the model takes beside items; all of it is unknown.
         met: the ids of their items, the oldest first.
         size: items of the catalogue.
     """
@@ -142,10 +159,7 @@ def _lists(device: DeviceModel, met: Seen, size: int, k: int, *, keep_seen: bool
     with tqdm(total=len(met), unit="user", disable=None, leave=False) as bar:
         for start in range(0, len(met), step):
             users = np.arange(start, min(start + step, len(met)))
-            # What else the model takes of an activity is unknown.
-            histories = {
-                name: np.zeros((len(users), length), port.dtype) for name, port in ports.items()
-            }
+            histories = unknown_inputs(ports, taken, len(users))
             ends = met.offsets[users + 1]
             histories[HISTORY] = gather(met.ids, met.offsets[users], ends, length)
             closed = np.zeros((len(users), size + 1), bool)

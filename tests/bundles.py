@@ -12,6 +12,30 @@ from convert.build.shapes import Shapes
 from jaxrec.models.model import RecommenderModel
 from jaxrec.runtime import bundle
 from jaxrec.runtime.known import RawItem
+from jaxrec.schema import Feature
+
+# What the page says of a model.
+_FIGURES = {"recall@10": 0.5, "recall@10_interval": [0.4, 0.6]}
+_PROTOCOL = {
+    "dataset": "made up",
+    "split": "none",
+    "test_users": 0,
+    "candidates": 0,
+    "seen_items": "left out",
+    "seed": 0,
+    "leaks_the_future": False,
+}
+_SHOWN = {
+    "run": "made up",
+    "encoder": "rnn",
+    "recipe": "float32",
+    "evaluation": {
+        "protocol": _PROTOCOL,
+        "test": _FIGURES,
+        "baselines": {},
+        "recall@10 through the file": 0.5,
+    },
+}
 
 
 def made(
@@ -31,16 +55,33 @@ def made(
         graph = export([each for each in signatures(model, shapes) if each.name != but])
     nothing = {"title": None, "genres": None, "year": None}
     catalogue = [{"id": i, "item": item, **nothing} for i, item in enumerate(items, start=1)]
-    return bundle.Bundle(graph, list(items), catalogue, asdict(shapes))
+    said = asdict(shapes) | {"features": [described(each) for each in model.features]}
+    return bundle.Bundle(graph, list(items), catalogue, said)
+
+
+def described(feature: Feature) -> dict[str, Any]:
+    """Say of a feature what model.json says."""
+    unknown = None if feature.kind == "number" else feature.unknown
+    values = list(feature.values)
+    return {
+        "name": feature.name,
+        "of": feature.of,
+        "kind": feature.kind,
+        "values": values,
+        "unknown": unknown,
+    }
 
 
 def saved(made: bundle.Bundle, path: Path) -> Path:
-    """Write a bundle as the one file that it is read from."""
+    """Write a bundle as the one file that it is read from, in Python and by the page."""
     graph = {"bytes": len(made.graph), "sha256": bundle.sha256(made.graph)}
+    digest = bundle.sha256(json.dumps(made.items).encode())
+    vocabulary = {"size": len(made.items), "sha256": digest}
+    parts = {"format": bundle.FORMAT, "graph": graph, "vocabulary": vocabulary}
     members = {
-        bundle.VOCABULARY: {"values": made.items},
+        bundle.VOCABULARY: {"values": made.items, "digest": digest},
         bundle.CATALOGUE: made.catalogue,
-        bundle.MODEL: {**made.model, "format": bundle.FORMAT, "graph": graph},
+        bundle.MODEL: {**_SHOWN, **made.model, **parts},
     }
     content = {name: json.dumps(value).encode() for name, value in members.items()}
     path.write_bytes(bundle.pack(made.graph, content))

@@ -11,8 +11,10 @@ import pytest
 
 from convert import recommend
 from convert.build.shapes import Shapes
+from jaxrec.data.gaps import LEAST_GAPS
 from jaxrec.data.sources.synthetic import synthetic_world
 from jaxrec.runtime import Recommender, best
+from jaxrec.schema import AGE, Feature
 from tests.bundles import made, saved
 from tests.exports import ROOT, call, command
 from tests.test_models import SIZE, make
@@ -151,6 +153,32 @@ def test_a_file_for_servers_and_lists_beyond_its_own(tmp_path, monkeypatch, keep
         assert [item for _, item, *_ in found[user]] == [each.item for each in wanted]
         assert [place for place, *_ in found[user]] == list(range(1, len(wanted) + 1))
         assert len(wanted) == (SIZE if keep_seen else SIZE - 9)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_else_a_model_takes_is_unknown_and_said(tmp_path):
+    pytest.importorskip("tensorflow", reason="needs the extra convert")
+    features = (
+        Feature(AGE, "activity", "age", len(LEAST_GAPS)),
+        Feature("user_income", "user", "number", 2, (1e3,)),
+    )
+    raw = [f"item {number}" for number in range(SIZE)]
+    shapes = Shapes(3, 5, 6, 4, False)
+    model = saved(made(make("rnn", features=features), shapes, raw), tmp_path / "model.tflite")
+    rows = [(user, raw[5 * user + n], n) for user in range(4) for n in range(user + 1)]
+    log = pl.DataFrame(rows, schema=["user", "item", "timestamp"], orient="row")
+    log.write_csv(tmp_path / "log.csv")
+    flags = (f"--model={model}", "--log=log.csv", "--out=lists.parquet")
+    process = call(recommend.main, *flags, cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    assert "  the model takes age, user_income too, which are unknown to it" in process.stdout
+    found = by_user(pl.read_parquet(tmp_path / "lists.parquet"))
+    recommender = Recommender.load(model)
+    for user, history in histories_of(log).items():
+        wanted = recommender.recommend(history, k=10)
+        assert [item for _, item, *_ in found[user]] == [each.item for each in wanted]
+        scores = [score for *_, score, _ in found[user]]
+        np.testing.assert_allclose(scores, [each.score for each in wanted], rtol=1e-5, atol=1e-5)
 
 
 MISTAKES = {

@@ -97,8 +97,12 @@ export function listOf(list, what) {
   return [...list];
 }
 
-/** @param {unknown} value */
-function shown(value) {
+/**
+ * Write a value down with its type, if it is short.
+ *
+ * @param {unknown} value
+ */
+export function shown(value) {
   return `${written(value)} (${value === null ? "null" : typeof value})`;
 }
 

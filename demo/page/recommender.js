@@ -9,8 +9,8 @@
  *       console.log(each.item, each.title, each.score);
  *     }
  *
- * To use it in a page of your own, copy this file, known.js, signature.js, bundle.js and the folder
- * runtime/ (LiteRT.js). It knows nothing of the page around it, and sends nothing anywhere.
+ * To use it in a page of your own, copy this file, known.js, features.js, signature.js, bundle.js and
+ * the folder runtime/ (LiteRT.js). It knows nothing of the page around it, and sends nothing anywhere.
  *
  * Histories run from the oldest to the most recent item. Of a longer one the last N items count;
  * items that the model does not know are passed over, but one at least must be known; an empty one
@@ -20,20 +20,16 @@
  * none is shorter than k while items are left. Where the file's own list of topK does not do,
  * because k is larger or much of it is left out, every item is scored, which takes longer.
  *
- * A model that was trained on more of an activity than its item takes `features`: by name, a value
- * for each item of the history. What is left out is unknown.
+ * A model that was told more in training takes `features`: by name, a value for each item of the
+ * history, or one of the user. They are raw: what the log had, or the seconds from each activity to
+ * now. What is left out, null, NaN and a value that the model was never told are unknown.
  */
 
 import { BundleError, readBundle } from "./bundle.js";
+import { KnownFeatures } from "./features.js";
 import { KnownItems, listOf, NO_ITEM } from "./known.js";
 import { loadAndCompile, loadLiteRt } from "./runtime/litert.js";
-import { newRow, Signature } from "./signature.js";
-
-/** What stands for a value that is not known. */
-const UNKNOWN = 0;
-
-/** The input of the items' ids. */
-const HISTORY = "history";
+import { Signature } from "./signature.js";
 
 /** Where LiteRT.js finds the build that suits the browser. */
 const RUNTIME = new URL("./runtime/", import.meta.url).href;
@@ -52,7 +48,7 @@ let runtime;
 
 /** @typedef {import("./bundle.js").Item} Item */
 
-/** @typedef {Record<string, ArrayLike<number>>} Features */
+/** @typedef {import("./features.js").Features} Features */
 
 /**
  * @typedef {object} Recommendation
@@ -74,6 +70,7 @@ export class Recommender {
   /** @type {Record<string, Signature>} */
   #signatures = {};
   #known;
+  #knownFeatures;
   /** @type {Promise<Float32Array[]> | undefined} the items' vectors at length one, once asked for. */
   #directions;
 
@@ -93,6 +90,9 @@ export class Recommender {
     this.catalogue = catalogue;
     /** What the file says of itself: shapes, rules, figures (model.json). */
     this.model = model;
+    /** What it takes beside items; a file of before there were features takes none. */
+    this.features = model.features ?? [];
+    this.#knownFeatures = new KnownFeatures(this.features);
   }
 
   /**
@@ -280,51 +280,11 @@ export class Recommender {
    */
   #ask(items, features = {}, exclude = [], of = "") {
     const ids = this.#known.someIdsOf(items, `items${of}`);
-    this.#checkFeatures(features, ids.length, `items${of}`);
+    const numbers = this.#knownFeatures.numbersOf(features, ids.length, `items${of}`);
     const excluded = this.#known.idsOf(exclude, `items to exclude${of}`);
     const closed = new Set([NO_ITEM, ...excluded, ...(this.model.keep_seen ? [] : ids)]);
-    return { inputs: this.#fill(ids, features), closed };
-  }
-
-  /**
-   * @param {Features} features
-   * @param {number} count of the items.
-   * @param {string} what the items in an error, in the plural.
-   */
-  #checkFeatures(features, count, what) {
-    const names = this.#signatures.recommend.inputs.map(({ name }) => name);
-    for (const [name, values] of Object.entries(features)) {
-      if (name === HISTORY || !names.includes(name)) {
-        const known = names.filter((other) => other !== HISTORY).join(", ") || "none";
-        throw new RangeError(`the model takes no feature "${name}"; it takes ${known}`);
-      }
-      if (values.length !== count) {
-        throw new RangeError(
-          `${values.length} values of "${name}" for ${count} ${what}; give one for each`,
-        );
-      }
-    }
-  }
-
-  /**
-   * Write the last N known activities at the right end of each input.
-   *
-   * @param {number[]} ids of the history.
-   * @param {Features} features
-   */
-  #fill(ids, features) {
-    const known = [...ids.keys()].filter((place) => ids[place] !== NO_ITEM);
-    const last = known.slice(-this.historyLength);
-    /** @type {Features} */
-    const columns = { ...features, [HISTORY]: ids };
-    /** @type {Asked["inputs"]} */
-    const inputs = {};
-    for (const port of this.#signatures.recommend.inputs) {
-      const values = last.map((place) => columns[port.name]?.[place] ?? UNKNOWN);
-      inputs[port.name] = newRow(port);
-      inputs[port.name].set(values, port.length - last.length);
-    }
-    return inputs;
+    const { inputs } = this.#signatures.recommend;
+    return { inputs: this.#knownFeatures.fill(inputs, ids, numbers), closed };
   }
 
   /**

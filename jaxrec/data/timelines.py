@@ -41,7 +41,7 @@ class Timelines:
         """Number of activities of each user."""
         return np.diff(self.offsets)
 
-    def users_of(self, positions: Int[np.ndarray, " B"]) -> Int[np.ndarray, " B"]:
+    def users_of(self, positions: Int[np.ndarray, "*B"]) -> Int[np.ndarray, "*B"]:
         """Give the user, 0 to U - 1, whose timeline holds each position."""
         return np.searchsorted(self.offsets, positions, side="right") - 1
 

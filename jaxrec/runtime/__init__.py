@@ -9,7 +9,8 @@
 Needs NumPy and ai-edge-litert; neither JAX nor TensorFlow.
 """
 
+from jaxrec.runtime.features import TakenFeature
 from jaxrec.runtime.recommendation import Recommendation
 from jaxrec.runtime.recommender import Recommender
 
-__all__ = ["Recommendation", "Recommender"]
+__all__ = ["Recommendation", "Recommender", "TakenFeature"]

@@ -7,14 +7,11 @@ import numpy as np
 
 from jaxrec.errors import UserError
 from jaxrec.runtime.best import Closed
+from jaxrec.runtime.features import TakenFeature
 from jaxrec.runtime.interpreter import HISTORY, Port
 from jaxrec.runtime.known import NO_ITEM
 
-Features = Mapping[str, Sequence[float]]
-"""What a model takes of each activity beside its item, by name, in the order of the items."""
-
-
-Value = TypeVar("Value")
+Entry = TypeVar("Entry")
 
 
 class Asked(NamedTuple):
@@ -22,38 +19,19 @@ class Asked(NamedTuple):
 
     Attributes:
         ids: of all its items, NO_ITEM for those that the model does not know.
-        features: a value for each of its items, by name.
+        features: what the file takes for each feature of the model: for those of activities one
+            number for each of its items, for those of the user one.
         exclude: ids that are left out of its list, beside its own.
     """
 
     ids: Sequence[int]
-    features: Features
+    features: Mapping[str, float | list[float]]
     exclude: Sequence[int]
 
 
-def require_features(features: Features, ports: Mapping[str, Port], count: int, what: str) -> None:
-    """Refuse features that the model does not take, or that are not one for each item.
-
-    Args:
-        count: of the items.
-        what: the items in an error, in the plural.
-
-    Raises:
-        UserError: they are not those of the model.
-    """
-    for name, values in features.items():
-        if name not in ports or name == HISTORY:
-            known = ", ".join(name for name in ports if name != HISTORY) or "none"
-            raise UserError(f"the model takes no feature {name!r}; it takes {known}")
-        if len(values) != count:
-            raise UserError(
-                f"{len(values)} values of {name!r} for {count} {what}; give one for each"
-            )
-
-
 def one_each(
-    name: str, values: Iterable[Value] | None, missing: Value, count: int
-) -> Sequence[Value]:
+    name: str, values: Iterable[Entry] | None, missing: Entry, count: int
+) -> Sequence[Entry]:
     """Give one value for each of some histories, `missing` to all if there is none.
 
     Raises:
@@ -67,16 +45,30 @@ def one_each(
     return values
 
 
-def fill(ports: Mapping[str, Port], asked: Sequence[Asked]) -> dict[str, np.ndarray]:
-    """Write the last N known activities of each history at the right end of each input."""
-    inputs = {
-        name: np.zeros((len(asked), port.shape[1]), port.dtype) for name, port in ports.items()
+def unknown_inputs(
+    ports: Mapping[str, Port], taken: Sequence[TakenFeature], count: int
+) -> dict[str, np.ndarray]:
+    """Make the inputs of some empty histories, of which nothing else is known either."""
+    unknown = {HISTORY: NO_ITEM, **{each.name: each.unknown for each in taken}}
+    return {
+        name: np.full((count, *port.shape[1:]), unknown[name], port.dtype)
+        for name, port in ports.items()
     }
+
+
+def fill(
+    ports: Mapping[str, Port], taken: Sequence[TakenFeature], asked: Sequence[Asked]
+) -> dict[str, np.ndarray]:
+    """Write the last N known activities of each history at the right end of each input."""
+    inputs = unknown_inputs(ports, taken, len(asked))
     length = ports[HISTORY].shape[1]
     for row, (ids, features, _) in enumerate(asked):
         known = [place for place, number in enumerate(ids) if number != NO_ITEM][-length:]
         for name, values in {**features, HISTORY: ids}.items():
-            inputs[name][row, length - len(known) :] = [values[place] for place in known]
+            if isinstance(values, Sequence):
+                inputs[name][row, length - len(known) :] = [values[place] for place in known]
+            else:
+                inputs[name][row] = values
     return inputs
 
 

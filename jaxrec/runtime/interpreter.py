@@ -1,8 +1,9 @@
 """LiteRT's interpreter, with the signatures of our files as functions of arrays.
 
 Arrays that go in and come out have their examples in the first axis. `Inputs` are named as in the
-file: `history`, the item ids of some histories, [n, N], then one array of that shape for each other
-feature of an activity; `candidates` or `items`, other ids, [n, M].
+file: `history`, the item ids of some histories, [n, N], one array of that shape for each other
+feature of an activity, and one for each of the user, [n]; `candidates` or `items`, other ids,
+[n, M].
 """
 
 from collections.abc import Mapping
@@ -139,7 +140,7 @@ class DeviceModel:
         return ItemVectors(vectors.reshape(-1, vectors.shape[2])[:size], biases.reshape(-1)[:size])
 
     def batches(self, inputs: Inputs) -> list[dict[str, np.ndarray]]:
-        """Cut examples into batches of B, the last filled up with zeros."""
+        """Cut examples into batches of B, the last filled up with zeros, which no result is of."""
         count = len(next(iter(inputs.values())))
         missing = -count % self.batch_size
         if missing:

@@ -35,7 +35,7 @@ class KnownItems:
         """
         number = self.id_of(item)
         if number == NO_ITEM:
-            raise UserError(f"the item {_shown(item)} is not known; {self._example()}")
+            raise UserError(f"the item {shown(item)} is not known; {self._example()}")
         return number
 
     def ids_of(self, items: object, what: str = "items") -> list[int]:
@@ -59,13 +59,11 @@ class KnownItems:
         items = listed(items, what)
         ids = self.ids_of(items, what)
         if ids and not any(ids):
-            raise UserError(
-                f"none of the {what} is known, as {_shown(items[0])}; {self._example()}"
-            )
+            raise UserError(f"none of the {what} is known, as {shown(items[0])}; {self._example()}")
         return ids
 
     def _example(self) -> str:
-        return f"the model knows {len(self._id_of):,}, as {_shown(next(iter(self._id_of)))}"
+        return f"the model knows {len(self._id_of):,}, as {shown(next(iter(self._id_of)))}"
 
 
 def listed(values: object, what: str) -> list[Any]:
@@ -78,9 +76,10 @@ def listed(values: object, what: str) -> list[Any]:
         UserError: it is one value.
     """
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
-        raise UserError(f"the {what} are {_shown(values)}, not a list; give [{values!r:.60}]")
+        raise UserError(f"the {what} are {shown(values)}, not a list; give [{values!r:.60}]")
     return list(values)
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """Write a value down with its type, if it is short."""
     return f"{value!r:.60} ({type(value).__name__})"

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxrec.errors import UserError
-from jaxrec.runtime.asked import Asked, Features, close, fill, one_each, require_features
+from jaxrec.runtime.asked import Asked, close, fill, one_each
 from jaxrec.runtime.best import best_of, best_of_all, histories_at_a_time
 from jaxrec.runtime.bundle import Bundle, read
+from jaxrec.runtime.features import Features, TakenFeature, numbers_of, taken_features
 from jaxrec.runtime.interpreter import DeviceModel, ItemVectors, Lists
 from jaxrec.runtime.known import NO_ITEM, KnownItems, RawItem, listed
 from jaxrec.runtime.recommendation import Recommendation, describe
@@ -28,19 +29,22 @@ class Recommender:
     none is shorter than k while items are left. Where the file's own list of `top_k` does not do,
     because k is larger or much of it is left out, every item is scored, which takes longer.
 
-    A model that was trained on more of an activity than its item takes `features`, a value for each
-    item of the history; what is left out is unknown.
+    A model that was told more in training takes `features`: by name, a value for each item of the
+    history, or one of the user. They are raw: what the log had, or the seconds from each activity
+    to now. What is left out, None, NaN and a value that the model was never told are unknown.
 
     Attributes:
         model: what the file says of itself: shapes, rules, figures (model.json).
         items: the raw items that it knows, the most popular first, [V].
         catalogue: `item`, `title`, `genres` and `year` of each, in the same order, [V].
+        features: what it takes beside items.
     """
 
     def __init__(self, bundle: Bundle):
         self.model: dict[str, Any] = bundle.model
         self.items: tuple[RawItem, ...] = tuple(bundle.items)
         self.catalogue: list[dict[str, Any]] = bundle.catalogue
+        self.features: tuple[TakenFeature, ...] = taken_features(bundle.model)
         self._device = DeviceModel(bundle.graph)
         self._ports = self._device.signatures["recommend"].inputs
         self._known = KnownItems(self.items)
@@ -107,7 +111,7 @@ class Recommender:
 
         Args:
             exclude: one collection for each history.
-            features: one mapping for each history.
+            features: one mapping for each history, with the features of its user.
 
         Raises:
             UserError: as in `recommend`; the message has the number of the history, from 0.
@@ -132,7 +136,7 @@ class Recommender:
         Raises:
             UserError: nothing is known of the history, or the features are not those of the model.
         """
-        return self._device.encode_all(fill(self._ports, [self._ask(items, features)]))[0]
+        return self._device.encode_all(self._fill([self._ask(items, features)]))[0]
 
     def score(
         self,
@@ -147,7 +151,7 @@ class Recommender:
             UserError: as in `encode`, or the candidates are no list.
         """
         ids = self._known.ids_of(candidates, "candidates")
-        inputs = fill(self._ports, [self._ask(items, features)])
+        inputs = self._fill([self._ask(items, features)])
         return self._device.score_all(inputs, np.array([ids], np.int32))[0].tolist()
 
     def vectors(self) -> ItemVectors:
@@ -197,14 +201,17 @@ class Recommender:
     ) -> Asked:
         """Check what a caller gives and look it up; `of` says in an error whose it is."""
         ids = self._known.some_ids_of(items, f"items{of}")
-        require_features(features or {}, self._ports, len(ids), f"items{of}")
-        return Asked(ids, features or {}, self._known.ids_of(exclude, f"items to exclude{of}"))
+        numbers = numbers_of(self.features, features or {}, len(ids), f"items{of}")
+        return Asked(ids, numbers, self._known.ids_of(exclude, f"items to exclude{of}"))
+
+    def _fill(self, asked: Sequence[Asked]) -> dict[str, np.ndarray]:
+        return fill(self._ports, self.features, asked)
 
     def _lists(
         self, asked: Sequence[Asked], k: int, candidates: Sequence[int] | None = None
     ) -> list[list[Recommendation]]:
         """Rank every item, or those with some ids, for each history."""
-        inputs = fill(self._ports, asked)
+        inputs = self._fill(asked)
         closed = close(asked, len(self.items), keep_seen=self.model["keep_seen"])
         if candidates is None:
             found = best_of_all(self._device, inputs, closed, k)

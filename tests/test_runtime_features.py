@@ -1,0 +1,202 @@
+"""What an app knows beside the items: raw values in, and what is left out is unknown."""
+
+import math
+from functools import partial
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from convert.build.shapes import Shapes
+from jaxrec.data.gaps import LEAST_GAPS
+from jaxrec.errors import UserError
+from jaxrec.runtime import Recommender
+from jaxrec.runtime.bundle import Bundle
+from jaxrec.runtime.interpreter import HISTORY, DeviceModel
+from jaxrec.schema import AGE, Feature
+from tests.bundles import made
+from tests.test_models import SIZE, make
+
+FEATURES = (
+    Feature("rating", "activity", "id", 3, (1, 2.5, "great")),
+    Feature("price", "activity", "number", 4, (-2.5, 0.0, 8.0)),
+    Feature(AGE, "activity", "age", len(LEAST_GAPS)),
+    Feature("user_country", "user", "id", 2, ("fr", 33)),
+    Feature("user_income", "user", "number", 3, (1e3, 2e6)),
+)
+NAMES = "rating, price, age, user_country, user_income"
+N = 5
+RAW = [f"item {number}" for number in range(SIZE, 0, -1)]
+
+
+@pytest.fixture(scope="module")
+def bundles() -> dict[int, Bundle]:
+    """Files that take one history a call, and three."""
+    pytest.importorskip("tensorflow", reason="needs the extra convert")
+    model = make("rnn", features=FEATURES)
+    return {size: made(model, Shapes(size, N, 6, 4, False), RAW) for size in (1, 3)}
+
+
+@pytest.fixture(scope="module", params=[1, 3])
+def told(request, bundles) -> Recommender:
+    return Recommender(bundles[request.param])
+
+
+@pytest.fixture(scope="module")
+def device(bundles) -> DeviceModel:
+    return DeviceModel(bundles[1].graph)
+
+
+# Each value as an app has it, beside what the file takes for it.
+CHOICES = {
+    "rating": [
+        (1, 1),
+        (1.0, 1),
+        (2.5, 2),
+        ("great", 3),
+        ("1", 0),
+        (None, 0),
+        (math.nan, 0),
+    ],
+    "price": [(7, 7), (-2.5, -2.5), (np.float32(1.5), 1.5), (None, math.nan), (1e39, math.nan)],
+    AGE: [(0, 0), (59.9, 59), (2**40, 2**31 - 1), (None, -1), (-0.5, -1), (math.inf, -1)],
+    "user_country": [("fr", 1), (33, 2), ("33", 0), (None, 0)],
+    "user_income": [(2e6, 2e6), (0, 0), (math.nan, math.nan), (-math.inf, math.nan)],
+}
+UNKNOWN = {"rating": 0, "price": math.nan, AGE: -1, "user_country": 0, "user_income": math.nan}
+
+
+@st.composite
+def asked(draw):
+    """Items, features, and by hand what the file takes for them."""
+    items = draw(st.lists(st.sampled_from([*RAW, "unheard of"]), max_size=2 * N))
+    if not set(items) & set(RAW):
+        items = []
+    known = [place for place, item in enumerate(items) if item in RAW][-N:]
+    ids = [RAW.index(items[place]) + 1 for place in known]
+    inputs: dict[str, np.ndarray] = {HISTORY: np.array([[0] * (N - len(known)) + ids], np.int32)}
+    features = {}
+    for feature in FEATURES:
+        name, unknown = feature.name, UNKNOWN[feature.name]
+        count = len(items) if feature.of == "activity" else 1
+        pairs = draw(st.lists(st.sampled_from(CHOICES[name]), min_size=count, max_size=count))
+        if draw(st.booleans()):
+            raw = [value for value, _ in pairs]
+            features[name] = raw if feature.of == "activity" else raw[0]
+        else:
+            pairs = [(None, unknown)] * count
+        numbers = [number for _, number in pairs]
+        if feature.of == "activity":
+            row = [unknown] * (N - len(known)) + [numbers[place] for place in known]
+            numbers = [row]
+        kind = np.float32 if feature.kind == "number" else np.int32
+        inputs[name] = np.array(numbers, kind)
+    return items, features, inputs
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(asked(), min_size=1, max_size=4))
+def test_raw_values_are_what_the_file_takes(told, device, many):
+    """Alone and many at once; where a batch is not full, what fills it changes nothing."""
+    lists = told.recommend_many(
+        [items for items, _, _ in many], k=6, features=[features for _, features, _ in many]
+    )
+    for (items, features, inputs), found in zip(many, lists, strict=True):
+        context = told.encode(items, features=features)
+        np.testing.assert_allclose(context, device.encode_all(inputs)[0], rtol=1e-5, atol=1e-6)
+        alone = told.recommend(items, k=6, features=features)
+        scores = told.score(items, [each.item for each in alone], features=features)
+        np.testing.assert_allclose([each.score for each in alone], scores, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose([each.score for each in found], scores, rtol=1e-5, atol=1e-5)
+
+
+EVERY_WAY_TO_KNOW_NOTHING = [
+    {},
+    {"rating": [None] * 3, "user_country": None},
+    {name: [math.nan] * 3 for name in ("rating", "price", AGE)},
+    {"rating": [99, "great ", True + 8], "price": [math.inf] * 3, AGE: [-1, -(2**40), 2**40]},
+    {"user_country": "nowhere", "user_income": math.nan},
+]
+
+
+@pytest.mark.parametrize("features", EVERY_WAY_TO_KNOW_NOTHING)
+def test_a_history_alone_is_one_of_which_all_else_is_unknown(told, features):
+    items = [RAW[4], RAW[11], RAW[2]]
+    assert told.recommend(items, features=features) == told.recommend(items)
+    assert told.score(items, RAW, features=features) == told.score(items, RAW)
+    np.testing.assert_array_equal(told.encode(items, features=features), told.encode(items))
+    assert told.recommend_many([items], features=[features]) == told.recommend_many([items])
+
+
+@pytest.mark.parametrize(
+    "features",
+    [
+        {"rating": [None, None, "great"]},
+        {"price": [0, None, None]},
+        {AGE: [0, 0, 0]},
+        {"user_country": 33},
+        {"user_income": 0},
+    ],
+)
+def test_what_is_known_changes_what_is_recommended(told, features):
+    items = [RAW[4], RAW[11], RAW[2]]
+    assert not np.allclose(told.encode(items, features=features), told.encode(items), atol=1e-3)
+
+
+def test_it_says_what_it_takes(told):
+    found = [(each.name, each.of, each.kind, each.values) for each in told.features]
+    assert found == [(each.name, each.of, each.kind, each.values) for each in FEATURES]
+
+
+MISTAKES = {
+    "another name": ({"country": "fr"}, f"takes no feature 'country'; it takes {NAMES}"),
+    "the items": ({HISTORY: [1, 2]}, f"takes no feature 'history'; it takes {NAMES}"),
+    "too few": ({"rating": [1]}, "1 values of 'rating' for 2 items; give one for each"),
+    "one value": (
+        {"rating": 2.5},
+        "the values of 'rating' are 2.5 (float), not a list; give [2.5]",
+    ),
+    "a text": ({"rating": "great"}, "the values of 'rating' are 'great' (str), not a list"),
+    "several": (
+        {"user_country": ["fr"]},
+        "'user_country' is of the user, and is ['fr'] (list); give",
+    ),
+    "no number": (
+        {"price": [2, "cheap"]},
+        "the value 'cheap' (str) of 'price' is no number; give a number, or None where it is not",
+    ),
+    "a number as text": ({"user_income": "7"}, "the value '7' (str) of 'user_income' is no number"),
+    "a time as text": (
+        {AGE: ["yesterday", None]},
+        "the value 'yesterday' (str) of 'age' is no number; give seconds, a number, or None",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_said_with_the_remedy(told, mistake):
+    features, said = MISTAKES[mistake]
+    for call in (told.recommend, told.encode, partial(told.score, candidates=RAW)):
+        with pytest.raises(UserError) as raised:
+            call(RAW[:2], features=features)
+        assert said in str(raised.value)
+
+
+def test_a_mistake_among_many_histories_is_said_with_its_place(told):
+    with pytest.raises(
+        UserError, match=r"1 values of 'rating' for 0 items of histories\[1\]; give"
+    ):
+        told.recommend_many([[], []], features=[{}, {"rating": [1]}])
+
+
+def test_a_file_that_says_nothing_of_features_takes_none():
+    """As those of before there were any."""
+    pytest.importorskip("tensorflow", reason="needs the extra convert")
+    bundle = made(make("bow"), Shapes(1, N, 6, 4, False), RAW)
+    del bundle.model["features"]
+    recommender = Recommender(bundle)
+    assert recommender.features == ()
+    assert recommender.recommend(RAW[:2]) == recommender.recommend(RAW[:2], features={})
+    with pytest.raises(UserError, match="takes no feature 'rating'; it takes none"):
+        recommender.recommend(RAW[:2], features={"rating": [1, 2]})
