@@ -55,7 +55,10 @@ def made(
         graph = export([each for each in signatures(model, shapes) if each.name != but])
     nothing = {"title": None, "genres": None, "year": None}
     catalogue = [{"id": i, "item": item, **nothing} for i, item in enumerate(items, start=1)]
-    said = asdict(shapes) | {"features": [described(each) for each in model.features]}
+    said = asdict(shapes) | {
+        "features": [described(each) for each in model.features],
+        "ratings": model.rating and list(model.rating.values),
+    }
     return bundle.Bundle(graph, list(items), catalogue, said)
 
 

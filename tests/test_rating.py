@@ -11,6 +11,7 @@ from flax import nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from convert.build.shapes import Shapes
 from jaxrec.config import DataConfig
 from jaxrec.data.batching import TrainingBatches, WindowShape
 from jaxrec.data.dataset import Dataset, prepare
@@ -18,7 +19,9 @@ from jaxrec.data.rating_label import number_ratings
 from jaxrec.errors import UserError
 from jaxrec.evaluation.ratings import Rater, biases, item_means, model_rater, rating_figures
 from jaxrec.models.rating import Rating, ordinal_loss
-from jaxrec.schema import ITEM, RATING, Label
+from jaxrec.runtime import Recommender
+from jaxrec.schema import ITEM, PAD, RATING, Label
+from tests.bundles import made
 from tests.test_models import SIZE, make
 from tests.worlds import log_of
 
@@ -180,3 +183,27 @@ def test_ratings_that_cannot_be_learned(ratings, message):
     log = pl.DataFrame({"user": [1]} if ratings is None else {"rating": ratings})
     with pytest.raises(UserError, match=message):
         number_ratings(log, DataConfig(rate=True))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_app_is_told_how_items_would_be_rated():
+    pytest.importorskip("tensorflow", reason="needs the extra convert")
+    model = make("rnn", labels=(STARS,))
+    recommender = Recommender(made(model, Shapes(2, 5, 6, 4, False), list(range(100, 100 + SIZE))))
+    candidates = [104, 99, 101, 100, 129, 128]
+    told = recommender.rate([103, 107], candidates)
+    history = {ITEM: jnp.array([[0, 0, 0, 4, 8]])}
+    ids = jnp.array([[5, PAD, 2, 1, 30, 29]])
+    expected, at_least = model.rate(model.context(history), ids)
+    for place, (candidate, rating) in enumerate(zip(candidates, told, strict=True)):
+        if candidate == 99:
+            assert rating is None
+            continue
+        assert rating is not None and rating.item == candidate
+        np.testing.assert_allclose(rating.expected, expected[0, place], rtol=1e-5)
+        assert list(rating.at_least) == [1.0, 2.0, 4.0] and rating.at_least[1.0] == 1
+        found = [rating.at_least[2.0], rating.at_least[4.0]]
+        np.testing.assert_allclose(found, at_least[0, place], rtol=1e-4)
+    assert recommender.rate([], []) == []
+    with pytest.raises(UserError, match="the model tells no ratings; train one with --rate"):
+        Recommender(made(make("bow"), Shapes(1, 5, 6, 4, False), list(range(SIZE)))).rate([], [1])

@@ -10,7 +10,7 @@ Needs NumPy and ai-edge-litert; neither JAX nor TensorFlow.
 """
 
 from jaxrec.runtime.features import TakenFeature
-from jaxrec.runtime.recommendation import Recommendation
+from jaxrec.runtime.recommendation import Rating, Recommendation
 from jaxrec.runtime.recommender import Recommender
 
-__all__ = ["Recommendation", "Recommender", "TakenFeature"]
+__all__ = ["Rating", "Recommendation", "Recommender", "TakenFeature"]

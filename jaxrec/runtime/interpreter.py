@@ -64,6 +64,18 @@ class ItemVectors(NamedTuple):
     biases: NDArray[np.float32]
 
 
+class Ratings(NamedTuple):
+    """How candidates would be rated after some histories; NaN for what is unknown.
+
+    Attributes:
+        expected: float32 [n, m].
+        at_least: the probability of each rating but the lowest, or of a higher one, [n, m, K - 1].
+    """
+
+    expected: NDArray[np.float32]
+    at_least: NDArray[np.float32]
+
+
 class DeviceModel:
     """A flatbuffer ready to run, on one thread. Callers in several threads take turns.
 
@@ -114,15 +126,35 @@ class DeviceModel:
 
     def score_all(self, histories: Inputs, candidates: NDArray[np.int32]) -> NDArray[np.float32]:
         """Give the scores of any number of candidates of each history, [n, m]."""
+        return self._of_candidates("score", histories, candidates)["scores"]
+
+    def rate_all(self, histories: Inputs, candidates: NDArray[np.int32]) -> Ratings:
+        """Tell how any number of candidates would be rated after each history.
+
+        Raises:
+            UserError: the model has not learned it.
+        """
+        if "rate" not in self.signatures:
+            raise UserError("the model tells no ratings; train one with --rate")
+        found = self._of_candidates("rate", histories, candidates)
+        return Ratings(found["ratings"], found["at_least"])
+
+    def _of_candidates(
+        self, signature: str, histories: Inputs, candidates: NDArray[np.int32]
+    ) -> dict[str, np.ndarray]:
+        """Call a signature on as many candidates at a time as it takes, the second axis."""
         count = candidates.shape[1]
         width = -(-max(1, count) // self.candidates) * self.candidates
         padded = np.zeros((len(candidates), width), np.int32)
         padded[:, :count] = candidates
-        parts = np.split(padded, width // self.candidates, axis=1)
-        columns = [
-            self.call_all("score", {**histories, CANDIDATES: part})["scores"] for part in parts
+        parts = [
+            self.call_all(signature, {**histories, CANDIDATES: part})
+            for part in np.split(padded, width // self.candidates, axis=1)
         ]
-        return np.concatenate(columns, axis=1)[:, :count]
+        return {
+            name: np.concatenate([part[name] for part in parts], axis=1)[:, :count]
+            for name in parts[0]
+        }
 
     def vectors_all(self, items: NDArray[np.int32]) -> ItemVectors:
         """Give the vectors of any number of items, [n].

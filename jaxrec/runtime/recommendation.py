@@ -1,4 +1,4 @@
-"""Recommendation: an item of a list, with what the catalogue says of it."""
+"""Recommendation: an item of a list, with what the catalogue says of it; and how it is rated."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +26,21 @@ class Recommendation:
     title: str | None
     genres: list[str] | None
     year: int | None
+
+
+@dataclass(frozen=True)
+class Rating:
+    """How a user would rate an item.
+
+    Attributes:
+        item: the raw item, as in the log.
+        expected: the mean of the ratings, each by its probability.
+        at_least: the probability of each rating of the log, or of a higher one, by the rating.
+    """
+
+    item: RawItem
+    expected: float
+    at_least: Mapping[float, float]
 
 
 def describe(lists: Lists, catalogue: Catalogue) -> list[list[Recommendation]]:

@@ -15,7 +15,7 @@ from jaxrec.runtime.bundle import Bundle, read
 from jaxrec.runtime.features import Features, TakenFeature, numbers_of, taken_features
 from jaxrec.runtime.interpreter import DeviceModel, ItemVectors, Lists
 from jaxrec.runtime.known import NO_ITEM, KnownItems, RawItem, listed
-from jaxrec.runtime.recommendation import Recommendation, describe
+from jaxrec.runtime.recommendation import Rating, Recommendation, describe
 
 
 class Recommender:
@@ -153,6 +153,33 @@ class Recommender:
         ids = self._known.ids_of(candidates, "candidates")
         inputs = self._fill([self._ask(items, features)])
         return self._device.score_all(inputs, np.array([ids], np.int32))[0].tolist()
+
+    def rate(
+        self,
+        items: Iterable[RawItem],
+        candidates: Iterable[RawItem],
+        *,
+        features: Features | None = None,
+    ) -> list[Rating | None]:
+        """Tell how each candidate would be rated after a history; None for an unknown one.
+
+        Raises:
+            UserError: as in `score`, or the model has not learned it.
+        """
+        candidates = listed(candidates, "candidates")
+        ids = self._known.ids_of(candidates, "candidates")
+        told = self._device.rate_all(
+            self._fill([self._ask(items, features)]), np.array([ids], np.int32)
+        )
+        lowest, *others = self.model.get("ratings") or [0]
+        return [
+            Rating(item, expected, {lowest: 1.0, **dict(zip(others, at_least, strict=True))})
+            if number != NO_ITEM
+            else None
+            for item, number, expected, at_least in zip(
+                candidates, ids, told.expected[0].tolist(), told.at_least[0].tolist(), strict=True
+            )
+        ]
 
     def vectors(self) -> ItemVectors:
         """Give the vectors [V, D] and the biases [V] of all items, in the order of `items`.
