@@ -6,6 +6,7 @@ The docstring under each field is what `--help` prints for its flag.
 import glob
 import re
 from dataclasses import asdict, dataclass, field, fields
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -211,22 +212,27 @@ def feature_names(config: DataConfig, owner: Owner) -> list[str]:
     """
     flag, asked = f"--{owner}-features", getattr(config, f"{owner}_features")
     names = asked.split(",") if asked else []
-    taken = {*_OTHER_INPUTS, *([AGE] if config.time else [])}
+    taken = [*_OTHER_INPUTS, *([AGE] if config.time else [])]
     if owner == "activity":
-        taken |= set(map(input_of_user, feature_names(config, "user")))
+        taken += [input_of_user(name).lower() for name in feature_names(config, "user")]
     for name in names:
         if names.count(name) > 1 or name in ("", *_NO_FEATURES[owner]):
             raise UserError(
                 f"{flag}={asked} has {name!r}; give columns that several {_MANY[owner]} share, "
                 "each once"
             )
-        if owner != "item" and not _INPUT_NAME.fullmatch(name):
+        if owner == "item":
+            continue
+        input_name = input_of_user(name) if owner == "user" else name
+        if not _INPUT_NAME.fullmatch(name) or iskeyword(input_name) or input_name == "self":
             raise UserError(
                 f"{flag}={asked}: {name!r} is to be the name of an input, of letters, digits and _ "
-                "alone; rename the column"
+                "alone, and no word of Python's; rename the column"
             )
-        if owner == "activity" and name in taken:
+        # TensorFlow does not tell capitals apart.
+        if input_name.lower() in taken:
             raise UserError(f"{flag}={asked}: {name!r} is another input's name; rename the column")
+        taken.append(input_name.lower())
     return names
 
 

@@ -165,7 +165,14 @@ MISTAKES = {
         "--time-column and --activity-features both name the column 'bought'",
     ),
     "no name of an input": (ones_own("--activity-features=1st"), "'1st' is to be the name of an"),
-    "history": (ones_own("--activity-features=history"), "'history' is another input's name"),
+    "a word of Python's": (
+        ones_own("--activity-features=class"),
+        "and no word of Python's",
+    ),
+    "self": (ones_own("--activity-features=self"), "'self' is to be the name of an input"),
+    "history": (ones_own("--activity-features=History"), "'History' is another input's name"),
+    "capitals alone": (ones_own("--activity-features=stars,Stars"), "'Stars' is another input's"),
+    "capitals of users alone": (ones_own("--user-features=sex,Sex"), "'Sex' is another input's"),
     "age and time": (ones_own("--activity-features=age", "--time"), "'age' is another input's"),
     "of activities as of users": (
         ones_own("--activity-features=user_sex", *OF_USERS),
