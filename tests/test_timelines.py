@@ -1,5 +1,6 @@
 """Timelines against plain Python, and the order in which `prepare` lays them out."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -64,6 +65,22 @@ def test_windows_are_the_last_values_of_any_slice(world, length, data):
         expected = [left_padded(values[start:end].tolist(), length) for start, end in slices]
         assert windows[name].tolist() == expected
         assert gather(values, starts, ends, length).tolist() == expected
+
+
+@settings(max_examples=40, deadline=None)
+@given(world=worlds(), data=st.data())
+def test_windows_have_the_features_of_their_users(world, data):
+    """Of windows of several steps too."""
+    ages = np.arange(7, 7 + len(world), dtype=np.int32)
+    timelines = replace(timelines_of(world), users={"user_age": ages})
+    steps = st.lists(st.sampled_from(range(len(world))), min_size=2, max_size=2)
+    users = np.array(data.draw(st.lists(steps, min_size=1, max_size=3)))
+    starts, ends = timelines.offsets[users], timelines.offsets[users + 1]
+    windows = timelines.windows(starts, ends, 3)
+    np.testing.assert_array_equal(windows["user_age"], 7 + users)
+    assert windows[ITEM].shape == (*users.shape, 3)
+    histories = timelines.histories(ends[0] - 1, 3)
+    np.testing.assert_array_equal(histories["user_age"], 7 + users[0])
 
 
 @settings(max_examples=40, deadline=None)
