@@ -1,6 +1,7 @@
 """Export and quantization, with TensorFlow in the process: shapes that the command's runs lack."""
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,11 +24,13 @@ from convert.prove.proof import (
 from convert.prove.trials import trials
 from convert.recipes import RECIPES
 from jaxrec.config import ModelConfig
+from jaxrec.data.gaps import LEAST_GAPS
 from jaxrec.errors import FailedCheckError
 from jaxrec.models.lstm import MOST_WRITTEN_OUT
 from jaxrec.models.model import RecommenderModel
+from jaxrec.runs.heldout import Heldout
 from jaxrec.runtime.interpreter import HISTORY, DeviceModel
-from jaxrec.schema import Schema
+from jaxrec.schema import AGE, ITEM, PAD, Feature, Schema
 from tests.test_models import COUNTS, ENCODERS, SIZE, make
 from tests.test_rating import STARS
 from tests.test_trials import heldout_of
@@ -99,6 +102,63 @@ def test_every_shape_in_every_recipe_says_what_the_model_says(export, name):
             device, _, _, parity = prove(graph, reference, recipe)
         assert (device.batch_size, device.history_length) == (variant.batch, variant.length)
         assert parity.histories == len(trials(heldout, SIZE))
+
+
+RATING = Feature("rating", "activity", "id", 5, (1, 2, 3, 4, 5))
+PRICE = Feature("price", "activity", "number", 3, (0.5, 20.0))
+AGES = Feature(AGE, "activity", "age", len(LEAST_GAPS))
+COUNTRY = Feature("user_country", "user", "id", 3, ("at", "ch", "de"))
+INCOME = Feature("user_income", "user", "number", 2, (1e4,))
+TOLD = {
+    **{f"{encoder}, everything": (encoder, RATING, PRICE, AGES, COUNTRY, INCOME)
+       for encoder in ENCODERS},
+    "an id": ("rnn", RATING),
+    "a number": ("cnn", PRICE),
+    "time": ("bow", AGES),
+    "time of an order": ("cnn", AGES),
+    "an id of the user": ("bow", COUNTRY),
+    "a number of the user": ("rnn", INCOME),
+    # Names that mean something elsewhere.
+    "any name": ("bow", replace(RATING, name="args"), replace(PRICE, name="output_0")),
+}  # fmt: skip
+
+
+def with_values(heldout: Heldout, features: Sequence[Feature]) -> Heldout:
+    """Tell of held-out users what some features may say of them, and sometimes nothing."""
+    rng, items = np.random.default_rng(0), heldout.history[ITEM]
+    values = {}
+    for feature in features:
+        shape = items.shape if feature.of == "activity" else len(items)
+        if feature.kind == "age":
+            steps = np.exp2(rng.uniform(-1, 24, shape)).astype(np.int64)
+            ages = steps[:, ::-1].cumsum(axis=1)[:, ::-1]
+            given = np.where((items > PAD) & (rng.random(shape) < 0.9), ages, -1).astype(np.int32)
+        elif feature.kind == "number":
+            numbers = np.where(rng.random(shape) < 0.9, rng.lognormal(2, 4, shape), np.nan)
+            given = numbers.astype(np.float32)
+        else:
+            given = rng.integers(0, feature.size + 1, shape).astype(np.int32)
+        values[feature.name] = given
+    return replace(heldout, history=heldout.history | values)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", TOLD)
+def test_every_kind_of_feature_in_every_recipe_says_what_the_model_says(export, name):
+    encoder, *features = TOLD[name]
+    model = make(encoder, hidden_units=12, features=tuple(features))
+    exported = export(model, Shapes(1, 5, 6, 4, False))
+    heldout = with_values(heldout_of(histories_of(5)), features)
+    reference = refer(model, heldout, top_k=6, keep_seen=False)
+    for recipe in RECIPES:
+        graph = tidy(quantize(exported, recipe), first="recommend")
+        # These weights are drawn, not trained, so that rounding moves more.
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(LEAST_OVERLAP, "float16", 0.9)
+            device, _, _, parity = prove(graph, reference, recipe)
+        inputs = device.signatures["encode"].inputs
+        assert inputs.keys() == {HISTORY, *(each.name for each in features)}
+        assert parity.histories == len(trials(heldout, SIZE, features))
 
 
 @pytest.mark.filterwarnings("ignore")
