@@ -40,7 +40,8 @@ def run(flags: ParityFlags) -> None:
         FailedCheckError: they are not equal.
     """
     bundle = read(flags.model)
-    source = restore(flags.run_dir or flags.model.absolute().parent.parent, flags.new_items)
+    folder = flags.run_dir or flags.model.absolute().parent.parent
+    source = restore(folder, flags.new_items, bundle.model.get("boost", 0.0))
     if bundle.model["vocabulary"]["sha256"] != source.vocabulary.digest:
         raise UserError(
             f"{flags.model} has another vocabulary than {source.directory.path}; name its run with "
@@ -53,8 +54,9 @@ def run(flags: ParityFlags) -> None:
     print(
         f"{flags.model}: {recipe}, equal on {parity.histories:,} histories; score error "
         f"{parity.score_error:.1e}, order error {parity.order_error:.1e}, context error "
-        f"{parity.context_error:.1e}, vector error {parity.vector_error:.1e}, top-{OVERLAP_AT} "
-        f"overlap {parity.overlap:.4f}"
+        f"{parity.context_error:.1e}, vector error {parity.vector_error:.1e}, "
+        f"rating error {parity.rating_error:.1e}, top-"
+        f"{OVERLAP_AT} overlap {parity.overlap:.4f}"
     )
 
 

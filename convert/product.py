@@ -45,12 +45,14 @@ class Conversion:
     Attributes:
         product: the one that is shipped.
         products: every recipe that was tried and passed, for comparison.
+        boost: what was added to the scores of new items.
     """
 
     source: RestoredRun
     shapes: Shapes
     product: Product
     products: Mapping[Recipe, Product]
+    boost: float
 
 
 def make(exported: bytes, run: RestoredRun, reference: Reference, recipe: Recipe) -> Product:

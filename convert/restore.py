@@ -43,11 +43,12 @@ class RestoredRun:
     said: str
 
 
-def restore(folder: Path, new_items: Path | None = None) -> RestoredRun:
+def restore(folder: Path, new_items: Path | None = None, boost: float = 0.0) -> RestoredRun:
     """Read a run directory; nothing in it is changed.
 
     Args:
-        new_items: a table of items that are added to those of the run.
+        new_items: a table of items that are added to those of the run ...
+        boost: ... and what is added to their scores.
 
     Raises:
         UserError: it is no finished run, of another version, damaged, or its files do not fit each
@@ -72,7 +73,7 @@ def restore(folder: Path, new_items: Path | None = None) -> RestoredRun:
         vocabulary, catalogue = new.vocabulary, [*catalogue, *new.entries]
         features, said = new.features, new.said
     item_ids = ids_by_name(features)
-    model = model.fold(item_ids) if new_items is None else model.append(item_ids)
+    model = model.fold(item_ids) if new_items is None else model.append(item_ids, boost)
     return RestoredRun(
         directory,
         config,

@@ -33,10 +33,13 @@ from convert.prove.distance import Reference, refer
 from convert.recipes import RECIPES, Recipe
 from convert.restore import RestoredRun, restore
 from jaxrec.command_line import command
-from jaxrec.errors import FailedCheckError
+from jaxrec.errors import FailedCheckError, UserError
 from jaxrec.files import require_room
 from jaxrec.runs.directory import newest
 from jaxrec.text_table import lay_out
+
+# Of a score: more would be larger than any there is.
+MOST_BOOST = 100
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,9 @@ class ConvertFlags:
     new_items: Path | None = None
     """a table of items that came after training, of a run with --item-features: they are added
     behind the others, which keep their numbers"""
+    boost: float = 0.0
+    """with --new-items: what is added to their scores; experiments/cold_start.py finds how much the
+    others bear"""
     recipe: Recipe | None = None
     """how the weights are stored; default: the smallest that loses less than 1% of the float32
     file's recall@10 on the held-out users"""
@@ -72,7 +78,13 @@ def run(flags: ConvertFlags) -> None:
         UserError: anything that the user can mend.
         FailedCheckError: the file that was asked for is not equal to its model.
     """
-    source = restore(flags.run_dir or newest().path, flags.new_items)
+    if flags.boost and flags.new_items is None:
+        raise UserError(f"--boost={flags.boost:g} is for new items; name them with --new-items")
+    if not abs(flags.boost) <= MOST_BOOST:
+        raise UserError(
+            f"--boost={flags.boost:g} is out of range; give it -{MOST_BOOST} to {MOST_BOOST}"
+        )
+    source = restore(flags.run_dir or newest().path, flags.new_items, flags.boost)
     ended = datetime.fromtimestamp(source.directory.ended)
     print(f"{source.directory.path}, which ended {ended:%Y-%m-%d %H:%M}")
     if source.said:
@@ -105,7 +117,7 @@ def run(flags: ConvertFlags) -> None:
         products, failures = _make_all(exported, source, reference, bar)
         best = choose(products, failures, flags.recipe)
         products = time_in_turn(products, source.heldout)
-        conversion = Conversion(source, single, products[best], products)
+        conversion = Conversion(source, single, products[best], products, flags.boost)
         bar.update()
         files = package(conversion)
         if shapes.batch_size > 1:

@@ -1,10 +1,17 @@
 """The measure of new items: what is held out is not learned, and baselines are what they say."""
 
 import numpy as np
+import polars as pl
 import pytest
 
 from experiments import cold_start
-from experiments.cold_start import features_of_the_history, popularity_of_features, set_up
+from experiments.cold_start import (
+    boosted,
+    features_of_the_history,
+    largest_boost,
+    popularity_of_features,
+    set_up,
+)
 from jaxrec.config import DataConfig
 from jaxrec.data.dataset import prepare
 from jaxrec.data.item_features import ItemFeature
@@ -58,6 +65,33 @@ def test_baselines_by_hand():
     np.testing.assert_array_equal(scores[0], scores[1])
 
 
+def test_the_boost_is_the_largest_that_the_other_items_bear():
+    """A scorer that knows every target by a margin of two: a boost beyond it costs them all."""
+    interactions = load_interactions(WORLD, seed=0)
+    whole = prepare(interactions, WORLD, seed=0)
+    new = whole.vocabulary.values.gather(list(range(40, 60)))
+    kept = interactions.log.filter(~pl.col("item").is_in(new.implode()))
+    old = prepare(type(interactions)(kept, interactions.items), WORLD, seed=0)
+    trial = set_up(whole, old, new)
+    timelines = trial.dataset.timelines
+    others = [at for at in trial.dataset.split.validation if timelines.items[at] <= trial.old]
+    length = WORLD.history_length
+    known = {
+        tuple(timelines.histories(np.array([at]), length)[ITEM][0]): timelines.items[at]
+        for at in others
+    }
+
+    def scorer(history):
+        scores = np.zeros((len(history[ITEM]), len(trial.counts)), np.float32)
+        for row, items in enumerate(history[ITEM]):
+            scores[row, known[tuple(items)]] = 2.0
+        return scores
+
+    assert largest_boost(scorer, trial, WORLD, keep=0.95) == 1.75
+    raised = np.asarray(boosted(scorer, trial.old, 3.0)({ITEM: np.array([next(iter(known))])}))
+    assert (raised[0, trial.old + 1 :] == 3).all() and raised[0, : trial.old + 1].max() == 2
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_it_prints_a_table_and_leaves_nothing(tmp_path):
     flags = ["--synthetic-users=200", "--synthetic-items=80", "--epochs=1", "--embedding-dim=8"]
@@ -70,5 +104,6 @@ def test_it_prints_a_table_and_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
     process = call(cold_start.main, *flags, cwd=tmp_path)
     assert process.returncode == 2 and "give --item-features" in process.stderr
+    assert sum(line.startswith("bow, new ones + ") for line in lines) == 1
     process = call(cold_start.main, *flags, "--item-features=genres", "--share=1", cwd=tmp_path)
     assert process.returncode == 2 and "--share=1.0 is out of range" in process.stderr

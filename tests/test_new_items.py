@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from convert import parity, to_tflite
+from convert.restore import restore
 from experiments import run as one_run
 from jaxrec.runtime import Recommender
 from tests.exports import call
@@ -51,7 +52,7 @@ def shop(tmp_path_factory):
 @pytest.fixture(scope="module")
 def files(shop):
     """The file without the new items, the file with them, and what was said."""
-    for flags in ([], ["--new-items=new.csv", "--export-dir=more"]):
+    for flags in ([], ["--new-items=new.csv", "--boost=0.5", "--export-dir=more"]):
         process = call(
             to_tflite.main, "--run-dir=run", "--recipe=float32", "--top-k=20", *flags, cwd=shop
         )
@@ -81,6 +82,30 @@ def test_a_new_item_is_recommended_to_who_likes_what_it_is_like(files):
         assert found.index(other) > found.index(new)
     assert recommender.knows("x-new")
     assert {str(each.item)[0] for each in recommender.similar("x-new", k=5)} == {"x"}
+
+
+def test_a_boost_is_added_to_the_scores_of_the_new_items_alone(shop, files):
+    table = shop / "new.csv"
+    plain, boosted = restore(shop / "run", table).model, restore(shop / "run", table, 0.5).model
+    added = np.asarray(boosted.item_bias - plain.item_bias)
+    np.testing.assert_allclose(added, [0] * 25 + [0.5] * 3, atol=1e-6)
+    np.testing.assert_array_equal(boosted.item_table, plain.item_table)
+    found = Recommender.load(files[1])
+    np.testing.assert_allclose(found.vectors().biases, boosted.item_bias[1:], atol=1e-6)
+    assert found.model["boost"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--boost=1"], "--boost=1 is for new items; name them with --new-items"),
+        (["--boost=101", "--new-items=new.csv"], "--boost=101 is out of range; give it -100 to"),
+        (["--boost=nan", "--new-items=new.csv"], "--boost=nan is out of range"),
+    ],
+)
+def test_boosts_that_cannot_be(shop, flags, message):
+    process = call(to_tflite.main, "--run-dir=run", *flags, cwd=shop)
+    assert process.returncode == 2 and message in process.stderr
 
 
 def test_what_was_added_is_said(files):

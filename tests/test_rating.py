@@ -18,7 +18,7 @@ from jaxrec.data.dataset import Dataset, prepare
 from jaxrec.data.rating_label import number_ratings
 from jaxrec.errors import UserError
 from jaxrec.evaluation.ratings import Rater, biases, item_means, model_rater, rating_figures
-from jaxrec.models.rating import Rating, ordinal_loss
+from jaxrec.models.rating import RatingHead, ordinal_loss
 from jaxrec.runtime import Recommender
 from jaxrec.schema import ITEM, PAD, RATING, Label
 from tests.bundles import made
@@ -28,8 +28,8 @@ from tests.worlds import log_of
 STARS = Label(RATING, "ordinal", 1.0, (1.0, 2.0, 4.0))
 
 
-def head(values=(1.0, 2.0, 4.0)) -> Rating:
-    return Rating(values, items=5, width=3, rngs=nnx.Rngs(0))
+def head(values=(1.0, 2.0, 4.0)) -> RatingHead:
+    return RatingHead(values, items=5, width=3, rngs=nnx.Rngs(0))
 
 
 @settings(deadline=None)

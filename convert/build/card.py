@@ -57,6 +57,7 @@ def describe(conversion: Conversion) -> dict[str, Any]:
         "ratings": None if run.model.rating is None else list(run.model.rating.values),
         "rules": RULES,
         "vocabulary": {"size": run.vocabulary.size, "sha256": run.vocabulary.digest},
+        "boost": conversion.boost,
         "described_items": sum(map(_is_described, run.catalogue)),
         "recipe": product.recipe,
         "graph": {

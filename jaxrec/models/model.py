@@ -14,7 +14,7 @@ from jaxrec.models.activities import Activities, Vectors, init_table, mask_of
 from jaxrec.models.dropout import dropout
 from jaxrec.models.encoders import encoder_class
 from jaxrec.models.items import ItemFeatures, ItemIds
-from jaxrec.models.rating import Rating
+from jaxrec.models.rating import RatingHead
 from jaxrec.models.users import Users
 from jaxrec.schema import ITEM, PAD, Schema
 
@@ -74,7 +74,7 @@ class RecommenderModel(nnx.Module):
 
         rating = schema.rating
         self.rating = (
-            Rating(rating.values, schema.items, schema.width, rngs=rngs) if rating else None
+            RatingHead(rating.values, schema.items, schema.width, rngs=rngs) if rating else None
         )
 
     @property
@@ -121,11 +121,12 @@ class RecommenderModel(nnx.Module):
         self.item_features = None
         return self
 
-    def append(self, item_ids: ItemIds) -> "RecommenderModel":
+    def append(self, item_ids: ItemIds, boost: float = 0.0) -> "RecommenderModel":
         """Add items behind the others that are known by their features alone; forget the features.
 
         Args:
             item_ids: the values of all items, old and new.
+            boost: what is added to the scores of the new ones.
 
         Returns:
             This model, changed.
@@ -138,7 +139,11 @@ class RecommenderModel(nnx.Module):
         if not self.is_tied:
             self.candidates = nnx.Param(jnp.pad(self.candidates[...], more))
         self.bias = nnx.Param(jnp.pad(self.item_bias, more[0]))
-        return self.fold(item_ids, jnp.arange(size) < old)
+        if self.rating is not None:
+            self.rating.bias = nnx.Param(jnp.pad(self.rating.bias[...], more[0]))
+        self.fold(item_ids, jnp.arange(size) < old)
+        self.bias[...] = self.item_bias.at[old:].add(boost)
+        return self
 
     def look_up(self, history: Mapping[str, Int[jax.Array, "B *_"]]) -> Vectors:
         """Give the vectors of each feature of activities and of users."""

@@ -14,7 +14,7 @@ from flax import nnx
 from jaxtyping import Float, Int
 
 
-class Rating(nnx.Module):
+class RatingHead(nnx.Module):
     """A head on the context of a history and the vector of an item.
 
     Attributes:
