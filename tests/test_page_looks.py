@@ -6,11 +6,15 @@ The pictures lie in build/screenshots/ after a run.
 import pytest
 from playwright.sync_api import expect
 
+from convert.build.shapes import Shapes
 from demo.litert_js import HOME, install
+from jaxrec.data.gaps import LEAST_GAPS
 from jaxrec.runtime import bundle
+from jaxrec.schema import AGE, Feature
 from tests.browser import open_page, site, tap
-from tests.bundles import rewritten
+from tests.bundles import made, rewritten, saved
 from tests.exports import ROOT
+from tests.test_models import SIZE, make
 
 SCREENSHOTS = ROOT / "build" / "screenshots"
 SIZES = {"phone": (390, 844), "desktop": (1440, 900)}
@@ -94,6 +98,41 @@ def test_a_page_of_ids_alone_is_for_everybody(browser, tmp_path, models, axe, si
         expect(page.locator("#seen li")).to_have_count(4)
         look(page, axe, f"ids-{size}")
         context.close()
+
+
+TOLD = (
+    Feature("rating", "activity", "id", 5, (1, 2, 3, 4, 5)),
+    Feature("device", "activity", "id", 2, ("web", "phone")),
+    Feature("price", "activity", "number", 2, (9.5,)),
+    Feature(AGE, "activity", "age", len(LEAST_GAPS)),
+    Feature("user_country", "user", "id", 2, ("fr", "de")),
+    Feature("user_income", "user", "number", 2, (1e3,)),
+)
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory):
+    """A page of a model that is told of all kinds of features."""
+    pytest.importorskip("tensorflow", reason="needs the extra convert")
+    raw = [f"item {number}" for number in range(SIZE)]
+    folder = tmp_path_factory.mktemp("told")
+    model = made(make("rnn", features=TOLD), Shapes(1, 5, 20, 4, False), raw)
+    with site(folder / "site", saved(model, folder / "model.tflite")) as place:
+        yield place
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("size", SIZES)
+def test_what_a_model_is_told_is_said_by_everybody(browser, told, axe, size, scheme):
+    width, height = SIZES[size]
+    context = still(browser, viewport={"width": width, "height": height}, color_scheme=scheme)
+    page = context.new_page()
+    open_page(page, told.url)
+    tap(page, 3, 12, 7)
+    page.locator("#seen").get_by_role("radio", name="4").first.check()
+    expect(page.locator("#status")).to_contain_text("The rating is 4")
+    look(page, axe, f"told-{size}-{scheme}")
+    context.close()
 
 
 def test_a_check_can_fail(browser, place, axe):

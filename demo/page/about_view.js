@@ -1,6 +1,7 @@
 /** What a model says of itself, from the card inside its file. */
 
 import { byId, element } from "./dom.js";
+import { labelOf } from "./told.js";
 
 /** @typedef {import("./bundle.js").Model} Model */
 
@@ -22,6 +23,7 @@ export function facts(model, file) {
   return [
     ["Encoder", `${file.name} (${model.encoder})`],
     ["Reads", `the last ${model.history_length} items`],
+    ...told(model),
     ["Knows", `${model.vocabulary.size.toLocaleString("en")} items`],
     ["File", `${Math.round(file.bytes / 1000).toLocaleString("en")} KB, catalogue included`],
     ["Weights", RECIPES[model.recipe] ?? model.recipe],
@@ -31,6 +33,15 @@ export function facts(model, file) {
       figures["recall@10"].toFixed(4),
     ]),
   ];
+}
+
+/**
+ * Give the fact of what a model is told beside the history, if it is.
+ *
+ * @param {Model} model
+ */
+function told({ features = [] }) {
+  return features.length ? [["Is told", features.map(({ name }) => labelOf(name)).join(", ")]] : [];
 }
 
 /**

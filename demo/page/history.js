@@ -1,24 +1,30 @@
-/**
- * What a person has chosen: entries `{item, without}`, the oldest first, and where they are kept.
- *
- * An entry with `without` is left out for the moment: "what if I had not seen this".
- */
+/** What a person has chosen, the oldest first, and said of themselves, and where both are kept. */
 
 /** @typedef {import("./bundle.js").Item} Item */
-/** @typedef {{item: Item, without: boolean}} Chosen */
+/** @typedef {import("./told.js").Told} Told */
 
-const PREFIX = "jaxrec history ";
+/**
+ * @typedef {object} Chosen
+ * @property {Item} item
+ * @property {boolean} without it is left out for the moment: "what if I had not seen this".
+ * @property {number} [at] when it was tapped, in milliseconds since 1970.
+ * @property {Told} [told] what was said of it.
+ */
+
+const HISTORY = "jaxrec history ";
+const USER = "jaxrec user ";
 
 /**
  * Add an item as the most recent, or take it away.
  *
  * @param {Chosen[]} entries
  * @param {Item} item
+ * @param {number} [at] when.
  */
-export function toggle(entries, item) {
+export function toggle(entries, item, at) {
   return entries.some((entry) => entry.item === item)
     ? entries.filter((entry) => entry.item !== item)
-    : [...entries, { item, without: false }];
+    : [...entries, { item, without: false, at }];
 }
 
 /**
@@ -48,25 +54,54 @@ export function switchWithout(entries, item) {
 }
 
 /**
- * Give the items that count, the oldest first.
+ * Say something of an item.
+ *
+ * @param {Chosen[]} entries
+ * @param {Item} item
+ * @param {string} name of the feature.
+ * @param {string | number} [value] undefined: it is unknown.
+ */
+export function tell(entries, item, name, value) {
+  return entries.map((entry) =>
+    entry.item === item ? { ...entry, told: withValue(entry.told, name, value) } : entry,
+  );
+}
+
+/**
+ * Add a value to what was told, or take it away.
+ *
+ * @param {Told | undefined} told
+ * @param {string} name
+ * @param {string | number} [value]
+ * @returns {Told}
+ */
+export function withValue(told, name, value) {
+  const { [name]: _, ...others } = told ?? {};
+  return value === undefined ? others : { ...others, [name]: value };
+}
+
+/**
+ * Give the entries that count, the oldest first.
  *
  * @param {Chosen[]} entries
  */
 export function counted(entries) {
-  return entries.filter(({ without }) => !without).map(({ item }) => item);
+  return entries.filter(({ without }) => !without);
 }
 
 /**
- * The place of one data set's history in this browser.
+ * The place of one data set's history in this browser, and of what was said of the person.
  *
- * A browser may refuse to keep anything; then a history lasts as long as the page.
+ * A browser may refuse to keep anything; then they last as long as the page.
  */
 export class Shelf {
-  #key;
+  #history;
+  #user;
 
   /** @param {string} dataset */
   constructor(dataset) {
-    this.#key = PREFIX + dataset;
+    this.#history = HISTORY + dataset;
+    this.#user = USER + dataset;
   }
 
   /**
@@ -77,11 +112,30 @@ export class Shelf {
   load() {
     try {
       /** @type {Chosen[]} */
-      const entries = JSON.parse(localStorage.getItem(this.#key) ?? "[]");
-      const valid = entries.filter(({ item }) => ["number", "string"].includes(typeof item));
-      return valid.map(({ item, without }) => ({ item, without: Boolean(without) }));
+      const entries = JSON.parse(localStorage.getItem(this.#history) ?? "[]");
+      return entries
+        .filter(({ item }) => isValue(item))
+        .map(({ item, without, at, told }) => ({
+          item,
+          without: Boolean(without),
+          at: Number.isFinite(at) ? at : undefined,
+          told: told ? valuesOf(told) : undefined,
+        }));
     } catch {
       return [];
+    }
+  }
+
+  /**
+   * Read what was said of the person, as `load` does.
+   *
+   * @returns {Told}
+   */
+  loadUser() {
+    try {
+      return valuesOf(JSON.parse(localStorage.getItem(this.#user) ?? "{}"));
+    } catch {
+      return {};
     }
   }
 
@@ -91,21 +145,16 @@ export class Shelf {
    * @param {Chosen[]} entries
    */
   save(entries) {
-    try {
-      localStorage.setItem(this.#key, JSON.stringify(entries));
-      return true;
-    } catch {
-      return false;
-    }
+    return keep(this.#history, entries.length > 0 ? entries : null);
   }
 
-  /** Leave nothing behind. */
-  delete() {
-    try {
-      localStorage.removeItem(this.#key);
-    } catch {
-      // What could not be kept need not be deleted.
-    }
+  /**
+   * Keep what was said of the person, as `save` does.
+   *
+   * @param {Told} user
+   */
+  saveUser(user) {
+    return keep(this.#user, Object.keys(user).length > 0 ? user : null);
   }
 
   /**
@@ -115,7 +164,33 @@ export class Shelf {
    */
   watch(changed) {
     addEventListener("storage", ({ key }) => {
-      if (key === this.#key || key === null) changed();
+      if (key === this.#history || key === this.#user || key === null) changed();
     });
   }
+}
+
+/**
+ * Keep something in this browser, or, of nothing, leave nothing behind; tell whether it does.
+ *
+ * @param {string} key
+ * @param {object | null} content
+ */
+function keep(key, content) {
+  try {
+    if (content) localStorage.setItem(key, JSON.stringify(content));
+    else localStorage.removeItem(key);
+    return true;
+  } catch {
+    return content === null; // what could not be kept need not be deleted
+  }
+}
+
+/** @param {unknown} value */
+function isValue(value) {
+  return ["number", "string"].includes(typeof value);
+}
+
+/** @param {object} told */
+function valuesOf(told) {
+  return Object.fromEntries(Object.entries(told).filter(([, value]) => isValue(value)));
 }

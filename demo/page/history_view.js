@@ -2,9 +2,12 @@
 
 import { titleOf } from "./catalogue_view.js";
 import { byId, element, keep } from "./dom.js";
+import { askable, saidOf } from "./told.js";
+import { showControls } from "./told_view.js";
 
 /** @typedef {import("./bundle.js").Item} Item */
 /** @typedef {import("./bundle.js").Entry} Entry */
+/** @typedef {import("./features.js").TakenFeature} TakenFeature */
 /** @typedef {import("./history.js").Chosen} Chosen */
 
 /**
@@ -12,6 +15,7 @@ import { byId, element, keep } from "./dom.js";
  * @property {(item: Item) => void} remove
  * @property {(item: Item, places: number) => void} move by so many places towards the most recent.
  * @property {(item: Item) => void} without
+ * @property {(item: Item, feature: TakenFeature, value: string | number | undefined) => void} tell
  * @property {() => void} clear
  * @property {() => void} export
  */
@@ -23,6 +27,7 @@ import { byId, element, keep } from "./dom.js";
 export class HistoryView {
   #list = byId("seen");
   #hint = byId("history-hint");
+  #told = byId("told-hint");
   #tools = byId("history-tools");
   #actions;
   /** @type {WeakMap<Element, Buttons>} of each row, by their names. */
@@ -39,8 +44,10 @@ export class HistoryView {
    * @param {Chosen[]} entries the oldest first.
    * @param {Map<Item, Entry>} described the catalogue's entry of each item.
    * @param {number} length how many items the model reads, N.
+   * @param {TakenFeature[]} taken what it is told beside items.
    */
-  render(entries, described, length) {
+  render(entries, described, length, taken) {
+    const features = askable(taken, "activity");
     const read = entries.filter(({ item, without }) => !without && described.has(item));
     const last = new Set(read.slice(-length).map(({ item }) => item));
     const focused = this.#focus();
@@ -49,17 +56,25 @@ export class HistoryView {
       entries.toReversed(),
       ({ item }) => item,
       ({ item }) => this.#row(item, described.get(item)),
-      (row, { item, without }, index) => {
+      (row, { item, without, told = {} }, index) => {
         row.classList.toggle("without", without);
         row.classList.toggle("unread", !without && !last.has(item));
         const { up, down, what } = this.#buttonsOf(row);
         up.disabled = index === 0;
         down.disabled = index === entries.length - 1;
         what.setAttribute("aria-pressed", String(without));
+        const whose = ` of ${titleOf(described.get(item) ?? { item })}`;
+        const place = /** @type {HTMLElement} */ (row.lastElementChild);
+        place.hidden = features.length === 0;
+        showControls(place, features, told, whose, (feature, value) =>
+          this.#actions.tell(item, feature, value),
+        );
       },
     );
     this.#restore(focused);
     this.#hint.textContent = hint(entries.length, read.length, length);
+    this.#told.textContent = entries.length > 0 ? saidOf(taken) : "";
+    this.#told.hidden = this.#told.textContent === "";
     this.#tools.hidden = entries.length === 0;
   }
 
@@ -84,6 +99,7 @@ export class HistoryView {
       element("span", { className: "title", textContent: title }),
       element("span", { className: "year", textContent: note }),
       element("span", { className: "tools" }, ...Object.values(buttons)),
+      element("div", { className: "controls" }),
     );
     this.#buttons.set(row, buttons);
     return row;

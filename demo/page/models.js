@@ -77,16 +77,17 @@ const warm = new WeakSet();
  *
  * @param {Recommender} recommender
  * @param {import("./bundle.js").Item[]} items the history.
+ * @param {import("./features.js").Features} features
  */
-export async function timeOf(recommender, items) {
+export async function timeOf(recommender, items, features) {
   for (let slice = 0; slice < WARM_UP_SLICES && !warm.has(recommender); slice += 1) {
-    await meanTime(recommender, items, WARM_UP_SLICE_MS);
+    await meanTime(recommender, items, features, WARM_UP_SLICE_MS);
     await new Promise((resolve) => setTimeout(resolve)); // what a person does comes first
   }
   warm.add(recommender);
   const times = [];
   for (let batch = 0; batch < BATCHES; batch += 1) {
-    times.push(await meanTime(recommender, items, BATCH_MS));
+    times.push(await meanTime(recommender, items, features, BATCH_MS));
   }
   return 1000 * times.sort((a, b) => a - b)[(BATCHES - 1) / 2];
 }
@@ -96,14 +97,15 @@ export async function timeOf(recommender, items) {
  *
  * @param {Recommender} recommender
  * @param {import("./bundle.js").Item[]} items
+ * @param {import("./features.js").Features} features
  * @param {number} duration
  */
-async function meanTime(recommender, items, duration) {
+async function meanTime(recommender, items, features, duration) {
   const start = performance.now();
   let calls = 0;
   let elapsed = 0;
   while (elapsed < duration) {
-    await recommender.recommend(items);
+    await recommender.recommend(items, 10, { features });
     calls += 1;
     elapsed = performance.now() - start;
   }

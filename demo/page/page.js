@@ -3,24 +3,30 @@
 import { showAbout, throughFile } from "./about_view.js";
 import { CatalogueView, titleOf } from "./catalogue_view.js";
 import { byId, choice, element } from "./dom.js";
-import { counted, move, Shelf, switchWithout, toggle } from "./history.js";
+import { counted, move, Shelf, switchWithout, tell, toggle, withValue } from "./history.js";
 import { HistoryView } from "./history_view.js";
 import { ListsView, SHOWN } from "./lists_view.js";
 import { listModels, loadModel, timeOf } from "./models.js";
 import { keepOffline } from "./offline.js";
+import { featuresOf, labelOf, takenBy, takesAge } from "./told.js";
+import { YouView } from "./told_view.js";
 
 /** @typedef {import("./bundle.js").Item} Item */
 /** @typedef {import("./bundle.js").Entry} Entry */
+/** @typedef {import("./features.js").Features} Features */
+/** @typedef {import("./features.js").TakenFeature} TakenFeature */
 /** @typedef {import("./history.js").Chosen} Chosen */
 /** @typedef {import("./models.js").Named} Named */
 /** @typedef {import("./recommender.js").Recommender} Recommender */
 /** @typedef {import("./recommender.js").Recommendation} Recommendation */
+/** @typedef {import("./told.js").Told} Told */
 
 /**
  * @typedef {object} Found the answer of a model that could be loaded.
  * @property {Named} model
  * @property {Recommender} recommender
  * @property {Item[]} known the items of the history that the model knows.
+ * @property {Features} features what it was told beside them.
  * @property {Recommendation[]} recommendations
  */
 
@@ -50,6 +56,10 @@ class Column {
 class Page {
   /** @type {Chosen[]} */
   #entries = [];
+  /** @type {Told} */
+  #user = {};
+  /** @type {TakenFeature[]} by the models that are shown. */
+  #taken = [];
   #columns;
   #shown;
   #described;
@@ -61,9 +71,12 @@ class Page {
     remove: (item) => this.#toggle(item),
     move: (item, places) => this.#change(move(this.#entries, item, places), "Moved"),
     without: (item) => this.#change(switchWithout(this.#entries, item), "Tried out"),
+    tell: (item, { name }, value) =>
+      this.#change(tell(this.#entries, item, name, value), sentence(name, value)),
     clear: () => this.#change([], "Cleared"),
     export: () => this.#export(),
   });
+  #you = new YouView(({ name }, value) => this.#tellUser(name, value));
 
   /**
    * @param {Column[]} columns the first is shown first.
@@ -92,12 +105,13 @@ class Page {
 
   async #reread() {
     this.#entries = this.#shelf.load();
+    this.#user = this.#shelf.loadUser();
     await this.#refresh("");
   }
 
   /** @param {Item} item */
   #toggle(item) {
-    const entries = toggle(this.#entries, item);
+    const entries = toggle(this.#entries, item, takesAge(this.#taken) ? Date.now() : undefined);
     const verb = entries.length > this.#entries.length ? "Added" : "Removed";
     const entry = this.#described.get(item);
     this.#change(entries, `${verb} ${entry ? titleOf(entry) : item}`);
@@ -109,23 +123,39 @@ class Page {
    */
   #change(entries, said) {
     this.#entries = entries;
-    let keeps = true;
-    if (entries.length > 0) keeps = this.#shelf.save(entries);
-    else this.#shelf.delete();
+    this.#saved(this.#shelf.save(entries), said);
+  }
+
+  /**
+   * @param {string} name of a feature.
+   * @param {string | number | undefined} value
+   */
+  #tellUser(name, value) {
+    this.#user = withValue(this.#user, name, value);
+    this.#saved(this.#shelf.saveUser(this.#user), sentence(name, value));
+  }
+
+  /**
+   * @param {boolean} keeps whether the browser does.
+   * @param {string} said
+   */
+  #saved(keeps, said) {
     this.#refresh(keeps ? said : `${said}. This browser keeps nothing beyond this visit`);
   }
 
   #delete() {
     this.#entries = [];
-    this.#shelf.delete();
+    this.#user = {};
+    this.#shelf.save([]);
+    this.#shelf.saveUser({});
     this.#refresh("Your data is deleted");
   }
 
   /** Give the history to the person as a file. */
   #export() {
-    const history = this.#entries.map(({ item }) => {
+    const history = this.#entries.map(({ item, at, told }) => {
       const { title = null, year = null } = this.#described.get(item) ?? {};
-      return { item, title, year };
+      return { item, title, year, at: at && new Date(at), told };
     });
     const blob = new Blob([`${JSON.stringify(history, null, 2)}\n`], { type: "application/json" });
     const link = element("a", { href: URL.createObjectURL(blob), download: "history.json" });
@@ -142,16 +172,18 @@ class Page {
   async #refresh(said) {
     this.#turn += 1;
     const turn = this.#turn;
-    const items = counted(this.#entries);
-    const answers = await Promise.all(this.#shown.map((column) => this.#ask(column, items)));
+    const answers = await Promise.all(this.#shown.map((column) => this.#ask(column)));
     if (turn !== this.#turn) return; // a later change was faster
     const found = answers.filter((answer) => answer.recommender !== undefined);
     const [first] = found;
+    this.#taken = takenBy(found.map(({ recommender }) => recommender));
+    this.#you.render(this.#taken, this.#user);
     this.#catalogue.mark(this.#entries.map(({ item }) => item));
     this.#history.render(
       this.#entries,
       this.#described,
       first?.recommender.historyLength ?? Infinity,
+      this.#taken,
     );
     this.#lists.render(answers);
     for (const { column, recommendations } of answers) {
@@ -161,19 +193,18 @@ class Page {
     setTimeout(() => this.#time(found, turn), AT_REST_MS);
   }
 
-  /**
-   * @param {Column} column
-   * @param {Item[]} items
-   */
-  async #ask(column, items) {
+  /** @param {Column} column */
+  async #ask(column) {
     const { model, items: before } = column;
     try {
       const recommender = await column.load();
       // Of a history that was kept, this model may know nothing.
-      const known = items.filter((item) => recommender.knows(item));
-      const recommendations = await recommender.recommend(known, recommender.topK);
+      const read = counted(this.#entries).filter(({ item }) => recommender.knows(item));
+      const known = read.map(({ item }) => item);
+      const features = featuresOf(recommender.features, read, this.#user, Date.now());
+      const recommendations = await recommender.recommend(known, recommender.topK, { features });
       const recall = throughFile(recommender.model);
-      return { column, model, before, recommender, known, recommendations, recall };
+      return { column, model, before, recommender, known, features, recommendations, recall };
     } catch (error) {
       return { column, model, before, error: /** @type {Error} */ (error) };
     }
@@ -210,9 +241,9 @@ class Page {
    * @param {number} turn
    */
   async #time(answers, turn) {
-    for (const { model, recommender, known } of answers) {
+    for (const { model, recommender, known, features } of answers) {
       if (turn !== this.#turn) return;
-      this.#lists.showTime(model, await timeOf(recommender, known));
+      this.#lists.showTime(model, await timeOf(recommender, known, features));
     }
   }
 
@@ -241,6 +272,16 @@ class Page {
       this.#refresh(all ? "All models side by side" : this.#shown[0].model.name);
     });
   }
+}
+
+/**
+ * Say what a model was told, for the ear.
+ *
+ * @param {string} name of a feature.
+ * @param {string | number | undefined} value
+ */
+function sentence(name, value) {
+  return `The ${labelOf(name)} is ${value ?? "unknown"}`;
 }
 
 /** @param {Error} error */
