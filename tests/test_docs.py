@@ -7,6 +7,7 @@ import json
 import re
 import shlex
 import shutil
+import time
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
@@ -19,11 +20,17 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from convert.build.shapes import Shapes
 from experiments.run import RunFlags
 from jaxrec.command_line import parse
 from jaxrec.config import flag_of
+from jaxrec.data.gaps import LEAST_GAPS
 from jaxrec.errors import UserError
+from jaxrec.runtime import Recommender
+from jaxrec.schema import AGE, Feature
 from tests.browser import site
+from tests.bundles import made, saved
+from tests.test_models import SIZE, make
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
@@ -310,7 +317,7 @@ def test_the_python_of_results_writes_two_logs(tmp_path, monkeypatch):
 
 
 def test_the_javascript_of_shipping_recommends(tmp_path, models, browser):
-    (block,) = blocks_of(ROOT / "docs" / "shipping.md", "js")
+    block, _ = blocks_of(ROOT / "docs" / "shipping.md", "js")
     with site(tmp_path / "site", models["rnn"]) as place:
         shutil.copy(models["rnn"], place.folder)
         (place.folder / "example.js").write_text(block)
@@ -321,3 +328,47 @@ def test_the_javascript_of_shipping_recommends(tmp_path, models, browser):
         page.close()
     # The runtime has its say too.
     assert sum(each.location["url"].endswith("example.js") for each in messages) == 7
+
+
+NEXT_IN_THE_PAGE = """async ([seen, country]) => {
+  const { Recommender } = await import('./recommender.js');
+  const { nextFor } = await import('./example.js');
+  const bytes = new Uint8Array(await (await fetch('model.tflite')).arrayBuffer());
+  const recommender = await Recommender.load(bytes);
+  const now = Date.now();
+  const times = seen.map(([item, rating, ago]) => ({ item, rating, when: now - 1000 * ago }));
+  return (await nextFor(recommender, times, country)).map(({ score }) => score);
+}"""
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_shipping_tells_a_model_is_what_it_takes(tmp_path, browser):
+    pytest.importorskip("tensorflow", reason="needs the extra convert")
+    features = (
+        Feature("rating", "activity", "id", 5, (1, 2, 3, 4, 5)),
+        Feature(AGE, "activity", "age", len(LEAST_GAPS)),
+        Feature("user_country", "user", "id", 2, ("fr", "de")),
+    )
+    raw = [f"item {number}" for number in range(SIZE)]
+    model = made(make("rnn", features=features), Shapes(1, 5, 6, 4, False), raw)
+    recommender = Recommender.load(saved(model, tmp_path / "model.tflite"))
+    seen = [(raw[3], 5, 5000), (raw[8], None, 90)]
+    told = {"rating": [5, None], "age": [5000, 90], "user_country": "de"}
+    wanted = recommender.recommend([raw[3], raw[8]], k=5, features=told)
+
+    page = ROOT / "docs" / "shipping.md"
+    (python,) = [block for block in blocks_of(page, "python") if "def next_for" in block]
+    names: dict[str, Any] = {"recommender": recommender}
+    exec(compile(python, str(page), "exec"), names)
+    now = time.time()
+    times = [(item, rating, now - ago) for item, rating, ago in seen]
+    assert names["next_for"](times, "de") == wanted
+
+    with site(tmp_path / "site", tmp_path / "model.tflite") as place:
+        shutil.copy(tmp_path / "model.tflite", place.folder)
+        (place.folder / "example.js").write_text(blocks_of(page, "js")[1])
+        tab = browser.new_page()
+        tab.goto(f"{place.url}models.json")
+        scores = tab.evaluate(NEXT_IN_THE_PAGE, [seen, "de"])
+        tab.close()
+    assert scores == pytest.approx([each.score for each in wanted], abs=1e-5)

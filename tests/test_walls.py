@@ -176,7 +176,11 @@ def test_every_room_of_jaxrec_stands_on_a_floor():
 def test_what_speaks_to_the_model_in_the_page_knows_nothing_of_the_page():
     page = ROOT / "demo" / "page"
     for name, known in (
-        ("recommender.js", {"bundle.js", "known.js", "signature.js", "runtime/litert.js"}),
+        (
+            "recommender.js",
+            {"bundle.js", "features.js", "known.js", "signature.js", "runtime/litert.js"},
+        ),
+        ("features.js", {"known.js", "signature.js"}),
         ("signature.js", {"runtime/litert.js"}),
         ("known.js", set()),
         ("bundle.js", set()),
