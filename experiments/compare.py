@@ -6,21 +6,28 @@ Prints each run's figures, then the difference of every two with its 95% interva
 bootstrap: users are drawn again and again, and both runs are judged on the same draw. A difference
 whose interval leaves zero out is marked with *. One in twenty comparisons of equal runs gets a *
 by chance, so many runs deserve more than one seed.
+
+The same is printed of the slices of the targets that all runs have: of those rated high, say. A run
+that was told the time of the target is labelled so, and stands there once more with now unknown.
 """
 
 import sys
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
+import numpy as np
 import tyro
+from jaxtyping import Float64
 
 from jaxrec.command_line import command
 from jaxrec.errors import UserError
 from jaxrec.evaluation.metrics import bootstrap_intervals, means, target_values
+from jaxrec.evaluation.slices import LATER, metrics_in
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.ranks import Ranks
-from jaxrec.runs.report import describe, plus_minus
+from jaxrec.runs.report import NOW_UNKNOWN, TOLD_TIME, about_slice, describe, plus_minus
 from jaxrec.runs.summary import Protocol
 from jaxrec.text_table import lay_out
 
@@ -54,6 +61,13 @@ class Judged:
     vocabulary: str
     ranks: Ranks
 
+    def rows(self) -> list[tuple[str, Ranks]]:
+        """Give the ranks, and those with now unknown, each with what it is called."""
+        if self.ranks.now_unknown is None:
+            return [(self.name, self.ranks)]
+        unknown = replace(self.ranks, ranks=self.ranks.now_unknown)
+        return [(f"{self.name}, {TOLD_TIME}", self.ranks), (f"{self.name}, {NOW_UNKNOWN}", unknown)]
+
 
 def run(flags: CompareFlags) -> None:
     """Read, check that the users are the same, compare, print.
@@ -66,11 +80,38 @@ def run(flags: CompareFlags) -> None:
     runs = [read_run(path) for path in flags.runs]
     for other in runs[1:]:
         check_comparable(runs[0], other)
-    print(f"{describe(runs[0].protocol)}; [...] is 95%, * leaves zero out\n")
-    print(lay_out([["", *METRICS], *([each.name, *figures(each.ranks)] for each in runs)]))
-    pairs = combinations(runs, 2)
-    rows = [[f"{a.name} - {b.name}", *differences(a.ranks, b.ranks)] for a, b in pairs]
-    print(f"\n{lay_out([['', *METRICS], *rows])}")
+    told = replace(runs[0].protocol, told_time=False)
+    print(f"{describe(told)}; [...] is 95%, * leaves zero out\n\n{render(runs)}")
+    for name in shared_slices(runs):
+        about = about_slice(name, runs[0].protocol.slices[name])
+        print(f"\n{about}\n\n{render(runs, name)}")
+
+
+def render(runs: Sequence[Judged], name: str | None = None) -> str:
+    """Lay the figures and the differences of runs out, of all targets or of a slice."""
+    rows = [row for each in runs for row in each.rows()]
+    metrics = METRICS if name is None else metrics_in(name)
+    weights = None if name is None else runs[0].ranks.slices[name]
+    alone = [[label, *figures(ranks, metrics, weights)] for label, ranks in rows]
+    pairs = [
+        [f"{ours} - {theirs}", *differences(one, other, metrics, weights)]
+        for (ours, one), (theirs, other) in combinations(rows, 2)
+    ]
+    return "\n\n".join(lay_out([["", *metrics], *cells]) for cells in (alone, pairs))
+
+
+def shared_slices(runs: Sequence[Judged]) -> list[str]:
+    """Name the slices that are the same in all runs; those of times if one is told the time."""
+    names = runs[0].ranks.slices
+    if not any(each.protocol.told_time for each in runs):
+        names = [name for name in names if name != LATER]
+    return [name for name in names if all(_is_shared(name, runs[0], each) for each in runs)]
+
+
+def _is_shared(name: str, first: Judged, other: Judged) -> bool:
+    return name in other.ranks.slices and np.array_equal(
+        first.ranks.slices[name], other.ranks.slices[name]
+    )
 
 
 def read_run(path: Path) -> Judged:
@@ -108,25 +149,38 @@ def check_comparable(first: Judged, other: Judged) -> None:
         )
 
 
-def figures(ranks: Ranks) -> list[str]:
-    """Give each metric with half the width of its interval."""
+def figures(
+    ranks: Ranks,
+    metrics: Sequence[str] = METRICS,
+    weights: Float64[np.ndarray, " n"] | None = None,
+) -> list[str]:
+    """Give each metric with half the width of its interval.
+
+    Args:
+        weights: what each target counts; None: all the same.
+    """
     every = target_values(ranks.ranks)
-    values = {name: every[name] for name in METRICS}
-    intervals = bootstrap_intervals(values, ranks.users)
-    return [plus_minus(mean, intervals[name]) for name, mean in means(values).items()]
+    values = {name: every[name] for name in metrics}
+    intervals = bootstrap_intervals(values, ranks.users, weights)
+    return [plus_minus(mean, intervals[name]) for name, mean in means(values, weights).items()]
 
 
-def differences(first: Ranks, second: Ranks) -> list[str]:
+def differences(
+    first: Ranks,
+    second: Ranks,
+    metrics: Sequence[str] = METRICS,
+    weights: Float64[np.ndarray, " n"] | None = None,
+) -> list[str]:
     """Give the difference of each metric with its interval, marked if zero is outside.
 
     The mean of the differences is the difference of the means, so resampling the users of the
     differences is the paired bootstrap (Efron and Tibshirani, 1993, chapter 16).
     """
     ours, theirs = target_values(first.ranks), target_values(second.ranks)
-    values = {name: ours[name] - theirs[name] for name in METRICS}
-    intervals = bootstrap_intervals(values, first.users)
+    values = {name: ours[name] - theirs[name] for name in metrics}
+    intervals = bootstrap_intervals(values, first.users, weights)
     cells = []
-    for name, mean in means(values).items():
+    for name, mean in means(values, weights).items():
         low, high = intervals[name]
         mark = "*" if low > 0 or high < 0 else " "
         cells.append(f"{mean:+.4f} [{low:+.4f}, {high:+.4f}]{mark}")

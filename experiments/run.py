@@ -24,7 +24,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import jax
-import numpy as np
 import tyro
 from flax import nnx
 
@@ -32,12 +31,12 @@ from jaxrec.command_line import command
 from jaxrec.config import Config, DataConfig, ModelConfig, TrainConfig
 from jaxrec.data.dataset import Dataset, prepare
 from jaxrec.data.intake import render
-from jaxrec.data.labels import effective_number
-from jaxrec.data.seen import met_before
 from jaxrec.data.sources import load_interactions
+from jaxrec.data.targets import about_targets
 from jaxrec.evaluation.baselines import make_baselines
-from jaxrec.evaluation.ranking import Scorer, model_scorer, rank
+from jaxrec.evaluation.ranking import Ranking, Scorer, model_scorer, now_unknown, rank
 from jaxrec.evaluation.ratings import Rater, model_rater, rating_baselines, rating_figures
+from jaxrec.evaluation.slices import slices
 from jaxrec.models.encoders import encoder_class
 from jaxrec.models.model import RecommenderModel
 from jaxrec.runs.directory import CURVE, RunDirectory
@@ -45,9 +44,6 @@ from jaxrec.runs.ranks import Ranks
 from jaxrec.runs.report import draw_curve, figures_of, protocol, render_table, training_figures
 from jaxrec.runs.summary import Figures, ModelFacts, Summary
 from jaxrec.training.loop import Trained, folded, train
-
-# If more of the test targets cannot be found, it is likely that they should be.
-MANY_MET = 0.1
 
 
 @dataclass(frozen=True)
@@ -101,30 +97,6 @@ def _look(config: Config) -> Dataset:
     return dataset
 
 
-def about_targets(dataset: Dataset, config: DataConfig) -> list[str]:
-    """Say what is predicted, what it counts, and how much of it cannot be found."""
-    split, test = dataset.split, len(dataset.split.test)
-    learned = int(split.is_training_target.sum())
-    alone = f", {config.target_events} alone" if config.target_events else ""
-    lines = [
-        f"{config.split}{alone}: {learned:,} targets to train on, {len(split.validation):,} to "
-        f"validate, {test:,} to test"
-    ]
-    if dataset.weights is not None:
-        nothing = learned - np.count_nonzero(dataset.weights)
-        lines.append(
-            f"--label-weight={config.label_weight}: they weigh as much as "
-            f"{effective_number(dataset.weights):,.0f} equal ones; {nothing:,} weigh nothing"
-        )
-    met = 0 if config.keep_seen else int(met_before(dataset.timelines, split.test).sum())
-    if met:
-        lines.append(
-            f"{'warning' if met > MANY_MET * test else 'note'}: {met:,} of {test:,} test targets "
-            "were met before: they are left out, and count as missed; --keep-seen keeps them"
-        )
-    return lines
-
-
 def fit(dataset: Dataset, config: Config, directory: RunDirectory) -> Summary:
     """Train on a data set from where the directory stands, and conclude."""
     directory.begin(config, dataset)
@@ -143,21 +115,29 @@ def conclude(
 ) -> Summary:
     """Evaluate the best parameters and the baselines; write what a finished run leaves."""
     size, split = dataset.vocabulary.size, dataset.split
+    of_test, of_validation = slices(dataset, split.test), slices(dataset, split.validation)
 
-    def figures(scorer: Scorer, positions: np.ndarray) -> Figures:
-        return figures_of(rank(scorer, dataset, positions, config.data), size)
+    def tested(scorer: Scorer) -> Ranking:
+        return rank(scorer, dataset, split.test, config.data)
+
+    def validated(scorer: Scorer) -> Figures:
+        ranking = rank(scorer, dataset, split.validation, config.data)
+        return figures_of(ranking, size, of_validation)
 
     baselines, left_out = make_baselines(dataset, config.data.split)
     if left_out:
         print(left_out)
     shipped = folded(trained.graphdef, trained.params, dataset.item_features)
     scorer = model_scorer(*shipped)
-    test = rank(scorer, dataset, split.test, config.data)
+    test = tested(scorer)
+    without_now = tested(now_unknown(scorer)) if config.data.time else None
     summary = Summary(
-        protocol(config, dataset, test),
-        test=figures_of(test, size),
-        validation=figures(scorer, split.validation),
-        baselines={name: figures(each, split.test) for name, each in baselines.items()},
+        protocol(config, dataset, test, of_test),
+        test=figures_of(test, size, of_test),
+        validation=validated(scorer),
+        baselines={
+            name: figures_of(tested(each), size, of_test) for name, each in baselines.items()
+        },
         train=training_figures(trained.epochs, trained.progress.best_epoch),
         model=ModelFacts(
             config.model.encoder, sum(leaf.size for leaf in jax.tree.leaves(shipped[1]))
@@ -166,12 +146,12 @@ def conclude(
             name: rating_figures(rater, dataset, config.data.history_length)
             for name, rater in _raters(shipped, dataset, config).items()
         },
+        now_unknown=without_now and figures_of(without_now, size, of_test),
     )
-    levels = {
-        name: figures(each, split.validation).means["recall@10"] for name, each in baselines.items()
-    }
+    levels = {name: validated(each).means["recall@10"] for name, each in baselines.items()}
     draw_curve(directory.path / CURVE, directory.path.name, trained.epochs, levels)
-    directory.finish(summary, Ranks(test.users, dataset.timelines.items[split.test], test.ranks))
+    targets, unknown = dataset.timelines.items[split.test], without_now and without_now.ranks
+    directory.finish(summary, Ranks(test.users, targets, test.ranks, unknown, of_test))
     return summary
 
 

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -83,6 +84,64 @@ def test_ranks_are_those_of_the_summary(runs):
     run = RunDirectory(runs["cnn"])
     recall = run.summary().test.means["recall@10"]
     assert np.mean(run.ranks().ranks <= 10) == pytest.approx(recall)
+
+
+def test_ranks_come_back_as_they_were_written(tmp_path):
+    ranks = replace(
+        ranked([1, 5, 2]),
+        now_unknown=np.array([2, 5, 3]),
+        slices={"rated >= 4": np.array([1.0, 0, 1]), "graded": np.array([15.0, 0, 7])},
+    )
+    for each in (ranks, ranked([3, 4])):
+        save_ranks(each, tmp_path / "ranks.npz")
+        back = load_ranks(tmp_path / "ranks.npz")
+        assert back.slices.keys() == each.slices.keys()
+        for name, weights in each.slices.items():
+            np.testing.assert_array_equal(back.slices[name], weights)
+        for name in ("users", "targets", "ranks", "now_unknown"):
+            np.testing.assert_array_equal(getattr(back, name), getattr(each, name))
+
+
+def test_a_difference_of_a_slice_by_hand():
+    first, second = ranked([1, 1, 1, 20]), ranked([20, 1, 20, 1])
+    # Of the first two, one is found by the first alone; gains are 3 of 3 + 1.
+    assert differences(first, second, ["recall@10"], np.array([1.0, 1, 0, 0]))[0][:7] == "+0.5000"
+    assert differences(first, second, ["recall@10"], np.array([0, 0, 3.0, 1]))[0][:7] == "+0.5000"
+    assert figures(first, ["recall@10"], np.array([0, 0, 3.0, 1]))[0].startswith("0.7500 ±")
+
+
+def test_slices_that_two_runs_share_are_compared(runs, copy, capsys):
+    assert main([str(runs["rnn"]), str(copy)]) == 0
+    text = capsys.readouterr().out
+    assert "\nrated >= 4: " in text and "\ngraded: " in text
+    run = RunDirectory(runs["rnn"])
+    recall = run.summary().test.means["recall@10 (rated >= 4)"]
+    assert re.search(rf"{re.escape(str(run.path))} +{recall:.4f} ±", text.split("\nrated >= 4")[1])
+    # Nobody was told the time.
+    assert "a minute" not in text and "told the time" not in text
+
+
+def test_slices_that_are_not_the_same_are_passed_over(runs, copy, capsys):
+    ranks = load_ranks(copy / "ranks.npz")
+    other = {"rated >= 4": 1 - ranks.slices["rated >= 4"]}
+    save_ranks(replace(ranks, slices=other), copy / "ranks.npz")
+    assert main([str(runs["rnn"]), str(copy)]) == 0
+    text = capsys.readouterr().out
+    assert "rated" not in text and "graded" not in text
+
+
+def test_who_was_told_the_time_is_labelled_and_compared_with_now_unknown_too(runs, copy, capsys):
+    summary = read_json(copy / "summary.json")
+    summary["protocol"]["told_time"] = True
+    write_json(copy / "summary.json", summary)
+    ranks = load_ranks(copy / "ranks.npz")
+    save_ranks(replace(ranks, now_unknown=ranks.ranks + 1), copy / "ranks.npz")
+    assert main([str(runs["bow"]), str(copy)]) == 0
+    text = capsys.readouterr().out
+    assert f"{copy}, told the time - {copy}, now unknown" in text
+    assert f"{runs['bow']} - {copy}, now unknown" in text
+    assert "told the time of the target" not in text.splitlines()[0]
+    assert "targets, a minute or more after the activity before" in text
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from jaxrec.config import DataConfig, TrainConfig
 from jaxrec.data.dataset import Dataset, prepare
 from jaxrec.data.labels import effective_number
 from jaxrec.errors import UserError
+from jaxrec.runs.directory import RunDirectory
 from jaxrec.training.windows import training_batches
 from tests.test_run import run
 from tests.worlds import log_of
@@ -248,3 +249,34 @@ def test_it_is_a_warning_if_many_cannot_be_found(tmp_path):
     process = run(*flags, cwd=tmp_path)
     assert "  warning: 20 of 20 test targets were met before" in process.stdout
     assert "met before" not in run(*flags, "--keep-seen", cwd=tmp_path).stdout
+
+
+def test_they_go_the_whole_way(tmp_path):
+    rows = [
+        f"{user},{(3 * user + step) % 40},{7 * step * step},{step % 5 + 1},"
+        f"{'buy' if step % 3 else 'view'}\n"
+        for user in range(40)
+        for step in range(12)
+    ]
+    (tmp_path / "log.csv").write_text("user,item,timestamp,stars,kind\n" + "".join(rows))
+    process = run(
+        *("--dataset=log.csv", "--rating-column=stars", "--event-column=kind"),
+        *("--target-events=buy", "--label-weight=stars:1=0,2=0,3=0.5,4=1,5=2"),
+        *("--activity-features=rating,event", "--time", "--time-unit=seconds"),
+        *("--encoder=bow", "--epochs=1", "--embedding-dim=8", "--hidden-units=8"),
+        cwd=tmp_path,
+    )
+    assert process.returncode == 0, process.stderr
+    done = RunDirectory(tmp_path / "runs/log-bow-n10")
+    summary, ranks = done.summary(), done.ranks()
+    told = summary.protocol
+    assert (told.target_events, told.told_time, told.test_targets) == ("buy", True, 40)
+    # Of the twelve steps eight are bought, six of these learned: 2, 3, 5, 1, 3 and 4 stars.
+    weights = np.array([0, 0.5, 2, 0, 0.5, 1])
+    assert told.effective_targets == pytest.approx(40 * weights.sum() ** 2 / (weights**2).sum())
+    assert "log, leave-one-out, buy alone: 40 targets of 40 test users" in process.stdout
+    # The last is bought at step 11, 7 * (121 - 100) seconds after the one before.
+    assert told.slices == {"graded": 40, "a minute later": 40}
+    assert summary.now_unknown is not None and ranks.now_unknown is not None
+    assert np.mean(ranks.now_unknown <= 10) == summary.now_unknown.means["recall@10"]
+    assert ranks.slices["graded"].tolist() == [1.0] * 40

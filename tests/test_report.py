@@ -9,6 +9,7 @@ import pytest
 from jaxrec.config import Config, DataConfig, TrainConfig
 from jaxrec.errors import UserError
 from jaxrec.evaluation.ranking import Ranking
+from jaxrec.evaluation.slices import GRADED, LATER
 from jaxrec.runs.report import (
     describe,
     draw_curve,
@@ -68,6 +69,8 @@ def test_the_protocol_says_how_the_figures_were_taken():
         "target_events": None,
         "label_weight": None,
         "effective_targets": None,
+        "told_time": False,
+        "slices": {},
     }
     other = protocol(with_data(split="random-pairs", keep_seen=True), dataset_of(WORLD), ranking)
     assert other.leaks_the_future is True
@@ -99,6 +102,61 @@ def test_the_table_holds_the_figures_of_the_model_and_of_each_baseline():
     assert popularity.split()[:3] == ["popularity", "0.0000", "1.0000"]
     # Columns stand under each other.
     assert len({len(line) for line in (names, model, popularity)}) == 1
+
+
+SLICES = {
+    GRADED: np.array([15.0, 7.0, 0.0, 1.0] * 300),
+    "rated >= 4": np.array([1.0, 1.0, 0.0, 0.0] * 300),
+    LATER: np.array([0.0, 0.0, 1.0, 0.0] * 300),
+}
+
+
+def sliced_summary(**data) -> Summary:
+    """Of ranks 1, 2, 4, 5; a baseline has 5 for all."""
+    ranking, worse = ranking_of([1, 2, 4, 5] * 300), ranking_of([5] * 1200)
+    return replace(
+        summary_of(),
+        protocol=protocol(with_data(**data), dataset_of(WORLD), ranking, SLICES),
+        test=figures_of(ranking, 5, SLICES),
+        baselines={"popularity": figures_of(worse, 5, SLICES)},
+        now_unknown=figures_of(worse, 5, SLICES) if data.get("time") else None,
+    )
+
+
+def test_slices_stand_in_a_table_of_their_own():
+    lines = render_table(sliced_summary()).splitlines()
+    about, _, names, model, popularity = lines[-5:]
+    assert about == (
+        "graded: a target counts 2^g - 1, g from 0 for the lowest rating to 4; rated >= 4: 600 "
+        "targets"
+    )
+    assert names.split("  ")[-3:] == [
+        "ndcg@10 (graded)",
+        "recall@10 (rated >= 4)",
+        "ndcg@10 (rated >= 4)",
+    ]
+    # NDCG is 1, 0.6309, 0.4307 and 0.3869 of the four: (15 + 7 * 0.6309 + 0.3869) / 23.
+    assert model.split()[:2] == ["rnn", "0.8610"]
+    assert model.split()[3:4] + model.split()[5:6] == ["1.0000", "0.8155"]
+    assert popularity.split()[:2] == ["popularity", "0.3869"]
+    assert "rated" not in render_table(summary_of())
+
+
+def test_who_was_told_the_time_is_labelled_so_and_judged_with_now_unknown_too():
+    table = render_table(sliced_summary(time=True))
+    assert "seen items left out, told the time of the target, N = 7" in table
+    rows = [line.split("  ")[0] for line in table.splitlines() if "±0." in line]
+    assert rows == ["rnn, told the time", "rnn, now unknown", "popularity"] * 2
+    assert "a minute later: 300 targets, a minute or more after the activity before" in table
+    later = [line.split() for line in table.splitlines()[-3:]]
+    # Rank 4 is found by NDCG 0.4307, rank 5 by 0.3869.
+    assert [line[-2] for line in later] == ["0.4307", "0.3869", "0.3869"]
+
+
+def test_a_summary_with_slices_comes_back_as_it_was_written(tmp_path):
+    summary = sliced_summary(time=True)
+    summary.save(tmp_path / "summary.json")
+    assert load_summary(tmp_path / "summary.json") == summary
 
 
 def test_a_final_fit_says_so_above_its_figures():
@@ -192,8 +250,9 @@ def test_a_summary_of_before_reads_as_if_nothing_had_been_asked_for(tmp_path):
     path = tmp_path / "summary.json"
     summary_of().save(path)
     saved = json.loads(path.read_text())
-    for name in ("target_events", "label_weight", "effective_targets"):
+    for name in ("target_events", "label_weight", "effective_targets", "told_time", "slices"):
         del saved["protocol"][name]
+    del saved["now_unknown"]
     path.write_text(json.dumps(saved))
     assert load_summary(path) == summary_of()
 

@@ -76,12 +76,17 @@ def test_it_leaves_a_run_directory_that_conversion_can_use(finished):
 def test_the_summary_has_the_figures_and_their_protocol(finished):
     folder, _ = finished
     summary = json.loads((folder / "runs/synthetic-rnn-n10/summary.json").read_text())
-    assert summary.keys() == {"protocol", "test", "validation", "baselines", "train", "model"}
+    parts = {"protocol", "test", "validation", "baselines", "train", "model"}
+    assert summary.keys() == parts | {"ratings", "now_unknown"}
+    assert (summary["ratings"], summary["now_unknown"]) == ({}, None)
     assert summary["protocol"]["split"] == "leave-one-out"
     assert summary["protocol"]["seen_items"] == "left out"
     assert summary["baselines"].keys() == {"popularity", "transitions"}
     for figures in (summary["test"], summary["validation"], *summary["baselines"].values()):
         for name in ("recall@1", "recall@5", "recall@10", "recall@50", "ndcg@10", "mrr"):
+            low, high = figures["intervals"][name]
+            assert 0 <= low <= figures["means"][name] <= high <= 1
+        for name in ("ndcg@10 (graded)", "recall@10 (rated >= 4)", "ndcg@10 (rated >= 4)"):
             low, high = figures["intervals"][name]
             assert 0 <= low <= figures["means"][name] <= high <= 1
         assert 1 <= figures["means"]["mean_rank"] <= 100
@@ -94,7 +99,7 @@ def test_it_prints_one_table_with_model_and_baselines(finished):
     _, process = finished
     assert "synthetic, leave-one-out: 300 targets of 300 test users" in process.stdout
     rows = [line.split()[0] for line in process.stdout.splitlines() if " ±0." in line]
-    assert rows == ["rnn", "transitions", "popularity"]
+    assert rows == ["rnn", "transitions", "popularity"] * 2
     assert process.stderr == "", "off a terminal the progress bar is silent"
 
 
@@ -111,7 +116,7 @@ def test_resuming_a_finished_run_prints_its_table_again(finished):
     folder, process = finished
     again = run("--encoder=rnn", *SMALL, "--resume", cwd=folder)
     assert again.returncode == 0
-    assert again.stdout.splitlines()[-3:] == process.stdout.splitlines()[-5:-2]
+    assert again.stdout.splitlines()[-10:] == process.stdout.splitlines()[-12:-2]
 
 
 def test_another_configuration_is_not_resumed(finished):
@@ -249,7 +254,7 @@ def test_every_split_runs_and_is_named(tmp_path, split):
     assert f"synthetic, {split}:" in process.stdout
     assert ("leaks the future" in process.stdout) == (split == "random-pairs")
     rows = [line for line in process.stdout.splitlines() if line.startswith("popular in 7 days ")]
-    assert len(rows) == (split == "temporal")
+    assert len(rows) == 2 * (split == "temporal")
 
 
 def test_times_without_a_unit_leave_one_baseline_out_and_say_so(tmp_path):

@@ -14,6 +14,7 @@ from jaxrec.data.interactions import ITEM_COLUMNS, Interactions, keep_frequent
 from jaxrec.data.item_features import ItemFeature, item_features
 from jaxrec.data.labels import target_weights
 from jaxrec.data.rating_label import number_ratings
+from jaxrec.data.rating_scale import RatingScale, rating_scale, ratings_of
 from jaxrec.data.splits import Split, learn_validation, split_timelines
 from jaxrec.data.timelines import Timelines
 from jaxrec.data.vocabulary import Vocabulary, build_vocabulary
@@ -34,6 +35,9 @@ class Dataset:
         ratings: ... and the id of each activity's, [n].
         weights: what each position counts as a target in training, one in the mean of these, [n];
             None: all count the same.
+        raw_ratings: the rating of each position as the log has it, NaN where it has none, [n];
+            None: the log has none.
+        rating_scale: that of all rows, those that were dropped too; None: they tell nothing apart.
     """
 
     timelines: Timelines
@@ -46,6 +50,8 @@ class Dataset:
     rating: Label | None = None
     ratings: Int32[np.ndarray, " n"] | None = None
     weights: Float32[np.ndarray, " n"] | None = None
+    raw_ratings: Float32[np.ndarray, " n"] | None = None
+    rating_scale: RatingScale | None = None
 
     def schema(self, width: int) -> Schema:
         """Say what is known of an activity, with vectors of a width, D."""
@@ -100,4 +106,6 @@ def prepare(interactions: Interactions, config: DataConfig, *, seed: int) -> Dat
         tuple(each for each, _ in features),
         *number_ratings(log, config),
         weights,
+        ratings_of(log),
+        rating_scale(ratings_of(interactions.log)),
     )

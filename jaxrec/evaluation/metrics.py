@@ -1,7 +1,8 @@
 """Metrics: from the rank of each target to recall@k, NDCG@k, MRR, with intervals. NumPy alone.
 
 With one relevant item a target: recall@k is the share of ranks up to k, NDCG@k the mean of
-1 / log2(1 + rank) where the rank is up to k (else 0), MRR the mean of 1 / rank.
+1 / log2(1 + rank) where the rank is up to k (else 0), MRR the mean of 1 / rank. Where targets count
+more or less (`evaluation.slices`), means are weighted.
 """
 
 from collections.abc import Mapping
@@ -53,29 +54,37 @@ def missed_rank(catalogue_size: int) -> int:
     return max(catalogue_size, *RECALL_AT, NDCG_AT) + 1
 
 
-def means(values: Mapping[str, Float[np.ndarray, " n"]]) -> dict[str, float]:
-    """Average each metric over the targets."""
-    return {name: float(value.mean()) for name, value in values.items()}
+def means(
+    values: Mapping[str, Float[np.ndarray, " n"]], weights: Float[np.ndarray, " n"] | None = None
+) -> dict[str, float]:
+    """Average each metric over the targets, by what they count."""
+    return {name: float(np.average(value, weights=weights)) for name, value in values.items()}
 
 
 def bootstrap_intervals(
     values: Mapping[str, Float[np.ndarray, " n"]],
     users: Int[np.ndarray, " n"],
+    weights: Float[np.ndarray, " n"] | None = None,
     *,
     seed: int = 0,
     resamples: int = 1000,
 ) -> dict[str, tuple[float, float]]:
     """Give a 95% interval of each mean: percentiles over resampled users (Efron, 1979).
 
-    Users are drawn, not targets, because the targets of one user are not independent.
+    Users are drawn, not targets, because the targets of one user are not independent. Users none of
+    whose targets counts are not drawn.
     """
+    if weights is not None:
+        counts = weights > 0
+        values = {name: (weights * value)[counts] for name, value in values.items()}
+        users, weights = users[counts], weights[counts]
     _, user_of_target = np.unique(users, return_inverse=True)
-    targets_of_user = np.bincount(user_of_target)
+    weight_of_user = np.bincount(user_of_target, weights)
     sums = np.stack([np.bincount(user_of_target, value) for value in values.values()])
     rng = np.random.default_rng(seed)
     drawn_means = np.empty((resamples, len(sums)))
     for resample in range(resamples):
-        drawn = rng.integers(0, len(targets_of_user), len(targets_of_user))
-        drawn_means[resample] = sums[:, drawn].sum(axis=1) / targets_of_user[drawn].sum()
+        drawn = rng.integers(0, len(weight_of_user), len(weight_of_user))
+        drawn_means[resample] = sums[:, drawn].sum(axis=1) / weight_of_user[drawn].sum()
     low, high = np.percentile(drawn_means, [2.5, 97.5], axis=0)
     return {name: (float(low[i]), float(high[i])) for i, name in enumerate(values)}

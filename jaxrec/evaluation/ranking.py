@@ -15,7 +15,7 @@ from jaxrec.data.dataset import Dataset
 from jaxrec.data.seen import seen_before
 from jaxrec.evaluation.metrics import missed_rank
 from jaxrec.models.model import RecommenderModel
-from jaxrec.schema import PAD
+from jaxrec.schema import AGE, PAD, UNKNOWN
 
 COVERAGE_AT = 10
 
@@ -53,6 +53,17 @@ class Ranking:
 def model_scorer(graphdef: nnx.GraphDef[RecommenderModel], params: nnx.State) -> Scorer:
     """Score by a model, given as what nnx.split makes of it."""
     return partial(_model_scores, graphdef, params)
+
+
+def now_unknown(scorer: Scorer) -> Scorer:
+    """Score as if nobody knew how long ago the last activity was: what earlier gaps say alone."""
+
+    def score(history: Histories) -> jax.Array | np.ndarray:
+        gaps = history[AGE].copy()
+        gaps[:, -1] = UNKNOWN
+        return scorer({**history, AGE: gaps})
+
+    return score
 
 
 @partial(jax.jit, static_argnums=0)

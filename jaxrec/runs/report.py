@@ -5,11 +5,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from jaxrec.config import Config
 from jaxrec.data.dataset import Dataset
 from jaxrec.data.labels import effective_number
 from jaxrec.evaluation.metrics import bootstrap_intervals, means, target_values
 from jaxrec.evaluation.ranking import Ranking
+from jaxrec.evaluation.slices import GRADED, LATER, Slices, label, metrics_in
 from jaxrec.runs.plots import keep_apart, label_ends, save_plot, two_panels
 from jaxrec.runs.summary import Figures, Protocol, Summary, TrainingFigures
 from jaxrec.text_table import lay_out
@@ -17,8 +20,13 @@ from jaxrec.text_table import lay_out
 _COLUMNS = ("recall@1", "recall@5", "recall@10", "recall@50", "ndcg@10", "mrr", "mean_rank")
 _WITH_INTERVAL = ("recall@10", "ndcg@10")
 
+# Figures of a model that is told the time of the target, and of the same where it is not.
+TOLD_TIME, NOW_UNKNOWN = "told the time", "now unknown"
 
-def protocol(config: Config, dataset: Dataset, ranking: Ranking) -> Protocol:
+
+def protocol(
+    config: Config, dataset: Dataset, ranking: Ranking, found: Slices | None = None
+) -> Protocol:
     """Say how the figures were taken: a figure without this means nothing."""
     weights = dataset.weights
     return Protocol(
@@ -38,15 +46,24 @@ def protocol(config: Config, dataset: Dataset, ranking: Ranking) -> Protocol:
         target_events=config.data.target_events,
         label_weight=config.data.label_weight,
         effective_targets=None if weights is None else effective_number(weights),
+        told_time=config.data.time,
+        slices={name: int(np.count_nonzero(each)) for name, each in (found or {}).items()},
     )
 
 
-def figures_of(ranking: Ranking, candidates: int) -> Figures:
-    """Give every metric of a ranking of so many candidates, with its interval."""
-    values = target_values(ranking.ranks)
-    return Figures(
-        means(values), bootstrap_intervals(values, ranking.users), ranking.covered / candidates
-    )
+def figures_of(ranking: Ranking, candidates: int, found: Slices | None = None) -> Figures:
+    """Give every metric of a ranking of so many candidates, with its interval.
+
+    Args:
+        found: the slices of the targets of which there are figures too.
+    """
+    every = target_values(ranking.ranks)
+    averages, intervals = means(every), bootstrap_intervals(every, ranking.users)
+    for name, weights in (found or {}).items():
+        values = {label(metric, name): every[metric] for metric in metrics_in(name)}
+        averages |= means(values, weights)
+        intervals |= bootstrap_intervals(values, ranking.users, weights)
+    return Figures(averages, intervals, ranking.covered / candidates)
 
 
 def describe(told: Protocol) -> str:
@@ -57,6 +74,7 @@ def describe(told: Protocol) -> str:
         f"{', validation targets learned too' if told.final_fit else ''}: "
         f"{told.test_targets:,} targets of {told.test_users:,} test users, "
         f"{told.candidates:,} candidates, seen items {told.seen_items}"
+        f"{', told the time of the target' if told.told_time else ''}"
     )
 
 
@@ -92,13 +110,17 @@ def render_table(summary: Summary) -> str:
             f"{told.test_targets_seen_before:,} targets are items that the user had met before; "
             "they count as missed. If people come back to the same items, give --keep-seen"
         )
-    rows = {summary.model.encoder: summary.test, **summary.baselines}
+    encoder = summary.model.encoder
+    rows = {f"{encoder}, {TOLD_TIME}" if told.told_time else encoder: summary.test}
+    if summary.now_unknown:
+        rows[f"{encoder}, {NOW_UNKNOWN}"] = summary.now_unknown
+    rows |= summary.baselines
     cells = [["", *(name.replace("_", " ") for name in _COLUMNS), "coverage@10"]]
     cells += [
         [name, *(_cell(column, row) for column in _COLUMNS), f"{row.coverage:.1%}"]
         for name, row in rows.items()
     ]
-    return "\n".join([*lines, "", lay_out(cells), *_ratings(summary)])
+    return "\n".join([*lines, "", lay_out(cells), *_sliced(told, rows), *_ratings(summary)])
 
 
 def _ratings(summary: Summary) -> list[str]:
@@ -118,12 +140,37 @@ def _ratings(summary: Summary) -> list[str]:
     return ["", told, "", lay_out(cells)]
 
 
+def _sliced(told: Protocol, rows: Mapping[str, Figures]) -> list[str]:
+    """Lay the figures of slices out; those of times where the model is told the time."""
+    shown = [name for name in told.slices if name != LATER or told.told_time]
+    columns = [label(metric, name) for name in shown for metric in metrics_in(name)]
+    if not columns:
+        return []
+    cells = [["", *columns]]
+    cells += [[name, *(plus_minus_of(row, each) for each in columns)] for name, row in rows.items()]
+    about = "; ".join(about_slice(name, told.slices[name]) for name in shown)
+    return ["", about, "", lay_out(cells)]
+
+
+def about_slice(name: str, targets: int) -> str:
+    """Say which targets count in a slice."""
+    if name == GRADED:
+        return f"{name}: a target counts 2^g - 1, g from 0 for the lowest rating to 4"
+    which = ", a minute or more after the activity before" if name == LATER else ""
+    return f"{name}: {targets:,} targets{which}"
+
+
+def plus_minus_of(figures: Figures, name: str) -> str:
+    """Give a metric with half the width of its interval."""
+    return plus_minus(figures.means[name], figures.intervals[name])
+
+
 def _cell(column: str, row: Figures) -> str:
     if column == "mean_rank":
         return f"{row.means[column]:,.1f}"
     if column not in _WITH_INTERVAL:
         return f"{row.means[column]:.4f}"
-    return plus_minus(row.means[column], row.intervals[column])
+    return plus_minus_of(row, column)
 
 
 def draw_curve(

@@ -22,6 +22,8 @@ class Protocol:
         target_events: the kinds of events that are predicted, as they were asked for; None: all.
         label_weight: what the training targets count, as it was asked for ...
         effective_targets: ... and how many equal ones weigh as much; None: all count the same.
+        told_time: whether the model knows when the target came (`--time`).
+        slices: of how many test targets figures are given apart, by the name of the slice.
     """
 
     dataset: str
@@ -40,6 +42,8 @@ class Protocol:
     target_events: str | None = None
     label_weight: str | None = None
     effective_targets: float | None = None
+    told_time: bool = False
+    slices: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,8 @@ class Figures:
     """What a ranking is worth.
 
     Attributes:
-        means: each metric over the targets, by name, as in recall@10.
+        means: each metric over the targets, by name, as in recall@10; and some over a slice of the
+            targets (`evaluation.slices.label`).
         intervals: its 95% interval, lower end first.
         coverage: share of the items that stand in the top 10 of at least one history.
     """
@@ -85,6 +90,8 @@ class Summary:
         baselines: figures of each on the test targets, by name.
         ratings: what the ratings of the model and of baselines are worth, by name, if ratings are
             learned.
+        now_unknown: the test figures where the model is not told the time of the target; None: it
+            never is.
     """
 
     protocol: Protocol
@@ -94,6 +101,7 @@ class Summary:
     train: TrainingFigures
     model: ModelFacts
     ratings: dict[str, RatingFigures] = field(default_factory=dict)
+    now_unknown: Figures | None = None
 
     def save(self, path: Path) -> None:
         """Write it as JSON."""
@@ -119,6 +127,8 @@ def load_summary(path: Path) -> Summary:
                 name: RatingFigures(**each) for name, each in saved.get("ratings", {}).items()
             },
         }
+        if saved.get("now_unknown"):
+            parts["now_unknown"] = _figures(saved["now_unknown"])
         return Summary(**{**saved, **parts})
 
 
