@@ -187,7 +187,7 @@ class DataConfig(UsersConfig, ItemsConfig, LogConfig):
     and the last is kept, for nothing is left to choose by"""
     rate: bool = False
     """learn, beside what comes next, how the user rates it: a second head that rates any item"""
-    rate_weight: float = _between(0.1, 0.0, 1000.0)
+    rate_weight: float = _between(0.3, 0.0, 1000.0)
     """with --rate: what the loss of ratings counts beside that of the next item"""
     keep_seen: bool = False
     """rank what the user has met before among the candidates too (for logs where people come back
