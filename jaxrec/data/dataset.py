@@ -32,10 +32,10 @@ class Dataset:
         item_features: what adds to an item's vector.
         features: what the timelines have beside the item, of activities and of users.
         rating: what is learned of ratings, if it is ...
-        ratings: ... and the id of each activity's, [n].
+        rating_ids: ... and the id of each activity's, [n].
         weights: what each position counts as a target in training, one in the mean of these, [n];
             None: all count the same.
-        raw_ratings: the rating of each position as the log has it, NaN where it has none, [n];
+        ratings: the rating of each position as the log has it, NaN where it has none, [n];
             None: the log has none.
         rating_scale: that of all rows, those that were dropped too; None: they tell nothing apart.
     """
@@ -48,9 +48,9 @@ class Dataset:
     item_features: tuple[ItemFeature, ...] = ()
     features: tuple[Feature, ...] = ()
     rating: Label | None = None
-    ratings: Int32[np.ndarray, " n"] | None = None
+    rating_ids: Int32[np.ndarray, " n"] | None = None
     weights: Float32[np.ndarray, " n"] | None = None
-    raw_ratings: Float32[np.ndarray, " n"] | None = None
+    ratings: Float32[np.ndarray, " n"] | None = None
     rating_scale: RatingScale | None = None
 
     def schema(self, width: int) -> Schema:

@@ -81,15 +81,10 @@ def _learned(
     positions = np.arange(len(users))
     is_learned = positions < dataset.split.training_ends[users]
     is_learned &= ~np.isin(positions, np.append(dataset.split.validation, dataset.split.test))
-    ratings = given_ratings(dataset)
+    ratings = dataset.ratings
+    assert ratings is not None
     is_learned &= ~np.isnan(ratings)
     return ratings[is_learned], timelines.items[is_learned], users[is_learned]
-
-
-def given_ratings(dataset: Dataset) -> Float[np.ndarray, " n"]:
-    """Give the rating of each activity, NaN where there is none."""
-    assert dataset.rating is not None and dataset.ratings is not None
-    return np.array([np.nan, *dataset.rating.values])[dataset.ratings]
 
 
 def rating_figures(rater: Rater, dataset: Dataset, history_length: int) -> RatingFigures:
@@ -98,7 +93,8 @@ def rating_figures(rater: Rater, dataset: Dataset, history_length: int) -> Ratin
     A pair are two neighbours among the held-out targets of a user, of validation and of test, that
     were rated differently. Both are rated by the history before the first that was held out.
     """
-    timelines, split, given = dataset.timelines, dataset.split, given_ratings(dataset)
+    timelines, split, given = dataset.timelines, dataset.split, dataset.ratings
+    assert given is not None
     test = split.test[~np.isnan(given[split.test])]
     errors = _rate(rater, dataset, test, test, history_length) - given[test]
     of_targets = {"mae": np.abs(errors), "mse": errors**2}

@@ -26,7 +26,7 @@ Slices = Mapping[str, Float64[np.ndarray, " n"]]
 def slices(dataset: Dataset, positions: Int[np.ndarray, " n"]) -> Slices:
     """Give the slices that the ratings and the times of a log allow."""
     found = {}
-    ratings, scale = dataset.raw_ratings, dataset.rating_scale
+    ratings, scale = dataset.ratings, dataset.rating_scale
     if ratings is not None and scale is not None:
         of_targets = ratings[positions]
         found[GRADED] = np.nan_to_num(2 ** scale.grades(of_targets).astype(np.float64) - 1)

@@ -33,7 +33,7 @@ def training_batches(dataset: Dataset, data: DataConfig, config: TrainConfig) ->
         dataset.timelines,
         dataset.split,
         window_shape(data, config),
-        ratings=dataset.ratings,
+        ratings=dataset.rating_ids,
         weights=dataset.weights,
         # The question of training is that of evaluation: which of the items that are new to a user?
         seen_of=None if data.keep_seen else dataset.vocabulary.size,
