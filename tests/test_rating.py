@@ -185,6 +185,11 @@ def test_ratings_that_cannot_be_learned(ratings, message):
         number_ratings(log, DataConfig(rate=True))
 
 
+def test_a_weight_of_ratings_that_are_not_learned():
+    with pytest.raises(UserError, match="--rate-weight=2 weighs ratings; give --rate too"):
+        number_ratings(pl.DataFrame({"rating": [1, 2]}), DataConfig(rate_weight=2))
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_an_app_is_told_how_items_would_be_rated():
     pytest.importorskip("tensorflow", reason="needs the extra convert")

@@ -18,9 +18,11 @@ def number_ratings(
     """Give the label and the id of each rating, if ratings are to be learned.
 
     Raises:
-        UserError: there are none, or they are no few steps.
+        UserError: there are none, or they are no few steps; or their weight is given without them.
     """
     if not config.rate:
+        if config.rate_weight != DataConfig.rate_weight:
+            raise UserError(f"--rate-weight={config.rate_weight:g} weighs ratings; give --rate too")
         return None, None
     if not log.schema.get(RATING, pl.String()).is_numeric():
         raise UserError(
