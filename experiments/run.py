@@ -130,7 +130,9 @@ def conclude(
     shipped = folded(trained.graphdef, trained.params, dataset.item_features)
     scorer = model_scorer(*shipped)
     test = tested(scorer)
-    without_now = tested(now_unknown(scorer)) if config.data.time else None
+    without_now = None
+    if config.data.told_time:
+        without_now = tested(now_unknown(scorer, dataset.timelines.moments))
     summary = Summary(
         protocol(config, dataset, test, of_test),
         test=figures_of(test, size, of_test),

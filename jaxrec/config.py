@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from keyword import iskeyword
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
+from zoneinfo import available_timezones
 
 from jaxrec.errors import UserError
 from jaxrec.files import read_json, reading, write_json
@@ -37,6 +38,9 @@ _OTHER_INPUTS = ("history", "candidates", "items")
 _INPUT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 _MANY: dict[Owner, str] = {"item": "items", "activity": "activities", "user": "users"}
+
+# What is known of a moment, and how many values it has: ids from 1.
+MOMENTS = {"hour": 24, "weekday": 7}
 
 # They tell the format of a log, and are no part of its name.
 _SUFFIXES = re.compile(r"(\.(csv|tsv|txt|dat|inter|jsonl|ndjson|parquet|pq|gz|zst))+$", re.I)
@@ -158,6 +162,10 @@ class DataConfig(UsersConfig, ItemsConfig, LogConfig):
     """what the table of users says that the model is to know: columns, as age,country"""
     time: bool = False
     """tell the model how long ago each activity was: on a device it is known when now is"""
+    moment: str | None = None
+    """tell the model at what hour it is asked, and on what day of the week: hour,weekday"""
+    time_zone: str = "UTC"
+    """with --moment: where your users are, as Europe/Berlin"""
     label_weight: str | None = None
     """what each target counts in training: a column of your log that holds numbers, or what each
     value of one counts (rating:1=0,2=0,3=0.5,4=1,5=2 or event:view=1,cart=3,buy=10)"""
@@ -197,6 +205,11 @@ class DataConfig(UsersConfig, ItemsConfig, LogConfig):
         _check(self)
 
     @property
+    def told_time(self) -> bool:
+        """Whether a model knows when its target came."""
+        return self.time or self.moment is not None
+
+    @property
     def name(self) -> str:
         """The name of the data: that of its file or folder, without what says its format."""
         path = Path(self.dataset)
@@ -212,7 +225,7 @@ def feature_names(config: DataConfig, owner: Owner) -> list[str]:
     """
     flag, asked = f"--{owner}-features", getattr(config, f"{owner}_features")
     names = asked.split(",") if asked else []
-    taken = [*_OTHER_INPUTS, *([AGE] if config.time else [])]
+    taken = [*_OTHER_INPUTS, *([AGE] if config.time else []), *moment_names(config)]
     if owner == "activity":
         taken += [input_of_user(name).lower() for name in feature_names(config, "user")]
     for name in names:
@@ -233,6 +246,28 @@ def feature_names(config: DataConfig, owner: Owner) -> list[str]:
         if input_name.lower() in taken:
             raise UserError(f"{flag}={asked}: {name!r} is another input's name; rename the column")
         taken.append(input_name.lower())
+    return names
+
+
+def moment_names(config: DataConfig) -> list[str]:
+    """Cut what is to be known of the moment.
+
+    Raises:
+        UserError: one is unknown or named twice; or a zone is given without need, or unknown.
+    """
+    names = config.moment.split(",") if config.moment else []
+    for name in names:
+        if name not in MOMENTS or names.count(name) > 1:
+            raise UserError(
+                f"--moment={config.moment} has {name!r}; give {', '.join(MOMENTS)}, each once"
+            )
+    if config.time_zone != DataConfig.time_zone:
+        if not names:
+            raise UserError(f"--time-zone={config.time_zone} is of use to --moment alone; give it")
+        if config.time_zone not in available_timezones():
+            raise UserError(
+                f"--time-zone={config.time_zone} is unknown; give one as Europe/Berlin or UTC"
+            )
     return names
 
 

@@ -34,7 +34,7 @@ AGE = "age"
 UNKNOWN_AGE = -1
 """What a file takes for an age that is not known; any number below zero is one."""
 
-Owner = Literal["activity", "item", "user"]
+Owner = Literal["activity", "item", "user", "moment"]
 Value = str | int | float
 
 
@@ -46,10 +46,10 @@ class Feature:
 
     Attributes:
         name: the key of its values in a batch, and its input of a file.
-        of: what has it: each activity, the item as such, or the user.
+        of: what has it: each activity, the item as such, the user, or the moment of the target.
         kind: one id, several, a number that belongs to a bucket, or the age of an activity.
         size: number of values; ids run from 1 to `size`, and 0 is an unknown one.
-        values: of a feature of activities or users, what each id stands for: id i for
+        values: of all features but those of items, what each id stands for: id i for
             `values[i - 1]`. Of a number, the edges between buckets: id i for what is less than
             `values[i - 1]`, and not less than the edge before.
     """
@@ -111,7 +111,7 @@ class Schema:
         return self.items + 1
 
     def features_of(self, owner: Owner) -> tuple[Feature, ...]:
-        """Give what is known of an activity, an item or a user."""
+        """Give what is known of an activity, an item, a user or a moment."""
         return tuple(each for each in self.features if each.of == owner)
 
     @property

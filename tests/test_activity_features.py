@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -14,7 +15,7 @@ from jaxrec.config import DataConfig
 from jaxrec.data.dataset import Dataset, prepare
 from jaxrec.data.interactions import Interactions
 from jaxrec.errors import UserError
-from jaxrec.schema import AGE, ITEM, Feature
+from jaxrec.schema import AGE, ITEM, PAD, Feature
 from tests.exports import call
 from tests.test_hostile_tables import COLUMNS, HOSTILE, LENIENT, ends_well, texts
 from tests.worlds import log_of
@@ -60,6 +61,30 @@ def test_activities_and_users_are_numbered_in_the_order_of_the_timelines():
     windows = timelines.histories(dataset.split.test, 2)
     assert windows["device"].tolist() == [[1, 0], [2, 1], [0, 0]]
     assert windows["user_sex"].tolist() == [1, 2, 1]
+
+
+def test_a_moment_is_that_of_the_target_where_the_users_are():
+    """Midnight in Berlin is ten or eleven in the evening before, UTC."""
+    wednesday = 1_714_600_800  # 2024-05-01T22:00:00Z
+    times = [wednesday - 86_400 * 90, wednesday - 1, wednesday, wednesday + 3600 * 5]
+    log = replace(log_of([("a", item, at) for item, at in enumerate(times)]), ticks_per_second=1)
+    dataset = prepared(log, moment="weekday,hour", time_zone="Europe/Berlin")
+    hour, weekday = dataset.features
+    assert (hour.name, hour.of, hour.values) == ("hour", "moment", tuple(range(24)))
+    assert (weekday.name, weekday.values) == ("weekday", (1, 2, 3, 4, 5, 6, 7))
+    # 2024-02-01 23:00, a Thursday; 2024-05-01 23:59:59, a Wednesday; Thursday 0:00 and 5:00.
+    moments = dataset.timelines.moments
+    assert [hour.values[each - 1] for each in moments["hour"]] == [23, 23, 0, 5]
+    assert [weekday.values[each - 1] for each in moments["weekday"]] == [4, 3, 4, 4]
+    # Behind each activity of a window stands the moment of the next.
+    starts, ends = np.array([0]), np.array([3])
+    window = dataset.timelines.windows(starts, ends, 4)
+    assert window["weekday"].tolist() == [[4, 3, 4, 4]] and window[ITEM][0, 0] == PAD
+    assert dataset.timelines.histories(np.array([1, 3]), 4)["hour"].tolist() == [24, 6]
+    assert dataset.intake.notes[:2] == (
+        "--moment=hour: times are read as seconds",
+        "--moment=weekday: times are read as seconds",
+    )
 
 
 def test_without_a_flag_a_log_is_of_items_alone():
@@ -214,6 +239,16 @@ MISTAKES = {
         [*ONE_BUYS[:2], "--time-column=row", "--time"],
         "--time: times from 0 to 119 are no seconds, milli-, micro- or nanoseconds since 1970; say",
     ),
+    "a moment of places": (
+        [*ONE_BUYS[:2], "--time-column=row", "--moment=hour"],
+        "--moment needs times that are dates, or seconds",
+    ),
+    "no such moment": (ones_own("--moment=hour,year"), "has 'year'; give hour, weekday, each once"),
+    "no such zone": (
+        ones_own("--moment=hour", "--time-zone=Mars"),
+        "--time-zone=Mars is unknown; give one as Europe/Berlin",
+    ),
+    "a zone of nothing": (ones_own("--time-zone=Europe/Berlin"), "is of use to --moment alone"),
     "no times": (
         [*ONE_BUYS[:2], "--time-column=none", "--time"],
         "--time needs times, and --time-column=none says that there are none",

@@ -109,8 +109,9 @@ PRICE = Feature("price", "activity", "number", 3, (0.5, 20.0))
 AGES = Feature(AGE, "activity", "age", len(LEAST_GAPS))
 COUNTRY = Feature("user_country", "user", "id", 3, ("at", "ch", "de"))
 INCOME = Feature("user_income", "user", "number", 2, (1e4,))
+HOUR = Feature("hour", "moment", "id", 24, tuple(range(24)))
 TOLD = {
-    **{f"{encoder}, everything": (encoder, RATING, PRICE, AGES, COUNTRY, INCOME)
+    **{f"{encoder}, everything": (encoder, RATING, PRICE, AGES, COUNTRY, INCOME, HOUR)
        for encoder in ENCODERS},
     "an id": ("rnn", RATING),
     "a number": ("cnn", PRICE),

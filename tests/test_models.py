@@ -221,6 +221,16 @@ def test_a_user_enters_the_head_of_any_history_but_an_empty_one(encoder):
     other = history | {"country": jnp.array([1, 1])}
     assert jnp.abs(model.context(history)[0] - model.context(other)[0]).max() > 1e-4
     assert not model.context(history)[1].any()
+    hours = make(encoder, features=(Feature("hour", "moment", "id", 4),), hidden_units=16)
+    window = {ITEM: jnp.array([[0, 1, 2]]), "hour": jnp.array([[1, 2, 3]])}
+    for position, hour in ((1, 2), (2, 3)):
+        items = jnp.roll(window[ITEM], 2 - position, axis=1).at[0, : 2 - position].set(PAD)
+        np.testing.assert_allclose(
+            contexts_of(hours)(window, count=2, span=3)[position - 1],
+            hours.context({ITEM: items, "hour": jnp.array([hour])}),
+            rtol=1e-5,
+            atol=1e-5,
+        )
     np.testing.assert_allclose(
         contexts_of(model)(history, count=1, span=3)[0],
         model.context(history),

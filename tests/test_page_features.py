@@ -26,11 +26,13 @@ FEATURES = (
     Feature(AGE, "activity", "age", len(LEAST_GAPS)),
     Feature("user_home_country", "user", "id", 2, ("fr", 33)),
     Feature("user_income", "user", "number", 3, (1e3, 2e6)),
+    Feature("hour", "moment", "id", 24, tuple(range(24))),
+    Feature("weekday", "moment", "id", 7, tuple(range(1, 8))),
 )
 NAMES = ", ".join(each.name for each in FEATURES)
 SHAPES = Shapes(1, 5, 20, 4, False)
 RAW = [f"item {number}" for number in range(SIZE, 0, -1)]
-NOW = datetime(2026, 3, 1, tzinfo=UTC)
+NOW = datetime(2026, 3, 1, 21, 30, tzinfo=UTC)  # a Sunday
 HISTORY, USER = "jaxrec history made up", "jaxrec user made up"
 
 
@@ -73,7 +75,9 @@ def page(browser, place):
 
 
 def best(python: Recommender, items: list, **features) -> list[str]:
-    return [str(each.item) for each in python.recommend(items, 10, features=features)]
+    """Give what the page should show, at the moment when its clock stands still."""
+    told = {"hour": NOW.hour, "weekday": 7, **features}
+    return [str(each.item) for each in python.recommend(items, 10, features=told)]
 
 
 def card(page: Page, place: int) -> Locator:
@@ -100,8 +104,8 @@ def test_a_card_asks_for_what_the_model_takes(page):
     # The age comes from the tap.
     expect(card(page, 3).locator(".control")).to_have_count(3)
     expect(page.locator("#told-hint")).to_have_text(
-        "The model is told what you say of each item and how long ago you tapped it. It stays on "
-        "this device."
+        "The model is told what you say of each item, how long ago you tapped it, and what time "
+        "it is. It stays on this device."
     )
     you = page.get_by_role("group", name="About you")
     country = you.get_by_role("combobox", name="home country", exact=True)
@@ -152,7 +156,7 @@ def test_an_age_is_the_time_since_the_tap(page, python):
     page.reload()
     expect(page.locator("#seen li")).to_have_count(2)
     days = 40 * 24 * 3600
-    assert shown(page) == best(python, items, age=[days + 1, days - 1000 + 1])
+    assert shown(page) == best(python, items, age=[days + 1, days - 1000 + 1], weekday=5)
     assert shown(page) != best(python, items, age=[1000, 0])
     assert [each["at"] for each in kept(page, HISTORY)] == [
         NOW.timestamp() * 1000,
@@ -234,7 +238,7 @@ def test_what_is_exported_has_what_was_said(page, tmp_path):
         "item": RAW[3],
         "title": None,
         "year": None,
-        "at": "2026-03-01T00:00:00.000Z",
+        "at": "2026-03-01T21:30:00.000Z",
         "told": {"rating": 2},
     }
 
@@ -307,6 +311,8 @@ CHOICES = {
     AGE: [0, 59.9, 3600, 2**31, 2**40, -0.5, -1, 1e300, None, math.nan],
     "user_home_country": ["fr", 33, "33", None],
     "user_income": [0, 1e3, 5e6, None, math.nan],
+    "hour": [0, 23, 24, None],
+    "weekday": [0, 1, 7, 8, None],
 }
 
 

@@ -144,8 +144,10 @@ def test_a_weighted_interval_covers_the_true_mean_as_often_as_promised():
 
 def test_with_now_unknown_the_last_gap_alone_is_not_known():
     history = {ITEM: np.array([[1, 2], [0, 3]], np.int32), AGE: np.array([[4, 5], [0, 6]])}
+    history["hour"] = np.array([7, 8])
     seen = []
-    now_unknown(lambda given: seen.append(given) or np.zeros((2, 4)))(history)
+    now_unknown(lambda given: seen.append(given) or np.zeros((2, 4)), ["hour"])(history)
+    assert seen[0]["hour"].tolist() == [0, 0]
     assert seen[0][AGE].tolist() == [[4, 0], [0, 0]]
     assert seen[0][ITEM] is history[ITEM]
     # What was given is as it was.

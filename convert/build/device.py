@@ -56,12 +56,13 @@ def encode(
     if model.encoder.needs_order:
         activities_BNE, there_BN = close_gaps(activities_BNE, there_BN)
     encoded_BH = model.encoder.whole(activities_BNE, there_BN)
-    of_users = {
-        each.name: _vectors(model.users.tables[each.name][...], each, inputs[each.name][..., None])
+    tables = model.circumstances.tables
+    about = {
+        each.name: _vectors(tables[each.name][...], each, inputs[each.name][..., None])
         for each in model.features
-        if each.of == "user"
+        if each.of != "activity"
     }
-    return model.project(encoded_BH, jnp.any(is_known_BN, axis=1), model.users.join(of_users))
+    return model.project(encoded_BH, jnp.any(is_known_BN, axis=1), model.circumstances.join(about))
 
 
 def _vectors(

@@ -7,9 +7,9 @@
     rate        a history, candidates int32 [B, M] -> ratings float32 [B, M], at_least float32
                 [B, M, K - 1], where the model has learned K different ratings
 
-A history is `history` int32 [B, N], then the features of its activities, [B, N], and of its user,
-[B], each by its name: int32 ids or seconds, or float32 numbers. The product of a context with an
-item's vector, and its bias, are its score.
+A history is `history` int32 [B, N], then the features of its activities, [B, N], and of its user
+and the moment, [B], each by its name: int32 ids or seconds, or float32 numbers. The product of a
+context with an item's vector, and its bias, are its score.
 """
 
 import os
@@ -113,9 +113,9 @@ def _numbers(name: str, batch: int, length: int) -> tf.TensorSpec:
 
 def _values(feature: Feature, shapes: Shapes) -> tf.TensorSpec:
     """Give the type and the shape of a feature's input."""
-    lengths = {"activity": (shapes.batch_size, shapes.history_length), "user": (shapes.batch_size,)}
+    length = (shapes.history_length,) if feature.of == "activity" else ()
     dtype = tf.float32 if feature.kind == "number" else tf.int32
-    return tf.TensorSpec(lengths[feature.of], dtype, feature.name)
+    return tf.TensorSpec((shapes.batch_size, *length), dtype, feature.name)
 
 
 def _to_tensorflow(function: Callable) -> Callable[..., tf.Tensor]:

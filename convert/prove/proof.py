@@ -55,10 +55,13 @@ def prove(graph: bytes, reference: Reference, recipe: Recipe) -> Proven:
     model, tried = reference.model, reference.tried
     lists = device.recommend_all(tried.given)
     facts = read_facts(graph)
+    rows = model.item_bias.shape[0]
     looked_up = [each for each in model.features if not is_compared(each)]
-    check_operations(facts, lookups=1 + len(looked_up), tables=1 + (not model.is_tied))
-    size = model.item_bias.shape[0] - 1
-    check_guards(graph, device, lists, tried, size, keep_seen=reference.keep_seen)
+    # What is compared has no row for what is unknown.
+    alike = [each for each in model.features if each.size + (each in looked_up) == rows]
+    tables = 1 + (not model.is_tied) + len(alike)
+    check_operations(facts, lookups=1 + len(looked_up), tables=tables)
+    check_guards(graph, device, lists, tried, rows - 1, keep_seen=reference.keep_seen)
     parity = compare(device, lists, reference)
     judge(parity, recipe)
     return Proven(device, lists, facts, parity)

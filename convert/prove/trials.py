@@ -33,7 +33,7 @@ class Told(NamedTuple):
 
     Attributes:
         history: the values of each activity.
-        user: the values of the user's features.
+        user: the values of the features of the user and the moment.
     """
 
     history: History
@@ -83,7 +83,7 @@ def trials(
     count, length = inputs[HISTORY].shape
     rng = np.random.default_rng(seed)
     of_activities = [each for each in features if each.of == "activity"]
-    of_users = [each for each in features if each.of == "user"]
+    of_users = [each for each in features if each.of != "activity"]
     mistakes = _mistakes(size, of_activities, of_users, length)
     drawn = rng.choice(count, min(_EACH, count), replace=False)
     names = [HISTORY, *(each.name for each in of_activities)]

@@ -22,13 +22,13 @@ const LAST_INT32 = 2 ** 31 - 1;
 
 /**
  * @typedef {Record<string, Value | Iterable<Value>>} Features by name: of activities one value for
- *     each item of the history, in the same order; of the user one value.
+ *     each item of the history, in the same order; of the user and of the moment one value.
  */
 
 /**
  * @typedef {object} TakenFeature what a model takes beside the items.
  * @property {string} name by which it is given.
- * @property {"activity" | "user"} of what has it.
+ * @property {"activity" | "user" | "moment"} of what has it.
  * @property {"id" | "number" | "age"} kind one of `values`, a number, or the age of an activity.
  * @property {(string | number)[]} values of kind `id`, all that the model knows, as the log has them;
  *     of a number the edges between those that are alike to the model.
@@ -68,7 +68,7 @@ export class KnownFeatures {
     }
     const numbers = this.#taken.map((feature) => {
       const { name, of } = feature;
-      if (of === "user") return [name, this.#numberOf(feature, oneOf(name, given[name]))];
+      if (of !== "activity") return [name, this.#numberOf(feature, oneOf(feature, given[name]))];
       const values = given[name] === undefined ? Array(count).fill(null) : given[name];
       const all = oneForEach(name, values, count, what);
       return [name, all.map((value) => this.#numberOf(feature, value))];
@@ -136,12 +136,12 @@ function unknownOf(kind) {
 }
 
 /**
- * @param {string} name
+ * @param {TakenFeature} feature
  * @param {Value | Iterable<Value>} value
  */
-function oneOf(name, value) {
+function oneOf({ name, of }, value) {
   if (typeof value === "object" && value !== null) {
-    throw new TypeError(`"${name}" is of the user, and is ${shown(value)}; give one value`);
+    throw new TypeError(`"${name}" is of the ${of}, and is ${shown(value)}; give one value`);
   }
   return value;
 }

@@ -7,6 +7,7 @@
 /** @typedef {Record<string, string | number>} Told values by the names of features; others are unknown. */
 
 const MOST_STARS = 10;
+const LIST = new Intl.ListFormat("en");
 
 /**
  * Give what some models take together; of features of one name the first counts.
@@ -23,7 +24,7 @@ export function takenBy(models) {
 }
 
 /**
- * Give what a person can be asked for; the age of an activity is known without.
+ * Give what a person can be asked for; what a clock says is known without.
  *
  * @param {TakenFeature[]} taken
  * @param {"activity" | "user"} owner
@@ -70,10 +71,23 @@ export function featuresOf(taken, entries, user, now) {
   const values = taken.map((feature) => {
     const { name, of, kind } = feature;
     if (of === "user") return [name, fitting(feature, user[name])];
+    if (of === "moment") return [name, momentOf(name, new Date(now))];
     if (kind === "age") return [name, entries.map(({ at }) => at && (now - at) / 1000)];
     return [name, entries.map(({ told }) => fitting(feature, told?.[name]))];
   });
   return Object.fromEntries(values);
+}
+
+/**
+ * Say what time it is where the person is.
+ *
+ * @param {string} name
+ * @param {Date} now
+ */
+function momentOf(name, now) {
+  if (name === "hour") return now.getHours();
+  // As ISO 8601 counts: Monday is 1, Sunday 7.
+  return name === "weekday" ? now.getDay() || 7 : undefined;
 }
 
 /**
@@ -95,6 +109,7 @@ export function saidOf(taken) {
   const told = [
     ...(askable(taken, "activity").length ? ["what you say of each item"] : []),
     ...(takesAge(taken) ? ["how long ago you tapped it"] : []),
+    ...(taken.some(({ of }) => of === "moment") ? ["what time it is"] : []),
   ];
-  return told.length ? `The model is told ${told.join(" and ")}. It stays on this device.` : "";
+  return told.length ? `The model is told ${LIST.format(told)}. It stays on this device.` : "";
 }

@@ -7,12 +7,22 @@ import numpy as np
 import polars as pl
 from jaxtyping import Int, Int32
 
-from jaxrec.config import NO_TIMES, DataConfig, feature_names, input_of_user
+from jaxrec.config import (
+    MOMENTS,
+    NO_TIMES,
+    DataConfig,
+    feature_names,
+    input_of_user,
+    moment_names,
+)
 from jaxrec.data.feature_values import number_values
 from jaxrec.data.gaps import LEAST_GAPS, gap_ids, whole_seconds
 from jaxrec.data.interactions import Interactions
 from jaxrec.errors import UserError
 from jaxrec.schema import AGE, UNKNOWN_AGE, Feature
+
+# As ISO 8601 counts: Monday is 1.
+_WEEK = range(1, 8)
 
 _AGE = Feature(AGE, "activity", "age", len(LEAST_GAPS))
 
@@ -21,7 +31,7 @@ class Numbered(NamedTuple):
     """A feature, and the ids of its values.
 
     Attributes:
-        ids: of each activity, [n], or of each user, [U].
+        ids: of each activity or its moment, [n], or of each user, [U].
     """
 
     feature: Feature
@@ -77,6 +87,39 @@ def user_features(
     found = [number_values(column, "user", "--user-features") for column in columns]
     return [
         Numbered(replace(feature, name=input_of_user(feature.name)), ids) for feature, ids in found
+    ]
+
+
+def moment_features(
+    log: pl.DataFrame, ticks_per_second: int | None, config: DataConfig
+) -> list[Numbered]:
+    """Number what is known of the moment of each activity, in the users' zone.
+
+    Args:
+        log: by user and time.
+
+    Raises:
+        UserError: the times are no seconds since 1970.
+    """
+    names = moment_names(config)
+    if not names:
+        return []
+    if ticks_per_second is None or config.time_column == NO_TIMES:
+        raise UserError(
+            "--moment needs times that are dates, or seconds, milli-, micro- or nanoseconds since "
+            "1970; say what they count with --time-unit, or leave it out"
+        )
+    seconds = pl.Series(whole_seconds(log["timestamp"].to_numpy(), ticks_per_second))
+    moments = pl.from_epoch(seconds).dt.replace_time_zone("UTC")
+    local = moments.dt.convert_time_zone(config.time_zone).dt
+    ids = {"hour": local.hour() + 1, "weekday": local.weekday()}
+    return [
+        Numbered(
+            Feature(name, "moment", "id", size, tuple(range(size) if name == "hour" else _WEEK)),
+            ids[name].cast(pl.Int32).to_numpy(),
+        )
+        for name, size in MOMENTS.items()
+        if name in names
     ]
 
 

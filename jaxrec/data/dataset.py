@@ -7,7 +7,7 @@ import polars as pl
 from jaxtyping import Float32, Int32
 
 from jaxrec.config import DataConfig, feature_names
-from jaxrec.data.activity_features import activity_features, user_features
+from jaxrec.data.activity_features import activity_features, moment_features, user_features
 from jaxrec.data.events import are_targets
 from jaxrec.data.intake import Intake, take_in
 from jaxrec.data.interactions import ITEM_COLUMNS, Interactions, keep_frequent
@@ -30,7 +30,7 @@ class Dataset:
             `genres`, `year`; null where unknown, [V] rows.
         intake: what became of the rows of the log.
         item_features: what adds to an item's vector.
-        features: what the timelines have beside the item, of activities and of users.
+        features: what the timelines have beside the item, of activities, users and moments.
         rating: what is learned of ratings, if it is ...
         rating_ids: ... and the id of each activity's, [n].
         weights: what each position counts as a target in training, one in the mean of these, [n];
@@ -88,13 +88,15 @@ def prepare(interactions: Interactions, config: DataConfig, *, seed: int) -> Dat
     catalogue = known.join(kept.items, on="item", how="left", maintain_order="left")
     of_activities = activity_features(log, offsets, kept.ticks_per_second, config)
     of_users = user_features(kept, log["user"].gather(offsets[:-1]), config)
-    features = [*of_activities, *of_users]
+    of_moments = moment_features(log, kept.ticks_per_second, config)
+    features = [*of_activities, *of_users, *of_moments]
     timelines = Timelines(
         {ITEM: vocabulary.encode(log["item"])} | {each.name: ids for each, ids in of_activities},
         offsets,
         timestamps,
         {each.name: ids for each, ids in of_users},
         kept.ticks_per_second,
+        {each.name: ids for each, ids in of_moments},
     )
     return Dataset(
         timelines,

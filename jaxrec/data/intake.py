@@ -74,14 +74,17 @@ def take_in(
 
 def _about_features(features: Sequence[Numbered], ticks_per_second: int | None) -> list[str]:
     return [
-        _about_times(ticks_per_second) if feature.kind == "age" else _about_feature(feature, ids)
+        _about_times(feature, ticks_per_second)
+        if feature.kind == "age" or feature.of == "moment"
+        else _about_feature(feature, ids)
         for feature, ids in features
     ]
 
 
-def _about_times(ticks_per_second: int | None) -> str:
+def _about_times(feature: Feature, ticks_per_second: int | None) -> str:
     (unit,) = (unit for unit, ticks in TICKS_PER_SECOND.items() if ticks == ticks_per_second)
-    return f"--time: times are read as {unit}"
+    told = "--time" if feature.kind == "age" else f"--moment={feature.name}"
+    return f"{told}: times are read as {unit}"
 
 
 def _about_feature(feature: Feature, ids: Int32[np.ndarray, " n"]) -> str:

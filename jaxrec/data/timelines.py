@@ -23,6 +23,7 @@ class Timelines:
         timestamps: the time of each position, never falling within a user, [n].
         users: ids of each feature of a user, {name: [U]}.
         ticks_per_second: the unit of the times; None where it cannot be told.
+        moments: ids of each feature of the moment of a position, {name: [n]}.
     """
 
     activities: dict[str, Int32[np.ndarray, " n"]]
@@ -30,6 +31,7 @@ class Timelines:
     timestamps: Shaped[np.ndarray, " n"]
     users: dict[str, Int32[np.ndarray, " U"]] = field(default_factory=dict)
     ticks_per_second: int | None = None
+    moments: dict[str, Int32[np.ndarray, " n"]] = field(default_factory=dict)
 
     @property
     def items(self) -> Int32[np.ndarray, " n"]:
@@ -48,9 +50,10 @@ class Timelines:
     def histories(
         self, positions: Int[np.ndarray, " B"], length: int
     ) -> dict[str, Int32[np.ndarray, "B *L"]]:
-        """Gather what is known before each position, as `windows` does."""
+        """Gather what is known before each position, as `windows` does, and of its moment, [B]."""
         starts = self.offsets[self.users_of(positions)]
-        return self.windows(starts, positions, length)
+        moments = {name: ids[positions] for name, ids in self.moments.items()}
+        return self.windows(starts, positions, length) | moments
 
     def ages(self, positions: Int[np.ndarray, " B"], length: int) -> Int32[np.ndarray, "B L"]:
         """Tell how old each activity of the histories is when that at the position comes.
@@ -70,11 +73,16 @@ class Timelines:
     ) -> dict[str, Int32[np.ndarray, "*B L"]]:
         """Gather every feature of the last `length` activities of each slice [start, end).
 
-        Most recent last, PAD on the left; and the features of each slice's user, [*B].
+        Most recent last, PAD on the left. And the features of each slice's user, [*B], and of the
+        moment in which the next activity came, [*B, L].
         """
         windows = {name: gather(ids, starts, ends, length) for name, ids in self.activities.items()}
         users = self.users_of(starts) if self.users else None
-        return windows | {name: ids[users] for name, ids in self.users.items()}
+        return {
+            **windows,
+            **{name: ids[users] for name, ids in self.users.items()},
+            **{name: gather(ids, starts, ends + 1, length) for name, ids in self.moments.items()},
+        }
 
 
 def gather(

@@ -1,6 +1,6 @@
 """Evaluation: the rank of every target among the whole catalogue."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -20,7 +20,7 @@ from jaxrec.schema import AGE, PAD, UNKNOWN
 COVERAGE_AT = 10
 
 Histories = Mapping[str, Int32[np.ndarray, "B *N"]]
-"""Ids of each feature: of activities [B, N], most recent last, PAD on the left; of users [B]."""
+"""Ids of each feature: of activities [B, N], most recent last, PAD on the left; of others [B]."""
 
 Scorer = Callable[[Histories], "jax.Array | np.ndarray"]
 """From histories to the score of every item, [B, V + 1]; PAD's is not read."""
@@ -55,13 +55,19 @@ def model_scorer(graphdef: nnx.GraphDef[RecommenderModel], params: nnx.State) ->
     return partial(_model_scores, graphdef, params)
 
 
-def now_unknown(scorer: Scorer) -> Scorer:
-    """Score as if nobody knew how long ago the last activity was: what earlier gaps say alone."""
+def now_unknown(scorer: Scorer, moments: Iterable[str]) -> Scorer:
+    """Score as if nobody knew what time it is: what earlier gaps say alone.
+
+    Args:
+        moments: features of the moment.
+    """
 
     def score(history: Histories) -> jax.Array | np.ndarray:
-        gaps = history[AGE].copy()
-        gaps[:, -1] = UNKNOWN
-        return scorer({**history, AGE: gaps})
+        told = {**history, **{name: np.zeros_like(history[name]) for name in moments}}
+        if AGE in told:
+            told[AGE] = told[AGE].copy()
+            told[AGE][:, -1] = UNKNOWN
+        return scorer(told)
 
     return score
 

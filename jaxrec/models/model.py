@@ -11,12 +11,12 @@ from jaxtyping import Bool, Float, Int
 
 from jaxrec.config import ModelConfig
 from jaxrec.models.activities import Activities, Vectors, init_table, mask_of
+from jaxrec.models.circumstances import Circumstances
 from jaxrec.models.dropout import dropout
 from jaxrec.models.encoders import encoder_class
 from jaxrec.models.items import ItemFeatures, ItemIds
 from jaxrec.models.rating import RatingHead
-from jaxrec.models.users import Users
-from jaxrec.schema import ITEM, PAD, Schema
+from jaxrec.schema import ITEM, PAD, Owner, Schema
 
 # PAD's score. No candidate is ever worse, so that nothing else needs to leave PAD out; finite,
 # because infinities do not survive quantization.
@@ -31,7 +31,7 @@ class RecommenderModel(nnx.Module):
     that its scores are the item bias; the bias starts as the log of the items' popularity.
 
     Attributes:
-        features: what it is told beside the items, of activities and of users.
+        features: what it is told beside the items, of activities, users and moments.
     """
 
     def __init__(
@@ -51,11 +51,12 @@ class RecommenderModel(nnx.Module):
             rngs: the stream `params`.
         """
         self.dropout_rate = config.dropout
-        self.features = (*schema.features_of("activity"), *schema.features_of("user"))
+        owners: tuple[Owner, ...] = ("activity", "user", "moment")
+        self.features = tuple(each for of in owners for each in schema.features_of(of))
         self.activities = Activities(schema, rngs=rngs)
         self.encoder = encoder_class(config.encoder)(self.activities.width, config, rngs=rngs)
-        self.users = Users(schema, rngs=rngs)
-        widths = [self.encoder.width + self.users.width] + [
+        self.circumstances = Circumstances(schema, rngs=rngs)
+        widths = [self.encoder.width + self.circumstances.width] + [
             config.hidden_units
         ] * config.dense_layers
         he_normal = nnx.initializers.he_normal()
@@ -146,8 +147,8 @@ class RecommenderModel(nnx.Module):
         return self
 
     def look_up(self, history: Mapping[str, Int[jax.Array, "B *_"]]) -> Vectors:
-        """Give the vectors of each feature of activities and of users."""
-        return {**self.activities.look_up(history), **self.users.look_up(history)}
+        """Give the vectors of each feature but those of items."""
+        return {**self.activities.look_up(history), **self.circumstances.look_up(history)}
 
     def contexts(
         self,
@@ -160,7 +161,7 @@ class RecommenderModel(nnx.Module):
         """Encode what ends at each of the last `count` positions, with dropout if there is a key.
 
         Args:
-            vectors: of the features of windows of activities, and of their users.
+            vectors: of the features of windows of activities, their users and moments.
             mask_BL: where there is an activity.
             count: W, L at the most.
             span: how far back an entry reads, as in `encoders`.
@@ -174,32 +175,32 @@ class RecommenderModel(nnx.Module):
         is_filled_BW = (jnp.cumsum(mask_BL, axis=1) > 0)[:, -count:]
         # One position at a time: the gradient of a kernel as a sum of L products over B rows is
         # several times faster on a CPU than as one product over all.
-        user_BD = self.users.join(vectors)
-        return jax.lax.map(
-            lambda position: self.project(position[0], position[1], user_BD),
-            (jnp.swapaxes(encoded_BWH, 0, 1), jnp.swapaxes(is_filled_BW, 0, 1)),
-        )
+        positions = (jnp.swapaxes(encoded_BWH, 0, 1), jnp.swapaxes(is_filled_BW, 0, 1))
+        about_WBD = self.circumstances.join_each(vectors, count)
+        if about_WBD is None:
+            return jax.lax.map(lambda position: self.project(*position), positions)
+        return jax.lax.map(lambda position: self.project(*position), (*positions, about_WBD))
 
     def context(self, history: Mapping[str, Int[jax.Array, "B *_"]]) -> Float[jax.Array, "B D"]:
-        """Encode whole histories, known activities at the right end, and what their users are."""
+        """Encode whole histories, known activities at the right end, in their circumstances."""
         mask_BN, vectors = mask_of(history), self.look_up(history)
         activities_BNE = self.activities.join(vectors, mask_BN)
         encoded_BH = self.encoder.whole(activities_BNE, mask_BN.astype(activities_BNE.dtype))
-        return self.project(encoded_BH, jnp.any(mask_BN, axis=1), self.users.join(vectors))
+        return self.project(encoded_BH, jnp.any(mask_BN, axis=1), self.circumstances.join(vectors))
 
     def project(
         self,
         encoded_BH: Float[jax.Array, "B H"],
         is_filled_B: Bool[jax.Array, " B"],
-        user_BD: Float[jax.Array, "B D"] | None = None,
+        about_BD: Float[jax.Array, "B D"] | None = None,
     ) -> Float[jax.Array, "B D"]:
-        """Map encodings, and the users' vectors, to the item space.
+        """Map encodings, and the vectors of the circumstances, to the item space.
 
-        The context of a history that is not filled is zero, whoever the user is.
+        The context of a history that is not filled is zero, whatever the circumstances are.
         """
         hidden = encoded_BH
-        if user_BD is not None:
-            hidden = jnp.concatenate([encoded_BH, user_BD], axis=-1)
+        if about_BD is not None:
+            hidden = jnp.concatenate([encoded_BH, about_BD], axis=-1)
         for layer in self.dense:
             hidden = nnx.relu(layer(hidden))
         return jnp.where(is_filled_B[:, None], self.projection(hidden), 0)

@@ -46,7 +46,7 @@ def protocol(
         target_events=config.data.target_events,
         label_weight=config.data.label_weight,
         effective_targets=None if weights is None else effective_number(weights),
-        told_time=config.data.time,
+        told_time=config.data.told_time,
         slices={name: int(np.count_nonzero(each)) for name, each in (found or {}).items()},
     )
 

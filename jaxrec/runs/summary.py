@@ -22,7 +22,7 @@ class Protocol:
         target_events: the kinds of events that are predicted, as they were asked for; None: all.
         label_weight: what the training targets count, as it was asked for ...
         effective_targets: ... and how many equal ones weigh as much; None: all count the same.
-        told_time: whether the model knows when the target came (`--time`).
+        told_time: whether the model knows when the target came (`--time`, `--moment`).
         slices: of how many test targets figures are given apart, by the name of the slice.
     """
 

@@ -14,7 +14,7 @@ Value = str | SupportsFloat | None
 
 Features = Mapping[str, Value | Sequence[Value]]
 """What is known beside the items, by the name of each feature: of activities one value for each
-item of the history, in the same order; of the user one value."""
+item of the history, in the same order; of the user and of the moment one value."""
 
 # An id of no value, and any number below zero, as a file takes them.
 _NO_VALUE, _NO_AGE = 0, -1
@@ -31,14 +31,15 @@ class TakenFeature:
 
     Attributes:
         name: by which it is given.
-        of: what has it: each activity of the history, or the user.
+        of: what has it: each activity of the history, the user, or the moment of the call: its
+            `hour`, from 0, and `weekday`, 1 being Monday, where the user is.
         kind: one of `values`, a number, or an age: the seconds from an activity to now.
         values: of kind `id`, all that the model knows, as the log has them; of a number the edges
             between those that are alike to the model.
     """
 
     name: str
-    of: Literal["activity", "user"]
+    of: Literal["activity", "user", "moment"]
     kind: Literal["id", "number", "age"]
     values: tuple[str | int | float, ...] = ()
 
@@ -111,8 +112,8 @@ def numbers_of(
         raise UserError(f"the model takes no feature {others[0]!r}; it takes {names}")
     found: dict[str, float | list[float]] = {}
     for each in taken:
-        if each.of == "user":
-            found[each.name] = each.number_of(_one(each.name, given.get(each.name)))
+        if each.of != "activity":
+            found[each.name] = each.number_of(_one(each, given.get(each.name)))
         elif each.name in given:
             values = _one_each(each.name, given[each.name], count, what)
             found[each.name] = [each.number_of(value) for value in values]
@@ -121,9 +122,11 @@ def numbers_of(
     return found
 
 
-def _one(name: str, value: object) -> object:
+def _one(feature: TakenFeature, value: object) -> object:
     if isinstance(value, Iterable) and not isinstance(value, str | bytes):
-        raise UserError(f"{name!r} is of the user, and is {shown(value)}; give one value")
+        raise UserError(
+            f"{feature.name!r} is of the {feature.of}, and is {shown(value)}; give one value"
+        )
     return value
 
 
