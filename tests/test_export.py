@@ -113,12 +113,8 @@ HOUR = Feature("hour", "moment", "id", 24, tuple(range(24)))
 TOLD = {
     **{f"{encoder}, everything": (encoder, RATING, PRICE, AGES, COUNTRY, INCOME, HOUR)
        for encoder in ENCODERS},
-    "an id": ("rnn", RATING),
-    "a number": ("cnn", PRICE),
-    "time": ("bow", AGES),
-    "time of an order": ("cnn", AGES),
-    "an id of the user": ("bow", COUNTRY),
-    "a number of the user": ("rnn", INCOME),
+    "time alone": ("bow", AGES),
+    "a user alone": ("rnn", COUNTRY),
     # Names that mean something elsewhere.
     "any name": ("bow", replace(RATING, name="args"), replace(PRICE, name="output_0")),
 }  # fmt: skip

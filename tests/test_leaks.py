@@ -32,8 +32,8 @@ TOLD = DataConfig(
 )
 SMALL = TrainConfig(window_length=3, batch_size=2)
 
-# One user has every value, so that all of them are known whatever another's are.
-EVERYTHING = [("all", 1000 + i, i, 1.0 + i, EVENTS[i % 3]) for i in range(5)]
+# One user has every value, so that all of them are known whatever another's are, and two gaps.
+EVERYTHING = [("all", 1000 + i, i * i, 1.0 + i, EVENTS[i % 3]) for i in range(5)]
 
 Row = tuple[Any, int, int, float, str]
 
@@ -100,7 +100,7 @@ def without_last_age(history: dict[str, list]) -> dict[str, list]:
     return history | {AGE: history[AGE][:-1]}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(changed=changes())
 def test_what_is_said_of_a_target_and_what_came_after_change_nothing_before_it(changed):
     rows, others, item, its_time_too = changed

@@ -32,8 +32,6 @@ COUNTRY = Feature("user_country", "user", "id", 2, ("fr", "de"))
 INCOME = Feature("user_income", "user", "number", 2, (1e3,))
 OF_ACTIVITIES = (GENRE.name, PRICE.name, AGE)
 OF_USERS = (COUNTRY.name, INCOME.name)
-# Two encoders: one that reads order, and one that does not.
-ENCODERS = ("bow", "rnn")
 HISTORIES = 30
 
 
@@ -57,16 +55,16 @@ def with_features(dataset: Dataset) -> Dataset:
     return replace(dataset, timelines=timelines, features=features)
 
 
-@pytest.fixture(scope="module", params=ENCODERS)
-def run(request, tmp_path_factory) -> RunDirectory:
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> RunDirectory:
     """A trained and converted run of a world whose activities and users have features."""
     config = Config(
         DataConfig(time=True),
-        ModelConfig(request.param, embedding_dim=8, hidden_units=12, dropout=0.0),
+        ModelConfig("rnn", embedding_dim=8, hidden_units=12, dropout=0.0),
         TrainConfig(epochs=2, batch_size=32, learning_rate=0.02),
     )
     dataset = prepare(synthetic_world(users=300, items=120), config.data, seed=0)
-    directory = RunDirectory(tmp_path_factory.mktemp("features") / request.param)
+    directory = RunDirectory(tmp_path_factory.mktemp("features") / "rnn")
     fit(with_features(dataset), config, directory)
     process = call(to_tflite.main, f"--run-dir={directory.path}", cwd=directory.path)
     assert process.returncode == 0, process.stderr
