@@ -1,5 +1,6 @@
 """Features made up here go the whole way: nothing takes the item's id for the only input."""
 
+import zipfile
 from dataclasses import replace
 
 import jax.numpy as jnp
@@ -100,6 +101,11 @@ def test_the_file_says_what_the_model_says(run):
     found = device.encode_all(as_inputs(histories))
     # The file is rounded to int8.
     assert np.corrcoef(found.ravel(), np.asarray(contexts).ravel())[0, 1] > 0.99
+
+
+def test_the_card_says_that_it_was_told_the_time(run):
+    with zipfile.ZipFile(run.model_file) as archive:
+        assert "told the time of the target." in archive.read("MODEL_CARD.md").decode()
 
 
 def test_it_can_be_timed(run):

@@ -157,7 +157,8 @@ def render(model: dict[str, Any]) -> str:
         f"{model['evaluation'][f'recall@{RECALL_AT} through the file']:.4f} through this file; "
         f"NDCG@10 {test['ndcg@10']:.4f}; {protocol['dataset']}, {protocol['split']}, "
         f"{protocol['test_users']:,} test users, {protocol['candidates']:,} candidates, seen "
-        f"items {protocol['seen_items']}.",
+        f"items {protocol['seen_items']}"
+        f"{', told the time of the target' if protocol['told_time'] else ''}.",
         f"Its lists hold {model['parity']['overlap']:.1%} of the first ten of the JAX model.",
         "## Made with",
         ", ".join(f"{name} {number}" for name, number in model["versions"].items()),
