@@ -124,9 +124,7 @@ def vectors(model: RecommenderModel, items_BM: Int[jax.Array, "B M"]) -> Float[j
 
 def biases(model: RecommenderModel, items_BM: Int[jax.Array, "B M"]) -> Float[jax.Array, "B M"]:
     """Give what is added to the scores of some items; unknown ids have PAD's."""
-    bias_R = model.item_bias
-    ids_BM = known_or_pad(items_BM, bias_R.shape[0])
-    return bias_R.at[ids_BM].get(mode="promise_in_bounds", wrap_negative_indices=False)
+    return _entries(model.item_bias, items_BM)
 
 
 def rate(
@@ -140,11 +138,19 @@ def rate(
     """
     assert model.rating is not None
     biases_R = model.rating.bias[...]
-    ids_BM = known_or_pad(items_BM, biases_R.shape[0])
-    biases_BM = biases_R.at[ids_BM].get(mode="promise_in_bounds", wrap_negative_indices=False)
+    biases_BM = _entries(biases_R, items_BM)
     logits = model.rating.logits(context_BD[:, None], vectors(model, items_BM), biases_BM)
-    at_least = jnp.where((ids_BM == PAD)[..., None], jnp.nan, jax.nn.sigmoid(logits))
+    is_known_BM = _is_known(items_BM, biases_R.shape[0])
+    at_least = jnp.where(is_known_BM[..., None], jax.nn.sigmoid(logits), jnp.nan)
     return model.rating.expected(at_least), at_least
+
+
+def _entries(
+    values_R: Float[jax.Array, " R"], items_BM: Int[jax.Array, "B M"]
+) -> Float[jax.Array, "B M"]:
+    """Give an entry for each item; for unknown ids PAD's."""
+    ids_BM = known_or_pad(items_BM, values_R.shape[0])
+    return values_R.at[ids_BM].get(mode="promise_in_bounds", wrap_negative_indices=False)
 
 
 def known_or_pad(ids: Int[jax.Array, "*shape"], rows: int) -> Int[jax.Array, "*shape"]:

@@ -57,7 +57,7 @@ def number_values(
         values = values.sort()
     ids = pl.Series(np.arange(1, len(values) + 1, dtype=np.int32))
     numbers = column.replace_strict(values, ids, default=0, return_dtype=pl.Int32).to_numpy()
-    return Feature(column.name, of, "id", len(values), tuple(map(_plain, values))), numbers
+    return Feature(column.name, of, "id", len(values), tuple(map(plain, values))), numbers
 
 
 def _in_buckets(column: pl.Series, of: Owner, flag: str) -> tuple[Feature, Int32[np.ndarray, " n"]]:
@@ -117,5 +117,6 @@ def ids_of_inputs(
     return found
 
 
-def _plain(value: str | float) -> str | int | float:
+def plain(value: str | float) -> str | int | float:
+    """Give a value as people write it: a whole number without a point."""
     return int(value) if isinstance(value, float) and value.is_integer() else value

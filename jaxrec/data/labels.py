@@ -9,6 +9,7 @@ import polars as pl
 from jaxtyping import Bool, Float32
 
 from jaxrec.config import DataConfig
+from jaxrec.data.feature_values import plain
 from jaxrec.errors import UserError
 
 _NOT_LABELS = ("user", "item", "timestamp")
@@ -162,7 +163,7 @@ def _number(text: str) -> float:
 
 def _most_common(column: pl.Series) -> str:
     counts = column.drop_nulls().value_counts(sort=True, name="count").rows()
-    shown = [f"{_plain(value)} ({count:,} rows)" for value, count in counts[:_SHOWN]]
+    shown = [f"{plain(value)} ({count:,} rows)" for value, count in counts[:_SHOWN]]
     return ", ".join([*shown, "..."] if len(counts) > _SHOWN else shown)
 
 
@@ -173,7 +174,7 @@ def _as_written(log: pl.DataFrame, column: pl.Series, is_target: pl.Series) -> n
     numbers = column.cast(pl.Float64, strict=False)
     is_bad = (~(numbers >= 0)).fill_null(True) & is_target
     if is_bad.any():
-        value = _plain(column.filter(is_bad)[0])
+        value = plain(column.filter(is_bad)[0])
         raise UserError(
             f"{flag} holds {value!r}, {_where(log, is_bad)}; a weight is a number, zero or more"
         )
@@ -222,7 +223,3 @@ def _where(log: pl.DataFrame, is_bad: pl.Series) -> str:
     more = int(is_bad.sum()) - 1
     also = f", and in {more:,} more of {log.height:,} rows" if more else ""
     return f"for user {user!r} and item {item!r}{also}"
-
-
-def _plain(value: str | float) -> str | int | float:
-    return int(value) if isinstance(value, float) and value.is_integer() else value

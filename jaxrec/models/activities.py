@@ -25,12 +25,7 @@ class Activities(nnx.Module):
         }
         # In this order: a dictionary that went through JAX comes back sorted.
         self.names = tuple(sizes)
-        self.tables = nnx.Dict(
-            {
-                name: nnx.Param(init_table(rngs.params(), size, schema.width))
-                for name, size in sizes.items()
-            }
-        )
+        self.tables = init_tables(sizes, schema.width, rngs=rngs)
         self.width = schema.width
 
     def look_up(self, history: Mapping[str, Int[jax.Array, "B *_"]]) -> Vectors:
@@ -56,3 +51,10 @@ def mask_of(history: Mapping[str, Int[jax.Array, "B *_"]]) -> Bool[jax.Array, "B
 def init_table(key: jax.Array, size: int, width: int) -> Float[jax.Array, "{size}+1 {width}"]:
     """Draw a table whose rows have length one on average; row PAD is never read."""
     return jax.random.normal(key, (size + 1, width)) * width**-0.5
+
+
+def init_tables(sizes: Mapping[str, int], width: int, *, rngs: nnx.Rngs) -> nnx.Dict:
+    """Draw a table for each name, in their order."""
+    return nnx.Dict(
+        {name: nnx.Param(init_table(rngs.params(), size, width)) for name, size in sizes.items()}
+    )

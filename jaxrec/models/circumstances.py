@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Float, Int
 
-from jaxrec.models.activities import Vectors, init_table, sum_of
+from jaxrec.models.activities import Vectors, init_tables, sum_of
 from jaxrec.schema import Schema
 
 
@@ -17,12 +17,8 @@ class Circumstances(nnx.Module):
     def __init__(self, schema: Schema, *, rngs: nnx.Rngs):
         features = (*schema.features_of("user"), *schema.features_of("moment"))
         self.names = tuple(each.name for each in features)
-        self.tables = nnx.Dict(
-            {
-                each.name: nnx.Param(init_table(rngs.params(), each.size, schema.width))
-                for each in features
-            }
-        )
+        sizes = {each.name: each.size for each in features}
+        self.tables = init_tables(sizes, schema.width, rngs=rngs)
         self.width = schema.width if features else 0
 
     def look_up(self, given: Mapping[str, Int[jax.Array, "B *_"]]) -> Vectors:

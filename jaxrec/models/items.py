@@ -13,7 +13,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Float, Int
 
-from jaxrec.models.activities import init_table
+from jaxrec.models.activities import init_tables
 from jaxrec.schema import PAD, Feature
 
 ItemIds = Mapping[str, Int[jax.Array | np.ndarray, "R _"]]
@@ -39,9 +39,8 @@ class ItemFeatures(nnx.Module):
             bias: where the bias of an item without its own starts.
         """
         self.names = tuple(sorted(each.name for each in features))
-        self.tables = nnx.Dict(
-            {each.name: nnx.Param(init_table(rngs.params(), each.size, width)) for each in features}
-        )
+        sizes = {each.name: each.size for each in features}
+        self.tables = init_tables(sizes, width, rngs=rngs)
         self.biases = nnx.Dict(
             {each.name: nnx.Param(jnp.zeros(each.size + 1)) for each in features}
         )

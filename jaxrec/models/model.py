@@ -56,9 +56,8 @@ class RecommenderModel(nnx.Module):
         self.activities = Activities(schema, rngs=rngs)
         self.encoder = encoder_class(config.encoder)(self.activities.width, config, rngs=rngs)
         self.circumstances = Circumstances(schema, rngs=rngs)
-        widths = [self.encoder.width + self.circumstances.width] + [
-            config.hidden_units
-        ] * config.dense_layers
+        width = self.encoder.width + self.circumstances.width
+        widths = [width] + [config.hidden_units] * config.dense_layers
         he_normal = nnx.initializers.he_normal()
         layer = partial(nnx.Linear, out_features=widths[-1], kernel_init=he_normal, rngs=rngs)
         self.dense = nnx.List([layer(width) for width in widths[:-1]])
