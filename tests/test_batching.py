@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from jaxrec.config import SplitName
 from jaxrec.data.batching import TrainingBatches, WindowShape, cut_windows
+from jaxrec.data.buckets import LEAST_SAVED, MOST_BUCKETS, bucket_edges
+from jaxrec.data.seen import met_in_batch
 from jaxrec.data.splits import Split, split_timelines
 from jaxrec.data.timelines import Timelines
 from jaxrec.schema import ITEM, PAD
@@ -43,7 +45,10 @@ def problems(draw) -> World:
     training_ends = timelines.offsets[:-1] + np.array(trained)
     options = {
         "shape": WindowShape(
-            draw(st.integers(1, 12)), draw(st.integers(0, 5)), draw(st.integers(1, 5))
+            draw(st.integers(1, 12)),
+            draw(st.integers(0, 5)),
+            6,
+            draw(st.sampled_from([1, 2, 3, 6])),
         ),
         "seen_of": draw(st.sampled_from([None, sum(lengths)])),
         "max_steps_per_dispatch": draw(st.integers(1, 4)),
@@ -56,39 +61,44 @@ def batches_of(world: World) -> TrainingBatches:
     return TrainingBatches(world.timelines, world.split, **world.options)
 
 
-def sizes_of(world: World) -> tuple[int, int]:
-    """Targets and lead-in of a window: as asked for, but no more than anything there is."""
-    longest = int(max(world.split.training_ends - world.timelines.offsets[:-1]))
-    length = min(world.options["shape"].length, longest)
-    return length, min(world.options["shape"].lead_in, max(longest - 1 - length, 0))
+class Row(NamedTuple):
+    """One window: what a prediction at its last columns sees, and what it is to predict."""
+
+    history: list[int]
+    targets: list[int]
 
 
-def epoch_of(batches: TrainingBatches, number: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Give the histories [W, L] and the targets of all windows of an epoch, in order."""
+def epoch_of(batches: TrainingBatches, number: int = 0) -> list[Row]:
+    """Give the windows of an epoch, in order."""
     first = number * batches.dispatches_per_epoch
     made = [batches.dispatch(first + i) for i in range(batches.dispatches_per_epoch)]
-    histories = np.concatenate([batch.history[ITEM] for batch in made])
-    targets = np.concatenate([batch.targets for batch in made])
-    return histories.reshape(-1, histories.shape[-1]), targets.reshape(-1, targets.shape[-1])
+    return [
+        Row(history, targets)
+        for batch in made
+        for of_step in zip(batch.history[ITEM].tolist(), batch.targets.tolist(), strict=True)
+        for history, targets in zip(*of_step, strict=True)
+    ]
+
+
+def targets_of(rows: list[Row]) -> list[int]:
+    return [target for row in rows for target in row.targets if target != PAD]
 
 
 @settings(max_examples=50, deadline=None)
 @given(world=problems(), epoch=st.integers(0, 3))
-def test_every_training_target_is_covered_and_no_other(world, epoch):
+def test_every_training_target_is_there_once_an_epoch_and_no_other(world, epoch):
     batches = batches_of(world)
-    _, targets = epoch_of(batches, epoch)
     expected = np.flatnonzero(world.split.is_training_target) + 1
-    assert set(targets[targets != PAD].tolist()) == set(expected.tolist())
+    assert sorted(targets_of(epoch_of(batches, epoch))) == expected.tolist()
     assert batches.targets_per_epoch == len(expected)
 
 
 @settings(max_examples=50, deadline=None)
 @given(world=problems())
 def test_the_history_of_a_target_is_what_came_before_it_from_the_lead_in_on(world):
-    histories, targets = epoch_of(batches_of(world))
-    (window, lead_in), asked_lead_in = sizes_of(world), world.options["shape"].lead_in
-    for history, row in zip(histories.tolist(), targets.tolist(), strict=True):
-        for column, target in enumerate(row):
+    for history, targets in epoch_of(batches_of(world)):
+        lead_in = len(history) - len(targets)
+        for column, target in enumerate(targets):
             if target == PAD:
                 continue
             start = world.timelines.offsets[world.timelines.users_of(np.array([target - 1]))[0]]
@@ -97,53 +107,115 @@ def test_the_history_of_a_target_is_what_came_before_it_from_the_lead_in_on(worl
             length = lead_in + column + 1
             assert history[:length] == left_padded(before, length)
             # Where the lead-in was cut, nothing was lost.
-            assert len(before) <= length or lead_in == asked_lead_in
-        assert len(history) == lead_in + window
+            assert len(before) <= length or lead_in == world.options["shape"].lead_in
 
 
 @settings(max_examples=40, deadline=None)
 @given(world=problems())
-def test_all_dispatches_have_one_shape_within_the_limit(world):
-    batches = batches_of(world)
-    (length, lead_in), size = sizes_of(world), world.options["shape"].batch_size
-    steps = batches.steps_per_dispatch
-    assert 1 <= steps <= world.options["max_steps_per_dispatch"]
-    assert batches.steps_per_epoch == steps * batches.dispatches_per_epoch
-    # No more dispatches than the limit on steps asks for, and less than one step of each is fill.
-    trained = world.split.training_ends - world.timelines.offsets[:-1]
-    windows = sum(count // length + 1 for count in trained.tolist() if count)
-    needed = -(-windows // size)
-    assert batches.dispatches_per_epoch == -(-needed // world.options["max_steps_per_dispatch"])
-    assert 0 <= batches.steps_per_epoch - needed < batches.dispatches_per_epoch
-    for number in range(2 * batches.dispatches_per_epoch + 1):
+def test_there_are_few_shapes_of_about_as_many_targets(world):
+    batches, asked = batches_of(world), world.options["shape"]
+    shapes, steps = set(), 0
+    for number in range(batches.dispatches_per_epoch):
         made = batches.dispatch(number)
-        assert made.history[ITEM].shape == (steps, size, length + lead_in)
+        count, size, length = made.targets.shape
+        shapes.add(made.targets.shape)
+        steps += count
+        lead_in = made.history[ITEM].shape[-1] - length
+        assert made.history[ITEM].shape[:2] == (count, size)
+        assert 1 <= count <= world.options["max_steps_per_dispatch"]
+        assert size % asked.rows == 0
+        # As many as a full step has, to within half of what the rows are a multiple of.
+        assert (
+            abs(size - asked.batch_size * asked.length / length) <= asked.rows / 2
+            or size == asked.rows
+        )
+        assert (length, lead_in) == asked[:2] or lead_in == 0
         assert made.history[ITEM].dtype == made.targets.dtype == np.int32
-        assert made.targets.shape == (steps, size, length)
         np.testing.assert_array_equal(made.weights, made.targets != PAD)
+    assert steps == batches.steps_per_epoch
+    assert len(shapes) <= MOST_BUCKETS + 1
+
+
+def test_dispatches_of_all_shapes_are_mixed_and_no_step_is_empty():
+    timelines = numbered_timelines([3] * 64 + [9] * 64 + [40] * 8)
+    batches = batches_of(
+        World(
+            timelines,
+            training_on_everything(timelines),
+            {
+                "shape": WindowShape(10, 4, 4),
+                "seen_of": None,
+                "max_steps_per_dispatch": 2,
+                "seed": 0,
+            },
+        )
+    )
+    made = [batches.dispatch(number) for number in range(batches.dispatches_per_epoch)]
+    assert all(batch.targets.any(axis=(1, 2)).all() for batch in made)
+    lengths = [batch.targets.shape[-1] for batch in made]
+    assert set(lengths) == {3, 9, 10}
+    # Neither in the order of their lengths, nor the same in the next epoch.
+    assert lengths not in (sorted(lengths), sorted(lengths, reverse=True))
+    again = [
+        batches.dispatch(batches.dispatches_per_epoch + number).targets.shape[-1]
+        for number in range(batches.dispatches_per_epoch)
+    ]
+    assert sorted(again) == sorted(lengths) and again != lengths
+
+
+def padded(lengths: list[int], edges: list[int]) -> int:
+    """Positions of rows that are padded to the next edge."""
+    return sum(min(edge for edge in edges if edge >= max(length, 1)) for length in lengths)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    lengths=st.lists(st.integers(0, 16), min_size=1, max_size=40), beside=st.sampled_from([0, 500])
+)
+def test_the_buckets_are_the_best_of_their_number_and_each_is_worth_it(lengths, beside):
+    edges = bucket_edges(np.array(lengths), beside=beside)
+    assert edges == sorted(set(edges)) and edges[-1] == max([1, *lengths])
+    assert len(edges) <= MOST_BUCKETS
+    cost = padded(lengths, edges)
+    for other in range(1, max(lengths)):
+        for i in range(len(edges) - 1):
+            moved = sorted({*edges[:i], other, *edges[i + 1 :]})
+            assert padded(lengths, moved) >= cost
+    if len(edges) == 1:
+        best = min(padded(lengths, [other, *edges]) for other in range(1, 17))
+        assert best >= cost - LEAST_SAVED * (cost + beside)
+
+
+def test_buckets_by_hand():
+    # 10 rows of 2 and 2 of 20: alone 240 positions, in two buckets 60. 4 rows of 19 are not worth
+    # one of their own.
+    assert bucket_edges(np.array([2] * 10 + [20] * 2)) == [2, 20]
+    assert bucket_edges(np.array([2] * 10 + [20] * 2), beside=10_000) == [20]
+    assert bucket_edges(np.array([19] * 4 + [20] * 2)) == [20]
 
 
 @settings(max_examples=50, deadline=None)
 @given(world=problems())
-def test_what_was_seen_is_what_came_before_the_first_target_of_a_window(world):
+def test_what_was_seen_is_what_came_before_a_window(world):
     batches = batches_of(world)
-    offsets, window = world.timelines.offsets, sizes_of(world)[0]
+    offsets = world.timelines.offsets
     for number in range(batches.dispatches_per_epoch):
         made = batches.dispatch(number)
         if made.seen is None:
             assert world.options["seen_of"] is None
             continue
-        size = len(world.timelines.items)
-        assert made.seen.dtype == np.uint8
-        seen = np.unpackbits(made.seen, axis=-1, count=size + 1, bitorder="little")
-        # Where the last column has no target, the activity that would be one is not known here.
-        last = made.targets[..., -1].ravel()
-        for bits, target in zip(seen.reshape(-1, size + 1), last.tolist(), strict=True):
-            if target == PAD:
+        everything = np.arange(1, len(world.timelines.items) + 1)
+        rows = made.targets.reshape(-1, made.targets.shape[-1])
+        seen = met_in_batch(made.seen.reshape(len(rows), -1), everything)
+        for met, targets in zip(seen, rows.tolist(), strict=True):
+            learned = [target for target in targets if target != PAD]
+            if not learned:
                 continue
-            start = offsets[world.timelines.users_of(np.array([target - 1]))[0]]
-            first_target = max(start, target - window)
-            assert (np.flatnonzero(bits) - 1).tolist() == list(range(start, first_target))
+            start = offsets[world.timelines.users_of(np.array(learned[:1]) - 1)[0]]
+            # All that came before the window, and what came later has a column in it.
+            found = np.flatnonzero(met).tolist()
+            assert found == list(range(start, start + len(found)))
+            assert learned[-1] - 1 - len(targets) < start + len(found) <= learned[0] - 1
 
 
 @settings(max_examples=40, deadline=None)
@@ -172,24 +244,25 @@ def long_world(seed: int) -> World:
     return World(timelines, training_on_everything(timelines), options)
 
 
-def as_windows(targets: np.ndarray) -> Counter:
-    return Counter(map(tuple, targets.tolist()))
+def as_windows(rows: list[Row]) -> Counter:
+    return Counter(tuple(row.targets) for row in rows)
 
 
 def test_epochs_differ_in_order_and_in_where_timelines_are_cut():
     batches = batches_of(long_world(0))
-    windows = [as_windows(epoch_of(batches, epoch)[1]) for epoch in (0, 1)]
+    windows = [as_windows(epoch_of(batches, epoch)) for epoch in (0, 1)]
     # Not only shuffled: most windows of one epoch are no windows of the other.
-    assert len(windows[0] & windows[1]) < len(windows[0]) / 2
+    assert (windows[0] & windows[1]).total() < windows[0].total() / 2
 
 
 def test_seeds_differ_and_windows_are_shuffled_over_all_users():
-    first, second = (epoch_of(batches_of(long_world(seed)))[1] for seed in (0, 1))
-    assert (first != second).any(axis=tuple(range(1, first.ndim))).mean() > 0.9
+    first, second = (epoch_of(batches_of(long_world(seed))) for seed in (0, 1))
+    same = [one.targets == other.targets for one, other in zip(first, second, strict=True)]
+    assert np.mean(same) < 0.1
     # The first batch holds a share of the early users' targets, not them alone: users 0 to 3 of 40
     # have 71 of 712.
-    of_first_batch = np.unique(first[:16])
-    assert (of_first_batch > 71).sum() > len(of_first_batch) / 2
+    of_first_batch = targets_of(first[:16])
+    assert sum(target > 71 for target in of_first_batch) > len(of_first_batch) / 2
 
 
 @pytest.mark.parametrize("name", ["leave-one-out", "temporal", "random-pairs"])
@@ -204,11 +277,12 @@ def test_held_out_positions_are_never_targets(name: SplitName):
     batches = batches_of(World(timelines, split, options))
     held_out = set((np.concatenate([split.validation, split.test]) + 1).tolist())
     for epoch in range(5):
-        histories, targets = epoch_of(batches, epoch)
-        assert not held_out & set(targets.ravel().tolist())
+        rows = epoch_of(batches, epoch)
+        assert not held_out & set(targets_of(rows))
         # Neither do histories hold anything that is not learned from, but where the split leaks.
         learned = set((np.flatnonzero(split.is_training_target) + 1).tolist())
-        outside = set(histories.ravel().tolist()) - {PAD} - learned
+        read = {item for row in rows for item in row.history}
+        outside = read - {PAD} - learned
         assert outside <= (held_out if name == "random-pairs" else set())
         if name == "random-pairs":
             assert outside
@@ -220,29 +294,25 @@ def test_held_out_positions_are_never_targets(name: SplitName):
     length=st.integers(1, 7),
     seed=st.integers(0, 1000),
 )
-def test_windows_cover_a_slice_without_gap_at_any_phase(lengths, length, seed):
+def test_windows_cut_a_slice_without_gap_or_overlap_at_any_phase(lengths, length, seed):
     starts = np.arange(len(lengths)) * 100
     ends = starts + np.array(lengths)
-    owners, window_ends = cut_windows(starts, ends, length, np.random.default_rng(seed))
+    owners, firsts, window_ends = cut_windows(starts, ends, length, np.random.default_rng(seed))
     for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-        own = window_ends[owners == start].tolist()
-        assert len(own) == ((end - start) // length + 1 if end > start else 0)
-        if not own:
-            continue
-        # Each begins where the one before it ended, or overlaps it; only the last may be cut short.
-        assert 0 < own[0] - start <= length
-        assert own[-1] == end
-        steps = np.diff(own)
-        assert (steps <= length).all()
-        # The last may be a copy of the one before it, where windows of N fit exactly.
-        assert (steps[:-1] > 0).all()
-        assert (steps >= 0).all()
+        own = owners == start
+        # So many whatever the phase; the last is empty where nothing is left.
+        assert own.sum() == ((end - start) // length + 1 if end > start else 0)
+        cuts = [start, *window_ends[own].tolist()]
+        assert firsts[own].tolist() == cuts[:-1]
+        assert cuts[-1] == end
+        assert (np.diff(cuts) <= length).all()
+        assert (np.diff(cuts[:-1]) > 0).all()
 
 
 def test_every_phase_is_as_likely_as_another():
     # 12 activities in windows of 5: three windows, 3 to spare, so four phases.
     starts = np.zeros(4000, np.int64)
-    _, ends = cut_windows(starts, starts + 12, 5, np.random.default_rng(0))
-    first = Counter(ends.reshape(4000, 3)[:, 0].tolist())
+    windows = cut_windows(starts, starts + 12, 5, np.random.default_rng(0))
+    first = Counter(windows.ends.reshape(4000, 3)[:, 0].tolist())
     assert first.keys() == {5, 4, 3, 2}
     assert all(900 < count < 1100 for count in first.values())

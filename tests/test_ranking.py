@@ -195,7 +195,8 @@ def test_the_size_of_batches_does_not_change_the_figures(monkeypatch):
 
         monkeypatch.setattr(ranking_room, "_SCORES_AT_A_TIME", allowed)
         ranking = rank(counting, timelines, positions)
-        assert shapes == {(min(7, max(1, allowed // (V + 1))), N)}
+        assert {rows for rows, _ in shapes} == {min(7, max(1, allowed // (V + 1)))}
+        assert max(length for _, length in shapes) == N
         assert ranking.ranks.tolist() == whole.ranks.tolist()
         assert ranking.users.tolist() == whole.users.tolist() == [2, 0, 0, 0, 1, 1, 1]
         assert ranking.covered == whole.covered
@@ -211,7 +212,22 @@ def test_the_scorer_is_given_the_last_n_activities_before_each_target():
 
     world = [[1, 2, 3, 4, 5], [6, 7]]
     rank(scorer, timelines_of(world), [4, 5, 6])
-    assert given_histories == [left_padded(items, N) for items in ([1, 2, 3, 4], [], [6])]
+    assert sorted(given_histories) == [left_padded(items, N) for items in ([], [6], [1, 2, 3, 4])]
+
+
+def test_short_histories_are_read_in_few_positions():
+    shapes = []
+
+    def scorer(history):
+        shapes.append(history[ITEM].shape)
+        return np.zeros((len(history[ITEM]), V + 1), np.float32)
+
+    # After one activity, after two and three, and after more than N: two rows at a time.
+    world = [[1, 2, 3, 4, 5, 6, 7, 8]]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ranking_room, "_SCORES_AT_A_TIME", 2 * (V + 1))
+        rank(scorer, timelines_of(world), [7, 1, 1, 6, 5, 4, 1])
+    assert shapes == [(2, 1), (2, 3), (2, 3), (2, 3)]
 
 
 def test_the_scorer_of_a_model_is_the_models_own_scores():

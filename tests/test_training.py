@@ -30,7 +30,7 @@ ITEMS = 20
 CONFIG = Config(
     DataConfig(history_length=4, keep_seen=True),
     ModelConfig(embedding_dim=16, hidden_units=32, dropout=0.0),
-    TrainConfig(batch_size=64, negatives=32, epochs=8, learning_rate=0.02, seed=3),
+    TrainConfig(batch_size=16, negatives=32, epochs=8, learning_rate=0.02, seed=3),
 )
 
 
@@ -163,12 +163,12 @@ def test_the_form_of_what_was_seen_changes_no_bit(tmp_path, monkeypatch, loss):
 @pytest.mark.parametrize(
     ("history_length", "given", "shape"),
     [
-        (10, {}, (20, 9, 64)),
-        (32, {}, (32, 31, 40)),
-        (200, {}, (50, 49, 32)),
-        (200, {"window_length": 100}, (100, 49, 16)),
-        (10, {"window_length": 5}, (5, 9, 256)),
-        (10, {"window_length": 5, "lead_in": 0, "batch_size": 3}, (5, 0, 3)),
+        (10, {}, (20, 9, 64, 8)),
+        (32, {}, (32, 31, 40, 8)),
+        (200, {}, (50, 49, 32, 8)),
+        (200, {"window_length": 100}, (100, 49, 16, 8)),
+        (10, {"window_length": 5}, (5, 9, 256, 8)),
+        (10, {"window_length": 5, "lead_in": 0, "batch_size": 3}, (5, 0, 3, 3)),
     ],
 )
 def test_windows_are_as_asked_for_or_fit_the_history(history_length, given, shape):

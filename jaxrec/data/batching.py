@@ -1,12 +1,15 @@
 """Batches for training: seeded order, fixed shapes, resumable at any dispatch."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Int, Int32
 
+from jaxrec.data.buckets import bucket_edges
 from jaxrec.data.seen import seen_before
 from jaxrec.data.splits import Split
 from jaxrec.data.timelines import Timelines, gather
@@ -44,20 +47,59 @@ class WindowShape(NamedTuple):
         length: W, targets.
         lead_in: how far a window's history reaches back before its first target's predecessor.
         batch_size: B, windows.
+        rows: what B is a multiple of, in steps of shorter timelines too.
     """
 
     length: int
     lead_in: int
     batch_size: int
+    rows: int = 1
+
+
+class Windows(NamedTuple):
+    """Slices of timelines: targets [first, end), read from the timeline's start on."""
+
+    starts: Int[np.ndarray, " n"]
+    firsts: Int[np.ndarray, " n"]
+    ends: Int[np.ndarray, " n"]
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """Windows that are gathered in one shape.
+
+    Attributes:
+        users: whose timelines are cut, [U].
+        shape: of a step.
+        is_whole: whether each timeline is one window.
+        windows: how many there are, n.
+        steps_per_dispatch: K ...
+        dispatches: ... in an epoch.
+    """
+
+    users: Int[np.ndarray, " U"]
+    shape: WindowShape
+    is_whole: bool
+    windows: int
+    steps_per_dispatch: int
+    dispatches: int
+
+    @property
+    def steps(self) -> int:
+        """Steps in an epoch."""
+        return self.steps_per_dispatch * self.dispatches
 
 
 class TrainingBatches:
-    """Every training target at least once an epoch, in windows of up to W of one user's targets.
+    """Every training target once an epoch, in windows of one user's targets.
+
+    A timeline that fits into a window with its lead-in is one window, and is gathered with those
+    of about its length. A longer one is cut into windows of up to W targets, at a new random phase
+    in each epoch. So there are a few shapes of batches; those of a dispatch have one.
 
     The batches of a dispatch are a pure function of the seed and the dispatch's number: nothing
-    needs to be saved to resume. In each epoch every user's timeline is cut at a new random phase
-    and the windows are shuffled over all users. The last dispatch of an epoch is filled up with the
-    epoch's first windows.
+    needs to be saved to resume. In each epoch the windows of a shape are shuffled over all users,
+    and so are the dispatches. A step that is not full has rows of padding alone.
     """
 
     def __init__(
@@ -77,7 +119,7 @@ class TrainingBatches:
         Args:
             timelines: the log.
             split: which of it is learned.
-            shape: of a step, where timelines are long enough.
+            shape: of a step of long timelines.
             ratings: the id of each activity's rating, if ratings are learned.
             weights: what each position counts as a target; None: all the same.
             seen_of: the size of the catalogue, to tell what was seen; None tells nothing.
@@ -91,52 +133,109 @@ class TrainingBatches:
         self._weights = weights
         self._training_ends = split.training_ends
         self._longest = int(lengths.max())
-        # Of short timelines, windows would be mostly padding.
-        self._window = min(shape.length, self._longest)
-        self._lead_in = min(shape.lead_in, max(self._longest - 1 - self._window, 0))
         self._seen_of = seen_of
-        self._batch_size = shape.batch_size
         self._seed = seed
-        self._windows_of = lru_cache(maxsize=1)(self._cut_and_shuffle)
+        self._buckets = cut_into_buckets(lengths, shape, max_steps_per_dispatch)
+        self._plan = lru_cache(maxsize=1)(self._shuffle)
 
-        windows = int((lengths // self._window + 1)[lengths > 0].sum())
         self.targets_per_epoch = int(split.is_training_target.sum())
-        steps = -(-windows // shape.batch_size)
-        self.dispatches_per_epoch = -(-steps // max_steps_per_dispatch)
-        self.steps_per_dispatch = -(-steps // self.dispatches_per_epoch)
-        self.steps_per_epoch = self.dispatches_per_epoch * self.steps_per_dispatch
+        self.dispatches_per_epoch = sum(each.dispatches for each in self._buckets)
+        self.steps_per_epoch = sum(each.steps for each in self._buckets)
 
     def dispatch(self, number: int) -> Batch:
         """Gather the batches of dispatch 0, 1, 2, ... of the whole training."""
         epoch, within = divmod(number, self.dispatches_per_epoch)
-        all_starts, all_ends = self._windows_of(epoch)
-        shape = (self.steps_per_dispatch, self._batch_size)
-        size = shape[0] * shape[1]
-        rows = np.arange(within * size, (within + 1) * size).reshape(shape)
-        starts = all_starts.take(rows, mode="wrap")
-        ends = all_ends.take(rows, mode="wrap")
-        history = self._timelines.windows(starts, ends - 1, self._window + self._lead_in)
-        targets = gather(self._targets, starts, ends, self._window)
+        of_buckets, order = self._plan(epoch)
+        which, nth = order[within]
+        return self._gather(self._buckets[which], of_buckets[which], nth)
+
+    def _shuffle(self, epoch: int) -> tuple[list[Windows], list[tuple[int, int]]]:
+        """Give each bucket's windows, and for each dispatch its bucket and its number therein."""
+        rng = np.random.default_rng([self._seed, epoch])
+        of_buckets = []
+        for bucket in self._buckets:
+            starts = self._timelines.offsets[bucket.users]
+            ends = self._training_ends[bucket.users]
+            windows = (
+                Windows(starts, starts, ends)
+                if bucket.is_whole
+                else cut_windows(starts, ends, bucket.shape.length, rng)
+            )
+            order = rng.permutation(bucket.windows)
+            of_buckets.append(Windows(*(each[order] for each in windows)))
+        dispatches = [
+            (which, nth)
+            for which, bucket in enumerate(self._buckets)
+            for nth in range(bucket.dispatches)
+        ]
+        return of_buckets, [dispatches[i] for i in rng.permutation(len(dispatches))]
+
+    def _gather(self, bucket: Bucket, windows: Windows, nth: int) -> Batch:
+        """Gather a bucket's nth dispatch; each of its steps has its equal share of the windows."""
+        count, shape = bucket.steps_per_dispatch, bucket.shape
+        steps = np.arange(nth * count, (nth + 1) * count)[:, None]
+        rows = bucket.windows * steps // bucket.steps + np.arange(shape.batch_size)
+        is_there = rows < bucket.windows * (steps + 1) // bucket.steps
+        # A row of padding is an empty slice of the first timeline.
+        starts, firsts, ends = (
+            np.where(is_there, each.take(rows, mode="clip"), 0) for each in windows
+        )
+        history = self._timelines.windows(starts, ends - 1, shape.length + shape.lead_in)
+        targets = gather(self._targets, firsts, ends, shape.length)
         counted = (targets != PAD).astype(np.float32)
         if self._weights is not None:
-            counted *= gather(self._weights, starts, ends, self._window)
+            counted *= gather(self._weights, firsts, ends, shape.length)
         seen = None
         if self._seen_of is not None:
-            first_targets = np.maximum(starts, ends - self._window)
-            met = seen_before(self._timelines, first_targets.reshape(-1))
-            seen = met.as_batch(self._seen_of, self._longest).reshape(*shape, -1)
+            met = seen_before(self._timelines, firsts.reshape(-1))
+            most = 0 if bucket.is_whole else self._longest
+            seen = met.as_batch(self._seen_of, most).reshape(*rows.shape, -1)
         ratings = None
         if self._ratings is not None:
-            ratings = gather(self._ratings, starts, ends, self._window)
+            ratings = gather(self._ratings, firsts, ends, shape.length)
         return Batch(history, targets, counted, seen, ratings)
 
-    def _cut_and_shuffle(self, epoch: int) -> tuple[Int[np.ndarray, " W"], Int[np.ndarray, " W"]]:
-        rng = np.random.default_rng([self._seed, epoch])
-        starts, ends = cut_windows(
-            self._timelines.offsets[:-1], self._training_ends, self._window, rng
-        )
-        order = rng.permutation(len(ends))
-        return starts[order], ends[order]
+
+def cut_into_buckets(
+    lengths: Int[np.ndarray, " U"], shape: WindowShape, most_steps: int
+) -> list[Bucket]:
+    """Sort timelines into buckets; those without an activity are in none.
+
+    Args:
+        lengths: of the timelines.
+        shape: of a step of those that are longer than a window with its lead-in.
+        most_steps: in a dispatch.
+    """
+    longest_whole = shape.length + shape.lead_in
+    long = np.flatnonzero(lengths > longest_whole)
+    is_whole = (lengths > 0) & (lengths <= longest_whole)
+    windows = int((lengths[long] // shape.length + 1).sum())
+    buckets = []
+    if is_whole.any():
+        edges = bucket_edges(lengths[is_whole], beside=windows * longest_whole)
+        for shorter, edge in pairwise([0, *edges]):
+            users = np.flatnonzero((lengths > shorter) & (lengths <= edge))
+            # About as many targets in a step of any shape.
+            size = shape.batch_size * shape.length / edge
+            cut = WindowShape(edge, 0, max(1, round(size / shape.rows)) * shape.rows)
+            buckets.append(_bucket(users, cut, True, len(users), most_steps))
+    if windows:
+        buckets.append(_bucket(long, shape, False, windows, most_steps))
+    return buckets
+
+
+def _bucket(
+    users: Int[np.ndarray, " U"],
+    shape: WindowShape,
+    is_whole: bool,
+    windows: int,
+    most_steps: int,
+) -> Bucket:
+    """Choose how many steps a dispatch has: those that leave the least to padding."""
+    steps = -(-windows // shape.batch_size)
+    choices = range(-(-most_steps // 2), most_steps + 1)
+    count = steps if steps <= most_steps else min(choices, key=lambda k: (-steps % k, -k))
+    return Bucket(users, shape, is_whole, windows, count, -(-steps // count))
 
 
 def cut_windows(
@@ -144,14 +243,11 @@ def cut_windows(
     ends: Int[np.ndarray, " U"],
     length: int,
     rng: np.random.Generator,
-) -> tuple[Int[np.ndarray, " W"], Int[np.ndarray, " W"]]:
-    """Cover each slice [start, end) with windows of `length`, at a random phase.
+) -> Windows:
+    """Cut each slice [start, end) into windows of up to `length`, at a random phase.
 
     A slice of T has T // length + 1 windows whatever the phase, so that every epoch has as many:
-    they end at length - r, 2 length - r, ... and the last at T, for an r that leaves no gap.
-
-    Returns:
-        The start of the slice and the end of the window, for each window.
+    they end at length - r, 2 length - r, ... and the last at T. It is empty where nothing is left.
     """
     lengths = ends - starts
     counts = np.where(lengths > 0, lengths // length + 1, 0)
@@ -159,5 +255,7 @@ def cut_windows(
     phases = rng.integers(0, np.maximum(slack, 0) + 1)
     user = np.repeat(np.arange(len(starts)), counts)
     number = np.arange(len(user)) - np.repeat(np.cumsum(counts) - counts, counts)
+    window_firsts = np.maximum(number * length - phases[user], 0)
     window_ends = np.minimum((number + 1) * length - phases[user], lengths[user])
-    return starts[user], starts[user] + window_ends
+    own = starts[user]
+    return Windows(own, own + window_firsts, own + window_ends)

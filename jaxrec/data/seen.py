@@ -60,9 +60,9 @@ class Seen:
 
         Args:
             catalogue_size: V.
-            most: ids that a row can have, here or in another batch.
+            most: ids that a row can have, here or in another batch; if none, the form is ids.
         """
-        if catalogue_size <= MOST_BITS:
+        if most and catalogue_size <= MOST_BITS:
             # By one flat index, which is twice as fast as two.
             met = np.zeros((len(self), catalogue_size + 1), bool)
             met.reshape(-1)[self.rows * met.shape[1] + self.ids] = True
@@ -97,6 +97,8 @@ def met_in_batch(seen: Any, ids_S: Any) -> Any:
     """
     if seen.dtype == np.uint8:
         return ((seen[:, ids_S // 8] >> (ids_S % 8).astype(np.uint8)) & 1) == 1
+    if seen.shape[1] == 0:
+        return np.zeros((seen.shape[0], 1), seen.dtype) * ids_S != 0
     # A binary search, for all rows and ids at once: how many ids of the row are smaller?
     rows, most = np.arange(seen.shape[0])[:, None], seen.shape[1]
     smaller_nS = 0 * seen[:, :1] + 0 * ids_S

@@ -11,6 +11,7 @@ from flax import nnx
 from jaxtyping import Float, Int, Int32
 
 from jaxrec.config import DataConfig
+from jaxrec.data.buckets import bucket_edges
 from jaxrec.data.dataset import Dataset
 from jaxrec.data.seen import seen_before
 from jaxrec.evaluation.metrics import missed_rank
@@ -95,29 +96,38 @@ def rank(
     batch_size = max(1, min(len(positions), _SCORES_AT_A_TIME // (catalogue_size + 1)))
     seen, targets = seen_before(timelines, positions), timelines.items[positions]
     is_seen = seen.holds(targets[:, None])[:, 0]
-    # All batches have one shape: the last is filled up with its first row, the lists with PAD.
-    parts = np.split(np.arange(len(positions)), range(batch_size, len(positions), batch_size))
-    parts_seen = [seen.take(part) for part in parts]
+    parts = _parts(np.minimum(np.diff(seen.offsets), config.history_length), batch_size)
+    # All batches have as many rows: the last is filled up with its first, the lists with PAD.
+    parts_seen = [seen.take(rows) for rows, _ in parts]
     most = 0 if config.keep_seen else max(len(met.ids) for met in parts_seen)
     ranks = np.empty(len(positions), np.int32)
     recommended = np.zeros(catalogue_size + 1, bool)
-    for part, met in zip(parts, parts_seen, strict=True):
-        filled = np.resize(positions[part], batch_size)
+    for (rows, length), met in zip(parts, parts_seen, strict=True):
+        filled = np.resize(positions[rows], batch_size)
         left_out = np.zeros((2, most), np.int32)
         if not config.keep_seen:
             left_out[:, : len(met.ids)] = met.rows, met.ids
         rank_B, top_BK = _rank(
-            scorer(timelines.histories(filled, config.history_length)),
+            scorer(timelines.histories(filled, length)),
             timelines.items[filled],
             left_out,
             top=min(COVERAGE_AT, catalogue_size),
         )
-        ranks[part] = np.asarray(rank_B)[: len(part)]
-        recommended[np.asarray(top_BK)[: len(part)]] = True
+        ranks[rows] = np.asarray(rank_B)[: len(rows)]
+        recommended[np.asarray(top_BK)[: len(rows)]] = True
     if not config.keep_seen:
         ranks[is_seen] = missed_rank(catalogue_size)
     users = timelines.users_of(positions)
     return Ranking(users, ranks, int(recommended[1:].sum()), int(is_seen.sum()))
+
+
+def _parts(lengths: Int[np.ndarray, " n"], size: int) -> list[tuple[Int[np.ndarray, " size"], int]]:
+    """Sort histories by length into batches; give the rows of each, and what length is read."""
+    order = np.argsort(lengths, kind="stable")
+    batches = np.split(order, range(size, len(order), size))
+    longest = np.array([lengths[rows].max() for rows in batches])
+    edges = np.array(bucket_edges(longest))
+    return list(zip(batches, edges[np.searchsorted(edges, longest)].tolist(), strict=True))
 
 
 @partial(jax.jit, static_argnames="top")

@@ -36,6 +36,9 @@ from jaxrec.training.windows import training_batches, window_shape
 
 STOP_ON = "ndcg@10"
 
+# The bar shows the mean loss of the last ones.
+STEPS_TOLD = 20
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -135,10 +138,10 @@ def _train_epoch(
         running = launched
         seconds = time.perf_counter() - started
         bar.set_postfix_str(
-            f"loss {np.mean(losses[-batches.steps_per_dispatch :] or np.nan):.3f}, "
+            f"loss {np.mean(losses[-STEPS_TOLD:] or np.nan):.3f}, "
             f"{targets / seconds:,.0f} targets/s"
         )
-        bar.update(batches.steps_per_dispatch)
+        bar.update(len(batch.targets))
     losses += _finite(running, first_step + len(losses))
     seconds = time.perf_counter() - started
     return state, {

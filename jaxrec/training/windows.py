@@ -24,7 +24,9 @@ def window_shape(data: DataConfig, config: TrainConfig) -> WindowShape:
     if lead_in is None:
         lead_in = min(data.history_length, LONGEST_LEAD_IN + 1) - 1
     fitting = DEVICES * math.ceil(TARGETS_IN_A_STEP / length / DEVICES)
-    return WindowShape(length, lead_in, config.batch_size or fitting)
+    if config.batch_size is None:
+        return WindowShape(length, lead_in, fitting, DEVICES)
+    return WindowShape(length, lead_in, config.batch_size, config.batch_size)
 
 
 def training_batches(dataset: Dataset, data: DataConfig, config: TrainConfig) -> TrainingBatches:
