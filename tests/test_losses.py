@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jaxrec.training import losses
 from jaxrec.training.losses import Rows, softmax_loss
 from jaxrec.training.negatives import Negatives, everything, from_batch, log_uniform, uniform
 
@@ -117,6 +118,18 @@ def test_sampling_every_other_item_once_is_full_softmax(seed: int):
         np.testing.assert_allclose(value, expected, rtol=1e-5)
         for own, other in zip(own_gradients, gradients, strict=True):
             np.testing.assert_allclose(own, other, atol=1e-5)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 4, 5])
+def test_the_size_of_tiles_changes_nothing(monkeypatch, rows):
+    problem = random_problem(0, size=11)
+    seen = jax.random.bernoulli(jax.random.key(0), 0.3, (2, 12))
+    expected, gradients = value_and_gradients(reference)(*problem, seen)
+    monkeypatch.setattr(losses, "ROWS_IN_A_TILE", rows)
+    value, own_gradients = value_and_gradients(full_softmax)(*problem, seen)
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+    for own, other in zip(own_gradients, gradients, strict=True):
+        np.testing.assert_allclose(own, other, atol=1e-5)
 
 
 def test_gradient_is_finite_where_every_negative_is_the_target():

@@ -14,7 +14,7 @@ from jaxrec.models.dropout import dropout
 from jaxrec.models.encoders import ENCODERS
 from jaxrec.models.encoders.convolution import Convolution
 from jaxrec.models.encoders.recurrent import Recurrent
-from jaxrec.models.lstm import LSTM
+from jaxrec.models.lstm import LSTM, lstm_cell
 from jaxrec.models.model import PAD_BIAS, RecommenderModel
 from jaxrec.schema import ITEM, NEXT_ITEM, PAD, Feature, Schema
 from tests.worlds import left_padded
@@ -276,6 +276,41 @@ def test_rnn_by_hand():
     for history in ([0, 3, 5], [3, 0, 5], [3, 5, 0]):
         contexts = contexts_of(model)({ITEM: jnp.array([history])}, count=1, span=3)
         np.testing.assert_allclose(contexts[0, 0], expected, rtol=1e-5, atol=1e-6)
+
+
+@settings(max_examples=20, deadline=None)
+@given(data=st.data())
+def test_the_gradient_of_an_lstm_is_that_of_its_cells(data):
+    """Against the cell applied step by step, with padding anywhere."""
+    mask_BL = jnp.array(data.draw(st.lists(st.booleans(), min_size=8, max_size=8))).reshape(2, 4)
+    keys = jax.random.split(jax.random.key(data.draw(st.integers(0, 1000))), 2)
+    inputs_BLE, by_outputs = (jax.random.normal(key, (2, 4, 3)) for key in keys)
+    graphdef, params = nnx.split(LSTM(3, 3, rngs=nnx.Rngs(0)))
+
+    def in_one(params, inputs_BLE):
+        return nnx.merge(graphdef, params).prefixes(inputs_BLE, mask_BL)
+
+    def by_steps(params, inputs_BLE):
+        lstm = nnx.merge(graphdef, params)
+        state = cell, output = jnp.zeros((2, 3)), jnp.zeros((2, 3))
+        outputs = []
+        for step in range(4):
+            gates = jnp.concatenate([inputs_BLE[:, step], output], axis=1) @ lstm.kernel + lstm.bias
+            is_there = mask_BL[:, step, None]
+            state = [
+                jnp.where(is_there, new, old)
+                for new, old in zip(lstm_cell(gates, cell), state, strict=True)
+            ]
+            cell, output = state
+            outputs.append(output)
+        return jnp.stack(outputs, axis=1)
+
+    ours, theirs = (jax.vjp(function, params, inputs_BLE) for function in (in_one, by_steps))
+    np.testing.assert_allclose(ours[0], theirs[0], atol=1e-6)
+    for own, other in zip(
+        *(jax.tree.leaves(pull(by_outputs)) for _, pull in (ours, theirs)), strict=True
+    ):
+        np.testing.assert_allclose(own, other, atol=1e-5)
 
 
 def test_lstm_by_hand():

@@ -172,13 +172,11 @@ class RecommenderModel(nnx.Module):
         encoded_BWH = dropout(encoded_BLH[:, -count:], self.dropout_rate, keys[1])
         # A prefix is empty until the first activity.
         is_filled_BW = (jnp.cumsum(mask_BL, axis=1) > 0)[:, -count:]
-        # One position at a time: the gradient of a kernel as a sum of L products over B rows is
-        # several times faster on a CPU than as one product over all.
-        positions = (jnp.swapaxes(encoded_BWH, 0, 1), jnp.swapaxes(is_filled_BW, 0, 1))
+        encoded_WBH, is_filled_WB = (
+            jnp.swapaxes(values, 0, 1) for values in (encoded_BWH, is_filled_BW)
+        )
         about_WBD = self.circumstances.join_each(vectors, count)
-        if about_WBD is None:
-            return jax.lax.map(lambda position: self.project(*position), positions)
-        return jax.lax.map(lambda position: self.project(*position), (*positions, about_WBD))
+        return self.project(encoded_WBH, is_filled_WB, about_WBD)
 
     def context(self, history: Mapping[str, Int[jax.Array, "B *_"]]) -> Float[jax.Array, "B D"]:
         """Encode whole histories, known activities at the right end, in their circumstances."""
@@ -189,20 +187,20 @@ class RecommenderModel(nnx.Module):
 
     def project(
         self,
-        encoded_BH: Float[jax.Array, "B H"],
-        is_filled_B: Bool[jax.Array, " B"],
-        about_BD: Float[jax.Array, "B D"] | None = None,
-    ) -> Float[jax.Array, "B D"]:
+        encoded: Float[jax.Array, "*W B H"],
+        is_filled: Bool[jax.Array, "*W B"],
+        about: Float[jax.Array, "*W B D"] | None = None,
+    ) -> Float[jax.Array, "*W B D"]:
         """Map encodings, and the vectors of the circumstances, to the item space.
 
         The context of a history that is not filled is zero, whatever the circumstances are.
         """
-        hidden = encoded_BH
-        if about_BD is not None:
-            hidden = jnp.concatenate([encoded_BH, about_BD], axis=-1)
+        hidden = encoded
+        if about is not None:
+            hidden = jnp.concatenate([encoded, about], axis=-1)
         for layer in self.dense:
             hidden = nnx.relu(layer(hidden))
-        return jnp.where(is_filled_B[:, None], self.projection(hidden), 0)
+        return jnp.where(is_filled[..., None], self.projection(hidden), 0)
 
     def rate(
         self, context: Float[jax.Array, "B D"], items_BM: Int[jax.Array, "B M"]

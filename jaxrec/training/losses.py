@@ -1,5 +1,7 @@
 """Losses: how surprised a model is by its targets, on average. Natural logarithms."""
 
+import operator
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import jax
@@ -8,6 +10,11 @@ from jaxtyping import Bool, Float, Int
 
 from jaxrec.models.activities import Vectors
 from jaxrec.training.negatives import Negatives
+
+# Of the logits, so many rows are worked off at a time. With 3,416 negatives and d = 64 (two cores
+# of a Xeon with AVX-512), 1,280 rows take 19.5 ms at 64 rows at a time, 13.0 at 128, 12.9 at 256
+# and 12.6 at 1,280.
+ROWS_IN_A_TILE = 256
 
 
 class Rows(NamedTuple):
@@ -79,44 +86,71 @@ def _mean_loss_and_gradients(
 ) -> tuple[Float[jax.Array, ""], tuple[Any, Any]]:
     """Give the loss, and its gradients by `own` and `shared`.
 
-    One position at a time, there and back, so that the logits fit a cache: held for all positions
-    until the way back, they would be the largest array of a step, and its slowest part.
+    A tile of a few positions at a time, there and back, so that the logits fit a cache: held for
+    all positions until the way back, they would be the largest array of a step.
 
     Args:
         own: context and target row [W, B, D] and offset [W, B] of each target.
         shared: columns [D, S] and offsets [S] of the negatives.
     """
-    differentiate = jax.value_and_grad(_loss_of_position, argnums=(0, 1))
+    width, batch = weights_WB.shape
+    count = min(width, -(-ROWS_IN_A_TILE // batch))
+    padding = -width % count
 
-    def work_off(carry: Any, position: Any) -> Any:
+    def tiled(values: jax.Array) -> jax.Array:
+        padded = jnp.pad(values, ((0, padding), *[(0, 0)] * (values.ndim - 1)))
+        return padded.reshape(-1, count, *values.shape[1:])
+
+    def work_off(carry: Any, tile: Any) -> Any:
         left_out_BS, sums = carry
-        own, weights_B, targets_B = position
-        met_BS = negatives_S == targets_B[:, None]
+        own, weights_PB, targets_PB = tile
+        left_out_PBS = negatives_S == targets_PB[..., None]
         if left_out_BS is not None:
-            met_BS = left_out_BS = left_out_BS | met_BS
-        own_loss, (by_own, by_shared) = differentiate(own, shared, weights_B, met_BS)
-        return (left_out_BS, jax.tree.map(jnp.add, sums, (own_loss, by_shared))), by_own
+            earlier = accumulate(left_out_PBS, operator.or_, initial=left_out_BS)
+            left_out_PBS = jnp.stack(list(earlier)[1:])
+            left_out_BS = left_out_PBS[-1]
+        own = jax.tree.map(lambda values: values.reshape(count * batch, *values.shape[2:]), own)
+        left_out_nS = left_out_PBS.reshape(count * batch, -1)
+        loss, by_own, by_shared = _tile(own, shared, weights_PB.reshape(-1), left_out_nS)
+        return (left_out_BS, jax.tree.map(jnp.add, sums, (loss, by_shared))), by_own
 
     zeros = jax.tree.map(jnp.zeros_like, (weights_WB[0, 0], shared))
-    (_, (loss, by_shared)), by_own = jax.lax.scan(
-        work_off, (left_out_BS, zeros), (own, weights_WB, targets_WB)
+    tiles = jax.tree.map(tiled, (own, weights_WB, targets_WB))
+    (_, (loss, by_shared)), by_own = jax.lax.scan(work_off, (left_out_BS, zeros), tiles)
+    by_own = jax.tree.map(
+        lambda by, of: by.reshape(width + padding, *of.shape[1:])[:width], by_own, own
     )
     return loss, (by_own, by_shared)
 
 
-def _loss_of_position(
+def _tile(
     own: tuple[jax.Array, ...],
     shared: tuple[jax.Array, ...],
-    weights_B: Float[jax.Array, " B"],
-    left_out_BS: Bool[jax.Array, "B S"],
-) -> Float[jax.Array, ""]:
-    """Give the weighted sum of the losses of B targets."""
-    context_BD, target_rows_BD, target_offsets_B = own
+    weights_n: Float[jax.Array, " n"],
+    left_out_nS: Bool[jax.Array, "n S"],
+) -> tuple[Float[jax.Array, ""], tuple[jax.Array, ...], tuple[jax.Array, ...]]:
+    """Give the weighted sum of the losses of n targets, and its gradients by `own` and `shared`.
+
+    By hand, because what is as large as the logits is then computed once: the softmax is never
+    divided by its sum, but what it is multiplied with.
+    """
+    context_nD, target_rows_nD, target_offsets_n = own
     columns_DS, offsets_S = shared
-    target_logits_B = jnp.sum(context_BD * target_rows_BD, axis=-1) + target_offsets_B
-    logits_BS = jnp.where(left_out_BS, -jnp.inf, context_BD @ columns_DS + offsets_S)
-    log_others_B = jax.nn.logsumexp(logits_BS, axis=1)
-    return jnp.sum(weights_B * (jnp.logaddexp(target_logits_B, log_others_B) - target_logits_B))
+    target_logits_n = jnp.sum(context_nD * target_rows_nD, axis=-1) + target_offsets_n
+    logits_nS = jnp.where(left_out_nS, -jnp.inf, context_nD @ columns_DS + offsets_S)
+    highest_n = jnp.maximum(jnp.max(logits_nS, axis=1), target_logits_n)
+    others_nS = jnp.exp(logits_nS - highest_n[:, None])
+    sums_n = jnp.sum(others_nS, axis=1)
+    totals_n = sums_n + jnp.exp(target_logits_n - highest_n)
+    loss = jnp.sum(weights_n * (highest_n + jnp.log(totals_n) - target_logits_n))
+
+    shares_n1 = (weights_n / totals_n)[:, None]
+    by_target_n1 = -sums_n[:, None] * shares_n1
+    by_context_nD = shares_n1 * (others_nS @ columns_DS.T) + by_target_n1 * target_rows_nD
+    by_own = by_context_nD, by_target_n1 * context_nD, by_target_n1[:, 0]
+    # One product for columns and offsets.
+    by_shared_FS = jnp.concatenate([shares_n1 * context_nD, shares_n1], axis=1).T @ others_nS
+    return loss, by_own, (by_shared_FS[:-1], by_shared_FS[-1])
 
 
 def _backward(gradients: tuple[Any, Any], scale: jax.Array) -> tuple[Any, ...]:
