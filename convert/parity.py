@@ -18,6 +18,7 @@ from convert.restore import restore
 from jaxrec.command_line import command
 from jaxrec.errors import UserError
 from jaxrec.runtime.bundle import read
+from jaxrec.training.compilation_cache import keep_compiled
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,12 @@ def run(flags: ParityFlags) -> None:
     )
 
 
-main = command(run, remedy="name a file that can be read", interrupted="nothing was proven")
+main = command(
+    run,
+    remedy="name a file that can be read",
+    interrupted="nothing was proven",
+    before=keep_compiled,
+)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -37,6 +37,7 @@ from jaxrec.errors import FailedCheckError, UserError
 from jaxrec.files import require_room
 from jaxrec.runs.directory import newest
 from jaxrec.text_table import lay_out
+from jaxrec.training.compilation_cache import keep_compiled
 
 # Of a score: more would be larger than any there is.
 MOST_BOOST = 100
@@ -201,6 +202,7 @@ main = command(
     run,
     remedy="free or open the place, or give another --export-dir",
     interrupted="the files of an older export are as they were",
+    before=keep_compiled,
 )
 
 if __name__ == "__main__":

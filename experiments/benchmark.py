@@ -25,6 +25,7 @@ from jaxrec.data.dataset import Dataset, prepare
 from jaxrec.data.sources import load_interactions
 from jaxrec.evaluation.ranking import model_scorer, rank
 from jaxrec.models.encoders import ENCODERS
+from jaxrec.training.compilation_cache import keep_compiled
 from jaxrec.training.objective import make_objective, negatives_of
 from jaxrec.training.optimizer import make_optimizer
 from jaxrec.training.placement import data_mesh, replicate, split_batch
@@ -120,7 +121,12 @@ def measure(flags: BenchmarkFlags) -> None:
         print(f"{f'ranking {len(dataset.split.test):,} tests, {name}':<28}{seconds:>12.2f} s")
 
 
-main = command(measure, remedy="open the place", interrupted="nothing was kept")
+main = command(
+    measure,
+    remedy="open the place",
+    interrupted="nothing was kept",
+    before=keep_compiled,
+)
 
 if __name__ == "__main__":
     sys.exit(main())

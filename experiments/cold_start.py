@@ -43,6 +43,7 @@ from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.report import figures_of, plus_minus
 from jaxrec.schema import ITEM, PAD
 from jaxrec.text_table import lay_out
+from jaxrec.training.compilation_cache import keep_compiled
 from jaxrec.training.loop import train
 
 # Added to the scores of new items.
@@ -269,6 +270,7 @@ main = command(
     run,
     remedy="give a --data-dir that can be read",
     interrupted="nothing is kept",
+    before=keep_compiled,
 )
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from pathlib import Path
 from experiments import run as one_run
 from jaxrec.command_line import command, parse, split_words
 from jaxrec.text_table import lay_out
+from jaxrec.training.compilation_cache import keep_compiled
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,7 @@ main = command(
     run,
     remedy="free or open the place, or give another --runs-dir",
     interrupted="the same command goes on",
+    before=keep_compiled,
 )
 
 if __name__ == "__main__":

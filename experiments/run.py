@@ -43,6 +43,7 @@ from jaxrec.runs.directory import CURVE, RunDirectory
 from jaxrec.runs.ranks import Ranks
 from jaxrec.runs.report import draw_curve, figures_of, protocol, render_table, training_figures
 from jaxrec.runs.summary import Figures, ModelFacts, Summary
+from jaxrec.training.compilation_cache import keep_compiled
 from jaxrec.training.loop import Trained, folded, train
 
 
@@ -171,6 +172,7 @@ main = command(
     remedy="free or open the place, or give another --run-dir; a run that had begun goes on "
     "with --resume",
     interrupted="--resume goes on from the last epoch",
+    before=keep_compiled,
 )
 
 if __name__ == "__main__":

@@ -19,7 +19,13 @@ Flags = TypeVar("Flags")
 _CONFIG = (tyro.conf.FlagCreatePairsOff,)
 
 
-def command(action: Callable[..., Any], *, remedy: str, interrupted: str) -> Callable[..., int]:
+def command(
+    action: Callable[..., Any],
+    *,
+    remedy: str,
+    interrupted: str,
+    before: Callable[[], None] | None = None,
+) -> Callable[..., int]:
     """Make a command's `main` of what it does.
 
     Args:
@@ -28,6 +34,7 @@ def command(action: Callable[..., Any], *, remedy: str, interrupted: str) -> Cal
             says first.
         remedy: what to do when a file cannot be read or written.
         interrupted: what is said when the person stops the command.
+        before: what is done first, once the flags are right.
 
     Returns:
         From the words after the command's name (by default those of the process) to the exit code:
@@ -43,6 +50,8 @@ def command(action: Callable[..., Any], *, remedy: str, interrupted: str) -> Cal
         try:
             with _in_one_line():
                 given = read(args=arguments, return_unknown_args=bool(others))
+            if before is not None:
+                before()
             action(*given) if others else action(given)
         except (UserError, FailedCheckError) as error:
             print(f"error: {error}", file=sys.stderr)

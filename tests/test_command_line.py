@@ -101,3 +101,14 @@ def test_a_file_has_the_name_that_it_is_given_or_its_stem(tmp_path):
     for text in ("nowhere.tflite", "bag=nowhere.tflite"):
         with pytest.raises(UserError, match=r"^nowhere\.tflite is no file; give --against=FILE"):
             named_file("--against", text)
+
+
+def test_what_comes_before_is_done_once_the_flags_are_right():
+    done = []
+
+    def bake(flags: BakingFlags) -> None:
+        done.append("baked")
+
+    main = command(bake, remedy="", interrupted="", before=lambda: done.append("heated"))
+    assert main(["--loaves=much"]) == 2 and not done
+    assert main([]) == 0 and done == ["heated", "baked"]

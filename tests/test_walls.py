@@ -37,7 +37,11 @@ NEVER = {
     ),
     "convert": (
         {"jaxrec.training", "experiments", "demo"},
-        {"jaxrec.training.checkpoint", "jaxrec.training.step"},
+        {
+            "jaxrec.training.checkpoint",
+            "jaxrec.training.compilation_cache",
+            "jaxrec.training.step",
+        },
     ),
     "convert.prove": ({"convert.build", "tensorflow", "ai_edge_quantizer"}, set()),
     "convert.measure": ({"convert.build", "convert.prove", "tensorflow"}, set()),
