@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from flax import nnx
 
-from convert import parity, to_tflite
+from convert import parity
 from convert.inputs import as_inputs
 from convert.restore import restore
 from experiments import run as one_run
@@ -19,7 +19,7 @@ from jaxrec.runtime.bundle import read
 from jaxrec.runtime.interpreter import DeviceModel
 from jaxrec.schema import AGE, ITEM, UNKNOWN_AGE
 from jaxrec.training import loop
-from tests.exports import call
+from tests.exports import call, convert
 
 pytest.importorskip("tensorflow", reason="needs the extra convert")
 
@@ -64,7 +64,7 @@ def run(tmp_path_factory) -> RunDirectory:
     write_world(folder)
     process = call(one_run.main, *FLAGS, "--run-dir=run", cwd=folder)
     assert process.returncode == 0, process.stderr
-    process = call(to_tflite.main, "--run-dir=run", "--recipe=float32", cwd=folder)
+    process = convert("--run-dir=run", cwd=folder)
     assert process.returncode == 0, process.stderr
     return RunDirectory(folder / "run")
 

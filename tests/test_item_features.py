@@ -9,7 +9,6 @@ import polars as pl
 import pytest
 from flax import nnx
 
-from convert import to_tflite
 from convert.restore import restore
 from experiments import run as one_run
 from jaxrec.config import DataConfig, feature_names
@@ -25,7 +24,7 @@ from jaxrec.runs.directory import RunDirectory
 from jaxrec.runtime.bundle import read
 from jaxrec.schema import ITEM, Schema
 from jaxrec.training.objective import Objective
-from tests.exports import call
+from tests.exports import call, convert
 from tests.test_models import SIZE, make
 from tests.test_objective import batch_of
 
@@ -154,7 +153,7 @@ def test_a_file_knows_nothing_of_features(tmp_path):
         place = tmp_path / name
         process = call(one_run.main, *flags, *more, f"--run-dir={place}", cwd=tmp_path)
         assert process.returncode == 0, process.stderr
-        process = call(to_tflite.main, "--recipe=float32", f"--run-dir={place}", cwd=tmp_path)
+        process = convert(f"--run-dir={place}", cwd=tmp_path)
         assert process.returncode == 0, process.stderr
         bundle = read(place / "export" / "model.tflite")
         assert [*bundle.model["signatures"]["recommend"]["inputs"]] == ["history"]

@@ -9,7 +9,7 @@ from convert import parity, to_tflite
 from convert.restore import restore
 from experiments import run as one_run
 from jaxrec.runtime import Recommender
-from tests.exports import call
+from tests.exports import call, convert
 
 BRANDS = "xyz"
 
@@ -39,12 +39,9 @@ def shop(tmp_path_factory):
         "--embedding-dim=8",
         "--hidden-units=8",
     ]
-    for name, more in (
-        ("run", ["--item-features=brand", "--own-dropout=0.3", "--epochs=60", "--patience=60"]),
-        ("plain", ["--epochs=1"]),
-    ):
-        process = call(one_run.main, *flags, *more, f"--run-dir={name}", cwd=folder)
-        assert process.returncode == 0, process.stderr
+    flags += ["--item-features=brand", "--own-dropout=0.3", "--epochs=60", "--patience=60"]
+    process = call(one_run.main, *flags, "--run-dir=run", cwd=folder)
+    assert process.returncode == 0, process.stderr
     (folder / "new.csv").write_text(
         "item,title,brand\nx-new,New of x,x\ny-new,New of y,y\nx0,Old,x\nw-new,New of w,w\n"
     )
@@ -55,9 +52,7 @@ def shop(tmp_path_factory):
 def files(shop):
     """The file without the new items, the file with them, and what was said."""
     for flags in ([], ["--new-items=new.csv", "--boost=0.5", "--export-dir=more"]):
-        process = call(
-            to_tflite.main, "--run-dir=run", "--recipe=float32", "--top-k=20", *flags, cwd=shop
-        )
+        process = convert("--run-dir=run", "--top-k=20", *flags, cwd=shop)
         assert process.returncode == 0, process.stderr
     return shop / "run" / "export" / "model.tflite", shop / "more" / "model.tflite", process.stdout
 
@@ -127,14 +122,21 @@ def test_the_proof_can_be_repeated(shop, files):
 
 
 @pytest.mark.parametrize(
-    ("run", "table", "message"),
+    ("table", "message"),
     [
-        ("plain", "new.csv", "train one with --item-features"),
-        ("run", "items.csv", "--new-items=items.csv has no item that the run does not know"),
-        ("run", "missing.csv", "missing.csv is no file; give --new-items"),
+        ("items.csv", "--new-items=items.csv has no item that the run does not know"),
+        ("missing.csv", "missing.csv is no file; give --new-items"),
     ],
 )
-def test_what_cannot_be_added_is_one_line(shop, run, table, message):
-    process = call(to_tflite.main, f"--run-dir={run}", f"--new-items={table}", cwd=shop)
+def test_what_cannot_be_added_is_one_line(shop, table, message):
+    process = call(to_tflite.main, "--run-dir=run", f"--new-items={table}", cwd=shop)
     assert process.returncode == 2
     assert message in process.stderr and process.stderr.count("\n") == 1
+
+
+def test_nothing_can_be_added_to_a_run_that_knows_no_features(runs, tmp_path):
+    (tmp_path / "new.csv").write_text("item,title,brand\nx-new,New of x,x\n")
+    process = call(to_tflite.main, f"--run-dir={runs['bow']}", "--new-items=new.csv", cwd=tmp_path)
+    assert process.returncode == 2
+    assert "train one with --item-features" in process.stderr
+    assert process.stderr.count("\n") == 1
