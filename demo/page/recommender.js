@@ -183,9 +183,7 @@ export class Recommender {
     const asked = all.map((items, number) =>
       this.#ask(items, features[number], exclude[number], ` of histories[${number}]`),
     );
-    const lists = [];
-    for (const each of asked) lists.push(await this.#bestOfAll(each, k));
-    return lists;
+    return asked.map((each) => this.#bestOfAll(each, k));
   }
 
   /**
@@ -219,9 +217,7 @@ export class Recommender {
    */
   async encode(items, options = {}) {
     check(options, ["features"]);
-    const { context } = await this.#signatures.encode.run(
-      this.#ask(items, options.features).inputs,
-    );
+    const { context } = this.#signatures.encode.run(this.#ask(items, options.features).inputs);
     return /** @type {Float32Array} */ (context);
   }
 
@@ -237,7 +233,7 @@ export class Recommender {
   async score(items, candidates, options = {}) {
     check(options, ["features"]);
     const ids = this.#known.idsOf(candidates, "candidates");
-    return Array.from(await this.#scores(ids, this.#ask(items, options.features)));
+    return Array.from(this.#scores(ids, this.#ask(items, options.features)));
   }
 
   /**
@@ -251,7 +247,7 @@ export class Recommender {
   async vectors() {
     const signature = this.#signatures.vectors;
     if (!signature) throw new BundleError("The model has no item vectors: convert its run again.");
-    const { vectors, biases } = await signature.runOnAll("items", this.#known.ids);
+    const { vectors, biases } = signature.runOnAll("items", this.#known.ids);
     return { vectors, biases };
   }
 
@@ -294,8 +290,8 @@ export class Recommender {
    * @param {Asked} asked
    * @param {number} k
    */
-  async #bestOfAll(asked, k) {
-    const { ids, scores } = await this.#signatures.recommend.run(asked.inputs);
+  #bestOfAll(asked, k) {
+    const { ids, scores } = this.#signatures.recommend.run(asked.inputs);
     const open = [];
     for (let place = 0; place < ids.length && open.length < k; place++) {
       const id = ids[place];
@@ -312,17 +308,17 @@ export class Recommender {
    * @param {Asked} asked
    * @param {number} k
    */
-  async #bestOf(ids, asked, k) {
+  #bestOf(ids, asked, k) {
     const open = [...new Set(ids)].filter((id) => !asked.closed.has(id));
-    return this.#describe(best(open, await this.#scores(open, asked), k));
+    return this.#describe(best(open, this.#scores(open, asked), k));
   }
 
   /**
    * @param {number[]} ids
    * @param {Asked} asked
    */
-  async #scores(ids, { inputs }) {
-    return (await this.#signatures.score.runOnAll("candidates", ids, inputs)).scores;
+  #scores(ids, { inputs }) {
+    return this.#signatures.score.runOnAll("candidates", ids, inputs).scores;
   }
 
   /**
