@@ -1,6 +1,7 @@
 """The flatbuffer itself: put in order, and read for what it must and must not hold."""
 
 from collections import Counter
+from copy import copy
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -52,6 +53,23 @@ def _unpack(graph: bytes) -> Any:
     return model
 
 
+def _pack(model: Any, size: int) -> bytes:
+    """Write the flatbuffer's tables down; `size` is about how many bytes they need."""
+    builder = flatbuffers.Builder(size)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def _operator_names(model: Any) -> list[str]:
+    """Name each code of an operation, those that are not built in as CUSTOM."""
+    return [
+        _OPERATOR_NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)]
+        if code.customCode is None
+        else f"CUSTOM {code.customCode.decode()}"
+        for code in model.operatorCodes
+    ]
+
+
 def tidy(graph: bytes, *, first: str) -> bytes:
     """Make `first` the signature of a caller who names none, and drop what no runtime reads.
 
@@ -74,20 +92,38 @@ def tidy(graph: bytes, *, first: str) -> bytes:
         for end in [*signature.inputs, *signature.outputs]:
             subgraphs[signature.subgraphIndex].tensors[end.tensorIndex].name = end.name
     model.signatureDefs.sort(key=lambda signature: signature.subgraphIndex)
-    builder = flatbuffers.Builder(len(graph))
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+    return _pack(model, len(graph))
+
+
+def with_top_k(graph: bytes, top_k: int) -> bytes:
+    """Let the lists of a flatbuffer that this program made have another length, all else equal.
+
+    Args:
+        top_k: not more than there are items.
+    """
+    model = _unpack(graph)
+    constant: Any = schema.BufferT()
+    constant.data = np.frombuffer(np.int32(top_k).tobytes(), np.uint8)
+    model.buffers.append(constant)
+    names = _operator_names(model)
+    for subgraph in model.subgraphs:
+        for operator in subgraph.operators or []:
+            if names[operator.opcodeIndex] != "TOPK_V2":
+                continue
+            # Others may read the same constant: the operator gets one of its own.
+            number = copy(subgraph.tensors[operator.inputs[1]])
+            number.buffer = len(model.buffers) - 1
+            subgraph.tensors.append(number)
+            operator.inputs = [operator.inputs[0], len(subgraph.tensors) - 1]
+            for output in operator.outputs:
+                subgraph.tensors[output].shape = [*subgraph.tensors[output].shape[:-1], top_k]
+    return _pack(model, len(graph))
 
 
 def read_facts(graph: bytes) -> Facts:
     """Read a flatbuffer that this program made."""
     model = _unpack(graph)
-    names = [
-        _OPERATOR_NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)]
-        if code.customCode is None
-        else f"CUSTOM {code.customCode.decode()}"
-        for code in model.operatorCodes
-    ]
+    names = _operator_names(model)
     used = [[names[each.opcodeIndex] for each in g.operators or []] for g in model.subgraphs]
     return Facts(
         operators=dict(sorted(Counter(chain.from_iterable(used)).items())),

@@ -1,11 +1,11 @@
 """A product: a flatbuffer made by a recipe, with the proof that it is what it should be."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from convert.build.quantize import quantize
 from convert.build.shapes import Shapes
-from convert.flatbuffer import Facts, tidy
+from convert.flatbuffer import Facts, tidy, with_top_k
 from convert.inputs import as_inputs
 from convert.measure.latency import contend, measure, percentiles
 from convert.measure.recall import recall_through
@@ -19,6 +19,9 @@ from jaxrec.runs.heldout import Heldout
 
 # What the default recipe may lose of the float32 file's recall@10.
 MOST_LOST = 0.01
+
+# Enough for a median, in a fraction of a second.
+_ROUNDS_BY_TOP_K = 10
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,15 @@ def time_in_turn(products: Mapping[Recipe, Product], heldout: Heldout) -> dict[R
     latencies = map(percentiles, measure(contenders))
     timed = zip(products.items(), latencies, strict=True)
     return {recipe: replace(product, latency=latency) for (recipe, product), latency in timed}
+
+
+def time_by_top_k(product: Product, top_ks: Sequence[int], heldout: Heldout) -> dict[int, float]:
+    """Give the median time of a call for lists of several lengths, µs, timed in turn."""
+    inputs = as_inputs(heldout.history)
+    with quiet():
+        contenders = [contend(with_top_k(product.graph, top_k), inputs) for top_k in top_ks]
+    times = measure(contenders, rounds=_ROUNDS_BY_TOP_K)
+    return {k: percentiles(each)["p50"] for k, each in zip(top_ks, times, strict=True)}
 
 
 def choose(

@@ -28,7 +28,7 @@ from convert.build.package import pack_for_servers, package, write
 from convert.build.shapes import choose_shapes
 from convert.measure.latency import machine
 from convert.measure.recall import RECALL_AT
-from convert.product import Conversion, Product, choose, make, time_in_turn
+from convert.product import Conversion, Product, choose, make, time_by_top_k, time_in_turn
 from convert.prove.distance import Reference, refer
 from convert.recipes import RECIPES, Recipe
 from convert.restore import RestoredRun, restore
@@ -38,6 +38,9 @@ from jaxrec.files import require_room
 from jaxrec.runs.directory import newest
 from jaxrec.text_table import lay_out
 from jaxrec.training.compilation_cache import keep_compiled
+
+# Lists as short as pages and apps show them, whose time stands beside that of the file's own.
+SHORT = (10, 20)
 
 # Of a score: more would be larger than any there is.
 MOST_BOOST = 100
@@ -119,6 +122,8 @@ def run(flags: ConvertFlags) -> None:
         best = choose(products, failures, flags.recipe)
         products = time_in_turn(products, source.heldout)
         conversion = Conversion(source, single, products[best], products, flags.boost)
+        top_ks = [*(k for k in SHORT if k < shapes.top_k), shapes.top_k]
+        by_top_k = time_by_top_k(products[best], top_ks, source.heldout)
         bar.update()
         files = package(conversion)
         if shapes.batch_size > 1:
@@ -128,6 +133,8 @@ def run(flags: ConvertFlags) -> None:
         bar.update()
     write(export_dir, files)
     print(_side_by_side(conversion, failures))
+    if len(by_top_k) > 1:
+        print(_by_top_k(by_top_k))
     made = source.directory.model_file.name
     print(f"\n{export_dir / made}: {best}, {len(files[made]):,} bytes")
 
@@ -196,6 +203,13 @@ def _side_by_side(conversion: Conversion, failures: Mapping[Recipe, FailedCheckE
     lines.append(lay_out(cells))
     lines += [f"{recipe} failed: {error}" for recipe, error in failures.items()]
     return "\n".join(lines)
+
+
+def _by_top_k(times: Mapping[int, float]) -> str:
+    """Say what lists of several lengths cost."""
+    *shorter, (top_k, time) = ((k, f"{time:.1f}") for k, time in times.items())
+    others = ", ".join(f"{other} with --top-k={k}" for k, other in shorter)
+    return f"\na call takes {time} µs with the {top_k} items of its list; {others}"
 
 
 main = command(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 
 from convert import parity, product, to_tflite
 from convert.build import package
-from convert.flatbuffer import read_facts
+from convert.flatbuffer import read_facts, with_top_k
 from convert.inputs import as_inputs
 from convert.measure.latency import load
 from convert.measure.recall import recall_through
@@ -107,6 +108,26 @@ def test_it_prints_the_recipes_side_by_side_and_nothing_else(conversions, encode
     for word in ("float32", "float16", "int8", "top-10 overlap", "recall@10", "p50", " *", "µs"):
         assert word in output
     assert conversions[encoder].stderr == ""
+
+
+@EVERY
+def test_it_says_what_shorter_lists_cost(conversions, encoder):
+    said = re.sub(r"\d+\.\d", "TIME", conversions[encoder].stdout)
+    shorter = "TIME with --top-k=10, TIME with --top-k=20\n"
+    assert f"a call takes TIME µs with the 100 items of its list; {shorter}" in said
+
+
+@EVERY
+def test_another_length_of_the_lists_changes_nothing_else(models, runs, encoder):
+    graph = read(models[encoder]).graph
+    histories = as_inputs(load_heldout(runs[encoder] / "heldout.npz").history)
+    device, shorter = DeviceModel(graph), DeviceModel(with_top_k(graph, 7))
+    assert shorter.top_k == 7
+    for short, long in zip(
+        shorter.recommend_all(histories), device.recommend_all(histories), strict=True
+    ):
+        np.testing.assert_array_equal(short, long[:, :7])
+    np.testing.assert_array_equal(shorter.encode_all(histories), device.encode_all(histories))
 
 
 @EVERY
@@ -257,6 +278,7 @@ def test_the_newest_run_for_a_server_that_keeps_what_was_seen(copy):
     flags = ["--recipe=float16", "--batch-size=4", "--top-k=7", "--candidates=3", "--keep-seen"]
     process = call(to_tflite.main, *flags, cwd=copy.parents[1])
     assert process.returncode == 0, process.stderr
+    assert "--top-k" not in process.stdout  # there is no shorter list to tell of
     folder = copy / "export"
     assert (folder / "model-batch4.tflite").exists()
     single, server = (read(folder / f"{name}.tflite") for name in ("model", "model-batch4"))
