@@ -120,6 +120,32 @@ def with_top_k(graph: bytes, top_k: int) -> bytes:
     return _pack(model, len(graph))
 
 
+def large_products(graph: bytes, least: int) -> list[str]:
+    """Name the results of products with a constant of so many entries that is no table of items.
+
+    A table is what ids are looked up in; by it items are scored.
+    """
+    model = _unpack(graph)
+    names = _operator_names(model)
+    products = [
+        (
+            names[each.opcodeIndex],
+            subgraph.tensors[each.inputs[1]],
+            subgraph.tensors[each.outputs[0]],
+        )
+        for subgraph in model.subgraphs
+        for each in subgraph.operators or []
+        if len(each.inputs) > 1
+    ]
+    tables = {constant.buffer for name, constant, _ in products if name == "EMBEDDING_LOOKUP"}
+    return [
+        result.name.decode()
+        for name, constant, result in products
+        if name == "FULLY_CONNECTED" and constant.buffer not in tables
+        if model.buffers[constant.buffer].data is not None and np.prod(constant.shape) >= least
+    ]
+
+
 def read_facts(graph: bytes) -> Facts:
     """Read a flatbuffer that this program made."""
     model = _unpack(graph)

@@ -104,6 +104,29 @@ def test_every_shape_in_every_recipe_says_what_the_model_says(export, name):
         assert parity.histories == len(trials(heldout, SIZE))
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("length", [5, 23], ids=["written out", "looped"])
+def test_int8_computes_large_products_in_8_bits_and_no_scores(export, monkeypatch, length):
+    """Large is here what has 100 weights; the table of items, by which is scored, has more."""
+    monkeypatch.setattr("convert.build.quantize.LARGE", 100)
+    exported = export(make("rnn", hidden_units=12), Shapes(1, length, 6, 4, False))
+    # What is computed in float32 is dequantized before.
+    float16, int8 = (
+        read_facts(quantize(exported, recipe)).operators["DEQUANTIZE"]
+        for recipe in ("float16", "int8")
+    )
+    assert int8 < float16
+    device = DeviceModel(tidy(quantize(exported, "int8"), first="recommend"))
+    histories = {HISTORY: np.array(histories_of(length), np.int32)}
+    every = np.tile(np.arange(1, SIZE + 1, dtype=np.int32), (30, 1))
+    vectors, biases = device.vectors_all(every[0])
+    np.testing.assert_allclose(
+        device.score_all(histories, every),
+        device.encode_all(histories) @ vectors.T + biases,
+        atol=1e-4,
+    )
+
+
 RATING = Feature("rating", "activity", "id", 5, (1, 2, 3, 4, 5))
 PRICE = Feature("price", "activity", "number", 3, (0.5, 20.0))
 AGES = Feature(AGE, "activity", "age", len(LEAST_GAPS))
