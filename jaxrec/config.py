@@ -321,12 +321,13 @@ class TrainConfig:
     """sampled negatives, shared by the whole batch; by default 512 where the loss samples"""
     window_length: int | None = _between(None, 1, 10_000)
     """targets in a window of one user's timeline, all learned in one pass; by default N, but 20 at
-    the least and 50 at the most"""
+    the least and 50 at the most; a timeline that fits into a window with its lead-in is not cut"""
     lead_in: int | None = _between(None, 0, 10_000)
     """activities that a window reads before its first target beside the last one, so that no target
     of a long timeline is learned from a short history; by default N - 1, but 49 at the most"""
     batch_size: int | None = _between(None, 1, 1_000_000)
-    """windows in a step; by default as many as hold about 1,300 targets"""
+    """windows in a step; by default as many as hold about 1,300 targets; of shorter timelines there
+    are as many more as hold as many targets"""
     learning_rate: float = _between(3e-3, 0.0, 10.0)
     """peak of the learning rate: linear warm-up, then cosine decay to zero"""
     warmup: float = _between(0.05, 0.0, 1.0)

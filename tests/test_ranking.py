@@ -42,14 +42,19 @@ def always(scores_R) -> ranking_room.Scorer:
 
 
 def rank(
-    scorer: ranking_room.Scorer, timelines: Timelines, positions: list[int], keep_seen: bool = False
+    scorer: ranking_room.Scorer,
+    timelines: Timelines,
+    positions: list[int],
+    keep_seen: bool = False,
+    coverage: bool = True,
 ) -> Ranking:
     """Rank in a world of V items."""
     vocabulary = Vocabulary(pl.Series("item", range(1, V + 1)), np.zeros(V + 1, np.int64))
     split = training_on_everything(timelines)
     dataset = Dataset(timelines, split, vocabulary, no_items(), NO_INTAKE)
     config = DataConfig(history_length=N, keep_seen=keep_seen)
-    return ranking_room.rank(scorer, dataset, np.array(positions, np.int64), config)
+    where = np.array(positions, np.int64)
+    return ranking_room.rank(scorer, dataset, where, config, coverage=coverage)
 
 
 def slow_rank(scores: np.ndarray, target: int, left_out: set[int]) -> int:
@@ -176,6 +181,15 @@ def test_coverage_depends_on_the_history():
     timelines = timelines_of([[5, 1], [6, 1]])
     # 1 to 10 after 5 (without 5, up to 11); 12 to 3 after 6 (without 6, down to 2).
     assert rank(by_last_item(scores), timelines, [1, 3]).covered == 12
+
+
+def test_ranks_are_the_same_without_coverage():
+    rng = np.random.default_rng(0)
+    timelines = timelines_of([rng.integers(1, V + 1, 9).tolist() for _ in range(3)])
+    scorer = by_last_item(rng.normal(size=(V + 1, V + 1)).astype(np.float32))
+    told, not_told = (rank(scorer, timelines, [8, 17, 26], coverage=each) for each in (True, False))
+    assert told.ranks.tolist() == not_told.ranks.tolist()
+    assert told.covered and not not_told.covered
 
 
 def test_the_size_of_batches_does_not_change_the_figures(monkeypatch):

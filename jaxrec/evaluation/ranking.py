@@ -41,7 +41,7 @@ class Ranking:
         users: the user of each target, [n].
         ranks: 1 is the best, the number of candidates the worst; a target that is left out has
             `metrics.missed_rank`, [n].
-        covered: items that stand in the top 10 of at least one history.
+        covered: items that stand in the top 10 of at least one history; 0 if nobody asked.
         seen_targets: targets that the user had met before; left out, they count as missed.
     """
 
@@ -84,13 +84,21 @@ def _model_scores(
 
 
 def rank(
-    scorer: Scorer, dataset: Dataset, positions: Int[np.ndarray, " n"], config: DataConfig
+    scorer: Scorer,
+    dataset: Dataset,
+    positions: Int[np.ndarray, " n"],
+    config: DataConfig,
+    *,
+    coverage: bool = True,
 ) -> Ranking:
     """Rank the item at each position among all items, by the history before it.
 
     Ties count against the target, as does a score that is not a number. Unless the configuration
     keeps it, every item that the user met before the target (however long ago) is left out of the
     ranking.
+
+    Args:
+        coverage: whether to find what is covered, which takes as long as all the rest.
     """
     timelines, catalogue_size = dataset.timelines, dataset.vocabulary.size
     batch_size = max(1, min(len(positions), _SCORES_AT_A_TIME // (catalogue_size + 1)))
@@ -111,7 +119,7 @@ def rank(
             scorer(timelines.histories(filled, length)),
             timelines.items[filled],
             left_out,
-            top=min(COVERAGE_AT, catalogue_size),
+            top=min(COVERAGE_AT, catalogue_size) if coverage else 0,
         )
         ranks[rows] = np.asarray(rank_B)[: len(rows)]
         recommended[np.asarray(top_BK)[: len(rows)]] = True

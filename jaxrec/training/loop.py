@@ -170,7 +170,7 @@ def _finite(losses: jax.Array | None, first_step: int) -> list[float]:
 
 
 def _validate(scorer: Scorer, dataset: Dataset, config: DataConfig) -> dict[str, float]:
-    ranking = rank(scorer, dataset, dataset.split.validation, config)
+    ranking = rank(scorer, dataset, dataset.split.validation, config, coverage=False)
     return means(target_values(ranking.ranks))
 
 
