@@ -282,17 +282,22 @@ class ModelConfig:
 
     encoder: str = "rnn"
     """bow: mean of the items, whatever their order; cnn: convolutions and maxima over time;
-    rnn: an LSTM, beside it the last item and the mean"""
+    rnn: an LSTM, beside it the last item and the mean; transformer: attention instead"""
     embedding_dim: int = _between(64, 1, 4096)
     """width of an item's vector"""
     hidden_units: int = _between(128, 1, 8192)
-    """width of the encoder (LSTM units, channels of a convolution) and of the dense layers"""
+    """width of the encoder (LSTM units, channels of a convolution, a transformer's vectors) and of
+    the dense layers"""
     lstm_layers: int = _between(1, 1, 16)
     """rnn: LSTMs on top of each other"""
     conv_layers: int = _between(2, 1, 16)
     """cnn: convolutions on top of each other"""
     kernel_size: int = _between(3, 1, 100)
     """cnn: activities that one convolution sees"""
+    blocks: int = _between(2, 1, 16)
+    """transformer: blocks of attention on top of each other"""
+    heads: int = _between(2, 1, 64)
+    """transformer: parts of the width, each of which reads by weights of its own"""
     dense_layers: int = _between(1, 0, 16)
     """dense layers with ReLU between the encoder and the projection to the item space"""
     own_dropout: float = _between(0.0, 0.0, 0.95)
@@ -305,6 +310,11 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         _check(self)
+        if self.encoder == "transformer" and self.hidden_units % self.heads:
+            raise UserError(
+                f"--hidden-units={self.hidden_units} cannot be cut into --heads={self.heads}; give "
+                "a multiple"
+            )
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,13 @@ def test_the_message_tells_a_large_value_from_its_limit(part, name, value):
     assert said.split("=")[1] != limits.split(" to ")[1]
 
 
+def test_heads_must_share_the_width_of_a_transformer():
+    ModelConfig(hidden_units=10, heads=4)
+    ModelConfig("transformer", hidden_units=12, heads=4)
+    with pytest.raises(UserError, match="--hidden-units=10 cannot be cut into --heads=4"):
+        ModelConfig("transformer", hidden_units=10, heads=4)
+
+
 @pytest.mark.parametrize("config", [Config(), UNUSUAL])
 def test_a_saved_configuration_comes_back_equal(tmp_path, config):
     save_config(config, tmp_path / "config.json")
@@ -119,7 +126,7 @@ def test_a_configuration_of_no_format_is_refused(tmp_path):
     [
         {"model": None},
         {"model": [1]},
-        {"model": {"heads": 8}},
+        {"model": {"experts": 8}},
         {"train": {"batch_size": "many"}},
     ],
     ids=str,

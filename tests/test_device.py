@@ -21,14 +21,15 @@ from jaxrec.schema import AGE, ITEM, PAD, Feature
 from tests.test_models import ENCODERS, SIZE, make
 
 N = 7
-# Two layers each; the RNN's steps written out, and in a loop.
+# Two layers each, or two blocks; the RNN's steps written out, and in a loop.
 VARIANTS = {
     "bow": ("bow", N),
     "cnn": ("cnn", N),
     "rnn, written out": ("rnn", N),
     "rnn, looped": ("rnn", 0),
+    "transformer": ("transformer", N),
 }
-MODELS = {encoder: make(encoder, lstm_layers=2, conv_layers=2) for encoder in ENCODERS}
+MODELS = {encoder: make(encoder, lstm_layers=2, conv_layers=2, blocks=2) for encoder in ENCODERS}
 
 numbers = st.one_of(
     st.integers(0, SIZE), st.sampled_from([-1, -SIZE, SIZE + 1, INT32.min, INT32.max])
@@ -95,7 +96,7 @@ ages = (
 )
 
 
-@pytest.fixture(scope="module", params=["bow", "cnn", "rnn"])
+@pytest.fixture(scope="module", params=ENCODERS)
 def told(request):
     """The context of what a file is told, on a device and in JAX."""
     model = make(request.param, features=FEATURES)

@@ -164,7 +164,7 @@ LOG = "user,item,timestamp\n" + "".join(
 )
 
 MISTAKES = {
-    "unknown encoder": (["--encoder=gru"], "--encoder=gru is unknown; give bow, cnn, rnn"),
+    "unknown encoder": (["--encoder=gru"], "--encoder=gru is unknown; give bow, cnn, rnn, t"),
     "unknown flag": (["--epoch=3"], "--epoch"),
     "no number": (["--epochs=ten"], "ten"),
     "negative": (["--negatives=-1"], "--negatives=-1 is out of range"),
@@ -283,6 +283,7 @@ def test_help_teaches(tmp_path):
             "bow: mean",
             "cnn: conv",
             "rnn: an LSTM",
+            "transformer: attention",
             "--dataset",
             "--data-dir",
             "--history-length",

@@ -85,7 +85,7 @@ def test_the_cells_are_every_combination_with_the_flags_of_all():
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--encoders=bow,gru"], "has 'gru'; give some of bow,cnn,rnn"),
+        (["--encoders=bow,gru"], "has 'gru'; give some of bow,cnn,rnn,transformer"),
         (["--history-lengths=10,x"], "is no list of whole numbers"),
         (["--history-lengths=10,5000"], "--history-length=5000 is out of range"),
         (["--seeds="], "is no list of whole numbers"),

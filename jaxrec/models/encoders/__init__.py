@@ -8,8 +8,14 @@ from jaxrec.models.encoders.contract import Encoder
 from jaxrec.models.encoders.convolution import Convolution
 from jaxrec.models.encoders.mean import Mean
 from jaxrec.models.encoders.recurrent import Recurrent
+from jaxrec.models.encoders.transformer import Transformer
 
-ENCODERS: dict[str, type[Encoder]] = {"bow": Mean, "cnn": Convolution, "rnn": Recurrent}
+ENCODERS: dict[str, type[Encoder]] = {
+    "bow": Mean,
+    "cnn": Convolution,
+    "rnn": Recurrent,
+    "transformer": Transformer,
+}
 
 
 def encoder_class(name: str) -> type[Encoder]:

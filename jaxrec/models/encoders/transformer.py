@@ -1,0 +1,167 @@
+"""Transformer: attention with gated residuals, where distance is what lies between.
+
+There is no table of positions. Each activity says by how much it fades, and what came before it,
+for whoever comes after it (Lin et al., 2025, Forgetting Transformer): that is order, and time, if
+an activity knows how long it was to the next one. Residuals are added as far as a gate lets them
+(Borisyuk et al., 2024, LiGR). As beside an LSTM, the last activity and the mean of all stand beside
+what was read.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Bool, Float
+
+from jaxrec.config import ModelConfig
+from jaxrec.models.encoders.contract import Activities, Encoder, Mask, Prefixes, There, Whole
+from jaxrec.models.encoders.mean import mean, running_mean
+
+Rows = Float[jax.Array, "*rows H"]
+
+# Added to the logit of what must not be read. Finite: what may read nothing reads all alike, which
+# nobody asks for, and its gradients are numbers.
+_UNREAD = -1e9
+# After how many activities the weights of the first head have halved when training starts, and
+# those of the last one.
+_HALF_LIVES = (2, 50)
+# What a block gives has entries of about one, an activity has much smaller ones. If the model began
+# with the large ones, the scores of all items would be large and random; the first steps would
+# unlearn them by shrinking the items' vectors, and training would stay at popularity.
+_FIRST_SCALE = 0.1
+_EPSILON = 1e-6
+
+
+class Transformer(Encoder):
+    """What the last of some blocks says of the last activity, that activity and the mean of all."""
+
+    def __init__(self, width_in: int, config: ModelConfig, *, rngs: nnx.Rngs):
+        units = config.hidden_units
+        self.width = units + 2 * width_in
+        self.projection = nnx.Linear(width_in, units, use_bias=False, rngs=rngs)
+        self.blocks = nnx.List(
+            [Block(units, config.heads, rngs=rngs) for _ in range(config.blocks)]
+        )
+        self.scale = nnx.Param(jnp.full(units, _FIRST_SCALE))
+
+    def prefixes(self, activities_BLE: Activities, mask_BL: Mask, span: int) -> Prefixes:
+        """Read the last `span` from each position; a block on another reads what that one read."""
+        length = mask_BL.shape[1]
+        band_LL = np.tri(length, dtype=bool) & ~np.tri(length, k=-span, dtype=bool)
+        is_read_BLL = band_LL & mask_BL[:, None, :]
+        # As rows: XLA takes twice as long for the gradient of a kernel over two axes.
+        x_nH = self.projection(activities_BLE.reshape(-1, activities_BLE.shape[-1]))
+        x_BLH = x_nH.reshape(*mask_BL.shape, -1)
+        for block in self.blocks:
+            x_BLH = block.prefixes(x_BLH, mask_BL.astype(x_BLH.dtype), is_read_BLL)
+        read_BLH = norm(x_BLH) * self.scale[...]
+        means_BLE = running_mean(activities_BLE, mask_BL, span)
+        return jnp.concatenate([read_BLH, activities_BLE, means_BLE], axis=-1)
+
+    def whole(self, activities_BNE: Activities, there_BN: There) -> Whole:
+        """Read the history; the last block from the last position alone."""
+        x_BNH = self.projection(activities_BNE)
+        unread_BN = (1 - there_BN) * _UNREAD
+        if len(self.blocks) > 1:
+            # Made of an input, for a constant of N x N would be in the file.
+            met_BN = jnp.cumsum(there_BN, axis=1)
+            later_BNN = jnp.maximum(met_BN[:, None, :] - met_BN[:, :, None], 0)
+            unread_BNN = later_BNN * _UNREAD + unread_BN[:, None, :]
+            for block in self.blocks[:-1]:
+                x_BNH = block.every(x_BNH, unread_BNN)
+        read_BH = norm(self.blocks[-1].last(x_BNH, unread_BN)) * self.scale[...]
+        mean_BE = mean(activities_BNE, there_BN)
+        return jnp.concatenate([read_BH, activities_BNE[:, -1], mean_BE], axis=-1)
+
+
+class Block(nnx.Module):
+    """Attention, then a feed-forward layer with SwiGLU (Shazeer, 2020), each behind a gate."""
+
+    def __init__(self, width: int, heads: int, *, rngs: nnx.Rngs):
+        self.heads = heads
+        plain = partial(nnx.Linear, width, width, use_bias=False, rngs=rngs)
+        biased = partial(nnx.Linear, width, width, rngs=rngs)
+        # A bias of the keys would fall out of the softmax, one of the values be one of the output.
+        self.query, self.key, self.value = biased(), plain(), plain()
+        self.output, self.output_gate = biased(), biased()
+        self.up, self.up_gate = biased(), biased()
+        self.down, self.down_gate = biased(), biased()
+        fades = np.log(2) / np.geomspace(*_HALF_LIVES, heads)
+        logits = jnp.asarray(np.log(fades / (1 - fades)), jnp.float32)
+        self.fade = nnx.Linear(width, heads, bias_init=lambda *_: logits, rngs=rngs)
+
+    def prefixes(
+        self,
+        x_BLH: Prefixes,
+        there_BL: There,
+        is_read_BLL: Bool[jax.Array, "B L L"],
+    ) -> Prefixes:
+        """Read from each position what it may."""
+        x_nH = x_BLH.reshape(-1, x_BLH.shape[-1])
+        n_nH = norm(x_nH)
+        by_head = (*is_read_BLL.shape[:2], self.heads, -1)
+        fades_BLA1 = nnx.sigmoid(self.fade(n_nH)).reshape(by_head) * there_BL[..., None, None]
+        # A cumulative sum is slow on CPUs.
+        before_LL = np.tri(by_head[1], k=-1, dtype=np.float32)
+        faded_BA1L = jnp.einsum("kl,blax->baxk", before_LL, fades_BLA1)
+        query, key, value = (
+            layer(n_nH).reshape(by_head) for layer in (self.query, self.key, self.value)
+        )
+        logits = jnp.einsum("bqad,bkad->baqk", query * query.shape[-1] ** -0.5, key) + faded_BA1L
+        weights = jax.nn.softmax(jnp.where(is_read_BLL[:, None], logits, _UNREAD))
+        found_nH = jnp.einsum("baqk,bkad->bqad", weights, value).reshape(n_nH.shape)
+        return self._add(x_nH, n_nH, found_nH).reshape(x_BLH.shape)
+
+    def every(self, x_BNH: Activities, unread_BNN: Float[jax.Array, "B N N"]) -> Activities:
+        """Read the history from each position."""
+        n_BNH = norm(x_BNH)
+        by_head = (*x_BNH.shape[:2], self.heads, -1)
+        query, key, value = (
+            jnp.swapaxes(layer(n_BNH).reshape(by_head), 1, 2)
+            for layer in (self.query, self.key, self.value)
+        )
+        logits = (query * query.shape[-1] ** -0.5) @ jnp.swapaxes(key, 2, 3)
+        logits += self._faded(n_BNH)[:, :, None] + unread_BNN[:, None]
+        found = jnp.swapaxes(jax.nn.softmax(logits) @ value, 1, 2)
+        return self._add(x_BNH, n_BNH, found.reshape(x_BNH.shape))
+
+    def last(self, x_BNH: Activities, unread_BN: There) -> Whole:
+        """Read the history from the last position, without a key or a value of any position.
+
+        The product of a query with a key is that of the query's own with the position, and the sum
+        of values is the value of a sum. A head is zeros in the place of the others.
+        """
+        n_BNH = norm(x_BNH)
+        width = x_BNH.shape[-1] // self.heads
+        own_AH = np.kron(np.eye(self.heads, dtype=np.float32), np.ones(width, np.float32))
+        query_BAH = self.query(n_BNH[:, -1])[:, None] * (own_AH * width**-0.5)
+        query_BAH = query_BAH @ self.key.kernel[...].T
+        logits_BAN = query_BAH @ jnp.swapaxes(n_BNH, 1, 2) + self._faded(n_BNH)
+        weights_BAN = jax.nn.softmax(logits_BAN + unread_BN[:, None])
+        found_BH = jnp.sum(self.value(weights_BAN @ n_BNH) * own_AH, axis=1)
+        return self._add(x_BNH[:, -1], n_BNH[:, -1], found_BH)
+
+    def _faded(self, n_BNH: Activities) -> Float[jax.Array, "B A N"]:
+        """Give how much less whatever comes before has faded than each position, by head.
+
+        How much it all has faded falls out of the softmax.
+        """
+        fades_BNA = nnx.sigmoid(self.fade(n_BNH))
+        return jnp.swapaxes(jnp.cumsum(fades_BNA, axis=1) - fades_BNA, 1, 2)
+
+    def _add(self, x: Rows, normed: Rows, found: Rows) -> Rows:
+        """Add what was found, and what the feed-forward layer makes of it."""
+        x += nnx.sigmoid(self.output_gate(normed)) * self.output(found)
+        normed = norm(x)
+        up = nnx.silu(self.up_gate(normed)) * self.up(normed)
+        return x + nnx.sigmoid(self.down_gate(normed)) * self.down(up)
+
+
+def norm(x: Rows) -> Rows:
+    """Give vectors the same length (Zhang and Sennrich, 2019, RMSNorm); zeros stay zeros.
+
+    Without weights: each matrix behind it has its own.
+    """
+    return x * jax.lax.rsqrt(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + _EPSILON)

@@ -1,0 +1,135 @@
+"""The transformer: its equations by hand, how it fades, and its file."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from convert.build.shapes import Shapes
+from convert.flatbuffer import read_facts
+from jaxrec.config import ModelConfig
+from jaxrec.models.encoders.transformer import Transformer, norm
+from jaxrec.runtime import Recommender
+from tests.browser import open_page, shown, site, tap
+from tests.bundles import made, saved
+from tests.test_models import SIZE, make
+
+WIDTH = 4
+
+
+def transformer(blocks=1, heads=2, width=WIDTH):
+    """Make one away from its initial values, for activities of width 3."""
+    config = ModelConfig("transformer", hidden_units=width, blocks=blocks, heads=heads)
+    graphdef, params = nnx.split(Transformer(3, config, rngs=nnx.Rngs(0)))
+    keys = iter(jax.random.split(jax.random.key(1), 100))
+    return nnx.merge(
+        graphdef,
+        jax.tree.map(lambda leaf: leaf + 0.3 * jax.random.normal(next(keys), leaf.shape), params),
+    )
+
+
+def activities_of(length, batch=1):
+    return jax.random.normal(jax.random.key(2), (batch, length, 3))
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def test_norm_by_hand():
+    """Entries of mean square one; zeros stay zeros."""
+    vectors = jnp.array([[3.0, 4.0], [0.0, 0.0]])
+    expected = np.array([[3.0, 4.0], [0.0, 0.0]]) / np.sqrt(12.5)
+    np.testing.assert_allclose(norm(vectors), expected, rtol=1e-6)
+
+
+def test_a_block_by_hand():
+    """Each step of the equations for three activities, in NumPy, one head and one key at a time."""
+    encoder, x_3E = transformer(), activities_of(3)
+    (block,) = encoder.blocks
+
+    def linear(layer, x):
+        return x @ np.array(layer.kernel) + (0 if layer.bias is None else np.array(layer.bias))
+
+    def normed(x):
+        return x / np.sqrt((x**2).mean(axis=-1, keepdims=True) + 1e-6)
+
+    x = linear(encoder.projection, np.array(x_3E[0]))
+    n = normed(x)
+    fades = sigmoid(linear(block.fade, n))
+    query, key, value = (linear(layer, n) for layer in (block.query, block.key, block.value))
+    found = []
+    for head, own in enumerate((slice(0, 2), slice(2, 4))):
+        # An activity fades by itself and by what lies between it and the last one.
+        logits = [
+            query[2, own] @ key[k, own] / np.sqrt(2) - sum(fades[k:2, head]) for k in range(3)
+        ]
+        weights = np.exp(logits) / np.exp(logits).sum()
+        found += (weights @ value[:, own]).tolist()
+    y = x[2] + sigmoid(linear(block.output_gate, n[2])) * linear(block.output, np.array(found))
+    n = normed(y)
+    up = linear(block.up_gate, n)
+    up = up * sigmoid(up) * linear(block.up, n)
+    y = y + sigmoid(linear(block.down_gate, n)) * linear(block.down, up)
+    read = normed(y) * np.array(encoder.scale)
+    expected = np.concatenate([read, x_3E[0, 2], np.array(x_3E[0]).mean(axis=0)])
+    there = jnp.ones((1, 3))
+    np.testing.assert_allclose(encoder.whole(x_3E, there)[0], expected, rtol=1e-5, atol=1e-6)
+    prefixes = encoder.prefixes(x_3E, there > 0, 3)
+    np.testing.assert_allclose(prefixes[0, 2], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_heads_begin_with_different_reaches():
+    """After 2 activities alike the weight of the first head has halved, after 50 the last one's."""
+    config = ModelConfig("transformer", hidden_units=6, blocks=1, heads=3)
+    fade = Transformer(3, config, rngs=nnx.Rngs(0)).blocks[0].fade
+    kept = np.exp(-sigmoid(np.array(fade.bias)))
+    np.testing.assert_allclose(kept ** np.array([2, 10, 50]), 0.5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("length", [10, 50, 200])
+def test_long_histories_are_encoded_alike_by_both_views(length):
+    """... whatever share of them is there; at 200 no digit that a proof needs is lost."""
+    encoder, batch = transformer(blocks=3, width=16), 4
+    kept = np.array([1, 3, length // 2, length])
+    mask = jnp.asarray(np.arange(length) >= length - kept[:, None])
+    x = jnp.where(mask[..., None], activities_of(length, batch), 0)
+    prefixes = jax.jit(encoder.prefixes, static_argnums=2)(x, mask, length)
+    whole = jax.jit(encoder.whole)(x, mask.astype(jnp.float32))
+    np.testing.assert_allclose(prefixes[:, -1], whole, rtol=1e-5, atol=1e-5)
+
+
+def test_a_gradient_is_a_number_where_nothing_is_read():
+    """... as by padding, and of vectors of zeros, which have no direction."""
+    encoder = transformer(blocks=2)
+
+    def total(x, mask):
+        x = jnp.where(mask[..., None], x, 0)
+        return jnp.where(mask[..., None], encoder.prefixes(x, mask, 3), 0).sum()
+
+    mask = jnp.array([[False, True, False, True, True, False]])
+    gradient = jax.grad(total)(activities_of(6), mask)
+    assert jnp.isfinite(gradient).all()
+    assert (jnp.abs(gradient).max(axis=-1) > 0).tolist() == mask.tolist()
+    nothing = jax.grad(lambda x: encoder.prefixes(x, jnp.zeros_like(mask), 3).sum())
+    assert jnp.isfinite(nothing(jnp.zeros((1, 6, 3)))).all()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_file_of_long_histories_says_in_the_page_what_it_says_in_python(browser, tmp_path):
+    pytest.importorskip("tensorflow", reason="needs the extra convert")
+    items = [f"item {number}" for number in range(SIZE)]
+    model = make("transformer", hidden_units=12)
+    bundle = made(model, Shapes(1, 200, 20, 4, True), items)
+    weights = sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model, nnx.Param)))
+    # Each weight is there once, and nothing that grows with the square of N.
+    assert read_facts(bundle.graph).weight_bytes < 4 * weights + 4000
+    path = saved(bundle, tmp_path / "model.tflite")
+    with site(tmp_path / "site", path) as place:
+        page = browser.new_page()
+        open_page(page, place.url)
+        tap(page, 3, 7, 1)
+        wanted = Recommender.load(path).recommend([items[3], items[7], items[1]], 10)
+        assert shown(page)[:10] == [str(each.item) for each in wanted]
+        page.close()
