@@ -59,6 +59,7 @@ VARIANTS = {
     "two LSTMs, looped": Variant("rnn", length=22, options={"lstm_layers": 2}),
     "ratings": Variant("rnn", batch=2, options={"labels": (STARS,)}),
     "ratings, untied": Variant("bow", options={"labels": (STARS,), "tie_embeddings": False}),
+    "three blocks, longest": Variant("transformer", 200, keep_seen=True, options={"blocks": 3}),
     "no dense layer": Variant("cnn", options={"dense_layers": 0, "conv_layers": 1}),
 }
 

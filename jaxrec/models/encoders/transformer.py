@@ -103,7 +103,8 @@ class Block(nnx.Module):
         n_nH = norm(x_nH)
         by_head = (*is_read_BLL.shape[:2], self.heads, -1)
         fades_BLA1 = nnx.sigmoid(self.fade(n_nH)).reshape(by_head) * there_BL[..., None, None]
-        # A cumulative sum is slow on CPUs.
+        # What has faded before an activity tells as much as what has since, and nothing of what
+        # comes later. As a product: a cumulative sum is slow on CPUs.
         before_LL = np.tri(by_head[1], k=-1, dtype=np.float32)
         faded_BA1L = jnp.einsum("kl,blax->baxk", before_LL, fades_BLA1)
         query, key, value = (
@@ -123,7 +124,7 @@ class Block(nnx.Module):
             for layer in (self.query, self.key, self.value)
         )
         logits = (query * query.shape[-1] ** -0.5) @ jnp.swapaxes(key, 2, 3)
-        logits += self._faded(n_BNH)[:, :, None] + unread_BNN[:, None]
+        logits += unread_BNN[:, None] - self._faded(n_BNH)[:, :, None]
         found = jnp.swapaxes(jax.nn.softmax(logits) @ value, 1, 2)
         return self._add(x_BNH, n_BNH, found.reshape(x_BNH.shape))
 
@@ -138,18 +139,21 @@ class Block(nnx.Module):
         own_AH = np.kron(np.eye(self.heads, dtype=np.float32), np.ones(width, np.float32))
         query_BAH = self.query(n_BNH[:, -1])[:, None] * (own_AH * width**-0.5)
         query_BAH = query_BAH @ self.key.kernel[...].T
-        logits_BAN = query_BAH @ jnp.swapaxes(n_BNH, 1, 2) + self._faded(n_BNH)
+        logits_BAN = query_BAH @ jnp.swapaxes(n_BNH, 1, 2) - self._faded(n_BNH)
         weights_BAN = jax.nn.softmax(logits_BAN + unread_BN[:, None])
         found_BH = jnp.sum(self.value(weights_BAN @ n_BNH) * own_AH, axis=1)
         return self._add(x_BNH[:, -1], n_BNH[:, -1], found_BH)
 
     def _faded(self, n_BNH: Activities) -> Float[jax.Array, "B A N"]:
-        """Give how much less whatever comes before has faded than each position, by head.
+        """Give how much each position has faded at the end, by head.
 
-        How much it all has faded falls out of the softmax.
+        What has faded since a query is the same for all that it reads, and falls out of its
+        softmax. Added up from the end, the sums keep most digits where most is read. They are
+        turned around by hand: a reverse sum becomes an operation that is slow on devices.
         """
         fades_BNA = nnx.sigmoid(self.fade(n_BNH))
-        return jnp.swapaxes(jnp.cumsum(fades_BNA, axis=1) - fades_BNA, 1, 2)
+        faded_BNA = jnp.flip(jnp.cumsum(jnp.flip(fades_BNA, axis=1), axis=1), axis=1)
+        return jnp.swapaxes(faded_BNA, 1, 2)
 
     def _add(self, x: Rows, normed: Rows, found: Rows) -> Rows:
         """Add what was found, and what the feed-forward layer makes of it."""
