@@ -50,7 +50,7 @@ class Transformer(Encoder):
         """Read the last `span` from each position; a block on another reads what that one read."""
         length = mask_BL.shape[1]
         band_LL = np.tri(length, dtype=bool) & ~np.tri(length, k=-span, dtype=bool)
-        is_read_BLL = band_LL & mask_BL[:, None, :]
+        is_read_BLL = mask_BL[:, None, :] & jnp.asarray(band_LL)
         # As rows: XLA takes twice as long for the gradient of a kernel over two axes.
         x_nH = self.projection(activities_BLE.reshape(-1, activities_BLE.shape[-1]))
         x_BLH = x_nH.reshape(*mask_BL.shape, -1)
