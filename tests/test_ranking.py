@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from jaxrec.config import DataConfig, ModelConfig
+from jaxrec.data import buckets
 from jaxrec.data.dataset import Dataset
 from jaxrec.data.timelines import Timelines
 from jaxrec.data.vocabulary import Vocabulary
@@ -240,6 +241,7 @@ def test_short_histories_are_read_in_few_positions():
     world = [[1, 2, 3, 4, 5, 6, 7, 8]]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ranking_room, "_SCORES_AT_A_TIME", 2 * (V + 1))
+        patch.setattr(buckets, "LEAST_SAVED", 1)
         rank(scorer, timelines_of(world), [7, 1, 1, 6, 5, 4, 1])
     assert shapes == [(2, 1), (2, 3), (2, 3), (2, 3)]
 

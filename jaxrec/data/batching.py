@@ -7,9 +7,9 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, Int, Int32
+from jaxtyping import Bool, Float32, Int, Int32
 
-from jaxrec.data.buckets import bucket_edges
+from jaxrec.data.buckets import bucket_edges, is_worth
 from jaxrec.data.seen import seen_before
 from jaxrec.data.splits import Split
 from jaxrec.data.timelines import Timelines, gather
@@ -93,9 +93,9 @@ class Bucket:
 class TrainingBatches:
     """Every training target once an epoch, in windows of one user's targets.
 
-    A timeline that fits into a window with its lead-in is one window, and is gathered with those
-    of about its length. A longer one is cut into windows of up to W targets, at a new random phase
-    in each epoch. So there are a few shapes of batches; those of a dispatch have one.
+    Timelines are cut into windows of up to W targets, at a new random phase in each epoch. Where
+    many fit into a window with its lead-in, each of these is one window, and is gathered with those
+    of about its length. So there are a few shapes of batches; those of a dispatch have one.
 
     The batches of a dispatch are a pure function of the seed and the dispatch's number: nothing
     needs to be saved to resume. In each epoch the windows of a shape are shuffled over all users,
@@ -206,22 +206,39 @@ def cut_into_buckets(
         shape: of a step of those that are longer than a window with its lead-in.
         most_steps: in a dispatch.
     """
-    longest_whole = shape.length + shape.lead_in
-    long = np.flatnonzero(lengths > longest_whole)
-    is_whole = (lengths > 0) & (lengths <= longest_whole)
-    windows = int((lengths[long] // shape.length + 1).sum())
+    whole, edges = _whole_timelines(lengths, shape)
     buckets = []
-    if is_whole.any():
-        edges = bucket_edges(lengths[is_whole], beside=windows * longest_whole)
-        for shorter, edge in pairwise([0, *edges]):
-            users = np.flatnonzero((lengths > shorter) & (lengths <= edge))
-            # About as many targets in a step of any shape.
-            size = shape.batch_size * shape.length / edge
-            cut = WindowShape(edge, 0, max(1, round(size / shape.rows)) * shape.rows)
-            buckets.append(_bucket(users, cut, True, len(users), most_steps))
-    if windows:
-        buckets.append(_bucket(long, shape, False, windows, most_steps))
+    for shorter, edge in pairwise([0, *edges]):
+        users = np.flatnonzero(whole & (lengths > shorter) & (lengths <= edge))
+        # About as many targets in a step of any shape.
+        size = shape.batch_size * shape.length / edge
+        cut = WindowShape(edge, 0, max(1, round(size / shape.rows)) * shape.rows)
+        buckets.append(_bucket(users, cut, True, len(users), most_steps))
+    users = np.flatnonzero(~whole & (lengths > 0))
+    if len(users):
+        windows = int((lengths[users] // shape.length + 1).sum())
+        buckets.append(_bucket(users, shape, False, windows, most_steps))
     return buckets
+
+
+def _whole_timelines(
+    lengths: Int[np.ndarray, " U"], shape: WindowShape
+) -> tuple[Bool[np.ndarray, " U"], list[int]]:
+    """Tell which timelines are one window, and the lengths that these are padded to.
+
+    Where little is saved, none is: all are cut, and there is one shape.
+    """
+    size = shape.length + shape.lead_in
+    positions = size * np.where(lengths > 0, lengths // shape.length + 1, 0)
+    whole = (lengths > 0) & (lengths <= size)
+    if whole.any():
+        beside = int(positions[~whole].sum())
+        edges = bucket_edges(lengths[whole], beside=beside)
+        padded = int(np.array(edges)[np.searchsorted(edges, lengths[whole])].sum())
+        saved = int(positions[whole].sum()) - padded
+        if beside == 0 or is_worth(saved, of=positions.sum()):
+            return whole, edges
+    return np.zeros_like(whole), []
 
 
 def _bucket(

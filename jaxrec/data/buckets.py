@@ -7,8 +7,9 @@ import numpy as np
 from jaxtyping import Int
 
 MOST_BUCKETS = 6
-# Another bucket must save this share of all positions.
-LEAST_SAVED = 0.08
+# What another shape must save: this share of all positions, and so many. To compile a training of
+# another shape takes about as long as to train on so many positions in each of 30 epochs.
+LEAST_SHARE, LEAST_SAVED = 0.08, 10_000
 # Lengths among which the edges are chosen, each a little more than the one before it.
 _CANDIDATES = 64
 
@@ -41,7 +42,12 @@ def bucket_edges(lengths: Int[np.ndarray, " n"], *, beside: int = 0) -> list[int
         before = totals.argmin(axis=0)
         edges = [[*edges[i], int(edge)] for i, edge in zip(before, candidates, strict=True)]
         best = totals.min(axis=0)
-        if not best[-1] < cost - LEAST_SAVED * (cost + beside):
+        if not is_worth(cost - best[-1], of=cost + beside):
             break
         chosen, cost = edges[-1], best[-1]
     return chosen
+
+
+def is_worth(saved: float | np.number, *, of: float | np.number) -> bool:
+    """Tell whether another shape is worth that so many positions are saved, of so many."""
+    return bool(saved >= max(LEAST_SHARE * of, LEAST_SAVED))

@@ -131,11 +131,9 @@ def rank(
 
 def _parts(lengths: Int[np.ndarray, " n"], size: int) -> list[tuple[Int[np.ndarray, " size"], int]]:
     """Sort histories by length into batches; give the rows of each, and what length is read."""
-    order = np.argsort(lengths, kind="stable")
-    batches = np.split(order, range(size, len(order), size))
-    longest = np.array([lengths[rows].max() for rows in batches])
-    edges = np.array(bucket_edges(longest))
-    return list(zip(batches, edges[np.searchsorted(edges, longest)].tolist(), strict=True))
+    edges = np.array(bucket_edges(lengths))
+    batches = np.split(order := np.argsort(lengths, kind="stable"), range(size, len(order), size))
+    return [(rows, int(edges[edges >= lengths[rows].max()][0])) for rows in batches]
 
 
 @partial(jax.jit, static_argnames="top")
