@@ -30,7 +30,7 @@ from jaxrec.training.objective import make_objective, negatives_of
 from jaxrec.training.optimizer import make_optimizer
 from jaxrec.training.placement import data_mesh, replicate, split_batch
 from jaxrec.training.step import init_state, make_dispatch
-from jaxrec.training.windows import training_batches, window_shape
+from jaxrec.training.windows import training_batches
 
 # In one measurement.
 DISPATCHES = 4
@@ -60,19 +60,19 @@ class Training:
         config = Config(flags.data, replace(flags.model, encoder=encoder), flags.train)
         self._graphdef, params = nnx.split(make_model(dataset, config), nnx.Param)
         optimizer = make_optimizer(flags.train, total_steps=10_000)
-        self._mesh = data_mesh(window_shape(flags.data, flags.train).batch_size)
+        self.batches = training_batches(dataset, flags.data, flags.train)
+        self._mesh = data_mesh(self.batches.shape.rows)
         self._state = replicate(init_state(params, optimizer), self._mesh)
         objective = make_objective(self._graphdef, dataset, config)
         self._dispatch = make_dispatch(objective, optimizer, flags.train.seed)
-        self._batches = training_batches(dataset, flags.data, flags.train)
         self._numbers = count()
         self._compile()
 
     def _compile(self) -> None:
         """Train on one dispatch of each shape."""
         met = set()
-        for number in range(self._batches.dispatches_per_epoch):
-            batch = self._batches.dispatch(number)
+        for number in range(self.batches.dispatches_per_epoch):
+            batch = self.batches.dispatch(number)
             if batch.targets.shape not in met:
                 met.add(batch.targets.shape)
                 self._state, _ = self._dispatch(self._state, split_batch(batch, self._mesh))
@@ -82,7 +82,7 @@ class Training:
         targets, started = 0, time.perf_counter()
         losses = jax.numpy.zeros(0)
         for number in islice(self._numbers, DISPATCHES):
-            batch = self._batches.dispatch(number)
+            batch = self.batches.dispatch(number)
             targets += int(np.count_nonzero(batch.targets))
             self._state, losses = self._dispatch(self._state, split_batch(batch, self._mesh))
         losses.block_until_ready()
@@ -117,7 +117,7 @@ def measure(flags: BenchmarkFlags) -> None:
     print(
         f"{flags.data.dataset}, N = {flags.data.history_length}, d = {flags.model.embedding_dim}, "
         f"{flags.model.hidden_units} units, {negatives or 'all'} negatives, batches of "
-        f"{window_shape(flags.data, flags.train).batch_size}; "
+        f"{trainings['rnn'].batches.shape.batch_size}; "
         f"{jax.device_count()} {jax.devices()[0].platform} device(s), "
         f"{platform.processor() or platform.machine()}\n"
     )

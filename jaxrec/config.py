@@ -336,8 +336,8 @@ class TrainConfig:
     """activities that a window reads before its first target beside the last one, so that no target
     of a long timeline is learned from a short history; by default N - 1, but 49 at the most"""
     batch_size: int | None = _between(None, 1, 1_000_000)
-    """windows in a step; by default as many as hold about 1,300 targets; of shorter timelines there
-    are as many more as hold as many targets"""
+    """windows in a step, and of shorter timelines as many more as hold as many targets; by default
+    as many as hold 1,280, or of a small log fewer, so that an epoch has some 500 steps"""
     learning_rate: float = _between(3e-3, 0.0, 10.0)
     """peak of the learning rate: linear warm-up, then cosine decay to zero"""
     warmup: float = _between(0.05, 0.0, 1.0)

@@ -161,19 +161,21 @@ def test_the_form_of_what_was_seen_changes_no_bit(tmp_path, monkeypatch, loss):
 
 
 @pytest.mark.parametrize(
-    ("history_length", "given", "shape"),
+    ("history_length", "given", "targets", "shape"),
     [
-        (10, {}, (20, 9, 64, 8)),
-        (32, {}, (32, 31, 40, 8)),
-        (200, {}, (50, 49, 32, 8)),
-        (200, {"window_length": 100}, (100, 49, 16, 8)),
-        (10, {"window_length": 5}, (5, 9, 256, 8)),
-        (10, {"window_length": 5, "lead_in": 0, "batch_size": 3}, (5, 0, 3, 3)),
+        (10, {}, 1_000_000, (20, 9, 64, 8)),
+        (10, {}, 200_000, (20, 9, 24, 8)),
+        (10, {}, 1_000, (20, 9, 16, 8)),
+        (32, {}, 1_000_000, (32, 31, 40, 8)),
+        (200, {}, 1_000_000, (50, 49, 32, 8)),
+        (200, {"window_length": 100}, 1_000_000, (100, 49, 16, 8)),
+        (10, {"window_length": 5}, 1_000_000, (5, 9, 256, 8)),
+        (10, {"window_length": 5, "lead_in": 0, "batch_size": 3}, 1_000, (5, 0, 3, 3)),
     ],
 )
-def test_windows_are_as_asked_for_or_fit_the_history(history_length, given, shape):
+def test_windows_are_as_asked_for_or_fit_the_history(history_length, given, targets, shape):
     data = DataConfig(history_length=history_length)
-    assert window_shape(data, TrainConfig(**given)) == shape
+    assert window_shape(data, TrainConfig(**given), targets) == shape
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,7 @@ class TrainingBatches:
             seed: seed of phases and order.
         """
         lengths = split.training_ends - timelines.offsets[:-1]
+        self.shape = shape
         self._timelines = timelines
         self._targets = np.where(split.is_training_target, timelines.items, np.int32(PAD))
         self._ratings = None if ratings is None else np.where(self._targets != PAD, ratings, 0)

@@ -32,7 +32,7 @@ from jaxrec.training.objective import make_objective
 from jaxrec.training.optimizer import make_optimizer
 from jaxrec.training.placement import data_mesh, replicate, split_batch
 from jaxrec.training.step import Dispatch, TrainState, init_state, make_dispatch
-from jaxrec.training.windows import training_batches, window_shape
+from jaxrec.training.windows import training_batches
 
 STOP_ON = "ndcg@10"
 
@@ -69,7 +69,7 @@ def train(
     batches = training_batches(dataset, config.data, config.train)
     total_steps = config.train.epochs * batches.steps_per_epoch
     optimizer = make_optimizer(config.train, total_steps)
-    mesh = data_mesh(window_shape(config.data, config.train).batch_size)
+    mesh = data_mesh(batches.shape.rows)
     state, progress = init_state(params, optimizer), Progress()
 
     with open_checkpoints(directory.checkpoints) as checkpoints:
