@@ -12,7 +12,12 @@ const WARM_UP_SLICES = 25;
 const WARM_UP_SLICE_MS = 16;
 
 /** @type {Record<string, string>} */
-const ENCODERS = { bow: "Bag of words", cnn: "Convolution", rnn: "LSTM", transformer: "Transformer" };
+const ENCODERS = {
+  bow: "Bag of words",
+  cnn: "Convolution",
+  rnn: "LSTM",
+  transformer: "Transformer",
+};
 
 /**
  * @typedef {object} Listed a model of the page.
