@@ -33,7 +33,7 @@ FLAGS = [
     "--time",
     f"--history-length={LENGTH}",
     "--embedding-dim=8",
-    "--hidden-units=8",
+    "--hidden-units=16",
     "--epochs=2",
     "--learning-rate=0.02",
 ]
