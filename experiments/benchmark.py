@@ -21,6 +21,7 @@ from flax import nnx
 from experiments.run import make_model
 from jaxrec.command_line import command
 from jaxrec.config import Config, DataConfig, ModelConfig, TrainConfig
+from jaxrec.data.batching import TrainingBatches
 from jaxrec.data.dataset import Dataset, prepare
 from jaxrec.data.sources import load_interactions
 from jaxrec.evaluation.ranking import model_scorer, rank
@@ -56,12 +57,13 @@ class BenchmarkFlags:
 class Training:
     """One encoder's training, a few dispatches at a time."""
 
-    def __init__(self, encoder: str, flags: BenchmarkFlags, dataset: Dataset):
+    def __init__(
+        self, encoder: str, flags: BenchmarkFlags, dataset: Dataset, batches: TrainingBatches
+    ):
         config = Config(flags.data, replace(flags.model, encoder=encoder), flags.train)
         self._graphdef, params = nnx.split(make_model(dataset, config), nnx.Param)
         optimizer = make_optimizer(flags.train, total_steps=10_000)
-        self.batches = training_batches(dataset, flags.data, flags.train)
-        self._mesh = data_mesh(self.batches.shape.rows)
+        self._batches, self._mesh = batches, data_mesh(batches.shape.rows)
         self._state = replicate(init_state(params, optimizer), self._mesh)
         objective = make_objective(self._graphdef, dataset, config)
         self._dispatch = make_dispatch(objective, optimizer, flags.train.seed)
@@ -71,10 +73,13 @@ class Training:
     def _compile(self) -> None:
         """Train on one dispatch of each shape."""
         met = set()
-        for number in range(self.batches.dispatches_per_epoch):
-            batch = self.batches.dispatch(number)
-            if batch.targets.shape not in met:
-                met.add(batch.targets.shape)
+        for number in range(self._batches.dispatches_per_epoch):
+            if len(met) == self._batches.shapes:
+                break
+            batch = self._batches.dispatch(number)
+            shapes = tuple((leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(batch))
+            if shapes not in met:
+                met.add(shapes)
                 self._state, _ = self._dispatch(self._state, split_batch(batch, self._mesh))
 
     def targets_per_s(self) -> float:
@@ -82,7 +87,7 @@ class Training:
         targets, started = 0, time.perf_counter()
         losses = jax.numpy.zeros(0)
         for number in islice(self._numbers, DISPATCHES):
-            batch = self.batches.dispatch(number)
+            batch = self._batches.dispatch(number)
             targets += int(np.count_nonzero(batch.targets))
             self._state, losses = self._dispatch(self._state, split_batch(batch, self._mesh))
         losses.block_until_ready()
@@ -107,7 +112,8 @@ def measure(flags: BenchmarkFlags) -> None:
     dataset = prepare(interactions, flags.data, seed=0)
     prepared = time.perf_counter() - started
 
-    trainings = {name: Training(name, flags, dataset) for name in ENCODERS}
+    batches = training_batches(dataset, flags.data, flags.train)
+    trainings = {name: Training(name, flags, dataset, batches) for name in ENCODERS}
     rounds = [
         {name: training.targets_per_s() for name, training in trainings.items()}
         for _ in range(flags.repeats)
@@ -117,7 +123,7 @@ def measure(flags: BenchmarkFlags) -> None:
     print(
         f"{flags.data.dataset}, N = {flags.data.history_length}, d = {flags.model.embedding_dim}, "
         f"{flags.model.hidden_units} units, {negatives or 'all'} negatives, batches of "
-        f"{trainings['rnn'].batches.shape.batch_size}; "
+        f"{batches.shape.batch_size}; "
         f"{jax.device_count()} {jax.devices()[0].platform} device(s), "
         f"{platform.processor() or platform.machine()}\n"
     )

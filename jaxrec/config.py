@@ -331,7 +331,7 @@ class TrainConfig:
     """sampled negatives, shared by the whole batch; by default 512 where the loss samples"""
     window_length: int | None = _between(None, 1, 10_000)
     """targets in a window of one user's timeline, all learned in one pass; by default N, but 20 at
-    the least and 50 at the most; a timeline that fits into a window with its lead-in is not cut"""
+    the least and 50 at the most; where many timelines fit with their lead-in, these are not cut"""
     lead_in: int | None = _between(None, 0, 10_000)
     """activities that a window reads before its first target beside the last one, so that no target
     of a long timeline is learned from a short history; by default N - 1, but 49 at the most"""

@@ -139,6 +139,7 @@ class TrainingBatches:
         self._buckets = cut_into_buckets(lengths, shape, max_steps_per_dispatch)
         self._plan = lru_cache(maxsize=1)(self._shuffle)
 
+        self.shapes = len(self._buckets)
         self.targets_per_epoch = int(split.is_training_target.sum())
         self.dispatches_per_epoch = sum(each.dispatches for each in self._buckets)
         self.steps_per_epoch = sum(each.steps for each in self._buckets)

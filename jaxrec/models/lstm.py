@@ -18,6 +18,13 @@ def lstm_cell(
     """
     write, forget, emit, _ = jnp.split(nnx.sigmoid(gates_B4H), 4, axis=-1)
     candidate = jnp.tanh(gates_B4H[:, -cell_BH.shape[-1] :])
+    return _next_state(write, forget, emit, candidate, cell_BH)
+
+
+def _next_state(
+    write: jax.Array, forget: jax.Array, emit: jax.Array, candidate: jax.Array, cell_BH: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Give the next cell and output from the gates and the candidate, each [B, H]."""
     cell_BH = forget * cell_BH + write * candidate
     return cell_BH, emit * jnp.tanh(cell_BH)
 
@@ -145,9 +152,9 @@ def _there(kernel: jax.Array, bias: jax.Array, inputs_LBE: jax.Array, mask_LB: j
         gates_B3H = nnx.sigmoid(sums_B4H[:, : 3 * units])
         candidate_BH = jnp.tanh(sums_B4H[:, 3 * units :])
         write, forget, emit = jnp.split(gates_B3H, 3, axis=-1)
-        new_cell_BH = forget * cell_BH + write * candidate_BH
+        new_cell_BH, new_output_BH = _next_state(write, forget, emit, candidate_BH, cell_BH)
         cell_BH = jnp.where(mask_B[:, None], new_cell_BH, cell_BH)
-        output_BH = jnp.where(mask_B[:, None], emit * jnp.tanh(new_cell_BH), output_BH)
+        output_BH = jnp.where(mask_B[:, None], new_output_BH, output_BH)
         return (cell_BH, output_BH), _Kept(gates_B3H, candidate_BH, cell_BH, output_BH)
 
     zeros_BH = jnp.zeros((batch, units), inputs_LBE.dtype)

@@ -36,9 +36,6 @@ from jaxrec.training.windows import training_batches
 
 STOP_ON = "ndcg@10"
 
-# The bar shows the mean loss of the last ones.
-STEPS_TOLD = 20
-
 
 @dataclass(frozen=True)
 class Trained:
@@ -138,7 +135,7 @@ def _train_epoch(
         running = launched
         seconds = time.perf_counter() - started
         bar.set_postfix_str(
-            f"loss {np.mean(losses[-STEPS_TOLD:] or np.nan):.3f}, "
+            f"loss {np.mean(losses[-len(batch.targets) :] or np.nan):.3f}, "
             f"{targets / seconds:,.0f} targets/s"
         )
         bar.update(len(batch.targets))
