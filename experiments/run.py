@@ -107,8 +107,13 @@ def fit(dataset: Dataset, config: Config, directory: RunDirectory) -> Summary:
 
 def make_model(dataset: Dataset, config: Config) -> RecommenderModel:
     """Begin a model of a data set, by the seed of the training."""
-    schema, rngs = dataset.schema(config.model.embedding_dim), nnx.Rngs(config.train.seed)
-    return RecommenderModel(schema, config.model, dataset.vocabulary.counts, rngs=rngs)
+    schema, counts = dataset.schema(config.model.embedding_dim), dataset.vocabulary.counts
+
+    @nnx.jit  # drawn one by one, each shape would be compiled
+    def draw() -> RecommenderModel:
+        return RecommenderModel(schema, config.model, counts, rngs=nnx.Rngs(config.train.seed))
+
+    return draw()
 
 
 def conclude(

@@ -1,6 +1,6 @@
 """Models: the properties that every encoder, and the recommender around it, must have."""
 
-from functools import partial
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -28,20 +28,27 @@ COUNTS = np.array([0, *range(SIZE, 0, -1)])
 def make(encoder, seed=0, features=(), labels=(NEXT_ITEM,), **settings):
     config = ModelConfig(encoder=encoder, **{"hidden_units": 8, "embedding_dim": 6, **settings})
     schema = Schema(SIZE, 6, features, labels)
-    model = RecommenderModel(schema, config, COUNTS, rngs=nnx.Rngs(seed))
-    # Away from the initial values, so that no property holds by a zero.
-    graphdef, params = nnx.split(model)
-    keys = iter(jax.random.split(jax.random.key(seed), 100))
+    model = drawn(partial(RecommenderModel, schema, config, COUNTS), seed)
+    model.bias[...] = model.item_bias.at[PAD].set(PAD_BIAS)
+    return model
+
+
+def drawn(build, seed):
+    """Draw what is nobody's initial value, so that no property holds by a zero.
+
+    By NumPy, for JAX compiles a generator for each shape.
+    """
+    graphdef, shapes = nnx.split(nnx.eval_shape(lambda: build(rngs=nnx.Rngs(0))))
+    rng = np.random.default_rng(seed)
     return nnx.merge(
         graphdef,
-        jax.tree.map(lambda leaf: leaf + 0.3 * jax.random.normal(next(keys), leaf.shape), params),
+        jax.tree.map(lambda leaf: jnp.asarray(rng.normal(0, 0.4, leaf.shape), leaf.dtype), shapes),
     )
 
 
-MODELS = {
-    encoder: make(encoder, hidden_units=16, lstm_layers=2, conv_layers=3, blocks=2)
-    for encoder in ENCODERS
-}
+def context_of(model):
+    """Encode whole histories."""
+    return jax.jit(model.context)
 
 
 def contexts_of(model):
@@ -54,15 +61,24 @@ def contexts_of(model):
     return jax.jit(contexts, static_argnames=("count", "span"))
 
 
-# Compiled once for each shape: a property is tried on many histories.
-CONTEXT = {encoder: jax.jit(model.context) for encoder, model in MODELS.items()}
-CONTEXTS = {encoder: contexts_of(model) for encoder, model in MODELS.items()}
+@cache
+def deep(encoder):
+    """Share one with several layers: a property is tried on many histories."""
+    return make(encoder, hidden_units=16, lstm_layers=2, conv_layers=3, blocks=2)
 
-POINTWISE = {
-    encoder: make(encoder, kernel_size=1, blocks=1) for encoder in ("bow", "cnn", "transformer")
-}
-POINTWISE_CONTEXT = {encoder: jax.jit(model.context) for encoder, model in POINTWISE.items()}
-POINTWISE_CONTEXTS = {encoder: contexts_of(model) for encoder, model in POINTWISE.items()}
+
+@cache
+def views_of(encoder):
+    """Compile both views of it, once for each shape."""
+    return context_of(deep(encoder)), contexts_of(deep(encoder))
+
+
+@cache
+def pointwise_views_of(encoder):
+    """... of one whose layers on another read a position each."""
+    model = make(encoder, kernel_size=1, blocks=1)
+    return context_of(model), contexts_of(model)
+
 
 # As evaluation and a device give them: activities at the right end.
 histories = st.lists(st.lists(st.integers(1, SIZE), max_size=7), min_size=3, max_size=3).map(
@@ -76,12 +92,9 @@ properties = settings(max_examples=25, deadline=None)
 @properties
 @given(history=histories)
 def test_the_last_prefix_is_the_whole(encoder, history):
-    np.testing.assert_allclose(
-        CONTEXTS[encoder](history, count=1, span=7)[0],
-        CONTEXT[encoder](history),
-        rtol=1e-5,
-        atol=1e-5,
-    )
+    context, contexts = views_of(encoder)
+    last = contexts(history, count=1, span=7)[0]
+    np.testing.assert_allclose(last, context(history), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
@@ -90,15 +103,12 @@ def test_the_last_prefix_is_the_whole(encoder, history):
 def test_every_prefix_is_a_whole_of_its_own(encoder, history, position):
     """... and so sees nothing of what comes later."""
     part = {ITEM: history[ITEM][:, :position]}
-    np.testing.assert_allclose(
-        CONTEXTS[encoder](history, count=7, span=7)[position - 1],
-        CONTEXT[encoder](part),
-        rtol=1e-5,
-        atol=1e-5,
-    )
+    context, contexts = views_of(encoder)
+    prefix = contexts(history, count=7, span=7)[position - 1]
+    np.testing.assert_allclose(prefix, context(part), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("encoder", POINTWISE)
+@pytest.mark.parametrize("encoder", ["bow", "cnn", "transformer"])
 @properties
 @given(history=histories, span=st.integers(1, 9), position=st.integers(1, 9))
 def test_in_a_longer_window_a_prefix_is_the_history_that_ends_there(
@@ -112,22 +122,17 @@ def test_in_a_longer_window_a_prefix_is_the_history_that_ends_there(
     part = {ITEM: np.zeros_like(window[ITEM])}
     kept = min(span, position)
     part[ITEM][:, -kept:] = window[ITEM][:, position - kept : position]
-    np.testing.assert_allclose(
-        POINTWISE_CONTEXTS[encoder](window, count=9, span=span)[position - 1],
-        POINTWISE_CONTEXT[encoder](part),
-        rtol=1e-5,
-        atol=1e-5,
-    )
+    context, contexts = pointwise_views_of(encoder)
+    prefix = contexts(window, count=9, span=span)[position - 1]
+    np.testing.assert_allclose(prefix, context(part), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
 @properties
 @given(history=histories)
 def test_padding_on_the_left_changes_nothing(encoder, history):
-    padded = {ITEM: jnp.pad(history[ITEM], ((0, 0), (3, 0)))}
-    np.testing.assert_allclose(
-        CONTEXT[encoder](padded), CONTEXT[encoder](history), rtol=1e-5, atol=1e-5
-    )
+    padded, (context, _) = {ITEM: np.pad(history[ITEM], ((0, 0), (3, 0)))}, views_of(encoder)
+    np.testing.assert_allclose(context(padded), context(history), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("encoder", ["bow", "rnn", "transformer"])
@@ -139,7 +144,7 @@ def test_padding_in_the_middle_erases_nothing(encoder, history, place):
     """
     place = min(place, 6) if encoder == "transformer" else place
     gap = {ITEM: np.insert(history[ITEM], place, PAD, axis=1)}
-    contexts = CONTEXTS[encoder]
+    _, contexts = views_of(encoder)
     np.testing.assert_allclose(
         contexts(gap, count=1, span=8)[0],
         contexts(history, count=1, span=7)[0],
@@ -152,14 +157,13 @@ def test_padding_in_the_middle_erases_nothing(encoder, history, place):
 @given(history=histories, seed=st.integers(0, 1000))
 def test_bag_of_words_ignores_order(history, seed):
     shuffled = {ITEM: np.random.default_rng(seed).permutation(history[ITEM], axis=1)}
-    np.testing.assert_allclose(
-        CONTEXT["bow"](shuffled), CONTEXT["bow"](history), rtol=1e-5, atol=1e-5
-    )
+    context, _ = views_of("bow")
+    np.testing.assert_allclose(context(shuffled), context(history), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("encoder", ["cnn", "rnn", "transformer"])
 def test_the_others_read_order(encoder):
-    context = CONTEXT[encoder]
+    context, _ = views_of(encoder)
     before = context({ITEM: jnp.array([[1, 2, 3, 4, 5, 6, 7]])})
     # Two old items, too.
     for other, least in (([7, 6, 5, 4, 3, 2, 1], 0.05), ([2, 1, 3, 4, 5, 6, 7], 1e-3)):
@@ -168,7 +172,7 @@ def test_the_others_read_order(encoder):
 
 @pytest.mark.parametrize("encoder", ENCODERS)
 def test_no_gradient_from_the_future(encoder):
-    model = MODELS[encoder]
+    model = deep(encoder)
     graphdef, params = nnx.split(model)
     history = {ITEM: jnp.array([[1, 2, 3, 4, 5]])}
 
@@ -182,11 +186,10 @@ def test_no_gradient_from_the_future(encoder):
 
 @pytest.mark.parametrize("encoder", ENCODERS)
 def test_an_empty_history_has_the_scores_of_the_bias(encoder):
-    model = RecommenderModel(
-        Schema(SIZE, 6), ModelConfig(encoder=encoder), COUNTS, rngs=nnx.Rngs(0)
-    )
+    config = ModelConfig(encoder=encoder)
+    model = nnx.jit(lambda: RecommenderModel(Schema(SIZE, 6), config, COUNTS, rngs=nnx.Rngs(0)))()
     empty = {ITEM: jnp.zeros((1, 4), jnp.int32)}
-    scores = model.scores(model.context(empty))[0]
+    scores = model.scores(context_of(model)(empty))[0]
     np.testing.assert_array_equal(scores, model.item_bias)
     # ... which begins as the popularity, and never offers PAD.
     np.testing.assert_array_equal(jnp.argsort(-scores)[:-1], np.arange(1, SIZE + 1))
@@ -195,8 +198,8 @@ def test_an_empty_history_has_the_scores_of_the_bias(encoder):
 
 @pytest.mark.parametrize("encoder", ENCODERS)
 def test_no_candidate_scores_lower_than_padding(encoder):
-    model = MODELS[encoder]
-    scores = model.scores(model.context({ITEM: jnp.array([[1, 2, 3]])}))
+    model = deep(encoder)
+    scores = model.scores(context_of(model)({ITEM: jnp.array([[1, 2, 3]])}))
     assert jnp.all(scores[:, 1:] > scores[:, :1] + 1e8)
 
 
@@ -216,14 +219,11 @@ def test_a_second_feature_is_read_whatever_its_name(encoder):
     model = make(encoder, features=(Feature("genre", "activity", "id", 4),), hidden_units=16)
     history = {ITEM: jnp.array([[0, 1, 2]]), "genre": jnp.array([[0, 3, 4]])}
     other = history | {"genre": jnp.array([[0, 3, 1]])}
-    assert model.context(history).shape == (1, 6)
-    assert jnp.abs(model.context(history) - model.context(other)).max() > 1e-4
-    np.testing.assert_allclose(
-        contexts_of(model)(history, count=1, span=3)[0],
-        model.context(history),
-        rtol=1e-5,
-        atol=1e-5,
-    )
+    context = context_of(model)
+    assert context(history).shape == (1, 6)
+    assert jnp.abs(context(history) - context(other)).max() > 1e-4
+    last = contexts_of(model)(history, count=1, span=3)[0]
+    np.testing.assert_allclose(last, context(history), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
@@ -231,33 +231,29 @@ def test_a_user_enters_the_head_of_any_history_but_an_empty_one(encoder):
     model = make(encoder, features=(Feature("country", "user", "id", 4),), hidden_units=16)
     history = {ITEM: jnp.array([[0, 1, 2], [0, 0, 0]]), "country": jnp.array([3, 3])}
     other = history | {"country": jnp.array([1, 1])}
-    assert jnp.abs(model.context(history)[0] - model.context(other)[0]).max() > 1e-4
-    assert not model.context(history)[1].any()
+    context = context_of(model)
+    assert jnp.abs(context(history)[0] - context(other)[0]).max() > 1e-4
+    assert not context(history)[1].any()
+    last = contexts_of(model)(history, count=1, span=3)[0]
+    np.testing.assert_allclose(last, context(history), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_the_moment_of_a_position_is_that_of_its_target(encoder):
     hours = make(encoder, features=(Feature("hour", "moment", "id", 4),), hidden_units=16)
-    window = {ITEM: jnp.array([[0, 1, 2]]), "hour": jnp.array([[1, 2, 3]])}
-    for position, hour in ((1, 2), (2, 3)):
-        items = jnp.roll(window[ITEM], 2 - position, axis=1).at[0, : 2 - position].set(PAD)
-        np.testing.assert_allclose(
-            contexts_of(hours)(window, count=2, span=3)[position - 1],
-            hours.context({ITEM: items, "hour": jnp.array([hour])}),
-            rtol=1e-5,
-            atol=1e-5,
-        )
-    np.testing.assert_allclose(
-        contexts_of(model)(history, count=1, span=3)[0],
-        model.context(history),
-        rtol=1e-5,
-        atol=1e-5,
-    )
+    window = {ITEM: np.array([[0, 1, 2]]), "hour": np.array([[1, 2, 3]])}
+    context, prefixes = context_of(hours), contexts_of(hours)(window, count=2, span=3)
+    for prefix, items, hour in zip(prefixes, ([0, 0, 1], [0, 1, 2]), (2, 3), strict=True):
+        whole = context({ITEM: np.array([items]), "hour": np.array([hour])})
+        np.testing.assert_allclose(prefix, whole, rtol=1e-5, atol=1e-5)
 
 
 def test_bag_of_words_by_hand():
     model = make("bow", dense_layers=0)
     table = model.activities.tables[ITEM][...]
     expected = model.projection((table[3] + table[5]) / 2)
-    np.testing.assert_allclose(
-        model.context({ITEM: jnp.array([[0, 3, 5]])})[0], expected, rtol=1e-5
-    )
+    got = context_of(model)({ITEM: jnp.array([[0, 3, 5]])})[0]
+    np.testing.assert_allclose(got, expected, rtol=1e-5)
 
 
 def test_cnn_by_hand():
@@ -269,9 +265,8 @@ def test_cnn_by_hand():
     second = convolution(jnp.concatenate([table[3], table[5]]))
     latest, highest = jnp.maximum(second, 0), jnp.maximum(jnp.maximum(first, second), 0)
     expected = model.projection(jnp.concatenate([latest, highest, highest]))
-    np.testing.assert_allclose(
-        model.context({ITEM: jnp.array([[0, 3, 5]])})[0], expected, rtol=1e-5, atol=1e-6
-    )
+    got = context_of(model)({ITEM: jnp.array([[0, 3, 5]])})[0]
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_rnn_by_hand():
@@ -281,13 +276,13 @@ def test_rnn_by_hand():
     table, (lstm,) = model.activities.tables[ITEM][...], model.encoder.layers
     output = lstm.prefixes(table[None, jnp.array([3, 5])], jnp.ones((1, 2), bool))[0, -1]
     expected = model.projection(jnp.concatenate([output, table[5], (table[3] + table[5]) / 2]))
-    np.testing.assert_allclose(
-        model.context({ITEM: jnp.array([[0, 3, 5]])})[0], expected, rtol=1e-5, atol=1e-6
-    )
+    got = context_of(model)({ITEM: jnp.array([[0, 3, 5]])})[0]
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
+    contexts = contexts_of(model)
     # In a window of training wherever the padding stands.
     for history in ([0, 3, 5], [3, 0, 5], [3, 5, 0]):
-        contexts = contexts_of(model)({ITEM: jnp.array([history])}, count=1, span=3)
-        np.testing.assert_allclose(contexts[0, 0], expected, rtol=1e-5, atol=1e-6)
+        got = contexts({ITEM: jnp.array([history])}, count=1, span=3)[0, 0]
+        np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
 
 
 LSTM_OF_THREE, ITS_PARAMS = nnx.split(LSTM(3, 3, rngs=nnx.Rngs(0)))

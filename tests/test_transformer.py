@@ -1,5 +1,7 @@
 """The transformer: its equations by hand, how it fades, and its file."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +15,7 @@ from jaxrec.models.encoders.transformer import Transformer, norm
 from jaxrec.runtime import Recommender
 from tests.browser import open_page, shown, site, tap
 from tests.bundles import made, saved
-from tests.test_models import SIZE, make
+from tests.test_models import SIZE, drawn, make
 
 WIDTH = 4
 
@@ -21,12 +23,7 @@ WIDTH = 4
 def transformer(blocks=1, heads=2, width=WIDTH):
     """Make one away from its initial values, for activities of width 3."""
     config = ModelConfig("transformer", hidden_units=width, blocks=blocks, heads=heads)
-    graphdef, params = nnx.split(Transformer(3, config, rngs=nnx.Rngs(0)))
-    keys = iter(jax.random.split(jax.random.key(1), 100))
-    return nnx.merge(
-        graphdef,
-        jax.tree.map(lambda leaf: leaf + 0.3 * jax.random.normal(next(keys), leaf.shape), params),
-    )
+    return drawn(partial(Transformer, 3, config), seed=1)
 
 
 def activities_of(length, batch=1):
@@ -75,15 +72,16 @@ def test_a_block_by_hand():
     read = normed(y) * np.array(encoder.scale)
     expected = np.concatenate([read, x_3E[0, 2], np.array(x_3E[0]).mean(axis=0)])
     there = jnp.ones((1, 3))
-    np.testing.assert_allclose(encoder.whole(x_3E, there)[0], expected, rtol=1e-5, atol=1e-6)
-    prefixes = encoder.prefixes(x_3E, there > 0, 3)
+    whole = jax.jit(encoder.whole)(x_3E, there)
+    np.testing.assert_allclose(whole[0], expected, rtol=1e-5, atol=1e-6)
+    prefixes = jax.jit(encoder.prefixes, static_argnums=2)(x_3E, there > 0, 3)
     np.testing.assert_allclose(prefixes[0, 2], expected, rtol=1e-5, atol=1e-6)
 
 
 def test_heads_begin_with_different_reaches():
     """After 2 activities alike the weight of the first head has halved, after 50 the last one's."""
     config = ModelConfig("transformer", hidden_units=6, blocks=1, heads=3)
-    fade = Transformer(3, config, rngs=nnx.Rngs(0)).blocks[0].fade
+    fade = nnx.jit(lambda: Transformer(3, config, rngs=nnx.Rngs(0)))().blocks[0].fade
     kept = np.exp(-sigmoid(np.array(fade.bias)))
     np.testing.assert_allclose(kept ** np.array([2, 10, 50]), 0.5, rtol=1e-5)
 
@@ -104,16 +102,18 @@ def test_a_gradient_is_a_number_where_nothing_is_read():
     """... as by padding, and of vectors of zeros, which have no direction."""
     encoder = transformer(blocks=2)
 
-    def total(x, mask):
+    @jax.jit
+    @jax.grad
+    def by_activities(x, mask):
         x = jnp.where(mask[..., None], x, 0)
         return jnp.where(mask[..., None], encoder.prefixes(x, mask, 3), 0).sum()
 
     mask = jnp.array([[False, True, False, True, True, False]])
-    gradient = jax.grad(total)(activities_of(6), mask)
+    gradient = by_activities(activities_of(6), mask)
     assert jnp.isfinite(gradient).all()
     assert (jnp.abs(gradient).max(axis=-1) > 0).tolist() == mask.tolist()
-    nothing = jax.grad(lambda x: encoder.prefixes(x, jnp.zeros_like(mask), 3).sum())
-    assert jnp.isfinite(nothing(jnp.zeros((1, 6, 3)))).all()
+    nothing = by_activities(jnp.zeros((1, 6, 3)), jnp.zeros_like(mask))
+    assert jnp.isfinite(nothing).all()
 
 
 @pytest.mark.filterwarnings("ignore")
