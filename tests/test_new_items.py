@@ -35,11 +35,12 @@ def shop(tmp_path_factory):
     flags = ["--dataset=log.csv", "--items=items.csv", "--encoder=bow"]
     flags += [
         "--learning-rate=0.02",
+        "--batch-size=4",
         "--history-length=4",
         "--embedding-dim=8",
         "--hidden-units=8",
     ]
-    flags += ["--item-features=brand", "--own-dropout=0.3", "--epochs=60", "--patience=60"]
+    flags += ["--item-features=brand", "--own-dropout=0.3", "--epochs=15", "--patience=15"]
     process = call(one_run.main, *flags, "--run-dir=run", cwd=folder)
     assert process.returncode == 0, process.stderr
     (folder / "new.csv").write_text(
