@@ -303,8 +303,9 @@ class ModelConfig:
     own_dropout: float = _between(0.0, 0.0, 0.95)
     """with --item-features: share of items that a step knows by their features alone; new items are
     found better for it (0.02 to 0.1), and the others less well"""
-    dropout: float = _between(0.2, 0.0, 0.95)
-    """share of units dropped in training, after the embeddings and after the encoder"""
+    dropout: float | None = _between(None, 0.0, 0.95)
+    """share of units dropped in training, after the embeddings and after the encoder; by default
+    0.2, or 0.4 where an item has fewer than 30 training targets on average"""
     tie_embeddings: bool = True
     """one item table for histories and candidates: half the file; off: one table for each"""
 

@@ -17,7 +17,8 @@ def test_the_list_names_every_preset_with_its_figures_and_flags(capsys):
     assert presets.main([]) == 0
     said = capsys.readouterr().out
     for preset in presets.PRESETS:
-        assert parse(one_run.RunFlags, [presets.COMMON, *preset.flags.split()])
+        shared = presets.LOGS[preset.log].split()
+        assert parse(one_run.RunFlags, [*shared, *preset.flags.split()])
         (row,) = [line for line in said.splitlines() if line.startswith(f"{preset.name} ")]
         assert f"{preset.recall:.4f}" in row
         assert row.endswith(f"  {preset.flags}")
@@ -41,12 +42,20 @@ def test_what_is_finished_is_kept_and_a_flag_of_the_person_outdoes_the_preset(
     assert (run_dir / "summary.json").stat().st_mtime_ns == before
 
 
+def test_a_data_set_names_all_of_its_presets():
+    for log in presets.LOGS:
+        chosen = presets.choose(log)
+        assert chosen == [each for each in presets.PRESETS if each.log == log]
+        assert chosen[0] in presets.choose(f"{chosen[-1].name},{chosen[0].name}")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["--train=rnn-n10,transformer"], "has 'transformer'; give some of "),
         (["--train=rnn-n10", "--epochs=0"], "--epochs=0 is out of range"),
         (["--train=rnn-n10", "--speed=9"], "--speed"),
+        (["--train=beauty"], "give --dataset=FILE, a log of user, item, timestamp"),
     ],
 )
 def test_a_wrong_flag_is_one_line_and_nothing_is_trained(

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from jaxrec.config import ModelConfig
 from jaxrec.models.activities import Activities, Vectors, init_table, mask_of
 from jaxrec.models.circumstances import Circumstances
-from jaxrec.models.dropout import dropout
+from jaxrec.models.dropout import default_rate, dropout
 from jaxrec.models.encoders import encoder_class
 from jaxrec.models.items import ItemFeatures, ItemIds
 from jaxrec.models.rating import RatingHead
@@ -50,7 +50,8 @@ class RecommenderModel(nnx.Module):
             item_counts: how often each id is a training target.
             rngs: the stream `params`.
         """
-        self.dropout_rate = config.dropout
+        asked = config.dropout
+        self.dropout_rate = default_rate(item_counts) if asked is None else asked
         owners: tuple[Owner, ...] = ("activity", "user", "moment")
         self.features = tuple(each for of in owners for each in schema.features_of(of))
         self.activities = Activities(schema, rngs=rngs)
