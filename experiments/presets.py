@@ -96,8 +96,8 @@ PRESETS = (
     ),
     Preset("ml-1m", "small-cnn", f"--encoder=cnn {SMALL} --dropout=0.05", 0.2207, 0.1199, 1.5),
     Preset("ml-1m", "small-bow", f"--encoder=bow {SMALL} --dropout=0.0", 0.1911, 0.1013, 3),
-    Preset("beauty", "beauty-final", f"{SPARSE} --final-fit", 0.0981, 0.0594, 10),
-    Preset("beauty", "beauty-rnn", SPARSE, 0.0841, 0.0509, 10),
+    Preset("beauty", "beauty-final", f"{SPARSE} --final-fit", 0.0981, 0.0594, 14),
+    Preset("beauty", "beauty-rnn", SPARSE, 0.0841, 0.0509, 13),
 )
 
 
