@@ -1,6 +1,7 @@
 """The transformer: its equations by hand, how it fades, and its file."""
 
 from functools import partial
+from itertools import accumulate
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,7 @@ from flax import nnx
 from convert.build.shapes import Shapes
 from convert.flatbuffer import read_facts
 from jaxrec.config import ModelConfig
-from jaxrec.models.encoders.transformer import Transformer, norm
+from jaxrec.models.encoders.transformer import Transformer, norm, running_sum
 from jaxrec.runtime import Recommender
 from tests.browser import open_page, shown, site, tap
 from tests.bundles import made, saved
@@ -114,6 +115,21 @@ def test_a_gradient_is_a_number_where_nothing_is_read():
     assert (jnp.abs(gradient).max(axis=-1) > 0).tolist() == mask.tolist()
     nothing = by_activities(jnp.zeros((1, 6, 3)), jnp.zeros_like(mask))
     assert jnp.isfinite(nothing).all()
+
+
+@pytest.mark.parametrize("length", [1, 10, 33, 200])
+def test_a_sum_one_by_one_keeps_its_digits(monkeypatch, length):
+    """What is nearly the same each time is rounded the same way each time."""
+
+    def one_by_one(x, axis):
+        steps = list(accumulate(jnp.moveaxis(x, axis, 0)))
+        return jnp.stack(steps, axis)
+
+    monkeypatch.setattr(jnp, "cumsum", one_by_one)
+    fades = np.full((2, length, 1), 0.0052, np.float32)
+    fades[1] *= np.random.default_rng(0).random((length, 1), np.float32)
+    exact = np.cumsum(fades.astype(np.float64), axis=1)
+    np.testing.assert_allclose(running_sum(jnp.asarray(fades)), exact, rtol=1e-6)
 
 
 @pytest.mark.filterwarnings("ignore")
