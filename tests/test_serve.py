@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,10 +18,11 @@ from tests.exports import ROOT, command
 
 @pytest.fixture
 def folder(tmp_path, models):
-    """A directory with runs/, as after a conversion."""
-    for encoder, path in models.items():
-        (tmp_path / "runs" / encoder).mkdir(parents=True)
-        (tmp_path / "runs" / encoder / "export").symlink_to(path.parent)
+    """A directory with runs/, as after one conversion after the other."""
+    for second, (encoder, path) in enumerate(models.items()):
+        export = tmp_path / "runs" / encoder / "export"
+        shutil.copytree(path.parent, export)
+        os.utime(export / path.name, (1.7e9 + second, 1.7e9 + second))
     return tmp_path
 
 
