@@ -7,7 +7,6 @@ from typing import Any
 from flax import nnx
 
 from convert.new_items import read_new_items
-from convert.quiet import quiet
 from jaxrec.config import Config
 from jaxrec.data.item_features import ids_by_name
 from jaxrec.data.vocabulary import Vocabulary
@@ -18,7 +17,7 @@ from jaxrec.runs.directory import CATALOGUE, SCHEMA, VOCABULARY, RunDirectory
 from jaxrec.runs.heldout import Heldout
 from jaxrec.runs.summary import Summary
 from jaxrec.schema import Schema
-from jaxrec.training.checkpoint import open_checkpoints, restore_best
+from jaxrec.training.checkpoint import read_best
 
 
 @dataclass(frozen=True)
@@ -64,9 +63,7 @@ def restore(folder: Path, new_items: Path | None = None, boost: float = 0.0) -> 
     _require_fit(directory, schema, vocabulary, catalogue)
     # The structure alone: the parameters come from the checkpoint.
     graphdef, like = abstract_model(schema, config.model)
-    # orbax warns that what is opened to be read will not be written.
-    with quiet(), open_checkpoints(directory.checkpoints, read_only=True) as checkpoints:
-        params = restore_best(checkpoints, like)
+    params = read_best(directory.checkpoints, like)
     model, features, said = nnx.merge(graphdef, params), directory.item_features(), ""
     if new_items is not None:
         new = read_new_items(new_items, config.data, vocabulary, features)

@@ -33,6 +33,7 @@ from jaxrec.data.dataset import Dataset, prepare
 from jaxrec.data.intake import render
 from jaxrec.data.sources import load_interactions
 from jaxrec.data.targets import about_targets
+from jaxrec.errors import UserError
 from jaxrec.evaluation.baselines import make_baselines
 from jaxrec.evaluation.ranking import Ranking, Scorer, model_scorer, now_unknown, rank
 from jaxrec.evaluation.ratings import Rater, model_rater, rating_baselines, rating_figures
@@ -45,6 +46,7 @@ from jaxrec.runs.report import draw_curve, figures_of, protocol, render_table, t
 from jaxrec.runs.summary import Figures, ModelFacts, Summary
 from jaxrec.training.compilation_cache import keep_compiled
 from jaxrec.training.loop import Trained, folded, train
+from jaxrec.training.teacher import directory_of_teacher, read_teacher
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,11 @@ def run(flags: RunFlags) -> None:
     if flags.resume and directory.is_finished:
         print(f"{directory.path} is finished\n\n{render_table(directory.summary())}")
         return
+    teacher = directory_of_teacher(config)
+    if teacher and teacher.path.resolve() == directory.path.resolve():
+        raise UserError(
+            f"--teacher={teacher.path} is the run directory too; name another --run-dir"
+        )
 
     dataset = _look(config)
     if flags.overwrite and directory.path.exists():
@@ -100,8 +107,9 @@ def _look(config: Config) -> Dataset:
 
 def fit(dataset: Dataset, config: Config, directory: RunDirectory) -> Summary:
     """Train on a data set from where the directory stands, and conclude."""
+    teacher = read_teacher(config, dataset)
     directory.begin(config, dataset)
-    trained = train(make_model(dataset, config), dataset, config, directory)
+    trained = train(make_model(dataset, config), dataset, config, directory, teacher)
     return conclude(trained, dataset, config, directory)
 
 

@@ -325,6 +325,9 @@ class TrainConfig:
     loss: Literal["auto", "full-softmax", "sampled-softmax"] = "auto"
     """compare the target with the whole catalogue, or with sampled negatives; auto: with the whole
     of up to 5,000 items, unless --negatives are given"""
+    teacher: str | None = None
+    """a finished run, as runs/ml-1m-rnn-n10, on the same data: its opinion of all items counts as
+    much as the target; a small model becomes better for it"""
     sampler: SamplerName = "uniform"
     """where negatives come from: every item alike; log-uniform over the items ordered by
     popularity; or targets of the same batch"""

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxrec.training import losses
-from jaxrec.training.losses import Rows, softmax_loss
+from jaxrec.training.losses import TEACHER_SHARE, Rows, softmax_loss
 from jaxrec.training.negatives import Negatives, everything, from_batch, log_uniform, uniform
 
 TABLE = jnp.array([[9.0, 9.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
@@ -118,6 +118,49 @@ def test_sampling_every_other_item_once_is_full_softmax(seed: int):
         np.testing.assert_allclose(value, expected, rtol=1e-5)
         for own, other in zip(own_gradients, gradients, strict=True):
             np.testing.assert_allclose(own, other, atol=1e-5)
+
+
+PARTS = jnp.array([[1.0, 2.0], [0.5, 1.0], [0.0, 3.0]])
+
+
+def taught(context, targets, table, bias, seen, of_teacher):
+    """Give the loss with a teacher that has other contexts, vectors and biases."""
+
+    def rows(table, bias):
+        return Rows({}, table[targets], bias[targets], everything(len(bias)), table, bias)
+
+    its_context, *its_tables = of_teacher
+    teacher = its_context, rows(*its_tables)
+    return softmax_loss(context, rows(table, bias), targets, PARTS, seen, teacher)
+
+
+def taught_reference(context, targets, table, bias, seen, of_teacher):
+    """Write it down as it is defined: each target is partly what the teacher thinks."""
+    is_target = jax.nn.one_hot(targets, table.shape[0])
+    is_met = seen | (jnp.cumsum(is_target, axis=0) - is_target > 0)
+
+    def logits(context, table, bias):
+        return jnp.where(is_met & (is_target == 0), -1e30, context @ table.T + bias)
+
+    opinion = jax.nn.softmax(logits(*of_teacher))
+    wanted = (1 - TEACHER_SHARE) * is_target + TEACHER_SHARE * opinion
+    surprise = -jnp.sum(wanted * jax.nn.log_softmax(logits(context, table, bias)), axis=-1)
+    return jnp.average(surprise, weights=PARTS)
+
+
+TAUGHT = [value_and_gradients(loss) for loss in (taught_reference, taught)]
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_a_teachers_opinion_is_a_part_of_each_target(seed: int):
+    seen = jax.random.bernoulli(jax.random.key(seed), 0.3, (2, 12))
+    context, _, *tables = random_problem(seed + 1, size=11, width=3)
+    problem = (*random_problem(seed, size=11), seen, (context, *tables))
+    (expected, expected_gradients), (value, gradients) = (loss(*problem) for loss in TAUGHT)
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+    for own, other in zip(gradients, expected_gradients, strict=True):
+        np.testing.assert_allclose(own, other, atol=1e-5)
 
 
 @pytest.mark.parametrize("rows", [1, 2, 4, 5])

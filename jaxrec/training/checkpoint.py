@@ -5,6 +5,7 @@ evaluation and conversion use. Each holds three items: `params` and `optimizer`,
 whose keys are the paths of the arrays, and `progress`, JSON.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -116,6 +117,21 @@ def restore_best(manager: ocp.CheckpointManager, like: nnx.State) -> nnx.State:
     if step is None:
         raise UserError(f"{manager.directory} holds no checkpoint; train the run to its end")
     return _restore_item(manager, step, "params", like)
+
+
+def read_best(folder: Path, like: nnx.State) -> nnx.State:
+    """Restore the best parameters of a run that somebody else trained; nothing on disk changes.
+
+    Raises:
+        UserError: as `restore_best`.
+    """
+    # orbax warns that what is opened to be read will not be written.
+    logging.disable(logging.WARNING)
+    try:
+        with open_checkpoints(folder, read_only=True) as checkpoints:
+            return restore_best(checkpoints, like)
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def _score(metrics: Mapping[str, float]) -> float:

@@ -32,6 +32,7 @@ from jaxrec.training.objective import make_objective
 from jaxrec.training.optimizer import make_optimizer
 from jaxrec.training.placement import data_mesh, replicate, split_batch
 from jaxrec.training.step import Dispatch, TrainState, init_state, make_dispatch
+from jaxrec.training.teacher import Teacher
 from jaxrec.training.windows import training_batches
 
 STOP_ON = "ndcg@10"
@@ -55,9 +56,16 @@ class Trained:
 
 
 def train(
-    model: RecommenderModel, dataset: Dataset, config: Config, directory: RunDirectory
+    model: RecommenderModel,
+    dataset: Dataset,
+    config: Config,
+    directory: RunDirectory,
+    teacher: Teacher | None = None,
 ) -> Trained:
     """Train to the end, from the latest checkpoint in the run directory if there is one.
+
+    Args:
+        teacher: what the model learns from beside the data set.
 
     Raises:
         UserError: the loss is not a number, or a checkpoint does not fit.
@@ -75,7 +83,7 @@ def train(
             state, progress = restored
         state = replicate(state, mesh)
         epochs = directory.metrics(progress.step)
-        objective = make_objective(graphdef, dataset, config)
+        objective = make_objective(graphdef, dataset, config, teacher)
         dispatch = make_dispatch(objective, optimizer, config.train.seed)
         with (
             SummaryWriter(str(directory.tensorboard), purge_step=progress.step + 1) as board,

@@ -21,6 +21,7 @@ from jaxrec.models.rating import ordinal_loss
 from jaxrec.schema import ITEM, NEXT_ITEM, RATING, UNKNOWN, Schema
 from jaxrec.training.losses import Rows, softmax_loss
 from jaxrec.training.negatives import Negatives, draw_negatives
+from jaxrec.training.teacher import Teacher
 
 # So often a training knows nothing of a history but its items, and so often it does not know a
 # single value: what an app cannot tell is then nothing new. It costs nothing (docs/results.md).
@@ -62,7 +63,13 @@ def look_up(model: RecommenderModel, batch: Batch, negatives: Negatives) -> Rows
 
 
 def loss(
-    model: RecommenderModel, rows: Rows, batch: Batch, key: jax.Array | None, *, span: int
+    model: RecommenderModel,
+    rows: Rows,
+    batch: Batch,
+    key: jax.Array | None,
+    *,
+    span: int,
+    teacher: Teacher | None = None,
 ) -> dict[str, Float[jax.Array, ""]]:
     """Give the loss of each label.
 
@@ -72,13 +79,19 @@ def loss(
         batch: B windows, without the axis of a dispatch.
         key: for dropout; None drops nothing.
         span: how many activities a target's history has, N.
+        teacher: whose opinion counts too.
     """
     mask_BL, count = mask_of(batch.history), batch.targets.shape[1]
     left_out_BS = None if batch.seen is None else met_in_batch(batch.seen, rows.negatives.ids_S)
     context_WBD = model.contexts(rows.features, mask_BL, count, span, key)
+    taught = None
+    if teacher is not None:
+        rows_of_teacher = look_up(teacher.model, batch, rows.negatives)
+        taught_WBD = teacher.model.contexts(rows_of_teacher.features, mask_BL, count, teacher.span)
+        taught = taught_WBD, rows_of_teacher
     losses = {
         NEXT_ITEM.name: softmax_loss(
-            context_WBD, rows, batch.targets.T, batch.weights.T, left_out_BS
+            context_WBD, rows, batch.targets.T, batch.weights.T, left_out_BS, taught
         )
     }
     if model.rating is not None:
@@ -103,6 +116,7 @@ class Objective:
         span: how many activities a target's history has, N.
         item_ids: the values of each item by feature, as `RecommenderModel.fold` takes them ...
         own_dropout: ... and the share of items that a step knows by them alone.
+        teacher: whose opinion is learned too, if anybody's.
     """
 
     graphdef: nnx.GraphDef[RecommenderModel]
@@ -113,6 +127,7 @@ class Objective:
     span: int
     item_ids: ItemIds = field(default_factory=dict)
     own_dropout: float = 0.0
+    teacher: Teacher | None = None
 
     def __call__(self, params: nnx.State, batch: Batch, key: jax.Array) -> Float[jax.Array, ""]:
         """Draw, look up, and add the losses of the labels up."""
@@ -125,7 +140,7 @@ class Objective:
             model = model.fold(self.item_ids, is_kept_R)
         drawn_from = (self.negatives, batch.targets, self.log_popularity_R)
         rows = look_up(model, batch, draw_negatives(negatives_key, self.sampler, *drawn_from))
-        losses = loss(model, rows, batch, dropout_key, span=self.span)
+        losses = loss(model, rows, batch, dropout_key, span=self.span, teacher=self.teacher)
         return jnp.stack([each.weight * losses[each.name] for each in self.schema.labels]).sum()
 
 
@@ -140,9 +155,12 @@ def negatives_of(config: TrainConfig, catalogue_size: int) -> int | None:
 
 
 def make_objective(
-    graphdef: nnx.GraphDef[RecommenderModel], dataset: Dataset, config: Config
+    graphdef: nnx.GraphDef[RecommenderModel],
+    dataset: Dataset,
+    config: Config,
+    teacher: Teacher | None = None,
 ) -> Objective:
-    """Say what is learned of a data set."""
+    """Say what is learned of a data set, and of a teacher."""
     return Objective(
         graphdef,
         dataset.schema(config.model.embedding_dim),
@@ -152,6 +170,7 @@ def make_objective(
         config.data.history_length,
         ids_by_name(dataset.item_features),
         config.model.own_dropout,
+        teacher,
     )
 
 

@@ -1,0 +1,69 @@
+"""Teacher: a finished run whose opinion of every item another run learns beside its targets."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from flax import nnx
+
+from jaxrec.config import Config, differences
+from jaxrec.data.dataset import Dataset
+from jaxrec.data.item_features import ids_by_name
+from jaxrec.errors import UserError
+from jaxrec.models.model import RecommenderModel, abstract_model
+from jaxrec.runs.directory import RunDirectory
+from jaxrec.training.checkpoint import read_best
+
+
+class Teacher(NamedTuple):
+    """A trained model.
+
+    Attributes:
+        model: with the parameters of its best epoch; what features say of the items is in its
+            tables.
+        span: how many activities its histories have, N.
+    """
+
+    model: RecommenderModel
+    span: int
+
+
+def directory_of_teacher(config: Config) -> RunDirectory | None:
+    """Find what a run is to learn from; its N may be another.
+
+    Raises:
+        UserError: it is no finished run, or knows other data: it might have learned the targets
+            that this run is judged by.
+    """
+    if config.train.teacher is None:
+        return None
+    directory = RunDirectory(Path(config.train.teacher))
+    if not directory.is_finished:
+        raise UserError(f"--teacher={directory.path} is no finished run; train it first")
+    data = replace(directory.config().data, history_length=config.data.history_length)
+    if different := differences(replace(config, data=data), config):
+        raise UserError(
+            f"--teacher={directory.path} learned from other data ({'; '.join(different)}); give "
+            "its flags to this run, or train it anew"
+        )
+    return directory
+
+
+def read_teacher(config: Config, dataset: Dataset) -> Teacher | None:
+    """Read what a run is to learn from, if anything.
+
+    Raises:
+        UserError: `directory_of_teacher` says no, it knows other items, or it is damaged.
+    """
+    directory = directory_of_teacher(config)
+    if directory is None:
+        return None
+    if directory.vocabulary().digest != dataset.vocabulary.digest:
+        raise UserError(
+            f"--teacher={directory.path} knows other items: the data has changed; train it anew"
+        )
+    of_teacher = directory.config()
+    graphdef, like = abstract_model(directory.schema(), of_teacher.model)
+    model = nnx.merge(graphdef, read_best(directory.checkpoints, like))
+    folded = model.fold(ids_by_name(directory.item_features()))
+    return Teacher(folded, of_teacher.data.history_length)

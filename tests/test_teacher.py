@@ -1,0 +1,93 @@
+"""Learning from a teacher: what a model takes over, and whom it may not learn from."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from experiments import run as one_run
+from experiments.run import fit, make_model
+from jaxrec.config import Config, DataConfig, ModelConfig, TrainConfig
+from jaxrec.data.dataset import Dataset, prepare
+from jaxrec.data.sources import load_interactions
+from jaxrec.errors import UserError
+from jaxrec.evaluation.ranking import model_scorer
+from jaxrec.runs.directory import RunDirectory
+from jaxrec.training.loop import folded, train
+from jaxrec.training.losses import TEACHER_SHARE
+from jaxrec.training.teacher import Teacher, read_teacher
+from tests.exports import call
+
+WORLD = DataConfig(synthetic_users=300, synthetic_items=100, item_features="genres")
+STUDENT = Config(WORLD, ModelConfig("bow", 4, 8), TrainConfig(epochs=3, learning_rate=0.03))
+FLAGS = ["--encoder=bow", "--synthetic-users=300", "--synthetic-items=100"]
+
+
+def world(seed: int) -> Dataset:
+    return prepare(load_interactions(WORLD, seed=seed), WORLD, seed=seed)
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory) -> Path:
+    """The folder of a finished run with another N, not to be changed."""
+    folder = tmp_path_factory.mktemp("teacher") / "run"
+    config = replace(STUDENT, data=replace(WORLD, history_length=20))
+    fit(world(0), config, RunDirectory(folder))
+    return folder
+
+
+def taught_by(folder: Path) -> Config:
+    return replace(STUDENT, train=replace(STUDENT.train, teacher=str(folder)))
+
+
+def test_a_student_believes_its_teacher_by_half(tmp_path):
+    """This one is sure of item 7, whatever the history says."""
+    dataset = world(0)
+    obsessed = make_model(dataset, STUDENT)
+    obsessed.bias[...] = obsessed.bias[...].at[7].set(30.0)
+    student = make_model(dataset, STUDENT)
+    lessons = Teacher(obsessed, span=5)
+    trained = train(student, dataset, STUDENT, RunDirectory(tmp_path), lessons)
+    scorer = model_scorer(*folded(trained.graphdef, trained.params, dataset.item_features))
+    scores = scorer(dataset.timelines.histories(dataset.split.test, 10))
+    share = np.asarray(jax.nn.softmax(scores))[:, 7].mean()
+    assert share == pytest.approx(TEACHER_SHARE, abs=0.1)
+
+
+def test_a_run_learns_from_one_with_another_n(tmp_path, teacher):
+    dataset = world(0)
+    found = read_teacher(taught_by(teacher), dataset)
+    assert found
+    assert found.span == 20
+    assert found.model.item_features is None  # what they say is in its tables
+    fit(dataset, taught_by(teacher), RunDirectory(tmp_path / "run"))
+
+
+def refused(*flags: str, cwd: Path) -> str:
+    process = call(one_run.main, *FLAGS, *flags, cwd=cwd)
+    assert process.returncode == 2
+    return process.stderr
+
+
+def test_a_teacher_that_knows_other_targets_is_refused(tmp_path, teacher):
+    flags = [f"--teacher={teacher}", "--item-features=genres", "--final-fit"]
+    assert "learned from other data (--final-fit: False, not True)" in refused(*flags, cwd=tmp_path)
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_teacher_that_is_no_finished_run_is_refused(tmp_path):
+    assert "--teacher=away is no finished run" in refused("--teacher=away", cwd=tmp_path)
+
+
+def test_a_run_does_not_replace_its_teacher(teacher):
+    flags = [f"--teacher={teacher}", f"--run-dir={teacher}", "--item-features=genres"]
+    assert "is the run directory too" in refused(*flags, "--overwrite", cwd=teacher.parent)
+    assert RunDirectory(teacher).is_finished
+
+
+def test_a_teacher_of_items_that_have_changed_is_refused(tmp_path, teacher):
+    with pytest.raises(UserError, match="knows other items"):
+        fit(world(1), taught_by(teacher), RunDirectory(tmp_path / "run"))
+    assert not any(tmp_path.iterdir())
