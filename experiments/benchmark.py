@@ -27,10 +27,10 @@ from jaxrec.data.sources import load_interactions
 from jaxrec.evaluation.ranking import model_scorer, rank
 from jaxrec.models.encoders import ENCODERS
 from jaxrec.training.compilation_cache import keep_compiled
+from jaxrec.training.learner import make_learner
 from jaxrec.training.objective import make_objective, negatives_of
-from jaxrec.training.optimizer import make_optimizer
 from jaxrec.training.placement import data_mesh, replicate, split_batch
-from jaxrec.training.step import init_state, make_dispatch
+from jaxrec.training.step import make_dispatch
 from jaxrec.training.windows import training_batches
 
 # In one measurement.
@@ -62,11 +62,11 @@ class Training:
     ):
         config = Config(flags.data, replace(flags.model, encoder=encoder), flags.train)
         self._graphdef, params = nnx.split(make_model(dataset, config), nnx.Param)
-        optimizer = make_optimizer(flags.train, total_steps=10_000)
-        self._batches, self._mesh = batches, data_mesh(batches.shape.rows)
-        self._state = replicate(init_state(params, optimizer), self._mesh)
         objective = make_objective(self._graphdef, dataset, config)
-        self._dispatch = make_dispatch(objective, optimizer, flags.train.seed)
+        learner = make_learner(objective, flags.train, total_steps=10_000)
+        self._batches, self._mesh = batches, data_mesh(batches.shape.rows)
+        self._state = replicate(learner.init(params), self._mesh)
+        self._dispatch = make_dispatch(learner.update, flags.train.seed)
         self._numbers = count()
         self._compile()
 

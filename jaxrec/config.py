@@ -342,6 +342,9 @@ class TrainConfig:
     batch_size: int | None = _between(None, 1, 1_000_000)
     """windows in a step, and of shorter timelines as many more as hold as many targets; by default
     as many as hold 1,280, or of a small log fewer, so that an epoch has some 500 steps"""
+    table_optimizer: Literal["auto", "adamw", "rowwise-adagrad"] = "auto"
+    """how items' vectors and biases learn: all of them at each step, or those that it touched, with
+    one number of state a row; auto: by rows beyond 50,000 items"""
     learning_rate: float = _between(3e-3, 0.0, 10.0)
     """peak of the learning rate: linear warm-up, then cosine decay to zero"""
     warmup: float = _between(0.05, 0.0, 1.0)

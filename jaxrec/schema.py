@@ -8,7 +8,8 @@ The letters in names of arrays, here and everywhere:
     S  sampled negatives              V  items in the catalogue
     W  targets in a window            R  rows of a table, V + 1: row 0 is PAD's
     K  steps in one dispatch          C  channels of a convolution
-    U  users                          n  whatever is counted here
+    T  items that a step touches      U  users
+    n  whatever is counted here
 """
 
 import math

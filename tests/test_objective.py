@@ -7,7 +7,7 @@ import pytest
 from flax import nnx
 
 from jaxrec.data.batching import Batch
-from jaxrec.data.seen import Seen
+from jaxrec.data.seen import Seen, met_in_batch
 from jaxrec.schema import ITEM, NEXT_ITEM, Feature, Schema
 from jaxrec.training.losses import Rows
 from jaxrec.training.negatives import Negatives, everything
@@ -90,7 +90,9 @@ def test_labels_are_added_up_by_their_weights():
         schema = Schema(SIZE, 6, (), (label,))
         return Objective(graphdef, schema, "uniform", None, popularity, 5)(params, batch, key)
 
-    rows = look_up(model, batch, everything(SIZE + 1))
+    negatives = everything(SIZE + 1)
+    negatives = negatives._replace(met_BS=met_in_batch(batch.seen, negatives.ids_S))
+    rows = look_up(model, batch, negatives)
     dropout_key = jax.random.split(key)[1]
     alone = loss(model, rows, batch, dropout_key, span=5)[NEXT_ITEM.name]
     np.testing.assert_allclose(total(1.0), alone, rtol=1e-6)

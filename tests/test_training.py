@@ -105,6 +105,7 @@ def test_it_learns_nothing_from_noise(tmp_path):
         {"sampler": "log-uniform"},
         {"sampler": "batch"},
         {"window_length": 1},
+        {"table_optimizer": "rowwise-adagrad"},
     ],
     ids=str,
 )
@@ -217,6 +218,22 @@ def test_a_run_that_died_anywhere_ends_with_the_same_bits(tmp_path, monkeypatch,
     losses = [[line["loss"] for line in run.epochs] for run in (never_died, resumed)]
     assert losses[0] == losses[1]
     assert [line["epoch"] for line in resumed.epochs] == list(range(1, CONFIG.train.epochs + 1))
+
+
+def test_what_rows_have_gathered_is_resumed_too(tmp_path, monkeypatch):
+    by_rows = replace(CONFIG.train, table_optimizer="rowwise-adagrad", epochs=3)
+    config = replace(CONFIG, train=by_rows)
+    never_died, _ = fit(tmp_path / "whole", config)
+
+    def dies(*_):
+        raise KilledError
+
+    with monkeypatch.context() as patched, pytest.raises(KilledError):
+        patched.setattr(loop, "_tell", dies)
+        fit(tmp_path / "killed", config)
+    resumed, _ = fit(tmp_path / "killed", config)
+    for ours, theirs in zip(leaves(never_died.params), leaves(resumed.params), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_early_stopping_keeps_the_best_epoch(tmp_path, monkeypatch):

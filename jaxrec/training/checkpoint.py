@@ -18,7 +18,7 @@ from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, L
 
 from jaxrec.errors import UserError
 from jaxrec.files import require_room
-from jaxrec.training.step import TrainState
+from jaxrec.training.step import TrainState, name_of
 
 Tree = TypeVar("Tree")
 
@@ -139,12 +139,9 @@ def _score(metrics: Mapping[str, float]) -> float:
 
 
 def _flatten(tree: Any) -> dict[str, jax.Array | jax.ShapeDtypeStruct]:
-    """Name each array of a tree, or its shape, by its path: "encoder.layers.0.bias"."""
+    """Name each array of a tree, or its shape."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
-    return {
-        jax.tree_util.keystr(path, simple=True, separator=".").removesuffix(".value"): leaf
-        for path, leaf in leaves
-    }
+    return {name_of(path): leaf for path, leaf in leaves}
 
 
 def _restore_item(manager: ocp.CheckpointManager, step: int, item: str, like: Tree) -> Tree:

@@ -28,10 +28,10 @@ from jaxrec.training.checkpoint import (
     restore_latest,
     save,
 )
+from jaxrec.training.learner import make_learner
 from jaxrec.training.objective import make_objective
-from jaxrec.training.optimizer import make_optimizer
 from jaxrec.training.placement import data_mesh, replicate, split_batch
-from jaxrec.training.step import Dispatch, TrainState, init_state, make_dispatch
+from jaxrec.training.step import Dispatch, TrainState, make_dispatch
 from jaxrec.training.teacher import Teacher
 from jaxrec.training.windows import training_batches
 
@@ -73,9 +73,10 @@ def train(
     graphdef, params = nnx.split(model, nnx.Param)
     batches = training_batches(dataset, config.data, config.train)
     total_steps = config.train.epochs * batches.steps_per_epoch
-    optimizer = make_optimizer(config.train, total_steps)
+    objective = make_objective(graphdef, dataset, config, teacher)
+    learner = make_learner(objective, config.train, total_steps)
     mesh = data_mesh(batches.shape.rows)
-    state, progress = init_state(params, optimizer), Progress()
+    state, progress = learner.init(params), Progress()
 
     with open_checkpoints(directory.checkpoints) as checkpoints:
         restored = restore_latest(checkpoints, state)
@@ -83,8 +84,7 @@ def train(
             state, progress = restored
         state = replicate(state, mesh)
         epochs = directory.metrics(progress.step)
-        objective = make_objective(graphdef, dataset, config, teacher)
-        dispatch = make_dispatch(objective, optimizer, config.train.seed)
+        dispatch = make_dispatch(learner.update, config.train.seed)
         with (
             SummaryWriter(str(directory.tensorboard), purge_step=progress.step + 1) as board,
             tqdm(total=total_steps, initial=progress.step, unit="step", disable=None) as bar,

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from jaxrec.config import SamplerName
 
@@ -19,10 +19,12 @@ class Negatives(NamedTuple):
     Attributes:
         ids_S: repeats allowed.
         log_expected_S: log of the expected number of copies of each.
+        met_BS: which of them do not compete with the targets of a row; None: all do.
     """
 
     ids_S: Int[jax.Array, " S"]
     log_expected_S: Float[jax.Array, " S"]
+    met_BS: Bool[jax.Array, "B S"] | None = None
 
 
 def everything(rows: int) -> Negatives:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from jaxrec.config import Config, SamplerName, TrainConfig
 from jaxrec.data.batching import Batch
@@ -82,7 +82,6 @@ def loss(
         teacher: whose opinion counts too.
     """
     mask_BL, count = mask_of(batch.history), batch.targets.shape[1]
-    left_out_BS = None if batch.seen is None else met_in_batch(batch.seen, rows.negatives.ids_S)
     context_WBD = model.contexts(rows.features, mask_BL, count, span, key)
     taught = None
     if teacher is not None:
@@ -91,7 +90,7 @@ def loss(
         taught = taught_WBD, rows_of_teacher
     losses = {
         NEXT_ITEM.name: softmax_loss(
-            context_WBD, rows, batch.targets.T, batch.weights.T, left_out_BS, taught
+            context_WBD, rows, batch.targets.T, batch.weights.T, rows.negatives.met_BS, taught
         )
     }
     if model.rating is not None:
@@ -130,17 +129,41 @@ class Objective:
     teacher: Teacher | None = None
 
     def __call__(self, params: nnx.State, batch: Batch, key: jax.Array) -> Float[jax.Array, ""]:
-        """Draw, look up, and add the losses of the labels up."""
-        model = nnx.merge(self.graphdef, params)
-        batch = batch._replace(history=hide(batch.history, jax.random.fold_in(key, 1)))
-        negatives_key, dropout_key = jax.random.split(key)
-        if self.item_ids:
-            own_key = jax.random.fold_in(key, 0)
-            is_kept_R = jax.random.bernoulli(own_key, 1 - self.own_dropout, (self.schema.rows,))
-            model = model.fold(self.item_ids, is_kept_R)
+        """Draw negatives, look up, and add the losses of the labels up."""
+        return self.cost(params, batch, self.draw(batch, key), key)
+
+    def draw(self, batch: Batch, key: jax.Array) -> Negatives:
+        """Draw what the targets are compared with, and tell which of it was met before them."""
         drawn_from = (self.negatives, batch.targets, self.log_popularity_R)
-        rows = look_up(model, batch, draw_negatives(negatives_key, self.sampler, *drawn_from))
-        losses = loss(model, rows, batch, dropout_key, span=self.span, teacher=self.teacher)
+        found = draw_negatives(jax.random.split(key)[0], self.sampler, *drawn_from)
+        if batch.seen is None:
+            return found
+        return found._replace(met_BS=met_in_batch(batch.seen, found.ids_S))
+
+    def cost(
+        self,
+        params: nnx.State,
+        batch: Batch,
+        negatives: Negatives,
+        key: jax.Array,
+        ids_T: Int[jax.Array, " T"] | None = None,
+    ) -> Float[jax.Array, ""]:
+        """Look up, and add the losses of the labels up.
+
+        Args:
+            ids_T: the items whose rows the tables of items have; None: every item.
+        """
+        model, teacher, item_ids = nnx.merge(self.graphdef, params), self.teacher, self.item_ids
+        if ids_T is not None:
+            item_ids = {name: jnp.asarray(ids)[ids_T] for name, ids in item_ids.items()}
+            teacher = teacher and teacher.of(ids_T)
+        batch = batch._replace(history=hide(batch.history, jax.random.fold_in(key, 1)))
+        if item_ids:
+            own_key, size = jax.random.fold_in(key, 0), len(model.item_bias)
+            is_kept = jax.random.bernoulli(own_key, 1 - self.own_dropout, (size,))
+            model = model.fold(item_ids, is_kept)
+        rows, dropout_key = look_up(model, batch, negatives), jax.random.split(key)[1]
+        losses = loss(model, rows, batch, dropout_key, span=self.span, teacher=teacher)
         return jnp.stack([each.weight * losses[each.name] for each in self.schema.labels]).sum()
 
 

@@ -1,12 +1,9 @@
-"""The training step: loss, gradient, update; K steps in one dispatch, on pure state."""
+"""The training step: K of them in one dispatch, on pure state."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
-import optax
-from flax import nnx
 from jaxtyping import Float, Int
 
 from jaxrec.data.batching import Batch
@@ -26,16 +23,18 @@ class TrainState(NamedTuple):
     step: Int[jax.Array, ""]
 
 
-Loss = Callable[[nnx.State, Batch, jax.Array], Float[jax.Array, ""]]
+Update = Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Float[jax.Array, ""]]]
+"""A step: from a state, a batch and a key to the next state and the loss."""
+
 Dispatch = Callable[[TrainState, Batch], tuple[TrainState, jax.Array]]
 
 
-def init_state(params: nnx.State, optimizer: optax.GradientTransformation) -> TrainState:
-    """Give the state before the first step."""
-    return TrainState(params, optimizer.init(params), jnp.zeros((), jnp.int32))
+def name_of(path: Any) -> str:
+    """Name a part of a state by its path: "encoder.layers.0.bias"."""
+    return jax.tree_util.keystr(path, simple=True, separator=".").removesuffix(".value")
 
 
-def make_dispatch(loss: Loss, optimizer: optax.GradientTransformation, seed: int) -> Dispatch:
+def make_dispatch(update: Update, seed: int) -> Dispatch:
     """Compile K training steps into one call, without a return to the host between them.
 
     Returns:
@@ -45,12 +44,8 @@ def make_dispatch(loss: Loss, optimizer: optax.GradientTransformation, seed: int
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Float[jax.Array, ""]]:
         key = jax.random.fold_in(jax.random.key(seed), state.step)
-        value, gradients = jax.value_and_grad(loss)(state.params, batch, key)
-        # optax raises floats to integer powers, which the strict promotion of our tests refuses.
-        with jax.numpy_dtype_promotion("standard"):
-            updates, optimizer_state = optimizer.update(gradients, state.optimizer, state.params)
-        params = optax.apply_updates(state.params, updates)
-        return TrainState(params, optimizer_state, state.step + 1), value
+        state, value = update(state, batch, key)
+        return state._replace(step=state.step + 1), value
 
     def dispatch(state: TrainState, batches: Batch) -> tuple[TrainState, Float[jax.Array, " K"]]:
         return jax.lax.scan(step, state, batches)

@@ -4,7 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
 from flax import nnx
+from jaxtyping import Int
 
 from jaxrec.config import Config, differences
 from jaxrec.data.dataset import Dataset
@@ -13,6 +15,7 @@ from jaxrec.errors import UserError
 from jaxrec.models.model import RecommenderModel, abstract_model
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.training.checkpoint import read_best
+from jaxrec.training.rows import by_item, take, with_tables
 
 
 class Teacher(NamedTuple):
@@ -26,6 +29,12 @@ class Teacher(NamedTuple):
 
     model: RecommenderModel
     span: int
+
+    def of(self, ids_T: Int[jax.Array, " T"]) -> "Teacher":
+        """Give a teacher of some items alone."""
+        graphdef, params = nnx.split(self.model, nnx.Param)
+        params = with_tables(params, take(by_item(params), ids_T))
+        return self._replace(model=nnx.merge(graphdef, params))
 
 
 def directory_of_teacher(config: Config) -> RunDirectory | None:
