@@ -5,8 +5,14 @@ import polars as pl
 import pytest
 
 from jaxrec.data.interactions import Interactions
-from jaxrec.data.sources.synthetic import MIN_ITEMS, MIN_LENGTH, synthetic_world
-from jaxrec.data.sources.titles import GENRES, MAX_TITLES, NUMERALS, YEARS, title
+from jaxrec.data.sources.synthetic import (
+    FEW_ITEMS,
+    MAX_ITEMS,
+    MIN_ITEMS,
+    MIN_LENGTH,
+    synthetic_world,
+)
+from jaxrec.data.sources.titles import GENRES, NUMERALS, ONCE, YEARS, title
 from jaxrec.errors import UserError
 
 
@@ -134,7 +140,7 @@ def test_no_two_numbers_of_a_genre_and_no_two_genres_share_a_title() -> None:
     first = {title(genre, number) for genre in range(len(GENRES)) for number in range(500)}
     assert len(first) == 500 * len(GENRES)
     for genre in range(len(GENRES)):
-        assert len({title(genre, number) for number in range(MAX_TITLES)}) == MAX_TITLES
+        assert len({title(genre, number) for number in range(2 * ONCE)}) == 2 * ONCE
 
 
 @pytest.mark.parametrize(("users", "items"), [(1, MIN_ITEMS), (1, 400), (50, 30), (500, MIN_ITEMS)])
@@ -148,13 +154,20 @@ def test_small_worlds_are_whole(users: int, items: int) -> None:
         assert not world.log.select("user", "item").is_duplicated().any()
 
 
+def test_no_user_of_a_large_world_sees_an_item_twice() -> None:
+    """So large that an item that is new to a user is not looked for among all."""
+    world = synthetic_world(users=300, items=FEW_ITEMS + 1, seed=0)
+    assert not world.log.select("user", "item").is_duplicated().any()
+    assert world.items["title"].n_unique() == FEW_ITEMS + 1
+
+
 @pytest.mark.parametrize("users", [0, -1])
 def test_a_world_needs_a_user(users: int) -> None:
     with pytest.raises(UserError, match=rf"--synthetic-users={users} is below the minimum of 1"):
         synthetic_world(users=users)
 
 
-@pytest.mark.parametrize("items", [MIN_ITEMS - 1, MAX_TITLES + 1])
+@pytest.mark.parametrize("items", [MIN_ITEMS - 1, MAX_ITEMS + 1])
 def test_a_catalogue_has_limits(items: int) -> None:
-    with pytest.raises(UserError, match=rf"--synthetic-items={items} is outside 10\.\.57,744"):
+    with pytest.raises(UserError, match=rf"--synthetic-items={items} is outside 10\.\.10,000,000"):
         synthetic_world(items=items)

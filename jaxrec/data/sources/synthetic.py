@@ -26,7 +26,7 @@ import numpy as np
 import polars as pl
 
 from jaxrec.data.interactions import Interactions
-from jaxrec.data.sources.titles import GENRES, MAX_TITLES, invent_films
+from jaxrec.data.sources.titles import GENRES, invent_films
 from jaxrec.errors import UserError
 
 # The habits, and how often a user has each.
@@ -39,7 +39,9 @@ MOOD_SPREAD, TASTE_SPREAD = 0.1, 0.3  # of the Dirichlets over genres; near 0 is
 
 MIN_LENGTH, MEAN_LENGTH, LENGTH_SIGMA = 5, 70, 0.8  # of the lognormal
 MIN_ITEMS = 2 * MIN_LENGTH  # a history holds at most half of the catalogue
+MAX_ITEMS = 10_000_000
 MAX_DRAWS = 8  # of films already seen; then any film not seen
+FEW_ITEMS = 1 << 16  # up to so many, any film not seen is found by looking at all
 
 DAY = 24 * 60 * 60
 OPENING = 1_640_995_200  # 2022-01-01; users arrive within two years from then
@@ -101,9 +103,9 @@ def synthetic_world(*, users: int = 2000, items: int = 1000, seed: int = 0) -> I
     """
     if users < 1:
         raise UserError(f"--synthetic-users={users} is below the minimum of 1; raise it")
-    if not MIN_ITEMS <= items <= MAX_TITLES:
+    if not MIN_ITEMS <= items <= MAX_ITEMS:
         raise UserError(
-            f"--synthetic-items={items} is outside {MIN_ITEMS:,}..{MAX_TITLES:,}; choose one within"
+            f"--synthetic-items={items} is outside {MIN_ITEMS:,}..{MAX_ITEMS:,}; choose one within"
         )
     catalogue_rng, log_rng = np.random.default_rng(seed).spawn(2)
     films, genre, next_part = invent_films(items, catalogue_rng)
@@ -140,20 +142,34 @@ def _histories(
     taste = taste.cumsum(-1)
     starts = lengths.cumsum() - lengths
     history = np.empty(lengths.sum(), np.int64)
-    seen = np.zeros((users, items), bool)
     recent = rng.integers(items, size=(2, users))  # before the log began
     for step in range(lengths[0]):
         active = np.count_nonzero(lengths > step)
         chosen = np.empty(active, np.int64)
         redraw = np.arange(active)
+
+        def seen(who: np.ndarray, step: int = step) -> np.ndarray:
+            return history[starts[who, None] + np.arange(step)]
+
         for _ in range(MAX_DRAWS):
             chosen[redraw] = world.draw(taste[redraw], recent[:, redraw], rng)
-            redraw = redraw[seen[redraw, chosen[redraw]]]
-        chosen[redraw] = np.where(seen[redraw], -1, rng.random((len(redraw), items))).argmax(-1)
-        seen[np.arange(active), chosen] = True
+            redraw = redraw[(seen(redraw) == chosen[redraw, None]).any(-1)]
+        chosen[redraw] = _any_other(items, seen(redraw), rng)
         history[starts[:active] + step] = chosen
         recent = np.stack([recent[1, :active], chosen])
     return history
+
+
+def _any_other(items: int, seen: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Draw an item that is not among the seen of each row, [n, _]."""
+    if items <= FEW_ITEMS:
+        lots = rng.random((len(seen), items))
+        np.put_along_axis(lots, seen, -1, axis=1)
+        return lots.argmax(-1)
+    drawn = rng.integers(items, size=len(seen))
+    while (again := (seen == drawn[:, None]).any(-1)).any():
+        drawn[again] = rng.integers(items, size=again.sum())
+    return drawn
 
 
 def _by_popularity(

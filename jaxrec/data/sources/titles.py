@@ -59,7 +59,7 @@ Bay Point Hollow Falls Heath Cross Ferry Moor Ridge Wells Sound Abbey Lock Vale 
 Hill Pass Quay Green Island
 """
 _PLACE_HEADS, _PLACE_TAILS = (line.split() for line in _PLACES.splitlines())
-MAX_TITLES = 12 * 12 * (1 + len(_PLACE_HEADS) * len(_PLACE_TAILS))  # of a genre
+ONCE = 12 * 12 * (1 + len(_PLACE_HEADS) * len(_PLACE_TAILS))  # titles of a genre before a remake
 
 
 def invent_films(
@@ -87,10 +87,12 @@ def invent_films(
     pause = rng.integers(1, 4, len(length))  # years between parts
     latest = YEARS[1] - pause * (length - 1)
     first = YEARS[0] + ((latest + 1 - YEARS[0]) * np.sqrt(rng.random(len(length)))).astype(int)
+    told = np.array(GENRES)[genres[:, : breadth.max()]].tolist()
+    genres_of = pl.Series([row[:n] for row, n in zip(told, breadth.tolist(), strict=True)])
     films = pl.DataFrame(
         {
-            "title": [names[s] + NUMERALS[p] for s, p in zip(series, part, strict=True)],
-            "genres": [[GENRES[g] for g in genres[s, : breadth[s]]] for s in series],
+            "title": pl.Series(names).gather(series) + pl.Series(NUMERALS).gather(part),
+            "genres": genres_of.gather(series),
             "year": pl.Series(first[series] + pause[series] * part, dtype=pl.Int32),
         }
     )
@@ -98,10 +100,14 @@ def invent_films(
 
 
 def title(genre: int, number: int) -> str:
-    """Return a title of a genre, another for each number from 0 up to MAX_TITLES - 1.
+    """Return a title of a genre, another for each number.
 
-    The first 144 are plain ("The Glass Bridge"), the others have a place ("... at Marrow Bay").
+    The first 144 are plain ("The Glass Bridge"), the others have a place ("... at Marrow Bay"), and
+    when all are taken, they are made again ("The Glass Bridge (remake 1)").
     """
+    remake, number = divmod(number, ONCE)
+    if remake:
+        return f"{title(genre, number)} (remake {remake})"
     adjectives, nouns = _ADJECTIVES[genre], _NOUNS[genre]
     place, pair = divmod(number, len(adjectives) * len(nouns))
     turn, noun = divmod(pair, len(nouns))
