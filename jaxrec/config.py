@@ -174,7 +174,7 @@ class DataConfig(UsersConfig, ItemsConfig, LogConfig):
     --event-column names their column; by default all are"""
     synthetic_users: int = _between(2000, 10, 1_000_000)
     """users of the synthetic world"""
-    synthetic_items: int = _between(1000, 20, 100_000)
+    synthetic_items: int = _between(1000, 20, 10_000_000)
     """items of the synthetic world"""
     drop_duplicates: bool = False
     """drop rows that repeat the user, the item and the time of an earlier row"""
@@ -190,6 +190,11 @@ class DataConfig(UsersConfig, ItemsConfig, LogConfig):
     which leaks the future and is comparable with nothing else"""
     history_length: int = _between(10, 1, 1000)
     """N: how many of a user's last interactions the model sees"""
+    validation_users: int | None = _between(None, 10, 2**31 - 1)
+    """validate on so many users, drawn by the seed: of many, a few thousand say enough; by default
+    on all"""
+    test_users: int | None = _between(None, 10, 2**31 - 1)
+    """test on so many users, drawn by the seed; by default on all"""
     final_fit: bool = False
     """learn the validation targets too, once they have chosen the settings: all epochs are trained
     and the last is kept, for nothing is left to choose by"""

@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from jaxrec.config import SplitName
-from jaxrec.data.splits import Split, learn_validation, split_timelines
+from jaxrec.data.splits import Split, draw_users, learn_validation, split_timelines
 from jaxrec.data.timelines import Timelines
 from jaxrec.errors import UserError
 from tests.worlds import numbered_timelines, timelines_of
@@ -284,3 +284,27 @@ def test_the_refusal_says_what_is_left_of_each_part():
         error.value
     )
     assert "--split" in str(error.value)
+
+
+@settings(max_examples=30, deadline=None)
+@given(lengths=lengths_of_users, count=st.integers(1, 9), name=st.sampled_from(get_args(SplitName)))
+def test_some_users_are_drawn_and_what_is_learned_stays(lengths, count, name):
+    timelines = numbered_timelines(lengths)
+    split = split_or_skip(timelines, name)
+    drawn = draw_users(timelines, split, seed=1, validation=None, test=count)
+    np.testing.assert_array_equal(drawn.is_training_target, split.is_training_target)
+    np.testing.assert_array_equal(drawn.validation, split.validation)
+    owners = timelines.users_of(split.test)
+    chosen = np.unique(timelines.users_of(drawn.test))
+    assert len(chosen) == min(count, len(np.unique(owners)))
+    np.testing.assert_array_equal(drawn.test, split.test[np.isin(owners, chosen)])
+
+
+def test_another_seed_draws_other_users():
+    timelines = numbered_timelines([4] * 50)
+    split = split_timelines(timelines, "leave-one-out", seed=0)
+    first, again, other = (
+        draw_users(timelines, split, seed=seed, validation=10, test=None) for seed in (0, 0, 1)
+    )
+    assert first.validation.tolist() == again.validation.tolist() != other.validation.tolist()
+    assert len(first.validation) == 10 and len(first.test) == 50

@@ -15,7 +15,7 @@ from jaxrec.data.item_features import ItemFeature, item_features
 from jaxrec.data.labels import target_weights
 from jaxrec.data.rating_label import number_ratings
 from jaxrec.data.rating_scale import RatingScale, rating_scale, ratings_of
-from jaxrec.data.splits import Split, learn_validation, split_timelines
+from jaxrec.data.splits import Split, draw_users, learn_validation, split_timelines
 from jaxrec.data.timelines import Timelines
 from jaxrec.data.vocabulary import Vocabulary, build_vocabulary
 from jaxrec.schema import ITEM, NEXT_ITEM, Feature, Label, Schema
@@ -82,6 +82,8 @@ def prepare(interactions: Interactions, config: DataConfig, *, seed: int) -> Dat
     split = split_timelines(unnumbered, config.split, seed=seed, is_target=is_target)
     if config.final_fit:
         split = learn_validation(unnumbered, split, is_target)
+    counts = {"validation": config.validation_users, "test": config.test_users}
+    split = draw_users(unnumbered, split, seed=seed, **counts)
     weights = target_weights(log, interactions.log, is_target, split.is_training_target, config)
     vocabulary = build_vocabulary(log["item"], split.is_training_target)
     known = vocabulary.values.to_frame()

@@ -12,7 +12,7 @@ Where a log has several kinds of events, some kinds may be the only targets. His
 came before a target, of every kind.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -70,6 +70,31 @@ def split_timelines(
             f"{parts[2]:,} for the test; give a longer log or another --split"
         )
     return split
+
+
+def draw_users(
+    timelines: Timelines, split: Split, *, seed: int, validation: int | None, test: int | None
+) -> Split:
+    """Judge by the targets of some users alone; nobody else's are learned for that.
+
+    Args:
+        validation: users who are drawn for the validation; None, or more than there are: all.
+        test: the same for the test.
+    """
+
+    def of_some(positions: Int[np.ndarray, " n"], count: int | None) -> Int[np.ndarray, " m"]:
+        owners = timelines.users_of(positions)
+        users = np.unique(owners)
+        if count is None or count >= len(users):
+            return positions
+        rng = np.random.default_rng(seed)
+        return positions[np.isin(owners, rng.choice(users, count, replace=False))]
+
+    return replace(
+        split,
+        validation=of_some(split.validation, validation),
+        test=of_some(split.test, test),
+    )
 
 
 def learn_validation(

@@ -46,6 +46,8 @@ def protocol(
         target_events=config.data.target_events,
         label_weight=config.data.label_weight,
         effective_targets=None if weights is None else effective_number(weights),
+        validation_targets=len(dataset.split.validation),
+        users_drawn=bool(config.data.validation_users or config.data.test_users),
         told_time=config.data.told_time,
         slices={name: int(np.count_nonzero(each)) for name, each in (found or {}).items()},
     )
@@ -72,7 +74,8 @@ def describe(told: Protocol) -> str:
         f"{told.dataset}, {told.split}"
         f"{f', {told.target_events} alone' if told.target_events else ''}"
         f"{', validation targets learned too' if told.final_fit else ''}: "
-        f"{told.test_targets:,} targets of {told.test_users:,} test users, "
+        f"{told.test_targets:,} targets of {told.test_users:,} test users"
+        f"{', drawn' if told.users_drawn else ''}, "
         f"{told.candidates:,} candidates, seen items {told.seen_items}"
         f"{', told the time of the target' if told.told_time else ''}"
     )

@@ -22,6 +22,8 @@ class Protocol:
         target_events: the kinds of events that are predicted, as they were asked for; None: all.
         label_weight: what the training targets count, as it was asked for ...
         effective_targets: ... and how many equal ones weigh as much; None: all count the same.
+        validation_targets: how many chose the epoch.
+        users_drawn: whether the test users, or those of the validation, were drawn among more.
         told_time: whether the model knows when the target came (`--time`, `--moment`).
         slices: of how many test targets figures are given apart, by the name of the slice.
     """
@@ -42,6 +44,8 @@ class Protocol:
     target_events: str | None = None
     label_weight: str | None = None
     effective_targets: float | None = None
+    validation_targets: int | None = None
+    users_drawn: bool = False
     told_time: bool = False
     slices: dict[str, int] = field(default_factory=dict)
 
