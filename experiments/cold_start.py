@@ -39,6 +39,7 @@ from jaxrec.data.vocabulary import Vocabulary
 from jaxrec.errors import UserError
 from jaxrec.evaluation.metrics import means, target_values
 from jaxrec.evaluation.ranking import Histories, Scorer, model_scorer, rank
+from jaxrec.evaluation.scores import work_out
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.report import figures_of, plus_minus
 from jaxrec.schema import ITEM, PAD
@@ -203,7 +204,7 @@ def boosted(scorer: Scorer, old: int, boost: float) -> Scorer:
     """Add to the scores of new items, those with ids above `old`."""
 
     def score(history: Histories) -> jax.Array:
-        return jnp.asarray(scorer(history)).at[:, old + 1 :].add(boost)
+        return work_out(scorer(history)).at[:, old + 1 :].add(boost)
 
     return score
 
@@ -234,7 +235,7 @@ def _among_new(scorer: Scorer, old: int) -> Scorer:
     """Rank the new items alone."""
 
     def score(history: Histories) -> jax.Array:
-        return jnp.asarray(scorer(history)).at[:, 1 : old + 1].set(-jnp.inf)
+        return work_out(scorer(history)).at[:, 1 : old + 1].set(-jnp.inf)
 
     return score
 

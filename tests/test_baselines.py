@@ -1,6 +1,7 @@
 """The floor: counts by hand on a log of seven activities."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +19,8 @@ from jaxrec.evaluation.baselines import (
     make_baselines,
     recent_popularity,
 )
+from jaxrec.evaluation.ranking import Histories, Scorer
+from jaxrec.evaluation.scores import work_out
 from jaxrec.schema import ITEM
 from tests.worlds import log_of, timelines_of, training_on_everything, worlds
 
@@ -30,6 +33,11 @@ def after(*histories: list[int]) -> dict[str, np.ndarray]:
     return {ITEM: np.array(histories, np.int32)}
 
 
+def told(scorer: Scorer) -> Callable[[Histories], np.ndarray]:
+    """Give all scores instead of what they are made of."""
+    return lambda history: np.asarray(work_out(scorer(history)))
+
+
 def best_first(scores: np.ndarray) -> list[int]:
     return (1 + np.argsort(-scores[1:], kind="stable")).tolist()
 
@@ -40,13 +48,13 @@ def split_with(timelines: Timelines, mask: list[bool]) -> Split:
 
 
 def test_popularity_gives_every_history_the_same_counts():
-    scores = Popularity(COUNTS)(after([0, 0], [1, 2], [3, 3]))
+    scores = told(Popularity(COUNTS))(after([0, 0], [1, 2], [3, 3]))
     assert scores.tolist() == [[0, 3, 3, 2]] * 3
     assert scores.dtype == np.float32
 
 
 def test_transitions_by_hand():
-    transitions = Transitions(WORLD, training_on_everything(WORLD), COUNTS)
+    transitions = told(Transitions(WORLD, training_on_everything(WORLD), COUNTS))
     scores = transitions(after([0, 1], [1, 2], [2, 3], [0, 0]))
     # 1 -> 2 twice, 2 -> 1 once, 2 -> 3 once, 3 -> 1 once; of 8 targets, popularity in ninths.
     popularity = np.array([0, 3, 3, 2]) / 9
@@ -56,7 +64,7 @@ def test_transitions_by_hand():
 
 
 def test_equal_counts_and_items_that_never_followed_are_told_apart_by_popularity():
-    transitions = Transitions(WORLD, training_on_everything(WORLD), COUNTS)
+    transitions = told(Transitions(WORLD, training_on_everything(WORLD), COUNTS))
     # After 2 came 1 and 3 once each: 1 is more popular. 2 never did and comes last.
     assert best_first(transitions(after([0, 2]))[0]) == [1, 3, 2]
     # After 3 came 1 alone; of the others 2 is more popular.
@@ -67,18 +75,18 @@ def test_popularity_never_outweighs_one_transition():
     # Item 1 is nearly everything that anybody does; but once, 2 was followed by 3.
     world = timelines_of([[1] * 100_000, [2, 3]])
     counts = np.array([0, 100_000, 1, 1])
-    scores = Transitions(world, training_on_everything(world), counts)(after([2]))[0]
+    scores = told(Transitions(world, training_on_everything(world), counts))(after([2]))[0]
     assert scores[3] > scores[1] > scores[2]
 
 
 def test_an_empty_history_and_an_unknown_transition_give_the_popular_items():
-    transitions = Transitions(WORLD, training_on_everything(WORLD), COUNTS)
+    transitions = told(Transitions(WORLD, training_on_everything(WORLD), COUNTS))
     empty = transitions(after([0, 0]))[0]
     assert best_first(empty) == [1, 2, 3]
     # The same as an item that nothing ever followed.
     last_only = timelines_of([[1, 2], [1, 3]])
     counts = np.array([0, 2, 1, 1])
-    never = Transitions(last_only, training_on_everything(last_only), counts)
+    never = told(Transitions(last_only, training_on_everything(last_only), counts))
     np.testing.assert_array_equal(never(after([0, 3]))[0], never(after([0, 0]))[0])
 
 
@@ -86,7 +94,7 @@ def test_only_training_targets_are_transitions():
     # Held out: the second 2 of user 0 and the 1 of user 2.
     mask = [True, True, True, False, True, True, True, False]
     counts = np.array([0, 2, 2, 2])
-    scores = Transitions(WORLD, split_with(WORLD, mask), counts)(after([1], [2], [3]))
+    scores = told(Transitions(WORLD, split_with(WORLD, mask), counts))(after([1], [2], [3]))
     expected = np.array([[0, 0, 1, 0], [0, 1, 0, 1], [0, 0, 0, 0]]) + counts / 7
     np.testing.assert_allclose(scores, expected, rtol=1e-6)
 
@@ -107,7 +115,7 @@ def test_transitions_are_what_plain_counting_says(world, data):
             position += 1
     # Every last item, PAD among them, and one of them twice.
     last = [*range(10), 4]
-    scores = Transitions(timelines, split_with(timelines, mask), counts)(
+    scores = told(Transitions(timelines, split_with(timelines, mask), counts))(
         after(*([i] for i in last))
     )
     for row, item in zip(scores, last, strict=True):
@@ -123,13 +131,13 @@ def test_recent_popularity_by_hand():
     )
     split = split_with(world, [True] * 6 + [False] + [True] * 2)
     counts = np.array([0, 3, 2, 1, 2])
-    scores = recent_popularity(world, split, counts, window=10)(after([1], [0]))
+    scores = told(recent_popularity(world, split, counts, window=10))(after([1], [0]))
     # After 90: 2 twice, 4 twice; the 3 of time 90 is too old. Overall 1 has three and 3 one.
     assert best_first(scores[0]) == [2, 4, 1, 3]
     assert scores[0, 2] == scores[0, 4] > scores[0, 1] > scores[0, 3]
     np.testing.assert_array_equal(scores[0], scores[1])
     assert scores.dtype == np.float32
-    one_more = recent_popularity(world, split, counts, window=11)(after([1]))[0]
+    one_more = told(recent_popularity(world, split, counts, window=11))(after([1]))[0]
     assert best_first(one_more) == [2, 4, 3, 1]
 
 
@@ -138,7 +146,7 @@ def test_recent_ties_are_settled_by_popularity_however_large_the_counts():
     items = [1, *[3] * 3, *[2] * 2, *[4] * 100_000, *[2] * 50_000, *[3] * 50_000]
     world = timelines_of([items], [[0] * 6 + [100] * 200_000])
     counts = np.bincount(items)
-    scores = recent_popularity(world, training_on_everything(world), counts, window=50)
+    scores = told(recent_popularity(world, training_on_everything(world), counts, window=50))
     assert best_first(scores(after([1]))[0]) == [4, 3, 2, 1]
 
 
@@ -163,13 +171,11 @@ def test_a_cut_in_time_has_one_baseline_more_if_days_can_be_counted():
     # 60 activities a day apart, the first 48 learned: the last seven are those of days 41 to 47.
     recent = dataset.timelines.items[41:48]
     counts = np.bincount(recent, minlength=8)
-    scores = np.asarray(baselines["popular in 7 days"](history))[0]
+    scores = told(baselines["popular in 7 days"])(history)[0]
     order = np.lexsort((dataset.vocabulary.counts[1:], counts[1:]))
     assert np.all(np.diff(scores[1:][order]) >= 0)
     in_milliseconds, _ = make_baselines(world_in(1000), "temporal")
-    np.testing.assert_array_equal(
-        scores, np.asarray(in_milliseconds["popular in 7 days"](history))[0]
-    )
+    np.testing.assert_array_equal(scores, told(in_milliseconds["popular in 7 days"])(history)[0])
 
     baselines, left_out = make_baselines(world_in(None), "temporal")
     assert list(baselines) == ["transitions", "popularity"]

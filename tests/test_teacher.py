@@ -14,6 +14,7 @@ from jaxrec.data.dataset import Dataset, prepare
 from jaxrec.data.sources import load_interactions
 from jaxrec.errors import UserError
 from jaxrec.evaluation.ranking import model_scorer
+from jaxrec.evaluation.scores import work_out
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.training.loop import folded, train
 from jaxrec.training.losses import TEACHER_SHARE
@@ -51,7 +52,7 @@ def test_a_student_believes_its_teacher_by_half(tmp_path):
     lessons = Teacher(obsessed, span=5)
     trained = train(student, dataset, STUDENT, RunDirectory(tmp_path), lessons)
     scorer = model_scorer(*folded(trained.graphdef, trained.params, dataset.item_features))
-    scores = scorer(dataset.timelines.histories(dataset.split.test, 10))
+    scores = work_out(scorer(dataset.timelines.histories(dataset.split.test, 10)))
     share = np.asarray(jax.nn.softmax(scores))[:, 7].mean()
     assert share == pytest.approx(TEACHER_SHARE, abs=0.1)
 

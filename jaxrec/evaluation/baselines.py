@@ -8,6 +8,7 @@ from jaxrec.data.dataset import Dataset
 from jaxrec.data.splits import Split
 from jaxrec.data.timelines import Timelines
 from jaxrec.evaluation.ranking import Histories, Scorer
+from jaxrec.evaluation.scores import Factors
 from jaxrec.schema import ITEM
 
 RECENT_DAYS = 7
@@ -44,9 +45,9 @@ class Popularity:
     def __init__(self, item_counts: Int[np.ndarray, " R"]):
         self._scores_R = item_counts.astype(np.float32)
 
-    def __call__(self, history: Histories) -> Float32[np.ndarray, "B R"]:
+    def __call__(self, history: Histories) -> Factors:
         """Score every item."""
-        return np.tile(self._scores_R, (len(history[ITEM]), 1))
+        return same_for_all(self._scores_R, len(history[ITEM]))
 
 
 def recent_popularity(
@@ -81,13 +82,24 @@ class Transitions:
         self._offsets = np.searchsorted(last, np.arange(size + 1))
         self._popularity_R = (item_counts / (item_counts.sum() + 1)).astype(np.float32)
 
-    def __call__(self, history: Histories) -> Float32[np.ndarray, "B R"]:
+    def __call__(self, history: Histories) -> Factors:
         """Score every item."""
         last = history[ITEM][:, -1]
-        scores_BR = np.tile(self._popularity_R, (len(last), 1))
         lengths = self._offsets[last + 1] - self._offsets[last]
         row = np.repeat(np.arange(len(last)), lengths)
         within = np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
         pair = self._offsets[last[row]] + within
-        scores_BR[row, self._next[pair]] += self._counts[pair]
-        return scores_BR
+        # Filled up with what counts for nothing to one of few lengths: each is compiled.
+        more = (1 << len(pair).bit_length()) - len(pair)
+        added = (
+            np.pad(row, (0, more)),
+            np.pad(self._next[pair], (0, more), constant_values=len(self._popularity_R)),
+            np.pad(self._counts[pair], (0, more)),
+        )
+        return same_for_all(self._popularity_R, len(last))._replace(added=added)
+
+
+def same_for_all(scores_R: Float32[np.ndarray, " R"], rows: int) -> Factors:
+    """Give the same scores to so many histories."""
+    nothing_BD, nothing_RD = (np.zeros((size, 0), np.float32) for size in (rows, len(scores_R)))
+    return Factors(nothing_BD, nothing_RD, scores_R)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import partial
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jaxtyping import Float, Int, Int32
@@ -15,22 +14,25 @@ from jaxrec.data.buckets import bucket_edges
 from jaxrec.data.dataset import Dataset
 from jaxrec.data.seen import seen_before
 from jaxrec.evaluation.metrics import missed_rank
+from jaxrec.evaluation.scores import Factors, Scores, rank_in_blocks, rank_whole, work_out
 from jaxrec.models.model import RecommenderModel
-from jaxrec.schema import AGE, PAD, UNKNOWN
+from jaxrec.schema import AGE, UNKNOWN
 
 COVERAGE_AT = 10
 
 Histories = Mapping[str, Int32[np.ndarray, "B *N"]]
 """Ids of each feature: of activities [B, N], most recent last, PAD on the left; of others [B]."""
 
-Scorer = Callable[[Histories], "jax.Array | np.ndarray"]
-"""From histories to the score of every item, [B, V + 1]; PAD's is not read."""
+Scorer = Callable[[Histories], Scores]
+"""From histories to the score of every item; PAD's is not read."""
 
 # Scores in memory at a time, 4 bytes each.
 _SCORES_AT_A_TIME = 4_000_000
-
-# Below every score and above what is left out: what a score of minus infinity counts as.
-_LOWEST = float(np.finfo(np.float32).min)
+# Beyond so many items a row of scores is not held whole, if that can be helped: of a million items
+# with d = 32, two cores of a Xeon rank a history in 1.4 ms instead of 3.8, and with the best ten in
+# 4.4 instead of 6.1.
+_MOST_WHOLE = 1 << 16
+_HISTORIES_IN_BLOCKS = 64
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,9 @@ class Ranking:
 
 def model_scorer(graphdef: nnx.GraphDef[RecommenderModel], params: nnx.State) -> Scorer:
     """Score by a model, given as what nnx.split makes of it."""
-    return partial(_model_scores, graphdef, params)
+    model = nnx.merge(graphdef, params)
+    table_RD, bias_R = model.item_table, model.item_bias
+    return lambda history: Factors(_contexts(graphdef, params, history), table_RD, bias_R)
 
 
 def now_unknown(scorer: Scorer, moments: Iterable[str]) -> Scorer:
@@ -63,7 +67,7 @@ def now_unknown(scorer: Scorer, moments: Iterable[str]) -> Scorer:
         moments: features of the moment.
     """
 
-    def score(history: Histories) -> jax.Array | np.ndarray:
+    def score(history: Histories) -> Scores:
         told = {**history, **{name: np.zeros_like(history[name]) for name in moments}}
         if AGE in told:
             told[AGE] = told[AGE].copy()
@@ -74,13 +78,12 @@ def now_unknown(scorer: Scorer, moments: Iterable[str]) -> Scorer:
 
 
 @partial(jax.jit, static_argnums=0)
-def _model_scores(
+def _contexts(
     graphdef: nnx.GraphDef[RecommenderModel],
     params: nnx.State,
     history: Mapping[str, Int[jax.Array, "B *_"]],
-) -> Float[jax.Array, "B R"]:
-    model = nnx.merge(graphdef, params)
-    return model.scores(model.context(history))
+) -> Float[jax.Array, "B D"]:
+    return nnx.merge(graphdef, params).context(history)
 
 
 def rank(
@@ -101,7 +104,10 @@ def rank(
         coverage: whether to find what is covered, which takes as long as all the rest.
     """
     timelines, catalogue_size = dataset.timelines, dataset.vocabulary.size
-    batch_size = max(1, min(len(positions), _SCORES_AT_A_TIME // (catalogue_size + 1)))
+    batch_size = max(1, _SCORES_AT_A_TIME // (catalogue_size + 1))
+    if catalogue_size > _MOST_WHOLE:
+        batch_size = _HISTORIES_IN_BLOCKS
+    batch_size = min(len(positions), batch_size)
     seen, targets = seen_before(timelines, positions), timelines.items[positions]
     is_seen = seen.holds(targets[:, None])[:, 0]
     parts = _parts(np.minimum(np.diff(seen.offsets), config.history_length), batch_size)
@@ -115,12 +121,13 @@ def rank(
         left_out = np.zeros((2, most), np.int32)
         if not config.keep_seen:
             left_out[:, : len(met.ids)] = met.rows, met.ids
-        rank_B, top_BK = _rank(
-            scorer(timelines.histories(filled, length)),
-            timelines.items[filled],
-            left_out,
-            top=min(COVERAGE_AT, catalogue_size) if coverage else 0,
-        )
+        scores = scorer(timelines.histories(filled, length))
+        top = min(COVERAGE_AT, catalogue_size) if coverage else 0
+        asked = (timelines.items[filled], left_out)
+        if isinstance(scores, Factors) and catalogue_size > _MOST_WHOLE:
+            rank_B, top_BK = rank_in_blocks(scores, *asked, top=top)
+        else:
+            rank_B, top_BK = rank_whole(work_out(scores), *asked, top=top)
         ranks[rows] = np.asarray(rank_B)[: len(rows)]
         recommended[np.asarray(top_BK)[: len(rows)]] = True
     if not config.keep_seen:
@@ -134,27 +141,3 @@ def _parts(lengths: Int[np.ndarray, " n"], size: int) -> list[tuple[Int[np.ndarr
     edges = np.array(bucket_edges(lengths))
     batches = np.split(order := np.argsort(lengths, kind="stable"), range(size, len(order), size))
     return [(rows, int(edges[edges >= lengths[rows].max()][0])) for rows in batches]
-
-
-@partial(jax.jit, static_argnames="top")
-def _rank(
-    scores_BR: Float[jax.Array, "B R"],
-    targets_B: Int[jax.Array, " B"],
-    left_out: Int[jax.Array, "2 m"],
-    *,
-    top: int,
-) -> tuple[Int[jax.Array, " B"], Int[jax.Array, "B top"]]:
-    """Give the rank of each target and the best ids of each row (PAD where too few are left).
-
-    Args:
-        left_out: row and id of what is no candidate. PAD never is; a target must not be.
-    """
-    # "Not lower" counts, and the target itself is among what is not lower: ranks begin at 1. A
-    # rival that is not a number is as high as it gets, a target as low.
-    target_scores_B1 = jnp.take_along_axis(scores_BR, targets_B[:, None], axis=1)
-    target_scores_B1 = jnp.where(target_scores_B1 > _LOWEST, target_scores_B1, _LOWEST)
-    scores_BR = jnp.where(jnp.isnan(scores_BR), jnp.inf, jnp.maximum(scores_BR, _LOWEST))
-    scores_BR = scores_BR.at[:, PAD].set(-jnp.inf).at[left_out[0], left_out[1]].set(-jnp.inf)
-    ranks_B = jnp.sum(scores_BR >= target_scores_B1, axis=1)
-    best_scores_BK, best_BK = jax.lax.top_k(scores_BR, top)
-    return ranks_B, jnp.where(best_scores_BK > -jnp.inf, best_BK, PAD)
