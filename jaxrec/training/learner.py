@@ -20,7 +20,7 @@ from jaxrec.training.step import TrainState, Update
 SMALL_TABLE = 50_000
 
 # Row-wise Adagrad's rate, as a multiple of AdamW's (docs/results.md).
-TABLE_RATE = 10.0
+TABLE_RATE = 100.0
 
 
 class Learner(NamedTuple):
