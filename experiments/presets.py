@@ -33,27 +33,34 @@ class Preset:
     """Settings, and what they reached with seed 0.
 
     Attributes:
-        log: the data set.
         flags: of run.py, as they are typed.
         recall: recall@10 on the test users.
         ndcg: NDCG@10 on the same.
-        minutes: of training on one core of an AMD EPYC, or an Intel Xeon (beauty); rnn-fast and
-            small-cnn: on two.
+        minutes: of training on one core of an AMD EPYC or an Intel Xeon; rnn-fast and small-cnn: on
+            two.
+        teacher: the preset whose run it learns from, if any.
     """
 
-    log: str
     name: str
     flags: str
     recall: float
     ndcg: float
     minutes: float
+    teacher: str = ""
 
 
-# What all presets of a data set share.
-LOGS = {
-    "ml-1m": "--dataset=ml-1m",
-    "beauty": "--history-length=50 --min-item-interactions=1",
-}
+@dataclass(frozen=True)
+class Log:
+    """A data set.
+
+    Attributes:
+        flags: what all of its presets share.
+    """
+
+    flags: str
+    presets: tuple[Preset, ...]
+
+
 LONG = "--encoder=rnn --history-length=200"
 WIDE = "--embedding-dim=96 --hidden-units=192"
 BIG = "--embedding-dim=128 --hidden-units=256"
@@ -62,44 +69,59 @@ SMALL = "--embedding-dim=16 --hidden-units=24 --epochs=15"
 # The defaults of a log of few targets an item.
 SPARSE = "--encoder=rnn --epochs=25 --dropout=0.4"
 
-PRESETS = (
-    Preset(
-        "ml-1m",
-        "rnn-n200-final",
-        f"{LONG} {BIG} --dropout=0.4 --epochs=16 --final-fit",
-        0.3565,
-        0.2106,
-        68,
+LOGS = {
+    "ml-1m": Log(
+        "--dataset=ml-1m",
+        (
+            Preset(
+                "rnn-n200-final",
+                f"{LONG} {BIG} --dropout=0.4 --epochs=16 --final-fit",
+                0.3565,
+                0.2106,
+                68,
+            ),
+            Preset(
+                "rnn-n200",
+                f"{LONG} {WIDE} --lead-in=50 --dropout=0.3 --epochs=14",
+                0.3546,
+                0.2113,
+                31,
+            ),
+            Preset(
+                "rnn-n10", f"--encoder=rnn {WIDE} --dropout=0.3 --epochs=14", 0.3412, 0.2043, 30
+            ),
+            Preset(
+                "cnn-n10", f"--encoder=cnn {WIDE} --dropout=0.3 --epochs=12", 0.3113, 0.1770, 19
+            ),
+            Preset("bow-n10", f"--encoder=bow {WIDE} --epochs=12", 0.2525, 0.1419, 11),
+            Preset("rnn-fast", "--encoder=rnn --epochs=5", 0.3159, 0.1840, 3),
+            Preset(
+                "small-rnn",
+                f"--encoder=rnn {SMALL} --dropout=0.05 --dense-layers=0",
+                0.2578,
+                0.1430,
+                8,
+            ),
+            Preset("small-cnn", f"--encoder=cnn {SMALL} --dropout=0.05", 0.2207, 0.1199, 1.5),
+            Preset("small-bow", f"--encoder=bow {SMALL} --dropout=0.0", 0.1911, 0.1013, 3),
+            Preset(
+                "small-transformer",
+                f"--encoder=transformer --blocks=1 {SMALL}",
+                0.0,
+                0.0,
+                0,
+                teacher="rnn-n10",
+            ),
+        ),
     ),
-    Preset(
-        "ml-1m",
-        "rnn-n200",
-        f"{LONG} {WIDE} --lead-in=50 --dropout=0.3 --epochs=14",
-        0.3546,
-        0.2113,
-        31,
+    "beauty": Log(
+        "--history-length=50 --min-item-interactions=1",
+        (
+            Preset("beauty-final", f"{SPARSE} --final-fit", 0.0998, 0.0593, 3),
+            Preset("beauty-rnn", SPARSE, 0.0838, 0.0495, 3),
+        ),
     ),
-    Preset(
-        "ml-1m", "rnn-n10", f"--encoder=rnn {WIDE} --dropout=0.3 --epochs=14", 0.3412, 0.2043, 30
-    ),
-    Preset(
-        "ml-1m", "cnn-n10", f"--encoder=cnn {WIDE} --dropout=0.3 --epochs=12", 0.3113, 0.1770, 19
-    ),
-    Preset("ml-1m", "bow-n10", f"--encoder=bow {WIDE} --epochs=12", 0.2525, 0.1419, 11),
-    Preset("ml-1m", "rnn-fast", "--encoder=rnn --epochs=5", 0.3159, 0.1840, 3),
-    Preset(
-        "ml-1m",
-        "small-rnn",
-        f"--encoder=rnn {SMALL} --dropout=0.05 --dense-layers=0",
-        0.2578,
-        0.1430,
-        8,
-    ),
-    Preset("ml-1m", "small-cnn", f"--encoder=cnn {SMALL} --dropout=0.05", 0.2207, 0.1199, 1.5),
-    Preset("ml-1m", "small-bow", f"--encoder=bow {SMALL} --dropout=0.0", 0.1911, 0.1013, 3),
-    Preset("beauty", "beauty-final", f"{SPARSE} --final-fit", 0.0998, 0.0593, 3),
-    Preset("beauty", "beauty-rnn", SPARSE, 0.0838, 0.0495, 3),
-)
+}
 
 
 @dataclass(frozen=True)
@@ -119,8 +141,7 @@ def run(flags: PresetsFlags, others: Sequence[str]) -> None:
         UserError: a flag is wrong; nothing was trained.
     """
     commands = {
-        preset.name: [*LOGS[preset.log].split(), *preset.flags.split(), *others]
-        for preset in choose(flags.train)
+        preset.name: [*words, *others] for preset, words in choose(flags.train, flags.runs_dir)
     }
     for name, words in commands.items():
         if not any(word.split("=")[0] == "--dataset" for word in words):
@@ -136,28 +157,38 @@ def run(flags: PresetsFlags, others: Sequence[str]) -> None:
         one_run.run(each)
 
 
-def choose(names: str) -> list[Preset]:
-    """Find the presets of a list, and all of a data set that is named.
+def choose(names: str, runs_dir: Path) -> list[tuple[Preset, list[str]]]:
+    """Find the presets of a list, and all of a data set that is named; teachers come first.
+
+    Returns:
+        Each with its flags, as words.
 
     Raises:
         UserError: a name is unknown.
     """
-    if not names:
-        return []
-    known = [*LOGS, *(preset.name for preset in PRESETS)]
-    chosen = split_words("--train", names, known)
-    return [preset for preset in PRESETS if {preset.log, preset.name} & {*chosen}]
+    every = [(name, log, preset) for name, log in LOGS.items() for preset in log.presets]
+    known = [*LOGS, *(preset.name for _, _, preset in every)]
+    asked = {*split_words("--train", names, known)} if names else set()
+    asked |= {preset.teacher for name, _, preset in every if asked & {name, preset.name}}
+    chosen = []
+    for name, log, preset in every:
+        if asked & {name, preset.name}:
+            words = [*log.flags.split(), *preset.flags.split()]
+            if preset.teacher:
+                words.append(f"--teacher={runs_dir / preset.teacher}")
+            chosen.append((preset, words))
+    return chosen
 
 
-def render(log: str) -> str:
+def render(name: str) -> str:
     """Lay the presets of a data set out."""
-    presets = [preset for preset in PRESETS if preset.log == log]
+    log = LOGS[name]
     cells = [("", "recall@10", "ndcg@10", "minutes")]
-    cells += [(p.name, f"{p.recall:.4f}", f"{p.ndcg:.4f}", f"{p.minutes:.0f}") for p in presets]
-    flags = ["flags", *(preset.flags for preset in presets)]
-    rows = zip(lay_out(cells).splitlines(), flags, strict=True)
+    cells += [(p.name, f"{p.recall:.4f}", f"{p.ndcg:.4f}", f"{p.minutes:.0f}") for p in log.presets]
+    told = [f"{p.flags}{p.teacher and f', taught by {p.teacher}'}" for p in log.presets]
+    rows = zip(lay_out(cells).splitlines(), ["flags", *told], strict=True)
     lines = [f"{row}  {words}" for row, words in rows]
-    return "\n".join([f"{log}, seed 0, all with {LOGS[log]}", "", *lines])
+    return "\n".join([f"{name}, seed 0, all with {log.flags}", "", *lines])
 
 
 main = command(

@@ -16,12 +16,13 @@ TINY = [
 def test_the_list_names_every_preset_with_its_figures_and_flags(capsys):
     assert presets.main([]) == 0
     said = capsys.readouterr().out
-    for preset in presets.PRESETS:
-        shared = presets.LOGS[preset.log].split()
-        assert parse(one_run.RunFlags, [*shared, *preset.flags.split()])
-        (row,) = [line for line in said.splitlines() if line.startswith(f"{preset.name} ")]
-        assert f"{preset.recall:.4f}" in row
-        assert row.endswith(f"  {preset.flags}")
+    for log in presets.LOGS.values():
+        for preset in log.presets:
+            assert parse(one_run.RunFlags, [*log.flags.split(), *preset.flags.split()])
+            (row,) = [line for line in said.splitlines() if line.startswith(f"{preset.name} ")]
+            assert f"{preset.recall:.4f}" in row
+            taught = f", taught by {preset.teacher}" if preset.teacher else ""
+            assert row.endswith(f"  {preset.flags}{taught}")
 
 
 def test_what_is_finished_is_kept_and_a_flag_of_the_person_outdoes_the_preset(
@@ -42,11 +43,31 @@ def test_what_is_finished_is_kept_and_a_flag_of_the_person_outdoes_the_preset(
     assert (run_dir / "summary.json").stat().st_mtime_ns == before
 
 
-def test_a_data_set_names_all_of_its_presets():
-    for log in presets.LOGS:
-        chosen = presets.choose(log)
-        assert chosen == [each for each in presets.PRESETS if each.log == log]
-        assert chosen[0] in presets.choose(f"{chosen[-1].name},{chosen[0].name}")
+def test_a_data_set_names_all_of_its_presets(tmp_path):
+    for name, log in presets.LOGS.items():
+        assert [preset for preset, _ in presets.choose(name, tmp_path)] == list(log.presets)
+
+
+def test_who_is_taught_comes_after_the_teacher(tmp_path):
+    for log in presets.LOGS.values():
+        for preset in log.presets:
+            chosen = presets.choose(preset.name, tmp_path)
+            assert [each.name for each, _ in chosen] == [
+                *filter(None, [preset.teacher]),
+                preset.name,
+            ]
+            wanted = [f"--teacher={tmp_path / preset.teacher}"] if preset.teacher else []
+            assert [word for word in chosen[-1][1] if word.startswith("--teacher")] == wanted
+
+
+def test_a_preset_is_taught_by_one_that_was_just_trained(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert presets.main(["--train=small-transformer", *TINY]) == 0
+    runs = tmp_path / "runs" / "presets"
+    assert {path.name for path in runs.iterdir()} == {"rnn-n10", "small-transformer"}
+    assert RunDirectory(runs / "small-transformer").config().train.teacher == str(
+        (runs / "rnn-n10").relative_to(tmp_path)
+    )
 
 
 @pytest.mark.parametrize(
