@@ -1,6 +1,7 @@
 """The flatbuffer itself: put in order, and read for what it must and must not hold."""
 
 from collections import Counter
+from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
 from itertools import chain
@@ -9,6 +10,7 @@ from typing import Any
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+from jaxtyping import Float32
 
 from jaxrec.errors import FailedCheckError
 
@@ -117,6 +119,29 @@ def with_top_k(graph: bytes, top_k: int) -> bytes:
             operator.inputs = [operator.inputs[0], len(subgraph.tensors) - 1]
             for output in operator.outputs:
                 subgraph.tensors[output].shape = [*subgraph.tensors[output].shape[:-1], top_k]
+    return _pack(model, len(graph))
+
+
+def replace_constants(graph: bytes, tables: Mapping[float, Float32[np.ndarray, "R D"]]) -> bytes:
+    """Put each table in the place of the constants of its shape that repeat its number.
+
+    Raises:
+        FailedCheckError: there is no such constant.
+    """
+    model = _unpack(graph)
+    for number, table in tables.items():
+        places = {
+            tensor.buffer
+            for subgraph in model.subgraphs
+            for tensor in subgraph.tensors
+            if tensor.shape is not None and tuple(tensor.shape) == table.shape
+            if model.buffers[tensor.buffer].data is not None
+            if np.all(model.buffers[tensor.buffer].data.view(np.float32) == np.float32(number))
+        }
+        if not places:
+            raise FailedCheckError(f"the graph has no place for a table of {table.shape}")
+        for place in places:
+            model.buffers[place].data = np.ascontiguousarray(table).reshape(-1).view(np.uint8)
     return _pack(model, len(graph))
 
 

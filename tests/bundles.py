@@ -51,8 +51,11 @@ def made(
         warnings.simplefilter("ignore")
         from convert.build.export import export
         from convert.build.signatures import signatures
+        from convert.build.stand_ins import stand_in
 
-        graph = export([each for each in signatures(model, shapes) if each.name != but])
+        stand_ins = stand_in(model)
+        kept = [each for each in signatures(stand_ins, shapes) if each.name != but]
+        graph = export(kept, stand_ins)
     nothing = {"title": None, "genres": None, "year": None}
     catalogue = [{"id": i, "item": item, **nothing} for i, item in enumerate(items, start=1)]
     said = asdict(shapes) | {

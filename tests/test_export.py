@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import flatbuffers
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from flax import nnx
 
 from convert.build.quantize import quantize
@@ -71,9 +73,12 @@ def export():
         warnings.simplefilter("ignore")
         from convert.build.export import export
         from convert.build.signatures import signatures
+        from convert.build.stand_ins import stand_in
 
     def of(model: RecommenderModel, shapes: Shapes, but: str | None = None) -> bytes:
-        return export([each for each in signatures(model, shapes) if each.name != but])
+        stand_ins = stand_in(model)
+        kept = [each for each in signatures(stand_ins, shapes) if each.name != but]
+        return export(kept, stand_ins)
 
     return of
 
@@ -206,6 +211,29 @@ def test_vectors_cost_no_second_table(export, is_tied):
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_tensorflow_sees_no_table_and_a_graph_without_its_place_is_refused():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from convert.build.stand_ins import stand_in
+    stand_ins = stand_in(make("bow", tie_embeddings=False))
+    model = stand_ins.standing()
+    for table in (model.activities.tables[ITEM][...], model.item_table):
+        assert len(np.unique(table)) == 1
+    assert len(stand_ins.tables) == 2
+    with pytest.raises(FailedCheckError, match="no place for a table"):
+        stand_ins.put_back(pack_nothing())
+
+
+def pack_nothing() -> bytes:
+    """Write a graph down that has no constants."""
+    model = schema.ModelT()
+    model.subgraphs = []
+    model.buffers = []
+    builder = flatbuffers.Builder(64)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
 def test_a_model_is_not_taken_for_another(export):
     device = DeviceModel(export(make("rnn", seed=0), Shapes(1, 5, 6, 4, False)))
     heldout = heldout_of(histories_of(5))

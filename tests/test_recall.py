@@ -103,3 +103,13 @@ def test_ties_count_against_the_target():
     assert not ranked(user, np.arange(1), ids, scores, keep_seen=False)[0][0]
     scores[0, 0] = 2
     assert ranked(user, np.arange(1), ids, scores, keep_seen=False)[0][0]
+
+
+def test_some_held_out_histories_are_spread_over_all():
+    ids = np.arange(20, dtype=np.int32).reshape(10, 2)
+    seen = Seen(np.arange(10, dtype=np.int32), np.arange(11))
+    some = Heldout({ITEM: ids, "user_age": ids[:, 0]}, ids[:, 1], seen).some(4)
+    assert some.target.tolist() == [1, 7, 13, 19]
+    assert some.history[ITEM][:, 1].tolist() == some.target.tolist()
+    assert some.history["user_age"].tolist() == [0, 6, 12, 18]
+    assert some.seen.ids.tolist() == [0, 3, 6, 9]

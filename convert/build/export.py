@@ -4,11 +4,16 @@ import tempfile
 from collections.abc import Sequence
 
 from convert.build.signatures import Signature, tf
+from convert.build.stand_ins import StandIns
 from convert.quiet import quiet
 
 
-def export(signatures: Sequence[Signature]) -> bytes:
-    """Convert signatures to one file, in which they share their constants."""
+def export(signatures: Sequence[Signature], stand_ins: StandIns) -> bytes:
+    """Convert signatures to one file, in which they share their constants.
+
+    Args:
+        stand_ins: what the signatures were made of.
+    """
     module = tf.Module()
     functions = {each.name: _traceable(each) for each in signatures}
     vars(module).update(functions)
@@ -16,7 +21,8 @@ def export(signatures: Sequence[Signature]) -> bytes:
         concrete = {name: each.get_concrete_function() for name, each in functions.items()}
         tf.saved_model.save(module, folder, signatures=concrete)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(functions))
-        return converter.convert()
+        graph = converter.convert()
+    return stand_ins.put_back(graph)
 
 
 def _traceable(signature: Signature) -> tf.types.experimental.PolymorphicFunction:

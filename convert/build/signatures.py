@@ -28,8 +28,9 @@ import jax
 
 from convert.build import device
 from convert.build.shapes import Shapes
+from convert.build.stand_ins import StandIns
 from convert.inputs import as_history
-from jaxrec.models.model import PAD_BIAS, RecommenderModel
+from jaxrec.models.model import PAD_BIAS
 from jaxrec.runtime.interpreter import CANDIDATES, HISTORY, ITEMS
 from jaxrec.schema import Feature
 
@@ -52,9 +53,9 @@ class Signature:
     outputs: tuple[str, ...]
 
 
-def signatures(model: RecommenderModel, shapes: Shapes) -> list[Signature]:
+def signatures(stand_ins: StandIns, shapes: Shapes) -> list[Signature]:
     """List what the file of a model offers; `recommend`, the one of who names none, comes first."""
-    model = device.prepare(model)
+    model, standing = stand_ins.model, stand_ins.standing
     rows = model.item_bias.shape[0]
     history = {HISTORY: _numbers(HISTORY, shapes.batch_size, shapes.history_length)}
     history |= {each.name: _values(each, shapes) for each in model.features}
@@ -62,13 +63,13 @@ def signatures(model: RecommenderModel, shapes: Shapes) -> list[Signature]:
     items = {ITEMS: _numbers(ITEMS, shapes.batch_size, shapes.candidates)}
 
     def encoded(inputs: Mapping[str, jax.Array]) -> jax.Array:
-        return device.encode(model, as_history(inputs))
+        return device.encode(standing(), as_history(inputs))
 
     encode_tf = _to_tensorflow(encoded)
-    scores_tf = _to_tensorflow(lambda inputs: model.scores(encoded(inputs)))
+    scores_tf = _to_tensorflow(lambda inputs: standing().scores(encoded(inputs)))
     known_tf = _to_tensorflow(lambda ids: device.known_or_pad(ids, rows))
     pick_tf = _to_tensorflow(device.pick)
-    vectors_tf = _to_tensorflow(lambda ids: device.vectors(model, ids))
+    vectors_tf = _to_tensorflow(lambda ids: device.vectors(standing(), ids))
     biases_tf = _to_tensorflow(lambda ids: device.biases(model, ids))
 
     # jax.lax.top_k does not convert: TensorFlow reads an older StableHLO than JAX writes.
@@ -89,7 +90,7 @@ def signatures(model: RecommenderModel, shapes: Shapes) -> list[Signature]:
     def vectors(inputs: Tensors) -> dict[str, tf.Tensor]:
         return {"vectors": vectors_tf(inputs[ITEMS]), "biases": biases_tf(inputs[ITEMS])}
 
-    rate_tf = _to_tensorflow(lambda inputs, ids: device.rate(model, encoded(inputs), ids))
+    rate_tf = _to_tensorflow(lambda inputs, ids: device.rate(standing(), encoded(inputs), ids))
 
     def rate(inputs: Tensors) -> dict[str, tf.Tensor]:
         told = {name: inputs[name] for name in history}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int32
+from jaxtyping import Float, Float32, Int32
 
 from convert.inputs import as_history, take
 from convert.prove.trials import HELD_OUT, Trials, trials
@@ -74,7 +74,7 @@ class Reference:
     best_ids: Int32[np.ndarray, "n ten"]
     keep_seen: bool
 
-    def scores(self, chosen: slice | Bool[np.ndarray, " n"]) -> Float32[np.ndarray, "m R"]:
+    def scores(self, chosen: slice) -> Float32[np.ndarray, "m R"]:
         """Score every item after some histories."""
         return np.array(self.model.scores(jnp.asarray(self.contexts[chosen])))
 
@@ -103,10 +103,14 @@ def compare(device: DeviceModel, lists: Lists, reference: Reference) -> Parity:
         lists: what the file gives for every history of the reference.
     """
     model, tried = reference.model, reference.tried
+    rng = np.random.default_rng(0)
+    shape = (len(tried), device.candidates)
+    candidates = rng.integers(0, model.item_bias.shape[0], shape, np.int32)
     largest = np.empty(len(tried), np.float32)
-    score_errors, order_errors = [], []
+    score_errors, order_errors, wanted = [], [], []
     for part in _parts(len(tried), model):
         scores, ids = reference.scores(part), lists.ids[part]
+        wanted.append(np.take_along_axis(scores, candidates[part], axis=1))
         most = largest[part] = np.abs(scores[:, 1:]).max(axis=1)
         _close(scores, tried.meant[HISTORY][part], keep_seen=reference.keep_seen)
         theirs = np.take_along_axis(scores, ids, axis=1)
@@ -117,11 +121,10 @@ def compare(device: DeviceModel, lists: Lists, reference: Reference) -> Parity:
     again = np.array([kind != HELD_OUT for kind in tried.kinds])
     again[:_SECOND_LOOK] = True
     given, contexts = take(tried.given, again), reference.contexts[again]
-    rows = model.item_bias.shape[0]
-    rng = np.random.default_rng(0)
-    candidates = rng.integers(0, rows, (len(contexts), device.candidates), np.int32)
-    wanted = np.take_along_axis(reference.scores(again), candidates, axis=1)
-    picked = _errors(device.score_all(given, candidates), wanted, largest[again] / 10)
+    candidates = candidates[again]
+    picked = _errors(
+        device.score_all(given, candidates), np.concatenate(wanted)[again], largest[again] / 10
+    )
     score_error[again] = np.maximum(score_error[again], picked)
 
     widest = np.abs(contexts).max(axis=1)

@@ -30,6 +30,12 @@ class Heldout:
     target: Int32[np.ndarray, " n"]
     seen: Seen
 
+    def some(self, count: int) -> "Heldout":
+        """Take so many of them, spread over all."""
+        rows = np.unique(np.linspace(0, len(self.target) - 1, count, dtype=np.int64))
+        history = {name: ids[rows] for name, ids in self.history.items()}
+        return Heldout(history, self.target[rows], self.seen.take(rows))
+
 
 def draw_heldout(dataset: Dataset, history_length: int, *, seed: int) -> Heldout:
     """Gather the histories of the test targets, at most LIMIT of them, drawn by the seed."""
