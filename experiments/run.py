@@ -46,6 +46,7 @@ from jaxrec.runs.report import draw_curve, figures_of, protocol, render_table, t
 from jaxrec.runs.summary import Figures, ModelFacts, Summary
 from jaxrec.training.compilation_cache import keep_compiled
 from jaxrec.training.loop import Trained, folded, train
+from jaxrec.training.objective import about_negatives
 from jaxrec.training.teacher import directory_of_teacher, read_teacher
 
 
@@ -101,7 +102,9 @@ def _look(config: Config) -> Dataset:
     interactions = load_interactions(config.data, seed=config.train.seed)
     dataset = prepare(interactions, config.data, seed=config.train.seed)
     print(render(dataset.intake, config.data.dataset))
-    print("\n".join(f"  {line}" for line in about_targets(dataset, config.data)), flush=True)
+    lines = about_targets(dataset, config.data)
+    lines += about_negatives(config.train, dataset.vocabulary.size)
+    print("\n".join(f"  {line}" for line in lines), flush=True)
     return dataset
 
 

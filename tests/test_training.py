@@ -23,7 +23,7 @@ from jaxrec.runs.directory import RunDirectory
 from jaxrec.training import loop, objective
 from jaxrec.training.checkpoint import open_checkpoints, restore_best
 from jaxrec.training.loop import train
-from jaxrec.training.objective import negatives_of
+from jaxrec.training.objective import about_negatives, negatives_of
 from jaxrec.training.windows import window_shape
 
 ITEMS = 20
@@ -191,6 +191,23 @@ def test_windows_are_as_asked_for_or_fit_the_history(history_length, given, targ
 )
 def test_small_catalogues_are_compared_whole(given, catalogue_size, negatives):
     assert negatives_of(TrainConfig(**given), catalogue_size) == negatives
+
+
+@pytest.mark.parametrize(
+    ("given", "catalogue_size", "warned"),
+    [
+        ({"sampler": "batch"}, 5001, True),
+        ({"sampler": "batch"}, 5000, False),
+        ({"sampler": "batch", "negatives": 64}, 5000, False),
+        ({"sampler": "batch", "loss": "full-softmax"}, 5001, False),
+        ({}, 5001, False),
+    ],
+)
+def test_negatives_of_the_batch_alone_are_warned_of(given, catalogue_size, warned):
+    said = about_negatives(TrainConfig(**given), catalogue_size)
+    assert ["--sampler=batch alone is known to collapse" in line for line in said] == [
+        True
+    ] * warned
 
 
 class KilledError(Exception):

@@ -177,6 +177,17 @@ def negatives_of(config: TrainConfig, catalogue_size: int) -> int | None:
     return config.negatives or NEGATIVES
 
 
+def about_negatives(config: TrainConfig, catalogue_size: int) -> list[str]:
+    """Warn of negatives that are known to fail."""
+    sampled = negatives_of(config, catalogue_size) is not None
+    if config.sampler == "batch" and sampled and catalogue_size > SMALL_CATALOGUE:
+        return [
+            "warning: --sampler=batch alone is known to collapse on large catalogues: an item that "
+            "is hardly ever a target is hardly ever a negative; --sampler=uniform does not"
+        ]
+    return []
+
+
 def make_objective(
     graphdef: nnx.GraphDef[RecommenderModel],
     dataset: Dataset,
