@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxrec.config import SamplerName, TrainConfig
-from jaxrec.schema import ITEM, Schema
+from jaxrec.schema import ITEM, NEXT_ITEM, Schema
 from jaxrec.training.learner import TABLE_RATE, make_learner
 from jaxrec.training.negatives import Negatives
 from jaxrec.training.objective import Objective
@@ -21,6 +21,7 @@ from jaxrec.training.teacher import Teacher
 from tests.test_item_features import GENRE, IDS
 from tests.test_models import COUNTS, SIZE, make
 from tests.test_objective import batch_of
+from tests.test_rating import STARS
 
 CONFIG = TrainConfig(table_optimizer="rowwise-adagrad", clip_norm=1e6, warmup=0.0)
 POPULARITY = jnp.log(jnp.asarray(np.maximum(COUNTS, 1), jnp.float32))
@@ -33,10 +34,16 @@ def of_items(seed: int):
 
 
 def an_objective(
-    model, *, teacher=None, features=(), item_ids=None, sampler: SamplerName = "uniform"
+    model,
+    *,
+    teacher=None,
+    features=(),
+    labels=(NEXT_ITEM,),
+    item_ids=None,
+    sampler: SamplerName = "uniform",
 ):
     graphdef, params = nnx.split(model, nnx.Param)
-    schema, ids = Schema(SIZE, 6, features), item_ids or {}
+    schema, ids = Schema(SIZE, 6, features, labels), item_ids or {}
     return Objective(graphdef, schema, sampler, 8, POPULARITY, 5, ids, 0.0, teacher), params
 
 
@@ -78,19 +85,23 @@ def test_row_wise_adagrad_by_hand():
 
 
 @pytest.mark.parametrize("sampler", ["uniform", "log-uniform", "batch"])
-@pytest.mark.parametrize("kind", ["tied", "untied", "taught", "with features"])
+@pytest.mark.parametrize("kind", ["tied", "untied", "taught", "with features", "rated"])
 def test_gradients_of_few_rows_are_those_of_whole_tables(kind, sampler):
     features = (GENRE.feature,) if kind == "with features" else ()
-    model = make("rnn", features=features, tie_embeddings=kind != "untied")
+    labels = (NEXT_ITEM, STARS) if kind == "rated" else (NEXT_ITEM,)
+    model = make("rnn", features=features, labels=labels, tie_embeddings=kind != "untied")
     teacher = Teacher(make("bow"), span=4) if kind == "taught" else None
     objective, params = an_objective(
         model,
         teacher=teacher,
         features=features,
+        labels=labels,
         item_ids=IDS if features else None,
         sampler=sampler,
     )
     batch, key = of_items(3), jax.random.key(1)
+    if kind == "rated":
+        batch = batch._replace(ratings=jnp.where(batch.targets > 0, batch.targets % 4, 0))
     expected_loss, expected = jax.value_and_grad(objective)(params, batch, key)
     touched = few(batch, objective.draw(batch, key), SIZE + 1)
     rows = with_tables(params, take(by_item(params), touched.ids_T))

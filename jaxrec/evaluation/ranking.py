@@ -104,10 +104,9 @@ def rank(
         coverage: whether to find what is covered, which takes as long as all the rest.
     """
     timelines, catalogue_size = dataset.timelines, dataset.vocabulary.size
-    batch_size = max(1, _SCORES_AT_A_TIME // (catalogue_size + 1))
-    if catalogue_size > _MOST_WHOLE:
-        batch_size = _HISTORIES_IN_BLOCKS
-    batch_size = min(len(positions), batch_size)
+    in_blocks = catalogue_size > _MOST_WHOLE
+    rows = _HISTORIES_IN_BLOCKS if in_blocks else _SCORES_AT_A_TIME // (catalogue_size + 1)
+    batch_size = max(1, min(len(positions), rows))
     seen, targets = seen_before(timelines, positions), timelines.items[positions]
     is_seen = seen.holds(targets[:, None])[:, 0]
     parts = _parts(np.minimum(np.diff(seen.offsets), config.history_length), batch_size)
@@ -124,7 +123,7 @@ def rank(
         scores = scorer(timelines.histories(filled, length))
         top = min(COVERAGE_AT, catalogue_size) if coverage else 0
         asked = (timelines.items[filled], left_out)
-        if isinstance(scores, Factors) and catalogue_size > _MOST_WHOLE:
+        if in_blocks and isinstance(scores, Factors):
             rank_B, top_BK = rank_in_blocks(scores, *asked, top=top)
         else:
             rank_B, top_BK = rank_whole(work_out(scores), *asked, top=top)

@@ -97,7 +97,7 @@ def loss(
         assert rows.rating_biases_WB is not None
         ratings_WB = batch.ratings.T
         logits = model.rating.logits(context_WBD, rows.targets_WBD, rows.rating_biases_WB)
-        count = jnp.maximum(jnp.sum(ratings_WB > 0), 1)
+        count = jnp.maximum(jnp.sum(ratings_WB > 0, dtype=jnp.float32), 1)
         losses[RATING] = ordinal_loss(logits, ratings_WB).sum() / count
     return losses
 
