@@ -69,6 +69,8 @@ def test_the_protocol_says_how_the_figures_were_taken():
         "target_events": None,
         "label_weight": None,
         "effective_targets": None,
+        "validation_targets": 3,
+        "users_drawn": False,
         "told_time": False,
         "slices": {},
     }
@@ -162,6 +164,11 @@ def test_a_summary_with_slices_comes_back_as_it_was_written(tmp_path):
 def test_a_final_fit_says_so_above_its_figures():
     heading = render_table(summary_of(with_data(final_fit=True))).splitlines()[0]
     assert heading.startswith("shop, leave-one-out, validation targets learned too: 1,200 targets")
+
+
+def test_users_who_were_drawn_are_called_so():
+    heading = render_table(summary_of(with_data(test_users=50))).splitlines()[0]
+    assert "1,199 test users, drawn, 5 candidates" in heading
 
 
 def test_the_protocol_says_what_is_predicted_and_what_it_counts():
