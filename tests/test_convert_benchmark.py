@@ -66,6 +66,8 @@ def test_times_are_of_every_counted_call(models):
     contender = contend(graph, {HISTORY: np.ones((3, 10), np.int32)})
     first, second = measure([contender, contender], rounds=2)
     assert len(first) == len(second) == 2 * 45
+    (short,) = measure([contender], rounds=2, seconds=0)
+    assert len(short) == 45
     figures = percentiles(first)
     assert 0 < figures["p50"] <= figures["p90"] <= figures["p99"]
 

@@ -45,20 +45,30 @@ def contend(graph: bytes, inputs: Inputs) -> Contender:
 
 
 def measure(
-    contenders: Sequence[Contender], *, rounds: int = 40, seed: int = 0
+    contenders: Sequence[Contender],
+    *,
+    rounds: int = 40,
+    seconds: float = float("inf"),
+    seed: int = 0,
 ) -> list[Float[np.ndarray, " calls"]]:
     """Time every call, µs, in blocks whose order is drawn anew each round.
 
     Setting the input is not timed, nor is forgetting what a fused LSTM keeps between calls.
+
+    Args:
+        seconds: no round begins later, but for the first.
     """
+    until = time.monotonic() + seconds
     rng = np.random.default_rng(seed)
     callers = [_caller(contender) for contender in contenders]
-    taken = [np.empty((rounds, _CALLS)) for _ in contenders]
+    taken: list[list[float]] = [[] for _ in contenders]
     for round_ in tqdm(range(rounds), unit="round", disable=None, leave=False):
+        if round_ and time.monotonic() > until:
+            break
         for number in rng.permutation(len(contenders)):
-            for i in range(_CALLS):
-                taken[number][round_, i] = callers[number](round_ * _CALLS + i)
-    return [times[:, _WARM:].ravel() for times in taken]
+            times = [callers[number](round_ * _CALLS + i) for i in range(_CALLS)]
+            taken[number] += times[_WARM:]
+    return [np.array(times) for times in taken]
 
 
 def _caller(contender: Contender) -> Callable[[int], float]:
