@@ -4,20 +4,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flax import nnx
-
 from convert.new_items import read_new_items
 from jaxrec.config import Config
 from jaxrec.data.item_features import ids_by_name
 from jaxrec.data.vocabulary import Vocabulary
 from jaxrec.errors import UserError
 from jaxrec.files import reading
-from jaxrec.models.model import RecommenderModel, abstract_model
+from jaxrec.models.model import RecommenderModel
 from jaxrec.runs.directory import CATALOGUE, SCHEMA, VOCABULARY, RunDirectory
 from jaxrec.runs.heldout import Heldout
 from jaxrec.runs.summary import Summary
 from jaxrec.schema import Schema
-from jaxrec.training.checkpoint import read_best
+from jaxrec.training.checkpoint import read_model
 
 
 @dataclass(frozen=True)
@@ -61,10 +59,8 @@ def restore(folder: Path, new_items: Path | None = None, boost: float = 0.0) -> 
     config, schema = directory.config(), directory.schema()
     vocabulary, catalogue = directory.vocabulary(), directory.catalogue()
     _require_fit(directory, schema, vocabulary, catalogue)
-    # The structure alone: the parameters come from the checkpoint.
-    graphdef, like = abstract_model(schema, config.model)
-    params = read_best(directory.checkpoints, like)
-    model, features, said = nnx.merge(graphdef, params), directory.item_features(), ""
+    model = read_model(directory.checkpoints, schema, config.model)
+    features, said = directory.item_features(), ""
     if new_items is not None:
         new = read_new_items(new_items, config.data, vocabulary, features)
         vocabulary, catalogue = new.vocabulary, [*catalogue, *new.entries]

@@ -210,7 +210,6 @@ def test_vectors_cost_no_second_table(export, is_tied):
         assert more.weight_bytes - less.weight_bytes < SIZE
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_tensorflow_sees_no_table_and_a_graph_without_its_place_is_refused():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -234,6 +233,7 @@ def pack_nothing() -> bytes:
     return bytes(builder.Output())
 
 
+@pytest.mark.filterwarnings("ignore")
 def test_a_model_is_not_taken_for_another(export):
     device = DeviceModel(export(make("rnn", seed=0), Shapes(1, 5, 6, 4, False)))
     heldout = heldout_of(histories_of(5))

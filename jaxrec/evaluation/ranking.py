@@ -105,8 +105,9 @@ def rank(
     """
     timelines, catalogue_size = dataset.timelines, dataset.vocabulary.size
     in_blocks = catalogue_size > _MOST_WHOLE
-    rows = _HISTORIES_IN_BLOCKS if in_blocks else _SCORES_AT_A_TIME // (catalogue_size + 1)
-    batch_size = max(1, min(len(positions), rows))
+    fitting = _HISTORIES_IN_BLOCKS if in_blocks else _SCORES_AT_A_TIME // (catalogue_size + 1)
+    batch_size = max(1, min(len(positions), fitting))
+    top = min(COVERAGE_AT, catalogue_size) if coverage else 0
     seen, targets = seen_before(timelines, positions), timelines.items[positions]
     is_seen = seen.holds(targets[:, None])[:, 0]
     parts = _parts(np.minimum(np.diff(seen.offsets), config.history_length), batch_size)
@@ -121,7 +122,6 @@ def rank(
         if not config.keep_seen:
             left_out[:, : len(met.ids)] = met.rows, met.ids
         scores = scorer(timelines.histories(filled, length))
-        top = min(COVERAGE_AT, catalogue_size) if coverage else 0
         asked = (timelines.items[filled], left_out)
         if in_blocks and isinstance(scores, Factors):
             rank_B, top_BK = rank_in_blocks(scores, *asked, top=top)

@@ -16,8 +16,11 @@ import orbax.checkpoint as ocp
 from flax import nnx
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
+from jaxrec.config import ModelConfig
 from jaxrec.errors import UserError
 from jaxrec.files import require_room
+from jaxrec.models.model import RecommenderModel, abstract_model
+from jaxrec.schema import Schema
 from jaxrec.training.step import TrainState, name_of
 
 Tree = TypeVar("Tree")
@@ -119,17 +122,19 @@ def restore_best(manager: ocp.CheckpointManager, like: nnx.State) -> nnx.State:
     return _restore_item(manager, step, "params", like)
 
 
-def read_best(folder: Path, like: nnx.State) -> nnx.State:
-    """Restore the best parameters of a run that somebody else trained; nothing on disk changes.
+def read_model(folder: Path, schema: Schema, config: ModelConfig) -> RecommenderModel:
+    """Read a model that somebody else trained, as it was best; nothing on disk changes.
 
     Raises:
         UserError: as `restore_best`.
     """
+    # The structure alone: the parameters come from the checkpoint.
+    graphdef, like = abstract_model(schema, config)
     # orbax warns that what is opened to be read will not be written.
     logging.disable(logging.WARNING)
     try:
         with open_checkpoints(folder, read_only=True) as checkpoints:
-            return restore_best(checkpoints, like)
+            return nnx.merge(graphdef, restore_best(checkpoints, like))
     finally:
         logging.disable(logging.NOTSET)
 

@@ -16,7 +16,6 @@ from jaxrec.training.negatives import Negatives
 # and 12.6 at 1,280.
 ROWS_IN_A_TILE = 256
 
-
 # Of each target, so much is the teacher's opinion, where there is one.
 TEACHER_SHARE = 0.5
 

@@ -12,9 +12,9 @@ from jaxrec.config import Config, differences
 from jaxrec.data.dataset import Dataset
 from jaxrec.data.item_features import ids_by_name
 from jaxrec.errors import UserError
-from jaxrec.models.model import RecommenderModel, abstract_model
+from jaxrec.models.model import RecommenderModel
 from jaxrec.runs.directory import RunDirectory
-from jaxrec.training.checkpoint import read_best
+from jaxrec.training.checkpoint import read_model
 from jaxrec.training.rows import by_item, take, with_tables
 
 
@@ -72,7 +72,6 @@ def read_teacher(config: Config, dataset: Dataset) -> Teacher | None:
             f"--teacher={directory.path} knows other items: the data has changed; train it anew"
         )
     of_teacher = directory.config()
-    graphdef, like = abstract_model(directory.schema(), of_teacher.model)
-    model = nnx.merge(graphdef, read_best(directory.checkpoints, like))
+    model = read_model(directory.checkpoints, directory.schema(), of_teacher.model)
     folded = model.fold(ids_by_name(directory.item_features()))
     return Teacher(folded, of_teacher.data.history_length)
