@@ -171,6 +171,13 @@ def test_users_who_were_drawn_are_called_so():
     assert "1,199 test users, drawn, 5 candidates" in heading
 
 
+def test_users_who_were_all_tested_are_not_called_drawn():
+    """The validation may be of some; and who asks for more users than there are gets all."""
+    ranking = ranking_of([1, 2, 3], [4, 4, 9])
+    for asked in ({"validation_users": 10}, {"test_users": 10}):
+        assert not protocol(with_data(**asked), dataset_of(WORLD), ranking).users_drawn
+
+
 def test_the_protocol_says_what_is_predicted_and_what_it_counts():
     ranking, dataset = ranking_of([1, 2, 3]), dataset_of(WORLD)
     learned = dataset.split.is_training_target

@@ -28,7 +28,8 @@ def protocol(
     config: Config, dataset: Dataset, ranking: Ranking, found: Slices | None = None
 ) -> Protocol:
     """Say how the figures were taken: a figure without this means nothing."""
-    weights = dataset.weights
+    weights, test_users = dataset.weights, len(set(ranking.users.tolist()))
+    asked = config.data.test_users
     return Protocol(
         dataset=config.data.name,
         split=config.data.split,
@@ -38,7 +39,7 @@ def protocol(
         candidates=dataset.vocabulary.size,
         seen_items="kept" if config.data.keep_seen else "left out",
         test_targets=len(ranking.ranks),
-        test_users=len(set(ranking.users.tolist())),
+        test_users=test_users,
         test_targets_seen_before=ranking.seen_targets,
         interval="95%, bootstrap over users",
         seed=config.train.seed,
@@ -47,7 +48,7 @@ def protocol(
         label_weight=config.data.label_weight,
         effective_targets=None if weights is None else effective_number(weights),
         validation_targets=len(dataset.split.validation),
-        users_drawn=bool(config.data.validation_users or config.data.test_users),
+        users_drawn=asked is not None and asked <= test_users,
         told_time=config.data.told_time,
         slices={name: int(np.count_nonzero(each)) for name, each in (found or {}).items()},
     )

@@ -23,7 +23,7 @@ class Protocol:
         label_weight: what the training targets count, as it was asked for ...
         effective_targets: ... and how many equal ones weigh as much; None: all count the same.
         validation_targets: how many chose the epoch.
-        users_drawn: whether the test users, or those of the validation, were drawn among more.
+        users_drawn: whether the test users were drawn, and may be not all there are.
         told_time: whether the model knows when the target came (`--time`, `--moment`).
         slices: of how many test targets figures are given apart, by the name of the slice.
     """
