@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxrec.data.vocabulary import Vocabulary, build_vocabulary, load_vocabulary
+from jaxrec.data.vocabulary import Vocabulary, load_vocabulary, number_items, order_items
 from jaxrec.errors import UserError
 from jaxrec.schema import PAD
 
@@ -20,10 +20,17 @@ logs = st.one_of(
 )
 
 
+def vocabulary_of(items: pl.Series, is_training_target: np.ndarray) -> Vocabulary:
+    values = items.unique().sort()
+    vocabulary, places = order_items(values, number_items(items, values), is_training_target)
+    assert vocabulary.values.equals(values[places])
+    return vocabulary
+
+
 def test_ids_follow_the_training_targets_and_ties_the_raw_value():
     items = pl.Series(["e", "b", "a", "c", "a", "b", "d", "c", "c", "e"])
     is_training_target = np.array([False] + [True] * 6 + [False] * 3)
-    vocabulary = build_vocabulary(items, is_training_target)
+    vocabulary = vocabulary_of(items, is_training_target)
     ids = vocabulary.encode(items)
     # Twice a and b, once c (three times in all, which must not count) and d, never e.
     assert vocabulary.values.to_list() == ["a", "b", "c", "d", "e"]
@@ -38,7 +45,7 @@ def test_integers_tie_by_number_and_strings_by_text():
         ([100, 9, 10, -1], [-1, 9, 10, 100]),
         (["100", "9", "10", "-1"], ["-1", "10", "100", "9"]),
     ):
-        vocabulary = build_vocabulary(pl.Series(raw), np.ones(4, bool))
+        vocabulary = vocabulary_of(pl.Series(raw), np.ones(4, bool))
         assert vocabulary.values.to_list() == expected
 
 
@@ -46,7 +53,7 @@ def test_integers_tie_by_number_and_strings_by_text():
 @given(items=logs, data=st.data())
 def test_every_item_has_one_id_and_small_ids_are_popular(items, data):
     flags = data.draw(st.lists(st.booleans(), min_size=len(items), max_size=len(items)))
-    vocabulary = build_vocabulary(pl.Series(items), np.array(flags))
+    vocabulary = vocabulary_of(pl.Series(items), np.array(flags))
     ids = vocabulary.encode(pl.Series(items))
     values = vocabulary.values.to_list()
     assert sorted(values) == sorted(set(items))
@@ -69,7 +76,7 @@ def test_an_unknown_item_becomes_padding(known):
 @settings(max_examples=40, deadline=None)
 @given(items=logs)
 def test_a_saved_vocabulary_comes_back_whole(tmp_path_factory, items):
-    vocabulary = build_vocabulary(pl.Series(items), np.ones(len(items), bool))
+    vocabulary = vocabulary_of(pl.Series(items), np.ones(len(items), bool))
     ids = vocabulary.encode(pl.Series(items))
     path = tmp_path_factory.mktemp("vocabulary") / "vocabulary.json"
     vocabulary.save(path)

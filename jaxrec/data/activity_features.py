@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import polars as pl
-from jaxtyping import Int, Int32
+from jaxtyping import Int32
 
 from jaxrec.config import (
     MOMENTS,
@@ -17,7 +17,7 @@ from jaxrec.config import (
 )
 from jaxrec.data.feature_values import number_values
 from jaxrec.data.gaps import LEAST_GAPS, gap_ids, whole_seconds
-from jaxrec.data.interactions import Interactions
+from jaxrec.data.ordered import OrderedLog
 from jaxrec.errors import UserError
 from jaxrec.schema import AGE, UNKNOWN_AGE, Feature
 
@@ -38,39 +38,30 @@ class Numbered(NamedTuple):
     ids: Int32[np.ndarray, " n"]
 
 
-def activity_features(
-    log: pl.DataFrame,
-    offsets: Int[np.ndarray, " U_plus_1"],
-    ticks_per_second: int | None,
-    config: DataConfig,
-) -> list[Numbered]:
+def activity_features(log: OrderedLog, config: DataConfig) -> list[Numbered]:
     """Number what the configuration names of each activity.
-
-    Args:
-        log: by user and time.
 
     Raises:
         UserError: a column is missing, or tells nothing; or the times are no seconds.
     """
     asked = feature_names(config, "activity")
     found = [
-        Numbered(*number_values(_column(log, name, "activity"), "activity", "--activity-features"))
+        Numbered(
+            *number_values(
+                _column(log.columns, name, "activity"), "activity", "--activity-features"
+            )
+        )
         for name in asked
     ]
     if config.time:
         if config.time_column == NO_TIMES:
             raise UserError("--time needs times, and --time-column=none says that there are none")
-        found.append(Numbered(_AGE, _gaps(log["timestamp"], offsets, ticks_per_second)))
+        found.append(Numbered(_AGE, _gaps(log)))
     return found
 
 
-def user_features(
-    interactions: Interactions, users: pl.Series, config: DataConfig
-) -> list[Numbered]:
+def user_features(log: OrderedLog, config: DataConfig) -> list[Numbered]:
     """Number what the configuration names of each user; as inputs their names begin with "user_".
-
-    Args:
-        users: the raw users, in their order.
 
     Raises:
         UserError: there is no table, or a column is missing, or tells nothing.
@@ -78,25 +69,17 @@ def user_features(
     names = feature_names(config, "user")
     if not names:
         return []
-    if interactions.users is None:
+    if log.users.width == 1:
         raise UserError(f"--user-features: --dataset={config.dataset} says nothing of its users")
-    known = users.to_frame("user").join(
-        interactions.users, on="user", how="left", maintain_order="left"
-    )
-    columns = [_column(known, name, "user") for name in names]
+    columns = [_column(log.users, name, "user") for name in names]
     found = [number_values(column, "user", "--user-features") for column in columns]
     return [
         Numbered(replace(feature, name=input_of_user(feature.name)), ids) for feature, ids in found
     ]
 
 
-def moment_features(
-    log: pl.DataFrame, ticks_per_second: int | None, config: DataConfig
-) -> list[Numbered]:
+def moment_features(log: OrderedLog, config: DataConfig) -> list[Numbered]:
     """Number what is known of the moment of each activity, in the users' zone.
-
-    Args:
-        log: by user and time.
 
     Raises:
         UserError: the times are no seconds since 1970.
@@ -104,12 +87,12 @@ def moment_features(
     names = moment_names(config)
     if not names:
         return []
-    if ticks_per_second is None or config.time_column == NO_TIMES:
+    if log.ticks_per_second is None or config.time_column == NO_TIMES:
         raise UserError(
             "--moment needs times that are dates, or seconds, milli-, micro- or nanoseconds since "
             "1970; say what they count with --time-unit, or leave it out"
         )
-    seconds = pl.Series(whole_seconds(log["timestamp"].to_numpy(), ticks_per_second))
+    seconds = pl.Series(whole_seconds(log.timestamps, log.ticks_per_second))
     moments = pl.from_epoch(seconds).dt.replace_time_zone("UTC")
     local = moments.dt.convert_time_zone(config.time_zone).dt
     ids = {"hour": local.hour() + 1, "weekday": local.weekday()}
@@ -133,19 +116,17 @@ def _column(table: pl.DataFrame, name: str, owner: str) -> pl.Series:
     return table[name]
 
 
-def _gaps(
-    timestamps: pl.Series, offsets: Int[np.ndarray, " U_plus_1"], ticks_per_second: int | None
-) -> Int32[np.ndarray, " n"]:
+def _gaps(log: OrderedLog) -> Int32[np.ndarray, " n"]:
     """Give the bucket of the gap from each activity to the user's next; 0 behind the last."""
-    if ticks_per_second is None:
+    if log.ticks_per_second is None:
         raise UserError(
-            f"--time: times from {timestamps.min():.15g} to {timestamps.max():.15g} are no "
+            f"--time: times from {log.timestamps.min():.15g} to {log.timestamps.max():.15g} are no "
             "seconds, milli-, micro- or nanoseconds since 1970; say what they count with "
             "--time-unit, or leave --time out"
         )
-    seconds = whole_seconds(timestamps.to_numpy(), ticks_per_second)
+    seconds = whole_seconds(log.timestamps, log.ticks_per_second)
     gaps = np.append(np.diff(seconds), 0)
-    gaps[offsets[1:] - 1] = UNKNOWN_AGE
+    gaps[log.offsets[1:] - 1] = UNKNOWN_AGE
     ids = gap_ids(gaps)
     if len(np.unique(ids[ids > 0])) < 2:
         raise UserError(

@@ -10,15 +10,16 @@ from jaxrec.config import DataConfig, feature_names
 from jaxrec.data.activity_features import activity_features, moment_features, user_features
 from jaxrec.data.events import are_targets
 from jaxrec.data.intake import Intake, take_in
-from jaxrec.data.interactions import ITEM_COLUMNS, Interactions, keep_frequent
+from jaxrec.data.interactions import ITEM_COLUMNS, Interactions
 from jaxrec.data.item_features import ItemFeature, item_features
 from jaxrec.data.labels import target_weights
+from jaxrec.data.ordered import OrderedLog, order
 from jaxrec.data.rating_label import number_ratings
 from jaxrec.data.rating_scale import RatingScale, rating_scale, ratings_of
 from jaxrec.data.splits import Split, draw_users, learn_validation, split_timelines
 from jaxrec.data.timelines import Timelines
-from jaxrec.data.vocabulary import Vocabulary, build_vocabulary
-from jaxrec.schema import ITEM, NEXT_ITEM, Feature, Label, Schema
+from jaxrec.data.vocabulary import Vocabulary, order_items
+from jaxrec.schema import ITEM, NEXT_ITEM, PAD, Feature, Label, Schema
 
 
 @dataclass(frozen=True)
@@ -61,43 +62,44 @@ class Dataset:
 
 
 def prepare(interactions: Interactions, config: DataConfig, *, seed: int) -> Dataset:
-    """Filter the log, order it by user and time, split it, and give every item its id.
-
-    The sort is stable: activities of one moment keep the order of the source (an unstable sort
-    changes up to a quarter of MovieLens's test targets).
+    """Make a log that lies in memory ready for training.
 
     Raises:
         UserError: too little is left.
     """
-    kept = keep_frequent(interactions, config)
-    log = kept.log.sort("user", "timestamp", maintain_order=True)
-    lengths = log.group_by("user", maintain_order=True).len()["len"].to_numpy()
-    offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
-    timestamps = log["timestamp"].to_numpy()
+    return make_dataset(order(interactions, config), config, seed=seed)
 
+
+def make_dataset(log: OrderedLog, config: DataConfig, *, seed: int) -> Dataset:
+    """Split an ordered log, and give every item its id.
+
+    Raises:
+        UserError: too little is left.
+    """
     # The ids follow from the training targets and the split from times and events alone, so the
-    # split comes first, on timelines whose items are not numbered yet.
-    unnumbered = Timelines({ITEM: np.zeros(log.height, np.int32)}, offsets, timestamps)
-    is_target = are_targets(log, interactions.log, config)
-    split = split_timelines(unnumbered, config.split, seed=seed, is_target=is_target)
+    # split comes first, on timelines whose items have other numbers yet.
+    numbered = Timelines({ITEM: log.items}, log.offsets, log.timestamps)
+    is_target = are_targets(log, config)
+    split = split_timelines(numbered, config.split, seed=seed, is_target=is_target)
     if config.final_fit:
-        split = learn_validation(unnumbered, split, is_target)
+        split = learn_validation(numbered, split, is_target)
     counts = {"validation": config.validation_users, "test": config.test_users}
-    split = draw_users(unnumbered, split, seed=seed, **counts)
-    weights = target_weights(log, interactions.log, is_target, split.is_training_target, config)
-    vocabulary = build_vocabulary(log["item"], split.is_training_target)
-    known = vocabulary.values.to_frame()
-    catalogue = known.join(kept.items, on="item", how="left", maintain_order="left")
-    of_activities = activity_features(log, offsets, kept.ticks_per_second, config)
-    of_users = user_features(kept, log["user"].gather(offsets[:-1]), config)
-    of_moments = moment_features(log, kept.ticks_per_second, config)
+    split = draw_users(numbered, split, seed=seed, **counts)
+    weights = target_weights(log, is_target, split.is_training_target, config)
+    vocabulary, rows = order_items(log.catalogue["item"], log.items, split.is_training_target)
+    catalogue = log.catalogue[rows]
+    ids = np.empty(len(rows) + 1, np.int32)
+    ids[PAD], ids[rows + 1] = PAD, np.arange(1, len(rows) + 1)
+    of_activities = activity_features(log, config)
+    of_users = user_features(log, config)
+    of_moments = moment_features(log, config)
     features = [*of_activities, *of_users, *of_moments]
     timelines = Timelines(
-        {ITEM: vocabulary.encode(log["item"])} | {each.name: ids for each, ids in of_activities},
-        offsets,
-        timestamps,
+        {ITEM: ids[log.items]} | {each.name: ids for each, ids in of_activities},
+        log.offsets,
+        log.timestamps,
         {each.name: ids for each, ids in of_users},
-        kept.ticks_per_second,
+        log.ticks_per_second,
         {each.name: ids for each, ids in of_moments},
     )
     return Dataset(
@@ -105,11 +107,11 @@ def prepare(interactions: Interactions, config: DataConfig, *, seed: int) -> Dat
         split,
         vocabulary,
         catalogue.select(ITEM_COLUMNS),
-        take_in(kept, log, catalogue, features, config),
+        take_in(log, features, config),
         item_features(catalogue, feature_names(config, "item")),
         tuple(each for each, _ in features),
-        *number_ratings(log, config),
+        *number_ratings(log.columns, config),
         weights,
-        ratings_of(log),
-        rating_scale(ratings_of(interactions.log)),
+        ratings_of(log.columns),
+        rating_scale(ratings_of(log.source)),
     )

@@ -1,11 +1,11 @@
 """Events: a log may have several kinds of them, and some kinds alone may be predicted."""
 
 import numpy as np
-import polars as pl
 from jaxtyping import Bool
 
 from jaxrec.config import DataConfig
 from jaxrec.data.labels import values_in
+from jaxrec.data.ordered import OrderedLog
 from jaxrec.errors import UserError
 
 
@@ -22,23 +22,18 @@ def require_events(config: DataConfig) -> None:
         )
 
 
-def are_targets(
-    log: pl.DataFrame, source: pl.DataFrame, config: DataConfig
-) -> Bool[np.ndarray, " n"]:
+def are_targets(log: OrderedLog, config: DataConfig) -> Bool[np.ndarray, " n"]:
     """Tell which activities are to be predicted: those of --target-events, or all.
-
-    Args:
-        log: by user and time.
-        source: the same before rows were dropped: what never occurs in it is a mistake.
 
     Raises:
         UserError: there are no events, or none of a kind.
     """
     asked = _target_events(config)
     if not asked:
-        return np.ones(log.height, bool)
-    kinds = values_in(source["event"], asked, f"--target-events={config.target_events}")
-    return log["event"].is_in(kinds).to_numpy()
+        return np.ones(len(log.items), bool)
+    # A kind whose rows were all dropped is no mistake.
+    kinds = values_in(log.source["event"], asked, f"--target-events={config.target_events}")
+    return log.columns["event"].is_in(kinds).to_numpy()
 
 
 def _target_events(config: DataConfig) -> list[str]:

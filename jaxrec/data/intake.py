@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import polars as pl
 from jaxtyping import Int32
 
 from jaxrec.config import DataConfig
 from jaxrec.data.activity_features import Numbered
-from jaxrec.data.interactions import DESCRIBES, TICKS_PER_SECOND, Interactions
+from jaxrec.data.interactions import DESCRIBES, TICKS_PER_SECOND
+from jaxrec.data.ordered import Oddities, OrderedLog
 from jaxrec.schema import UNKNOWN, Feature
 
 
@@ -22,8 +22,7 @@ class Intake:
         kept: how many are learned from or tested on.
         users: whose they are.
         items: what they are about.
-        described: how many of the items have a title, genres or a year; None without an item
-            table.
+        described: how many of the items have a title, genres or a year; None: none has.
         dropped: how many rows were dropped, by the flag that asked for it.
         tied_steps: share of the steps from one activity of a user to the next that take no time.
         notes: what was guessed and what is odd, a sentence each.
@@ -39,36 +38,25 @@ class Intake:
     notes: tuple[str, ...]
 
 
-def take_in(
-    source: Interactions,
-    log: pl.DataFrame,
-    catalogue: pl.DataFrame,
-    features: Sequence[Numbered],
-    config: DataConfig,
-) -> Intake:
-    """Sum up what was kept, and look for what is odd in it.
+def take_in(log: OrderedLog, features: Sequence[Numbered], config: DataConfig) -> Intake:
+    """Sum up what was kept, and say what is odd in it.
 
     Args:
-        source: the log in its own order.
-        log: the same by user and time.
-        catalogue: each item of it, with what is known.
-        features: of activities and users.
+        log: what was kept.
+        features: of its activities and users.
     """
-    is_step = log["user"].eq_missing(log["user"].shift())
-    is_tied = is_step & log["timestamp"].eq_missing(log["timestamp"].shift())
-    described = None if source.items.is_empty() else catalogue.filter(DESCRIBES).height
-    tied_steps = float(is_tied.to_numpy().sum() / max(is_step.to_numpy().sum(), 1))
+    odd, items = log.oddities, log.catalogue.height
+    described = log.catalogue.filter(DESCRIBES).height
     notes = (
-        *source.notes,
-        *_about_features(features, source.ticks_per_second),
-        *_about_ties(source, tied_steps),
-        *_about_copies(log, is_tied),
-        *_about_conversion(catalogue.height, config),
+        *log.notes,
+        *_about_features(features, log.ticks_per_second),
+        *_about_ties(odd),
+        *_about_copies(odd),
+        *_about_conversion(items, config),
     )
-    users = log["user"].n_unique()
     return Intake(
-        *(source.rows, log.height, users, catalogue.height, described),
-        *(source.dropped, tied_steps, notes),
+        *(log.rows, len(log.items), len(log.offsets) - 1, items, described or None),
+        *(log.dropped, odd.tied_steps, notes),
     )
 
 
@@ -97,26 +85,21 @@ def _about_feature(feature: Feature, ids: Int32[np.ndarray, " n"]) -> str:
     )
 
 
-def _about_ties(source: Interactions, tied_steps: float) -> list[str]:
-    if not tied_steps:
+def _about_ties(odd: Oddities) -> list[str]:
+    if not odd.tied:
         return []
-    step = pl.col("timestamp").diff().over("user")
-    backwards, forwards = source.log.select(back=step < 0, on=step > 0).sum().row(0)
     order = "the order of the source"
-    if backwards > 9 * forwards:
+    if odd.backwards > 9 * odd.forwards:
         order += ", which runs from new to old,"
-    return [f"{tied_steps:.1%} of a user's steps take no time: {order} counts there"]
+    return [f"{odd.tied_steps:.1%} of a user's steps take no time: {order} counts there"]
 
 
-def _about_copies(log: pl.DataFrame, is_tied: pl.Series) -> list[str]:
-    # A copy stands at a tied step; most logs have few of them.
-    tied = log.filter(is_tied | is_tied.shift(-1, fill_value=False))
-    copies = tied.height - tied.select("user", "item", "timestamp").n_unique()
-    if not copies:
+def _about_copies(odd: Oddities) -> list[str]:
+    if not odd.copies:
         return []
     return [
-        f"{copies:,} rows repeat the user, the item and the time of another; --drop-duplicates "
-        "drops them"
+        f"{odd.copies:,} rows repeat the user, the item and the time of another; "
+        "--drop-duplicates drops them"
     ]
 
 

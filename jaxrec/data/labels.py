@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float32
 
 from jaxrec.config import DataConfig
 from jaxrec.data.feature_values import plain
+from jaxrec.data.ordered import OrderedLog
 from jaxrec.errors import UserError
 
 _NOT_LABELS = ("user", "item", "timestamp")
@@ -41,8 +42,7 @@ def label_columns(config: DataConfig) -> list[str]:
 
 
 def target_weights(
-    log: pl.DataFrame,
-    source: pl.DataFrame,
+    log: OrderedLog,
     is_target: Bool[np.ndarray, " n"],
     is_training_target: Bool[np.ndarray, " n"],
     config: DataConfig,
@@ -54,8 +54,7 @@ def target_weights(
     what they mean without weights.
 
     Args:
-        log: by user and time.
-        source: the same before rows were dropped: what never occurs in it is a mistake.
+        log: a value that never occurs in its source is a mistake.
         is_target: which activities are to be predicted: of these the weight must be known ...
         is_training_target: ... and which of them in training.
 
@@ -68,17 +67,17 @@ def target_weights(
     asked = _label_weight(config)
     if asked is None:
         return None
-    known = [name for name in source.columns if name not in _NOT_LABELS]
+    known = log.columns.columns
     if asked.column not in known:
         raise UserError(
             f"--label-weight has {asked.column!r}, and there is {', '.join(known) or 'nothing'}; "
             "give one of these"
         )
-    column, targets = log[asked.column], pl.Series(is_target)
+    column, targets = log.columns[asked.column], pl.Series(is_target)
     if asked.by_value is None:
         weights = _as_written(log, column, targets)
     else:
-        weights = _mapped(log, column, source[asked.column], targets, asked.by_value)
+        weights = _mapped(log, column, targets, asked.by_value)
     counted = np.where(is_training_target, weights, 0.0)
     largest = counted.max()
     if largest == 0:
@@ -167,7 +166,7 @@ def _most_common(column: pl.Series) -> str:
     return ", ".join([*shown, "..."] if len(counts) > _SHOWN else shown)
 
 
-def _as_written(log: pl.DataFrame, column: pl.Series, is_target: pl.Series) -> np.ndarray:
+def _as_written(log: OrderedLog, column: pl.Series, is_target: pl.Series) -> np.ndarray:
     """Read the weights that a column holds; zero where no target is."""
     flag = f"--label-weight={column.name}"
     _refuse_empty(log, column, is_target, flag)
@@ -182,15 +181,14 @@ def _as_written(log: pl.DataFrame, column: pl.Series, is_target: pl.Series) -> n
 
 
 def _mapped(
-    log: pl.DataFrame,
+    log: OrderedLog,
     column: pl.Series,
-    source: pl.Series,
     is_target: pl.Series,
     by_value: Mapping[str, float],
 ) -> np.ndarray:
     """Give the weight of each value; zero where no target is."""
     flag = f"--label-weight of {column.name}"
-    values = values_in(source, list(by_value), flag)
+    values = values_in(log.source[column.name], list(by_value), flag)
     _refuse_empty(log, column, is_target, flag)
     weights = column.replace_strict(
         pl.Series(values, dtype=column.dtype),
@@ -207,7 +205,7 @@ def _mapped(
     return weights.fill_null(0).to_numpy()
 
 
-def _refuse_empty(log: pl.DataFrame, column: pl.Series, is_target: pl.Series, flag: str) -> None:
+def _refuse_empty(log: OrderedLog, column: pl.Series, is_target: pl.Series, flag: str) -> None:
     is_bad = column.is_null() & is_target
     if is_bad.any():
         raise UserError(
@@ -216,10 +214,8 @@ def _refuse_empty(log: pl.DataFrame, column: pl.Series, is_target: pl.Series, fl
         )
 
 
-def _where(log: pl.DataFrame, is_bad: pl.Series) -> str:
+def _where(log: OrderedLog, is_bad: pl.Series) -> str:
     """Name the first row of some, and count them."""
-    first = is_bad.arg_true()[0]
-    user, item = log["user"][first], log["item"][first]
     more = int(is_bad.sum()) - 1
-    also = f", and in {more:,} more of {log.height:,} rows" if more else ""
-    return f"for user {user!r} and item {item!r}{also}"
+    also = f", and in {more:,} more of {len(log.items):,} rows" if more else ""
+    return f"for {log.told(is_bad.arg_true()[0])}{also}"

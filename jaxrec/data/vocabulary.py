@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from jaxtyping import Int, Int32
+from jaxtyping import Bool, Int, Int32
 
 from jaxrec.errors import UserError
 from jaxrec.files import read_json, reading, write_json
@@ -39,8 +39,7 @@ class Vocabulary:
 
     def encode(self, items: pl.Series) -> Int32[np.ndarray, " n"]:
         """Give the id of each raw item; PAD for items that are not known."""
-        ids = pl.Series(np.arange(1, self.size + 1, dtype=np.int32))
-        return items.replace_strict(self.values, ids, default=PAD, return_dtype=pl.Int32).to_numpy()
+        return number_items(items, self.values)
 
     def save(self, path: Path) -> None:
         """Write values, counts and digest as JSON."""
@@ -48,19 +47,32 @@ class Vocabulary:
         write_json(path, {"digest": self.digest, "values": values, "counts": counts})
 
 
-def build_vocabulary(items: pl.Series, is_training_target: np.ndarray) -> Vocabulary:
-    """Order the items by how often they are a training target; ties by their raw value.
+def number_items(items: pl.Series, values: pl.Series) -> Int32[np.ndarray, " n"]:
+    """Give the place of each item among some values, from 1; PAD for what is none of them."""
+    numbers = pl.Series(np.arange(1, len(values) + 1, dtype=np.int32))
+    return items.replace_strict(values, numbers, default=PAD, return_dtype=pl.Int32).to_numpy()
+
+
+def order_items(
+    values: pl.Series,
+    items: Int32[np.ndarray, " n"],
+    is_training_target: Bool[np.ndarray, " n"],
+) -> tuple[Vocabulary, Int[np.ndarray, " V"]]:
+    """Order the items by how often they are a training target; ties as `values` has them.
 
     Items that never are one stay in the catalogue, last: they can be asked for in a test.
 
     Args:
-        items: the raw item of each interaction, without nulls.
-        is_training_target: which interactions count, [n] bool.
+        values: raw items, [V].
+        items: that of each activity, numbered by `values` from 1 on.
+        is_training_target: which activities count.
+
+    Returns:
+        The vocabulary, and the place in `values` of each of its items.
     """
-    interactions = pl.DataFrame({"item": items, "count": is_training_target})
-    counted = interactions.group_by("item").agg(pl.col("count").sum().cast(pl.Int64))
-    ordered = counted.sort("count", "item", descending=[True, False])
-    return Vocabulary(ordered["item"], np.append(0, ordered["count"]))
+    counts = np.bincount(items[is_training_target], minlength=len(values) + 1)[1:]
+    places = np.argsort(-counts, kind="stable")
+    return Vocabulary(values.gather(places), np.append(0, counts[places])), places
 
 
 def load_vocabulary(path: Path) -> Vocabulary:
