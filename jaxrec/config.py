@@ -145,13 +145,30 @@ class UsersConfig:
 
 
 @dataclass(frozen=True)
-class DataConfig(UsersConfig, ItemsConfig, LogConfig):
+class FilterConfig:
+    """What is dropped of a log."""
+
+    drop_duplicates: bool = False
+    """drop rows that repeat the user, the item and the time of an earlier row"""
+    min_rating: float | None = None
+    """drop interactions rated lower than this"""
+    min_item_interactions: int = _between(5, 1, 1_000_000)
+    """drop items with fewer interactions than this"""
+    min_user_interactions: int = _between(3, 1, 1_000_000)
+    """drop users with fewer interactions than this"""
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+
+@dataclass(frozen=True)
+class DataConfig(FilterConfig, UsersConfig, ItemsConfig, LogConfig):
     """The log: where it comes from, what is dropped, how it is split and judged."""
 
     dataset: str = "synthetic"
     """synthetic, ml-1m, ml-100k, ml-latest-small, ml-20m, ml-25m, ml-32m, or your own log: a file
-    (.csv, .tsv, .txt, .dat, .inter, .jsonl, these as .gz or .zst too, .parquet), or a folder or
-    pattern ("logs/*.parquet") of Parquet files"""
+    (.csv, .tsv, .txt, .dat, .inter, .jsonl, these as .gz or .zst too, .parquet), a folder or
+    pattern ("logs/*.parquet") of Parquet files, or what prepare.py made"""
     data_dir: str | None = None
     """the folder that holds the MovieLens folder (ml-1m/ ...), if it is already on this machine"""
     item_features: str | None = None
@@ -176,14 +193,6 @@ class DataConfig(UsersConfig, ItemsConfig, LogConfig):
     """users of the synthetic world"""
     synthetic_items: int = _between(1000, 20, 10_000_000)
     """items of the synthetic world"""
-    drop_duplicates: bool = False
-    """drop rows that repeat the user, the item and the time of an earlier row"""
-    min_rating: float | None = None
-    """drop interactions rated lower than this"""
-    min_item_interactions: int = _between(5, 1, 1_000_000)
-    """drop items with fewer interactions than this"""
-    min_user_interactions: int = _between(3, 1, 1_000_000)
-    """drop users with fewer interactions than this"""
     split: SplitName = "leave-one-out"
     """leave-one-out: each user's last item is the test, the one before it the validation;
     temporal: one cut in calendar time for everybody; random-pairs: shuffled (history, next) pairs,

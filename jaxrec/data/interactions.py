@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import polars as pl
 
-from jaxrec.config import DataConfig, TimeUnit
+from jaxrec.config import FilterConfig, TimeUnit
 from jaxrec.errors import UserError
 
 ITEM_COLUMNS = ("item", "title", "genres", "year")
@@ -60,7 +60,7 @@ class Interactions:
         return self.log.height + sum(self.dropped.values())
 
 
-def keep_frequent(interactions: Interactions, config: DataConfig) -> Interactions:
+def keep_frequent(interactions: Interactions, config: FilterConfig) -> Interactions:
     """Drop copies, then low ratings, rare items, and short users, once each and in this order.
 
     One pass, as the published preparations do it: dropping users can leave an item with fewer
@@ -69,34 +69,80 @@ def keep_frequent(interactions: Interactions, config: DataConfig) -> Interaction
     Raises:
         UserError: the log has no ratings to filter by, or nothing is left.
     """
-    log = interactions.log
-    if log.is_empty():
+    rows = interactions.log
+    if rows.is_empty():
         raise UserError("the log holds no interaction; give --dataset a file with rows")
-    has_ratings = log.schema.get("rating", pl.String()).is_numeric()
-    if config.min_rating is not None and not has_ratings:
-        raise UserError(
-            f"--min-rating={config.min_rating:g} needs ratings and the log has none; "
-            "leave the flag out or name the column with --rating-column"
-        )
-    filters = {}
-    if config.drop_duplicates:
-        filters["--drop-duplicates"] = pl.struct("user", "item", "timestamp").is_first_distinct()
-    if config.min_rating is not None:
-        filters[f"--min-rating={config.min_rating:g}"] = pl.col("rating") >= config.min_rating
-    for name, least in (
-        ("item", config.min_item_interactions),
-        ("user", config.min_user_interactions),
-    ):
-        filters[f"--min-{name}-interactions={least}"] = pl.len().over(name) >= least
-    dropped = dict(interactions.dropped)
-    for flag, is_kept in filters.items():
-        kept = log.filter(is_kept)
-        if kept.height < log.height:
-            dropped[flag] = log.height - kept.height
-        log = kept
-    if log.is_empty():
-        told = ", ".join(f"{count:,} by {flag}" for flag, count in dropped.items())
-        raise UserError(
-            f"nothing is left of {interactions.rows:,} rows: {told} were dropped; lower these"
-        )
+    log, dropped = drop_rows(rows, config)
+    log, more = drop_rare(log, frequent_items(count_items(log), config), config)
+    dropped = {**interactions.dropped, **dropped, **more}
+    require_some(log.height, interactions.rows, dropped)
     return replace(interactions, log=log, dropped=dropped)
+
+
+def drop_rows(log: pl.DataFrame, config: FilterConfig) -> tuple[pl.DataFrame, dict[str, int]]:
+    """Drop copies, then low ratings; a user's rows alone decide.
+
+    Returns:
+        What is left, and how many rows each flag dropped.
+
+    Raises:
+        UserError: there are no ratings to filter by.
+    """
+    dropped, kept = {}, log
+    if config.drop_duplicates:
+        kept = log.filter(pl.struct("user", "item", "timestamp").is_first_distinct())
+        dropped |= count_dropped("--drop-duplicates", log, kept)
+    if config.min_rating is not None:
+        if not log.schema.get("rating", pl.String()).is_numeric():
+            raise UserError(
+                f"--min-rating={config.min_rating:g} needs ratings and the log has none; "
+                "leave the flag out or name the column with --rating-column"
+            )
+        low, kept = kept, kept.filter(pl.col("rating") >= config.min_rating)
+        dropped |= count_dropped(f"--min-rating={config.min_rating:g}", low, kept)
+    return kept, dropped
+
+
+def count_items(log: pl.DataFrame) -> pl.DataFrame:
+    """Count the rows of each `item`."""
+    return log.group_by("item").len("count")
+
+
+def frequent_items(counts: pl.DataFrame, config: FilterConfig) -> pl.Series:
+    """Give the items that stay, in their order."""
+    return counts.filter(pl.col("count") >= config.min_item_interactions)["item"].sort()
+
+
+def drop_rare(
+    log: pl.DataFrame, items: pl.Series, config: FilterConfig
+) -> tuple[pl.DataFrame, dict[str, int]]:
+    """Drop items that are not among some, then users with few rows left.
+
+    Returns:
+        What is left, and how many rows each flag dropped.
+    """
+    of_items = log.join(items.to_frame("item"), on="item", how="semi", maintain_order="left")
+    least = config.min_user_interactions
+    kept = of_items.filter(pl.len().over("user") >= least)
+    flag = f"--min-item-interactions={config.min_item_interactions}"
+    return kept, {
+        **count_dropped(flag, log, of_items),
+        **count_dropped(f"--min-user-interactions={least}", of_items, kept),
+    }
+
+
+def count_dropped(flag: str, before: pl.DataFrame, after: pl.DataFrame) -> dict[str, int]:
+    """Count what a flag dropped; nothing is said of one that dropped none."""
+    count = before.height - after.height
+    return {flag: count} if count else {}
+
+
+def require_some(kept: int, rows: int, dropped: Mapping[str, int]) -> None:
+    """Refuse filters that leave nothing.
+
+    Raises:
+        UserError: they do.
+    """
+    if not kept:
+        told = ", ".join(f"{count:,} by {flag}" for flag, count in dropped.items())
+        raise UserError(f"nothing is left of {rows:,} rows: {told} were dropped; lower these")

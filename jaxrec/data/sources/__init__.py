@@ -61,9 +61,11 @@ def load_interactions(config: DataConfig, *, seed: int) -> Interactions:
             config,
             config,
             item_features=feature_names(config, "item"),
-            activity_features=feature_names(config, "activity"),
             user_features=feature_names(config, "user"),
-            label_columns=columns,
+            others={
+                **dict.fromkeys(columns, "--label-weight"),
+                **dict.fromkeys(feature_names(config, "activity"), "--activity-features"),
+            },
         )
     raise UserError(
         f"unknown --dataset={name}; give synthetic, {', '.join(MOVIELENS)}, or the path of a "

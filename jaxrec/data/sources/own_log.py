@@ -1,45 +1,75 @@
 """A user's own log, and the table that describes its items."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import NamedTuple
 
 import polars as pl
 
 from jaxrec.config import NO_TIMES, ItemsConfig, LogConfig, UsersConfig
-from jaxrec.data.interactions import Interactions
+from jaxrec.data.interactions import Interactions, count_dropped
 from jaxrec.data.sources.ids import odd_ids, read_ids
 from jaxrec.data.sources.item_table import no_items, read_items
-from jaxrec.data.sources.table_file import named, open_table
+from jaxrec.data.sources.table_file import TableFile, named, open_table
 from jaxrec.data.sources.tabular import Table, finite, one_role_each, read_table, values_of
-from jaxrec.data.sources.times import mixed_units, read_times
+from jaxrec.data.sources.times import mixed_units, read_times, ticks_by_size
 from jaxrec.data.sources.user_table import read_users
 from jaxrec.errors import UserError
 
 
-def load_table(
-    name: str,
-    config: LogConfig,
-    items: ItemsConfig | None = None,
-    users: UsersConfig | None = None,
-    *,
-    item_features: Sequence[str] = (),
-    activity_features: Sequence[str] = (),
-    user_features: Sequence[str] = (),
-    label_columns: Sequence[str] = (),
-    flag: str = "--dataset",
-) -> Interactions:
-    """Read a log, and what other tables say of its items and users.
+@dataclass(frozen=True)
+class LogFile:
+    """A log that was found; none of its rows is read yet.
+
+    Attributes:
+        config: how it is read.
+        others: columns that are read as they are, whether they have a role beside that or not.
+        flags: each column that is read, with the flag that named it.
+    """
+
+    file: TableFile
+    config: LogConfig
+    others: Sequence[str]
+    flags: Mapping[str, str]
+
+    def read(self) -> Table:
+        """Read all of it, as it is written.
+
+        Raises:
+            UserError: a column is missing, there is no row, or one cannot be parsed.
+        """
+        return read_table(
+            self.file, self.flags, "--columns", if_empty="--drop-incomplete drops such rows"
+        )
+
+
+class ReadRows(NamedTuple):
+    """Rows of a log.
+
+    Attributes:
+        log: as Interactions have it.
+        ticks_per_second: the unit of its times, if that is said.
+        notes: what is odd in them.
+    """
+
+    log: pl.DataFrame
+    ticks_per_second: int | None
+    notes: list[str]
+
+
+def open_log(
+    name: str, config: LogConfig, *, others: Mapping[str, str], flag: str = "--dataset"
+) -> LogFile:
+    """Find a log, and out how it is written.
 
     Args:
         name: a file, or a folder or a pattern of Parquet files.
-        item_features: columns of the items' table that are read as they are ...
-        activity_features: ... of the log ...
-        user_features: ... and of the users' table.
-        label_columns: columns of the log that tell what a target counts.
+        others: columns that have no role, each with the flag that named it.
         flag: the one that gave the name.
 
     Raises:
-        UserError: a file or column is missing, or a row cannot be read; it is named by the line
-            where it begins in a text file, by its number from 1 in a Parquet file.
+        UserError: there is none, or a column has two roles.
     """
     file = open_table(
         name,
@@ -49,50 +79,56 @@ def load_table(
         encoding=config.encoding,
     )
     roles = _flags(config)
+    own = {"rating": config.rating_column, "event": config.event_column}
     # Ratings and events that have a column of their own are read as such.
-    others = {
-        name: told
-        for names, told in (
-            (label_columns, "--label-weight"),
-            (activity_features, "--activity-features"),
-        )
-        for name in names
-        if not {"rating": config.rating_column, "event": config.event_column}.get(name)
-    }
+    others = {name: told for name, told in others.items() if not own.get(name)}
     for column, told in others.items():
         if roles.get(column, "--rating-column") not in ("--rating-column", "--event-column"):
             raise UserError(
                 f"{roles[column]} and {told} both name the column {column!r}; leave it out of the "
                 "latter"
             )
-    table = read_table(
-        file,
-        others | roles,
-        "--columns",
-        if_empty="--drop-incomplete drops such rows",
-    )
-    dropped = {}
-    if config.drop_incomplete:
-        complete = _complete(table, list(roles))
-        if complete.frame.height < table.frame.height:
-            dropped["--drop-incomplete"] = table.frame.height - complete.frame.height
-        table = complete
-        if table.frame.is_empty():
-            raise UserError(f"{file.path} has no complete row; leave --drop-incomplete out")
-    log, ticks, notes = _read_log(table, config)
-    log = log.with_columns(values_of(table, each) for each in others)
-    notes = [*file.notes, *notes]
+    return LogFile(file, config, tuple(others), {**others, **roles})
+
+
+def load_table(
+    name: str,
+    config: LogConfig,
+    items: ItemsConfig | None = None,
+    users: UsersConfig | None = None,
+    *,
+    item_features: Sequence[str] = (),
+    user_features: Sequence[str] = (),
+    others: Mapping[str, str] = MappingProxyType({}),
+    flag: str = "--dataset",
+) -> Interactions:
+    """Read a log, and what other tables say of its items and users.
+
+    Args:
+        name: a file, or a folder or a pattern of Parquet files.
+        item_features: columns of the items' table that are read as they are ...
+        user_features: ... of the users' table ...
+        others: ... and of the log, each with the flag that named it.
+        flag: the one that gave the name.
+
+    Raises:
+        UserError: a file or column is missing, or a row cannot be read; it is named by the line
+            where it begins in a text file, by its number from 1 in a Parquet file.
+    """
+    opened = open_log(name, config, others=others, flag=flag)
+    table = opened.read()
+    complete = complete_rows(table, config)
+    dropped = count_dropped("--drop-incomplete", table.frame, complete.frame)
+    if complete.frame.is_empty():
+        raise UserError(f"{opened.file.path} has no complete row; leave --drop-incomplete out")
+    rows = read_rows(complete, opened)
+    log, ticks = rows.log, rows.ticks_per_second
+    if ticks is None and config.time_column != NO_TIMES:
+        ticks = ticks_by_size(log["timestamp"])
+    notes = [*opened.file.notes, *rows.notes]
     known = log["item"].unique(maintain_order=True)
-    described = no_items(known)
-    if items is not None and items.items is not None:
-        described, more = read_items(
-            items,
-            known,
-            log_column=config.item_column,
-            encoding=config.encoding,
-            features=item_features,
-        )
-        notes += more
+    described, more = describe_items(known, config, items, item_features)
+    notes += more
     of_users = None
     if users is not None and users.users is not None:
         of_users, more = read_users(
@@ -106,8 +142,43 @@ def load_table(
     return Interactions(log, described, of_users, ticks, dropped, tuple(notes))
 
 
-def _read_log(table: Table, config: LogConfig) -> tuple[pl.DataFrame, int | None, list[str]]:
-    """Read each column as what it is; give the unit of the times, and say what is odd."""
+def describe_items(
+    known: pl.Series, config: LogConfig, items: ItemsConfig | None, features: Sequence[str]
+) -> tuple[pl.DataFrame, list[str]]:
+    """Read what a table says of the items of a log, if there is one; and notes.
+
+    Raises:
+        UserError: it cannot be read, or describes none of them.
+    """
+    if items is None or items.items is None:
+        return no_items(known), []
+    return read_items(
+        items,
+        known,
+        log_column=config.item_column,
+        encoding=config.encoding,
+        features=features,
+    )
+
+
+def complete_rows(table: Table, config: LogConfig) -> Table:
+    """Keep the rows that have a user, an item, a time and so on, if that is asked."""
+    if not config.drop_incomplete:
+        return table
+    is_there = [_is_there(table.frame[name]) for name in _flags(config)]
+    return table.take(pl.select(pl.all_horizontal(is_there)).to_series())
+
+
+def read_rows(table: Table, opened: LogFile) -> ReadRows:
+    """Read each column as what it is; say what is odd.
+
+    Args:
+        table: some rows of the log.
+
+    Raises:
+        UserError: one cannot be read.
+    """
+    config = opened.config
     users, items = read_ids(table, config.user_column), read_ids(table, config.item_column)
     notes = [*odd_ids("user", users), *odd_ids("item", items)]
     if config.time_column == NO_TIMES:
@@ -130,7 +201,8 @@ def _read_log(table: Table, config: LogConfig) -> tuple[pl.DataFrame, int | None
         events = values_of(table, config.event_column)
         table.require(config.event_column, events.is_not_null(), "a kind of event")
         log = log.with_columns(event=events)
-    return log, ticks, notes
+    log = log.with_columns(values_of(table, each) for each in opened.others)
+    return ReadRows(log, ticks, notes)
 
 
 def _flags(config: LogConfig) -> dict[str, str]:
@@ -145,12 +217,6 @@ def _flags(config: LogConfig) -> dict[str, str]:
             "--event-column": config.event_column,
         }
     )
-
-
-def _complete(table: Table, names: Sequence[str]) -> Table:
-    """Keep the rows that have something in each of some columns."""
-    is_there = [_is_there(table.frame[name]) for name in names]
-    return table.take(pl.select(pl.all_horizontal(is_there)).to_series())
 
 
 def _is_there(column: pl.Series) -> pl.Series:

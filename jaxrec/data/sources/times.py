@@ -31,7 +31,8 @@ def read_times(
     that are finer than a microsecond become nanoseconds, as Int64.
 
     Returns:
-        The times, and how many ticks they count in a second; None where it cannot be told.
+        The times, and how many ticks they count in a second if that is said: by --time-unit, or
+        because they are dates.
 
     Raises:
         UserError: a row holds none, dates are said to have a unit, or numbers one too large.
@@ -50,7 +51,7 @@ def read_times(
         (times, ticks), wanted, remedy = _moments(column), _WANTED, _REMEDY
     table.require(name, times.is_not_null(), wanted, remedy)
     if unit == "auto":
-        return times, ticks or _ticks_per_second(times)
+        return times, ticks
     if ticks is not None:
         raise UserError(
             f"--time-unit={unit} says what numbers count, and column {name!r} of "
@@ -74,7 +75,7 @@ def mixed_units(times: pl.Series) -> list[str]:
     return [f"times of several units: {', '.join(found)}; write all in one"]
 
 
-def _ticks_per_second(times: pl.Series) -> int | None:
+def ticks_by_size(times: pl.Series) -> int | None:
     """Tell the unit of times since 1970 by their size; None where it cannot be told."""
     return next((ticks for ticks in TICKS_PER_SECOND.values() if _is_of(times, ticks).all()), None)
 
