@@ -22,8 +22,8 @@ from experiments.run import make_model
 from jaxrec.command_line import command
 from jaxrec.config import Config, DataConfig, ModelConfig, TrainConfig
 from jaxrec.data.batching import TrainingBatches
-from jaxrec.data.dataset import Dataset, prepare
-from jaxrec.data.sources import load_interactions
+from jaxrec.data.dataset import Dataset, make_dataset
+from jaxrec.data.sources import load_ordered
 from jaxrec.evaluation.ranking import model_scorer, rank
 from jaxrec.models.encoders import ENCODERS
 from jaxrec.training.compilation_cache import keep_compiled
@@ -108,8 +108,7 @@ def measure(flags: BenchmarkFlags) -> None:
         UserError: the log is missing or unreadable.
     """
     started = time.perf_counter()
-    interactions = load_interactions(flags.data, seed=0)
-    dataset = prepare(interactions, flags.data, seed=0)
+    dataset = make_dataset(load_ordered(flags.data, seed=0), flags.data, seed=0)
     prepared = time.perf_counter() - started
 
     batches = training_batches(dataset, flags.data, flags.train)

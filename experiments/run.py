@@ -29,9 +29,9 @@ from flax import nnx
 
 from jaxrec.command_line import command
 from jaxrec.config import Config, DataConfig, ModelConfig, TrainConfig
-from jaxrec.data.dataset import Dataset, prepare
+from jaxrec.data.dataset import Dataset, make_dataset
 from jaxrec.data.intake import render
-from jaxrec.data.sources import load_interactions
+from jaxrec.data.sources import load_ordered
 from jaxrec.data.targets import about_targets
 from jaxrec.errors import UserError
 from jaxrec.evaluation.baselines import make_baselines
@@ -99,8 +99,8 @@ def run(flags: RunFlags) -> None:
 
 def _look(config: Config) -> Dataset:
     """Read the log, make it ready, and say what came in."""
-    interactions = load_interactions(config.data, seed=config.train.seed)
-    dataset = prepare(interactions, config.data, seed=config.train.seed)
+    log = load_ordered(config.data, seed=config.train.seed)
+    dataset = make_dataset(log, config.data, seed=config.train.seed)
     print(render(dataset.intake, config.data.dataset))
     lines = about_targets(dataset, config.data)
     lines += about_negatives(config.train, dataset.vocabulary.size)

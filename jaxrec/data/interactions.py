@@ -74,7 +74,7 @@ def keep_frequent(interactions: Interactions, config: FilterConfig) -> Interacti
         raise UserError("the log holds no interaction; give --dataset a file with rows")
     log, dropped = drop_rows(rows, config)
     log, more = drop_rare(log, frequent_items(count_items(log), config), config)
-    dropped = {**interactions.dropped, **dropped, **more}
+    dropped = not_zero({**interactions.dropped, **dropped, **more})
     require_some(log.height, interactions.rows, dropped)
     return replace(interactions, log=log, dropped=dropped)
 
@@ -132,9 +132,13 @@ def drop_rare(
 
 
 def count_dropped(flag: str, before: pl.DataFrame, after: pl.DataFrame) -> dict[str, int]:
-    """Count what a flag dropped; nothing is said of one that dropped none."""
-    count = before.height - after.height
-    return {flag: count} if count else {}
+    """Count what a flag dropped."""
+    return {flag: before.height - after.height}
+
+
+def not_zero(dropped: Mapping[str, int]) -> dict[str, int]:
+    """Pass over the flags that dropped nothing."""
+    return {flag: count for flag, count in dropped.items() if count}
 
 
 def require_some(kept: int, rows: int, dropped: Mapping[str, int]) -> None:

@@ -163,12 +163,9 @@ def order_rows(log: pl.DataFrame, items: pl.Series) -> Ordered:
 def _oddities(log: pl.DataFrame, ordered: pl.DataFrame) -> Oddities:
     is_step = ordered["user"].eq_missing(ordered["user"].shift())
     is_tied = is_step & ordered["timestamp"].eq_missing(ordered["timestamp"].shift())
-    tied = int(is_tied.sum())
-    if not tied:
-        return Oddities(int(is_step.sum()))
     step = pl.col("timestamp").diff().over("user")
     backwards, forwards = log.select(back=step < 0, on=step > 0).sum().row(0)
     # A copy stands at a tied step; most logs have few of them.
     beside = ordered.filter(is_tied | is_tied.shift(-1, fill_value=False)).select(_OWN)
     copies = beside.height - beside.n_unique()
-    return Oddities(int(is_step.sum()), tied, backwards, forwards, copies)
+    return Oddities(int(is_step.sum()), int(is_tied.sum()), backwards, forwards, copies)

@@ -1,4 +1,4 @@
-"""Sources: where logs come from. All return `Interactions`."""
+"""Sources: where logs come from. All return `Interactions`, but for a prepared folder."""
 
 import glob
 from dataclasses import fields
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from jaxrec.config import (
     DataConfig,
+    FilterConfig,
     ItemsConfig,
     LogConfig,
     UsersConfig,
@@ -16,6 +17,8 @@ from jaxrec.config import (
 from jaxrec.data.events import require_events
 from jaxrec.data.interactions import Interactions
 from jaxrec.data.labels import label_columns
+from jaxrec.data.ordered import OrderedLog, order
+from jaxrec.data.prepared import is_prepared, read_prepared
 from jaxrec.data.sources.item_table import require_items
 from jaxrec.data.sources.movielens import MOVIELENS, load_movielens
 from jaxrec.data.sources.own_log import load_table
@@ -27,8 +30,26 @@ from jaxrec.errors import UserError
 _OF_A_TABLE = {
     flag_of(spec.name) for part in (LogConfig, ItemsConfig, UsersConfig) for spec in fields(part)
 }
+_OF_PREPARING = {flag_of(spec.name) for spec in fields(FilterConfig)}
 _OF_MOVIELENS = {"--data-dir"}
 _OF_THE_SYNTHETIC = {"--synthetic-users", "--synthetic-items"}
+
+
+def load_ordered(config: DataConfig, *, seed: int) -> OrderedLog:
+    """Read the log that the configuration names, and order it if that is not done.
+
+    Raises:
+        UserError: it is missing, unreadable or unknown, a flag says nothing of it, or nothing is
+            left of it.
+    """
+    if not is_prepared(config.dataset):
+        return order(load_interactions(config, seed=seed), config)
+    _refuse(
+        config,
+        _OF_A_TABLE | _OF_PREPARING | _OF_MOVIELENS | _OF_THE_SYNTHETIC,
+        ", which is prepared; give it to prepare.py, or leave it out",
+    )
+    return read_prepared(Path(config.dataset))
 
 
 def load_interactions(config: DataConfig, *, seed: int) -> Interactions:
@@ -39,6 +60,8 @@ def load_interactions(config: DataConfig, *, seed: int) -> Interactions:
     """
     name, columns = config.dataset, label_columns(config)
     require_events(config)
+    if is_prepared(name):
+        raise UserError(f"--dataset={name} is a prepared folder; give the log that it was made of")
     if name == "synthetic":
         _refuse(config, _OF_A_TABLE | _OF_MOVIELENS)
         return synthetic_world(
@@ -73,10 +96,8 @@ def load_interactions(config: DataConfig, *, seed: int) -> Interactions:
     )
 
 
-def _refuse(config: DataConfig, flags: set[str]) -> None:
+def _refuse(config: DataConfig, flags: set[str], remedy: str = "; leave it out") -> None:
     """Refuse flags of another source: nothing is ignored in silence."""
     for flag, value in given(config, DataConfig).items():
         if flag in flags:
-            raise UserError(
-                f"{flag}={value} says nothing of --dataset={config.dataset}; leave it out"
-            )
+            raise UserError(f"{flag}={value} says nothing of --dataset={config.dataset}{remedy}")

@@ -50,8 +50,8 @@ class Delimited:
 
     is_typed = False
 
-    def read(self, columns: Sequence[str]) -> pl.DataFrame:
-        """Read some columns as strings; a field that is not there is null."""
+    def scan(self, columns: Sequence[str]) -> pl.LazyFrame:
+        """Choose some columns, as strings; a field that is not there is null."""
         fields = [str(place) for place in range(len(self.names))]
         frame = pl.scan_csv(
             self.source,
@@ -63,7 +63,7 @@ class Delimited:
             glob=False,
         )
         chosen = [pl.col(fields[self.names.index(name)]).alias(name) for name in columns]
-        return frame.select(chosen).collect()
+        return frame.select(chosen)
 
     def place(self, row: int) -> str:
         """Say where a row, counted from 0 below the header, begins."""

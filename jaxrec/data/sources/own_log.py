@@ -8,7 +8,7 @@ from typing import NamedTuple
 import polars as pl
 
 from jaxrec.config import NO_TIMES, ItemsConfig, LogConfig, UsersConfig
-from jaxrec.data.interactions import Interactions, count_dropped
+from jaxrec.data.interactions import Interactions, count_dropped, not_zero
 from jaxrec.data.sources.ids import odd_ids, read_ids
 from jaxrec.data.sources.item_table import no_items, read_items
 from jaxrec.data.sources.table_file import TableFile, named, open_table
@@ -16,6 +16,8 @@ from jaxrec.data.sources.tabular import Table, finite, one_role_each, read_table
 from jaxrec.data.sources.times import mixed_units, read_times, ticks_by_size
 from jaxrec.data.sources.user_table import read_users
 from jaxrec.errors import UserError
+
+_IF_EMPTY = "--drop-incomplete drops such rows"
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,15 @@ class LogFile:
         Raises:
             UserError: a column is missing, there is no row, or one cannot be parsed.
         """
-        return read_table(
-            self.file, self.flags, "--columns", if_empty="--drop-incomplete drops such rows"
-        )
+        return read_table(self.file, self.flags, "--columns", if_empty=_IF_EMPTY)
+
+    def table(self, frame: pl.DataFrame, rows: pl.Series) -> Table:
+        """Take some of its rows, as they are written, for a table.
+
+        Args:
+            rows: the number of each in the log, from 0.
+        """
+        return Table(self.file, frame, rows, self.flags, _IF_EMPTY)
 
 
 class ReadRows(NamedTuple):
@@ -118,7 +126,7 @@ def load_table(
     opened = open_log(name, config, others=others, flag=flag)
     table = opened.read()
     complete = complete_rows(table, config)
-    dropped = count_dropped("--drop-incomplete", table.frame, complete.frame)
+    dropped = not_zero(count_dropped("--drop-incomplete", table.frame, complete.frame))
     if complete.frame.is_empty():
         raise UserError(f"{opened.file.path} has no complete row; leave --drop-incomplete out")
     rows = read_rows(complete, opened)

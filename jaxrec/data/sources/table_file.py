@@ -31,9 +31,9 @@ class Typed:
     is_typed = True
     notes = ()
 
-    def read(self, columns: Sequence[str]) -> pl.DataFrame:
-        """Read some columns."""
-        return self.rows.select(columns).collect()
+    def scan(self, columns: Sequence[str]) -> pl.LazyFrame:
+        """Choose some columns."""
+        return self.rows.select(columns)
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def _is_object(line: str) -> bool:
 
 
 # What each has: `path`, as messages call it; `names` of the columns; `is_typed`, whether it tells
-# numbers from text; `notes` of what had to be found out; read, place and explain.
+# numbers from text; `notes` of what had to be found out; scan, place and explain.
 TableFile = Delimited | Parquet | JsonLines
 
 

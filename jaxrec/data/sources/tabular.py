@@ -94,21 +94,34 @@ def read_table(
     Raises:
         UserError: a column is missing or there twice, there is no row, or one cannot be parsed.
     """
+    require_columns(file, flags, columns_flag)
     with explained(file.path, file.explain):
-        names = file.names
-        for name, flag in flags.items():
-            if names.count(name) > 1:
-                raise UserError(
-                    f"{file.path} has {names.count(name)} columns {name!r}; rename all but one in "
-                    f"the header, or change {flag}"
-                )
-            if name not in names:
-                raise _missing(file, names, name, flag, columns_flag)
-        frame = file.read(list(flags))
+        frame = file.scan(list(flags)).collect()
     if frame.is_empty():
         raise UserError(f"{file.path} has no rows; give a file that has some")
     rows = pl.int_range(frame.height, eager=True)
     return Table(file, frame, rows, flags, if_empty)
+
+
+def require_columns(file: TableFile, flags: Mapping[str, str], columns_flag: str) -> None:
+    """Refuse a table that has not each of some columns once.
+
+    Args:
+        flags: the columns, each with the flag that names it.
+        columns_flag: the one that names the columns of a file without a header.
+
+    Raises:
+        UserError: one is missing, or there twice.
+    """
+    names = file.names
+    for name, flag in flags.items():
+        if names.count(name) > 1:
+            raise UserError(
+                f"{file.path} has {names.count(name)} columns {name!r}; rename all but one in "
+                f"the header, or change {flag}"
+            )
+        if name not in names:
+            raise _missing(file, names, name, flag, columns_flag)
 
 
 def _missing(

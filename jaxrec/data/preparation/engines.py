@@ -1,0 +1,75 @@
+"""Engines: who deals the rows of a log out to buckets, and calls the steps for each bucket."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import polars as pl
+from tqdm import tqdm
+
+from jaxrec.data.preparation.workshop import ROW, Workshop, bucket_of
+from jaxrec.data.sources.table_file import explained
+from jaxrec.files import read_json, write_json
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """What the preparation asks of an engine."""
+
+    def deal(self, shop: Workshop) -> dict[int, int]:
+        """Write each row of the log to its bucket; go on where an earlier call ended.
+
+        Returns:
+            How many rows each bucket has, if it has any.
+        """
+        ...
+
+    def each(self, step: Callable[[int], None], buckets: Sequence[int], said: str) -> None:
+        """Call a step for each bucket, in any order; `said` is what it does."""
+        ...
+
+
+@dataclass(frozen=True)
+class Local:
+    """This machine: Polars streams the log.
+
+    Attributes:
+        rows_at_once: how many rows are in memory while they are dealt out.
+    """
+
+    rows_at_once: int
+
+    def deal(self, shop: Workshop) -> dict[int, int]:
+        """Write each row of the log to its bucket; go on where an earlier call ended."""
+        state = shop.folder / "dealt.json"
+        counts = read_json(state) if state.exists() else {}
+        done, file = sum(counts.values()), shop.opened.file
+        with explained(file.path, file.explain), tqdm(desc="read", unit="row", initial=done) as bar:
+            rows = file.scan(list(shop.opened.flags)).slice(done)
+            for batch in rows.collect_batches(chunk_size=self.rows_at_once, maintain_order=True):
+                for bucket, count in self._deal(batch, done, shop).items():
+                    counts[str(bucket)] = counts.get(str(bucket), 0) + count
+                done += batch.height
+                write_json(state, counts)
+                bar.update(batch.height)
+        return {int(bucket): count for bucket, count in counts.items()}
+
+    def _deal(self, batch: pl.DataFrame, first: int, shop: Workshop) -> dict[int, int]:
+        # A batch that was left in the middle is dealt out again, to files of the same names.
+        numbers = pl.int_range(first, first + batch.height, eager=True).alias(ROW)
+        buckets = bucket_of(batch[shop.opened.config.user_column], shop.buckets)
+        dealt = batch.with_columns(numbers, buckets.alias("bucket")).partition_by(
+            "bucket", include_key=False, as_dict=True
+        )
+        counts = {}
+        for (bucket,), rows in dealt.items():
+            folder = shop.raw(bucket)
+            folder.mkdir(parents=True, exist_ok=True)
+            rows.write_parquet(folder / f"{first:015}.parquet", compression="lz4")
+            counts[bucket] = rows.height
+        return counts
+
+    def each(self, step: Callable[[int], None], buckets: Sequence[int], said: str) -> None:
+        """Call a step for each bucket, one after the other: Polars uses all cores for each."""
+        for bucket in tqdm(buckets, desc=said, unit="bucket"):
+            step(bucket)

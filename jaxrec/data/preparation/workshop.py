@@ -1,0 +1,155 @@
+"""Workshop: what is done for the users of one bucket, whoever calls it, and where it is kept.
+
+Each step leaves a file that is whole or not there; what is there is not made again.
+"""
+
+import shutil
+import zlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from jaxrec.config import FilterConfig
+from jaxrec.data.interactions import count_dropped, count_items, drop_rare, drop_rows
+from jaxrec.data.ordered import order_rows
+from jaxrec.data.preparation.form import Form, form_of, in_form
+from jaxrec.data.sources.own_log import LogFile, complete_rows, read_rows
+from jaxrec.data.sources.tabular import Table
+from jaxrec.errors import UserError
+from jaxrec.files import read_json, replacing, write_json
+
+# The column of raw rows that holds the number of each in the source; no name of another column.
+ROW = "\u0000row"
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What is prepared, and where parts of it lie in the meantime.
+
+    Attributes:
+        opened: the log.
+        filters: what is dropped of it.
+        folder: for the parts.
+        buckets: how many.
+    """
+
+    opened: LogFile
+    filters: FilterConfig
+    folder: Path
+    buckets: int
+
+    def raw(self, bucket: int) -> Path:
+        """Where the rows of a bucket lie as they are written, in files; sorted by ROW they are."""
+        return self.folder / "raw" / f"bucket={bucket}"
+
+    def part(self, step: str, bucket: int, suffix: str) -> Path:
+        """Where a step leaves what it made of a bucket."""
+        return self.folder / step / f"{bucket}{suffix}"
+
+    @property
+    def items(self) -> Path:
+        """Where the items lie that stay, in the order of their numbers."""
+        return self.folder / "items.parquet"
+
+    def report(self, step: str, bucket: int) -> dict:
+        """Read what a step says of a bucket."""
+        return read_json(self.part(step, bucket, ".json"))
+
+
+def bucket_of(users: pl.Series, buckets: int) -> pl.Series:
+    """Give the bucket of each user: the CRC-32 of the id as text, modulo their number.
+
+    Any engine has it, and it stays the same for ever.
+    """
+    distinct = users.unique()
+    texts = distinct.bin.encode("hex") if distinct.dtype == pl.Binary else distinct.cast(pl.String)
+    sums = [zlib.crc32((text or "").encode()) % buckets for text in texts]
+    return users.replace_strict(distinct, pl.Series(sums, dtype=pl.Int32), return_dtype=pl.Int32)
+
+
+def survey(shop: Workshop, bucket: int) -> None:
+    """Find the form of a bucket's rows.
+
+    Raises:
+        UserError: a row cannot be read.
+    """
+    report = shop.part("survey", bucket, ".json")
+    if report.exists():
+        return
+    table = _raw_rows(shop, bucket)
+    complete = complete_rows(table, shop.opened.config)
+    form, notes = None, []
+    if complete.frame.height:
+        rows = read_rows(complete, shop.opened)
+        form, notes = asdict(form_of(rows, complete, shop.opened)), rows.notes
+    dropped = count_dropped("--drop-incomplete", table.frame, complete.frame)
+    write_json(report, {"form": form, "notes": notes, "dropped": dropped})
+
+
+def clean(shop: Workshop, form: Form, bucket: int) -> None:
+    """Read a bucket's rows, drop those that its users alone decide on, and count the items."""
+    report = shop.part("clean", bucket, ".json")
+    if report.exists():
+        return
+    table = complete_rows(_raw_rows(shop, bucket), shop.opened.config)
+    if not table.frame.height:
+        log, dropped = form.no_rows, {}
+    else:
+        log = in_form(read_rows(table, shop.opened), table, shop.opened, form)
+        log, dropped = drop_rows(log, shop.filters)
+    _write(count_items(log).sort("item"), shop.part("count", bucket, ".parquet"))
+    _write(log, shop.part("clean", bucket, ".parquet"))
+    write_json(report, {"dropped": dropped})
+    shutil.rmtree(shop.raw(bucket))
+
+
+def lay_out(shop: Workshop, bucket: int) -> None:
+    """Drop a bucket's rare items and short users, and order and number the rest."""
+    report = shop.part("ordered", bucket, ".json")
+    if report.exists():
+        return
+    cleaned = shop.part("clean", bucket, ".parquet")
+    items = read_part(shop.items)["item"]
+    log, dropped = drop_rare(read_part(cleaned), items, shop.filters)
+    ordered = order_rows(log, items)
+    _write(ordered.users.to_frame(), shop.part("ordered", bucket, ".users.parquet"))
+    _write(ordered.columns, shop.part("ordered", bucket, ".columns.parquet"))
+    arrays = {
+        "lengths": np.diff(ordered.offsets),
+        "item": ordered.items,
+        "timestamp": ordered.timestamps,
+    }
+    for name, values in arrays.items():
+        with replacing(shop.part("ordered", bucket, f".{name}.npy")) as file:
+            np.save(file, values)
+    write_json(report, {"dropped": dropped, "oddities": asdict(ordered.oddities)})
+    cleaned.unlink()
+
+
+def read_part(path: Path) -> pl.DataFrame:
+    """Read a table of a step.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    try:
+        return pl.read_parquet(path, glob=False, hive_partitioning=False)
+    except (FileNotFoundError, pl.exceptions.PolarsError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UserError(
+            f"{path} is missing or damaged ({reason}); prepare the log again, with --overwrite"
+        ) from None
+
+
+def _raw_rows(shop: Workshop, bucket: int) -> Table:
+    """Read the rows of a bucket as they are written, in the order of the source."""
+    files = sorted(shop.raw(bucket).glob("*.parquet"))
+    rows = pl.concat([read_part(each) for each in files]).sort(ROW)
+    return shop.opened.table(rows.drop(ROW), rows[ROW])
+
+
+def _write(frame: pl.DataFrame, path: Path) -> None:
+    with replacing(path) as file:
+        frame.write_parquet(file)

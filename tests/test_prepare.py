@@ -1,0 +1,381 @@
+"""A log that is prepared in buckets is what it would be in memory, however often it was stopped."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from experiments import prepare as command_of_prepare
+from experiments import run as command_of_run
+from jaxrec.config import DataConfig
+from jaxrec.data.dataset import make_dataset
+from jaxrec.data.ordered import OrderedLog, order
+from jaxrec.data.prepared import read_manifest, read_prepared
+from jaxrec.data.sources import load_interactions, load_ordered
+from jaxrec.errors import UserError
+from jaxrec.files import read_json, write_json
+from tests.exports import call
+
+ROOT = Path(__file__).parents[1]
+ALL = ("--min-item-interactions=1", "--min-user-interactions=1")
+
+
+def prepare(*flags: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return call(command_of_prepare.main, *flags, cwd=cwd)
+
+
+def prepared(folder: Path, *flags: str, log: str = "log.csv") -> OrderedLog:
+    done = prepare(f"--dataset={log}", "--out=prepared", *flags, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return read_prepared(folder / "prepared")
+
+
+def in_memory(folder: Path, log: str = "log.csv", **flags) -> OrderedLog:
+    config = DataConfig(dataset=str(folder / log), **flags)
+    return order(load_interactions(config, seed=0), config)
+
+
+def timelines(log: OrderedLog) -> dict:
+    """Give what each raw user did, as raw items, times and what else is known."""
+    rows = log.columns.rows() or [()] * len(log.items)
+    found = {}
+    for user, start, end in zip(log.users.rows(), log.offsets, log.offsets[1:], strict=False):
+        items = log.catalogue["item"].gather(log.items[start:end] - 1).to_list()
+        found[user] = list(
+            zip(items, log.timestamps[start:end].tolist(), rows[start:end], strict=True)
+        )
+    return found
+
+
+def require_same(one: OrderedLog, other: OrderedLog) -> None:
+    """Compare all but the order of the users, and what is noted of a bucket alone."""
+    assert timelines(one) == timelines(other)
+    assert one.catalogue.equals(other.catalogue)
+    for name in ("items", "offsets", "timestamps"):
+        assert getattr(one, name).dtype == getattr(other, name).dtype, name
+    for name in ("ticks_per_second", "rows", "dropped", "oddities"):
+        assert getattr(one, name) == getattr(other, name), name
+    assert one.columns.schema == other.columns.schema
+
+
+ids = st.one_of(
+    st.integers(0, 9).map(str),
+    st.sampled_from(["007", "1.0", "2.0", "a", "ä", "b,c"]),
+)
+times = st.one_of(st.integers(0, 5).map(str), st.sampled_from(["1.5", "3.0"]))
+rows = st.lists(
+    st.tuples(ids, ids, times, st.sampled_from(["1", "4", "5"]), st.sampled_from(["7", "x", ""])),
+    min_size=1,
+    max_size=40,
+)
+
+
+@settings(max_examples=25, deadline=None, phases=[Phase.generate])
+@given(
+    rows=rows,
+    buckets=st.integers(1, 4),
+    at_once=st.integers(1, 50),
+    plain=st.booleans(),
+    drops=st.booleans(),
+    least=st.integers(1, 2),
+)
+def test_a_prepared_log_is_what_it_is_in_memory(rows, buckets, at_once, plain, drops, least):
+    """Ids, times and other columns have the type that all rows have, in whichever bucket."""
+    if plain:
+        rows = [(str(len(a)), str(len(b)), t, r, "1") for a, b, t, r, _ in rows]
+    columns = ["user", "item", "timestamp", "stars", "more"]
+    filters = {
+        "drop_duplicates": drops,
+        "min_rating": 2.0 if drops else None,
+        "min_item_interactions": least,
+        "min_user_interactions": least,
+    }
+    said = [f"--min-item-interactions={least}", f"--min-user-interactions={least}"]
+    said += ["--drop-duplicates", "--min-rating=2"] if drops else []
+    with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(command_of_prepare, "_MOST_AT_ONCE", at_once)
+        folder = Path(name)
+        pl.DataFrame(rows, schema=columns, orient="row").write_csv(folder / "log.csv")
+        try:
+            expected = in_memory(folder, activity_features="more", rating_column="stars", **filters)
+        except UserError as error:
+            done = prepare(
+                *("--dataset=log.csv", "--out=prepared", f"--buckets={buckets}"),
+                *("--rating-column=stars", "--keep=more", *said),
+                cwd=folder,
+            )
+            assert (done.returncode, done.stderr.splitlines()[-1]) == (2, f"error: {error}")
+            return
+        flags = [f"--buckets={buckets}", "--rating-column=stars", "--keep=more", *said]
+        require_same(prepared(folder, *flags), expected)
+
+
+def a_log(folder: Path, users: int = 12) -> Path:
+    """Write a log of some users, each of whom has seen five of seven items, at two moments."""
+    rng = np.random.default_rng(0)
+    rows = [
+        (f"u{user}", f"i{item}", when)
+        for user in range(users)
+        for item, when in zip(
+            rng.choice(7, 5, replace=False).tolist(), [1, 1, 2, 2, 2], strict=True
+        )
+    ]
+    path = folder / "log.csv"
+    pl.DataFrame(rows, schema=["user", "item", "timestamp"], orient="row").write_csv(path)
+    return path
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def test_stopped_at_any_write_the_same_command_makes_the_same_files(tmp_path, monkeypatch):
+    a_log(tmp_path)
+    monkeypatch.setattr(command_of_prepare, "_MOST_AT_ONCE", 13)
+    flags = ("--dataset=log.csv", *ALL, "--buckets=3")
+    prepare(*flags, "--out=whole", cwd=tmp_path)
+    put, left, stops = Path.replace, 0, 0
+
+    def stopping(self: Path, target: Path) -> Path:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            raise KeyboardInterrupt
+        return put(self, target)
+
+    monkeypatch.setattr(Path, "replace", stopping)
+    for writes in count(2):
+        left = writes
+        done = prepare(*flags, "--out=stopped", cwd=tmp_path)
+        if done.returncode == 0:
+            break
+        assert (done.returncode, "the same command goes on" in done.stderr) == (130, True)
+        stops += 1
+    assert stops > 5
+    assert contents(tmp_path / "stopped") == contents(tmp_path / "whole")
+    assert not (tmp_path / "stopped" / "work").exists()
+
+
+def test_killed_at_random_moments_the_same_command_makes_the_same_files(tmp_path):
+    rng = np.random.default_rng(0)
+    log = pl.DataFrame(
+        {
+            "user": rng.integers(0, 3_000, 300_000),
+            "item": rng.integers(0, 500, 300_000),
+            "timestamp": rng.integers(0, 1_000, 300_000),
+        }
+    )
+    log.write_parquet(tmp_path / "log.parquet")
+    words = [sys.executable, str(ROOT / "experiments" / "prepare.py"), "--dataset=log.parquet"]
+    words += ["--memory=100MB", "--buckets=16"]
+    started = time.monotonic()
+    subprocess.run([*words, "--out=whole"], cwd=tmp_path, check=True, capture_output=True)
+    whole = time.monotonic() - started
+    for _ in range(10):
+        going = subprocess.Popen(
+            [*words, "--out=killed"], cwd=tmp_path, stderr=subprocess.DEVNULL, text=True
+        )
+        time.sleep(rng.uniform(0.3, 1) * whole)
+        going.send_signal(signal.SIGKILL)
+        going.wait()
+    subprocess.run([*words, "--out=killed"], cwd=tmp_path, check=True, capture_output=True)
+    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+
+
+def test_training_from_the_folder_is_training_from_the_log(tmp_path):
+    log = load_interactions(DataConfig(synthetic_users=120, synthetic_items=40), seed=0)
+    log.log.write_parquet(tmp_path / "log.parquet")
+    log.items.write_parquet(tmp_path / "items.parquet")
+    reading = ("--rating-column=rating", "--items=items.parquet")
+    done = prepare("--dataset=log.parquet", "--out=prepared", *reading, "--buckets=1", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    small = ("--encoder=bow", "--epochs=2", "--embedding-dim=4", "--hidden-units=4")
+    small += ("--item-features=genres", "--label-weight=rating:1=0,2=0,3=1,4=1,5=2", "--rate")
+    figures = []
+    for flags in (("--dataset=log.parquet", *reading), ("--dataset=prepared",)):
+        name = f"--run-dir={flags[0][10:]}-run"
+        run = call(command_of_run.main, *flags, *small, name, cwd=tmp_path)
+        assert run.returncode == 0, run.stderr
+        figures.append(read_json(tmp_path / name[10:] / "summary.json"))
+    assert figures[0]["test"] == figures[1]["test"]
+    assert figures[0]["validation"] == figures[1]["validation"]
+
+
+def test_many_buckets_split_and_number_as_one(tmp_path):
+    a_log(tmp_path)
+    config = DataConfig(dataset=str(tmp_path / "log.csv"), min_item_interactions=1)
+    one = make_dataset(load_ordered(config, seed=0), config, seed=0)
+    prepared(tmp_path, *ALL, "--buckets=5")
+    config = DataConfig(dataset=str(tmp_path / "prepared"))
+    other = make_dataset(load_ordered(config, seed=0), config, seed=0)
+    assert one.vocabulary.values.equals(other.vocabulary.values)
+    assert one.vocabulary.counts.tolist() == other.vocabulary.counts.tolist()
+    for name in ("validation", "test"):
+        targets = [each.timelines.items[getattr(each.split, name)] for each in (one, other)]
+        assert np.array_equal(*map(np.sort, targets))
+
+
+def test_the_arrays_stay_on_the_disk(tmp_path):
+    a_log(tmp_path)
+    log = prepared(tmp_path, *ALL)
+    assert isinstance(log.items, np.memmap) and isinstance(log.timestamps, np.memmap)
+
+
+def damaged(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        last = file.read(1)
+        file.seek(-1, os.SEEK_END)
+        file.write(bytes([last[0] ^ 1]))
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("item.npy", "item.npy: bucket 2 of 3, rows"),
+        ("timestamp.npy", "timestamp.npy: bucket 2 of 3, rows"),
+        ("offsets.npy", "offsets.npy is damaged"),
+        ("items.parquet", "items.parquet is damaged"),
+        ("users.parquet", "users.parquet is damaged"),
+        ("manifest.json", "manifest.json is damaged"),
+    ],
+)
+def test_what_is_damaged_or_missing_is_named(tmp_path, name, told):
+    a_log(tmp_path)
+    prepared(tmp_path, *ALL, "--buckets=3")
+    path = tmp_path / "prepared" / name
+    if name == "manifest.json":
+        path.write_text("{")
+    else:
+        damaged(path)
+    with pytest.raises(UserError, match=told):
+        read_prepared(tmp_path / "prepared")
+    path.unlink()
+    with pytest.raises(UserError, match=f"{name} is missing; prepare the log again"):
+        read_prepared(tmp_path / "prepared")
+
+
+def test_a_folder_of_another_layout_is_refused(tmp_path):
+    a_log(tmp_path)
+    prepared(tmp_path, *ALL)
+    path = tmp_path / "prepared" / "manifest.json"
+    write_json(path, {**read_json(path), "layout": 99})
+    with pytest.raises(UserError, match="has layout 99, this version reads 1; prepare the log"):
+        read_manifest(tmp_path / "prepared")
+
+
+def test_a_part_that_is_damaged_on_the_way_is_named(tmp_path, monkeypatch):
+    a_log(tmp_path)
+    flags = ("--dataset=log.csv", *ALL, "--buckets=2", "--out=prepared")
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "jaxrec.data.preparation.steps.lay_out",
+            lambda *_: (_ for _ in ()).throw(KeyboardInterrupt),
+        )
+        assert prepare(*flags, cwd=tmp_path).returncode == 130
+    part = next((tmp_path / "prepared" / "work" / "clean").glob("*.parquet"))
+    part.write_bytes(b"no table")
+    done = prepare(*flags, cwd=tmp_path)
+    assert done.returncode == 2
+    assert f"clean/{part.name} is missing or damaged" in done.stderr.splitlines()[-1]
+    assert "prepare the log again, with --overwrite" in done.stderr
+    assert prepare(*flags, "--overwrite", cwd=tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (("--buckets=0",), "--buckets=0 is out of range; give it 1 to 10,000"),
+        (("--memory=4",), "--memory=4: give 100MB at the least, as 500MB or 4GB"),
+        (("--memory=1MB",), "--memory=1MB: give 100MB at the least"),
+        (("--keep=colour",), "log.csv has no column 'colour'"),
+        (("--user-column=who",), "log.csv has no column 'who'"),
+        (("--min-rating=3",), "--min-rating=3 needs ratings and the log has none"),
+        (("--min-item-interactions=100",), "nothing is left of 60 rows: 60 by --min-item-int"),
+        (("--out=full",), "full holds other files; give --out a new folder"),
+        (("--out=full", "--overwrite"), "full holds other files; give --out a new folder"),
+        (("--out=done", "--keep=item"), "--item-column and --keep both name the column 'item'"),
+        (("--out=done",), "done was prepared otherwise (--min-item-interactions: 1, not 5"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(tmp_path, flags, told):
+    a_log(tmp_path)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine").write_text("precious")
+    prepare("--dataset=log.csv", "--out=done", *ALL, cwd=tmp_path)
+    out = () if any(flag.startswith("--out") for flag in flags) else ("--out=prepared",)
+    done = prepare("--dataset=log.csv", *out, *flags, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith(f"error: {told}"), done.stderr
+    assert (tmp_path / "full" / "mine").read_text() == "precious"
+
+
+def test_a_row_that_cannot_be_read_is_named_by_its_line(tmp_path):
+    path = a_log(tmp_path)
+    with path.open("a") as file:
+        file.write("u1,i1,soon\n")
+    done = prepare("--dataset=log.csv", "--out=prepared", *ALL, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "log.csv, line 62: column 'timestamp' holds 'soon'" in done.stderr
+
+
+def test_buckets_that_do_not_fit_into_memory_are_refused_with_the_number_that_does(
+    tmp_path, monkeypatch
+):
+    a_log(tmp_path)
+    monkeypatch.setattr("jaxrec.data.preparation.steps._BYTES_A_ROW", 10_000_000)
+    done = prepare(
+        "--dataset=log.csv", "--out=prepared", *ALL, "--buckets=1", "--memory=100MB", cwd=tmp_path
+    )
+    assert done.returncode == 2
+    assert "a bucket of 60 rows needs 0.6 GB; give --buckets=6, or more --memory" in done.stderr
+
+
+def test_a_log_that_has_changed_is_prepared_anew(tmp_path):
+    path = a_log(tmp_path)
+    flags = ("--dataset=log.csv", "--out=prepared", *ALL)
+    assert prepare(*flags, cwd=tmp_path).returncode == 0
+    assert prepare(*flags, cwd=tmp_path).returncode == 0
+    with path.open("a") as file:
+        file.write("u1,i1,9\n")
+    done = prepare(*flags, cwd=tmp_path)
+    assert done.returncode == 2 and "was prepared otherwise (the log has changed)" in done.stderr
+    assert prepare(*flags, "--overwrite", cwd=tmp_path).returncode == 0
+    assert read_manifest(tmp_path / "prepared").rows == 61
+
+
+def test_flags_of_the_preparation_are_refused_by_the_training(tmp_path):
+    a_log(tmp_path)
+    prepared(tmp_path, *ALL)
+    for flag, value in (("min_rating", 3.0), ("user_column", "who"), ("items", "items.csv")):
+        config = replace(DataConfig(dataset=str(tmp_path / "prepared")), **{flag: value})
+        with pytest.raises(UserError, match=r"which is prepared; give it to prepare\.py"):
+            load_ordered(config, seed=0)
+
+
+def test_users_and_items_are_described(tmp_path):
+    a_log(tmp_path)
+    users = [(f"u{user}", ["old", "young"][user % 2]) for user in range(12)]
+    pl.DataFrame(users, schema=["user", "age"], orient="row").write_csv(tmp_path / "users.csv")
+    items = [(f"i{item}", f"Film {item}", "Drama|War") for item in range(7)]
+    pl.DataFrame(items, schema=["item", "title", "genres"], orient="row").write_csv(
+        tmp_path / "items.csv"
+    )
+    flags = ("--items=items.csv", "--users=users.csv", "--user-features=age", "--buckets=3")
+    log = prepared(tmp_path, *ALL, *flags)
+    assert dict(log.users.rows()) == dict(users)
+    assert log.catalogue["title"].to_list() == [f"Film {item}" for item in range(7)]
+    config = DataConfig(dataset=str(tmp_path / "prepared"), user_features="age")
+    dataset = make_dataset(load_ordered(config, seed=0), config, seed=0)
+    assert [each.name for each in dataset.features] == ["user_age"]
