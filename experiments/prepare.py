@@ -19,14 +19,15 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import tyro
 
 from jaxrec.command_line import command
 from jaxrec.config import DataConfig, FilterConfig, ItemsConfig, LogConfig, UsersConfig
 from jaxrec.data.intake import render, take_in
-from jaxrec.data.preparation.engines import Local
+from jaxrec.data.preparation.engines import Engine, Local
+from jaxrec.data.preparation.spark import Spark
 from jaxrec.data.preparation.steps import Described, prepare_folder
 from jaxrec.data.preparation.workshop import Workshop
 from jaxrec.data.prepared import is_prepared, read_manifest, read_prepared
@@ -62,7 +63,11 @@ class PrepareFlags:
     buckets: int = 64
     """parts of the users, each of which must fit into memory"""
     memory: str = "4GB"
-    """memory that may be used, as 4GB or 500MB"""
+    """memory that may be used, as 4GB or 500MB; with --engine=spark, by each worker"""
+    engine: Literal["local", "spark"] = "local"
+    """who does it: this machine, or Spark"""
+    master: str = "local[*]"
+    """with --engine=spark: the cluster, as spark-submit takes it; local[*]: this machine's cores"""
     overwrite: bool = False
     """replace what --out holds"""
 
@@ -84,7 +89,7 @@ def run(flags: PrepareFlags) -> None:
         _begin(flags.out, work, made_of, overwrite=flags.overwrite)
         prepare_folder(
             Workshop(opened, flags.filters, work, flags.buckets),
-            Local(min(_MOST_AT_ONCE, memory // _BYTES_AT_ONCE)),
+            _engine(flags, memory),
             Described(
                 flags.items, _words(flags.item_features), flags.users, _words(flags.user_features)
             ),
@@ -94,6 +99,14 @@ def run(flags: PrepareFlags) -> None:
         )
     shutil.rmtree(work, ignore_errors=True)
     print(render(take_in(read_prepared(flags.out), (), DataConfig()), str(flags.out)))
+
+
+def _engine(flags: PrepareFlags, memory: int) -> Engine:
+    if flags.engine == "spark":
+        return Spark(flags.master)
+    if flags.master != PrepareFlags.master:
+        raise UserError(f"--master={flags.master} is of use to --engine=spark alone; give it")
+    return Local(min(_MOST_AT_ONCE, memory // _BYTES_AT_ONCE))
 
 
 def _is_finished(flags: PrepareFlags, made_of: Mapping[str, Any]) -> bool:

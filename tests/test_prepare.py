@@ -1,6 +1,7 @@
 """A log that is prepared in buckets is what it would be in memory, however often it was stopped."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -223,7 +224,7 @@ def test_many_buckets_split_and_number_as_one(tmp_path):
     assert one.vocabulary.counts.tolist() == other.vocabulary.counts.tolist()
     for name in ("validation", "test"):
         targets = [each.timelines.items[getattr(each.split, name)] for each in (one, other)]
-        assert np.array_equal(*map(np.sort, targets))
+        assert np.sort(targets[0]).tolist() == np.sort(targets[1]).tolist()
 
 
 def test_the_arrays_stay_on_the_disk(tmp_path):
@@ -379,3 +380,31 @@ def test_users_and_items_are_described(tmp_path):
     config = DataConfig(dataset=str(tmp_path / "prepared"), user_features="age")
     dataset = make_dataset(load_ordered(config, seed=0), config, seed=0)
     assert [each.name for each in dataset.features] == ["user_age"]
+
+
+def test_spark_prepares_what_this_machine_does(tmp_path):
+    pytest.importorskip("pyspark", reason="PySpark is not installed (the extra `spark`)")
+    if not (shutil.which("java") or os.environ.get("JAVA_HOME")):
+        pytest.skip("there is no Java")
+    rng = np.random.default_rng(0)
+    (tmp_path / "log of=all").mkdir()
+    for part in range(3):
+        pl.DataFrame(
+            {
+                "user": [f"ü{user}" for user in rng.integers(0, 40, 200)],
+                "item": rng.integers(0, 20, 200),
+                "timestamp": pl.Series(rng.integers(0, 30, 200)).cast(pl.Datetime("us")),
+                "stars": rng.integers(1, 6, 200),
+                "device": rng.choice(["phone", "desk"], 200),
+            }
+        ).write_parquet(tmp_path / "log of=all" / f"part {part}.parquet")
+    flags = ("--dataset=log of=all", "--rating-column=stars", "--keep=device", "--buckets=6")
+    flags += ("--drop-duplicates", "--min-rating=2")
+    assert prepare(*flags, "--out=local", cwd=tmp_path).returncode == 0
+    words = [sys.executable, str(ROOT / "experiments" / "prepare.py"), *flags, "--out=spark"]
+    words += ["--engine=spark", "--master=local[2]"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    local, spark = contents(tmp_path / "local"), contents(tmp_path / "spark")
+    assert local == spark
+    assert read_manifest(tmp_path / "spark").rows == 600

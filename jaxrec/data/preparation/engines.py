@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 import polars as pl
 from tqdm import tqdm
 
-from jaxrec.data.preparation.workshop import ROW, Workshop, bucket_of
+from jaxrec.data.preparation.workshop import BUCKET, ROW, Workshop, bucket_of
 from jaxrec.data.sources.table_file import explained
 from jaxrec.files import read_json, write_json
 
@@ -58,8 +58,8 @@ class Local:
         # A batch that was left in the middle is dealt out again, to files of the same names.
         numbers = pl.int_range(first, first + batch.height, eager=True).alias(ROW)
         buckets = bucket_of(batch[shop.opened.config.user_column], shop.buckets)
-        dealt = batch.with_columns(numbers, buckets.alias("bucket")).partition_by(
-            "bucket", include_key=False, as_dict=True
+        dealt = batch.with_columns(numbers, buckets.alias(BUCKET)).partition_by(
+            BUCKET, include_key=False, as_dict=True
         )
         counts = {}
         for (bucket,), rows in dealt.items():

@@ -20,8 +20,8 @@ from jaxrec.data.sources.tabular import Table
 from jaxrec.errors import UserError
 from jaxrec.files import read_json, replacing, write_json
 
-# The column of raw rows that holds the number of each in the source; no name of another column.
-ROW = "\u0000row"
+# What raw rows have beside the columns of the log: the number of each in it, and its bucket.
+ROW, BUCKET = "jaxrec_row", "jaxrec_bucket"
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Workshop:
 
     def raw(self, bucket: int) -> Path:
         """Where the rows of a bucket lie as they are written, in files; sorted by ROW they are."""
-        return self.folder / "raw" / f"bucket={bucket}"
+        return self.folder / "raw" / f"{BUCKET}={bucket}"
 
     def part(self, step: str, bucket: int, suffix: str) -> Path:
         """Where a step leaves what it made of a bucket."""
