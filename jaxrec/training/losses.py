@@ -82,8 +82,10 @@ def _factors(
     own = (context_WBD, rows.targets_WBD, rows.target_biases_WB)
     # As columns, because the gradient of rows would be a product of a shape that is several times
     # slower on a CPU.
-    shared = (rows.negatives_SD.T, rows.negative_biases_S - rows.negatives.log_expected_S)
-    return own, shared
+    offsets_S = rows.negative_biases_S
+    if rows.negatives.log_expected_S is not None:
+        offsets_S -= rows.negatives.log_expected_S
+    return own, (rows.negatives_SD.T, offsets_S)
 
 
 @jax.custom_vjp

@@ -18,18 +18,24 @@ class Negatives(NamedTuple):
 
     Attributes:
         ids_S: repeats allowed.
-        log_expected_S: log of the expected number of copies of each.
+        log_expected_S: log of the expected number of copies of each; None: they are the rows of the
+            whole table, which are not looked up.
         met_BS: which of them do not compete with the targets of a row; None: all do.
     """
 
     ids_S: Int[jax.Array, " S"]
-    log_expected_S: Float[jax.Array, " S"]
+    log_expected_S: Float[jax.Array, " S"] | None
     met_BS: Bool[jax.Array, "B S"] | None = None
 
 
 def everything(rows: int) -> Negatives:
     """Take every id once, PAD too: its bias keeps it out."""
     return Negatives(jnp.arange(rows), jnp.zeros(rows))
+
+
+def whole_table(rows: int) -> Negatives:
+    """Take the same in another way: a table that lies on several devices stays where it lies."""
+    return Negatives(jnp.arange(rows), None)
 
 
 def draw_negatives(

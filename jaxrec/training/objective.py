@@ -56,8 +56,11 @@ def look_up(model: RecommenderModel, batch: Batch, negatives: Negatives) -> Rows
         table_RD[targets_WB],
         bias_R[targets_WB],
         negatives,
-        table_RD[negatives.ids_S],
-        bias_R[negatives.ids_S],
+        *(
+            (table_RD, bias_R)
+            if negatives.log_expected_S is None
+            else (table_RD[negatives.ids_S], bias_R[negatives.ids_S])
+        ),
         None if model.rating is None else model.rating.bias[...][targets_WB],
     )
 

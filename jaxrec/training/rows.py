@@ -54,10 +54,14 @@ def few(batch: Batch, negatives: Negatives, rows: int) -> Few:
         part.reshape(ids.shape).astype(ids.dtype)
         for part, ids in zip(jnp.split(numbers[1:], ends), touched, strict=True)
     )
+    log_expected_S = negatives.log_expected_S
+    if log_expected_S is None:
+        # They are not the whole table of the few: that ends with rows of no item.
+        log_expected_S = jnp.zeros(len(drawn))
     return Few(
         ids_T,
         batch._replace(history={**batch.history, ITEM: history}, targets=targets),
-        negatives._replace(ids_S=drawn),
+        negatives._replace(ids_S=drawn, log_expected_S=log_expected_S),
     )
 
 
