@@ -29,7 +29,7 @@ from jaxrec.models.encoders import ENCODERS
 from jaxrec.training.compilation_cache import keep_compiled
 from jaxrec.training.learner import make_learner
 from jaxrec.training.objective import make_objective, negatives_of
-from jaxrec.training.placement import data_mesh, replicate, split_batch
+from jaxrec.training.placement import make_mesh, place, split_batch
 from jaxrec.training.step import make_dispatch
 from jaxrec.training.windows import training_batches
 
@@ -64,8 +64,8 @@ class Training:
         self._graphdef, params = nnx.split(make_model(dataset, config), nnx.Param)
         objective = make_objective(self._graphdef, dataset, config)
         learner = make_learner(objective, flags.train, total_steps=10_000)
-        self._batches, self._mesh = batches, data_mesh(batches.shape.rows)
-        self._state = replicate(learner.init(params), self._mesh)
+        self._batches, self._mesh = batches, make_mesh(batches.shape.rows)
+        self._state = place(learner.init(params), self._mesh, dataset.vocabulary.size + 1)
         self._dispatch = make_dispatch(learner.update, flags.train.seed)
         self._numbers = count()
         self._compile()

@@ -1,4 +1,4 @@
-"""The same ground for every test: two devices, strict types, shapes checked as they run."""
+"""The same ground for every test: two devices or more, strict types, shapes checked as they run."""
 
 import os
 import tempfile
@@ -14,7 +14,8 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PLATFORMS"] = "cpu"
 # Most of the time of these tests is that of compiling; commands are compiled as for people.
 os.environ["XLA_FLAGS"] = (
-    "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0"
+    f"--xla_force_host_platform_device_count={os.environ.get('JAXREC_TEST_DEVICES', '2')} "
+    "--xla_backend_optimization_level=0"
 )
 
 import jax

@@ -56,6 +56,20 @@ class WindowShape(NamedTuple):
     rows: int = 1
 
 
+class Share(NamedTuple):
+    """Which part of each batch is gathered: parts [first, end) of so many that are as large.
+
+    A process gathers what its own devices work on.
+    """
+
+    first: int = 0
+    end: int = 1
+    of: int = 1
+
+
+ALL = Share()
+
+
 class Windows(NamedTuple):
     """Slices of timelines: targets [first, end), read from the timeline's start on."""
 
@@ -113,6 +127,7 @@ class TrainingBatches:
         seen_of: int | None,
         max_steps_per_dispatch: int,
         seed: int,
+        share: Share = ALL,
     ):
         """Count the steps.
 
@@ -125,6 +140,7 @@ class TrainingBatches:
             seen_of: the size of the catalogue, to tell what was seen; None tells nothing.
             max_steps_per_dispatch: K, at the most.
             seed: seed of phases and order.
+            share: what is gathered of each batch; which windows are in it depends on no share.
         """
         lengths = split.training_ends - timelines.offsets[:-1]
         self.shape = shape
@@ -136,6 +152,7 @@ class TrainingBatches:
         self._longest = int(lengths.max())
         self._seen_of = seen_of
         self._seed = seed
+        self._share = share
         self._buckets = cut_into_buckets(lengths, shape, max_steps_per_dispatch)
         self._plan = lru_cache(maxsize=1)(self._shuffle)
 
@@ -176,7 +193,9 @@ class TrainingBatches:
         """Gather a bucket's nth dispatch; each of its steps has its equal share of the windows."""
         count, shape = bucket.steps_per_dispatch, bucket.shape
         steps = np.arange(nth * count, (nth + 1) * count)[:, None]
-        rows = bucket.windows * steps // bucket.steps + np.arange(shape.batch_size)
+        part = shape.batch_size // self._share.of
+        own = np.arange(self._share.first * part, self._share.end * part)
+        rows = bucket.windows * steps // bucket.steps + own
         is_there = rows < bucket.windows * (steps + 1) // bucket.steps
         # A row of padding is an empty slice of the first timeline.
         starts, firsts, ends = (

@@ -72,7 +72,9 @@ def by_rows(objective: Objective, config: TrainConfig, total_steps: int) -> Lear
         state: TrainState, batch: Batch, key: jax.Array
     ) -> tuple[TrainState, Float[jax.Array, ""]]:
         (optimizer_state, gathered), tables = state.optimizer, by_item(state.params)
-        touched = few(batch, objective.draw(batch, key), objective.schema.rows)
+        # As many as the tables have, where they are cut and padded too.
+        rows_of_tables = len(next(iter(tables.values())))
+        touched = few(batch, objective.draw(batch, key), rows_of_tables)
         rows = take(tables, touched.ids_T)
         value, gradients = jax.value_and_grad(objective.cost)(
             with_tables(state.params, rows), touched.batch, touched.negatives, key, touched.ids_T

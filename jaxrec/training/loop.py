@@ -30,10 +30,10 @@ from jaxrec.training.checkpoint import (
 )
 from jaxrec.training.learner import make_learner
 from jaxrec.training.objective import make_objective
-from jaxrec.training.placement import data_mesh, replicate, split_batch
+from jaxrec.training.placement import cut_rows, fetch, make_mesh, place, share_of, split_batch
 from jaxrec.training.step import Dispatch, TrainState, make_dispatch
 from jaxrec.training.teacher import Teacher
-from jaxrec.training.windows import training_batches
+from jaxrec.training.windows import shape_of, training_batches
 
 STOP_ON = "ndcg@10"
 
@@ -61,28 +61,32 @@ def train(
     config: Config,
     directory: RunDirectory,
     teacher: Teacher | None = None,
+    *,
+    model_shards: int = 1,
 ) -> Trained:
     """Train to the end, from the latest checkpoint in the run directory if there is one.
 
     Args:
         teacher: what the model learns from beside the data set.
+        model_shards: devices over which the tables of items are cut.
 
     Raises:
         UserError: the loss is not a number, or a checkpoint does not fit.
     """
     graphdef, params = nnx.split(model, nnx.Param)
-    batches = training_batches(dataset, config.data, config.train)
+    mesh = make_mesh(shape_of(dataset, config.data, config.train).rows, model_shards)
+    batches = training_batches(dataset, config.data, config.train, share_of(mesh))
     total_steps = config.train.epochs * batches.steps_per_epoch
-    objective = make_objective(graphdef, dataset, config, teacher)
+    rows = dataset.vocabulary.size + 1
+    objective = make_objective(graphdef, dataset, config, teacher, cut_rows(rows, mesh))
     learner = make_learner(objective, config.train, total_steps)
-    mesh = data_mesh(batches.shape.rows)
     state, progress = learner.init(params), Progress()
 
     with open_checkpoints(directory.checkpoints) as checkpoints:
         restored = restore_latest(checkpoints, state)
         if restored:
             state, progress = restored
-        state = replicate(state, mesh)
+        state = place(state, mesh, rows)
         epochs = directory.metrics(progress.step)
         dispatch = make_dispatch(learner.update, config.train.seed)
         with (
@@ -92,7 +96,8 @@ def train(
             while not _is_over(progress, config):
                 state, line = _train_epoch(dispatch, state, batches, mesh, progress.epoch, bar)
                 started = time.perf_counter()
-                scorer = model_scorer(*folded(graphdef, state.params, dataset.item_features))
+                whole = fetch(state, mesh, rows)
+                scorer = model_scorer(*folded(graphdef, whole.params, dataset.item_features))
                 validation = _validate(scorer, dataset, config.data)
                 line["validation_seconds"] = time.perf_counter() - started
                 score = float(line["epoch"]) if config.data.final_fit else validation[STOP_ON]
@@ -101,9 +106,9 @@ def train(
                 epochs.append(line)
                 # Metrics first: a run killed between the two repeats the epoch and its line.
                 directory.write_metrics(epochs)
-                save(checkpoints, state, progress, score)
+                save(checkpoints, whole, progress, score)
                 _tell(line, config, board, bar)
-        return Trained(graphdef, restore_best(checkpoints, state.params), epochs, progress)
+        return Trained(graphdef, restore_best(checkpoints, params), epochs, progress)
 
 
 def folded(

@@ -20,7 +20,7 @@ from jaxrec.models.model import RecommenderModel
 from jaxrec.models.rating import ordinal_loss
 from jaxrec.schema import ITEM, NEXT_ITEM, RATING, UNKNOWN, Schema
 from jaxrec.training.losses import Rows, softmax_loss
-from jaxrec.training.negatives import Negatives, draw_negatives
+from jaxrec.training.negatives import Negatives, draw_negatives, whole_table
 from jaxrec.training.teacher import Teacher
 
 # So often a training knows nothing of a history but its items, and so often it does not know a
@@ -119,6 +119,8 @@ class Objective:
         item_ids: the values of each item by feature, as `RecommenderModel.fold` takes them ...
         own_dropout: ... and the share of items that a step knows by them alone.
         teacher: whose opinion is learned too, if anybody's.
+        cut_rows: how many rows the tables of items have where they are cut over devices, of which
+            the last stand for no item; None: they are not cut.
     """
 
     graphdef: nnx.GraphDef[RecommenderModel]
@@ -130,6 +132,7 @@ class Objective:
     item_ids: ItemIds = field(default_factory=dict)
     own_dropout: float = 0.0
     teacher: Teacher | None = None
+    cut_rows: int | None = None
 
     def __call__(self, params: nnx.State, batch: Batch, key: jax.Array) -> Float[jax.Array, ""]:
         """Draw negatives, look up, and add the losses of the labels up."""
@@ -137,8 +140,11 @@ class Objective:
 
     def draw(self, batch: Batch, key: jax.Array) -> Negatives:
         """Draw what the targets are compared with, and tell which of it was met before them."""
-        drawn_from = (self.negatives, batch.targets, self.log_popularity_R)
-        found = draw_negatives(jax.random.split(key)[0], self.sampler, *drawn_from)
+        if self.negatives is None and self.cut_rows is not None:
+            found = whole_table(self.cut_rows)
+        else:
+            drawn_from = (self.negatives, batch.targets, self.log_popularity_R)
+            found = draw_negatives(jax.random.split(key)[0], self.sampler, *drawn_from)
         if batch.seen is None:
             return found
         return found._replace(met_BS=met_in_batch(batch.seen, found.ids_S))
@@ -157,6 +163,9 @@ class Objective:
             ids_T: the items whose rows the tables of items have; None: every item.
         """
         model, teacher, item_ids = nnx.merge(self.graphdef, params), self.teacher, self.item_ids
+        if self.cut_rows is not None:
+            padding = ((0, self.cut_rows - self.schema.rows), (0, 0))
+            item_ids = {name: jnp.pad(ids, padding) for name, ids in item_ids.items()}
         if ids_T is not None:
             item_ids = {name: jnp.asarray(ids)[ids_T] for name, ids in item_ids.items()}
             teacher = teacher and teacher.of(ids_T)
@@ -196,8 +205,11 @@ def make_objective(
     dataset: Dataset,
     config: Config,
     teacher: Teacher | None = None,
+    cut_rows: int | None = None,
 ) -> Objective:
-    """Say what is learned of a data set, and of a teacher."""
+    """Say what is learned of a data set, and of a teacher; of tables that are cut, maybe."""
+    if teacher is not None and cut_rows is not None:
+        teacher = teacher.lengthened(cut_rows)
     return Objective(
         graphdef,
         dataset.schema(config.model.embedding_dim),
@@ -208,6 +220,7 @@ def make_objective(
         ids_by_name(dataset.item_features),
         config.model.own_dropout,
         teacher,
+        cut_rows,
     )
 
 

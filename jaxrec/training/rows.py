@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Float, Int
 
 from jaxrec.data.batching import Batch
+from jaxrec.models.model import PAD_BIAS
 from jaxrec.schema import ITEM, PAD
 from jaxrec.training.negatives import Negatives
 from jaxrec.training.step import name_of
@@ -83,6 +84,12 @@ def with_tables(params: Any, tables: Mapping[str, jax.Array | None]) -> Any:
 def take(tables: Tables, ids_T: Int[jax.Array, " T"]) -> Tables:
     """Give the rows of some items; zeros for an id that no table has."""
     return {name: leaf.at[ids_T].get(mode="fill", fill_value=0) for name, leaf in tables.items()}
+
+
+def lengthen(name: str, table: jax.Array, rows: int) -> jax.Array:
+    """Add rows of no item to a table, or to what a learner keeps of it by another name."""
+    padding = ((0, rows - len(table)), *[(0, 0)] * (table.ndim - 1))
+    return jnp.pad(table, padding, constant_values=PAD_BIAS if name == "bias" else 0)
 
 
 def init_gathered(tables: Tables) -> dict[str, Float[jax.Array, " R"]]:

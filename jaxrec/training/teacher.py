@@ -15,7 +15,7 @@ from jaxrec.errors import UserError
 from jaxrec.models.model import RecommenderModel
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.training.checkpoint import read_model
-from jaxrec.training.rows import by_item, take, with_tables
+from jaxrec.training.rows import by_item, lengthen, take, with_tables
 
 
 class Teacher(NamedTuple):
@@ -35,6 +35,12 @@ class Teacher(NamedTuple):
         graphdef, params = nnx.split(self.model, nnx.Param)
         params = with_tables(params, take(by_item(params), ids_T))
         return self._replace(model=nnx.merge(graphdef, params))
+
+    def lengthened(self, rows: int) -> "Teacher":
+        """Give a teacher whose tables have rows of no item behind the others."""
+        graphdef, params = nnx.split(self.model, nnx.Param)
+        tables = {name: lengthen(name, each, rows) for name, each in by_item(params).items()}
+        return self._replace(model=nnx.merge(graphdef, with_tables(params, tables)))
 
 
 def directory_of_teacher(config: Config) -> RunDirectory | None:

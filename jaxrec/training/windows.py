@@ -3,7 +3,7 @@
 import math
 
 from jaxrec.config import DataConfig, TrainConfig
-from jaxrec.data.batching import TrainingBatches, WindowShape
+from jaxrec.data.batching import ALL, Share, TrainingBatches, WindowShape
 from jaxrec.data.dataset import Dataset
 
 # Enough to hide what a dispatch costs; more would only make a bar that jumps.
@@ -37,16 +37,28 @@ def window_shape(data: DataConfig, config: TrainConfig, targets: int) -> WindowS
     return WindowShape(length, lead_in, DEVICES * math.ceil(wanted / length / DEVICES), DEVICES)
 
 
-def training_batches(dataset: Dataset, data: DataConfig, config: TrainConfig) -> TrainingBatches:
-    """Cut the training part of a data set as the configuration says."""
+def shape_of(dataset: Dataset, data: DataConfig, config: TrainConfig) -> WindowShape:
+    """Give the windows of a step of a data set."""
+    return window_shape(data, config, int(dataset.split.is_training_target.sum()))
+
+
+def training_batches(
+    dataset: Dataset, data: DataConfig, config: TrainConfig, share: Share = ALL
+) -> TrainingBatches:
+    """Cut the training part of a data set as the configuration says.
+
+    Args:
+        share: the part of each batch that is gathered.
+    """
     return TrainingBatches(
         dataset.timelines,
         dataset.split,
-        window_shape(data, config, int(dataset.split.is_training_target.sum())),
+        shape_of(dataset, data, config),
         ratings=dataset.rating_ids,
         weights=dataset.weights,
         # The question of training is that of evaluation: which of the items that are new to a user?
         seen_of=None if data.keep_seen else dataset.vocabulary.size,
         max_steps_per_dispatch=MAX_STEPS_PER_DISPATCH,
         seed=config.seed,
+        share=share,
     )

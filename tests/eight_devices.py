@@ -1,0 +1,162 @@
+"""Tests that need eight devices; test_placement.py runs them in a process that has them."""
+
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from jax.sharding import PartitionSpec
+
+from experiments.run import make_model
+from jaxrec.config import Config, DataConfig, ModelConfig, TrainConfig
+from jaxrec.data.dataset import Dataset, prepare
+from jaxrec.data.item_features import ids_by_name
+from jaxrec.data.sources import load_interactions
+from jaxrec.errors import UserError
+from jaxrec.training.learner import make_learner
+from jaxrec.training.objective import make_objective
+from jaxrec.training.placement import cut_rows, fetch, make_mesh, place, share_of, split_batch
+from jaxrec.training.step import TrainState, make_dispatch, name_of
+from jaxrec.training.teacher import Teacher
+from jaxrec.training.windows import shape_of, training_batches
+
+# 62 rows, which neither four nor eight devices can share evenly.
+WORLD = DataConfig(
+    synthetic_users=60, synthetic_items=61, history_length=5, min_item_interactions=1
+)
+SMALL = Config(
+    WORLD,
+    ModelConfig("bow", embedding_dim=6, hidden_units=8, dropout=0.0),
+    TrainConfig(loss="full-softmax", batch_size=16),
+)
+SAMPLED = replace(SMALL.train, loss="sampled-softmax", negatives=24)
+
+
+def world(config: Config) -> Dataset:
+    return prepare(load_interactions(config.data, seed=0), config.data, seed=0)
+
+
+def teacher_of(dataset: Dataset, config: Config) -> Teacher:
+    model = make_model(dataset, replace(config, train=replace(config.train, seed=7)))
+    return Teacher(model.fold(ids_by_name(dataset.item_features)), 5)
+
+
+def learn(config: Config, shards: int | None, *, taught: bool = False) -> dict[str, np.ndarray]:
+    """Train for two dispatches, on one device or on all; name what came out.
+
+    Args:
+        shards: devices over which the tables of items are cut; None: one device does it all.
+    """
+    dataset = world(config)
+    rows = dataset.vocabulary.size + 1
+    assert rows == 62
+    mesh = None
+    if shards is not None:
+        mesh = make_mesh(shape_of(dataset, config.data, config.train).rows, shards)
+    share = () if mesh is None else (share_of(mesh),)
+    batches = training_batches(dataset, config.data, config.train, *share)
+    graphdef, params = nnx.split(make_model(dataset, config), nnx.Param)
+    teacher = teacher_of(dataset, config) if taught else None
+    cut = None if mesh is None else cut_rows(rows, mesh)
+    objective = make_objective(graphdef, dataset, config, teacher, cut)
+    learner = make_learner(objective, config.train, 100)
+    state: Any = learner.init(params)
+    if mesh is not None:
+        state = place(state, mesh, rows)
+        require_cut(state, mesh.shape["model"])
+    dispatch = make_dispatch(learner.update, config.train.seed)
+    losses = []
+    for number in range(2):
+        batch: Any = batches.dispatch(number)
+        if mesh is not None:
+            batch = split_batch(batch, mesh)
+        state, each = dispatch(state, batch)
+        losses.append(np.asarray(each))
+    if mesh is not None:
+        require_cut(state, mesh.shape["model"])
+        state = fetch(state, mesh, rows)
+    named = {name_of(path): np.asarray(leaf) for path, leaf in jax.tree.leaves_with_path(state)}
+    return {**named, "losses": np.concatenate(losses)}
+
+
+def require_cut(state: TrainState, shards: int) -> None:
+    """Find the tables, and what the learner keeps of them, cut; and nothing else."""
+    for path, leaf in jax.tree.leaves_with_path(state):
+        name = name_of(path)
+        is_table = leaf.ndim > 0 and len(leaf) >= 62
+        assert (leaf.sharding.spec == PartitionSpec("model")) == (is_table and shards > 1), name
+        if is_table:
+            assert leaf.addressable_shards[0].data.shape[0] == -(-62 // shards), name
+
+
+def require_same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> None:
+    assert one.keys() == other.keys()
+    for name, values in one.items():
+        assert values.shape == other[name].shape, name
+        np.testing.assert_allclose(values, other[name], rtol=2e-4, atol=2e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "rowwise-adagrad"])
+@pytest.mark.parametrize(
+    "train",
+    [
+        SMALL.train,
+        replace(SAMPLED, sampler="uniform"),
+        replace(SAMPLED, sampler="log-uniform"),
+        replace(SAMPLED, sampler="batch"),
+    ],
+    ids=["everything", "uniform", "log-uniform", "batch"],
+)
+def test_any_mesh_learns_what_one_device_does(train, optimizer):
+    config = replace(SMALL, train=replace(train, table_optimizer=optimizer))
+    expected = learn(config, None)
+    meshes = {"uniform": 2, "log-uniform": 4, "batch": 1 if optimizer == "adamw" else 8}
+    full = 8 if optimizer == "adamw" else 4
+    shards = full if train.loss == "full-softmax" else meshes[train.sampler]
+    require_same(learn(config, shards), expected)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "rowwise-adagrad"])
+def test_so_do_models_that_know_more(optimizer):
+    """With features of items, a table for candidates alone, ratings, and a teacher."""
+    config = Config(
+        replace(WORLD, item_features="genres", rate=True),
+        replace(SMALL.model, tie_embeddings=False),
+        replace(SMALL.train, table_optimizer=optimizer),
+    )
+    require_same(learn(config, 4, taught=True), learn(config, None, taught=True))
+
+
+def test_a_table_that_is_cut_is_never_whole_on_a_device():
+    """Neither in a step: no device holds an array with a row for every item."""
+    dataset, rows = world(SMALL), 62
+    for train in (SMALL.train, replace(SAMPLED, table_optimizer="rowwise-adagrad")):
+        config = replace(SMALL, train=train)
+        mesh = make_mesh(16, 8)
+        graphdef, params = nnx.split(make_model(dataset, config), nnx.Param)
+        objective = make_objective(graphdef, dataset, config, None, cut_rows(rows, mesh))
+        learner = make_learner(objective, config.train, 100)
+        state = place(learner.init(params), mesh, rows)
+        batch = split_batch(training_batches(dataset, config.data, train).dispatch(0), mesh)
+        program = make_dispatch(learner.update, 0).lower(state, batch).compile().as_text()
+        assert f"f32[{8},6]" in program  # eight rows of a table
+        assert "f32[64,6]" not in program and "f32[62,6]" not in program
+
+
+def test_meshes_that_cannot_be_are_refused():
+    with pytest.raises(UserError, match="--model-shards=3: there are 8 devices; give a number"):
+        make_mesh(16, 3)
+    with pytest.raises(UserError, match="--batch-size=12 cannot be split over 8 devices"):
+        make_mesh(12)
+    assert make_mesh(12, 2).shape == {"data": 4, "model": 2}
+
+
+def test_a_state_comes_back_from_any_mesh_as_it_was():
+    state = {"params": {"bias": jnp.arange(62.0), "candidates": jnp.ones((62, 3))}, "step": 5}
+    for shards in (1, 2, 4, 8):
+        mesh = make_mesh(8, shards)
+        back = fetch(place(state, mesh, 62), mesh, 62)
+        assert jax.tree.all(jax.tree.map(np.array_equal, back, state))
