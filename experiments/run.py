@@ -21,6 +21,7 @@ summary.json, the training curve in curve.png, and all that conversion to .tflit
 import shutil
 import sys
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -47,6 +48,7 @@ from jaxrec.runs.summary import Figures, ModelFacts, Summary
 from jaxrec.training.compilation_cache import keep_compiled
 from jaxrec.training.loop import Trained, folded, train
 from jaxrec.training.objective import about_negatives
+from jaxrec.training.processes import by_leader, is_leader, join, leave, require_same, together
 from jaxrec.training.teacher import directory_of_teacher, read_teacher
 
 
@@ -65,6 +67,16 @@ class RunFlags:
     """replace the run in the run directory"""
     dry_run: bool = False
     """read the log, say what came in and what is odd, and stop"""
+    model_shards: int = 1
+    """devices over which the tables of items are cut, where one does not hold them; the others
+    share out the batches"""
+    coordinator: str | None = None
+    """train with other processes: HOST:PORT of the first, which listens there; auto: JAX finds them
+    itself, as under Slurm, on Kubernetes and on TPUs"""
+    process_id: int | None = None
+    """with --coordinator: which of the processes this one is, from 0 ..."""
+    num_processes: int | None = None
+    """... and how many there are"""
 
 
 def run(flags: RunFlags) -> None:
@@ -74,13 +86,14 @@ def run(flags: RunFlags) -> None:
         UserError: anything that the user can mend.
     """
     config = Config(flags.data, flags.model, flags.train)
+    join(flags.coordinator, flags.process_id, flags.num_processes)
     encoder_class(config.model.encoder)  # a mistake is answered before the log is read
     name = f"{config.data.name}-{config.model.encoder}-n{config.data.history_length}"
     directory = RunDirectory(flags.run_dir or Path("runs") / name)
     if flags.dry_run:
         _look(config)
         return
-    directory.check(config, resume=flags.resume, overwrite=flags.overwrite)
+    by_leader(partial(directory.check, config, resume=flags.resume, overwrite=flags.overwrite))
     if flags.resume and directory.is_finished:
         print(f"{directory.path} is finished\n\n{render_table(directory.summary())}")
         return
@@ -91,16 +104,25 @@ def run(flags: RunFlags) -> None:
         )
 
     dataset = _look(config)
-    if flags.overwrite and directory.path.exists():
+    require_same(config, dataset.vocabulary.digest)
+    if flags.overwrite:
+        by_leader(partial(_remove, directory))
+    summary = fit(dataset, config, directory, model_shards=flags.model_shards)
+    if summary is not None:
+        print(f"\n{render_table(summary)}\n\n{directory.summary_file}")
+
+
+def _remove(directory: RunDirectory) -> None:
+    if directory.path.exists():
         shutil.rmtree(directory.path)
-    summary = fit(dataset, config, directory)
-    print(f"\n{render_table(summary)}\n\n{directory.summary_file}")
 
 
 def _look(config: Config) -> Dataset:
     """Read the log, make it ready, and say what came in."""
     log = load_ordered(config.data, seed=config.train.seed)
     dataset = make_dataset(log, config.data, seed=config.train.seed)
+    if not is_leader():
+        return dataset
     print(render(dataset.intake, config.data.dataset))
     lines = about_targets(dataset, config.data)
     lines += about_negatives(config.train, dataset.vocabulary.size)
@@ -108,12 +130,21 @@ def _look(config: Config) -> Dataset:
     return dataset
 
 
-def fit(dataset: Dataset, config: Config, directory: RunDirectory) -> Summary:
-    """Train on a data set from where the directory stands, and conclude."""
+def fit(
+    dataset: Dataset, config: Config, directory: RunDirectory, *, model_shards: int = 1
+) -> Summary | None:
+    """Train on a data set from where the directory stands, and conclude.
+
+    Returns:
+        The figures; None in a process that only helped to train.
+    """
     teacher = read_teacher(config, dataset)
-    directory.begin(config, dataset)
-    trained = train(make_model(dataset, config), dataset, config, directory, teacher)
-    return conclude(trained, dataset, config, directory)
+    by_leader(partial(directory.begin, config, dataset))
+    with together():
+        model = make_model(dataset, config)
+        trained = train(model, dataset, config, directory, teacher, model_shards=model_shards)
+    leave()
+    return conclude(trained, dataset, config, directory) if is_leader() else None
 
 
 def make_model(dataset: Dataset, config: Config) -> RecommenderModel:

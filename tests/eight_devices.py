@@ -141,7 +141,8 @@ def test_a_table_that_is_cut_is_never_whole_on_a_device():
         learner = make_learner(objective, config.train, 100)
         state = place(learner.init(params), mesh, rows)
         batch = split_batch(training_batches(dataset, config.data, train).dispatch(0), mesh)
-        program = make_dispatch(learner.update, 0).lower(state, batch).compile().as_text()
+        dispatch: Any = make_dispatch(learner.update, 0)
+        program = dispatch.lower(state, batch).compile().as_text()
         assert f"f32[{8},6]" in program  # eight rows of a table
         assert "f32[64,6]" not in program and "f32[62,6]" not in program
 

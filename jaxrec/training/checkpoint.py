@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 from flax import nnx
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
@@ -56,14 +57,22 @@ def open_checkpoints(folder: Path, *, read_only: bool = False) -> ocp.Checkpoint
     """
     if read_only and not folder.is_dir():
         raise UserError(f"{folder} is missing; train the run again")
+    if not read_only:
+        folder.mkdir(parents=True, exist_ok=True)
     keep = AnyPreservationPolicy([LatestN(1), BestN(get_metric_fn=_score, n=1)])
     options = ocp.CheckpointManagerOptions(
         preservation_policy=keep,
         best_fn=_score,
         cleanup_tmp_directories=not read_only,
-        create=not read_only,
+        create=False,
         read_only=read_only,
         enable_async_checkpointing=False,
+        # Of several processes the first one writes, and asks nobody.
+        multiprocessing_options=ocp.options.MultiprocessingOptions(
+            primary_host=jax.process_index(),
+            active_processes={jax.process_index()},
+            barrier_sync_key_prefix=f"process{jax.process_index()}",
+        ),
     )
     handlers = {
         "params": ocp.StandardCheckpointHandler(),
@@ -85,8 +94,8 @@ def save(
     # Without room orbax's threads would fail all at once.
     require_room(Path(manager.directory), sum(leaf.nbytes for leaf in jax.tree.leaves(state)))
     items = ocp.args.Composite(
-        params=ocp.args.StandardSave(_flatten(state.params)),
-        optimizer=ocp.args.StandardSave(_flatten(state.optimizer)),
+        params=ocp.args.StandardSave(_own(_flatten(state.params))),
+        optimizer=ocp.args.StandardSave(_own(_flatten(state.optimizer))),
         progress=ocp.args.JsonSave(asdict(progress)),
     )
     manager.save(progress.step, args=items, metrics={"score": score})
@@ -149,9 +158,22 @@ def _flatten(tree: Any) -> dict[str, jax.Array | jax.ShapeDtypeStruct]:
     return {name_of(path): leaf for path, leaf in leaves}
 
 
+def _own(arrays: dict[str, Any]) -> dict[str, Any]:
+    """Give arrays as orbax takes what one of several processes writes or reads: NumPy's."""
+    if jax.process_count() == 1:
+        return arrays
+
+    def own(array: Any) -> np.ndarray:
+        if isinstance(array, jax.ShapeDtypeStruct):
+            return np.zeros(array.shape, array.dtype)
+        return np.asarray(array)
+
+    return {name: own(array) for name, array in arrays.items()}
+
+
 def _restore_item(manager: ocp.CheckpointManager, step: int, item: str, like: Tree) -> Tree:
     place = manager.directory / str(step) / item
-    wanted = jax.tree.map(ocp.utils.to_shape_dtype_struct, _flatten(like))
+    wanted = _own(jax.tree.map(ocp.utils.to_shape_dtype_struct, _flatten(like)))
     try:
         found = manager.item_metadata(step)[item]
         mismatches = _mismatches(dict(found or {}), wanted)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,6 +32,7 @@ from jaxrec.training.checkpoint import (
 from jaxrec.training.learner import make_learner
 from jaxrec.training.objective import make_objective
 from jaxrec.training.placement import cut_rows, fetch, make_mesh, place, share_of, split_batch
+from jaxrec.training.processes import by_leader, from_leader, is_leader
 from jaxrec.training.step import Dispatch, TrainState, make_dispatch
 from jaxrec.training.teacher import Teacher
 from jaxrec.training.windows import shape_of, training_batches
@@ -82,7 +84,8 @@ def train(
     learner = make_learner(objective, config.train, total_steps)
     state, progress = learner.init(params), Progress()
 
-    with open_checkpoints(directory.checkpoints) as checkpoints:
+    by_leader(lambda: directory.checkpoints.mkdir(parents=True, exist_ok=True))
+    with open_checkpoints(directory.checkpoints, read_only=not is_leader()) as checkpoints:
         restored = restore_latest(checkpoints, state)
         if restored:
             state, progress = restored
@@ -90,8 +93,13 @@ def train(
         epochs = directory.metrics(progress.step)
         dispatch = make_dispatch(learner.update, config.train.seed)
         with (
-            SummaryWriter(str(directory.tensorboard), purge_step=progress.step + 1) as board,
-            tqdm(total=total_steps, initial=progress.step, unit="step", disable=None) as bar,
+            _board(directory, progress) as board,
+            tqdm(
+                total=total_steps,
+                initial=progress.step,
+                unit="step",
+                disable=None if is_leader() else True,
+            ) as bar,
         ):
             while not _is_over(progress, config):
                 state, line = _train_epoch(dispatch, state, batches, mesh, progress.epoch, bar)
@@ -101,14 +109,26 @@ def train(
                 validation = _validate(scorer, dataset, config.data)
                 line["validation_seconds"] = time.perf_counter() - started
                 score = float(line["epoch"]) if config.data.final_fit else validation[STOP_ON]
+                # All processes stop at the same epoch, though they may round in other ways.
+                score = from_leader(score)
                 progress = _advance(progress, line, score)
                 line["validation"] = validation
                 epochs.append(line)
-                # Metrics first: a run killed between the two repeats the epoch and its line.
-                directory.write_metrics(epochs)
-                save(checkpoints, whole, progress, score)
-                _tell(line, config, board, bar)
-        return Trained(graphdef, restore_best(checkpoints, params), epochs, progress)
+                if board is not None:
+                    # Metrics first: a run killed between the two repeats the epoch and its line.
+                    directory.write_metrics(epochs)
+                    save(checkpoints, whole, progress, score)
+                    _tell(line, config, board, bar)
+        # What a process found that writes nothing is nobody's.
+        best = restore_best(checkpoints, params) if is_leader() else params
+        return Trained(graphdef, best, epochs, progress)
+
+
+def _board(directory: RunDirectory, progress: Progress) -> AbstractContextManager[Any]:
+    """Open what shows the training; None in a process that writes nothing."""
+    if not is_leader():
+        return nullcontext()
+    return SummaryWriter(str(directory.tensorboard), purge_step=progress.step + 1)
 
 
 def folded(
@@ -137,19 +157,19 @@ def _train_epoch(
         The next state, and the epoch's line for metrics.jsonl.
     """
     losses: list[float] = []
-    targets, started = 0, time.perf_counter()
+    started = time.perf_counter()
     first_step = epoch * batches.steps_per_epoch
     running: jax.Array | None = None
     for number in range(batches.dispatches_per_epoch):
         batch = batches.dispatch(epoch * batches.dispatches_per_epoch + number)
         state, launched = dispatch(state, split_batch(batch, mesh))
-        targets += int(np.count_nonzero(batch.targets))
+        done = (number + 1) / batches.dispatches_per_epoch
         losses += _finite(running, first_step + len(losses))
         running = launched
         seconds = time.perf_counter() - started
         bar.set_postfix_str(
             f"loss {np.mean(losses[-len(batch.targets) :] or np.nan):.3f}, "
-            f"{targets / seconds:,.0f} targets/s"
+            f"{done * batches.targets_per_epoch / seconds:,.0f} targets/s"
         )
         bar.update(len(batch.targets))
     losses += _finite(running, first_step + len(losses))
@@ -158,7 +178,7 @@ def _train_epoch(
         "epoch": epoch + 1,
         "step": first_step + len(losses),
         "loss": float(np.mean(losses)),
-        "targets": targets,
+        "targets": batches.targets_per_epoch,
         "seconds": seconds,
     }
 

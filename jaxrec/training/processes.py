@@ -6,6 +6,10 @@ of it. The first one, the leader, alone measures, decides and writes.
 
 import hashlib
 import json
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 
 import jax
@@ -18,8 +22,8 @@ from jaxrec.errors import UserError
 # Let JAX find the others itself, as it can under Slurm, on Kubernetes and on TPUs.
 AUTO = "auto"
 
-# How long the first process is waited for.
-PATIENCE_SECONDS = 60
+# How long a process is waited for: at the beginning, in between and at the end.
+PATIENCE_SECONDS = 30
 
 
 def join(coordinator: str | None, process_id: int | None, num_processes: int | None) -> None:
@@ -44,9 +48,11 @@ def join(coordinator: str | None, process_id: int | None, num_processes: int | N
         return
     if process_id is None or num_processes is None or not 0 <= process_id < num_processes:
         raise UserError(
-            f"--coordinator={coordinator} needs --num-processes and --process-id, which is 0 in the "
-            "first of them, 1 in the next; or give --coordinator=auto under Slurm or Kubernetes"
+            f"--coordinator={coordinator} needs --num-processes and --process-id, which is 0 in "
+            "the first of them, 1 in the next; or give --coordinator=auto under Slurm or Kubernetes"
         )
+    if process_id > 0:
+        _wait_for(coordinator)
     _initialize(
         coordinator,
         coordinator_address=coordinator,
@@ -57,9 +63,34 @@ def join(coordinator: str | None, process_id: int | None, num_processes: int | N
     )
 
 
+def _wait_for(coordinator: str) -> None:
+    """Wait until the first process listens: JAX would end this one without a word of ours."""
+    host, _, port = coordinator.rpartition(":")
+    if not (host and port.isdecimal()):
+        raise UserError(f"--coordinator={coordinator} is no HOST:PORT, as 10.0.0.1:9876")
+    until = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            socket.create_connection((host, int(port)), timeout=1).close()
+        except OSError as error:
+            if time.monotonic() > until:
+                raise UserError(
+                    f"--coordinator={coordinator}: nobody listens there ({error.strerror}); start "
+                    "process 0 on that machine, and let this one reach it"
+                ) from None
+            time.sleep(0.2)
+        else:
+            return
+
+
 def _initialize(coordinator: str, **told) -> None:
     try:
-        jax.distributed.initialize(initialization_timeout=PATIENCE_SECONDS, **told)
+        jax.distributed.initialize(
+            initialization_timeout=PATIENCE_SECONDS,
+            heartbeat_timeout_seconds=PATIENCE_SECONDS,
+            shutdown_timeout_seconds=PATIENCE_SECONDS,
+            **told,
+        )
     except (RuntimeError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise UserError(
@@ -71,6 +102,25 @@ def _initialize(coordinator: str, **told) -> None:
 def is_leader() -> bool:
     """Tell whether this process writes and decides."""
     return jax.process_index() == 0
+
+
+def by_leader(action: Callable[[], None]) -> None:
+    """Let the leader alone do something; the others wait for it.
+
+    Raises:
+        UserError: the leader could not; the others say so.
+    """
+    error: Exception | None = None
+    if is_leader():
+        try:
+            action()
+        except (UserError, OSError) as raised:
+            error = raised
+    is_done = from_leader(float(error is None))
+    if error is not None:
+        raise error
+    if not is_done:
+        raise UserError("process 0 cannot go on; it says why")
 
 
 def from_leader(value: float) -> float:
@@ -100,3 +150,30 @@ def require_same(config: Config, digest: str) -> None:
             f"process {others[0]} has other flags or other data than process 0; give all of them "
             "the same"
         )
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Say in one line that another process was lost.
+
+    Raises:
+        UserError: it was.
+    """
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if jax.process_count() == 1:
+            raise
+        reason = str(error).partition("\n")[0]
+        raise UserError(
+            f"another process is gone ({reason}); start all of them again, with --resume"
+        ) from error
+
+
+def leave() -> None:
+    """Let the other processes go; this one may go on alone.
+
+    Each waits for the last to come here, so that nobody takes the end of one for a failure.
+    """
+    if jax.process_count() > 1:
+        jax.distributed.shutdown()

@@ -1,0 +1,138 @@
+"""Several processes train one model: the one that a single process trains."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from experiments import run as command_of_run
+from jaxrec.errors import UserError
+from jaxrec.runs.directory import RunDirectory
+from jaxrec.training import processes
+from tests.exports import call
+
+ROOT = Path(__file__).parents[1]
+SMALL = [
+    *("--encoder=bow", "--synthetic-users=300", "--synthetic-items=61", "--embedding-dim=8"),
+    *("--hidden-units=8", "--batch-size=16", "--loss=sampled-softmax", "--negatives=16"),
+]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def start(folder: Path, *flags: str, number: int, port: int) -> subprocess.Popen[str]:
+    """Start one of two processes that have two devices each."""
+    together = (f"--coordinator=127.0.0.1:{port}", "--num-processes=2", f"--process-id={number}")
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "experiments" / "run.py"), *SMALL, *flags, *together],
+        cwd=folder,
+        env={**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_two_processes_one_of_them_killed_end_as_one_process_does(tmp_path):
+    """Both share the tables and the batches; what is left goes on alone, on another mesh."""
+    epochs = 8
+    port = free_port()
+    flags = (f"--epochs={epochs}", f"--patience={epochs}", "--run-dir=two")
+    pair = [start(tmp_path, *flags, "--model-shards=2", number=n, port=port) for n in (0, 1)]
+    metrics, waited = tmp_path / "two" / "metrics.jsonl", time.monotonic()
+    while not metrics.exists() or len(metrics.read_text().splitlines()) < 2:
+        assert all(each.poll() is None for each in pair), pair[0].communicate()[1][-2000:]
+        assert time.monotonic() - waited < 120
+        time.sleep(0.05)
+    pair[1].send_signal(signal.SIGKILL)
+    # The other one sees that, sooner or later, and would end by itself.
+    pair[0].send_signal(signal.SIGKILL)
+    for each in pair:
+        each.communicate()
+    begun = len(metrics.read_text().splitlines())
+    assert 2 <= begun < epochs
+
+    resumed = call(command_of_run.main, *SMALL, *flags, "--resume", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    alone = call(command_of_run.main, *SMALL, *flags[:2], "--run-dir=one", cwd=tmp_path)
+    assert alone.returncode == 0, alone.stderr
+    directories = [RunDirectory(tmp_path / name) for name in ("two", "one")]
+    together, lonely = (each.metrics(until_step=10**9) for each in directories)
+    assert len(together) == len(lonely) == epochs
+    for one, other in zip(together, lonely, strict=True):
+        np.testing.assert_allclose(one["loss"], other["loss"], rtol=2e-3)
+        for name, score in one["validation"].items():
+            np.testing.assert_allclose(score, other["validation"][name], atol=0.02)
+
+
+def test_processes_of_other_configurations_refuse_each_other(tmp_path):
+    port = free_port()
+    pair = [
+        start(tmp_path, "--run-dir=run", f"--learning-rate={rate}", number=number, port=port)
+        for number, rate in enumerate((0.003, 0.004))
+    ]
+    for each in pair:
+        _, error = each.communicate(timeout=120)
+        assert each.returncode == 2
+        assert "error: process 1 has other flags or other data than process 0; give all" in error
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_the_first_refuses_all_refuse(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "mine").write_text("precious")
+    port = free_port()
+    pair = [start(tmp_path, "--run-dir=run", number=number, port=port) for number in (0, 1)]
+    told = ("--run-dir=run holds other files and no run", "process 0 cannot go on; it says why")
+    for each, words in zip(pair, told, strict=True):
+        _, error = each.communicate(timeout=120)
+        assert (each.returncode, words in error) == (2, True), error
+
+
+def test_a_coordinator_that_is_not_there_is_one_line(tmp_path):
+    code = "import sys, jaxrec.training.processes as each; each.PATIENCE_SECONDS = 2\n"
+    code += "from experiments.run import main\nsys.exit(main())"
+    flags = (f"--coordinator=127.0.0.1:{free_port()}", "--num-processes=2", "--process-id=1")
+    done = subprocess.run(
+        [sys.executable, "-c", code, *SMALL, *flags],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: --coordinator=127.0.0.1:")
+    assert "nobody listens there (Connection refused); start process 0" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ((None, 0, None), "--process-id and --num-processes need --coordinator"),
+        (("127.0.0.1:1", 2, 2), "needs --num-processes and --process-id, which is 0 in the first"),
+        (("127.0.0.1:1", None, 2), "needs --num-processes and --process-id"),
+        (("nowhere", 1, 2), "--coordinator=nowhere is no HOST:PORT, as 10"),
+        (("auto", None, None), "--coordinator=auto: the processes do not find each other"),
+    ],
+)
+def test_processes_that_are_not_told_enough_are_refused(told, words):
+    with pytest.raises(UserError, match=words):
+        processes.join(*told)
+
+
+def test_a_process_alone_needs_nobody():
+    processes.join(None, None, None)
+    assert processes.is_leader() and processes.from_leader(0.5) == 0.5
