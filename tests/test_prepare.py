@@ -1,6 +1,7 @@
 """A log that is prepared in buckets is what it would be in memory, however often it was stopped."""
 
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -274,6 +275,41 @@ def test_a_folder_of_another_layout_is_refused(tmp_path):
     write_json(path, {**read_json(path), "layout": 99})
     with pytest.raises(UserError, match="has layout 99, this version reads 1; prepare the log"):
         read_manifest(tmp_path / "prepared")
+
+
+def test_more_activities_than_can_be_counted_are_refused(tmp_path):
+    a_log(tmp_path)
+    prepared(tmp_path, *ALL)
+    path = tmp_path / "prepared" / "manifest.json"
+    saved = read_json(path)
+    saved["buckets"][0]["rows"] += 2**32
+    write_json(path, saved)
+    with pytest.raises(UserError, match=r"holds 4,294,967,356 activities, and a process takes"):
+        read_prepared(tmp_path / "prepared")
+
+
+@pytest.mark.parametrize("most", [2_000, 9_000, 20_000])
+def test_a_disk_that_fills_is_one_line_and_the_same_command_goes_on(tmp_path, most):
+    """A file may have so many bytes: some step or other meets that."""
+    rng = np.random.default_rng(0)
+    log = {"user": rng.integers(0, 300, 9_000), "item": rng.integers(0, 50, 9_000)}
+    pl.DataFrame(log | {"timestamp": np.arange(9_000)}).write_parquet(tmp_path / "log.parquet")
+    words = [sys.executable, str(ROOT / "experiments" / "prepare.py"), "--dataset=log.parquet"]
+    words += ["--buckets=3", "--out=prepared"]
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, limit[1]))
+    try:
+        full = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert full.returncode == 2, full.stderr
+    last = full.stderr.replace("\r", "\n").splitlines()[-1]
+    assert last.startswith("error: ") and "File too large" in last, full.stderr
+    assert "give the same command again" in last
+    done = prepare("--dataset=log.parquet", "--buckets=3", "--out=prepared", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    prepare("--dataset=log.parquet", "--buckets=3", "--out=whole", cwd=tmp_path)
+    assert contents(tmp_path / "prepared") == contents(tmp_path / "whole")
 
 
 def test_a_part_that_is_damaged_on_the_way_is_named(tmp_path, monkeypatch):

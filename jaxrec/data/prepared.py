@@ -146,14 +146,17 @@ def read_prepared(folder: Path) -> OrderedLog:
         UserError: something of it is missing or damaged, or it has too many rows.
     """
     manifest = read_manifest(folder)
+    rows = sum(each.rows for each in manifest.buckets)
+    if rows > MOST_ROWS:
+        raise UserError(
+            f"{folder} holds {rows:,} activities, and a process takes {MOST_ROWS:,}; prepare less "
+            "of the log, as its last months"
+        )
     for name, found in manifest.tables.items():
         with _whole(folder / name):
             if checksum(folder / name) != found:
                 raise ValueError("it is not what was written")
     offsets, items, timestamps = (_mapped(folder / each) for each in (OFFSETS, ITEM, TIMESTAMP))
-    rows = sum(each.rows for each in manifest.buckets)
-    if rows > MOST_ROWS:
-        raise UserError(f"{folder} holds {rows:,} activities; one machine takes {MOST_ROWS:,}")
     _check_buckets(folder, manifest, {ITEM: items, TIMESTAMP: timestamps})
     with _whole(folder / ITEMS), _whole(folder / USERS), _whole(folder / COLUMNS):
         catalogue, users = pl.read_parquet(folder / ITEMS), pl.read_parquet(folder / USERS)

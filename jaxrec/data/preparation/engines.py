@@ -1,13 +1,14 @@
 """Engines: who deals the rows of a log out to buckets, and calls the steps for each bucket."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import polars as pl
 from tqdm import tqdm
 
-from jaxrec.data.preparation.workshop import BUCKET, ROW, Workshop, bucket_of
+from jaxrec.data.preparation.workshop import BUCKET, ROW, Workshop, as_parquet, bucket_of
+from jaxrec.data.sources.own_log import LogFile
 from jaxrec.data.sources.table_file import explained
 from jaxrec.files import read_json, write_json
 
@@ -43,16 +44,21 @@ class Local:
         """Write each row of the log to its bucket; go on where an earlier call ended."""
         state = shop.folder / "dealt.json"
         counts = read_json(state) if state.exists() else {}
-        done, file = sum(counts.values()), shop.opened.file
-        with explained(file.path, file.explain), tqdm(desc="read", unit="row", initial=done) as bar:
-            rows = file.scan(list(shop.opened.flags)).slice(done)
-            for batch in rows.collect_batches(chunk_size=self.rows_at_once, maintain_order=True):
+        done = sum(counts.values())
+        with tqdm(desc="read", unit="row", initial=done) as bar:
+            for batch in self._batches(shop.opened, done):
                 for bucket, count in self._deal(batch, done, shop).items():
                     counts[str(bucket)] = counts.get(str(bucket), 0) + count
                 done += batch.height
                 write_json(state, counts)
                 bar.update(batch.height)
         return {int(bucket): count for bucket, count in counts.items()}
+
+    def _batches(self, opened: LogFile, done: int) -> Iterator[pl.DataFrame]:
+        """Read all rows but those that are done, as they are written."""
+        with explained(opened.file.path, opened.file.explain):
+            rows = opened.file.scan(list(opened.flags)).slice(done)
+            yield from rows.collect_batches(chunk_size=self.rows_at_once, maintain_order=True)
 
     def _deal(self, batch: pl.DataFrame, first: int, shop: Workshop) -> dict[int, int]:
         # A batch that was left in the middle is dealt out again, to files of the same names.
@@ -65,7 +71,7 @@ class Local:
         for (bucket,), rows in dealt.items():
             folder = shop.raw(bucket)
             folder.mkdir(parents=True, exist_ok=True)
-            rows.write_parquet(folder / f"{first:015}.parquet", compression="lz4")
+            (folder / f"{first:015}.parquet").write_bytes(as_parquet(rows))
             counts[bucket] = rows.height
         return counts
 

@@ -1,5 +1,6 @@
 """The steps from a log to a prepared folder. Killed at any moment, the same call goes on."""
 
+import errno
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +17,14 @@ from jaxrec.data.interactions import frequent_items, not_zero, require_some
 from jaxrec.data.ordered import Oddities
 from jaxrec.data.preparation.engines import Engine
 from jaxrec.data.preparation.form import Form, common_form
-from jaxrec.data.preparation.workshop import Workshop, clean, lay_out, read_part, survey
+from jaxrec.data.preparation.workshop import (
+    Workshop,
+    as_parquet,
+    clean,
+    lay_out,
+    read_part,
+    survey,
+)
 from jaxrec.data.prepared import (
     COLUMNS,
     ITEM,
@@ -31,7 +39,6 @@ from jaxrec.data.prepared import (
     write_manifest,
 )
 from jaxrec.data.sources.own_log import describe_items
-from jaxrec.data.sources.table_file import explained
 from jaxrec.data.sources.user_table import read_users
 from jaxrec.errors import UserError
 from jaxrec.files import replacing
@@ -140,7 +147,7 @@ def _settle_items(shop: Workshop, described: Described, filled: Sequence[int]) -
     )
     items = known.to_frame("item").join(table, on="item", how="left", maintain_order="left")
     with replacing(shop.items) as file:
-        items.write_parquet(file)
+        file.write(as_parquet(items))
     return notes
 
 
@@ -156,7 +163,7 @@ def _join_items(shop: Workshop, folder: Path, filled: Sequence[int]) -> Int32[np
         counts += np.bincount(part, minlength=len(counts))
     items = items.with_columns(count=counts[1:]).filter(pl.col("count") > 0)
     with replacing(folder / ITEMS) as file:
-        items.write_parquet(file)
+        file.write(as_parquet(items))
     return np.cumsum(counts > 0, dtype=np.int32)
 
 
@@ -205,7 +212,7 @@ def _join_users(
             features=described.user_features,
         )
     with replacing(folder / USERS) as file:
-        users.write_parquet(file)
+        file.write(as_parquet(users))
     return notes
 
 
@@ -216,8 +223,10 @@ def _join_columns(shop: Workshop, folder: Path, filled: Sequence[int]) -> list[s
         return []
     temporary = shop.folder / COLUMNS
     rows = pl.scan_parquet(parts, glob=False, hive_partitioning=False)
-    with explained(shop.folder):
+    try:
         rows.sink_ipc(temporary, compression="uncompressed", maintain_order=True)
+    except pl.exceptions.PolarsError as error:
+        raise OSError(errno.EIO, str(error).partition("\n")[0], str(folder / COLUMNS)) from None
     temporary.replace(folder / COLUMNS)
     return [COLUMNS]
 

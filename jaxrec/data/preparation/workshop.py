@@ -3,6 +3,7 @@
 Each step leaves a file that is whole or not there; what is there is not made again.
 """
 
+import io
 import shutil
 import zlib
 from dataclasses import asdict, dataclass
@@ -150,6 +151,13 @@ def _raw_rows(shop: Workshop, bucket: int) -> Table:
     return shop.opened.table(rows.drop(ROW), rows[ROW])
 
 
+def as_parquet(frame: pl.DataFrame) -> bytes:
+    """Give the file of a table. Python writes it: Polars has no word of its own for a full disk."""
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer, compression="lz4")
+    return buffer.getvalue()
+
+
 def _write(frame: pl.DataFrame, path: Path) -> None:
     with replacing(path) as file:
-        frame.write_parquet(file)
+        file.write(as_parquet(frame))
