@@ -48,8 +48,10 @@ from jaxrec.runs.summary import Figures, ModelFacts, Summary
 from jaxrec.training.compilation_cache import keep_compiled
 from jaxrec.training.loop import Trained, folded, train
 from jaxrec.training.objective import about_negatives
+from jaxrec.training.placement import make_mesh
 from jaxrec.training.processes import by_leader, is_leader, join, leave, require_same, together
 from jaxrec.training.teacher import directory_of_teacher, read_teacher
+from jaxrec.training.windows import shape_of
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,8 @@ def run(flags: RunFlags) -> None:
 
     dataset = _look(config)
     require_same(config, dataset.vocabulary.digest)
+    # What cannot be trained is refused before an older run is gone.
+    make_mesh(shape_of(dataset, config.data, config.train).rows, flags.model_shards)
     if flags.overwrite:
         by_leader(partial(_remove, directory))
     summary = fit(dataset, config, directory, model_shards=flags.model_shards)

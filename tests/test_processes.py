@@ -133,6 +133,15 @@ def test_processes_that_are_not_told_enough_are_refused(told, words):
         processes.join(*told)
 
 
+@pytest.mark.parametrize("flag", ["--model-shards=3", "--batch-size=7"])
+def test_a_mesh_that_cannot_be_costs_no_older_run(tmp_path, flag):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text("{}")
+    done = call(command_of_run.main, *SMALL, "--run-dir=run", "--overwrite", flag, cwd=tmp_path)
+    assert (done.returncode, done.stderr.split("=")[0]) == (2, f"error: {flag.split('=')[0]}")
+    assert (tmp_path / "run" / "config.json").exists()
+
+
 def test_a_process_alone_needs_nobody():
     processes.join(None, None, None)
     assert processes.is_leader() and processes.from_leader(0.5) == 0.5
