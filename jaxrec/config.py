@@ -215,9 +215,6 @@ class DataConfig(FilterConfig, UsersConfig, ItemsConfig, LogConfig):
     """rank what the user has met before among the candidates too (for logs where people come back
     to the same item); off: leave it out"""
 
-    def __post_init__(self) -> None:
-        _check(self)
-
     @property
     def told_time(self) -> bool:
         """Whether a model knows when its target came."""

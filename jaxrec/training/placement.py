@@ -121,7 +121,4 @@ def _put_share(leaf: Any, mesh: Mesh) -> jax.Array:
     sharding = NamedSharding(mesh, PartitionSpec(None, "data"))
     if jax.process_count() == 1:
         return jax.device_put(leaf, sharding)
-    share = share_of(mesh)
-    size = leaf.shape[1] * share.of // (share.end - share.first)
-    whole = (leaf.shape[0], size, *leaf.shape[2:])
-    return jax.make_array_from_process_local_data(sharding, leaf, whole)
+    return jax.make_array_from_process_local_data(sharding, leaf)

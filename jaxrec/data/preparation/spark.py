@@ -10,6 +10,7 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -40,13 +41,11 @@ class Spark:
         """
         state = shop.folder / "dealt.json"
         if not state.exists():
-            raw = self._deal(shop)
-            found = {folder: _height(sorted(folder.glob("*.parquet"))) for folder in raw}
-            write_json(state, {folder.name.partition("=")[2]: n for folder, n in found.items()})
+            write_json(state, self._deal(shop))
         return {int(bucket): count for bucket, count in read_json(state).items()}
 
-    def _deal(self, shop: Workshop) -> list[Path]:
-        """Give the folders of the buckets."""
+    def _deal(self, shop: Workshop) -> dict[str, int]:
+        """Deal all rows out; count those of each bucket."""
         file = shop.opened.file
         if not isinstance(file, Parquet):
             raise UserError(
@@ -59,7 +58,8 @@ class Spark:
             reader = reader.option("basePath", str(file.path))
         rows = reader.parquet(*map(str, file.files))
         heights = [_height([each]) for each in file.files]
-        firsts = {each.absolute(): sum(heights[:i]) for i, each in enumerate(file.files)}
+        begins = accumulate(heights, initial=0)
+        firsts = {each.absolute(): first for each, first in zip(file.files, begins, strict=False)}
         # Spark names a file by its address, with one slash or three.
         paths = [urlsplit(address).path for address in rows.inputFiles()]
         told = [(path, firsts[Path(unquote(path))]) for path in paths]
@@ -79,10 +79,13 @@ class Spark:
         dealt.repartition(shop.buckets, BUCKET).write.partitionBy(BUCKET).parquet(
             str(raw), mode="overwrite", compression="lz4"
         )
-        folders = sorted(raw.glob(f"{BUCKET}=*"))
-        found = sum(_height(sorted(each.glob("*.parquet"))) for each in folders)
+        counts = {
+            folder.name.partition("=")[2]: _height(sorted(folder.glob("*.parquet")))
+            for folder in sorted(raw.glob(f"{BUCKET}=*"))
+        }
+        found = sum(counts.values())
         assert found == sum(heights), f"{found} rows dealt out of {sum(heights)}"
-        return folders
+        return counts
 
     def each(self, step: Callable[[int], None], buckets: Sequence[int], said: str) -> None:
         """Call a step for each bucket, on all workers.

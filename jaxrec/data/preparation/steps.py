@@ -1,6 +1,7 @@
 """The steps from a log to a prepared folder. Killed at any moment, the same call goes on."""
 
 import errno
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -232,8 +233,7 @@ def _join_columns(shop: Workshop, folder: Path, filled: Sequence[int]) -> list[s
 
 
 def _added(counts: Sequence[Mapping[str, int]]) -> dict[str, int]:
-    total: dict[str, int] = {}
+    total: Counter[str] = Counter()
     for each in counts:
-        for flag, count in each.items():
-            total[flag] = total.get(flag, 0) + count
+        total.update(each)
     return not_zero(total)
