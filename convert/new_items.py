@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -23,13 +22,13 @@ class NewItems:
 
     Attributes:
         vocabulary: the ids of the run as they were, and the new ones.
-        entries: `id`, `item`, `title`, `genres`, `year` of the new ones.
+        described: `item`, `title`, `genres`, `year` of the new ones, one row each.
         features: the values of all items, old and new.
         said: what a person should know of them.
     """
 
     vocabulary: Vocabulary
-    entries: list[dict[str, Any]]
+    described: pl.DataFrame
     features: tuple[ItemFeature, ...]
     said: str
 
@@ -76,11 +75,10 @@ def read_new_items(
         if unknown:
             more = f" and {len(unknown) - 1:,} other values" if unknown[1:] else ""
             notes.append(f"the run never learned {feature.name} {unknown[0]!r}{more}")
-    entries = described.select(ITEM_COLUMNS).with_row_index("id", offset=vocabulary.size + 1)
     features = tuple(feature for feature, _ in extended)
     return NewItems(
         Vocabulary(pl.concat([old, new]), np.pad(vocabulary.counts, (0, len(new)))),
-        entries.to_dicts(),
+        described.select(ITEM_COLUMNS),
         features,
         _said(path, len(new), len(ids) - len(new), features, notes),
     )

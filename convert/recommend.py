@@ -175,9 +175,10 @@ def _lists(
 def _table(users: pl.Series, lists: Lists, bundle: Bundle) -> pl.DataFrame:
     """Write a row for each place of each list that is filled."""
     rows, places = np.nonzero(lists.ids)
-    titles = [entry["title"] for entry in bundle.catalogue]
-    catalogue = pl.DataFrame({"item": bundle.items, "title": pl.Series(titles, dtype=pl.String)})
-    described = catalogue[lists.ids[rows, places] - 1]
+    recommended, entry_of = np.unique(lists.ids[rows, places], return_inverse=True)
+    entries = [bundle.catalogue[number - 1] for number in recommended.tolist()]
+    columns = {"item": None, "title": pl.String()}
+    described = pl.DataFrame(entries, columns, infer_schema_length=None)[entry_of]
     return pl.DataFrame(
         {
             "user": users.gather(rows),

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+import polars as pl
 
 from convert.new_items import read_new_items
 from jaxrec.config import Config
 from jaxrec.data.item_features import ids_by_name
 from jaxrec.data.vocabulary import Vocabulary
 from jaxrec.errors import UserError
-from jaxrec.files import reading
 from jaxrec.models.model import RecommenderModel
 from jaxrec.runs.directory import CATALOGUE, SCHEMA, VOCABULARY, RunDirectory
 from jaxrec.runs.heldout import Heldout
@@ -23,7 +23,7 @@ class RestoredRun:
     """A finished run.
 
     Attributes:
-        catalogue: `id`, `item` (raw), `title`, `genres`, `year` of each id, in their order.
+        catalogue: `item` (raw), `title`, `genres`, `year` of each id, in their order, [V] rows.
         summary: the figures, with their protocol.
         model: the recommender with the parameters of the best epoch on validation; what features
             say of the items is in its tables.
@@ -33,7 +33,7 @@ class RestoredRun:
     directory: RunDirectory
     config: Config
     vocabulary: Vocabulary
-    catalogue: list[dict[str, Any]]
+    catalogue: pl.DataFrame
     heldout: Heldout
     summary: Summary
     model: RecommenderModel
@@ -63,7 +63,7 @@ def restore(folder: Path, new_items: Path | None = None, boost: float = 0.0) -> 
     features, said = directory.item_features(), ""
     if new_items is not None:
         new = read_new_items(new_items, config.data, vocabulary, features)
-        vocabulary, catalogue = new.vocabulary, [*catalogue, *new.entries]
+        vocabulary, catalogue = new.vocabulary, pl.concat([catalogue, new.described])
         features, said = new.features, new.said
     item_ids = ids_by_name(features)
     model = model.fold(item_ids) if new_items is None else model.append(item_ids, boost)
@@ -80,17 +80,15 @@ def restore(folder: Path, new_items: Path | None = None, boost: float = 0.0) -> 
 
 
 def _require_fit(
-    directory: RunDirectory, schema: Schema, vocabulary: Vocabulary, catalogue: list[dict[str, Any]]
+    directory: RunDirectory, schema: Schema, vocabulary: Vocabulary, catalogue: pl.DataFrame
 ) -> None:
     """Refuse files of different runs.
 
     Raises:
         UserError: which ones.
     """
-    with reading(directory.path / CATALOGUE):
-        described = [entry["item"] for entry in catalogue]
     for name, fits in (
-        (CATALOGUE, described == vocabulary.values.to_list()),
+        (CATALOGUE, catalogue["item"].equals(vocabulary.values)),
         (SCHEMA, schema.items == vocabulary.size),
     ):
         if not fits:

@@ -10,7 +10,7 @@ writes into <run>/export/:
     model.tflite      four signatures, recommend, encode, score and vectors; vocabulary, catalogue
                       and model card inside, readable by any zip tool
     model.json        what the file is, what it takes and gives, and every figure
-    catalogue.json    title, genres and year of each id
+    catalogue.json    item, title, genres and year of each id, in columns
 
 A file that does not say what its model says is not written: exit code 1.
 """
@@ -20,8 +20,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
+import polars as pl
 from tqdm import tqdm
 
 from convert.build.package import pack_for_servers, package, write
@@ -33,6 +33,7 @@ from convert.prove.distance import Reference, refer
 from convert.recipes import RECIPES, Recipe
 from convert.restore import RestoredRun, restore
 from jaxrec.command_line import command
+from jaxrec.data.interactions import DESCRIPTION
 from jaxrec.errors import FailedCheckError, UserError
 from jaxrec.files import require_room
 from jaxrec.runs.directory import newest
@@ -101,7 +102,8 @@ def run(flags: ConvertFlags) -> None:
         print(source.said)
     source = replace(source, heldout=_enough(source.heldout, source.vocabulary.size))
     if flags.ids_only:
-        source = replace(source, catalogue=[_undescribed(entry) for entry in source.catalogue])
+        nothing = {name: pl.lit(None, kind) for name, kind in DESCRIPTION.items()}
+        source = replace(source, catalogue=source.catalogue.with_columns(**nothing))
     if warning := _beyond_a_browser(source.vocabulary.values.to_list()):
         print(warning)
     shapes = choose_shapes(
@@ -152,11 +154,6 @@ def _enough(heldout: Heldout, items: int) -> Heldout:
     """Take so many held-out histories that a proof takes no minutes; of few items, all."""
     most = max(MOST_SCORES // items, FEWEST_HISTORIES)
     return heldout.some(most) if most < len(heldout.target) else heldout
-
-
-def _undescribed(entry: dict[str, Any]) -> dict[str, Any]:
-    """Leave of an entry of the catalogue what tells its item from others."""
-    return {name: value if name in ("id", "item") else None for name, value in entry.items()}
 
 
 def _beyond_a_browser(items: Sequence[int | str]) -> str | None:

@@ -1,7 +1,6 @@
 """Titles, genres and years of a page's models, from a table of one's own."""
 
 import io
-import json
 import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,7 +11,9 @@ from demo.exports import Export
 from jaxrec.config import ItemsConfig
 from jaxrec.data.interactions import DESCRIBES
 from jaxrec.data.sources.item_table import read_items
+from jaxrec.files import as_json
 from jaxrec.runtime import bundle
+from jaxrec.runtime.catalogue import pack_catalogue
 
 
 def describe(
@@ -35,8 +36,7 @@ def describe(
     known = pl.Series("item", bundle.parse(exports[0].data, exports[0].path).items)
     table, notes = read_items(config, known, encoding=encoding)
     catalogue = known.to_frame().join(table, on="item", how="left", maintain_order="left")
-    entries = catalogue.with_row_index("id", offset=1).to_dicts()
-    content = json.dumps(entries, ensure_ascii=False).encode()
+    content = pack_catalogue(catalogue.to_dict(as_series=False))
     own = [replace(each, data=_with_catalogue(each, content)) for each in exports]
     count = catalogue.filter(DESCRIBES).height
     lines = [
@@ -47,8 +47,13 @@ def describe(
 
 
 def _with_catalogue(export: Export, catalogue: bytes) -> bytes:
-    """Pack a model anew; its other parts are what they were, byte for byte."""
-    graph = bundle.parse(export.data, export.path).graph
+    """Pack a model anew; its other parts are what they were, but for the format of an older one."""
+    old = bundle.parse(export.data, export.path)
     with zipfile.ZipFile(io.BytesIO(export.data)) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    return bundle.pack(graph, members | {bundle.CATALOGUE: catalogue})
+        members = {
+            bundle.VOCABULARY: archive.read(bundle.VOCABULARY),
+            bundle.CATALOGUE: catalogue,
+            bundle.MODEL: as_json(old.model | {"format": bundle.FORMAT}),
+            bundle.CARD: archive.read(bundle.CARD),
+        }
+    return bundle.pack(old.graph, members)

@@ -55,11 +55,15 @@ def require_room(folder: Path, size: int = 0) -> None:
         raise
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write `value` as readable JSON, atomically."""
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+def write_json(path: Path, value: Any, *, indent: int | None = 2) -> None:
+    """Write `value` as JSON, atomically; as `as_json` does."""
     with replacing(path) as file:
-        file.write(text.encode())
+        file.write(as_json(value, indent=indent))
+
+
+def as_json(value: Any, *, indent: int | None = 2) -> bytes:
+    """Give `value` as JSON, readable or, with `indent=None`, in one line, as suits many items."""
+    return (json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def read_json(path: Path) -> Any:

@@ -3,7 +3,7 @@
 import json
 import warnings
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from convert.build.shapes import Shapes
 from jaxrec.models.model import RecommenderModel
 from jaxrec.runtime import bundle
+from jaxrec.runtime.catalogue import COLUMNS, Catalogue, pack_catalogue
 from jaxrec.runtime.known import RawItem
 from jaxrec.schema import Feature
 
@@ -56,13 +57,12 @@ def made(
         stand_ins = stand_in(model)
         kept = [each for each in signatures(stand_ins, shapes) if each.name != but]
         graph = export(kept, stand_ins)
-    nothing = {"title": None, "genres": None, "year": None}
-    catalogue = [{"id": i, "item": item, **nothing} for i, item in enumerate(items, start=1)]
+    nothing = pack_catalogue({name: [None] * len(items) for name in COLUMNS})
     said = asdict(shapes) | {
         "features": [described(each) for each in model.features],
         "ratings": model.rating and list(model.rating.values),
     }
-    return bundle.Bundle(graph, list(items), catalogue, said)
+    return bundle.Bundle(graph, list(items), Catalogue(items, nothing), said)
 
 
 def described(feature: Feature) -> dict[str, Any]:
@@ -86,19 +86,43 @@ def saved(made: bundle.Bundle, path: Path) -> Path:
     parts = {"format": bundle.FORMAT, "graph": graph, "vocabulary": vocabulary}
     members = {
         bundle.VOCABULARY: {"values": made.items, "digest": digest},
-        bundle.CATALOGUE: made.catalogue,
         bundle.MODEL: {**_SHOWN, **made.model, **parts},
     }
     content = {name: json.dumps(value).encode() for name, value in members.items()}
+    content[bundle.CATALOGUE] = packed(made.catalogue)
     path.write_bytes(bundle.pack(made.graph, content))
     return path
 
 
-def rewritten(path: Path, target: Path, **members: Any) -> None:
-    """Write a model anew with other members in its archive: `catalogue_json=[...]`."""
+def packed(entries: Iterable[Mapping[str, Any]]) -> bytes:
+    """Write entries as a file holds them."""
+    entries = list(entries)
+    return pack_catalogue({name: [entry[name] for entry in entries] for name in COLUMNS})
+
+
+def of_older_form(
+    path: Path, target: Path, change: Callable[[list[Any]], list[Any]] = lambda entries: entries
+) -> None:
+    """Write a model as it was when its catalogue was one list of entries, with these changed."""
+    read = bundle.read(path)
+    members = {
+        bundle.VOCABULARY: {"values": read.items, "digest": read.model["vocabulary"]["sha256"]},
+        "catalogue.json": change(list(read.catalogue)),
+        bundle.MODEL: {**read.model, "format": 1},
+    }
+    content = {name: json.dumps(value).encode() for name, value in members.items()}
+    target.write_bytes(bundle.pack(read.graph, content))
+
+
+def rewritten(
+    path: Path, target: Path, catalogue: Iterable[Mapping[str, Any]] | None = None, **members: Any
+) -> None:
+    """Write a model anew with another catalogue, or other members: `model_json={...}`."""
     with zipfile.ZipFile(path) as archive:
         old = {name: archive.read(name) for name in archive.namelist()}
     graph = bundle.read(path).graph
     new = {name.replace("_json", ".json"): value for name, value in members.items()}
     old |= {name: json.dumps(value).encode() for name, value in new.items()}
+    if catalogue is not None:
+        old[bundle.CATALOGUE] = packed(catalogue)
     target.write_bytes(bundle.pack(graph, old))

@@ -20,20 +20,27 @@ from jaxrec.runtime.bundle import (
     read,
     sha256,
 )
+from jaxrec.runtime.catalogue import pack_catalogue
 
 GRAPH = np.random.default_rng(0).bytes(3000)
 ITEMS = ["a", "b", "ü"]
-ENTRIES = [{"id": i + 1, "item": item, "title": None} for i, item in enumerate(ITEMS)]
+COLUMNS = {"title": ["Ash", None, "Öd"], "genres": [None, ["B", "A"], []], "year": [None, 1, 2]}
+ENTRIES = [
+    {"id": 1, "item": "a", "title": "Ash", "genres": None, "year": None},
+    {"id": 2, "item": "b", "title": None, "genres": ["B", "A"], "year": 1},
+    {"id": 3, "item": "ü", "title": "Öd", "genres": [], "year": 2},
+]
 
 
 def members(graph: bytes = GRAPH, **changes) -> dict[str, bytes]:
     model = {"format": FORMAT, "graph": {"bytes": len(graph), "sha256": sha256(graph)}}
     content = {
         VOCABULARY: {"values": ITEMS},
-        CATALOGUE: ENTRIES,
+        CATALOGUE: None,
         MODEL: {**model, **changes},
     }
-    return {name: json.dumps(value).encode() for name, value in content.items()} | {CARD: b"# hi"}
+    written = {name: json.dumps(value).encode() for name, value in content.items()}
+    return written | {CATALOGUE: pack_catalogue(COLUMNS), CARD: b"# hi"}
 
 
 @pytest.fixture
@@ -47,7 +54,7 @@ def test_it_gives_back_what_was_packed(file):
     bundle = read(file)
     assert bundle.graph == GRAPH
     assert bundle.items == ITEMS
-    assert bundle.catalogue == ENTRIES
+    assert bundle.catalogue[:] == ENTRIES
 
 
 def test_any_zip_tool_reads_it_and_any_runtime_finds_the_graph_first(file):
@@ -91,7 +98,7 @@ def test_a_changed_byte_is_found_wherever_it_matters(file, data):
         assert str(file) in str(error)
         assert "\n" not in str(error)
     else:
-        assert (bundle.graph, bundle.items, bundle.catalogue) == (GRAPH, ITEMS, ENTRIES)
+        assert (bundle.graph, bundle.items, bundle.catalogue[:]) == (GRAPH, ITEMS, ENTRIES)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.999])
@@ -121,11 +128,21 @@ def test_somebody_elses_archive_is_refused(file):
 
 
 def test_parts_of_two_files_are_refused(file):
-    content = members()
-    content[CATALOGUE] = json.dumps(ENTRIES[:2]).encode()
-    file.write_bytes(pack(GRAPH, content))
-    with pytest.raises(UserError, match="its parts do not fit"):
+    fewer = pack_catalogue({name: values[:2] for name, values in COLUMNS.items()})
+    file.write_bytes(pack(GRAPH, members() | {CATALOGUE: fewer}))
+    with pytest.raises(UserError, match="its catalogue is of 2 items, not 3"):
         read(file)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_a_file_of_the_form_before_is_read_too(file, count):
+    entries = json.dumps(ENTRIES[:count]).encode()
+    file.write_bytes(pack(GRAPH, members(format=1) | {"catalogue.json": entries}))
+    if count == len(ITEMS):
+        assert read(file).catalogue[:] == ENTRIES
+    else:
+        with pytest.raises(UserError, match="its catalogue is of 2 items, not 3"):
+            read(file)
 
 
 def test_an_archive_that_would_unfold_without_end_is_refused(file, monkeypatch):

@@ -9,7 +9,7 @@ import pytest
 from demo.exports import choose_exports
 from jaxrec.errors import UserError
 from jaxrec.runtime import bundle
-from tests.bundles import rewritten
+from tests.bundles import packed, rewritten
 
 
 def put(root, name, model, age):
@@ -34,11 +34,13 @@ def invented(path, encoder, age):
         "graph": {"bytes": len(graph), "sha256": bundle.sha256(graph)},
         "vocabulary": {"size": 0, "sha256": "0" * 64},
     }
-    members = {bundle.MODEL: model, bundle.VOCABULARY: {"values": []}, bundle.CATALOGUE: []}
+    members = {
+        bundle.MODEL: json.dumps(model).encode(),
+        bundle.VOCABULARY: b'{"values": []}',
+        bundle.CATALOGUE: packed([]),
+    }
     path.parent.mkdir(parents=True)
-    path.write_bytes(
-        bundle.pack(graph, {name: json.dumps(value).encode() for name, value in members.items()})
-    )
+    path.write_bytes(bundle.pack(graph, members))
     os.utime(path, (10**9 - age, 10**9 - age))
     return path
 
@@ -65,9 +67,6 @@ def foreign(models, tmp_path):
         models["cnn"],
         tmp_path / "foreign.tflite",
         vocabulary_json={"digest": digest, "values": items},
-        catalogue_json=[
-            {**entry, "item": item} for entry, item in zip(whole.catalogue, items, strict=True)
-        ],
         model_json={**whole.model, "vocabulary": {"size": len(items), "sha256": digest}},
     )
     return tmp_path / "foreign.tflite"

@@ -178,8 +178,8 @@ def test_a_column_of_ones_own_item_table(tmp_path):
     assert process.returncode == 0, process.stderr
     (brand,) = RunDirectory(tmp_path / "run").item_features()
     assert sorted(brand.values) == ["x", "y", "z"]
-    entry = json.loads((tmp_path / "run" / "catalogue.json").read_text())[0]
-    assert entry.keys() == {"id", "item", "title", "genres", "year"}
+    columns = json.loads((tmp_path / "run" / "catalogue.json").read_text())
+    assert columns.keys() == {"item", "title", "genres", "year"}
     process = call(one_run.main, *flags, "--item-features=colour", "--overwrite", cwd=tmp_path)
     assert process.returncode == 2
     assert "has no column 'colour'" in process.stderr and "--item-features" in process.stderr

@@ -69,7 +69,7 @@ def test_it_is_trained_converted_and_proven(run):
 def test_the_runtime_recommends_by_it(run):
     recommender = Recommender.load(run.model_file)
     assert recommender.model["encoder"] == "decay"
-    items = [entry["item"] for entry in run.catalogue()[:3]]
+    items = run.catalogue()["item"].to_list()[:3]
     # It reads order.
     assert recommender.recommend(items) != recommender.recommend(items[::-1])
 

@@ -51,7 +51,7 @@ def best(recommender: Recommender, items: list) -> list[str]:
 
 
 def catalogue(models) -> list[dict]:
-    return bundle.read(models["bow"]).catalogue
+    return list(bundle.read(models["bow"]).catalogue)
 
 
 def test_somebody_who_has_chosen_nothing_sees_what_the_model_gives_to_nothing(page, python):
@@ -358,7 +358,7 @@ def test_everything_can_be_done_by_keyboard(page: Page):
 
 def test_a_model_without_titles_and_genres_is_shown_by_its_items(browser, tmp_path, models):
     bare = [{**entry, "title": None, "genres": None, "year": None} for entry in catalogue(models)]
-    rewritten(models["bow"], tmp_path / "bare.tflite", catalogue_json=bare)
+    rewritten(models["bow"], tmp_path / "bare.tflite", catalogue=bare)
     with site(tmp_path / "site", tmp_path / "bare.tflite") as place:
         page = browser.new_page()
         open_page(page, place.url)

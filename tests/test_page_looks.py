@@ -88,7 +88,7 @@ def test_every_state_is_for_everybody(page, request, axe):
 def test_a_page_of_ids_alone_is_for_everybody(browser, tmp_path, models, axe, size):
     known = ("title", "genres", "year")
     bare = [{**entry, **dict.fromkeys(known)} for entry in bundle.read(models["bow"]).catalogue]
-    rewritten(models["bow"], tmp_path / "bare.tflite", catalogue_json=bare)
+    rewritten(models["bow"], tmp_path / "bare.tflite", catalogue=bare)
     width, height = SIZES[size]
     with site(tmp_path / "site", tmp_path / "bare.tflite") as place:
         context = still(browser, viewport={"width": width, "height": height})

@@ -5,9 +5,8 @@ from playwright.sync_api import expect
 
 from demo.exports import choose_exports
 from demo.folder import model_path
-from jaxrec.runtime import bundle
 from tests.browser import open_page, site, tap
-from tests.bundles import rewritten
+from tests.bundles import of_older_form
 
 
 @pytest.fixture
@@ -44,8 +43,7 @@ def test_a_damaged_model(page, place, models):
 
 
 def test_a_catalogue_that_does_not_fit(page, tmp_path, models):
-    swapped = bundle.read(models["bow"]).catalogue[::-1]
-    rewritten(models["bow"], tmp_path / "swapped.tflite", catalogue_json=swapped)
+    of_older_form(models["bow"], tmp_path / "swapped.tflite", lambda entries: entries[::-1])
     with site(tmp_path / "site", tmp_path / "swapped.tflite") as place:
         page.goto(place.url)
         expect_problem(page, "The catalogue does not fit the model")

@@ -12,7 +12,7 @@ from jaxrec.runtime import bundle
 from jaxrec.runtime.recommender import Recommender
 from jaxrec.schema import ITEM
 from tests.browser import site
-from tests.bundles import rewritten
+from tests.bundles import of_older_form, rewritten
 from tests.exports import ENCODERS, command
 
 HISTORIES = 300
@@ -387,12 +387,12 @@ def test_it_says_what_it_knows(page, models):
           const recommender = await load('cnn.tflite');
           const {{ items, catalogue, historyLength, topK }} = recommender;
           const knows = [known, `${{known}}`, -1].map((item) => recommender.knows(item));
-          return [items, catalogue, [historyLength, topK], knows];
+          return [items, [...catalogue], [historyLength, topK], knows];
         }}""",
         here.items[3],
     )
     assert items == here.items
-    assert catalogue == here.catalogue
+    assert catalogue == list(here.catalogue)
     assert sizes == [here.model["history_length"], here.model["top_k"]]
     assert knows == [True, False, False]
 
@@ -409,15 +409,21 @@ def refusal(page, name: str) -> str:
 def test_parts_that_do_not_fit_are_refused(page, place, models):
     path, target = models["bow"], place.folder / "odd.tflite"
     whole = bundle.read(path)
-    catalogue, vocabulary = whole.catalogue, {"digest": whole.model["vocabulary"]["sha256"]}
+    vocabulary = {"digest": whole.model["vocabulary"]["sha256"]}
 
     rewritten(path, target)
     assert refusal(page, target.name) == "loaded"
 
-    rewritten(path, target, catalogue_json=catalogue[:-1])
+    of_older_form(path, target)
+    assert refusal(page, target.name) == "loaded"
+
+    rewritten(path, target, catalogue=[*whole.catalogue] * 9)
     assert "catalogue does not fit" in refusal(page, target.name)
 
-    rewritten(path, target, catalogue_json=[catalogue[1], catalogue[0], *catalogue[2:]])
+    of_older_form(path, target, lambda entries: entries[:-1])
+    assert "catalogue does not fit" in refusal(page, target.name)
+
+    of_older_form(path, target, lambda entries: [entries[1], entries[0], *entries[2:]])
     assert "catalogue does not fit" in refusal(page, target.name)
 
     rewritten(path, target, vocabulary_json={**vocabulary, "values": whole.items[1:]})

@@ -67,8 +67,8 @@ def test_it_leaves_a_run_directory_that_conversion_can_use(finished):
     }
     assert (run_dir / "curve.png").read_bytes().startswith(PNG)
     assert len((run_dir / "metrics.jsonl").read_text().splitlines()) == 3
-    entry = json.loads((run_dir / "catalogue.json").read_text())[0]
-    assert entry.keys() == {"id", "item", "title", "genres", "year"}
+    columns = json.loads((run_dir / "catalogue.json").read_text())
+    assert columns.keys() == {"item", "title", "genres", "year"}
     with np.load(run_dir / "heldout.npz", allow_pickle=False) as heldout:
         assert heldout["history.item"].shape == (300, 10)
 
@@ -242,9 +242,9 @@ def test_a_log_of_ones_own(tmp_path):
     )
     assert process.returncode == 0, process.stderr
     catalogue = json.loads((tmp_path / "runs/log-bow-n10/catalogue.json").read_text())
-    assert len(catalogue) == 9
-    assert catalogue[0]["title"].startswith("Thing ")
-    assert catalogue[0]["genres"] == ["A", "B"]
+    assert len(catalogue["item"]) == 9
+    assert catalogue["title"][0].startswith("Thing ")
+    assert catalogue["genres"][0] == ["A", "B"]
 
 
 @pytest.mark.parametrize("split", ["temporal", "random-pairs"])

@@ -127,9 +127,12 @@ def test_the_contract_can_be_read_back(tmp_path):
     values = run.vocabulary().values.to_list()
     assert values == dataset.vocabulary.values.to_list()
     catalogue = run.catalogue()
-    assert [entry["id"] for entry in catalogue] == [1, 2, 3, 4, 5, 6]
-    assert [entry["item"] for entry in catalogue] == values
-    assert catalogue[0].keys() == {"id", "item", "title", "genres", "year"}
+    assert catalogue.equals(dataset.catalogue)
+    assert catalogue["item"].to_list() == values
+    # A list of entries, as it was written first.
+    entries = json.dumps(dataset.catalogue.with_row_index("id", 1).to_dicts())
+    (run_dir / "catalogue.json").write_text(entries)
+    assert run.catalogue().equals(dataset.catalogue)
     # What was just written can be resumed.
     check(run_dir, resume=True)
 

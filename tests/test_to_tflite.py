@@ -39,9 +39,13 @@ def test_it_writes_one_file_with_everything_and_two_beside_it(runs, models, enco
     assert names == {"model.tflite", "model.json", "catalogue.json"}
     with zipfile.ZipFile(models[encoder]) as archive:
         inside = {name: archive.read(name) for name in archive.namelist()}
-    catalogue = json.loads((runs[encoder] / "catalogue.json").read_text())
-    assert json.loads(inside["catalogue.json"]) == catalogue
-    assert inside["catalogue.json"] == (folder / "catalogue.json").read_bytes()
+    saved = (runs[encoder] / "catalogue.json").read_bytes()
+    assert (folder / "catalogue.json").read_bytes() == saved
+    columns = json.loads(saved)
+    assert Recommender.load(models[encoder]).catalogue[:] == [
+        {"id": number, **dict(zip(columns, values, strict=True))}
+        for number, values in enumerate(zip(*columns.values(), strict=True), start=1)
+    ]
     vocabulary = json.loads((runs[encoder] / "vocabulary.json").read_text())
     assert json.loads(inside["vocabulary.json"])["values"] == vocabulary["values"]
     assert json.loads(inside["vocabulary.json"])["digest"] == vocabulary["digest"]
@@ -206,8 +210,9 @@ def other_vocabulary(run: Path) -> None:
 
 
 def other_catalogue(run: Path) -> None:
-    entries = json.loads((run / "catalogue.json").read_text())
-    (run / "catalogue.json").write_text(json.dumps(entries[::-1]))
+    columns = json.loads((run / "catalogue.json").read_text())
+    reversed_ = {name: values[::-1] for name, values in columns.items()}
+    (run / "catalogue.json").write_text(json.dumps(reversed_))
 
 
 def older_format(run: Path) -> None:
@@ -314,21 +319,20 @@ def test_a_file_may_say_nothing_of_its_items_but_their_ids(copy, models):
     with zipfile.ZipFile(model) as archive:
         inside = {name: archive.read(name).decode() for name in archive.namelist()}
     before = json.loads((copy / "catalogue.json").read_text())
-    for text in (inside["catalogue.json"], (copy / "export" / "catalogue.json").read_text()):
-        catalogue = json.loads(text)
-        assert [(each["id"], each["item"]) for each in catalogue] == [
-            (each["id"], each["item"]) for each in before
-        ]
-        assert all(each.keys() == before[0].keys() for each in catalogue)
-        assert not [e for e in catalogue if e["title"] or e["genres"] or e["year"]]
-    titles = [each["title"] for each in before] + ["Ada Lovelace"]
+    nothing = [None] * len(before["item"])
+    for columns in (
+        pl.DataFrame(Recommender.load(model).catalogue[:]).drop("id").to_dict(as_series=False),
+        json.loads((copy / "export" / "catalogue.json").read_text()),
+    ):
+        assert columns == before | {"title": nothing, "genres": nothing, "year": nothing}
+    titles = [*before["title"], "Ada Lovelace"]
     assert not [title for title in titles if any(title in text for text in inside.values())]
     assert json.loads(inside["model.json"])["described_items"] == 0
     assert "Titles, genres and years of items inside: none." in inside["MODEL_CARD.md"]
     assert Recommender.load(model).recommend([])[0].title is None
     # By default they are there.
     with zipfile.ZipFile(models["rnn"]) as archive:
-        assert f"inside: {len(before)}." in archive.read("MODEL_CARD.md").decode()
+        assert f"inside: {len(nothing)}." in archive.read("MODEL_CARD.md").decode()
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -338,9 +342,8 @@ def test_ids_that_a_browser_cannot_hold_are_told(copy):
     items = vocabulary.values.to_list()
     items[3], items[5], items[7] = 2**53 - 1, -(2**53), 2**53
     replace(vocabulary, values=pl.Series(items)).save(copy / "vocabulary.json")
-    entries = json.loads((copy / "catalogue.json").read_text())
-    renamed = [{**entry, "item": item} for entry, item in zip(entries, items, strict=True)]
-    (copy / "catalogue.json").write_text(json.dumps(renamed))
+    columns = json.loads((copy / "catalogue.json").read_text())
+    (copy / "catalogue.json").write_text(json.dumps({**columns, "item": items}))
     process = call(to_tflite.main, "--recipe=float32", f"--run-dir={copy}", cwd=copy.parent)
     assert process.returncode == 0, process.stderr
     assert (

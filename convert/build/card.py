@@ -7,6 +7,7 @@ from typing import Any
 
 from convert.measure.recall import RECALL_AT
 from convert.product import Conversion
+from jaxrec.data.interactions import DESCRIBES
 from jaxrec.evaluation.ranking import COVERAGE_AT
 from jaxrec.runs.summary import Figures, Protocol
 from jaxrec.runtime import bundle
@@ -58,7 +59,7 @@ def describe(conversion: Conversion) -> dict[str, Any]:
         "rules": RULES,
         "vocabulary": {"size": run.vocabulary.size, "sha256": run.vocabulary.digest},
         "boost": conversion.boost,
-        "described_items": sum(map(_is_described, run.catalogue)),
+        "described_items": run.catalogue.filter(DESCRIBES).height,
         "recipe": product.recipe,
         "graph": {
             "bytes": len(product.graph),
@@ -103,10 +104,6 @@ def _feature(feature: Feature) -> dict[str, Any]:
         "values": list(feature.values),
         "unknown": unknown,
     }
-
-
-def _is_described(entry: dict[str, Any]) -> bool:
-    return any(entry[name] is not None for name in ("title", "genres", "year"))
 
 
 def _without_notes(protocol: Protocol) -> dict[str, Any]:

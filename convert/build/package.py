@@ -1,6 +1,5 @@
 """The package: what a conversion leaves in its folder, made whole and put there at once."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,9 +7,10 @@ from typing import Any
 from convert.build import card
 from convert.measure.latency import machine
 from convert.product import Conversion
-from convert.restore import RestoredRun
-from jaxrec.files import replacing
+from jaxrec.files import as_json, replacing
+from jaxrec.runs.directory import CATALOGUE
 from jaxrec.runtime import bundle
+from jaxrec.runtime.catalogue import pack_catalogue
 
 
 def package(conversion: Conversion) -> dict[str, bytes]:
@@ -26,8 +26,9 @@ def package(conversion: Conversion) -> dict[str, bytes]:
     }
     return {
         conversion.source.directory.model_file.name: tflite,
-        bundle.MODEL: _json(beside),
-        bundle.CATALOGUE: _catalogue(conversion.source),
+        bundle.MODEL: as_json(beside),
+        # For apps that have no `Recommender` to read it in the file.
+        CATALOGUE: as_json(conversion.source.catalogue.to_dict(as_series=False), indent=None),
     }
 
 
@@ -42,20 +43,12 @@ def pack(conversion: Conversion, model: dict[str, Any]) -> bytes:
     source = conversion.source
     vocabulary = {"digest": source.vocabulary.digest, "values": source.vocabulary.values.to_list()}
     members = {
-        bundle.VOCABULARY: _json(vocabulary, indent=None),
-        bundle.CATALOGUE: _catalogue(source),
-        bundle.MODEL: _json(model),
+        bundle.VOCABULARY: as_json(vocabulary, indent=None),
+        bundle.CATALOGUE: pack_catalogue(source.catalogue.to_dict(as_series=False)),
+        bundle.MODEL: as_json(model),
         bundle.CARD: card.render(model).encode(),
     }
     return bundle.pack(conversion.product.graph, members)
-
-
-def _catalogue(source: RestoredRun) -> bytes:
-    return _json(source.catalogue, indent=None)
-
-
-def _json(value: Any, indent: int | None = 2) -> bytes:
-    return (json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def write(folder: Path, files: Mapping[str, bytes]) -> None:

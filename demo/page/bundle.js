@@ -5,8 +5,14 @@
  * browser's own; only the archive's directory is read here.
  */
 
-/** The number of the bundle's layout; any other is refused. */
-const FORMAT = 1;
+import { Catalogue, inOneBlock } from "./catalogue.js";
+
+/**
+ * The number of the bundle's layout; any other is refused but the one before, whose catalogue was one
+ * list of entries.
+ */
+const FORMAT = 2;
+const ENTRIES_FORMAT = 1;
 
 const END_OF_DIRECTORY = 0x06054b50;
 const END_BYTES = 22;
@@ -17,16 +23,9 @@ const LOCAL_HEADER_BYTES = 30;
 const STORED = 0;
 const DEFLATED = 8;
 
-/** @typedef {number | string} Item an item as the log has it. */
+/** @typedef {import("./catalogue.js").Entry} Entry */
 
-/**
- * @typedef {object} Entry an item of the catalogue; what is not known of it is null.
- * @property {number} id
- * @property {Item} item
- * @property {string | null} title
- * @property {string[] | null} genres
- * @property {number | null} year
- */
+/** @typedef {number | string} Item an item as the log has it. */
 
 /** @typedef {Record<string, number> & {"recall@10_interval": [number, number]}} Figures */
 
@@ -63,7 +62,7 @@ const DEFLATED = 8;
  * @typedef {object} Bundle what one file holds.
  * @property {Uint8Array<ArrayBuffer>} graph the flatbuffer.
  * @property {Item[]} items the raw item of each id, id i at i - 1, [V].
- * @property {Entry[]} catalogue of each id, [V].
+ * @property {Catalogue} catalogue of each id, [V].
  * @property {Model} model
  */
 
@@ -83,10 +82,11 @@ export class BundleError extends Error {
  */
 export async function readBundle(bytes) {
   const members = directory(bytes);
-  const [model, vocabulary, catalogue] = await Promise.all(
-    ["model.json", "vocabulary.json", "catalogue.json"].map((name) => member(bytes, members, name)),
-  );
-  if (model.format !== FORMAT) {
+  /** @param {string} name */
+  const read = (name) => member(bytes, members, name);
+  /** @type {Model} */
+  const model = JSON.parse(await read("model.json"));
+  if (model.format !== FORMAT && model.format !== ENTRIES_FORMAT) {
     throw new BundleError(
       `The model has format ${model.format}, this page reads ${FORMAT}: convert its run again.`,
     );
@@ -95,7 +95,8 @@ export async function readBundle(bytes) {
   if ((await sha256(graph)) !== model.graph.sha256) {
     throw new BundleError("The model is damaged: its graph is not the one of its card.");
   }
-  /** @type {Item[]} */
+  /** @type {{digest: string, values: Item[]}} */
+  const vocabulary = JSON.parse(await read("vocabulary.json"));
   const items = vocabulary.values;
   if (vocabulary.digest !== model.vocabulary.sha256 || items.length !== model.vocabulary.size) {
     throw new BundleError("The vocabulary does not fit the model: convert its run again.");
@@ -105,12 +106,30 @@ export async function readBundle(bytes) {
       "The model has item numbers beyond 2^53; a browser cannot tell them apart.",
     );
   }
+  const text =
+    model.format === FORMAT
+      ? await read("catalogue.jsonl")
+      : fromEntries(JSON.parse(await read("catalogue.json")), items);
+  const catalogue = new Catalogue(items, text);
+  if (!catalogue.isWhole) throw doesNotFit();
+  return { graph, items, catalogue, model };
+}
+
+/**
+ * Write a list of entries, as older files have it, as a catalogue.
+ *
+ * @param {Entry[]} entries
+ * @param {Item[]} items
+ */
+function fromEntries(entries, items) {
   const fits = (/** @type {Entry} */ { id, item }, /** @type {number} */ index) =>
     id === index + 1 && item === items[index];
-  if (catalogue.length !== items.length || !catalogue.every(fits)) {
-    throw new BundleError("The catalogue does not fit the model: convert its run again.");
-  }
-  return { graph, items, catalogue, model };
+  if (entries.length !== items.length || !entries.every(fits)) throw doesNotFit();
+  return inOneBlock(entries);
+}
+
+function doesNotFit() {
+  return new BundleError("The catalogue does not fit the model: convert its run again.");
 }
 
 /**
@@ -157,7 +176,7 @@ function directory(bytes) {
 }
 
 /**
- * Unpack one member, compare its checksum and read it as JSON.
+ * Unpack one member, compare its checksum and read it as text.
  *
  * @param {Uint8Array<ArrayBuffer>} bytes
  * @param {Map<string, Place>} members
@@ -178,7 +197,7 @@ async function member(bytes, members, name) {
   try {
     const unpacked = new Uint8Array(await new Response(stream).arrayBuffer());
     if (crc32(unpacked) !== crc) throw damaged(name);
-    return JSON.parse(new TextDecoder().decode(unpacked));
+    return new TextDecoder().decode(unpacked);
   } catch {
     throw damaged(name);
   }

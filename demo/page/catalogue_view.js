@@ -1,71 +1,23 @@
 /** The catalogue: search, genres, and a card for each item, the most popular first. */
 
+import { titleOf } from "./catalogue.js";
 import { byId, choice, element, keep } from "./dom.js";
+import { EVERY_GENRE, Search } from "./search.js";
 
 /** @typedef {import("./bundle.js").Item} Item */
-/** @typedef {import("./bundle.js").Entry} Entry */
-/** @typedef {Entry & {words: string}} Indexed with the words by which it is found. */
+/** @typedef {import("./catalogue.js").Catalogue} Catalogue */
+/** @typedef {import("./catalogue.js").Entry} Entry */
 
 const CARDS = 48;
-const EVERY_GENRE = "";
-
-/**
- * Say how an item is called.
- *
- * @param {{item: Item, title?: string | null}} entry
- */
-export function titleOf({ title, item }) {
-  return title ?? `Item ${item}`;
-}
 
 /**
  * Give the angle of each genre on the wheel of colours: neighbours in the alphabet lie far apart.
  *
- * @param {Entry[]} catalogue
+ * @param {string[]} genres
  * @returns {Map<string, number>}
  */
-export function hues(catalogue) {
-  const genres = [...new Set(catalogue.flatMap(({ genres }) => genres ?? []))].sort();
-  return new Map(genres.map((genre, index) => [genre, (index * 137.5) % 360]));
-}
-
-/**
- * Find the items that have every word of a search and a genre.
- *
- * @param {Indexed[]} indexed
- * @param {string} search
- * @param {string} genre "" for any.
- */
-export function find(indexed, search, genre) {
-  const words = plain(search).split(/\s+/).filter(Boolean);
-  return indexed.filter(
-    (entry) =>
-      (genre === EVERY_GENRE || entry.genres?.includes(genre)) &&
-      words.every((word) => entry.words.includes(word)),
-  );
-}
-
-/**
- * Add to each entry of a catalogue the words by which it is found.
- *
- * @param {Entry[]} catalogue
- * @returns {Indexed[]}
- */
-export function index(catalogue) {
-  return catalogue.map((entry) => ({
-    ...entry,
-    words: plain([titleOf(entry), entry.year ?? "", ...(entry.genres ?? [])].join(" ")),
-  }));
-}
-
-/**
- * Give letters without case and accents.
- *
- * @param {string} text
- */
-function plain(text) {
-  const letters = text.normalize("NFD").replace(/\p{Mn}/gu, "");
-  return letters.toLowerCase();
+function hues(genres) {
+  return new Map([...genres].sort().map((genre, index) => [genre, (index * 137.5) % 360]));
 }
 
 export class CatalogueView {
@@ -74,18 +26,26 @@ export class CatalogueView {
   #found = byId("found");
   #cards = byId("cards");
   #more = byId("more");
+  #catalogue;
   #toggle;
-  /** @type {Indexed[]} */
-  #indexed = [];
-  /** @type {Map<string, number>} */
-  #hues = new Map();
+  #index;
+  #hues;
+  /** @type {number[]} the places in the catalogue of what was found. */
+  #hits = [];
   #shown = CARDS;
+  #turn = 0;
   /** @type {Map<Item, number>} */
   #places = new Map();
 
-  /** @param {(item: Item) => void} toggle called when a card is tapped. */
-  constructor(toggle) {
+  /**
+   * @param {Catalogue} catalogue
+   * @param {(item: Item) => void} toggle called when a card is tapped.
+   */
+  constructor(catalogue, toggle) {
+    this.#catalogue = catalogue;
     this.#toggle = toggle;
+    this.#index = new Search(catalogue);
+    this.#hues = hues(catalogue.genres);
     this.#search.addEventListener("input", () => this.#restart());
     this.#genres.addEventListener("change", () => this.#restart());
     this.#more.addEventListener("click", () => {
@@ -94,17 +54,7 @@ export class CatalogueView {
       this.#render();
       this.#cards.children[first]?.querySelector("button")?.focus();
     });
-  }
-
-  /**
-   * Show a catalogue.
-   *
-   * @param {Entry[]} catalogue
-   */
-  open(catalogue) {
-    this.#indexed = index(catalogue);
-    this.#hues = hues(catalogue);
-    if (catalogue.every(({ title }) => title === null)) {
+    if (!catalogue.titled) {
       this.#search.placeholder = "Search by id";
       byId("search-label").textContent = "Search by id";
     }
@@ -115,7 +65,7 @@ export class CatalogueView {
       offer(EVERY_GENRE, "All"),
       ...Array.from(this.#hues.keys(), (genre) => offer(genre)),
     );
-    this.#render();
+    this.#restart();
   }
 
   /**
@@ -128,26 +78,45 @@ export class CatalogueView {
     this.#render();
   }
 
-  #restart() {
+  /** Search anew, and show what is found while the rest is looked at. */
+  async #restart() {
     this.#shown = CARDS;
+    this.#turn += 1;
+    const turn = this.#turn;
+    /** @type {HTMLInputElement | null} */
+    const chosen = this.#genres.querySelector("input:checked");
+    const found = this.#index.find(this.#search.value, chosen?.value ?? EVERY_GENRE);
+    let slice = found.next();
+    while (!slice.done) {
+      this.#show(slice.value, "Searching…");
+      await new Promise((resolve) => setTimeout(resolve)); // what a person does comes first
+      if (turn !== this.#turn) return; // they have typed on
+      slice = found.next();
+    }
+    const count = slice.value.length;
+    const order = count ? ", the most popular first" : "; try fewer letters, or all genres";
+    this.#show(slice.value, `${count.toLocaleString("en")} found${order}`);
+  }
+
+  /**
+   * @param {number[]} hits
+   * @param {string} said of them.
+   */
+  #show(hits, said) {
+    this.#hits = hits;
+    this.#found.textContent = said;
     this.#render();
   }
 
   #render() {
-    /** @type {HTMLInputElement | null} */
-    const chosen = this.#genres.querySelector("input:checked");
-    const genre = chosen?.value ?? EVERY_GENRE;
-    const found = find(this.#indexed, this.#search.value, genre);
-    const order = found.length ? ", the most popular first" : "; try fewer letters, or all genres";
-    this.#found.textContent = `${found.length.toLocaleString("en")} found${order}`;
     keep(
       this.#cards,
-      found.slice(0, this.#shown),
+      this.#hits.slice(0, this.#shown).map((index) => this.#catalogue.at(index)),
       ({ id }) => id,
       (entry) => this.#card(entry),
       (card, { item }) => mark(card, this.#places.get(item)),
     );
-    this.#more.hidden = found.length <= this.#shown;
+    this.#more.hidden = this.#hits.length <= this.#shown;
   }
 
   /** @param {Entry} entry */

@@ -1,12 +1,12 @@
 /** The history: what a person has seen, the most recent on top, to be reordered and tried out. */
 
-import { titleOf } from "./catalogue_view.js";
+import { titleOf } from "./catalogue.js";
 import { byId, element, keep } from "./dom.js";
 import { askable, saidOf } from "./told.js";
 import { showControls } from "./told_view.js";
 
 /** @typedef {import("./bundle.js").Item} Item */
-/** @typedef {import("./bundle.js").Entry} Entry */
+/** @typedef {import("./catalogue.js").Entry} Entry */
 /** @typedef {import("./features.js").TakenFeature} TakenFeature */
 /** @typedef {import("./history.js").Chosen} Chosen */
 
@@ -42,20 +42,20 @@ export class HistoryView {
 
   /**
    * @param {Chosen[]} entries the oldest first.
-   * @param {Map<Item, Entry>} described the catalogue's entry of each item.
+   * @param {(item: Item) => Entry | undefined} describe gives the catalogue's entry of an item.
    * @param {number} length how many items the model reads, N.
    * @param {TakenFeature[]} taken what it is told beside items.
    */
-  render(entries, described, length, taken) {
+  render(entries, describe, length, taken) {
     const features = askable(taken, "activity");
-    const read = entries.filter(({ item, without }) => !without && described.has(item));
+    const read = entries.filter(({ item, without }) => !without && describe(item));
     const last = new Set(read.slice(-length).map(({ item }) => item));
     const focused = this.#focus();
     keep(
       this.#list,
       entries.toReversed(),
       ({ item }) => item,
-      ({ item }) => this.#row(item, described.get(item)),
+      ({ item }) => this.#row(item, describe(item)),
       (row, { item, without, told = {} }, index) => {
         row.classList.toggle("without", without);
         row.classList.toggle("unread", !without && !last.has(item));
@@ -63,7 +63,7 @@ export class HistoryView {
         up.disabled = index === 0;
         down.disabled = index === entries.length - 1;
         what.setAttribute("aria-pressed", String(without));
-        const whose = ` of ${titleOf(described.get(item) ?? { item })}`;
+        const whose = ` of ${titleOf(describe(item) ?? { item })}`;
         const place = /** @type {HTMLElement} */ (row.lastElementChild);
         place.hidden = features.length === 0;
         showControls(place, features, told, whose, (feature, value) =>

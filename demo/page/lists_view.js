@@ -1,6 +1,6 @@
 /** The recommendations of one model or several, side by side, and what moved in them. */
 
-import { titleOf } from "./catalogue_view.js";
+import { titleOf } from "./catalogue.js";
 import { byId, element, keep } from "./dom.js";
 
 /** @typedef {import("./bundle.js").Item} Item */

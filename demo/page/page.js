@@ -1,7 +1,8 @@
 /** The page: holds what a person has chosen, asks the models, and has every part show it. */
 
 import { showAbout, throughFile } from "./about_view.js";
-import { CatalogueView, titleOf } from "./catalogue_view.js";
+import { titleOf } from "./catalogue.js";
+import { CatalogueView } from "./catalogue_view.js";
 import { byId, choice, element } from "./dom.js";
 import { counted, move, Shelf, switchWithout, tell, toggle, withValue } from "./history.js";
 import { HistoryView } from "./history_view.js";
@@ -12,7 +13,7 @@ import { featuresOf, labelOf, takenBy, takesAge } from "./told.js";
 import { YouView } from "./told_view.js";
 
 /** @typedef {import("./bundle.js").Item} Item */
-/** @typedef {import("./bundle.js").Entry} Entry */
+/** @typedef {import("./catalogue.js").Entry} Entry */
 /** @typedef {import("./features.js").Features} Features */
 /** @typedef {import("./features.js").TakenFeature} TakenFeature */
 /** @typedef {import("./history.js").Chosen} Chosen */
@@ -62,10 +63,10 @@ class Page {
   #taken = [];
   #columns;
   #shown;
-  #described;
+  #describe;
   #shelf;
   #turn = 0;
-  #catalogue = new CatalogueView((item) => this.#toggle(item));
+  #catalogue;
   #lists = new ListsView((item) => this.#toggle(item));
   #history = new HistoryView({
     remove: (item) => this.#toggle(item),
@@ -82,13 +83,13 @@ class Page {
    * @param {Column[]} columns the first is shown first.
    * @param {Recommender} first that of the first column; all have its items.
    */
-  constructor(columns, { catalogue, model }) {
+  constructor(columns, first) {
     this.#columns = columns;
     this.#shown = columns.slice(0, 1);
-    this.#described = new Map(catalogue.map((entry) => [entry.item, entry]));
-    this.#shelf = new Shelf(model.evaluation.protocol.dataset);
+    this.#describe = (/** @type {Item} */ item) => first.describe(item);
+    this.#shelf = new Shelf(first.model.evaluation.protocol.dataset);
     this.#shelf.watch(() => this.#reread());
-    this.#catalogue.open(catalogue);
+    this.#catalogue = new CatalogueView(first.catalogue, (item) => this.#toggle(item));
     this.#offerModels();
     byId("delete").addEventListener("click", () => this.#delete());
   }
@@ -113,7 +114,7 @@ class Page {
   #toggle(item) {
     const entries = toggle(this.#entries, item, takesAge(this.#taken) ? Date.now() : undefined);
     const verb = entries.length > this.#entries.length ? "Added" : "Removed";
-    const entry = this.#described.get(item);
+    const entry = this.#describe(item);
     this.#change(entries, `${verb} ${entry ? titleOf(entry) : item}`);
   }
 
@@ -154,7 +155,7 @@ class Page {
   /** Give the history to the person as a file. */
   #export() {
     const history = this.#entries.map(({ item, at, told }) => {
-      const { title = null, year = null } = this.#described.get(item) ?? {};
+      const { title = null, year = null } = this.#describe(item) ?? {};
       return { item, title, year, at: at && new Date(at), told };
     });
     const blob = new Blob([`${JSON.stringify(history, null, 2)}\n`], { type: "application/json" });
@@ -181,7 +182,7 @@ class Page {
     this.#catalogue.mark(this.#entries.map(({ item }) => item));
     this.#history.render(
       this.#entries,
-      this.#described,
+      this.#describe,
       first?.recommender.historyLength ?? Infinity,
       this.#taken,
     );
@@ -189,7 +190,7 @@ class Page {
     for (const { column, recommendations } of answers) {
       column.items = recommendations?.slice(0, SHOWN).map(({ item }) => item) ?? null;
     }
-    if (first) this.#describe(first, said);
+    if (first) this.#sayFirst(first, said);
     setTimeout(() => this.#time(found, turn), AT_REST_MS);
   }
 
@@ -214,7 +215,7 @@ class Page {
    * @param {Found} answer
    * @param {string} said
    */
-  #describe({ model, recommender, recommendations }, said) {
+  #sayFirst({ model, recommender, recommendations }, said) {
     showAbout(recommender.model, model);
     const [top] = recommendations;
     const first = top ? titleOf(top) : "nothing is left";
@@ -229,7 +230,7 @@ class Page {
   #hint() {
     const without = this.#entries.filter((entry) => entry.without);
     if (without.length) {
-      const titles = without.map(({ item }) => titleOf(this.#described.get(item) ?? { item }));
+      const titles = without.map(({ item }) => titleOf(this.#describe(item) ?? { item }));
       return `As if you had not seen ${titles.join(" and ")}.`;
     }
     if (this.#entries.length === 0) return "What most people see, until you choose something.";

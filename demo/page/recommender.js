@@ -9,8 +9,9 @@
  *       console.log(each.item, each.title, each.score);
  *     }
  *
- * To use it in a page of your own, copy this file, known.js, features.js, signature.js, bundle.js and
- * the folder runtime/ (LiteRT.js). It knows nothing of the page around it, and sends nothing anywhere.
+ * To use it in a page of your own, copy this file, known.js, features.js, signature.js, bundle.js,
+ * catalogue.js and the folder runtime/ (LiteRT.js). It knows nothing of the page around it, and sends
+ * nothing anywhere.
  *
  * Histories run from the oldest to the most recent item. Of a longer one the last N items count;
  * items that the model does not know are passed over, but one at least must be known; an empty one
@@ -86,7 +87,7 @@ export class Recommender {
     this.#known = new KnownItems(items);
     /** The raw items that the model knows, the most popular first, [V]. */
     this.items = items;
-    /** `item`, `title`, `genres` and `year` of each, in the same order, [V]. */
+    /** `item`, `title`, `genres` and `year` of each, in the same order, [V]; read with `at`. */
     this.catalogue = catalogue;
     /** What the file says of itself: shapes, rules, figures (model.json). */
     this.model = model;
@@ -140,6 +141,15 @@ export class Recommender {
    */
   knows(item) {
     return this.#known.idOf(item) !== NO_ITEM;
+  }
+
+  /**
+   * Give what the catalogue says of an item; undefined if the model does not know it.
+   *
+   * @param {Item} item
+   */
+  describe(item) {
+    return this.knows(item) ? this.catalogue.at(this.#known.idOf(item) - 1) : undefined;
   }
 
   /**
@@ -204,7 +214,7 @@ export class Recommender {
     const rows = await this.#directions;
     const others = this.#known.ids.filter((id) => id !== own);
     const cosines = others.map((id) => dot(rows[id - 1], rows[own - 1]));
-    return this.#describe(best(others, cosines, k));
+    return this.#listed(best(others, cosines, k));
   }
 
   /**
@@ -297,7 +307,7 @@ export class Recommender {
       const id = ids[place];
       if (!asked.closed.has(id)) open.push({ id, score: scores[place] });
     }
-    if (open.length === k) return this.#describe(open);
+    if (open.length === k) return this.#listed(open);
     return this.#bestOf(this.#known.ids, asked, k);
   }
 
@@ -310,7 +320,7 @@ export class Recommender {
    */
   #bestOf(ids, asked, k) {
     const open = [...new Set(ids)].filter((id) => !asked.closed.has(id));
-    return this.#describe(best(open, this.#scores(open, asked), k));
+    return this.#listed(best(open, this.#scores(open, asked), k));
   }
 
   /**
@@ -327,9 +337,9 @@ export class Recommender {
    * @param {Ranked[]} list
    * @returns {Recommendation[]}
    */
-  #describe(list) {
+  #listed(list) {
     return list.map(({ id, score }) => {
-      const { item, title, genres, year } = this.catalogue[id - 1];
+      const { item, title, genres, year } = this.catalogue.at(id - 1);
       return { item, score, title, genres, year };
     });
   }

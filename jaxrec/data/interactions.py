@@ -8,10 +8,12 @@ import polars as pl
 from jaxrec.config import FilterConfig, TimeUnit
 from jaxrec.errors import UserError
 
-ITEM_COLUMNS = ("item", "title", "genres", "year")
+# What is known of an item beside its id.
+DESCRIPTION = {"title": pl.String(), "genres": pl.List(pl.String()), "year": pl.Int32()}
+ITEM_COLUMNS = ("item", *DESCRIPTION)
 
 # Which rows of an item table say something.
-DESCRIBES = pl.any_horizontal(pl.col(*ITEM_COLUMNS[1:]).is_not_null())
+DESCRIBES = pl.any_horizontal(pl.col(*DESCRIPTION).is_not_null())
 
 TICKS_PER_SECOND: dict[TimeUnit, int] = {
     "seconds": 1,

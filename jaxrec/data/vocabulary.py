@@ -44,7 +44,8 @@ class Vocabulary:
     def save(self, path: Path) -> None:
         """Write values, counts and digest as JSON."""
         values, counts = self.values.to_list(), self.counts.tolist()
-        write_json(path, {"digest": self.digest, "values": values, "counts": counts})
+        saved = {"digest": self.digest, "values": values, "counts": counts}
+        write_json(path, saved, indent=None)
 
 
 def number_items(items: pl.Series, values: pl.Series) -> Int32[np.ndarray, " n"]:

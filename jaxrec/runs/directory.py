@@ -3,7 +3,7 @@
     config.json        what was asked for, and the number of this format
     schema.json        what an activity consists of, and what is learned
     vocabulary.json    the raw item of each id, most popular first, with its hash
-    catalogue.json     title, genres and year of each id
+    catalogue.json     item, title, genres and year of each id, in columns
     item_features.npz  the values of each id that add to its vector, if any do
     heldout.npz        test histories with their targets, for parity and benchmarks
     checkpoints/       the latest and the best
@@ -22,8 +22,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from jaxrec.config import Config, differences, load_config, save_config
 from jaxrec.data.dataset import Dataset
+from jaxrec.data.interactions import DESCRIPTION, ITEM_COLUMNS
 from jaxrec.data.item_features import (
     ItemFeature,
     load_item_features,
@@ -31,7 +34,7 @@ from jaxrec.data.item_features import (
 )
 from jaxrec.data.vocabulary import Vocabulary, load_vocabulary
 from jaxrec.errors import UserError
-from jaxrec.files import read_json, replacing, write_json
+from jaxrec.files import read_json, reading, replacing, write_json
 from jaxrec.runs.heldout import Heldout, draw_heldout, load_heldout, save_heldout
 from jaxrec.runs.ranks import Ranks, load_ranks, save_ranks
 from jaxrec.runs.summary import Summary, load_summary
@@ -103,9 +106,13 @@ class RunDirectory:
         """Read the raw item of each id."""
         return load_vocabulary(self.path / VOCABULARY)
 
-    def catalogue(self) -> list[dict[str, Any]]:
-        """Read `id`, `item` (raw), `title`, `genres`, `year` of each id, in their order."""
-        return read_json(self.path / CATALOGUE)
+    def catalogue(self) -> pl.DataFrame:
+        """Read `item` (raw), `title`, `genres`, `year` of each id, in their order, [V] rows."""
+        saved = read_json(self.path / CATALOGUE)
+        # Of columns, and of a list of entries, which earlier runs wrote, Polars makes the same.
+        with reading(self.path / CATALOGUE):
+            table = pl.DataFrame(saved, schema_overrides=DESCRIPTION, infer_schema_length=None)
+            return table.select(ITEM_COLUMNS)
 
     def item_features(self) -> tuple[ItemFeature, ...]:
         """Read the values of each id that add to its vector."""
@@ -193,8 +200,8 @@ class RunDirectory:
         self.path.mkdir(parents=True, exist_ok=True)
         dataset.schema(config.model.embedding_dim).save(self.path / SCHEMA)
         dataset.vocabulary.save(self.path / VOCABULARY)
-        entries = dataset.catalogue.with_row_index("id", offset=1).to_dicts()
-        write_json(self.path / CATALOGUE, entries)
+        columns = dataset.catalogue.to_dict(as_series=False)
+        write_json(self.path / CATALOGUE, columns, indent=None)
         if dataset.item_features:
             save_item_features(dataset.item_features, self.path / ITEM_FEATURES)
         heldout = draw_heldout(dataset, config.data.history_length, seed=config.train.seed)

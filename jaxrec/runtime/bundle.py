@@ -4,7 +4,7 @@ A runtime reads the flatbuffer and ignores what follows; a zip tool looks for it
 end and ignores what comes first. The archive holds
 
     vocabulary.json   the raw item of each id (id i is entry i - 1), with its hash
-    catalogue.json    title, genres and year of each id
+    catalogue.jsonl   title, genres and year of each id, in blocks
     model.json        signatures, shapes, rules, figures; the hash of the flatbuffer
     MODEL_CARD.md     the same for people
 """
@@ -13,20 +13,24 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jaxrec.errors import UserError
+from jaxrec.runtime.catalogue import COLUMNS, Catalogue, pack_catalogue
+from jaxrec.runtime.known import RawItem
 
 VOCABULARY = "vocabulary.json"
-CATALOGUE = "catalogue.json"
+CATALOGUE = "catalogue.jsonl"
 MODEL = "model.json"
 CARD = "MODEL_CARD.md"
 
-# The number of the bundle's layout; a reader refuses any other.
-FORMAT = 1
+# The number of the bundle's layout; a reader refuses any other but the one before, whose catalogue
+# was one list of entries.
+FORMAT = 2
+_ENTRIES_FORMAT, _ENTRIES = 1, "catalogue.json"
 
 # A small archive can unfold to any size; ours never comes near this.
 _MAX_MEMBER_BYTES = 1 << 28
@@ -44,8 +48,8 @@ class Bundle:
     """
 
     graph: bytes
-    items: list[int | str]
-    catalogue: list[dict[str, Any]]
+    items: list[RawItem]
+    catalogue: Catalogue
     model: dict[str, Any]
 
 
@@ -83,19 +87,19 @@ def parse(data: bytes, path: Path) -> Bundle:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             infos = {info.filename: info for info in archive.infolist()}
-            model = _member(archive, infos[MODEL])
-            if model["format"] != FORMAT:
+            model = json.loads(_member(archive, infos[MODEL]))
+            if model["format"] not in (FORMAT, _ENTRIES_FORMAT):
                 raise UserError(
                     f"{path} has format {model['format']}, this version reads {FORMAT}; convert "
                     "its run again"
                 )
             graph = data[: model["graph"]["bytes"]]
-            bundle = Bundle(
-                graph,
-                _member(archive, infos[VOCABULARY])["values"],
-                _member(archive, infos[CATALOGUE]),
-                model,
-            )
+            items = json.loads(_member(archive, infos[VOCABULARY]))["values"]
+            if model["format"] == FORMAT:
+                content = _member(archive, infos[CATALOGUE])
+            else:
+                content = _in_blocks(json.loads(_member(archive, infos[_ENTRIES])))
+            bundle = Bundle(graph, items, Catalogue(items, content), model)
             whole = sha256(graph) == model["graph"]["sha256"]
     except zipfile.BadZipFile:
         raise UserError(
@@ -107,13 +111,18 @@ def parse(data: bytes, path: Path) -> Bundle:
     # zipfile and what it unpacks with have a dozen ways to say that a file was changed.
     except Exception as error:
         raise UserError(f"{path} is damaged ({error}); convert its run again") from None
-    if not whole or len(bundle.items) != len(bundle.catalogue):
+    if not whole:
         raise UserError(f"{path} is damaged (its parts do not fit); convert its run again")
     return bundle
 
 
-def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Any:
-    """Read one member as JSON; zipfile compares its checksum."""
+def _in_blocks(entries: Sequence[Mapping[str, Any]]) -> bytes:
+    """Write a list of entries, as older files have it, in blocks."""
+    return pack_catalogue({name: [entry[name] for entry in entries] for name in COLUMNS})
+
+
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """Read one member; zipfile compares its checksum."""
     if info.file_size > _MAX_MEMBER_BYTES:
         raise ValueError(f"{info.filename} would unfold to {info.file_size:,} bytes")
-    return json.loads(archive.read(info))
+    return archive.read(info)

@@ -1,14 +1,11 @@
 """Recommendation: an item of a list, with what the catalogue says of it; and how it is rated."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from jaxrec.runtime.catalogue import Catalogue, Entry
 from jaxrec.runtime.interpreter import Lists
 from jaxrec.runtime.known import NO_ITEM, RawItem
-
-Catalogue = Sequence[Mapping[str, Any]]
-"""`item`, `title`, `genres` and `year` of each item, that of id i at i - 1."""
 
 
 @dataclass(frozen=True)
@@ -55,5 +52,5 @@ def describe(lists: Lists, catalogue: Catalogue) -> list[list[Recommendation]]:
     ]
 
 
-def _recommendation(entry: Mapping[str, Any], score: float) -> Recommendation:
+def _recommendation(entry: Entry, score: float) -> Recommendation:
     return Recommendation(entry["item"], score, entry["title"], entry["genres"], entry["year"])

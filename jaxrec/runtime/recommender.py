@@ -12,6 +12,7 @@ from jaxrec.errors import UserError
 from jaxrec.runtime.asked import Asked, close, fill, one_each
 from jaxrec.runtime.best import best_of, best_of_all, histories_at_a_time
 from jaxrec.runtime.bundle import Bundle, read
+from jaxrec.runtime.catalogue import Catalogue
 from jaxrec.runtime.features import Features, TakenFeature, numbers_of, taken_features
 from jaxrec.runtime.interpreter import DeviceModel, ItemVectors, Lists
 from jaxrec.runtime.known import NO_ITEM, KnownItems, RawItem, listed
@@ -43,7 +44,7 @@ class Recommender:
     def __init__(self, bundle: Bundle):
         self.model: dict[str, Any] = bundle.model
         self.items: tuple[RawItem, ...] = tuple(bundle.items)
-        self.catalogue: list[dict[str, Any]] = bundle.catalogue
+        self.catalogue: Catalogue = bundle.catalogue
         self.features: tuple[TakenFeature, ...] = taken_features(bundle.model)
         self._device = DeviceModel(bundle.graph)
         self._ports = self._device.signatures["recommend"].inputs
