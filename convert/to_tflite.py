@@ -41,13 +41,15 @@ from jaxrec.runs.heldout import Heldout
 from jaxrec.text_table import lay_out
 from jaxrec.training.compilation_cache import keep_compiled
 
-# Lists as short as pages and apps show them, whose time stands beside that of the file's own.
+# Lists as short as pages and apps show them, whose time stands beside that of the file's own. Among
+# many items to choose some is little of a call, however few.
 SHORT = (10, 20)
+MANY_ITEMS = 100_000
 
 # Of a large catalogue a file is proven, and its recall taken, on fewer held-out histories: of a
-# million items a call takes 12 ms, by each of three files.
+# million items a call takes 12 ms, by each of two or three files.
 MOST_SCORES = 400_000_000
-FEWEST_HISTORIES = 500
+FEWEST_HISTORIES = 300
 
 # Of a score: more would be larger than any there is.
 MOST_BOOST = 100
@@ -66,8 +68,8 @@ class ConvertFlags:
     """with --new-items: what is added to their scores; experiments/cold_start.py finds how much the
     others bear"""
     recipe: Recipe | None = None
-    """how the weights are stored; default: the smallest that loses less than 1% of the float32
-    file's recall@10 on the held-out users"""
+    """how the weights are stored, tried beside float32 alone; default: of all, the smallest that
+    loses less than 1% of the float32 file's recall@10 on the held-out users"""
     top_k: int | None = None
     """items that `recommend` gives; default: 100, or as many as there are"""
     candidates: int = 100
@@ -118,33 +120,37 @@ def run(flags: ConvertFlags) -> None:
     export_dir = flags.export_dir or source.directory.model_file.parent
     require_room(export_dir)
     # TensorFlow takes seconds to import: a mistake is answered before.
-    from convert.build.export import export
-    from convert.build.signatures import signatures
-    from convert.build.stand_ins import stand_in
+    from convert.build.export import export_model
 
-    with tqdm(total=len(RECIPES) + 3, unit="step", disable=None, leave=False) as bar:
-        stand_ins = stand_in(source.model)
-        exported = export(signatures(stand_ins, single), stand_ins)
+    # Of float32 more is asked, and every other is held against it.
+    recipes: list[Recipe] = [
+        each for each in RECIPES if flags.recipe in (None, each) or each == "float32"
+    ]
+    with tqdm(total=len(recipes) + 3, unit="step", disable=None, leave=False) as bar:
+        exported = export_model(source.model, single)
         reference = refer(
             source.model, source.heldout, top_k=shapes.top_k, keep_seen=shapes.keep_seen
         )
         bar.update()
-        products, failures = _make_all(exported, source, reference, bar)
+        products, failures = _make_all(recipes, exported, source, reference, bar)
         best = choose(products, failures, flags.recipe)
         products = time_in_turn(products, source.heldout)
         conversion = Conversion(source, single, products[best], products, flags.boost)
-        top_ks = [*(k for k in SHORT if k < shapes.top_k), shapes.top_k]
-        by_top_k = time_by_top_k(products[best], top_ks, source.heldout)
+        shorter = [k for k in SHORT if k < shapes.top_k and source.vocabulary.size < MANY_ITEMS]
+        by_top_k = {}
+        if shorter:
+            top_ks = [*shorter, shapes.top_k]
+            by_top_k = time_by_top_k(products[best], top_ks, source.heldout)
         bar.update()
         files = package(conversion)
         if shapes.batch_size > 1:
-            exported = export(signatures(stand_ins, shapes), stand_ins)
+            exported = export_model(source.model, shapes)
             server = make(exported, source, reference, best)
             files |= pack_for_servers(replace(conversion, shapes=shapes, product=server))
         bar.update()
     write(export_dir, files)
     print(_side_by_side(conversion, failures))
-    if len(by_top_k) > 1:
+    if by_top_k:
         print(_by_top_k(by_top_k))
     made = source.directory.model_file.name
     print(f"\n{export_dir / made}: {best}, {len(files[made]):,} bytes")
@@ -168,11 +174,15 @@ def _beyond_a_browser(items: Sequence[int | str]) -> str | None:
 
 
 def _make_all(
-    exported: bytes, source: RestoredRun, reference: Reference, bar: tqdm
+    recipes: Sequence[Recipe],
+    exported: bytes,
+    source: RestoredRun,
+    reference: Reference,
+    bar: tqdm,
 ) -> tuple[dict[Recipe, Product], dict[Recipe, FailedCheckError]]:
-    """Make every recipe's product; those that fail are kept apart."""
+    """Make the product of each recipe; those that fail are kept apart."""
     products, failures = {}, {}
-    for recipe in RECIPES:
+    for recipe in recipes:
         bar.set_description(recipe)
         try:
             products[recipe] = make(exported, source, reference, recipe)

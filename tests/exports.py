@@ -8,8 +8,6 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[1]
 ENCODERS = ("bow", "cnn", "rnn")
 
@@ -51,13 +49,11 @@ def call(
 
 
 def convert(*flags: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Convert as float32 alone, in this process, where a test asks nothing of the other recipes."""
+    """Convert as float32, in this process, where a test asks nothing of the other recipes."""
     # Not above: what is imported before the import hook is not checked.
     from convert import to_tflite
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(to_tflite, "RECIPES", ("float32",))
-        return call(to_tflite.main, "--recipe=float32", *flags, cwd=cwd)
+    return call(to_tflite.main, "--recipe=float32", *flags, cwd=cwd)
 
 
 def train(folder: Path, encoder: str, *flags: str) -> Path:

@@ -3,19 +3,27 @@
 import tempfile
 from collections.abc import Sequence
 
-from convert.build.signatures import Signature, tf
-from convert.build.stand_ins import StandIns
+from convert.build.shapes import Shapes
+from convert.build.signatures import Signature, signatures, tf
+from convert.build.stand_ins import StandIns, stand_in
 from convert.quiet import quiet
+from jaxrec.models.model import RecommenderModel
 
 
-def export(signatures: Sequence[Signature], stand_ins: StandIns) -> bytes:
+def export_model(model: RecommenderModel, shapes: Shapes) -> bytes:
+    """Convert all signatures of a model; what stands for its tables is let go with them."""
+    stand_ins = stand_in(model)
+    return export(signatures(stand_ins, shapes), stand_ins)
+
+
+def export(offered: Sequence[Signature], stand_ins: StandIns) -> bytes:
     """Convert signatures to one file, in which they share their constants.
 
     Args:
         stand_ins: what the signatures were made of.
     """
     module = tf.Module()
-    functions = {each.name: _traceable(each) for each in signatures}
+    functions = {each.name: _traceable(each) for each in offered}
     vars(module).update(functions)
     with tempfile.TemporaryDirectory() as folder, quiet():
         concrete = {name: each.get_concrete_function() for name, each in functions.items()}

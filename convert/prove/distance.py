@@ -18,7 +18,7 @@ from jaxrec.schema import PAD
 OVERLAP_AT = 10
 
 # In memory at a time.
-_SCORES_AT_A_TIME = 4_000_000
+_SCORES_AT_A_TIME = 8_000_000
 
 # Every history's list is compared; contexts and candidates, which say the same once more, on all
 # strange histories and so many that were held out.
