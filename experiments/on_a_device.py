@@ -1,0 +1,40 @@
+"""What a file costs the process that recommends with it, and nothing else.
+
+    python experiments/on_a_device.py model.tflite
+
+Prints one line of JSON: seconds until the file is ready and of a call (the median of 200 random
+histories of ten items), and the bytes of memory that the process held at its most.
+"""
+
+import json
+import resource
+import sys
+import time
+
+import numpy as np
+
+from jaxrec.runtime.recommender import Recommender
+
+CALLS, LENGTH = 200, 10
+
+
+def main(path: str) -> None:
+    """Load, recommend, and print."""
+    started = time.perf_counter()
+    recommender = Recommender.load(path)
+    ready = time.perf_counter() - started
+    rng = np.random.default_rng(0)
+    times = []
+    for places in rng.choice(len(recommender.items), (CALLS, LENGTH)).tolist():
+        history = [recommender.items[place] for place in places]
+        started = time.perf_counter()
+        recommender.recommend(history)
+        times.append(time.perf_counter() - started)
+    # macOS counts in bytes, Linux in units of 1,024.
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    print(json.dumps({"ready": ready, "call": float(np.median(times)), "peak": peak}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
