@@ -122,6 +122,9 @@ def make(flags: SizesFlags, items: int, encoder: str, width: int) -> RunDirector
             f"--encoder={encoder}",
             f"--embedding-dim={width}",
             f"--epochs={flags.epochs}",
+            # What is known of an item is little; by default less of it would be learned from.
+            "--dropout=0",
+            "--learning-rate=0.01",
             "--validation-users=2000",
             "--test-users=10000",
             f"--run-dir={directory.path}",
