@@ -1,0 +1,134 @@
+"""The adapter: its gradient, its guard, and that without it nothing changes."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jaxrec.errors import UserError
+from jaxrec.models.adapter import (
+    AdaptConfig,
+    Items,
+    Past,
+    adapt,
+    cross_entropies,
+    gradient,
+    learn,
+    recency,
+)
+from jaxrec.models.model import PAD_BIAS
+
+ROWS, WIDTH, COUNT = 12, 4, 30
+CONFIG = AdaptConfig(activities=COUNT, held_back=8, decay=0.5)
+
+
+def some_items(seed: int = 0) -> Items:
+    table = np.random.default_rng(seed).normal(size=(ROWS, WIDTH)).astype(np.float32)
+    bias = np.zeros(ROWS, np.float32)
+    bias[0] = PAD_BIAS
+    return Items(jnp.asarray(table), jnp.asarray(bias))
+
+
+def some_past(targets: list[int], seed: int = 1) -> Past:
+    contexts = np.random.default_rng(seed).normal(size=(len(targets), WIDTH)).astype(np.float32)
+    return Past(jnp.asarray(contexts), jnp.asarray(targets, jnp.int32))
+
+
+targets_of = st.lists(st.integers(0, ROWS - 1), min_size=COUNT, max_size=COUNT)
+
+
+@settings(max_examples=30, deadline=None)
+@given(targets=targets_of, decay=st.floats(0, 10), seed=st.integers(0, 5))
+def test_its_gradient_is_that_of_the_cross_entropy(targets, decay, seed):
+    items, past = some_items(), some_past(targets)
+    weights = recency(past.targets_M != 0, 10)
+    adapter = jax.random.normal(jax.random.key(seed), (WIDTH,))
+
+    def cost(adapter):
+        surprise = jnp.where(weights > 0, cross_entropies(adapter, past, items), 0)
+        return jnp.sum(weights * surprise) + decay / 2 * jnp.sum(adapter**2)
+
+    expected = jax.grad(cost)(adapter)
+    found = gradient(adapter, past, weights, items, decay)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_two_items_by_hand():
+    """Of two items as likely as each other the one that came draws the adapter to itself."""
+    items = Items(jnp.array([[0.0], [1.0], [-1.0]]), jnp.array([PAD_BIAS, 0.0, 0.0]))
+    past = Past(jnp.zeros((1, 1)), jnp.array([1]))
+    slope = gradient(jnp.zeros(1), past, jnp.ones(1), items, 3.0)
+    np.testing.assert_allclose(slope, [-1.0])  # expected 0, came 1
+    slope = gradient(jnp.ones(1), past, jnp.ones(1), items, 3.0)
+    np.testing.assert_allclose(slope, [np.tanh(1.0) - 1 + 3], rtol=1e-6)
+    np.testing.assert_allclose(cross_entropies(jnp.zeros(1), past, items), [np.log(2)], rtol=1e-6)
+    first = learn(past, jnp.ones(1), items, AdaptConfig(steps=1, rate=0.25))
+    np.testing.assert_allclose(first, [0.25], rtol=1e-5)  # Adam's first step has its length
+
+
+def test_recent_activities_count_more():
+    is_target = jnp.array([True, False, True, True])
+    np.testing.assert_allclose(recency(is_target, 2.0), [0.5**1.5, 0, 0.5**0.5, 1], rtol=1e-6)
+
+
+@settings(max_examples=30, deadline=None)
+@given(targets=targets_of)
+def test_what_is_kept_helps_where_it_did_not_learn(targets):
+    items, past = some_items(), some_past(targets)
+    found = adapt(past, items, CONFIG)
+    held = jnp.where(jnp.arange(COUNT) >= COUNT - CONFIG.held_back, past.targets_M, 0)
+    zeros = jnp.zeros(WIDTH)
+    surprises = cross_entropies(zeros, past, items)[held != 0]
+    if len(surprises):
+        np.testing.assert_allclose(found.before, surprises.mean(), rtol=1e-4)
+    if found.after < found.before:
+        weights = recency(past.targets_M != 0, CONFIG.half_life)
+        everything = learn(past, weights, items, CONFIG)
+        np.testing.assert_array_equal(found.adapter_D, everything)
+    else:
+        assert not np.any(found.adapter_D)
+
+
+def test_a_taste_is_learned_and_noise_is_not():
+    """Whatever the context says, this user takes item 3."""
+    items = some_items()
+    found = adapt(some_past([3] * COUNT), items, CONFIG)
+    assert found.after < found.before
+    assert np.argmax(items.table_RD @ found.adapter_D + items.bias_R) == 3
+    # Who changed for the opposite is no longer who was learned of.
+    opposite = int(np.argmin(items.table_RD[1:] @ items.table_RD[3])) + 1
+    changed = [3] * (COUNT - CONFIG.held_back) + [opposite] * CONFIG.held_back
+    found = adapt(some_past(changed), items, CONFIG)
+    assert found.after > found.before
+    assert not np.any(found.adapter_D)
+
+
+def test_of_nothing_nothing_is_learned():
+    found = adapt(some_past([0] * COUNT), some_items(), CONFIG)
+    assert not np.any(found.adapter_D)
+    assert np.isnan(found.before) and np.isnan(found.after)
+    # Of as many activities as are held back nothing was learned that could be held against them.
+    few = [0] * (COUNT - CONFIG.held_back) + [3] * CONFIG.held_back
+    assert not np.any(adapt(some_past(few), some_items(), CONFIG).adapter_D)
+    always = replace(CONFIG, held_back=0)
+    assert not np.any(adapt(some_past([0] * COUNT), some_items(), always).adapter_D)
+    assert np.any(adapt(some_past(few), some_items(), always).adapter_D)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"held_back": 100}, "--held-back=100 is out of range; give 0 to 99"),
+        ({"held_back": -1}, "--held-back=-1"),
+        ({"rate": 0.0}, "--rate=0.0"),
+        ({"half_life": float("nan")}, "--half-life=nan"),
+        ({"decay": -1.0}, "--decay=-1.0"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(wrong, words):
+    with pytest.raises(UserError, match=words):
+        AdaptConfig(**wrong)
