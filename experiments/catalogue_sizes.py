@@ -6,7 +6,7 @@
 For each number of items a log is invented: users move among series of 20 items, four times in five
 to another item of the same series, else to any item. All logs have as many activities, so the more
 items there are, the less is known of each. A model is trained on each and stored as int8; a process
-of its own loads the file, recommends, and says what that took (experiments/on_a_device.py).
+of its own loads the file, recommends, and says what that took.
 
 Everything is kept in one folder, and the same command goes on where it was stopped. It leaves
 table.md and sizes.png there, and needs the extra `convert`.
@@ -27,11 +27,10 @@ from tqdm import tqdm
 
 from jaxrec.command_line import command, split_numbers, split_words
 from jaxrec.errors import FailedCheckError
-from jaxrec.files import replacing
+from jaxrec.files import read_json, replacing
 from jaxrec.models.encoders import ENCODERS
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.plots import save_plot
-from jaxrec.runtime.bundle import read
 
 ROOT = Path(__file__).parents[1]
 
@@ -156,7 +155,7 @@ def invent_log(items: int, users: int, *, seed: int = 0) -> pl.DataFrame:
 
 def measure(directory: RunDirectory) -> Cost:
     """Say what a converted run costs a device."""
-    model = read(directory.model_file).model
+    model = read_json(directory.model_file.with_name("model.json"))
     return Cost(
         model["encoder"],
         model["embedding_dim"],
@@ -164,7 +163,7 @@ def measure(directory: RunDirectory) -> Cost:
         model["evaluation"]["test"]["recall@10"],
         model["parity"]["overlap"],
         directory.model_file.stat().st_size,
-        **json.loads(_call("experiments/on_a_device.py", str(directory.model_file))),
+        **json.loads(_call("convert/measure/on_a_device.py", str(directory.model_file))),
     )
 
 

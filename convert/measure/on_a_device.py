@@ -1,9 +1,7 @@
-"""What a file costs the process that recommends with it, and nothing else.
+"""What a file costs the process that recommends with it, and holds nothing else.
 
-    python experiments/on_a_device.py model.tflite
-
-Prints one line of JSON: seconds until the file is ready and of a call (the median of 200 random
-histories of ten items), and the bytes of memory that the process held at its most.
+A script that is given the file, and prints one line of JSON: seconds until it is ready and of a
+call (the median of 200 random histories of ten items), and the most bytes of memory that it held.
 """
 
 import json
