@@ -1,0 +1,120 @@
+"""Population: a log of other users, by the ids that a run knows its items by."""
+
+from dataclasses import fields, replace
+
+import numpy as np
+import polars as pl
+
+from jaxrec.config import DataConfig, ItemsConfig, LogConfig, UsersConfig
+from jaxrec.data.dataset import Dataset, make_dataset, prepare
+from jaxrec.data.interactions import Interactions
+from jaxrec.data.sources import load_interactions, load_ordered
+from jaxrec.data.vocabulary import Vocabulary
+from jaxrec.errors import UserError
+from jaxrec.runs.directory import VOCABULARY, RunDirectory
+from jaxrec.schema import ITEM, PAD
+
+# What drops the rows of unknown items.
+_BY_THE_RUN = "the items that the run knows"
+
+
+def population_config(of_run: DataConfig, dataset: str, log: LogConfig) -> DataConfig:
+    """Say how a log of another population is read: as the run's own was, but for what is given.
+
+    Items are dropped for being unknown to the run, and not for being rare. They have its titles.
+    """
+    asked = {name: value for name, value in vars(log).items() if value != getattr(LogConfig, name)}
+    of_no_table = {
+        spec.name: spec.default for part in (ItemsConfig, UsersConfig) for spec in fields(part)
+    }
+    return replace(
+        of_run,
+        dataset=dataset,
+        data_dir=None,
+        synthetic_users=DataConfig.synthetic_users,
+        synthetic_items=DataConfig.synthetic_items,
+        min_item_interactions=1,
+        final_fit=False,
+        **of_no_table,
+        **asked,
+    )
+
+
+def read_own(run: RunDirectory, config: DataConfig, *, seed: int) -> Dataset:
+    """Read the log that a run was trained on.
+
+    Raises:
+        UserError: it cannot be read, or is not the same any more.
+    """
+    dataset = make_dataset(load_ordered(config, seed=seed), config, seed=seed)
+    if dataset.vocabulary.digest != run.vocabulary().digest:
+        raise UserError(
+            f"{run.path / VOCABULARY} has other items than --dataset={config.dataset} has now; "
+            "name a log with --dataset"
+        )
+    return dataset
+
+
+def read_population(run: RunDirectory, config: DataConfig, *, seed: int) -> Dataset:
+    """Read the log of a population, and number its items as a run does.
+
+    Raises:
+        UserError: it cannot be read, or nothing of it is known.
+    """
+    vocabulary, catalogue = run.vocabulary(), run.catalogue()
+    interactions = only_known(load_interactions(config, seed=seed), vocabulary, catalogue)
+    return numbered_by(prepare(interactions, config, seed=seed), vocabulary, catalogue)
+
+
+def only_known(
+    interactions: Interactions, vocabulary: Vocabulary, catalogue: pl.DataFrame
+) -> Interactions:
+    """Drop the rows of items that a vocabulary does not have; ids are compared as they print.
+
+    Args:
+        catalogue: what is known of each id of the vocabulary.
+
+    Raises:
+        UserError: no row is left.
+    """
+    log = interactions.log.rename({"item": "raw"})
+    known = pl.DataFrame({"text": vocabulary.values.cast(pl.String), "item": vocabulary.values})
+    by_text = log.with_columns(text=pl.col("raw").cast(pl.String))
+    found = by_text.join(known, on="text", how="left", maintain_order="left")
+    kept = found.filter(pl.col("item").is_not_null())
+    if kept.is_empty():
+        raise UserError(
+            f"the run knows no item of the log: it knows {vocabulary.size:,}, as "
+            f"{vocabulary.values[0]!r}, and there is {log['raw'][0]!r}; change --item-column or "
+            "--dataset"
+        )
+    unknown = found.filter(pl.col("item").is_null())
+    notes = interactions.notes
+    if unknown.height:
+        notes += (f"{unknown['raw'].n_unique():,} items are unknown to the run",)
+    dropped = {**interactions.dropped, **({_BY_THE_RUN: unknown.height} if unknown.height else {})}
+    return replace(
+        interactions,
+        log=kept.drop("raw", "text"),
+        items=catalogue,
+        dropped=dropped,
+        notes=notes,
+    )
+
+
+def numbered_by(dataset: Dataset, vocabulary: Vocabulary, catalogue: pl.DataFrame) -> Dataset:
+    """Give the items of a data set the ids of a vocabulary, which has them all.
+
+    Its counts are those of the data set.
+    """
+    numbers = np.append(PAD, vocabulary.encode(dataset.vocabulary.values)).astype(np.int32)
+    counts = np.zeros(vocabulary.size + 1, np.int64)
+    counts[numbers] = dataset.vocabulary.counts
+    items = numbers[dataset.timelines.items]
+    timelines = replace(dataset.timelines, activities={**dataset.timelines.activities, ITEM: items})
+    return replace(
+        dataset,
+        timelines=timelines,
+        vocabulary=Vocabulary(vocabulary.values, counts),
+        catalogue=catalogue,
+    )
