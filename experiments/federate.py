@@ -19,6 +19,7 @@ What comes out is a run directory like any other, judged on the population befor
 import hashlib
 import shutil
 import sys
+import tempfile
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ import jax
 import numpy as np
 import tyro
 from flax import nnx
+from jaxtyping import Int
 
 from experiments.compare import METRICS, Judged, render
 from experiments.run import conclude, make_model
@@ -94,9 +96,9 @@ def run(flags: FederateFlags) -> None:
     """
     settings, source = flags.federated, RunDirectory(flags.run_dir)
     config = configure(flags, source)
-    out = RunDirectory(
-        flags.out or source.path.with_name(f"{source.path.resolve().name}-federated")
-    )
+    # A path may end in no name: `.` or `..`.
+    named = source.path if source.path.name.strip(".") else source.path.resolve()
+    out = RunDirectory(flags.out or named.with_name(f"{named.name}-federated"))
     if out.path.resolve() == source.path.resolve():
         raise UserError(f"--out={out.path} is the run that is continued; name another folder")
     out.check(config, resume=flags.resume, overwrite=flags.overwrite, flag="--out")
@@ -124,17 +126,15 @@ def run(flags: FederateFlags) -> None:
     # What users chose is weighed by what the run had learned from, not by what clients hold.
     known = replace(population, vocabulary=source.vocabulary())
     start = read_start(source, known, config)
-    before = judge(start, population, config)
-    print(_figures("before the first round", start, before, population, config), flush=True)
+    before = judge(start, population, config, population.split.test)
+    validated = judge(start, population, config, population.split.validation)
+    told = f"validation {_figures(validated)}; test {_figures(before)}"
+    print(f"before the first round: {told}", flush=True)
     if flags.resume and out.is_begun:
         require_same_start(out, start.digest)
-    elif flags.overwrite and out.path.exists():
-        shutil.rmtree(out.path)
-    if not out.is_begun:
-        out.path.mkdir(parents=True, exist_ok=True)
-        write_json(out.path / FEDERATED, _record(settings, start, clients, privacy))
-    # Its vocabulary is the run's: the counts of the population are nobody's to ship.
-    out.begin(config, known)
+        out.begin(config, known)
+    else:
+        begin_whole(out, config, known, _record(settings, start, clients, privacy))
     objective = make_objective(start.graphdef, known, config)
     noise = privacy.noise_multiplier if privacy else 0.0
     trained = federate(start.params, objective, clients, population, config, settings, out, noise)
@@ -191,14 +191,32 @@ def read_start(source: RunDirectory, known: Dataset, config: Config) -> Start:
     return Start(graphdef, params, digest.hexdigest())
 
 
-def judge(start: Start, population: Dataset, config: Config) -> Ranks:
-    """Rank the test targets of a population by the model that the rounds begin with."""
-    test = population.split.test
-    ranking = rank(
-        model_scorer(start.graphdef, start.params), population, test, config.data, coverage=False
-    )
-    targets = population.timelines.items[test]
-    return Ranks(ranking.users, targets, ranking.ranks, None, slices(population, test))
+def judge(
+    start: Start, population: Dataset, config: Config, positions: Int[np.ndarray, " n"]
+) -> Ranks:
+    """Rank some targets of a population by the model that the rounds begin with."""
+    scorer = model_scorer(start.graphdef, start.params)
+    ranking = rank(scorer, population, positions, config.data, coverage=False)
+    targets = population.timelines.items[positions]
+    return Ranks(ranking.users, targets, ranking.ranks, None, slices(population, positions))
+
+
+def begin_whole(out: RunDirectory, config: Config, known: Dataset, record: dict[str, Any]) -> None:
+    """Begin a run directory that is there whole or not at all, in the place of an older one.
+
+    Args:
+        known: the clients' data with the vocabulary of the run, whose counts are those of the log
+            that it was trained on. The counts of clients are nobody's to ship.
+        record: what federated.json says.
+    """
+    out.path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.path.parent, prefix=f".{out.path.name}.") as folder:
+        begun = RunDirectory(Path(folder) / "run")
+        begun.begin(config, known)
+        write_json(begun.path / FEDERATED, record)
+        if out.path.exists():
+            shutil.rmtree(out.path)
+        begun.path.rename(out.path)
 
 
 def require_same_settings(out: RunDirectory, settings: FederatedConfig) -> None:
@@ -265,22 +283,9 @@ def _about(clients: Clients, settings: FederatedConfig, privacy: Guarantee | Non
     ]
 
 
-def _figures(name: str, start: Start, tested: Ranks, population: Dataset, config: Config) -> str:
-    """Say the figures of a model in one line."""
-    ranking = rank(
-        model_scorer(start.graphdef, start.params),
-        population,
-        population.split.validation,
-        config.data,
-        coverage=False,
-    )
-    parts = {"validation": ranking.ranks, "test": tested.ranks}
-    told = [
-        f"{part} "
-        + "  ".join(f"{metric} {means(target_values(ranks))[metric]:.4f}" for metric in METRICS)
-        for part, ranks in parts.items()
-    ]
-    return f"{name}: {'; '.join(told)}"
+def _figures(ranks: Ranks) -> str:
+    averages = means(target_values(ranks.ranks))
+    return "  ".join(f"{metric} {averages[metric]:.4f}" for metric in METRICS)
 
 
 main = command(

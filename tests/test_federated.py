@@ -129,7 +129,7 @@ def test_one_client_with_all_data_and_one_step_is_a_central_step():
     config = replace(EVERYTHING, clients=1, local_steps=1)
     ours, told = one_round(config, cohort_of(0), batches)
     # Nothing is drawn in this step: no dropout, no negatives, no features.
-    value, slopes = jax.value_and_grad(OBJECTIVE)(PARAMS, batch, jax.random.key(5))
+    value, slopes = jax.jit(jax.value_and_grad(OBJECTIVE))(PARAMS, batch, jax.random.key(5))
     theirs = jax.tree.map(lambda leaf, slope: leaf - 0.1 * slope, PARAMS, slopes)
     assert_same(ours, theirs, atol=1e-6)
     assert float(told.loss) == pytest.approx(float(value), rel=1e-5)
@@ -373,6 +373,7 @@ def test_a_population_has_the_ids_of_the_run():
 SMALL = ["--encoder=bow", "--embedding-dim=8", "--hidden-units=8", "--epochs=1"]
 SMALL += ["--synthetic-users=120", "--synthetic-items=40", "--batch-size=16"]
 ROUNDS = ["--rounds=5", "--clients=30", "--local-steps=2"]
+ROUNDS += ["--server-optimizer=fedadam", "--noise-multiplier=0.5"]
 
 pytest_ignore = pytest.mark.filterwarnings("ignore")
 
@@ -385,10 +386,21 @@ def trained(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture
-def often(monkeypatch):
+@pytest.fixture(autouse=True, scope="module")
+def often():
     """Keep a checkpoint after every second round."""
-    monkeypatch.setattr(rounds, "ROUNDS_A_CHECKPOINT", 2)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(rounds, "ROUNDS_A_CHECKPOINT", 2)
+        yield
+
+
+@pytest.fixture(scope="module")
+def federated(trained):
+    """Do five rounds, and give the new run and what was said."""
+    pytest.importorskip("dp_accounting", reason="needs the extra federated")
+    process = go(trained, *ROUNDS)
+    assert process.returncode == 0, process.stderr
+    return trained / "run-federated", process.stdout
 
 
 def go(folder: Path, *flags: str):
@@ -402,40 +414,39 @@ def parameters_of(run_dir: Path) -> dict[str, np.ndarray]:
 
 
 @pytest_ignore
-def test_a_run_of_rounds_is_a_run_like_any_other(trained, often):
-    pytest.importorskip("tensorflow", reason="needs the extra convert")
-    process = go(trained, *ROUNDS, "--server-optimizer=fedadam")
-    assert process.returncode == 0, process.stderr
-    said = process.stdout
-    assert "120 clients; 30 a round on average" in said and "no noise, so no guarantee" in said
+def test_a_run_of_rounds_is_a_run_like_any_other(trained, federated):
+    out, said = federated
+    assert "120 clients; 30 a round on average" in said and "epsilon = " in said
     assert "before the first round: validation recall@10" in said and "after - before" in said
-    out = trained / "run-federated"
     run = RunDirectory(out)
     assert [line["epoch"] for line in run.metrics(5)] == [2, 4, 5]
     assert run.summary().train.steps == 5 and "transitions" in run.summary().baselines
-    assert json.loads((out / "federated.json").read_text())["privacy"] is None
+    privacy = json.loads((out / "federated.json").read_text())["privacy"]
+    assert privacy["noise_multiplier"] == 0.5 and privacy["participation"] == 0.25
 
     before, after = parameters_of(trained / "run"), parameters_of(out)
     moved = {name for name in before if before[name].tobytes() != after[name].tobytes()}
     assert moved == set(before) - set(BY_ITEM)
 
+    process = call(compare.main, str(out), "run", cwd=trained)
+    assert process.returncode == 0, process.stderr
+    pytest.importorskip("tensorflow", reason="needs the extra convert")
     process = convert(f"--run-dir={out}", cwd=trained)
     assert process.returncode == 0, process.stderr
     assert (out / "export" / "model.tflite").is_file()
-    process = call(compare.main, str(out), "run", cwd=trained)
-    assert process.returncode == 0, process.stderr
-    shutil.rmtree(out)
 
 
 @pytest_ignore
-def test_a_killed_run_goes_on_to_the_same_bits(trained, often, monkeypatch):
-    flags = [*ROUNDS, "--share=all", "--noise-multiplier=0.5", "--server-optimizer=fedadam"]
-    pytest.importorskip("dp_accounting", reason="needs the extra federated")
-    process = go(trained, *flags, "--out=whole")
-    assert process.returncode == 0, process.stderr
-    assert "epsilon = " in process.stdout
-    privacy = json.loads((trained / "whole" / "federated.json").read_text())["privacy"]
-    assert privacy["noise_multiplier"] == 0.5 and privacy["participation"] == 0.25
+def test_a_killed_run_goes_on_to_the_same_bits(trained, federated, monkeypatch):
+    def stopped(path, value):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(federate, "write_json", stopped)
+        process = go(trained, *ROUNDS, "--out=killed")
+    # It had not begun.
+    assert process.returncode == 130
+    assert not [path for path in trained.iterdir() if "killed" in path.name]
 
     write = RunDirectory.write_metrics
 
@@ -446,22 +457,22 @@ def test_a_killed_run_goes_on_to_the_same_bits(trained, often, monkeypatch):
 
     with monkeypatch.context() as patched:
         patched.setattr(RunDirectory, "write_metrics", killed)
-        process = go(trained, *flags, "--out=killed")
+        process = go(trained, *ROUNDS, "--out=killed")
     assert process.returncode == 130 and not (trained / "killed" / "summary.json").exists()
     for changed, why in (
         ("--rounds=6", "--rounds: 5, not 6"),
         ("--seed=1", "--seed: 0, not 1"),
         ("--noise-multiplier=0.6", "--noise-multiplier: 0.5, not 0.6"),
     ):
-        process = go(trained, *flags, "--out=killed", "--resume", changed)
+        process = go(trained, *ROUNDS, "--out=killed", "--resume", changed)
         assert process.returncode == 2 and why in process.stderr
-    process = go(trained, *flags, "--out=killed", "--resume")
+    process = go(trained, *ROUNDS, "--out=killed", "--resume")
     assert process.returncode == 0, process.stderr
-    ours, theirs = parameters_of(trained / "killed"), parameters_of(trained / "whole")
+    ours, theirs = parameters_of(trained / "killed"), parameters_of(federated[0])
     assert {n: leaf.tobytes() for n, leaf in ours.items()} == {
         n: leaf.tobytes() for n, leaf in theirs.items()
     }
-    process = go(trained, *flags, "--out=killed", "--resume")
+    process = go(trained, *ROUNDS, "--out=killed", "--resume")
     assert process.returncode == 0 and "killed is finished" in process.stdout
 
 
@@ -474,6 +485,7 @@ def test_other_users_teach_it_by_its_ids(trained):
     log = pl.DataFrame(rows, schema=["who", "item", "timestamp"], orient="row")
     log.write_csv(trained / "others.csv")
     flags = ["--dataset=others.csv", "--user-column=who", "--rounds=1", "--clients=20"]
+    flags += ["--server-learning-rate=0.5"]
     process = go(trained, *flags, "--out=taught")
     assert process.returncode == 0, process.stderr
     assert "dropped: 20 by the items that the run knows" in process.stdout
