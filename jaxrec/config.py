@@ -387,12 +387,12 @@ class FederatedConfig:
     does"""
     local_steps: int = _between(4, 1, 10_000)
     """steps of SGD that a client takes, each on one window of its own timeline"""
-    local_learning_rate: float = _between(0.3, 0.0, 1000.0)
+    local_learning_rate: float = _between(0.1, 0.0, 1000.0)
     """learning rate of these steps"""
     share: Literal["encoder", "all"] = "encoder"
     """what clients send: the encoder and the layers behind it; or the table of items and its biases
     too, whose rows tell what a user touched: that needs noise. What is not sent does not change"""
-    clip_norm: float = _between(0.3, 1e-6, 1e6)
+    clip_norm: float = _between(1.0, 1e-6, 1e6)
     """largest norm of what one client sends, of all its numbers together; a larger one is scaled
     down to it"""
     server_optimizer: Literal["fedavg", "fedadam"] = "fedavg"
