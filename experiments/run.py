@@ -163,9 +163,18 @@ def make_model(dataset: Dataset, config: Config) -> RecommenderModel:
 
 
 def conclude(
-    trained: Trained, dataset: Dataset, config: Config, directory: RunDirectory
+    trained: Trained,
+    dataset: Dataset,
+    config: Config,
+    directory: RunDirectory,
+    *,
+    unit: str = "epoch",
 ) -> Summary:
-    """Evaluate the best parameters and the baselines; write what a finished run leaves."""
+    """Evaluate the best parameters and the baselines; write what a finished run leaves.
+
+    Args:
+        unit: what the epochs of the training are.
+    """
     size, split = dataset.vocabulary.size, dataset.split
     of_test, of_validation = slices(dataset, split.test), slices(dataset, split.validation)
 
@@ -203,7 +212,7 @@ def conclude(
         now_unknown=without_now and figures_of(without_now, size, of_test),
     )
     levels = {name: validated(each).means["recall@10"] for name, each in baselines.items()}
-    draw_curve(directory.path / CURVE, directory.path.name, trained.epochs, levels)
+    draw_curve(directory.path / CURVE, directory.path.name, trained.epochs, levels, unit)
     targets, unknown = dataset.timelines.items[split.test], without_now and without_now.ranks
     directory.finish(summary, Ranks(test.users, targets, test.ranks, unknown, of_test))
     return summary

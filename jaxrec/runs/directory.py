@@ -10,6 +10,7 @@
     metrics.jsonl      one line an epoch
     tensorboard/       the same for TensorBoard
     curve.png          the same to look at
+    federated.json     of a run of federated rounds: their settings, and what they guarantee
     ranks.npz          where each test target ended, to compare runs user by user
     summary.json       the figures; written last: a run that has it is finished
     export/            the .tflite file, when the run is converted
@@ -49,6 +50,7 @@ HELDOUT = "heldout.npz"
 METRICS = "metrics.jsonl"
 CURVE = "curve.png"
 RANKS = "ranks.npz"
+FEDERATED = "federated.json"
 SUMMARY = "summary.json"
 MODEL = "export/model.tflite"
 
@@ -152,8 +154,13 @@ class RunDirectory:
         with replacing(self.path / METRICS) as file:
             file.writelines(json.dumps(epoch).encode() + b"\n" for epoch in epochs)
 
-    def check(self, config: Config, *, resume: bool, overwrite: bool) -> None:
+    def check(
+        self, config: Config, *, resume: bool, overwrite: bool, flag: str = "--run-dir"
+    ) -> None:
         """Refuse a directory that this run must not touch, before any work is done.
+
+        Args:
+            flag: what names the directory.
 
         Raises:
             UserError: it belongs to a finished run, another configuration, or something else.
@@ -161,26 +168,24 @@ class RunDirectory:
         if resume and overwrite:
             raise UserError("--resume and --overwrite exclude each other; give one of them")
         if self.path.exists() and not self.path.is_dir():
-            raise UserError(f"--run-dir={self.path} is a file; name a folder")
+            raise UserError(f"{flag}={self.path} is a file; name a folder")
         if not self.path.exists() or not any(self.path.iterdir()):
             return
         if not self.is_begun:
-            raise UserError(
-                f"--run-dir={self.path} holds other files and no run; name another folder"
-            )
+            raise UserError(f"{flag}={self.path} holds other files and no run; name another folder")
         if overwrite:
             return
         if not resume:
             state = "a finished" if self.is_finished else "an unfinished"
             raise UserError(
                 f"{self.path} holds {state} run; give --resume to continue it, --overwrite to "
-                "replace it, or another --run-dir"
+                f"replace it, or another {flag}"
             )
         different = differences(self.config(), config)
         if different:
             raise UserError(
                 f"{self.path} is a run of another configuration ({'; '.join(different)}); give its "
-                "flags to resume it, --overwrite to replace it, or another --run-dir"
+                f"flags to resume it, --overwrite to replace it, or another {flag}"
             )
 
     def begin(self, config: Config, dataset: Dataset) -> None:

@@ -178,17 +178,22 @@ def _cell(column: str, row: Figures) -> str:
 
 
 def draw_curve(
-    path: Path, title: str, epochs: list[dict[str, Any]], baselines: Mapping[str, float]
+    path: Path,
+    title: str,
+    epochs: list[dict[str, Any]],
+    baselines: Mapping[str, float],
+    unit: str = "epoch",
 ) -> None:
     """Draw loss and validation figures by epoch, as a PNG, with the baselines as lines.
 
     Args:
         baselines: validation recall@10 of each baseline.
+        unit: what the epochs are.
     """
     figure, (loss_axes, quality_axes) = two_panels(title)
     numbers = [line["epoch"] for line in epochs]
     loss_axes.plot(numbers, [line["loss"] for line in epochs], marker=".")
-    loss_axes.set(xlabel="epoch", ylabel="training loss, nats a target")
+    loss_axes.set(xlabel=unit, ylabel="training loss, nats a target")
     ends = [(f"{name}, recall@10", level, "grey") for name, level in baselines.items()]
     for name, colour in (("recall@10", "tab:blue"), ("ndcg@10", "tab:orange")):
         curve = [line["validation"][name] for line in epochs]
@@ -196,7 +201,7 @@ def draw_curve(
         ends.append((name, curve[-1], colour))
     for level in baselines.values():
         quality_axes.axhline(level, color="grey", linestyle=":")
-    quality_axes.set(xlabel="epoch", ylabel="validation", ylim=(0, None))
+    quality_axes.set(xlabel=unit, ylabel="validation", ylim=(0, None))
     for axes in (loss_axes, quality_axes):
         axes.locator_params(axis="x", integer=True)
     keep_apart(figure, label_ends(quality_axes, ends))

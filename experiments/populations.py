@@ -1,0 +1,99 @@
+"""Cut a log by what a table says of its users: those a model learns from, and those it meets later.
+
+    python experiments/populations.py --dataset=ml-1m --user-features=age --out=populations
+
+Of MovieLens 1M the first are the users under 35, and the others those of 45 and more. Writes
+shipped.csv, others.csv, and everybody.csv with both, all with the columns user, item and timestamp.
+In everybody.csv are only items that a run on shipped.csv knows, so that a model that learned from
+everybody ranks the same candidates (train it with --min-item-interactions=1).
+"""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+import tyro
+
+from jaxrec.command_line import command
+from jaxrec.config import DataConfig, FilterConfig, feature_names
+from jaxrec.data.interactions import Interactions, count_items, frequent_items
+from jaxrec.data.sources import load_interactions
+from jaxrec.errors import UserError
+from jaxrec.files import replacing
+
+
+@dataclass(frozen=True)
+class PopulationFlags:
+    """The log, and whose part of it is whose."""
+
+    data: tyro.conf.OmitArgPrefixes[DataConfig] = field(default_factory=DataConfig)
+    first: str = "1,18,25"
+    """values of the one --user-features, as they print, of the users whom a model learns from"""
+    second: str = "45,50,56"
+    """the same of those whom it meets later"""
+    out: Path = Path("populations")
+    """the folder where the logs go"""
+
+
+def run(flags: PopulationFlags) -> None:
+    """Read, cut, write, print.
+
+    Raises:
+        UserError: anything that the user can mend.
+    """
+    names = feature_names(flags.data, "user")
+    if len(names) != 1:
+        raise UserError("users are told apart by one column; give --user-features=age, say")
+    interactions = load_interactions(flags.data, seed=0)
+    asked = {"first": flags.first.split(","), "second": flags.second.split(",")}
+    flags.out.mkdir(parents=True, exist_ok=True)
+    for name, log in cut(interactions, names[0], asked["first"], asked["second"]).items():
+        path = flags.out / f"{name}.csv"
+        with replacing(path) as file:
+            log.select("user", "item", "timestamp").write_csv(file)
+        print(f"{path}: {log.height:,} interactions of {log['user'].n_unique():,} users")
+
+
+def cut(
+    interactions: Interactions, column: str, first: list[str], second: list[str]
+) -> Mapping[str, pl.DataFrame]:
+    """Give the logs of the first users, of the second, and of both with items that the first know.
+
+    Raises:
+        UserError: there is nobody, or somebody would be of both.
+    """
+    if both := set(first) & set(second):
+        raise UserError(f"--second has {min(both)!r}, as --first has; give each value once")
+    users = interactions.users
+    assert users is not None
+    parts = {}
+    for name, values in (("shipped", first), ("others", second)):
+        own = users.filter(_as_printed(users[column]).is_in(values))
+        parts[name] = interactions.log.join(own, on="user", how="semi", maintain_order="left")
+        if parts[name].is_empty():
+            there = ", ".join(_as_printed(users[column]).unique().sort().head(8))
+            raise UserError(f"nobody has the {column} {', '.join(values)}; there is {there}")
+    known = frequent_items(count_items(parts["shipped"]), FilterConfig())
+    everybody = pl.concat(parts.values()).join(
+        known.to_frame("item"), on="item", how="semi", maintain_order="left"
+    )
+    return {**parts, "everybody": everybody}
+
+
+def _as_printed(values: pl.Series) -> pl.Series:
+    """Write values as people do: a whole number without its fraction."""
+    if values.dtype.is_float():
+        values = values.cast(pl.Int64)
+    return values.cast(pl.String).alias("value")
+
+
+main = command(
+    run,
+    remedy="free or open the place, or give another --out",
+    interrupted="what was written is whole",
+)
+
+if __name__ == "__main__":
+    sys.exit(main())

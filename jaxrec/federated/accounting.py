@@ -1,0 +1,154 @@
+"""Accounting: what noise guarantees to each user, by Google's dp-accounting (extra `federated`).
+
+Differential privacy of users: with and without all that one user has, the model that comes out is
+about as likely (Dwork et al., 2006; McMahan et al., 2018, for federated learning).
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from jaxrec.config import FederatedConfig
+from jaxrec.errors import UserError
+
+# What calibration leaves of the noise multiplier.
+_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True)
+class Guarantee:
+    """What a number of rounds guarantees to each user.
+
+    Attributes:
+        noise_multiplier: standard deviation of the noise on the sum, as a multiple of the largest
+            norm of an update.
+        participation: probability that a user takes part in a round.
+    """
+
+    epsilon: float
+    delta: float
+    noise_multiplier: float
+    participation: float
+    rounds: int
+
+    @property
+    def said(self) -> list[str]:
+        """Say it with what it rests on, a line each."""
+        return [
+            f"epsilon = {self.epsilon:.4g} at delta = {self.delta:.3g}, of each user's whole "
+            f"timeline, after {self.rounds:,} rounds: noise multiplier "
+            f"{self.noise_multiplier:.4g}, each user in a round with probability "
+            f"{self.participation:.4g}",
+            *ASSUMPTIONS,
+        ]
+
+
+ASSUMPTIONS = (
+    "two logs are neighbours if one has a user more; the number of users is no secret",
+    "it is of the parameters alone; figures, metrics and held-out histories of the run are not "
+    "covered, nor is what the run that is continued had learned",
+    "the server adds the noise and is trusted with the sum, and the seed stays secret",
+)
+
+NO_GUARANTEE = (
+    "no noise, so no guarantee: what clients send is clipped and averaged, and may still tell of "
+    "them; --noise-multiplier or --epsilon gives one"
+)
+
+
+def guarantee(config: FederatedConfig, population: int) -> Guarantee | None:
+    """Work out what is guaranteed to a population; None without noise.
+
+    Raises:
+        UserError: the epsilon that was asked for takes too much noise, the delta guarantees
+            nothing, or the extra is missing.
+    """
+    if not config.is_noisy:
+        return None
+    delta = population**-1.1 if config.delta is None else config.delta
+    if delta >= 1 / population:
+        raise UserError(
+            f"--delta={delta:g} allows to give one of {population:,} users away whole; give less "
+            f"than {1 / population:.2g}"
+        )
+    share, rounds = config.clients / population, config.rounds
+    noise = config.noise_multiplier
+    if config.epsilon is not None:
+        noise = noise_for(config.epsilon, share, rounds, delta, most=config.clients)
+    return Guarantee(epsilon_of(noise, share, rounds, delta), delta, noise, share, rounds)
+
+
+def epsilon_of(noise_multiplier: float, participation: float, rounds: int, delta: float) -> float:
+    """Bound epsilon by the Rényi accountant of Poisson-sampled Gaussians (Mironov et al., 2019)."""
+    accountant = _accounting().rdp.RdpAccountant()
+    with _quiet():
+        accountant.compose(_event(noise_multiplier, participation), rounds)
+        return float(accountant.get_epsilon(delta))
+
+
+def noise_for(
+    epsilon: float, participation: float, rounds: int, delta: float, *, most: float
+) -> float:
+    """Find the least noise multiplier that an epsilon takes, within 0.001 and on the safe side.
+
+    Args:
+        most: where to stop looking. With a multiplier as high as there are clients in a round, each
+            number has as much noise as all of them can send together.
+
+    Raises:
+        UserError: it is more than `most`.
+    """
+    accounting = _accounting()
+    least = epsilon_of(most, participation, rounds, delta)
+    if least > epsilon:
+        raise UserError(
+            f"--epsilon={epsilon:g} is out of reach: with as much noise on each number as all "
+            f"clients of a round can send together, {rounds:,} rounds still give {least:.2g} at "
+            f"delta = {delta:.2g}; take a larger epsilon, fewer --rounds, or more users"
+        )
+    with _quiet():
+        return float(
+            accounting.calibrate_dp_mechanism(
+                accounting.rdp.RdpAccountant,
+                lambda noise: accounting.SelfComposedDpEvent(_event(noise, participation), rounds),
+                epsilon,
+                delta,
+                accounting.ExplicitBracketInterval(_TOLERANCE, most),
+                tol=_TOLERANCE,
+            )
+        )
+
+
+def _event(noise_multiplier: float, participation: float) -> Any:
+    accounting = _accounting()
+    event = accounting.GaussianDpEvent(noise_multiplier)
+    return accounting.PoissonSampledDpEvent(participation, event)
+
+
+def _accounting() -> Any:
+    """Import what most never need.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    try:
+        import dp_accounting
+        import dp_accounting.rdp
+    except ImportError as error:
+        raise UserError(
+            "noise needs dp-accounting to say what it guarantees; pip install -c constraints.txt "
+            "-e '.[federated]'"
+        ) from error
+    return dp_accounting
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep to itself which orders the accountant passes over: any order gives a bound."""
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)

@@ -1,0 +1,541 @@
+"""Federated rounds: what leaves a client, what the server makes of it, and what that guarantees."""
+
+import json
+import shutil
+import sys
+from collections import Counter
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import polars as pl
+import pytest
+from flax import nnx
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from experiments import compare, federate
+from experiments import run as run_command
+from experiments.run import make_model
+from jaxrec.config import Config, DataConfig, FederatedConfig, ModelConfig, TrainConfig
+from jaxrec.data.batching import Batch, WindowShape
+from jaxrec.data.dataset import prepare
+from jaxrec.data.splits import split_timelines
+from jaxrec.data.vocabulary import Vocabulary
+from jaxrec.errors import UserError
+from jaxrec.federated import accounting, rounds
+from jaxrec.federated.averaging import Round, add_noise, begin, make_round, round_keys
+from jaxrec.federated.clients import learn_locally
+from jaxrec.federated.clipping import clip
+from jaxrec.federated.cohorts import (
+    CLIENTS_AT_A_TIME,
+    Clients,
+    draw_cohort,
+    make_clients,
+    places_for,
+)
+from jaxrec.federated.sharing import join, part
+from jaxrec.runs.directory import RunDirectory
+from jaxrec.runs.population import numbered_by, only_known
+from jaxrec.schema import ITEM
+from jaxrec.training.checkpoint import read_model
+from jaxrec.training.objective import make_objective
+from jaxrec.training.rows import BY_ITEM, by_item
+from jaxrec.training.step import name_of
+from jaxrec.training.windows import training_batches
+from tests.exports import call, convert
+from tests.worlds import dataset_of, log_of, no_items, timelines_of
+
+# Seven users; nobody but the last has met item 90.
+WORLD = [
+    [10, 20, 30, 40, 50, 60],
+    [20, 10, 30, 10, 20],
+    [50, 60, 40, 10, 30],
+    [10, 20, 30, 40],
+    [60, 50, 20, 30, 40],
+    [30, 20, 60],
+    [20, 90, 90, 40, 10],
+]
+CONFIG = Config(
+    DataConfig(history_length=3, min_item_interactions=1),
+    ModelConfig(encoder="bow", embedding_dim=4, hidden_units=6, dropout=0.0),
+    TrainConfig(window_length=4, lead_in=2, batch_size=8),
+)
+DATASET = dataset_of(WORLD)
+GRAPHDEF, PARAMS = nnx.split(make_model(DATASET, CONFIG), nnx.Param)
+OBJECTIVE = make_objective(GRAPHDEF, DATASET, CONFIG)
+CLIENTS = make_clients(
+    DATASET.timelines,
+    DATASET.split,
+    WindowShape(4, 2, 1),
+    expected=7,
+    steps=2,
+    seen_of=DATASET.vocabulary.size,
+)
+# No update of this world is as long.
+LOOSE = FederatedConfig(clients=7, local_steps=2, local_learning_rate=0.1, clip_norm=100.0)
+# Noise that is asked for, and not given to the round.
+EVERYTHING = replace(LOOSE, share="all", noise_multiplier=1.0)
+
+
+def cohort_of(*clients: int) -> np.ndarray:
+    places = CLIENTS_AT_A_TIME * -(-len(clients) // CLIENTS_AT_A_TIME)
+    return np.array([*clients, *[-1] * (places - len(clients))], np.int32)
+
+
+@cache
+def compiled(config: FederatedConfig, noise: float) -> Round:
+    return make_round(OBJECTIVE, config, noise)
+
+
+def one_round(config: FederatedConfig, cohort: np.ndarray, batches: Batch | None = None, noise=0.0):
+    """Do round 0 from the untrained model; give the new parameters and what was told."""
+    state = jax.tree.map(jnp.copy, begin(PARAMS, config))
+    if batches is None:
+        batches = CLIENTS.gather(cohort, round_keys(config.seed, 0).windows)
+    state, told = compiled(config, noise)(state, cohort, batches)
+    return state.params, told
+
+
+def named(params) -> dict[str, np.ndarray]:
+    return {name_of(path): np.asarray(leaf) for path, leaf in jax.tree.leaves_with_path(params)}
+
+
+def change(params) -> dict[str, np.ndarray]:
+    before = named(PARAMS)
+    return {name: leaf - before[name] for name, leaf in named(params).items()}
+
+
+def assert_same(ours, theirs, **tolerance) -> None:
+    ours, theirs = named(ours), named(theirs)
+    assert ours.keys() == theirs.keys()
+    for name, leaf in ours.items():
+        np.testing.assert_allclose(leaf, theirs[name], err_msg=name, **tolerance)
+
+
+def test_one_client_with_all_data_and_one_step_is_a_central_step():
+    batch = jax.tree.map(
+        lambda each: jnp.asarray(each[0]),
+        training_batches(DATASET, CONFIG.data, CONFIG.train).dispatch(0),
+    )
+    assert np.count_nonzero(batch.targets) == DATASET.split.is_training_target.sum()
+    padding = CLIENTS_AT_A_TIME - 1
+    batches = jax.tree.map(
+        lambda each: np.pad(each[None, None], [(0, padding), *[(0, 0)] * (each.ndim + 1)]), batch
+    )
+    config = replace(EVERYTHING, clients=1, local_steps=1)
+    ours, told = one_round(config, cohort_of(0), batches)
+    # Nothing is drawn in this step: no dropout, no negatives, no features.
+    value, slopes = jax.jit(jax.value_and_grad(OBJECTIVE))(PARAMS, batch, jax.random.key(5))
+    theirs = jax.tree.map(lambda leaf, slope: leaf - 0.1 * slope, PARAMS, slopes)
+    assert_same(ours, theirs, atol=1e-6)
+    assert float(told.loss) == pytest.approx(float(value), rel=1e-5)
+    assert int(told.clients) == 1 and int(told.shortened) == 0
+    assert max(np.abs(leaf).max() for leaf in change(ours).values()) > 1e-3
+
+
+def test_the_average_does_not_depend_on_the_order_of_the_clients():
+    ours, told = one_round(LOOSE, cohort_of(*range(7)))
+    theirs, _ = one_round(LOOSE, cohort_of(4, 2, 6, 0, 1, 5, 3))
+    assert_same(ours, theirs, atol=1e-6)
+    # Nor on the places that nobody takes.
+    more, _ = one_round(LOOSE, np.append(cohort_of(), cohort_of(*range(7))))
+    assert_same(ours, more, atol=1e-6)
+    assert int(told.clients) == 7 and int(told.targets) > 0
+
+
+def test_it_is_the_mean_of_what_clients_send_by_their_expected_number():
+    config = replace(LOOSE, clients=5)
+    whole = change(one_round(config, cohort_of(1, 4))[0])
+    parts = [change(one_round(config, cohort_of(client))[0]) for client in (1, 4)]
+    for name, leaf in whole.items():
+        np.testing.assert_allclose(leaf, parts[0][name] + parts[1][name], atol=1e-6)
+    halved = change(one_round(replace(LOOSE, clients=10), cohort_of(1, 4))[0])
+    for name, leaf in whole.items():
+        np.testing.assert_allclose(leaf, 2 * halved[name], atol=1e-6)
+
+
+def test_what_leaves_a_client_holds_no_row_of_an_item():
+    shared, kept = part(PARAMS, "encoder")
+    assert set(kept) == {"activities.tables.item", "bias"} <= set(BY_ITEM)
+    batches = CLIENTS.gather(np.array([6], np.int32), jax.random.key(1))
+    own = jax.tree.map(lambda each: each[0], batches)
+    canary = int(DATASET.vocabulary.encode(pl.Series([90]))[0])
+    assert canary in own.targets
+    update, _ = learn_locally(OBJECTIVE, shared, kept, own, jax.random.key(2), 0.1)
+    assert set(named(update)) == set(named(PARAMS)) - set(BY_ITEM)
+    assert all(DATASET.vocabulary.size + 1 not in leaf.shape for leaf in named(update).values())
+    assert_same(join(shared, kept), PARAMS, rtol=0)
+
+
+def test_a_table_that_is_not_shared_keeps_its_bits():
+    canary = int(DATASET.vocabulary.encode(pl.Series([90]))[0])
+    without, with_it = cohort_of(*range(6)), cohort_of(*range(7))
+    for cohort in (without, with_it):
+        after = named(one_round(LOOSE, cohort)[0])
+        for name, table in by_item(PARAMS).items():
+            assert after[name].tobytes() == np.asarray(table).tobytes()
+    # Where the table is shared, the row of an item that one client has tells of that client.
+    rows = [
+        change(one_round(EVERYTHING, cohort)[0])["activities.tables.item"][canary]
+        for cohort in (without, with_it)
+    ]
+    assert np.abs(rows[1] - rows[0]).max() > 1e-4
+
+
+NUMBERS = st.floats(width=32, allow_nan=False, allow_infinity=False)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(NUMBERS, min_size=3, max_size=3), st.floats(2**-10, 2**10, width=32))
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_clipping_holds_whatever_comes(numbers, bound):
+    update = {"a": jnp.array(numbers[:2], jnp.float32), "b": jnp.array(numbers[2], jnp.float32)}
+    clipped = clip(update, bound)
+    found = np.array([*np.asarray(clipped.update["a"]), clipped.update["b"]], np.float64)
+    asked = np.array(numbers, np.float64)
+    norm = np.linalg.norm(asked)
+    assert clipped.is_finite
+    np.testing.assert_allclose(
+        found, asked * min(1, bound / max(norm, 1e-30)), rtol=1e-5, atol=1e-37
+    )
+    assert np.linalg.norm(found) <= bound * (1 + 1e-6)
+
+
+def test_hostile_updates_by_hand():
+    for worst in (np.nan, np.inf, -np.inf):
+        clipped = clip({"a": jnp.array([3.0, worst]), "b": jnp.array([4.0])}, 1.0)
+        assert not clipped.is_finite
+        assert [leaf.tolist() for leaf in jax.tree.leaves(clipped.update)] == [[0, 0], [0]]
+    clipped = clip({"a": jnp.array([3e38, 0]), "b": jnp.array([-3e38])}, 2.0)
+    np.testing.assert_allclose(clipped.update["a"], [2**0.5, 0], rtol=1e-6)
+    np.testing.assert_allclose(clipped.update["b"], [-(2**0.5)], rtol=1e-6)
+    assert clipped.is_finite and clipped.is_shorter
+
+
+@pytest.mark.parametrize(("weight", "left_out"), [(np.nan, 1), (-1e30, 0)])
+def test_a_hostile_client_counts_for_no_more_than_the_bound(weight, left_out):
+    config, cohort = replace(LOOSE, clip_norm=0.01, clients=2), cohort_of(3, 4)
+    batches = CLIENTS.gather(cohort, round_keys(0, 0).windows)
+    batches.weights[0] = np.where(batches.weights[0] > 0, np.float32(weight), 0)
+    both, told = one_round(config, cohort, batches)
+    assert (int(told.clients), int(told.left_out)) == (2, left_out)
+    assert np.isfinite(float(told.loss)) or not left_out
+    cohort[0] = -1
+    honest = change(one_round(config, cohort, batches)[0])
+    squares = [np.square(leaf - honest[name]).sum() for name, leaf in change(both).items()]
+    # Half of the bound, for two are expected.
+    assert np.sqrt(sum(squares)) == pytest.approx(0.005 * (1 - left_out), abs=1e-6)
+
+
+def test_noise_has_the_deviation_that_is_accounted_for():
+    noised = add_noise({"a": jnp.zeros(20_000), "b": jnp.ones((200, 100))}, jax.random.key(3), 0.7)
+    a, b = np.asarray(noised["a"]), np.asarray(noised["b"]).reshape(-1) - 1
+    for each in (a, b):
+        # Five standard errors.
+        assert abs(each.mean()) < 5 * 0.7 / np.sqrt(20_000)
+        assert each.std() == pytest.approx(0.7, rel=5 / np.sqrt(40_000))
+    assert abs(np.corrcoef(a, b)[0, 1]) < 5 / np.sqrt(20_000)
+
+    # On the sum, divided by the expected number of clients: 3 * 100 / 7.
+    quiet, loud = (one_round(LOOSE, cohort_of(1, 2), noise=noise)[0] for noise in (0.0, 3.0))
+    there = set(named(PARAMS)) - set(by_item(PARAMS))
+    added = np.concatenate([(named(loud)[n] - named(quiet)[n]).reshape(-1) for n in there])
+    assert added.std() == pytest.approx(300 / 7, rel=5 / np.sqrt(2 * added.size))
+    assert_same(one_round(LOOSE, cohort_of(1, 2), noise=3.0)[0], loud, rtol=0)
+    for name, table in by_item(PARAMS).items():
+        assert named(loud)[name].tobytes() == np.asarray(table).tobytes()
+
+
+def test_cohorts_are_drawn_by_seed_and_round():
+    def cohorts(seed):
+        return [draw_cohort(round_keys(seed, n).cohort, 200, 30).tolist() for n in range(400)]
+
+    drawn = cohorts(0)
+    assert drawn == cohorts(0)
+    assert drawn[0] != drawn[1] and drawn[0] != cohorts(1)[0]
+    sizes = np.array([len(cohort) for cohort in drawn])
+    deviation = np.sqrt(200 * 0.15 * 0.85)
+    assert abs(sizes.mean() - 30) < 4 * deviation / np.sqrt(400)
+    assert sizes.std() == pytest.approx(deviation, rel=0.2)
+    # Everybody as often as everybody else.
+    counts = np.bincount(np.concatenate(drawn), minlength=200)
+    assert abs(counts - 60).max() < 6 * np.sqrt(400 * 0.15 * 0.85)
+    assert draw_cohort(round_keys(0, 0).cohort, 50, 50).tolist() == list(range(50))
+
+
+@given(st.integers(1, 5000), st.data())
+def test_every_cohort_has_its_places(population, data):
+    expected = data.draw(st.integers(1, population))
+    cohort = data.draw(st.integers(0, population))
+    places, usual = (places_for(size, population, expected) for size in (cohort, 0))
+    assert places >= cohort and places % CLIENTS_AT_A_TIME == 0
+    # Another size only where six deviations do not do.
+    deviation = np.sqrt(expected * (1 - expected / population))
+    assert places == usual or cohort > expected + 6 * deviation
+
+
+def test_windows_hold_training_targets_alone_each_as_often():
+    lengths = [9, 3, 30, 4]
+    ends = np.cumsum(lengths)
+    # An item of its own for each position.
+    timelines = timelines_of(
+        [range(end - length + 1, end + 1) for length, end in zip(lengths, ends, strict=True)]
+    )
+    split = split_timelines(timelines, "leave-one-out", seed=0)
+    clients = Clients(timelines, split, np.arange(4), WindowShape(5, 2, 1), 400, 46)
+    cohort = np.array([2, 0, -1, 1, 3, 2, 0, 1], np.int32)
+    batches = clients.gather(cohort, jax.random.key(0))
+    learned = set((np.flatnonzero(split.is_training_target) + 1).tolist())
+    for place, client in enumerate(cohort):
+        targets, history = batches.targets[place, :, 0], batches.history[ITEM][place, :, 0]
+        own = range(ends[client] - lengths[client] + 1, ends[client] - 1)
+        seen = Counter(targets[targets > 0].tolist())
+        if client < 0:
+            assert not seen and not history.any()
+            continue
+        assert set(seen) == learned & set(own) and set(history.reshape(-1)) <= {0, *own}
+        # Windows end at any of T + W - 1 places, and W of these hold a target.
+        share = 5 / (len(own) + 4)
+        deviation = np.sqrt(400 * share * (1 - share))
+        assert all(abs(count - 400 * share) <= 5 * deviation for count in seen.values())
+        # What came before a target stands before it.
+        is_there = (targets[:, 1:] > 0) & (history[:, 1 - targets.shape[1] :] > 0)
+        np.testing.assert_array_equal((history[:, -4:] + 1)[is_there], targets[:, 1:][is_there])
+
+
+def test_more_clients_than_users_are_refused():
+    timelines, split = DATASET.timelines, DATASET.split
+    with pytest.raises(UserError, match="--clients=8 are more than the 7 users"):
+        make_clients(timelines, split, WindowShape(4, 2, 1), expected=8, steps=1, seen_of=None)
+
+
+def test_epsilon_is_that_of_dp_accounting():
+    dp_accounting = pytest.importorskip("dp_accounting", reason="needs the extra federated")
+    event = dp_accounting.PoissonSampledDpEvent(0.05, dp_accounting.GaussianDpEvent(1.3))
+    accountant = dp_accounting.rdp.RdpAccountant()
+    accountant.compose(dp_accounting.SelfComposedDpEvent(event, 120))
+    config = FederatedConfig(rounds=120, clients=100, noise_multiplier=1.3, delta=1e-5)
+    found = accounting.guarantee(config, 2000)
+    assert found is not None
+    assert found.epsilon == pytest.approx(accountant.get_epsilon(1e-5), rel=1e-9)
+    assert (found.participation, found.noise_multiplier, found.rounds) == (0.05, 1.3, 120)
+    # Fewer rounds, smaller cohorts and more noise guarantee more.
+    for change in ({"rounds": 60}, {"clients": 50}, {"noise_multiplier": 2.0}, {"delta": 1e-4}):
+        better = accounting.guarantee(replace(config, **change), 2000)
+        assert better is not None and better.epsilon < found.epsilon
+    by_default = accounting.guarantee(replace(config, delta=None), 2000)
+    assert by_default is not None and by_default.delta == pytest.approx(2000**-1.1)
+
+    asked = replace(config, noise_multiplier=0.0, epsilon=3.0)
+    calibrated = accounting.guarantee(asked, 2000)
+    assert calibrated is not None and 2.97 < calibrated.epsilon <= 3.0
+    assert "epsilon = " in calibrated.said[0] and "seed stays secret" in calibrated.said[-1]
+    assert accounting.guarantee(replace(config, noise_multiplier=0.0, delta=None), 2000) is None
+
+
+def test_a_guarantee_that_is_none_is_refused(monkeypatch):
+    pytest.importorskip("dp_accounting", reason="needs the extra federated")
+    with pytest.raises(UserError, match=r"--epsilon=0\.01 is out of reach: .* 50 rounds still"):
+        accounting.guarantee(FederatedConfig(rounds=50, clients=90, epsilon=0.01), 100)
+    with pytest.raises(UserError, match=r"--delta=0\.01 allows to give one of 100 users away"):
+        accounting.guarantee(FederatedConfig(clients=9, epsilon=5.0, delta=0.01), 100)
+    monkeypatch.setitem(sys.modules, "dp_accounting", None)
+    with pytest.raises(UserError, match=r"noise needs dp-accounting .* '\.\[federated\]'"):
+        accounting.guarantee(FederatedConfig(noise_multiplier=1.0), 1000)
+
+
+def test_a_population_has_the_ids_of_the_run():
+    vocabulary = Vocabulary(pl.Series("item", [7, 5, 9, 3]), np.array([0, 8, 4, 2, 2]))
+    config = DataConfig(min_item_interactions=1)
+    catalogue = no_items(pl.Int64).clear(4).with_columns(item=vocabulary.values)
+    rows = [("a", "5", 0), ("a", "8", 1), ("a", "9", 2), ("a", "7", 3), ("a", "7", 4)]
+    rows += [("b", "8", 0), ("b", "11", 1), ("c", "3", 0), ("c", "9", 1), ("c", "5", 2)]
+    known = only_known(log_of(rows), vocabulary, catalogue)
+    assert known.dropped == {"the items that the run knows": 3}
+    assert known.notes == ("2 items are unknown to the run",)
+    assert known.log.rows() == [
+        *[("a", 0, 5), ("a", 2, 9), ("a", 3, 7), ("a", 4, 7)],
+        *[("c", 0, 3), ("c", 1, 9), ("c", 2, 5)],
+    ]
+    dataset = numbered_by(prepare(known, config, seed=0), vocabulary, catalogue)
+    assert dataset.timelines.items.tolist() == [2, 3, 1, 1, 4, 3, 2]
+    # Counts of the training targets: 5 and 9 of a, 3 of c.
+    assert dataset.vocabulary.counts.tolist() == [0, 0, 1, 1, 1]
+    assert dataset.vocabulary.digest == vocabulary.digest and dataset.intake.rows == 10
+    with pytest.raises(UserError, match="the run knows no item of the log: it knows 4, as 7"):
+        only_known(log_of([("a", "x", 0)]), vocabulary, catalogue)
+
+
+SMALL = ["--encoder=bow", "--embedding-dim=8", "--hidden-units=8", "--epochs=1"]
+SMALL += ["--synthetic-users=120", "--synthetic-items=40", "--batch-size=16"]
+ROUNDS = ["--rounds=5", "--clients=30", "--local-steps=2"]
+ROUNDS += ["--server-optimizer=fedadam", "--noise-multiplier=0.5"]
+
+pytest_ignore = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("federated")
+    process = call(run_command.main, *SMALL, "--run-dir=run", cwd=folder)
+    assert process.returncode == 0, process.stderr
+    return folder
+
+
+@pytest.fixture(autouse=True, scope="module")
+def often():
+    """Keep a checkpoint after every second round."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(rounds, "ROUNDS_A_CHECKPOINT", 2)
+        yield
+
+
+@pytest.fixture(scope="module")
+def federated(trained):
+    """Do five rounds, and give the new run and what was said."""
+    pytest.importorskip("dp_accounting", reason="needs the extra federated")
+    process = go(trained, *ROUNDS)
+    assert process.returncode == 0, process.stderr
+    return trained / "run-federated", process.stdout
+
+
+def go(folder: Path, *flags: str):
+    return call(federate.main, "--run-dir=run", *flags, cwd=folder)
+
+
+def parameters_of(run_dir: Path) -> dict[str, np.ndarray]:
+    run = RunDirectory(run_dir)
+    model = read_model(run.checkpoints, run.schema(), run.config().model)
+    return named(nnx.split(model, nnx.Param)[1])
+
+
+@pytest_ignore
+def test_a_run_of_rounds_is_a_run_like_any_other(trained, federated):
+    out, said = federated
+    assert "120 clients; 30 a round on average" in said and "epsilon = " in said
+    assert "before the first round: validation recall@10" in said and "after - before" in said
+    run = RunDirectory(out)
+    assert [line["epoch"] for line in run.metrics(5)] == [2, 4, 5]
+    assert run.summary().train.steps == 5 and "transitions" in run.summary().baselines
+    privacy = json.loads((out / "federated.json").read_text())["privacy"]
+    assert privacy["noise_multiplier"] == 0.5 and privacy["participation"] == 0.25
+
+    before, after = parameters_of(trained / "run"), parameters_of(out)
+    moved = {name for name in before if before[name].tobytes() != after[name].tobytes()}
+    assert moved == set(before) - set(BY_ITEM)
+
+    process = call(compare.main, str(out), "run", cwd=trained)
+    assert process.returncode == 0, process.stderr
+    pytest.importorskip("tensorflow", reason="needs the extra convert")
+    process = convert(f"--run-dir={out}", cwd=trained)
+    assert process.returncode == 0, process.stderr
+    assert (out / "export" / "model.tflite").is_file()
+
+
+@pytest_ignore
+def test_a_killed_run_goes_on_to_the_same_bits(trained, federated, monkeypatch):
+    def stopped(path, value):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(federate, "write_json", stopped)
+        process = go(trained, *ROUNDS, "--out=killed")
+    # It had not begun.
+    assert process.returncode == 130
+    assert not [path for path in trained.iterdir() if "killed" in path.name]
+
+    write = RunDirectory.write_metrics
+
+    def killed(self, lines):
+        write(self, lines)
+        if len(lines) == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RunDirectory, "write_metrics", killed)
+        process = go(trained, *ROUNDS, "--out=killed")
+    assert process.returncode == 130 and not (trained / "killed" / "summary.json").exists()
+    for changed, why in (
+        ("--rounds=6", "--rounds: 5, not 6"),
+        ("--seed=1", "--seed: 0, not 1"),
+        ("--noise-multiplier=0.6", "--noise-multiplier: 0.5, not 0.6"),
+    ):
+        process = go(trained, *ROUNDS, "--out=killed", "--resume", changed)
+        assert process.returncode == 2 and why in process.stderr
+    process = go(trained, *ROUNDS, "--out=killed", "--resume")
+    assert process.returncode == 0, process.stderr
+    ours, theirs = parameters_of(trained / "killed"), parameters_of(federated[0])
+    assert {n: leaf.tobytes() for n, leaf in ours.items()} == {
+        n: leaf.tobytes() for n, leaf in theirs.items()
+    }
+    process = go(trained, *ROUNDS, "--out=killed", "--resume")
+    assert process.returncode == 0 and "killed is finished" in process.stdout
+
+
+@pytest_ignore
+def test_other_users_teach_it_by_its_ids(trained):
+    catalogue = RunDirectory(trained / "run").catalogue()["item"].to_list()
+    rng = np.random.default_rng(0)
+    rows = [(u, i, t) for u in range(20) for t, i in enumerate(rng.choice(catalogue, 8).tolist())]
+    rows += [(u, 10_000 + u, 9) for u in range(20)]
+    log = pl.DataFrame(rows, schema=["who", "item", "timestamp"], orient="row")
+    log.write_csv(trained / "others.csv")
+    flags = ["--dataset=others.csv", "--user-column=who", "--rounds=1", "--clients=20"]
+    flags += ["--server-learning-rate=0.5"]
+    process = go(trained, *flags, "--out=taught")
+    assert process.returncode == 0, process.stderr
+    assert "dropped: 20 by the items that the run knows" in process.stdout
+    assert "20 items are unknown to the run" in process.stdout
+    taught, source = RunDirectory(trained / "taught"), RunDirectory(trained / "run")
+    for name in ("vocabulary.json", "schema.json"):
+        assert (taught.path / name).read_bytes() == (source.path / name).read_bytes()
+    assert taught.catalogue().equals(source.catalogue())
+    protocol = taught.summary().protocol
+    assert (protocol.dataset, protocol.test_users) == ("others", 20)
+    assert set(taught.heldout().target.tolist()) <= set(range(1, len(catalogue) + 1))
+
+
+def copy_of(run_dir: Path, target: Path, file: str, **changes) -> Path:
+    """Copy a run with other settings of its data."""
+    shutil.copytree(run_dir, target)
+    saved = json.loads((target / file).read_text())
+    (saved["data"] if file == "config.json" else saved).update(changes)
+    (target / file).write_text(json.dumps(saved))
+    return target
+
+
+@pytest_ignore
+def test_each_refusal_is_one_line_and_leaves_nothing(trained, tmp_path):
+    weighted = copy_of(trained / "run", tmp_path / "weighted", "config.json", label_weight="rating")
+    unfinished = tmp_path / "unfinished"
+    shutil.copytree(trained / "run", unfinished)
+    (unfinished / "summary.json").unlink()
+    feature = {"name": "hour", "of": "moment", "kind": "id", "size": 24}
+    features = copy_of(trained / "run", tmp_path / "told", "schema.json", features=[feature])
+    (tmp_path / "strange.csv").write_text("user,item,timestamp\na,nothing,1\n")
+    for flags, why in (
+        ([f"--run-dir={unfinished}"], "is not finished; end it with --resume"),
+        ([f"--run-dir={tmp_path}"], "is no run directory"),
+        ([f"--run-dir={weighted}"], "cannot be federated: its targets count by degrees"),
+        ([f"--run-dir={features}"], "cannot be federated: it knows features"),
+        (["--clients=121"], "--clients=121 are more than the 120 users"),
+        (["--share=all"], "--share=all sends the table of items"),
+        (["--epsilon=1", "--noise-multiplier=1"], "leave one of them out"),
+        (["--epsilon=0.01", "--clients=100"], "--epsilon=0.01 is out of reach"),
+        (["--delta=0.001"], "--delta=0.001 says nothing without noise"),
+        (["--clip-norm=nan"], "--clip-norm=nan is out of range"),
+        (["--out=run"], "--out=run is the run that is continued"),
+        (["--user-column=who"], "--user-column=who says nothing of the run's own log"),
+        (["--out=run/checkpoints"], "--out=run/checkpoints holds other files and no run"),
+        ([f"--dataset={tmp_path / 'strange.csv'}"], "the run knows no item of the log"),
+        (["--dataset=nowhere.csv"], "nowhere.csv is no file"),
+    ):
+        before = sorted(trained.iterdir())
+        process = go(trained, "--out=never", *flags)
+        assert process.returncode == 2, (flags, process.stdout, process.stderr)
+        assert process.stderr.count("\n") == 1 and why in process.stderr, process.stderr
+        assert sorted(trained.iterdir()) == before

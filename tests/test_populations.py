@@ -1,0 +1,58 @@
+"""Populations: a log cut by what is known of its users."""
+
+import polars as pl
+import pytest
+
+from experiments import populations
+from tests.exports import call
+
+# Item 9 is rare among the users of north, and so unknown to who learns from them.
+LOG = "user,item,timestamp\n" + "".join(
+    f"{user},{item},{time}\n"
+    for user in (1, 2, 3, 4, 5, 6, 7)
+    for time, item in enumerate((7, 8, 9) if user in (2, 6) else (8, 7))
+)
+USERS = "user,region\n1,north\n2,south\n3,north\n4,north\n5,north\n6,south\n7,north\n"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "log.csv").write_text(LOG)
+    (tmp_path / "users.csv").write_text(USERS)
+    return tmp_path
+
+
+def go(folder, *flags):
+    own = ["--dataset=log.csv", "--users=users.csv", "--user-features=region", "--out=cut"]
+    return call(populations.main, *own, *flags, cwd=folder)
+
+
+def test_three_logs(folder):
+    process = go(folder, "--first=north", "--second=south")
+    assert process.returncode == 0, process.stderr
+    rows = {
+        name: pl.read_csv(folder / "cut" / f"{name}.csv")["user", "item"].rows()
+        for name in ("shipped", "others", "everybody")
+    }
+    assert rows["shipped"] == [(user, item) for user in (1, 3, 4, 5, 7) for item in (8, 7)]
+    assert rows["others"] == [(user, item) for user in (2, 6) for item in (7, 8, 9)]
+    assert rows["everybody"] == [*rows["shipped"], *[(u, i) for u in (2, 6) for i in (7, 8)]]
+    assert "others.csv: 6 interactions of 2 users" in process.stdout
+
+
+def test_numbers_are_written_as_people_do():
+    assert populations._as_printed(pl.Series([1.0, 45.0])).to_list() == ["1", "45"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "why"),
+    [
+        (["--first=north", "--second=west"], "nobody has the region west; there is north, south"),
+        (["--first=north", "--second=south,north"], "--second has 'north', as --first has"),
+        (["--user-features=region,user_age"], "users are told apart by one column"),
+    ],
+)
+def test_a_cut_that_cannot_be_is_refused(folder, flags, why):
+    process = go(folder, *flags)
+    assert process.returncode == 2 and why in process.stderr
+    assert process.stderr.count("\n") == 1
