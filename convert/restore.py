@@ -52,10 +52,7 @@ def restore(folder: Path, new_items: Path | None = None, boost: float = 0.0) -> 
             other.
     """
     directory = RunDirectory(folder)
-    if not directory.is_begun:
-        raise UserError(f"{folder} is no run directory; name one with --run-dir")
-    if not directory.is_finished:
-        raise UserError(f"{folder} is not finished; end it with --resume, or name another run")
+    directory.require_finished()
     config, schema = directory.config(), directory.schema()
     vocabulary, catalogue = directory.vocabulary(), directory.catalogue()
     _require_fit(directory, schema, vocabulary, catalogue)

@@ -152,10 +152,7 @@ def configure(flags: FederateFlags, source: RunDirectory) -> Config:
     Raises:
         UserError: there is no finished run, or its rounds would need what clients do not have.
     """
-    if not source.is_begun:
-        raise UserError(f"--run-dir={source.path} is no run directory; train one with run.py")
-    if not source.is_finished:
-        raise UserError(f"--run-dir={source.path} is not finished; end it with --resume")
+    source.require_finished()
     config, schema = source.config(), source.schema()
     beyond = {
         "it knows features": bool(schema.features),

@@ -83,10 +83,7 @@ def configure(flags: PersonalizeFlags, source: RunDirectory) -> Config:
     Raises:
         UserError: there is no finished run, or it knows what an adapter does not.
     """
-    if not source.is_begun:
-        raise UserError(f"--run-dir={source.path} is no run directory; train one with run.py")
-    if not source.is_finished:
-        raise UserError(f"--run-dir={source.path} is not finished; end it with --resume")
+    source.require_finished()
     config, schema = source.config(), source.schema()
     if any(each.of != "item" for each in schema.features):
         raise UserError(

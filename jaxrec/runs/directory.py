@@ -188,6 +188,19 @@ class RunDirectory:
                 f"flags to resume it, --overwrite to replace it, or another {flag}"
             )
 
+    def require_finished(self) -> None:
+        """Refuse what is no finished run.
+
+        Raises:
+            UserError: which it is.
+        """
+        if not self.is_begun:
+            raise UserError(f"{self.path} is no run directory; name one with --run-dir")
+        if not self.is_finished:
+            raise UserError(
+                f"{self.path} is not finished; end it with --resume, or name another run"
+            )
+
     def begin(self, config: Config, dataset: Dataset) -> None:
         """Write what conversion needs beside the checkpoint; the configuration comes last.
 
