@@ -23,7 +23,7 @@ from jaxtyping import Bool, Int
 
 from experiments.compare import METRICS, differences, figures
 from jaxrec.command_line import command
-from jaxrec.config import Config, LogConfig
+from jaxrec.config import Config, LogConfig, given
 from jaxrec.data.dataset import Dataset
 from jaxrec.data.intake import render as render_intake
 from jaxrec.data.item_features import ids_by_name
@@ -91,8 +91,8 @@ def configure(flags: PersonalizeFlags, source: RunDirectory) -> Config:
             "not learn with; give a run without them"
         )
     if flags.dataset is None:
-        if flags.log != LogConfig():
-            raise UserError("flags of a log say nothing of the run's own; give --dataset too")
+        for flag, value in given(flags.log, LogConfig).items():
+            raise UserError(f"{flag}={value} says nothing of the run's own log; give --dataset too")
         return config
     return replace(config, data=population_config(config.data, flags.dataset, flags.log))
 
