@@ -214,7 +214,8 @@ def check_operations(facts: Facts, *, lookups: int, tables: int) -> None:
 
     Args:
         lookups: what is known by an id, the item being one: each has a table that its ids are
-            looked up in. `vectors` takes items alone, `rate` takes items beside all else.
+            looked up in. `vectors` takes items alone, `rate` takes items beside all else, and so
+            does `adapt`, which takes all of them.
         tables: of items, two when histories and candidates do not share one; and of what else has
             as many rows.
 
@@ -227,7 +228,7 @@ def check_operations(facts: Facts, *, lookups: int, tables: int) -> None:
     fused = [name for name in facts.operators if name.endswith(_FUSED)]
     if fused or facts.has_state:
         raise FailedCheckError(f"the graph keeps state between calls ({fused or 'variables'})")
-    others = {"vectors": 1, "rate": lookups + 1}
+    others = {"vectors": 1, "rate": lookups + 1, "adapt": lookups + 1}
     wanted = {name: others.get(name, lookups) for name in facts.lookups}
     if facts.lookups != wanted:
         raise FailedCheckError(

@@ -15,6 +15,7 @@ from convert.quiet import quiet
 from convert.recipes import Recipe
 from convert.restore import RestoredRun
 from jaxrec.errors import FailedCheckError
+from jaxrec.models.adapter import AdaptConfig
 from jaxrec.runs.heldout import Heldout
 
 # What the default recipe may lose of the float32 file's recall@10.
@@ -52,6 +53,7 @@ class Conversion:
         product: the one that is shipped.
         products: every recipe that was tried and passed, for comparison.
         boost: what was added to the scores of new items.
+        adapt: how the file learns of a user, if it does.
     """
 
     source: RestoredRun
@@ -59,6 +61,7 @@ class Conversion:
     product: Product
     products: Mapping[Recipe, Product]
     boost: float
+    adapt: AdaptConfig | None = None
 
 
 def make(exported: bytes, run: RestoredRun, reference: Reference, recipe: Recipe) -> Product:

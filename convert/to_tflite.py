@@ -3,6 +3,7 @@
     python convert/to_tflite.py
     python convert/to_tflite.py --run-dir=runs/ml-1m-rnn-n10 --recipe=float16 --top-k=20
     python convert/to_tflite.py --ids-only
+    python convert/to_tflite.py --adapt
 
 Takes the newest finished run under runs/, tries all three recipes, prints them side by side, and
 writes into <run>/export/:
@@ -17,11 +18,12 @@ A file that does not say what its model says is not written: exit code 1.
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
 import polars as pl
+import tyro
 from tqdm import tqdm
 
 from convert.build.package import pack_for_servers, package, write
@@ -33,9 +35,11 @@ from convert.prove.distance import Reference, refer
 from convert.recipes import RECIPES, Recipe
 from convert.restore import RestoredRun, restore
 from jaxrec.command_line import command
+from jaxrec.config import given
 from jaxrec.data.interactions import DESCRIPTION
 from jaxrec.errors import FailedCheckError, UserError
 from jaxrec.files import require_room
+from jaxrec.models.adapter import AdaptConfig
 from jaxrec.runs.directory import newest
 from jaxrec.runs.heldout import Heldout
 from jaxrec.text_table import lay_out
@@ -80,6 +84,10 @@ class ConvertFlags:
     """leave titles, genres and years out, where a licence forbids to pass them on"""
     batch_size: int = 1
     """histories in a call; above 1, model-batch<B>.tflite is written too, for servers"""
+    adapt: bool = False
+    """let the file learn of its user, on the device: a signature `adapt` more, and `adapter` in the
+    others; experiments/personalize.py finds whether that helps, and with what settings"""
+    adapting: tyro.conf.OmitArgPrefixes[AdaptConfig] = field(default_factory=AdaptConfig)
     export_dir: Path | None = None
     """where the files go; default: <run>/export"""
 
@@ -97,7 +105,11 @@ def run(flags: ConvertFlags) -> None:
         raise UserError(
             f"--boost={flags.boost:g} is out of range; give it -{MOST_BOOST} to {MOST_BOOST}"
         )
+    if not flags.adapt:
+        for flag, value in given(flags.adapting, AdaptConfig).items():
+            raise UserError(f"{flag}={value} says how a file learns; give --adapt too")
     source = restore(flags.run_dir or newest().path, flags.new_items, flags.boost)
+    adapt = _adapting(flags, source)
     ended = datetime.fromtimestamp(source.directory.ended)
     print(f"{source.directory.path}, which ended {ended:%Y-%m-%d %H:%M}")
     if source.said:
@@ -127,15 +139,19 @@ def run(flags: ConvertFlags) -> None:
         each for each in RECIPES if flags.recipe in (None, each) or each == "float32"
     ]
     with tqdm(total=len(recipes) + 3, unit="step", disable=None, leave=False) as bar:
-        exported = export_model(source.model, single)
+        exported = export_model(source.model, single, adapt)
         reference = refer(
-            source.model, source.heldout, top_k=shapes.top_k, keep_seen=shapes.keep_seen
+            source.model,
+            source.heldout,
+            top_k=shapes.top_k,
+            keep_seen=shapes.keep_seen,
+            adapt=adapt,
         )
         bar.update()
         products, failures = _make_all(recipes, exported, source, reference, bar)
         best = choose(products, failures, flags.recipe)
         products = time_in_turn(products, source.heldout)
-        conversion = Conversion(source, single, products[best], products, flags.boost)
+        conversion = Conversion(source, single, products[best], products, flags.boost, adapt)
         shorter = [k for k in SHORT if k < shapes.top_k and source.vocabulary.size < MANY_ITEMS]
         by_top_k = {}
         if shorter:
@@ -145,8 +161,10 @@ def run(flags: ConvertFlags) -> None:
         files = package(conversion)
         if shapes.batch_size > 1:
             exported = export_model(source.model, shapes)
-            server = make(exported, source, reference, best)
-            files |= pack_for_servers(replace(conversion, shapes=shapes, product=server))
+            # A server has no one to learn of.
+            server = make(exported, source, replace(reference, adapt=None), best)
+            conversion_of_many = replace(conversion, shapes=shapes, product=server, adapt=None)
+            files |= pack_for_servers(conversion_of_many)
         bar.update()
     write(export_dir, files)
     print(_side_by_side(conversion, failures))
@@ -154,6 +172,28 @@ def run(flags: ConvertFlags) -> None:
         print(_by_top_k(by_top_k))
     made = source.directory.model_file.name
     print(f"\n{export_dir / made}: {best}, {len(files[made]):,} bytes")
+
+
+def _adapting(flags: ConvertFlags, source: RestoredRun) -> AdaptConfig | None:
+    """Say how the file learns of its user, if it shall.
+
+    Raises:
+        UserError: it could not.
+    """
+    if not flags.adapt:
+        return None
+    if flags.adapting.held_back == 0:
+        raise UserError(
+            "--held-back=0 leaves nothing to tell whether it helped, and a user may be worse off; "
+            "give 1 or more"
+        )
+    flags.adapting.require_more_than(source.config.data.history_length)
+    if source.model.features:
+        raise UserError(
+            f"{source.directory.path} knows features of activities or users, which an adapter does "
+            "not learn with; convert it without --adapt, or a run without them"
+        )
+    return flags.adapting
 
 
 def _enough(heldout: Heldout, items: int) -> Heldout:

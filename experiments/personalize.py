@@ -90,6 +90,7 @@ def configure(flags: PersonalizeFlags, source: RunDirectory) -> Config:
             f"--run-dir={source.path} knows features of activities or users, which an adapter does "
             "not learn with; give a run without them"
         )
+    flags.adapt.require_more_than(config.data.history_length)
     if flags.dataset is None:
         for flag, value in given(flags.log, LogConfig).items():
             raise UserError(f"{flag}={value} says nothing of the run's own log; give --dataset too")
@@ -106,7 +107,7 @@ def judge(
 ) -> dict[str, Ranks]:
     """Rank the items at some positions by the model as it is, with adapters, and with the guard."""
     span = config.data.history_length
-    longer = replace(config.data, history_length=span + adapt.activities)
+    longer = replace(config.data, history_length=adapt.activities)
     always = replace(adapt, held_back=0)
     scorers = {
         "shipped": (model_scorer(*nnx.split(model)), config.data),

@@ -16,21 +16,23 @@ from jaxrec.models.adapter import (
     Past,
     adapt,
     cross_entropies,
-    gradient,
+    expected,
     learn,
+    moments,
     recency,
 )
 from jaxrec.models.model import PAD_BIAS
 
 ROWS, WIDTH, COUNT = 12, 4, 30
 CONFIG = AdaptConfig(activities=COUNT, held_back=8, decay=0.5)
+WEIGHTS = jnp.asarray(recency(COUNT, CONFIG.half_life))
 
 
 def some_items(seed: int = 0) -> Items:
     table = np.random.default_rng(seed).normal(size=(ROWS, WIDTH)).astype(np.float32)
     bias = np.zeros(ROWS, np.float32)
     bias[0] = PAD_BIAS
-    return Items(jnp.asarray(table), jnp.asarray(bias))
+    return Items(jnp.asarray(table), jnp.asarray(bias), jnp.asarray(table))
 
 
 def some_past(targets: list[int], seed: int = 1) -> Past:
@@ -45,48 +47,62 @@ targets_of = st.lists(st.integers(0, ROWS - 1), min_size=COUNT, max_size=COUNT)
 @given(targets=targets_of, decay=st.floats(0, 10), seed=st.integers(0, 5))
 def test_its_gradient_is_that_of_the_cross_entropy(targets, decay, seed):
     items, past = some_items(), some_past(targets)
-    weights = recency(past.targets_M != 0, 10)
+    weights = jnp.where(past.targets_M != 0, recency(COUNT, 10), 0)
     adapter = jax.random.normal(jax.random.key(seed), (WIDTH,))
 
     def cost(adapter):
         surprise = jnp.where(weights > 0, cross_entropies(adapter, past, items), 0)
         return jnp.sum(weights * surprise) + decay / 2 * jnp.sum(adapter**2)
 
-    expected = jax.grad(cost)(adapter)
-    found = gradient(adapter, past, weights, items, decay)
-    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+    wanted = jax.grad(cost)(adapter)
+    came = weights @ items.table_RD[past.targets_M]
+    found = expected(adapter, past, weights, items) - came + decay * adapter
+    np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-3)
 
 
 def test_two_items_by_hand():
     """Of two items as likely as each other the one that came draws the adapter to itself."""
-    items = Items(jnp.array([[0.0], [1.0], [-1.0]]), jnp.array([PAD_BIAS, 0.0, 0.0]))
+    table = jnp.array([[0.0], [1.0], [-1.0]])
+    items = Items(table, jnp.array([PAD_BIAS, 0.0, 0.0]), table)
     past = Past(jnp.zeros((1, 1)), jnp.array([1]))
-    slope = gradient(jnp.zeros(1), past, jnp.ones(1), items, 3.0)
-    np.testing.assert_allclose(slope, [-1.0])  # expected 0, came 1
-    slope = gradient(jnp.ones(1), past, jnp.ones(1), items, 3.0)
-    np.testing.assert_allclose(slope, [np.tanh(1.0) - 1 + 3], rtol=1e-6)
+    np.testing.assert_allclose(expected(jnp.zeros(1), past, jnp.ones(1), items), [0.0])
+    drawn = expected(jnp.ones(1), past, jnp.ones(1), items)
+    np.testing.assert_allclose(drawn, [np.tanh(1.0)], rtol=1e-6)
     np.testing.assert_allclose(cross_entropies(jnp.zeros(1), past, items), [np.log(2)], rtol=1e-6)
     first = learn(past, jnp.ones(1), items, AdaptConfig(steps=1, rate=0.25))
     np.testing.assert_allclose(first, [0.25], rtol=1e-5)  # Adam's first step has its length
 
 
 def test_recent_activities_count_more():
-    is_target = jnp.array([True, False, True, True])
-    np.testing.assert_allclose(recency(is_target, 2.0), [0.5**1.5, 0, 0.5**0.5, 1], rtol=1e-6)
+    np.testing.assert_allclose(recency(4, 2.0), [0.5**1.5, 0.5, 0.5**0.5, 1], rtol=1e-6)
+
+
+@settings(max_examples=30, deadline=None)
+@given(known=st.integers(0, COUNT), span=st.integers(1, 8))
+def test_each_activity_is_learned_from_with_what_came_before_it(known, span):
+    history = np.zeros(COUNT, np.int32)
+    history[COUNT - known :] = np.arange(1, known + 1)
+    windows, targets = moments(jnp.asarray(history), span)
+    for place in range(COUNT + 1):
+        before = history[max(0, place - span) : place]
+        np.testing.assert_array_equal(windows[place], np.pad(before, (span - len(before), 0)))
+    # The first known one teaches nothing.
+    wanted = np.where(history > 1, history, 0)
+    np.testing.assert_array_equal(targets, wanted)
 
 
 @settings(max_examples=30, deadline=None)
 @given(targets=targets_of)
 def test_what_is_kept_helps_where_it_did_not_learn(targets):
     items, past = some_items(), some_past(targets)
-    found = adapt(past, items, CONFIG)
+    found = adapt(past, WEIGHTS, items, CONFIG)
     held = jnp.where(jnp.arange(COUNT) >= COUNT - CONFIG.held_back, past.targets_M, 0)
     zeros = jnp.zeros(WIDTH)
     surprises = cross_entropies(zeros, past, items)[held != 0]
     if len(surprises):
         np.testing.assert_allclose(found.before, surprises.mean(), rtol=1e-4)
     if found.after < found.before:
-        weights = recency(past.targets_M != 0, CONFIG.half_life)
+        weights = jnp.where(past.targets_M != 0, WEIGHTS, 0)
         everything = learn(past, weights, items, CONFIG)
         np.testing.assert_array_equal(found.adapter_D, everything)
     else:
@@ -96,27 +112,27 @@ def test_what_is_kept_helps_where_it_did_not_learn(targets):
 def test_a_taste_is_learned_and_noise_is_not():
     """Whatever the context says, this user takes item 3."""
     items = some_items()
-    found = adapt(some_past([3] * COUNT), items, CONFIG)
+    found = adapt(some_past([3] * COUNT), WEIGHTS, items, CONFIG)
     assert found.after < found.before
     assert np.argmax(items.table_RD @ found.adapter_D + items.bias_R) == 3
     # Who changed for the opposite is no longer who was learned of.
     opposite = int(np.argmin(items.table_RD[1:] @ items.table_RD[3])) + 1
     changed = [3] * (COUNT - CONFIG.held_back) + [opposite] * CONFIG.held_back
-    found = adapt(some_past(changed), items, CONFIG)
+    found = adapt(some_past(changed), WEIGHTS, items, CONFIG)
     assert found.after > found.before
     assert not np.any(found.adapter_D)
 
 
 def test_of_nothing_nothing_is_learned():
-    found = adapt(some_past([0] * COUNT), some_items(), CONFIG)
+    found = adapt(some_past([0] * COUNT), WEIGHTS, some_items(), CONFIG)
     assert not np.any(found.adapter_D)
     assert np.isnan(found.before) and np.isnan(found.after)
     # Of as many activities as are held back nothing was learned that could be held against them.
     few = [0] * (COUNT - CONFIG.held_back) + [3] * CONFIG.held_back
-    assert not np.any(adapt(some_past(few), some_items(), CONFIG).adapter_D)
+    assert not np.any(adapt(some_past(few), WEIGHTS, some_items(), CONFIG).adapter_D)
     always = replace(CONFIG, held_back=0)
-    assert not np.any(adapt(some_past([0] * COUNT), some_items(), always).adapter_D)
-    assert np.any(adapt(some_past(few), some_items(), always).adapter_D)
+    assert not np.any(adapt(some_past([0] * COUNT), WEIGHTS, some_items(), always).adapter_D)
+    assert np.any(adapt(some_past(few), WEIGHTS, some_items(), always).adapter_D)
 
 
 @pytest.mark.parametrize(

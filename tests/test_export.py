@@ -275,6 +275,8 @@ EQUAL = Parity(10, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, "history 3 (empty): [0]")
         ({"rating_error": 1.1 * FURTHEST_RATING["float32"]}, "gets the ratings wrong of"),
         ({"rating_error": float("nan")}, "gets the ratings wrong of"),
         ({"overlap": LEAST_OVERLAP["float32"] - 0.01}, "keeps too few of"),
+        ({"adapting_error": 1.1e-3}, "learns something else of users than"),
+        ({"adapting_error": float("nan")}, "learns something else of users than"),
     ],
     ids=str,
 )

@@ -2,55 +2,33 @@
 
 import shutil
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
 
 from experiments import personalize
-from jaxrec.evaluation.adapted import adapted_scorer, past_of
+from jaxrec.evaluation.adapted import adapted_scorer
 from jaxrec.evaluation.ranking import model_scorer
 from jaxrec.evaluation.scores import work_out
 from jaxrec.models.adapter import AdaptConfig
 from jaxrec.runs.directory import RunDirectory
-from jaxrec.schema import ITEM, PAD
+from jaxrec.schema import ITEM
 from tests.exports import call
 from tests.test_models import make
 
 N, M = 4, 6
 
 
-@pytest.mark.parametrize("encoder", ["bow", "rnn"])
-@pytest.mark.parametrize("known", [0, 1, 3, 9, 12])
-def test_the_past_is_what_a_device_would_have_said_before_each_activity(encoder, known):
-    """A recurrent state that read on would know more than the file, which reads N items."""
-    model = make(encoder)
-    items = np.random.default_rng(0).integers(1, 30, known)
-    history = np.concatenate([np.zeros(12 - known, np.int32), items]).astype(np.int32)
-    past, last = past_of(model, jnp.asarray(history), N, M)
-    assert past.contexts_MD.shape == (M, 6)
-    padded = np.concatenate([np.zeros(N, np.int32), history])
-    for place in range(M + 1):
-        end = 12 - M + place
-        context = model.context({ITEM: jnp.asarray(padded[None, end : end + N])})[0]
-        found = last if place == M else past.contexts_MD[place]
-        np.testing.assert_allclose(found, context, atol=1e-6)
-        if place < M:
-            # Before the first activity nothing was known, and nothing can be learned of it.
-            teaches = end > 12 - known
-            assert past.targets_M[place] == (history[end] if teaches else PAD)
-
-
 def test_who_has_done_too_little_has_the_models_own_scores():
     model = make("rnn")
-    few = np.zeros((3, N + M), np.int32)
+    few = np.zeros((3, M), np.int32)
     few[1:, -1], few[2, -3:] = 5, [7, 8, 9]
     config = AdaptConfig(activities=M, held_back=3)
     adapted = work_out(adapted_scorer(model, config, span=N)({ITEM: few}))
     shipped = work_out(model_scorer(*nnx.split(model))({ITEM: few[:, -N:]}))
     np.testing.assert_array_equal(adapted, shipped)
     # Who has done more than that may have an adapter.
-    many = np.full((1, N + M), 5, np.int32)
+    many = np.full((1, M), 5, np.int32)
     always = AdaptConfig(activities=M, held_back=0)
     moved = work_out(adapted_scorer(model, always, span=N)({ITEM: many}))
     assert moved[0, 5] > work_out(model_scorer(*nnx.split(model))({ITEM: many[:, -N:]}))[0, 5]
@@ -62,7 +40,7 @@ def test_it_says_whom_it_helps_and_whom_it_hurts(runs, tmp_path):
     rows = [f"{user},{items[user + 3 * step]},{step}" for user in range(40) for step in range(9)]
     log = tmp_path / "others.csv"
     log.write_text("\n".join(["user,item,timestamp", *rows, "3,-7,100"]))
-    flags = [f"--run-dir={runs['bow']}", f"--dataset={log}", "--activities=8", "--held-back=2"]
+    flags = [f"--run-dir={runs['bow']}", f"--dataset={log}", "--activities=12", "--held-back=2"]
     process = call(personalize.main, *flags, cwd=tmp_path)
     assert process.returncode == 0, process.stderr
     assert "1 items are unknown to the run" in process.stdout
@@ -75,13 +53,14 @@ def test_it_says_whom_it_helps_and_whom_it_hurts(runs, tmp_path):
             shares = [float(word.rstrip("%")) for word in row.split()[-3:]]
             assert sum(shares) == pytest.approx(100, abs=0.2)
     again = call(personalize.main, *flags, "--judge=validation", cwd=tmp_path)
-    assert "validation, learned from up to 8" in again.stdout
+    assert "validation, learned from up to 12" in again.stdout
 
 
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
         (["--held-back=100"], "--held-back=100 is out of range"),
+        (["--activities=10", "--held-back=2"], "no more than the 10 items that the model reads"),
         (["--item-column=thing"], "--dataset"),
         (["--dataset=nowhere.csv"], "nowhere.csv"),
     ],

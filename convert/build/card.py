@@ -35,6 +35,9 @@ RULES = {
     "the lowest, or of a higher one. What is unknown has NaN.",
     "vectors": "The product of a context with an item's vector, and its bias, are its score. "
     "What is unknown has a vector of zeros and the bias -1e9.",
+    "adapter": "What `adapt` learned of one user from the last activities, known ids at the right "
+    "end, each with a weight. It is added to the context; zeros change nothing, and are what comes "
+    "out if it did not help with the activities that were held back. It is of this graph alone.",
     "features": "Beside the history stand the features of its activities, aligned with it, and of "
     "its user. An id is the place of a value in its list, the first being 1; a number is as in the "
     "log; an age is the seconds from an activity to now.",
@@ -56,6 +59,7 @@ def describe(conversion: Conversion) -> dict[str, Any]:
         "signatures": _signatures(product.graph),
         "features": [_feature(each) for each in run.model.features],
         "ratings": None if run.model.rating is None else list(run.model.rating.values),
+        "adapt": None if conversion.adapt is None else asdict(conversion.adapt),
         "rules": RULES,
         "vocabulary": {"size": run.vocabulary.size, "sha256": run.vocabulary.digest},
         "boost": conversion.boost,

@@ -21,6 +21,8 @@ from jaxtyping import Bool, Float, Int, Shaped
 from convert.inputs import is_compared
 from jaxrec.data.feature_values import LARGEST
 from jaxrec.data.gaps import LEAST_GAPS, LONGEST
+from jaxrec.models import adapter
+from jaxrec.models.adapter import AdaptConfig, Adapted, Items, Past
 from jaxrec.models.model import RecommenderModel
 from jaxrec.schema import ITEM, PAD, Feature
 
@@ -143,6 +145,29 @@ def rate(
     is_known_BM = _is_known(items_BM, biases_R.shape[0])
     at_least = jnp.where(is_known_BM[..., None], jax.nn.sigmoid(logits), jnp.nan)
     return model.rating.expected(at_least), at_least
+
+
+def adapt(
+    model: RecommenderModel,
+    activities_M: Int[jax.Array, " M"],
+    weights_M: Float[jax.Array, " M"],
+    span: int,
+    config: AdaptConfig,
+) -> Adapted:
+    """Learn of one user; any ids allowed.
+
+    Args:
+        span: how many items the model reads, N.
+    """
+    rows = model.item_bias.shape[0]
+    history_M = known_or_pad(activities_M, rows)
+    windows_WN, targets_M = adapter.moments(history_M, span)
+    contexts_MD = encode(model, {ITEM: windows_WN[:-1]})
+    # The whole table, looked up by ids that nobody can tell are the same in every call: as a
+    # constant it would be stored a second time, lying.
+    every_R = jnp.arange(rows) + jnp.clip(history_M[0], 0, 0)
+    items = Items(model.item_table, model.item_bias, _look_up(model.item_table, every_R))
+    return adapter.adapt(Past(contexts_MD, targets_M), weights_M, items, config)
 
 
 def _entries(

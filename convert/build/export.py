@@ -7,13 +7,20 @@ from convert.build.shapes import Shapes
 from convert.build.signatures import Signature, signatures, tf
 from convert.build.stand_ins import StandIns, stand_in
 from convert.quiet import quiet
+from jaxrec.models.adapter import AdaptConfig
 from jaxrec.models.model import RecommenderModel
 
 
-def export_model(model: RecommenderModel, shapes: Shapes) -> bytes:
-    """Convert all signatures of a model; what stands for its tables is let go with them."""
+def export_model(
+    model: RecommenderModel, shapes: Shapes, adapt: AdaptConfig | None = None
+) -> bytes:
+    """Convert all signatures of a model; what stands for its tables is let go with them.
+
+    Args:
+        adapt: how the file learns of a user, if it shall.
+    """
     stand_ins = stand_in(model)
-    return export(signatures(stand_ins, shapes), stand_ins)
+    return export(signatures(stand_ins, shapes, adapt), stand_ins)
 
 
 def export(offered: Sequence[Signature], stand_ins: StandIns) -> bytes:

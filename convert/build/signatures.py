@@ -6,10 +6,15 @@
     vectors     items int32 [B, M] -> vectors float32 [B, M, D], biases float32 [B, M]
     rate        a history, candidates int32 [B, M] -> ratings float32 [B, M], at_least float32
                 [B, M, K - 1], where the model has learned K different ratings
+    adapt       activities int32 [1, M], weights float32 [1, M] -> adapter float32 [1, D], before
+                float32 [1], after float32 [1]: what is learned of a user, and the loss on what was
+                held back; where that was asked for
 
 A history is `history` int32 [B, N], then the features of its activities, [B, N], and of its user
 and the moment, [B], each by its name: int32 ids or seconds, or float32 numbers. The product of a
-context with an item's vector, and its bias, are its score.
+context with an item's vector, and its bias, are its score. A file that learns takes `adapter`
+too, float32 [B, D], in recommend, encode and score: it is added to the context, zeros change
+nothing.
 """
 
 import os
@@ -30,8 +35,9 @@ from convert.build import device
 from convert.build.shapes import Shapes
 from convert.build.stand_ins import StandIns
 from convert.inputs import as_history
+from jaxrec.models.adapter import AdaptConfig
 from jaxrec.models.model import PAD_BIAS
-from jaxrec.runtime.interpreter import CANDIDATES, HISTORY, ITEMS
+from jaxrec.runtime.interpreter import ACTIVITIES, ADAPTER, CANDIDATES, HISTORY, ITEMS, WEIGHTS
 from jaxrec.schema import Feature
 
 Tensors = Mapping[str, tf.Tensor]
@@ -53,17 +59,29 @@ class Signature:
     outputs: tuple[str, ...]
 
 
-def signatures(stand_ins: StandIns, shapes: Shapes) -> list[Signature]:
-    """List what the file of a model offers; `recommend`, the one of who names none, comes first."""
+def signatures(
+    stand_ins: StandIns, shapes: Shapes, adapt: AdaptConfig | None = None
+) -> list[Signature]:
+    """List what the file of a model offers; `recommend`, the one of who names none, comes first.
+
+    Args:
+        adapt: how it learns of a user, if it shall.
+    """
     model, standing = stand_ins.model, stand_ins.standing
-    rows = model.item_bias.shape[0]
+    rows, width = model.item_table.shape
     history = {HISTORY: _numbers(HISTORY, shapes.batch_size, shapes.history_length)}
     history |= {each.name: _values(each, shapes) for each in model.features}
+    told = history
+    if adapt is not None:
+        spec = tf.TensorSpec((shapes.batch_size, width), tf.float32, ADAPTER)
+        told = history | {ADAPTER: spec}
     candidates = {CANDIDATES: _numbers(CANDIDATES, shapes.batch_size, shapes.candidates)}
     items = {ITEMS: _numbers(ITEMS, shapes.batch_size, shapes.candidates)}
 
     def encoded(inputs: Mapping[str, jax.Array]) -> jax.Array:
-        return device.encode(standing(), as_history(inputs))
+        history = {name: each for name, each in inputs.items() if name != ADAPTER}
+        context = device.encode(standing(), as_history(history))
+        return context + inputs[ADAPTER] if ADAPTER in inputs else context
 
     encode_tf = _to_tensorflow(encoded)
     scores_tf = _to_tensorflow(lambda inputs: standing().scores(encoded(inputs)))
@@ -84,7 +102,7 @@ def signatures(stand_ins: StandIns, shapes: Shapes) -> list[Signature]:
         return {"context": encode_tf(inputs)}
 
     def score(inputs: Tensors) -> dict[str, tf.Tensor]:
-        scores = scores_tf({name: inputs[name] for name in history})
+        scores = scores_tf({name: inputs[name] for name in told})
         return {"scores": pick_tf(scores, inputs[CANDIDATES])}
 
     def vectors(inputs: Tensors) -> dict[str, tf.Tensor]:
@@ -93,19 +111,41 @@ def signatures(stand_ins: StandIns, shapes: Shapes) -> list[Signature]:
     rate_tf = _to_tensorflow(lambda inputs, ids: device.rate(standing(), encoded(inputs), ids))
 
     def rate(inputs: Tensors) -> dict[str, tf.Tensor]:
-        told = {name: inputs[name] for name in history}
-        ratings, at_least = rate_tf(told, inputs[CANDIDATES])
+        ratings, at_least = rate_tf({name: inputs[name] for name in history}, inputs[CANDIDATES])
         return {"ratings": ratings, "at_least": at_least}
 
     found = [
-        Signature("recommend", history, recommend, ("ids", "scores")),
-        Signature("encode", history, encode, ("context",)),
-        Signature("score", history | candidates, score, ("scores",)),
+        Signature("recommend", told, recommend, ("ids", "scores")),
+        Signature("encode", told, encode, ("context",)),
+        Signature("score", told | candidates, score, ("scores",)),
         Signature("vectors", items, vectors, ("vectors", "biases")),
     ]
     if model.rating is not None:
+        # An adapter is learned of what a user takes, not of how it is rated.
         found.append(Signature("rate", history | candidates, rate, ("ratings", "at_least")))
+    if adapt is not None:
+        found.append(_learning(stand_ins, shapes, adapt))
     return found
+
+
+def _learning(stand_ins: StandIns, shapes: Shapes, config: AdaptConfig) -> Signature:
+    """Offer to learn of one user; batches are of servers."""
+    activities = {
+        ACTIVITIES: _numbers(ACTIVITIES, 1, config.activities),
+        WEIGHTS: tf.TensorSpec((1, config.activities), tf.float32, WEIGHTS),
+    }
+
+    def learned(ids: jax.Array, weights: jax.Array) -> tuple[jax.Array, ...]:
+        model, span = stand_ins.standing(), shapes.history_length
+        return tuple(each[None] for each in device.adapt(model, ids[0], weights[0], span, config))
+
+    learned_tf = _to_tensorflow(learned)
+
+    def adapt(inputs: Tensors) -> dict[str, tf.Tensor]:
+        adapter, before, after = learned_tf(inputs[ACTIVITIES], inputs[WEIGHTS])
+        return {"adapter": adapter, "before": before, "after": after}
+
+    return Signature("adapt", activities, adapt, ("adapter", "before", "after"))
 
 
 def _numbers(name: str, batch: int, length: int) -> tf.TensorSpec:

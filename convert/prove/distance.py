@@ -8,8 +8,10 @@ import numpy as np
 from jaxtyping import Float, Float32, Int32
 
 from convert.inputs import as_history, take
+from convert.prove.adapting import adapting_error as adapting_error_of
 from convert.prove.trials import HELD_OUT, Trials, trials
 from jaxrec.data.feature_values import ids_of_inputs
+from jaxrec.models.adapter import AdaptConfig
 from jaxrec.models.model import RecommenderModel
 from jaxrec.runs.heldout import Heldout
 from jaxrec.runtime.interpreter import CANDIDATES, HISTORY, DeviceModel, Inputs, Lists
@@ -44,6 +46,8 @@ class Parity:
         rating_error: the largest difference of the probability of a rating; 0 without ratings.
         overlap: mean share of the model's first ten among the file's first ten.
         worst: the history with the largest score error.
+        adapting_error: that of what is learned of a user, as in `prove.adapting`; 0 where nothing
+            is.
     """
 
     histories: int
@@ -54,6 +58,7 @@ class Parity:
     rating_error: float
     overlap: float
     worst: str
+    adapting_error: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,7 @@ class Reference:
         best: scores of the best items, best first, [n, k].
         best_ids: the first ten of them, [n, 10].
         keep_seen: items of the history are among them.
+        adapt: how a file learns of a user, if it does.
     """
 
     model: RecommenderModel
@@ -73,13 +79,21 @@ class Reference:
     best: Float32[np.ndarray, "n k"]
     best_ids: Int32[np.ndarray, "n ten"]
     keep_seen: bool
+    adapt: AdaptConfig | None
 
     def scores(self, chosen: slice) -> Float32[np.ndarray, "m R"]:
         """Score every item after some histories."""
         return np.array(self.model.scores(jnp.asarray(self.contexts[chosen])))
 
 
-def refer(model: RecommenderModel, heldout: Heldout, *, top_k: int, keep_seen: bool) -> Reference:
+def refer(
+    model: RecommenderModel,
+    heldout: Heldout,
+    *,
+    top_k: int,
+    keep_seen: bool,
+    adapt: AdaptConfig | None = None,
+) -> Reference:
     """Ask the model about what each trial on held-out histories means."""
     tried = trials(heldout, model.item_bias.shape[0] - 1, model.features)
     encode = jax.jit(lambda model, history: model.context(history))
@@ -93,7 +107,7 @@ def refer(model: RecommenderModel, heldout: Heldout, *, top_k: int, keep_seen: b
         best.append(found)
         best_ids.append(ids[:, :OVERLAP_AT])
     found = [np.concatenate(parts) for parts in (contexts, best, best_ids)]
-    return Reference(model, tried, *found, keep_seen=keep_seen)
+    return Reference(model, tried, *found, keep_seen=keep_seen, adapt=adapt)
 
 
 def compare(device: DeviceModel, lists: Lists, reference: Reference) -> Parity:
@@ -129,6 +143,10 @@ def compare(device: DeviceModel, lists: Lists, reference: Reference) -> Parity:
 
     widest = np.abs(contexts).max(axis=1)
     context_error = _errors(device.encode_all(given), contexts, widest)
+    adapting_error = 0.0
+    if reference.adapt is not None:
+        histories = tried.meant[HISTORY]
+        adapting_error = adapting_error_of(device, model, histories, reference.adapt)
     kept = reference.best_ids[:, :, None] == lists.ids[:, None, :OVERLAP_AT]
     return Parity(
         histories=len(tried),
@@ -137,6 +155,7 @@ def compare(device: DeviceModel, lists: Lists, reference: Reference) -> Parity:
         context_error=float(context_error.max()),
         vector_error=_vector_error(device, model),
         rating_error=_rating_error(device, model, given, contexts, candidates),
+        adapting_error=adapting_error,
         overlap=float(kept.any(axis=2).mean()),
         worst=tried.describe(int(np.argmax(score_error))),
     )

@@ -70,7 +70,8 @@ def _check_meaning(device: DeviceModel, strange: Trials, vocabulary_size: int) -
         for name, (inputs, _) in device.signatures.items():
             if HISTORY in inputs:
                 given = {**histories, CANDIDATES: candidates}
-                found = device.call_all(name, {port: given[port] for port in inputs})
+                taken = {each: rows for each, rows in given.items() if each in inputs}
+                found = device.call_all(name, taken)
                 rows = [each for each in found.values() if each.dtype == np.float32]
                 results += [each.reshape(len(candidates), -1) for each in rows]
         return np.concatenate(results, axis=1)
@@ -130,10 +131,12 @@ def _in_compiled_model(
     ends = model.get_signature_by_index(signature)
     inputs = dict(zip(ends["inputs"], model.create_input_buffers(signature), strict=True))
     outputs = dict(zip(ends["outputs"], model.create_output_buffers(signature), strict=True))
+    # Without an adapter, the model as it was shipped.
+    shipped = np.zeros(device.signatures["encode"].outputs["context"].shape, np.float32)
     found = []
     for batch in device.batches(histories):
         for name, buffer in inputs.items():
-            buffer.write(batch[name])
+            buffer.write(batch.get(name, shipped))
         model.run_by_index(signature, list(inputs.values()), list(outputs.values()))
         found.append(outputs["ids"].read(device.batch_size * device.top_k, np.int32))
     return np.concatenate(found).reshape(-1, device.top_k)[: len(histories[HISTORY])]

@@ -27,6 +27,9 @@ LEAST_OVERLAP: dict[Recipe, float] = {"float32": 0.999, "float16": 0.98, "int8":
 # The probability of a rating, by as much: contexts and vectors are rounded before it.
 FURTHEST_RATING: dict[Recipe, float] = {"float32": SCORE_TOLERANCE, "float16": 0.01, "int8": 0.2}
 
+# What is learned of a user, in the units of `adapting_error`.
+FURTHEST_ADAPTED: dict[Recipe, float] = {"float32": 1e-3, "float16": 0.02, "int8": 0.5}
+
 
 class Proven(NamedTuple):
     """A file that is equal to its model.
@@ -76,6 +79,7 @@ def judge(parity: Parity, recipe: Recipe) -> None:
     limits = [
         ("keeps too few of", 1 - parity.overlap, 1 - LEAST_OVERLAP[recipe]),
         ("gets the ratings wrong of", parity.rating_error, FURTHEST_RATING[recipe]),
+        ("learns something else of users than", parity.adapting_error, FURTHEST_ADAPTED[recipe]),
     ]
     if recipe == "float32":
         limits += [

@@ -7,9 +7,10 @@ forward operations alone, as a device has them. The model stays as it is, and an
 gives its scores bit for bit.
 
 The guard: the user's very last activities are held back, and an adapter that does not make them
-likelier is dropped. Nothing but the user's own past speaks for it.
+likelier is dropped. Nothing but the user's own past speaks for it. So it is learned from zero each
+time: an older one had learned from what is held back now.
 
-Functions are of one user; vmap them over several.
+Functions are of one user; vmap them over several. A file has them as its signature `adapt`.
 """
 
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Bool, Float, Int
+import numpy as np
+from jaxtyping import Float, Int
 
 from jaxrec.errors import UserError
 from jaxrec.schema import PAD
@@ -31,7 +33,8 @@ class AdaptConfig:
     """How a device learns of its user."""
 
     activities: int = 100
-    """how many of a user's last activities are learned from, M"""
+    """how many of a user's last activities are read, M: each but the first is learned from, with
+    those before it as its history"""
     held_back: int = 20
     """how many of these are not learned from, but decide whether the adapter is kept; 0: it always
     is"""
@@ -63,6 +66,18 @@ class AdaptConfig:
         if not self.decay >= 0:
             raise UserError(f"--decay={self.decay} is out of range; give 0 or more")
 
+    def require_more_than(self, span: int) -> None:
+        """Refuse to learn from no more than what a model reads anyway.
+
+        Raises:
+            UserError: it is so.
+        """
+        if self.activities <= span:
+            raise UserError(
+                f"--activities={self.activities} is no more than the {span} items that the model "
+                "reads; give more"
+            )
+
 
 class Past(NamedTuple):
     """What one user did last.
@@ -77,10 +92,17 @@ class Past(NamedTuple):
 
 
 class Items(NamedTuple):
-    """By what items are scored; the bias of PAD is lower than any score."""
+    """By what items are scored.
+
+    Attributes:
+        bias_R: that of PAD is lower than any score.
+        summed_RD: the table again, where its rows are added up: a file would hold it twice, once
+            standing and once lying, if both were the same constant.
+    """
 
     table_RD: Float[jax.Array, "R D"]
     bias_R: Float[jax.Array, " R"]
+    summed_RD: Float[jax.Array, "R D"]
 
 
 class Adapted(NamedTuple):
@@ -97,13 +119,37 @@ class Adapted(NamedTuple):
     after: Float[jax.Array, ""]
 
 
-def adapt(past: Past, items: Items, config: AdaptConfig) -> Adapted:
+def moments(
+    history_M: Int[jax.Array, " M"], span: int
+) -> tuple[Int[jax.Array, "M_plus_1 N"], Int[jax.Array, " M"]]:
+    """Cut a history into what is learned from.
+
+    Args:
+        history_M: known ids at the right end, PAD before them.
+        span: how many items the model reads, N.
+
+    Returns:
+        The last N items before each activity and before what comes next, and the item of each
+        activity; PAD where nothing was known before it.
+    """
+    ends = np.arange(len(history_M) + 1)
+    windows_WN = jnp.pad(history_M, (span, 0))[ends[:, None] + np.arange(span)]
+    return windows_WN, jnp.where(windows_WN[:-1, -1] != PAD, history_M, PAD)
+
+
+def adapt(
+    past: Past, weights_M: Float[jax.Array, " M"], items: Items, config: AdaptConfig
+) -> Adapted:
     """Learn an adapter, and keep it if it helps where it did not learn.
 
     What decides is learned from all but `held_back`; what is kept is learned from everything.
+
+    Args:
+        weights_M: how much each activity counts where it is learned from, 0 or more; of what is no
+            target nothing does.
     """
     is_target_M = past.targets_M != PAD
-    weights_M = recency(is_target_M, config.half_life)
+    weights_M = jnp.where(is_target_M, weights_M, 0)
     if config.held_back == 0:
         nothing = jnp.asarray(jnp.nan)
         return Adapted(learn(past, weights_M, items, config), nothing, nothing)
@@ -118,22 +164,26 @@ def adapt(past: Past, items: Items, config: AdaptConfig) -> Adapted:
     return Adapted(adapter_D, before, after)
 
 
-def recency(is_target_M: Bool[jax.Array, " M"], half_life: float) -> Float[jax.Array, " M"]:
-    """Weigh each activity: the last by one, one `half_life` activities before it by half."""
-    ages_M = jnp.arange(len(is_target_M), dtype=jnp.float32)[::-1]
-    return jnp.where(is_target_M, 0.5 ** (ages_M / half_life), 0)
+def recency(count: int, half_life: float) -> Float[np.ndarray, " M"]:
+    """Weigh each of M activities: the last by one, one `half_life` activities before it by half."""
+    return np.float32(0.5) ** (np.arange(count, dtype=np.float32)[::-1] / np.float32(half_life))
 
 
 def learn(
     past: Past, weights_M: Float[jax.Array, " M"], items: Items, config: AdaptConfig
 ) -> Float[jax.Array, " D"]:
-    """Take some steps of Adam from zero; without a weight it stays zero."""
+    """Take some steps of Adam from zero; without a weight it stays zero.
+
+    The gradient of the weighted cross entropies is the sum of the items' vectors that the model
+    expects, less the sum of those that came.
+    """
 
     def step(
         number: jax.Array, state: tuple[jax.Array, jax.Array, jax.Array]
     ) -> tuple[jax.Array, jax.Array, jax.Array]:
         adapter_D, first_D, second_D = state
-        slope_D = gradient(adapter_D, past, weights_M, items, config.decay)
+        expected_D = expected(adapter_D, past, weights_M, items)
+        slope_D = expected_D - came_D + config.decay * adapter_D
         first_D = _FIRST * first_D + (1 - _FIRST) * slope_D
         second_D = _SECOND * second_D + (1 - _SECOND) * slope_D**2
         taken = number.astype(jnp.float32) + 1
@@ -141,22 +191,20 @@ def learn(
         direction_D = first_D / (1 - _FIRST**taken) / length_D
         return adapter_D - config.rate * direction_D, first_D, second_D
 
+    came_D = weights_M @ items.summed_RD[past.targets_M]
     zeros_D = jnp.zeros(past.contexts_MD.shape[1])
     return jax.lax.fori_loop(0, config.steps, step, (zeros_D, zeros_D, zeros_D))[0]
 
 
-def gradient(
+def expected(
     adapter_D: Float[jax.Array, " D"],
     past: Past,
     weights_M: Float[jax.Array, " M"],
     items: Items,
-    decay: float,
 ) -> Float[jax.Array, " D"]:
-    """Give the gradient of the weighted sum of cross entropies and of the decay."""
-    expected_MR = jax.nn.softmax(_scores(adapter_D, past, items))
-    expected_D = (weights_M @ expected_MR) @ items.table_RD
-    came_D = weights_M @ items.table_RD[past.targets_M]
-    return expected_D - came_D + decay * adapter_D
+    """Give the weighted sum of the items' vectors that a model with an adapter expects."""
+    shares_MR = jax.nn.softmax(_scores(adapter_D, past, items))
+    return (weights_M @ shares_MR) @ items.summed_RD
 
 
 def cross_entropies(

@@ -10,7 +10,8 @@ Needs NumPy and ai-edge-litert; neither JAX nor TensorFlow.
 """
 
 from jaxrec.runtime.features import TakenFeature
+from jaxrec.runtime.kept_adapter import Adapter
 from jaxrec.runtime.recommendation import Rating, Recommendation
 from jaxrec.runtime.recommender import Recommender
 
-__all__ = ["Rating", "Recommendation", "Recommender", "TakenFeature"]
+__all__ = ["Adapter", "Rating", "Recommendation", "Recommender", "TakenFeature"]

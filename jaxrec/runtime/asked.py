@@ -51,8 +51,8 @@ def unknown_inputs(
     """Make the inputs of some empty histories, of which nothing else is known either."""
     unknown = {HISTORY: NO_ITEM, **{each.name: each.unknown for each in taken}}
     return {
-        name: np.full((count, *port.shape[1:]), unknown[name], port.dtype)
-        for name, port in ports.items()
+        name: np.full((count, *ports[name].shape[1:]), value, ports[name].dtype)
+        for name, value in unknown.items()
     }
 
 

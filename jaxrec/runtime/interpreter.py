@@ -3,7 +3,7 @@
 Arrays that go in and come out have their examples in the first axis. `Inputs` are named as in the
 file: `history`, the item ids of some histories, [n, N], one array of that shape for each other
 feature of an activity, and one for each of the user, [n]; `candidates` or `items`, other ids,
-[n, M].
+[n, M]; `adapter`, what was learned of a user, [n, D], which is zeros where none is given.
 """
 
 from collections.abc import Mapping
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from jaxrec.errors import UserError
 
 HISTORY, CANDIDATES, ITEMS = "history", "candidates", "items"
+ADAPTER, ACTIVITIES, WEIGHTS = "adapter", "activities", "weights"
 
 Inputs = Mapping[str, np.ndarray]
 
@@ -76,6 +77,20 @@ class Ratings(NamedTuple):
     at_least: NDArray[np.float32]
 
 
+class Learned(NamedTuple):
+    """What `adapt` learned of a user.
+
+    Attributes:
+        adapter: float32 [D], zeros if it was dropped.
+        before: the mean cross entropy of what was held back, without the adapter ...
+        after: ... and with what was learned; NaN if nothing was held back.
+    """
+
+    adapter: NDArray[np.float32]
+    before: float
+    after: float
+
+
 class DeviceModel:
     """A flatbuffer ready to run, on one thread. Callers in several threads take turns.
 
@@ -99,6 +114,15 @@ class DeviceModel:
             name: Ports(_ports(runner.get_input_details()), _ports(runner.get_output_details()))
             for name, runner in self._runners.items()
         }
+        # Without an adapter, the model as it was shipped.
+        self._shipped = {
+            name: {
+                port: np.zeros(each.shape, each.dtype)
+                for port, each in ports.inputs.items()
+                if port == ADAPTER
+            }
+            for name, ports in self.signatures.items()
+        }
         score, recommend = self.signatures["score"], self.signatures["recommend"]
         self.batch_size, self.history_length = score.inputs[HISTORY].shape
         self.candidates = score.inputs[CANDIDATES].shape[1]
@@ -107,7 +131,7 @@ class DeviceModel:
     def call(self, signature: str, inputs: Inputs) -> dict[str, np.ndarray]:
         """Run a signature on B examples, when it is this thread's turn; the outputs are copies."""
         with self._turn:
-            return self._runners[signature](**inputs)
+            return self._runners[signature](**{**self._shipped[signature], **inputs})
 
     def call_all(self, signature: str, inputs: Inputs) -> dict[str, np.ndarray]:
         """Run a signature on any number of examples, a batch at a time."""
@@ -138,6 +162,21 @@ class DeviceModel:
             raise UserError("the model tells no ratings; train one with --rate")
         found = self._of_candidates("rate", histories, candidates)
         return Ratings(found["ratings"], found["at_least"])
+
+    def adapt(self, activities: NDArray[np.int32], weights: NDArray[np.float32]) -> Learned:
+        """Learn of one user.
+
+        Args:
+            activities: known ids at the right end, [M].
+            weights: how much each counts, [M].
+
+        Raises:
+            UserError: the file cannot learn.
+        """
+        if "adapt" not in self.signatures:
+            raise UserError("the model cannot learn of a user; convert its run with --adapt")
+        found = self.call("adapt", {ACTIVITIES: activities[None], WEIGHTS: weights[None]})
+        return Learned(found["adapter"][0], float(found["before"][0]), float(found["after"][0]))
 
     def _of_candidates(
         self, signature: str, histories: Inputs, candidates: NDArray[np.int32]

@@ -14,7 +14,8 @@ from jaxrec.runtime.best import best_of, best_of_all, histories_at_a_time
 from jaxrec.runtime.bundle import Bundle, read
 from jaxrec.runtime.catalogue import Catalogue
 from jaxrec.runtime.features import Features, TakenFeature, numbers_of, taken_features
-from jaxrec.runtime.interpreter import DeviceModel, ItemVectors, Lists
+from jaxrec.runtime.interpreter import ADAPTER, DeviceModel, ItemVectors, Lists
+from jaxrec.runtime.kept_adapter import Adapter, activities_of
 from jaxrec.runtime.known import NO_ITEM, KnownItems, RawItem, listed
 from jaxrec.runtime.recommendation import Rating, Recommendation, describe
 
@@ -82,6 +83,7 @@ class Recommender:
         exclude: Iterable[RawItem] = (),
         candidates: Iterable[RawItem] | None = None,
         features: Features | None = None,
+        adapter: Adapter | None = None,
     ) -> list[Recommendation]:
         """Give the k best items to come after a history, best first; ties in the order of `items`.
 
@@ -90,15 +92,16 @@ class Recommender:
             k: 1 to V.
             exclude: what is left out beside the history.
             candidates: what alone is ranked; by default every item.
+            adapter: what was learned of the user, as `adapt` gives it.
 
         Raises:
             UserError: k is out of range, nothing is known of the history or of the candidates, one
-                of them is no list, or the features are not those of the model.
+                of them is no list, or features or adapter are not those of the model.
         """
         self._require_k(k)
         asked = self._ask(items, features, exclude)
         ranked = None if candidates is None else self._known.some_ids_of(candidates, "candidates")
-        return self._lists([asked], k, ranked)[0]
+        return self._lists([asked], k, ranked, adapter)[0]
 
     def recommend_many(
         self,
@@ -129,15 +132,43 @@ class Recommender:
         parts = [asked[start : start + size] for start in range(0, len(asked), size)]
         return [found for part in parts for found in self._lists(part, k)]
 
+    def adapt(self, items: Iterable[RawItem], *, weights: Iterable[float] | None = None) -> Adapter:
+        """Learn of a user from a longer history, of which the last M known items count.
+
+        The last of these are held back: what was learned from the others is kept only if it makes
+        them likelier, or else the adapter changes nothing. It takes as long as some thousand calls
+        of `recommend`; learn again when much has been added.
+
+        Args:
+            items: the history.
+            weights: how much each of them counts, 0 or more; by default the more the later.
+
+        Raises:
+            UserError: the file was not made to learn, too little of the history is known, or the
+                weights are not right.
+        """
+        settings = self.model.get("adapt")
+        if settings is None:
+            raise UserError("the model cannot learn of a user; convert its run with --adapt")
+        ids = self._known.some_ids_of(items, "items")
+        learned = self._device.adapt(*activities_of(ids, weights, settings))
+        return Adapter(learned.adapter, self._graph, learned.before, learned.after)
+
     def encode(
-        self, items: Iterable[RawItem], *, features: Features | None = None
+        self,
+        items: Iterable[RawItem],
+        *,
+        features: Features | None = None,
+        adapter: Adapter | None = None,
     ) -> NDArray[np.float32]:
         """Give the context vector of a history, [D], for a retrieval of one's own.
 
         Raises:
-            UserError: nothing is known of the history, or the features are not those of the model.
+            UserError: nothing is known of the history, or features or adapter are not those of the
+                model.
         """
-        return self._device.encode_all(self._fill([self._ask(items, features)]))[0]
+        inputs = self._fill([self._ask(items, features)]) | self._adapting(adapter)
+        return self._device.encode_all(inputs)[0]
 
     def score(
         self,
@@ -145,6 +176,7 @@ class Recommender:
         candidates: Iterable[RawItem],
         *,
         features: Features | None = None,
+        adapter: Adapter | None = None,
     ) -> list[float]:
         """Give the score of each candidate after a history; an unknown one has about -1e9.
 
@@ -152,7 +184,7 @@ class Recommender:
             UserError: as in `encode`, or the candidates are no list.
         """
         ids = self._known.ids_of(candidates, "candidates")
-        inputs = self._fill([self._ask(items, features)])
+        inputs = self._fill([self._ask(items, features)]) | self._adapting(adapter)
         return self._device.score_all(inputs, np.array([ids], np.int32))[0].tolist()
 
     def rate(
@@ -232,14 +264,31 @@ class Recommender:
         numbers = numbers_of(self.features, features or {}, len(ids), f"items{of}")
         return Asked(ids, numbers, self._known.ids_of(exclude, f"items to exclude{of}"))
 
+    def _adapting(self, adapter: Adapter | None) -> dict[str, np.ndarray]:
+        """Give the input that an adapter is, if there is one."""
+        if adapter is None:
+            return {}
+        (width,) = self._device.signatures["encode"].outputs["context"].shape[1:]
+        adapter.require_fit(self._graph, width)
+        return {ADAPTER: adapter.vector[None]}
+
+    @property
+    def _graph(self) -> str:
+        """The hash by which adapters are told apart."""
+        return self.model["graph"]["sha256"]
+
     def _fill(self, asked: Sequence[Asked]) -> dict[str, np.ndarray]:
         return fill(self._ports, self.features, asked)
 
     def _lists(
-        self, asked: Sequence[Asked], k: int, candidates: Sequence[int] | None = None
+        self,
+        asked: Sequence[Asked],
+        k: int,
+        candidates: Sequence[int] | None = None,
+        adapter: Adapter | None = None,
     ) -> list[list[Recommendation]]:
         """Rank every item, or those with some ids, for each history."""
-        inputs = self._fill(asked)
+        inputs = self._fill(asked) | self._adapting(adapter)
         closed = close(asked, len(self.items), keep_seen=self.model["keep_seen"])
         if candidates is None:
             found = best_of_all(self._device, inputs, closed, k)

@@ -1,0 +1,241 @@
+"""A file that learns of its user: in the file, in both runtimes, through the commands."""
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from ai_edge_litert.compiled_model import CompiledModel
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from convert.build.quantize import quantize
+from convert.build.shapes import Shapes
+from convert.flatbuffer import read_facts, tidy
+from convert.prove.adapting import adapting_error
+from convert.prove.distance import refer
+from convert.prove.proof import LEAST_OVERLAP, prove
+from convert.recipes import RECIPES
+from jaxrec.errors import UserError
+from jaxrec.models.adapter import AdaptConfig, recency
+from jaxrec.runtime import Adapter, Recommender
+from jaxrec.runtime.interpreter import DeviceModel
+from jaxrec.runtime.kept_adapter import activities_of
+from tests.exports import call, convert
+from tests.test_export import histories_of
+from tests.test_models import ENCODERS, make
+from tests.test_trials import heldout_of
+
+pytest.importorskip("tensorflow", reason="needs the extra convert")
+
+N, M = 5, 20
+SHAPES = Shapes(1, N, 6, 4, keep_seen=False)
+CONFIG = AdaptConfig(activities=M, held_back=4, decay=0.5)
+
+
+def exported(model, adapt: AdaptConfig | None) -> bytes:
+    from convert.build.export import export_model
+
+    return export_model(model, SHAPES, adapt)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", [*ENCODERS, "bow, untied"])
+def test_it_learns_what_the_model_would_and_zeros_are_the_shipped_model(name):
+    encoder, *untied = name.split(", ")
+    model = make(encoder, hidden_units=12, tie_embeddings=not untied)
+    reference = refer(model, heldout_of(histories_of(N)), top_k=6, keep_seen=False, adapt=CONFIG)
+    learning, without = exported(model, CONFIG), exported(model, None)
+    for recipe in RECIPES:
+        graph, plain = (
+            tidy(quantize(each, recipe), first="recommend") for each in (learning, without)
+        )
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(LEAST_OVERLAP, "float16", 0.9)
+            device, _, _, parity = prove(graph, reference, recipe)
+        assert parity.adapting_error > 0
+        shipped, given = DeviceModel(plain), reference.tried.given
+        candidates = np.tile(np.arange(4, dtype=np.int32), (len(reference.tried), 1))
+        for signature in ("recommend", "encode", "score"):
+            asked = {**given, "candidates": candidates} if signature == "score" else given
+            found, wanted = (each.call_all(signature, asked) for each in (device, shipped))
+            for output, values in wanted.items():
+                np.testing.assert_array_equal(found[output], values)
+        assert "adapt" not in shipped.signatures
+        # The table is there once, or once each.
+        assert read_facts(graph).tables == read_facts(plain).tables
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_adapter_moves_every_context_by_itself():
+    model = make("bow", hidden_units=12)
+    device = DeviceModel(exported(model, CONFIG))
+    histories = np.array(histories_of(N), np.int32)
+    adapter = np.linspace(-1, 1, 6, dtype=np.float32)
+    given = {"history": histories, "adapter": np.tile(adapter, (len(histories), 1))}
+    shipped = device.encode_all({"history": histories})
+    np.testing.assert_array_equal(device.encode_all(given), shipped + adapter)
+    items = np.tile(np.arange(1, 9, dtype=np.int32), (len(histories), 1))
+    moved = device.score_all(given, items) - device.score_all({"history": histories}, items)
+    wanted = np.asarray(model.item_table)[1:9] @ adapter
+    np.testing.assert_allclose(moved, np.tile(wanted, (len(histories), 1)), atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_other_runtime_learns_the_same():
+    """CompiledModel, which LiteRT.js is built on."""
+    graph = exported(make("rnn", hidden_units=12), CONFIG)
+    activities = np.tile(np.array([3, 4], np.int32), M // 2)
+    learned = DeviceModel(graph).adapt(activities, recency(M, 5))
+    model = CompiledModel.from_buffer(graph)
+    place = model.get_signature_index("adapt")
+    ends = model.get_signature_by_index(place)
+    inputs = dict(zip(ends["inputs"], model.create_input_buffers(place), strict=True))
+    outputs = dict(zip(ends["outputs"], model.create_output_buffers(place), strict=True))
+    inputs["activities"].write(activities)
+    inputs["weights"].write(recency(M, 5))
+    model.run_by_index(place, list(inputs.values()), list(outputs.values()))
+    found = outputs["adapter"].read(6, np.float32)
+    np.testing.assert_allclose(found, learned.adapter, atol=1e-5)
+    assert found.any() and learned.after < learned.before
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_file_that_learns_something_else_is_found_out():
+    one, other = make("bow", seed=1, hidden_units=12), make("bow", seed=2, hidden_units=12)
+    device = DeviceModel(exported(one, CONFIG))
+    histories = np.array(histories_of(N), np.int32)
+    assert adapting_error(device, one, histories, CONFIG) < 1e-3
+    assert adapting_error(device, other, histories, CONFIG) > 0.1
+    # Another number of steps is another adapter.
+    always = replace(CONFIG, held_back=0)
+    device = DeviceModel(exported(one, always))
+    assert adapting_error(device, one, histories, replace(always, steps=9)) > 0.05
+
+
+@pytest.fixture(scope="module")
+def learning(runs, tmp_path_factory) -> Recommender:
+    folder = tmp_path_factory.mktemp("learning")
+    flags = ["--adapt", "--activities=30", "--held-back=5", "--decay=1"]
+    process = convert(f"--run-dir={runs['bow']}", f"--export-dir={folder}", *flags, cwd=folder)
+    assert process.returncode == 0, process.stderr
+    return Recommender.load(folder / "model.tflite")
+
+
+def test_who_keeps_to_a_taste_gets_more_of_it(learning):
+    history = list(learning.items[60:100:2])
+    adapter = learning.adapt([*history, "never seen"])
+    assert adapter.after < adapter.before or not adapter.is_kept
+    again = Adapter.from_json(adapter.to_json())
+    np.testing.assert_array_equal(again.vector, adapter.vector)
+    assert replace(again, vector=adapter.vector) == adapter
+    context = learning.encode(history)
+    np.testing.assert_array_equal(learning.encode(history, adapter=again), context + again.vector)
+    best = learning.recommend(history, adapter=again)
+    by_score = learning.score(history, [each.item for each in best], adapter=again)
+    np.testing.assert_allclose([each.score for each in best], by_score, rtol=1e-5)
+    # Zeros are the model as it was shipped.
+    zeros = replace(adapter, vector=np.zeros_like(adapter.vector))
+    assert not zeros.is_kept
+    assert learning.recommend(history, adapter=zeros) == learning.recommend(history)
+    # An adapter that points where an item is draws it up.
+    pull = replace(adapter, vector=learning.vectors().vectors[120] * 5)
+    item, scores = learning.items[120], []
+    for each in (None, pull):
+        listed = [one.item for one in learning.recommend(history, 120, adapter=each)]
+        scores.append(listed.index(item) if item in listed else 120)
+    assert scores[1] < scores[0]
+
+
+def test_weights_say_what_is_learned_from(learning):
+    history = list(learning.items[:12])
+    same = [0.5 ** (age / 50) for age in range(11, -1, -1)]
+    one, other = learning.adapt(history), learning.adapt(history, weights=same)
+    np.testing.assert_allclose(one.after, other.after, rtol=1e-6)
+    nothing = learning.adapt(history, weights=[0] * 12)
+    assert not nothing.is_kept and nothing.after == nothing.before
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    ids=st.lists(st.integers(0, 9), min_size=1, max_size=30),
+    held_back=st.integers(0, 5),
+    most=st.integers(6, 12),
+)
+def test_what_is_known_stands_at_the_right_end(ids, held_back, most):
+    asked = {"held_back": held_back, "activities": most, "half_life": 3.0}
+    known = [each for each in ids if each]
+    if len(known) < held_back + 2:
+        with pytest.raises(UserError, match=f"takes {held_back + 2} or more"):
+            activities_of(ids, None, asked)
+        return
+    numbers, weights = activities_of(ids, None, asked)
+    assert numbers.shape == weights.shape == (most,)
+    kept = known[-most:]
+    assert numbers.tolist() == [0] * (most - len(kept)) + kept
+    np.testing.assert_allclose(weights[-len(kept) :], recency(most, 3.0)[-len(kept) :])
+    assert not weights[: most - len(kept)].any()
+    given = [float(place) for place in range(len(ids))]
+    _, weights = activities_of(ids, given, asked)
+    assert weights[-len(kept) :].tolist() == [p for p in given if ids[int(p)]][-most:]
+
+
+def test_an_adapter_that_does_not_fit_is_refused_in_one_line(learning, models):
+    history = list(learning.items[:20])
+    adapter = learning.adapt(history)
+    plain = Recommender.load(models["bow"])
+    nan = np.full_like(adapter.vector, np.nan)
+    cases = [
+        (lambda: learning.adapt(history[:6]), "items has 6 .* takes 7 or more"),
+        (lambda: learning.adapt(history, weights=[1.0]), "weights has 1 entries for 20 items"),
+        (lambda: learning.adapt(history, weights=[-1.0] * 20), "less than 0 or no number"),
+        (lambda: learning.adapt(history, weights=[math.nan] * 20), "less than 0 or no number"),
+        (lambda: plain.adapt(history), "cannot learn of a user; convert its run with --adapt"),
+        (lambda: plain.recommend(history, adapter=adapter), "the adapter is of the model"),
+        (lambda: learning.recommend(history, adapter=replace(adapter, vector=nan)), "no number"),
+        (
+            lambda: learning.encode(history, adapter=replace(adapter, vector=nan[:3])),
+            r"the shape \[3\], the model takes \[16\]",
+        ),
+        (lambda: Adapter.from_json("[]"), "this is no adapter"),
+        (lambda: Adapter.from_json("{"), "this is no adapter"),
+        (lambda: Adapter.from_json('{"format": 2}'), "has format 2, this version reads 1"),
+        (
+            lambda: Adapter.from_json(json.dumps({**json.loads(adapter.to_json()), "vector": "x"})),
+            "this is no adapter",
+        ),
+    ]
+    for ask, words in cases:
+        with pytest.raises(UserError, match=words) as caught:
+            ask()
+        assert "\n" not in str(caught.value)
+
+
+def test_what_was_learned_of_an_older_file_is_learned_again(learning, runs, tmp_path):
+    """An update is another graph, though it came of the same run."""
+    convert(f"--run-dir={runs['bow']}", "--adapt", f"--export-dir={tmp_path}", cwd=tmp_path)
+    update, history = Recommender.load(tmp_path / "model.tflite"), list(learning.items[:40])
+    with pytest.raises(UserError, match="learn it again from the history"):
+        update.recommend(history, adapter=learning.adapt(history))
+    update.recommend(history, adapter=update.adapt(history))
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--decay=2"], "--decay=2.0 says how a file learns; give --adapt too"),
+        (["--adapt", "--activities=10", "--held-back=2"], "no more than the 10 items"),
+        (["--adapt", "--held-back=100"], "--held-back=100 is out of range"),
+        (["--adapt", "--held-back=0"], "--held-back=0 leaves nothing to tell whether it helped"),
+    ],
+)
+def test_a_mistake_is_one_line(runs, tmp_path, flags, words):
+    from convert import to_tflite
+
+    flags = [f"--run-dir={runs['bow']}", f"--export-dir={tmp_path / 'out'}", *flags]
+    process = call(to_tflite.main, *flags, cwd=tmp_path)
+    assert process.returncode == 2
+    (line,) = process.stderr.strip().splitlines()
+    assert words in line
+    assert not (tmp_path / "out").exists()
