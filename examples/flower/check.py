@@ -13,6 +13,7 @@ temporary folder, and so do Flower's own files.
 import contextlib
 import json
 import os
+import re
 import shlex
 import signal
 import socket
@@ -217,7 +218,7 @@ def by_flower(place: Place, case: str, settings: Mapping[str, Any]) -> dict[str,
     words = ["flwr", "run", str(HERE), "here", "--stream", f"--run-config={config}"]
     call(words, log, variables=place.variables)
     if not RunDirectory(out).is_finished:
-        raise UserError(f"`{shlex.join(words)}` wrote no run: {last_line(log)}")
+        raise UserError(f"`{shlex.join(words)}` wrote no run: {reason_in(log)}")
     return parameters(out)
 
 
@@ -268,6 +269,7 @@ def running(place: Place, words: Sequence[str], log: str) -> Iterator[subprocess
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
+            # Ctrl-C is for this command, which then ends them in order.
             start_new_session=True,
         )
     try:
@@ -277,12 +279,27 @@ def running(place: Place, words: Sequence[str], log: str) -> Iterator[subprocess
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """End the programs of a session: gently, then for good."""
-    for kind in (signal.SIGTERM, signal.SIGKILL):
+    """End a program gently, and then for good whatever it has started, in other sessions too."""
+    below = descendants(process.pid)
+    process.terminate()
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    for pid in below:
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, kind)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(10)
+            os.kill(pid, signal.SIGKILL)
+
+
+def descendants(pid: int) -> list[int]:
+    """List the processes that a process has started, and those that they have."""
+    table = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, check=True)
+    pairs = [tuple(map(int, line.split())) for line in table.stdout.splitlines()]
+    found = [pid]
+    for above in found:
+        found += [child for child, parent in pairs if parent == above]
+    return found[1:]
 
 
 def wait_until_open(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -296,7 +313,7 @@ def wait_until_open(port: int, process: subprocess.Popen[bytes], log: Path) -> N
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             return
         time.sleep(0.2)
-    raise UserError(f"the SuperLink did not begin: {last_line(log)}")
+    raise UserError(f"the SuperLink did not begin: {reason_in(log)}")
 
 
 def free_ports(count: int) -> list[int]:
@@ -338,13 +355,16 @@ def call(
             reason = f"took longer than {seconds:g} s"
         else:
             return
-    raise UserError(f"`{shlex.join(words)}` {reason}: {last_line(log)}")
+    raise UserError(f"`{shlex.join(words)}` {reason}: {reason_in(log)}")
 
 
-def last_line(log: Path) -> str:
-    """Read what a program said last."""
+def reason_in(log: Path) -> str:
+    """Find what went wrong in what a program said: its last error, or its last line."""
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines()]
-    return next((line for line in reversed(lines) if line), "it said nothing")
+    lines = [line for line in lines if line] or ["it said nothing"]
+    return next(
+        (each for each in reversed(lines) if re.match(r"(\w+\.)*\w*[Ee]rror: ", each)), lines[-1]
+    )
 
 
 def parameters(run: Path) -> dict[str, np.ndarray]:

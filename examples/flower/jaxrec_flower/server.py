@@ -155,13 +155,14 @@ def begin_run(
     out: RunDirectory,
     source: Source,
     settings: FederatedConfig,
+    seed: int,
     devices: int,
     privacy: Guarantee | None,
     said: list[str],
 ) -> None:
     """Begin the run that comes out."""
     record = {
-        "settings": asdict(settings),
+        "settings": {**asdict(settings), "seed": None if seed == NO_SEED else seed},
         "begins_with": source.start.digest,
         "clients": devices,
         "privacy": asdict(privacy) if privacy else None,

@@ -55,7 +55,7 @@ def main(grid: Grid, context: Context) -> None:
         )
     noise, privacy, said = protection(settings, seed, len(nodes))
     print("\n".join(said), flush=True)
-    begin_run(out, source, settings, len(nodes), privacy, said)
+    begin_run(out, source, settings, seed, len(nodes), privacy, said)
     state, told, started = begin(source.start.params, settings), Told(), time.perf_counter()
     for number in range(settings.rounds):
         keys = draw_keys(seed, number)
