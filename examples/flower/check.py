@@ -71,9 +71,7 @@ address = "127.0.0.1:{port}"
 insecure = true
 """
 # Ray takes two processors a client unless it is told.
-SIMULATION = """options.num-supernodes = 2
-options.backend.client-resources.num-cpus = 1
-"""
+SIMULATION = "--federation-config=num-supernodes=2 client-resources-num-cpus=1"
 # Nobody else is told of what is done here.
 QUIET = {
     "FLWR_TELEMETRY_ENABLED": "0",
@@ -155,8 +153,8 @@ def run(flags: CheckFlags) -> None:
             print(f"{case}: federate.py, {time.perf_counter() - before:.0f} s", flush=True)
             for engine, serve in (("simulation", simulation), ("gRPC", processes)):
                 before = time.perf_counter()
-                with serve(place):
-                    theirs = by_flower(place, f"{case}-{engine}", settings)
+                with serve(place) as more:
+                    theirs = by_flower(place, f"{case}-{engine}", settings, more)
                 seconds, apart = time.perf_counter() - before, difference(ours, theirs)
                 worst = max(worst, apart)
                 print(f"{case}: {engine}, {seconds:.0f} s, differs by {apart:.1e}", flush=True)
@@ -202,8 +200,13 @@ def by_federate(place: Place, case: str, settings: Mapping[str, Any]) -> dict[st
     return parameters(out)
 
 
-def by_flower(place: Place, case: str, settings: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def by_flower(
+    place: Place, case: str, settings: Mapping[str, Any], more: Sequence[str]
+) -> dict[str, np.ndarray]:
     """Do the rounds of a case by the SuperLink that is there, and read the parameters.
+
+    Args:
+        more: flags for `flwr run`.
 
     Raises:
         UserError: nothing came out.
@@ -215,7 +218,7 @@ def by_flower(place: Place, case: str, settings: Mapping[str, Any]) -> dict[str,
     lines = [f"{name} = {json.dumps(value)}" for name, value in given.items()]
     config = place.folder / "settings.toml"
     config.write_text("\n".join(lines))
-    words = ["flwr", "run", str(HERE), "here", "--stream", f"--run-config={config}"]
+    words = ["flwr", "run", str(HERE), "here", "--stream", f"--run-config={config}", *more]
     call(words, log, variables=place.variables)
     if not RunDirectory(out).is_finished:
         raise UserError(f"`{shlex.join(words)}` wrote no run: {reason_in(log)}")
@@ -223,33 +226,32 @@ def by_flower(place: Place, case: str, settings: Mapping[str, Any]) -> dict[str,
 
 
 @contextlib.contextmanager
-def simulation(place: Place) -> Iterator[None]:
-    """Let a SuperLink simulate two devices until the end of the block."""
+def simulation(place: Place) -> Iterator[list[str]]:
+    """Let a SuperLink simulate two devices until the end of the block; give flags for runs."""
     (port,) = free_ports(1)
-    with superlink(place, port, "--simulation", config=CONNECTION + SIMULATION):
-        yield
+    with superlink(place, port, "--simulation"):
+        yield [SIMULATION]
 
 
 @contextlib.contextmanager
-def processes(place: Place) -> Iterator[None]:
-    """Run a SuperLink and two devices, which know their own logs alone."""
+def processes(place: Place) -> Iterator[list[str]]:
+    """Run a SuperLink and two devices, which know their own logs alone; runs need no flags."""
     port, fleet, *own = free_ports(4)
     address = f"127.0.0.1:{fleet}"
     with contextlib.ExitStack() as stack:
-        link = superlink(place, port, f"--fleet-api-address={address}", config=CONNECTION)
-        stack.enter_context(link)
+        stack.enter_context(superlink(place, port, f"--fleet-api-address={address}"))
         for number, api in enumerate(own):
             node = f'partition-id={number} log="{place.logs / f"{number}.csv"}"'
             words = ["flower-supernode", "--insecure", "--grpc-rere", f"--superlink={address}"]
             words += ["--host=127.0.0.1", f"--port={api}", f"--node-config={node}"]
             stack.enter_context(running(place, words, f"supernode-{number}.txt"))
-        yield
+        yield []
 
 
 @contextlib.contextmanager
-def superlink(place: Place, port: int, *more: str, config: str) -> Iterator[None]:
+def superlink(place: Place, port: int, *more: str) -> Iterator[None]:
     """Run a SuperLink on 127.0.0.1, and tell `flwr run` of it."""
-    (place.home / "config.toml").write_text(config.format(port=port))
+    (place.home / "config.toml").write_text(CONNECTION.format(port=port))
     words = ["flower-superlink", "--insecure", "--host=127.0.0.1", f"--port={port}"]
     # Everything is installed, and Flower would install it again for each run.
     words += ["--disable-runtime-dependency-installation", *more]

@@ -61,6 +61,14 @@ class Told:
     shortened: int = 0
     targets: int = 0
 
+    @property
+    def said(self) -> str:
+        """Say it in a line."""
+        return (
+            f"{self.asked:,} devices asked, {self.left_out:,} left out, "
+            f"{self.shortened:,} clipped; {self.targets:,} targets"
+        )
+
     def __add__(self, other: "Told") -> "Told":
         """Add up field by field."""
         mine, theirs = asdict(self), asdict(other)

@@ -66,7 +66,7 @@ def main(grid: Grid, context: Context) -> None:
         if cohort and of_round.left_out == len(cohort):
             raise UserError(f"no device answered round {number + 1} with an update; see their logs")
         state = one_round(state, summed, keys.noise, settings, noise)
-        print(f"round {number + 1}/{settings.rounds}: {of_round}", flush=True)
+        print(f"round {number + 1}/{settings.rounds}: {of_round.said}", flush=True)
         told += of_round
     summary = finish_run(out, source, state, told, time.perf_counter() - started)
     print(f"\n{render_table(summary)}\n\n{out.summary_file}", flush=True)
