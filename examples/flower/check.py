@@ -378,8 +378,13 @@ def parameters(run: Path) -> dict[str, np.ndarray]:
 
 
 def difference(ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray]) -> float:
-    """Give the largest difference of a number, as a part of the largest of its array."""
-    if ours.keys() != theirs.keys():
+    """Give the largest difference of a number, as a part of the largest of its array.
+
+    It is infinite where names, shapes or finite numbers are missing.
+    """
+    if {name: array.shape for name, array in ours.items()} != {
+        name: array.shape for name, array in theirs.items() if np.isfinite(array).all()
+    }:
         return float("inf")
     return max(
         float(np.abs(array - theirs[name]).max() / max(np.abs(array).max(), 1e-30))
