@@ -35,18 +35,26 @@ from tests.test_models import SIZE, make
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 PAGES += [ROOT / "pretrained" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+# Pages of the docs name these.
+EXAMPLES = [ROOT / "examples" / "flower" / "README.md"]
 SCRIPTS = [
     path.relative_to(ROOT).as_posix()
-    for room in ("experiments", "convert", "demo")
+    for room in ("experiments", "convert", "demo", "examples/flower")
     for path in sorted((ROOT / room).glob("*.py"))
     if "\nmain = command(" in path.read_text()
 ]
 # Their unknown flags go to run.py.
 PASS_ON = ("experiments/presets.py", "experiments/sweep.py")
+# The flags of Flower's commands that are known to work: those that this one gives them.
+OF_FLOWER = set(
+    re.findall(r"--[a-z][a-z-]*", (ROOT / "examples" / "flower" / "check.py").read_text())
+)
 CI = (ROOT / ".ci" / "run").read_text().splitlines()
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 
-name_of = pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+name_of = pytest.mark.parametrize(
+    "page", PAGES + EXAMPLES, ids=lambda path: str(path.relative_to(ROOT))
+)
 
 
 @cache
@@ -97,7 +105,7 @@ def commands_of_docstrings() -> list[list[str]]:
     """Give the commands that the modules' docstrings show, each on an indented line."""
     paths = [path for room in ("jaxrec", "experiments", "convert") for path in modules(room)]
     found = []
-    for path in [*paths, *modules("demo")]:
+    for path in [*paths, *modules("demo"), *modules("examples")]:
         docstring = ast.get_docstring(ast.parse(path.read_text())) or ""
         for line in re.findall(r"^ {4}(python .*)$", docstring, flags=re.MULTILINE):
             found += statements(line)
@@ -157,9 +165,17 @@ def check_command(words: Sequence[str]) -> None:
         case [".ci/run"]:
             assert (ROOT / ".ci" / "run").is_file()
         case ["python3", "-m", "venv", folder]:
-            assert folder == ".venv"
-        case [".", ".venv/bin/activate"]:
+            assert folder in (".venv", ".venv-flower")
+        case [".", ".venv/bin/activate" | ".venv-flower/bin/activate"]:
             pass
+        case ["pip", "install", "-r", requirements, "-e", extra]:
+            assert (ROOT / requirements).is_file()
+            assert extra.removeprefix(".[").removesuffix("]") in EXTRAS, extra
+        case ["export", *variables]:
+            assert all("=" in each for each in variables), variables
+        case ["flwr" | "flower-superlink" | "flower-supernode", *given]:
+            flags = {word.split("=")[0] for word in given if word.startswith("--")}
+            assert flags <= OF_FLOWER, flags - OF_FLOWER
         case _:
             raise AssertionError(f"nobody knows whether {shlex.join(words)} works")
 
@@ -213,6 +229,7 @@ def test_a_wrong_command_is_found(command):
 @name_of
 def test_every_flag_in_a_sentence_is_one_of_some_command(page):
     known = {"--help"}.union(*(flags_of(flags_class(script)) for script in SCRIPTS))
+    known |= OF_FLOWER if page in EXAMPLES else set()
     named = re.findall(r"(?<!\S)--[a-z][a-z-]*", "\n".join(code_words(page)))
     assert [flag for flag in named if flag not in known] == []
 
@@ -252,6 +269,16 @@ def test_the_readme_is_short_and_names_every_page():
     documents = {path for path in (ROOT / "docs").iterdir() if path.suffix in (".md", ".ipynb")}
     documents |= set(PAGES) - {readme}
     assert documents and {path.relative_to(ROOT).as_posix() for path in documents} <= targets
+
+
+def test_the_docs_name_every_example():
+    targets = {
+        (page.parent / str(each.attrGet("href"))).resolve()
+        for page in PAGES
+        for each in tokens(page)
+        if each.attrGet("href")
+    }
+    assert set(EXAMPLES) <= targets
 
 
 @name_of

@@ -26,7 +26,7 @@ from jaxrec.data.dataset import prepare
 from jaxrec.data.splits import split_timelines
 from jaxrec.data.vocabulary import Vocabulary
 from jaxrec.errors import UserError
-from jaxrec.federated import accounting, rounds
+from jaxrec.federated import accounting, averaging, rounds
 from jaxrec.federated.averaging import Round, add_noise, begin, make_round, round_keys
 from jaxrec.federated.clients import learn_locally
 from jaxrec.federated.clipping import clip
@@ -135,6 +135,29 @@ def test_one_client_with_all_data_and_one_step_is_a_central_step():
     assert float(told.loss) == pytest.approx(float(value), rel=1e-5)
     assert int(told.clients) == 1 and int(told.shortened) == 0
     assert max(np.abs(leaf).max() for leaf in change(ours).values()) > 1e-3
+
+
+def test_devices_that_hold_one_user_each_and_a_server_do_the_same_round():
+    config = replace(LOOSE, clip_norm=0.01, noise_multiplier=0.5)
+    state, keys = begin(PARAMS, config), round_keys(config.seed, 0)
+    shared, kept = part(PARAMS, config.share)
+    sent, shortened = [], 0
+    for number in range(7):
+        alone = replace(CLIENTS, users=CLIENTS.users[[number]], first=number)
+        windows = alone.gather(np.array([number], np.int32), keys.windows)
+        own = jax.tree.map(lambda each: each[0], windows)
+        update, told = averaging.contribute(
+            OBJECTIVE, shared, kept, keys.learning, config, jnp.int32(number), own
+        )
+        assert told.clients == 1 and told.left_out == 0
+        sent.append(update)
+        shortened += int(told.shortened)
+    assert 0 < shortened < 7
+    summed = jax.tree.map(lambda *each: sum(each), *sent)
+    ours = averaging.change(state, summed, keys.noise, config, 0.5)
+    theirs, _ = one_round(config, cohort_of(*range(7)), noise=0.5)
+    assert_same(ours.params, theirs, atol=1e-6)
+    assert ours.step == 1
 
 
 def test_the_average_does_not_depend_on_the_order_of_the_clients():

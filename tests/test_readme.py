@@ -32,7 +32,7 @@ def paths_of_the_house() -> set[Path]:
 def test_the_house_is_what_the_map_says():
     named = paths_of_the_house()
     assert [path for path in named if not path.exists()] == []
-    for room in ("jaxrec", "experiments", "convert", "demo"):
+    for room in ("jaxrec", "experiments", "convert", "demo", "examples"):
         files = set((ROOT / room).rglob("*.py"))
         left_out = {path for path in files - named if path.name != "__init__.py"}
         assert not {path for path in left_out if "node_modules" not in path.parts}

@@ -1,6 +1,7 @@
 """Averaging: a round of the server, one pure function of its state and of a cohort's windows."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -15,6 +16,7 @@ from jaxrec.federated.clipping import clip
 from jaxrec.federated.cohorts import CLIENTS_AT_A_TIME
 from jaxrec.federated.sharing import join, part
 from jaxrec.training.objective import Objective
+from jaxrec.training.rows import Tables
 from jaxrec.training.step import TrainState
 
 # As in Adaptive Federated Optimization (Reddi et al., 2021): what is added to Adam's root, and how
@@ -83,26 +85,13 @@ def make_round(objective: Objective, config: FederatedConfig, noise_multiplier: 
         noise_multiplier: standard deviation of the noise on the sum, as a multiple of the norm
             that updates are clipped to.
     """
-    optimizer = server_optimizer(config)
 
     def one_round(
         state: TrainState, cohort_P: Int[jax.Array, " P"], batches: Batch
     ) -> tuple[TrainState, RoundFacts]:
         shared, kept = part(state.params, config.share)
         keys = round_keys(config.seed, state.step)
-
-        def learn(client: jax.Array, own: Batch) -> tuple[Any, RoundFacts]:
-            key = jax.random.fold_in(keys.learning, client)
-            update, loss = learn_locally(
-                objective, shared, kept, own, key, config.local_learning_rate
-            )
-            clipped, is_there = clip(update, config.clip_norm), client >= 0
-            counts = is_there & clipped.is_finite
-            sent = jax.tree.map(lambda leaf: jnp.where(is_there, leaf, 0), clipped.update)
-            numbers = (is_there, is_there & ~clipped.is_finite, counts & clipped.is_shorter)
-            targets = jnp.where(counts, jnp.count_nonzero(own.targets), 0)
-            numbers = (each.astype(jnp.int32) for each in numbers)
-            return sent, RoundFacts(*numbers, targets=targets, loss=jnp.where(counts, loss, 0))
+        learn = partial(contribute, objective, shared, kept, keys.learning, config)
 
         def add(total: Any, chunk: tuple[jax.Array, Batch]) -> tuple[Any, None]:
             def some() -> Any:
@@ -121,16 +110,67 @@ def make_round(objective: Objective, config: FederatedConfig, noise_multiplier: 
             lambda each: each.reshape(*side_by_side, *each.shape[1:]), (cohort_P, batches)
         )
         (summed, told), _ = jax.lax.scan(add, nothing, chunks)
-        noised = add_noise(summed, keys.noise, noise_multiplier * config.clip_norm)
-        # By the expected number: the actual one would tell who takes part.
-        against = jax.tree.map(lambda leaf: -leaf / config.clients, noised)
-        # optax raises floats to integer powers, which the strict promotion of our tests refuses.
-        with jax.numpy_dtype_promotion("standard"):
-            updates, optimizer_state = optimizer.update(against, state.optimizer, shared)
-        params = join(optax.apply_updates(shared, updates), kept)
-        return TrainState(params, optimizer_state, state.step + 1), told
+        return change(state, summed, keys.noise, config, noise_multiplier), told
 
     return jax.jit(one_round, donate_argnums=0)
+
+
+def contribute(
+    objective: Objective,
+    shared: Any,
+    kept: Tables,
+    key: jax.Array,
+    config: FederatedConfig,
+    client: Int[jax.Array, ""],
+    batches: Batch,
+) -> tuple[Any, RoundFacts]:
+    """Do what one client does in a round, and give what may leave its device.
+
+    Args:
+        shared: the parameters that the client changes ...
+        kept: ... and those that it reads alone.
+        key: of the round, for what learning draws.
+        client: its number; -1 is nobody, who sends zeros.
+        batches: one for each step, with an axis of steps before all others.
+
+    Returns:
+        The clipped update, and what is told of it.
+    """
+    own_key = jax.random.fold_in(key, client)
+    update, loss = learn_locally(
+        objective, shared, kept, batches, own_key, config.local_learning_rate
+    )
+    clipped, is_there = clip(update, config.clip_norm), client >= 0
+    counts = is_there & clipped.is_finite
+    sent = jax.tree.map(lambda leaf: jnp.where(is_there, leaf, 0), clipped.update)
+    numbers = (is_there, is_there & ~clipped.is_finite, counts & clipped.is_shorter)
+    targets = jnp.where(counts, jnp.count_nonzero(batches.targets), 0)
+    numbers = (each.astype(jnp.int32) for each in numbers)
+    return sent, RoundFacts(*numbers, targets=targets, loss=jnp.where(counts, loss, 0))
+
+
+def change(
+    state: TrainState,
+    summed: Any,
+    key: jax.Array,
+    config: FederatedConfig,
+    noise_multiplier: float,
+) -> TrainState:
+    """Do what the server does with the sum of what came in.
+
+    Args:
+        summed: of the shape of what is shared.
+        key: of the round, for the noise.
+    """
+    shared, kept = part(state.params, config.share)
+    noised = add_noise(summed, key, noise_multiplier * config.clip_norm)
+    # By the expected number: the actual one would tell who takes part.
+    against = jax.tree.map(lambda leaf: -leaf / config.clients, noised)
+    # optax raises floats to integer powers, which the strict promotion of our tests refuses.
+    with jax.numpy_dtype_promotion("standard"):
+        updates, optimizer_state = server_optimizer(config).update(against, state.optimizer, shared)
+    params = join(optax.apply_updates(shared, updates), kept)
+    return TrainState(params, optimizer_state, state.step + 1)
 
 
 def add_noise(summed: Any, key: jax.Array, deviation: float) -> Any:

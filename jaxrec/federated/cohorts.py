@@ -57,6 +57,7 @@ class Clients:
         shape: W and the lead-in of a window; a batch is one.
         steps: batches of a client in a round, S.
         seen_of: the size of the catalogue, to tell what was seen; None tells nothing.
+        first: the number of the first of them. A device that holds one user alone is any number.
     """
 
     timelines: Timelines
@@ -65,6 +66,7 @@ class Clients:
     shape: WindowShape
     steps: int
     seen_of: int | None
+    first: int = 0
 
     @property
     def count(self) -> int:
@@ -75,7 +77,7 @@ class Clients:
         """Gather the windows of some clients, each drawn by the key and the client's number.
 
         Args:
-            cohort: their numbers, from 0 to U - 1; -1 is nobody, who has empty windows.
+            cohort: their numbers, from `first` on; -1 is nobody, who has empty windows.
 
         Returns:
             Batches of one window, with axes of clients and steps before all others, [P, S, 1, ...].
@@ -100,7 +102,7 @@ class Clients:
         A window ends anywhere from its timeline's first activity on to W - 1 beyond its last, and
         is cut at both: so every target is learned as often as any other.
         """
-        users, is_there = self.users[np.maximum(cohort, 0)], cohort >= 0
+        users, is_there = self.users[np.maximum(cohort - self.first, 0)], cohort >= 0
         starts = np.where(is_there, self.timelines.offsets[users], 0)[:, None]
         lengths = np.where(is_there, self.split.training_ends[users], 0)[:, None] - starts
         most = (lengths[:, 0] + self.shape.length).astype(np.int32)

@@ -1,0 +1,103 @@
+"""The device: a finished run that it was shipped, the log of its user, and what it does in a round.
+
+Nothing here knows Flower.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.federate import FederateFlags, configure, read_start
+from jaxrec.config import FederatedConfig
+from jaxrec.errors import UserError
+from jaxrec.federated.averaging import contribute
+from jaxrec.federated.cohorts import Clients, make_clients
+from jaxrec.federated.sharing import part
+from jaxrec.runs.directory import RunDirectory
+from jaxrec.runs.population import read_population
+from jaxrec.training.objective import Objective, make_objective
+from jaxrec.training.windows import shape_of
+from jaxrec_flower.wire import COUNTED, FOR_DEVICES, from_arrays, to_arrays
+
+
+@dataclass(frozen=True)
+class Device:
+    """What is on a device.
+
+    Attributes:
+        params: of the model as it was shipped; of these the tables of items are read.
+        clients: its user alone.
+        number: the user's number among all.
+    """
+
+    objective: Objective
+    params: Any
+    clients: Clients
+    number: int
+
+
+# A process of the simulation is many devices, one after the other.
+@lru_cache(maxsize=16)
+def open_device(run: Path, log: Path, number: int, settings: FederatedConfig) -> Device:
+    """Read a run and the log of one user, whose columns are named as in the log of the run.
+
+    Raises:
+        UserError: one of them cannot be read, or cannot be learned from on a device.
+    """
+    source = RunDirectory(run)
+    flags = FederateFlags(run_dir=run, dataset=str(log), federated=settings)
+    config = configure(flags, source)
+    if config.data.split != "leave-one-out":
+        raise UserError(
+            f"{run} is split by --split={config.data.split}, for which a device would need the log "
+            "of all users; train the run with --split=leave-one-out"
+        )
+    population = read_population(source, config.data, seed=config.train.seed)
+    clients = make_clients(
+        population.timelines,
+        population.split,
+        shape_of(population, config.data, config.train),
+        expected=1,
+        steps=settings.local_steps,
+        seen_of=None if config.data.keep_seen else population.vocabulary.size,
+    )
+    if clients.count != 1:
+        raise UserError(f"{log} has {clients.count:,} users; the log of a device has one")
+    known = replace(population, vocabulary=source.vocabulary())
+    start = read_start(source, known, config)
+    objective = make_objective(start.graphdef, known, config)
+    return Device(objective, start.params, replace(clients, first=number), number)
+
+
+def answer(
+    device: Device,
+    parameters: Mapping[str, np.ndarray],
+    keys: Mapping[str, np.ndarray],
+    settings: FederatedConfig,
+) -> tuple[dict[str, np.ndarray], dict[str, int]]:
+    """Learn from some windows, and give all that leaves the device.
+
+    Args:
+        parameters: those that are shared, as the server has them.
+        keys: the data of the round's keys FOR_DEVICES, [2] each.
+
+    Returns:
+        The clipped update by the names of the parameters, and the counts.
+
+    Raises:
+        UserError: the parameters are not those of the run.
+    """
+    like, kept = part(device.params, settings.share)
+    shared = jax.tree.map(jnp.asarray, from_arrays(parameters, like))
+    windows, learning = (jax.random.wrap_key_data(jnp.asarray(keys[name])) for name in FOR_DEVICES)
+    batches = device.clients.gather(np.array([device.number], np.int32), windows)
+    learn = jax.jit(partial(contribute, device.objective, config=settings))
+    own = jax.tree.map(lambda each: each[0], batches)
+    update, told = learn(shared, kept, learning, client=jnp.int32(device.number), batches=own)
+    return to_arrays(update), {name: int(getattr(told, name)) for name in COUNTED}
