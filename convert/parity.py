@@ -17,6 +17,7 @@ from convert.recipes import Recipe
 from convert.restore import restore
 from jaxrec.command_line import command
 from jaxrec.errors import UserError
+from jaxrec.models.adapter import AdaptConfig
 from jaxrec.runtime.bundle import read
 from jaxrec.training.compilation_cache import keep_compiled
 
@@ -50,13 +51,20 @@ def run(flags: ParityFlags) -> None:
         )
     recipe: Recipe = bundle.model["recipe"]
     top_k, keep_seen = bundle.model["top_k"], bundle.model["keep_seen"]
-    reference = refer(source.model, source.heldout, top_k=top_k, keep_seen=keep_seen)
+    settings = bundle.model.get("adapt")
+    reference = refer(
+        source.model,
+        source.heldout,
+        top_k=top_k,
+        keep_seen=keep_seen,
+        adapt=None if settings is None else AdaptConfig(**settings),
+    )
     parity = prove(bundle.graph, reference, recipe).parity
     print(
         f"{flags.model}: {recipe}, equal on {parity.histories:,} histories; score error "
         f"{parity.score_error:.1e}, order error {parity.order_error:.1e}, context error "
         f"{parity.context_error:.1e}, vector error {parity.vector_error:.1e}, "
-        f"rating error {parity.rating_error:.1e}, top-"
+        f"rating error {parity.rating_error:.1e}, adapting error {parity.adapting_error:.1e}, top-"
         f"{OVERLAP_AT} overlap {parity.overlap:.4f}"
     )
 

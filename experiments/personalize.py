@@ -25,8 +25,10 @@ from experiments.compare import METRICS, differences, figures
 from jaxrec.command_line import command
 from jaxrec.config import Config, LogConfig, given
 from jaxrec.data.dataset import Dataset
+from jaxrec.data.gaps import DAY, whole_seconds
 from jaxrec.data.intake import render as render_intake
 from jaxrec.data.item_features import ids_by_name
+from jaxrec.data.timelines import Timelines
 from jaxrec.errors import UserError
 from jaxrec.evaluation.adapted import adapted_scorer
 from jaxrec.evaluation.ranking import model_scorer, rank
@@ -52,8 +54,9 @@ class PersonalizeFlags:
     dataset: str | None = None
     """the log of the users, as run.py takes it; by default that of the run"""
     log: tyro.conf.OmitArgPrefixes[LogConfig] = field(default_factory=LogConfig)
-    judge: Literal["validation", "test"] = "test"
-    """which target of each user: the last, or the last but one, to choose settings by"""
+    judge: Literal["validation", "test", "day"] = "test"
+    """which target of each user: the last; the last but one, to choose settings by; or, of a log
+    of others, the first of their last day (UTC), learned from all before that day"""
     adapt: tyro.conf.OmitArgPrefixes[AdaptConfig] = field(default_factory=AdaptConfig)
 
 
@@ -71,7 +74,9 @@ def run(flags: PersonalizeFlags) -> None:
     model = read_model(source.checkpoints, source.schema(), config.model)
     model = model.fold(ids_by_name(source.item_features()))
     split = population.split
-    positions = split.validation if flags.judge == "validation" else split.test
+    positions = {"validation": split.validation, "test": split.test}.get(flags.judge)
+    if positions is None:
+        positions = first_of_last_day(population.timelines)
     judged = judge(model, population, positions, config, flags.adapt)
     starts = population.timelines.offsets[population.timelines.users_of(positions)]
     print(render(judged, positions - starts, flags))
@@ -91,11 +96,28 @@ def configure(flags: PersonalizeFlags, source: RunDirectory) -> Config:
             "not learn with; give a run without them"
         )
     flags.adapt.require_more_than(config.data.history_length)
+    if flags.judge == "day" and flags.dataset is None:
+        raise UserError("--judge=day is of targets that the run has learned; give --dataset too")
     if flags.dataset is None:
         for flag, value in given(flags.log, LogConfig).items():
             raise UserError(f"{flag}={value} says nothing of the run's own log; give --dataset too")
         return config
     return replace(config, data=population_config(config.data, flags.dataset, flags.log))
+
+
+def first_of_last_day(timelines: Timelines) -> Int[np.ndarray, " n"]:
+    """Give the first activity of the last day of each user who had done something before it.
+
+    Raises:
+        UserError: the times of the log have no unit.
+    """
+    if timelines.ticks_per_second is None:
+        raise UserError("--judge=day needs times of a known unit; give --time-unit")
+    days = whole_seconds(timelines.timestamps, timelines.ticks_per_second) // DAY
+    starts, ends = timelines.offsets[:-1], timelines.offsets[1:]
+    is_last_day = days == np.repeat(days[ends - 1], timelines.lengths)
+    before = np.add.reduceat(~is_last_day, starts)
+    return (starts + before)[before > 0]
 
 
 def judge(

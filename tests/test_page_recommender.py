@@ -358,7 +358,8 @@ def test_what_a_caller_gets_wrong_is_said_with_the_remedy(page, models):
         ),
         (
             ("recommend", [], 5, {"rating": [1]}),
-            'TypeError: there is no option "rating"; there is exclude, candidates, features',
+            'TypeError: there is no option "rating"; there is exclude, candidates, features, '
+            "adapter",
         ),
         (
             ("recommendMany", [[]], 5, {"candidates": [item]}),

@@ -7,6 +7,8 @@ import pytest
 from flax import nnx
 
 from experiments import personalize
+from jaxrec.data.timelines import Timelines
+from jaxrec.errors import UserError
 from jaxrec.evaluation.adapted import adapted_scorer
 from jaxrec.evaluation.ranking import model_scorer
 from jaxrec.evaluation.scores import work_out
@@ -56,9 +58,22 @@ def test_it_says_whom_it_helps_and_whom_it_hurts(runs, tmp_path):
     assert "validation, learned from up to 12" in again.stdout
 
 
+def test_the_last_day_begins_where_it_does():
+    day = 86_400
+    times = [[0, 1, day, day + 1], [5], [0, day - 1], [0, 2 * day, 9 * day]]
+    offsets = np.cumsum([0, *map(len, times)])
+    stamps = np.concatenate(times) * 1000
+    timelines = Timelines({}, offsets, stamps, ticks_per_second=1000)
+    # The second and the third have done all they did on one day.
+    assert personalize.first_of_last_day(timelines).tolist() == [2, 9]
+    with pytest.raises(UserError, match="give --time-unit"):
+        personalize.first_of_last_day(Timelines({}, offsets, stamps))
+
+
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
+        (["--judge=day"], "--judge=day is of targets that the run has learned"),
         (["--held-back=100"], "--held-back=100 is out of range"),
         (["--activities=10", "--held-back=2"], "no more than the 10 items that the model reads"),
         (["--item-column=thing"], "--dataset"),

@@ -40,6 +40,25 @@ def test_three_logs(folder):
     assert "others.csv: 6 interactions of 2 users" in process.stdout
 
 
+def test_a_cut_by_time_falls_between_two_days(folder):
+    day, start = 86_400, 1_600_000_000 // 86_400 * 86_400
+    times = {1: [0, 5, day + 9], 2: [3, 6], 3: [day + 1, 2 * day], 4: [1, 2, day + 3, 3 * day]}
+    # Item 9 came on the second day.
+    rows = [(user, 9 if at > day else 7, start + at) for user, ats in times.items() for at in ats]
+    text = "\n".join(",".join(map(str, row)) for row in rows)
+    (folder / "log.csv").write_text(f"user,item,timestamp\n{text}\n")
+    flags = ["--dataset=log.csv", "--until=0.7", "--out=cut"]
+    process = call(populations.main, *flags, cwd=folder)
+    assert process.returncode == 0, process.stderr
+    found = {
+        name: pl.read_csv(folder / "cut" / f"{name}.csv").rows()
+        for name in ("shipped", "others", "everybody")
+    }
+    assert found["shipped"] == [row for row in rows if row[2] < start + day]
+    assert found["others"] == [row for row in rows if row[0] in (1, 4)]
+    assert found["everybody"] == [row for row in rows if row[1] == 7]
+
+
 def test_numbers_are_written_as_people_do():
     assert populations._as_printed(pl.Series([1.0, 45.0])).to_list() == ["1", "45"]
 
@@ -49,7 +68,9 @@ def test_numbers_are_written_as_people_do():
     [
         (["--first=north", "--second=west"], "nobody has the region west; there is north, south"),
         (["--first=north", "--second=south,north"], "--second has 'north', as --first has"),
-        (["--user-features=region,user_age"], "users are told apart by one column"),
+        (["--user-features=region,user_age"], "by one column of its users or by time"),
+        (["--until=0.5"], "by one column of its users or by time"),
+        (["--until=1"], "--until=1.0 is out of range"),
     ],
 )
 def test_a_cut_that_cannot_be_is_refused(folder, flags, why):

@@ -183,8 +183,12 @@ def test_what_speaks_to_the_model_in_the_page_knows_nothing_of_the_page():
     for name, known in (
         (
             "recommender.js",
-            {"bundle.js", "features.js", "known.js", "signature.js", "runtime/litert.js"},
+            {
+                *("adapter.js", "bundle.js", "features.js", "known.js", "signature.js"),
+                "runtime/litert.js",
+            },
         ),
+        ("adapter.js", {"known.js"}),
         ("features.js", {"known.js", "signature.js"}),
         ("signature.js", {"runtime/litert.js"}),
         ("known.js", set()),

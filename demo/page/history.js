@@ -175,7 +175,7 @@ export class Shelf {
  * @param {string} key
  * @param {object | null} content
  */
-function keep(key, content) {
+export function keep(key, content) {
   try {
     if (content) localStorage.setItem(key, JSON.stringify(content));
     else localStorage.removeItem(key);

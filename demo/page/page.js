@@ -6,12 +6,15 @@ import { CatalogueView } from "./catalogue_view.js";
 import { byId, choice, element } from "./dom.js";
 import { counted, move, Shelf, switchWithout, tell, toggle, withValue } from "./history.js";
 import { HistoryView } from "./history_view.js";
+import { adapterFor, isOlder, LearnedShelf, learn, learnersOf, learns } from "./learning.js";
+import { LearningView } from "./learning_view.js";
 import { ListsView, SHOWN } from "./lists_view.js";
 import { listModels, loadModel, timeOf } from "./models.js";
 import { keepOffline } from "./offline.js";
 import { featuresOf, labelOf, takenBy, takesAge } from "./told.js";
 import { YouView } from "./told_view.js";
 
+/** @typedef {import("./adapter.js").Adapter} Adapter */
 /** @typedef {import("./bundle.js").Item} Item */
 /** @typedef {import("./catalogue.js").Entry} Entry */
 /** @typedef {import("./features.js").Features} Features */
@@ -28,6 +31,7 @@ import { YouView } from "./told_view.js";
  * @property {Recommender} recommender
  * @property {Item[]} known the items of the history that the model knows.
  * @property {Features} features what it was told beside them.
+ * @property {Adapter | undefined} learned of the person, by this model or by an older one.
  * @property {Recommendation[]} recommendations
  */
 
@@ -65,6 +69,12 @@ class Page {
   #shown;
   #describe;
   #shelf;
+  #learnedShelf;
+  /** @type {Record<string, Adapter>} what was learned, by the run of its model. */
+  #learned = {};
+  #isLearning = false;
+  /** @type {Found[]} the latest answers. */
+  #found = [];
   #turn = 0;
   #catalogue;
   #lists = new ListsView((item) => this.#toggle(item));
@@ -77,6 +87,11 @@ class Page {
     clear: () => this.#change([], "Cleared"),
     export: () => this.#export(),
   });
+  #learning = new LearningView({
+    learn: () => this.#learn(this.#found.filter(learns), "Learned from your history"),
+    forget: () => this.#forget(),
+    export: () => this.#exportLearned(),
+  });
   #you = new YouView(({ name }, value) => this.#tellUser(name, value));
 
   /**
@@ -88,6 +103,7 @@ class Page {
     this.#shown = columns.slice(0, 1);
     this.#describe = (/** @type {Item} */ item) => first.describe(item);
     this.#shelf = new Shelf(first.model.evaluation.protocol.dataset);
+    this.#learnedShelf = new LearnedShelf(first.model.evaluation.protocol.dataset);
     this.#shelf.watch(() => this.#reread());
     this.#catalogue = new CatalogueView(first.catalogue, (item) => this.#toggle(item));
     this.#offerModels();
@@ -107,6 +123,7 @@ class Page {
   async #reread() {
     this.#entries = this.#shelf.load();
     this.#user = this.#shelf.loadUser();
+    this.#learned = this.#learnedShelf.load();
     await this.#refresh("");
   }
 
@@ -147,9 +164,49 @@ class Page {
   #delete() {
     this.#entries = [];
     this.#user = {};
+    this.#learned = {};
     this.#shelf.save([]);
     this.#shelf.saveUser({});
+    this.#learnedShelf.save({});
     this.#refresh("Your data is deleted");
+  }
+
+  /**
+   * Let models learn from the history, beside the page.
+   *
+   * @param {Found[]} answers of models that can.
+   * @param {string} said
+   */
+  async #learn(answers, said) {
+    this.#isLearning = true;
+    this.#refresh("");
+    const learned = { ...this.#learned };
+    let problem = "";
+    for (const { model, recommender, known } of answers) {
+      const { run } = recommender.model;
+      // What an older model had learned is of no use, whatever becomes of this.
+      delete learned[run];
+      try {
+        learned[run] = await learn(model, known);
+      } catch (error) {
+        problem = `Nothing was learned: ${/** @type {Error} */ (error).message}`;
+      }
+    }
+    this.#isLearning = false;
+    this.#learned = learned;
+    this.#saved(this.#learnedShelf.save(learned), problem || said);
+  }
+
+  #forget() {
+    const runs = this.#shown.map(({ model }) => model.run);
+    const others = Object.entries(this.#learned).filter(([run]) => !runs.includes(run));
+    this.#learned = Object.fromEntries(others);
+    this.#saved(this.#learnedShelf.save(this.#learned), "Forgotten");
+  }
+
+  #exportLearned() {
+    this.#download(this.#learned, "learned.json");
+    this.#say("Exported learned.json");
   }
 
   /** Give the history to the person as a file. */
@@ -158,11 +215,19 @@ class Page {
       const { title = null, year = null } = this.#describe(item) ?? {};
       return { item, title, year, at: at && new Date(at), told };
     });
-    const blob = new Blob([`${JSON.stringify(history, null, 2)}\n`], { type: "application/json" });
-    const link = element("a", { href: URL.createObjectURL(blob), download: "history.json" });
+    this.#download(history, "history.json");
+    this.#say("Exported history.json, the oldest first");
+  }
+
+  /**
+   * @param {unknown} content
+   * @param {string} name
+   */
+  #download(content, name) {
+    const blob = new Blob([`${JSON.stringify(content, null, 2)}\n`], { type: "application/json" });
+    const link = element("a", { href: URL.createObjectURL(blob), download: name });
     link.click();
     URL.revokeObjectURL(link.href);
-    this.#say("Exported history.json, the oldest first");
   }
 
   /**
@@ -176,6 +241,7 @@ class Page {
     const answers = await Promise.all(this.#shown.map((column) => this.#ask(column)));
     if (turn !== this.#turn) return; // a later change was faster
     const found = answers.filter((answer) => answer.recommender !== undefined);
+    this.#found = found;
     const [first] = found;
     this.#taken = takenBy(found.map(({ recommender }) => recommender));
     this.#you.render(this.#taken, this.#user);
@@ -186,11 +252,17 @@ class Page {
       first?.recommender.historyLength ?? Infinity,
       this.#taken,
     );
+    this.#learning.render(found.flatMap(learnersOf), this.#isLearning);
     this.#lists.render(answers);
     for (const { column, recommendations } of answers) {
       column.items = recommendations?.slice(0, SHOWN).map(({ item }) => item) ?? null;
     }
     if (first) this.#sayFirst(first, said);
+    // The person wished for what an older model had learned, and the history is still here.
+    const older = found.filter((each) => learns(each) && isOlder(each));
+    if (older.length && !this.#isLearning) {
+      this.#learn(older, "The model is a newer one, and has learned again");
+    }
     setTimeout(() => this.#time(found, turn), AT_REST_MS);
   }
 
@@ -203,9 +275,20 @@ class Page {
       const read = counted(this.#entries).filter(({ item }) => recommender.knows(item));
       const known = read.map(({ item }) => item);
       const features = featuresOf(recommender.features, read, this.#user, Date.now());
-      const recommendations = await recommender.recommend(known, recommender.topK, { features });
-      const recall = throughFile(recommender.model);
-      return { column, model, before, recommender, known, features, recommendations, recall };
+      const learned = this.#learned[recommender.model.run];
+      const options = { features, adapter: adapterFor(recommender, learned) };
+      const recommendations = await recommender.recommend(known, recommender.topK, options);
+      return {
+        column,
+        model,
+        before,
+        recommender,
+        known,
+        features,
+        learned,
+        recommendations,
+        recall: throughFile(recommender.model),
+      };
     } catch (error) {
       return { column, model, before, error: /** @type {Error} */ (error) };
     }

@@ -9,8 +9,8 @@
  *       console.log(each.item, each.title, each.score);
  *     }
  *
- * To use it in a page of your own, copy this file, known.js, features.js, signature.js, bundle.js,
- * catalogue.js and the folder runtime/ (LiteRT.js). It knows nothing of the page around it, and sends
+ * To use it in a page of your own, copy this file, known.js, features.js, adapter.js, signature.js,
+ * bundle.js, catalogue.js and the folder runtime/ (LiteRT.js). It knows nothing of the page around it, and sends
  * nothing anywhere.
  *
  * Histories run from the oldest to the most recent item. Of a longer one the last N items count;
@@ -26,6 +26,7 @@
  * now. What is left out, null, NaN and a value that the model was never told are unknown.
  */
 
+import { activitiesOf, adapterOf, requireFit } from "./adapter.js";
 import { BundleError, readBundle } from "./bundle.js";
 import { KnownFeatures } from "./features.js";
 import { KnownItems, listOf, NO_ITEM } from "./known.js";
@@ -34,6 +35,9 @@ import { Signature } from "./signature.js";
 
 /** Where LiteRT.js finds the build that suits the browser. */
 const RUNTIME = new URL("./runtime/", import.meta.url).href;
+
+/** The input of what was learned of a user. */
+const ADAPTER = "adapter";
 
 /** The browser lacks what the runtime needs. */
 export class UnsupportedError extends Error {
@@ -50,6 +54,8 @@ let runtime;
 /** @typedef {import("./bundle.js").Item} Item */
 
 /** @typedef {import("./features.js").Features} Features */
+
+/** @typedef {import("./adapter.js").Adapter} Adapter */
 
 /**
  * @typedef {object} Recommendation
@@ -72,6 +78,7 @@ export class Recommender {
   #signatures = {};
   #known;
   #knownFeatures;
+  #shipped;
   /** @type {Promise<Float32Array[]> | undefined} the items' vectors at length one, once asked for. */
   #directions;
 
@@ -94,6 +101,8 @@ export class Recommender {
     /** What it takes beside items; a file of before there were features takes none. */
     this.features = model.features ?? [];
     this.#knownFeatures = new KnownFeatures(this.features);
+    const { inputs } = this.#signatures.recommend;
+    this.#shipped = new Float32Array(inputs.find(({ name }) => name === ADAPTER)?.length ?? 0);
   }
 
   /**
@@ -157,18 +166,21 @@ export class Recommender {
    *
    * @param {Iterable<Item>} items the history.
    * @param {number} k 1 to V.
-   * @param {{exclude?: Iterable<Item>, candidates?: Iterable<Item>, features?: Features}} options
-   *     `exclude`: what is left out beside the history; `candidates`: what alone is ranked, by
-   *     default every item.
+   * @param {{exclude?: Iterable<Item>, candidates?: Iterable<Item>, features?: Features,
+   *     adapter?: Adapter}} options `exclude`: what is left out beside the history; `candidates`:
+   *     what alone is ranked, by default every item; `adapter`: what `adapt` learned of the user.
    * @returns {Promise<Recommendation[]>}
    * @throws {TypeError} what should be a list is none, or there is no such option.
    * @throws {RangeError} k is out of range, nothing is known of the history or of the candidates, or
-   *     the features are not those of the model.
+   *     features or adapter are not those of the model.
    */
   async recommend(items, k = 10, options = {}) {
-    check(options, ["exclude", "candidates", "features"]);
+    check(options, ["exclude", "candidates", "features", "adapter"]);
     this.#checkCount(k);
-    const asked = this.#ask(items, options.features, options.exclude);
+    const asked = this.#adapted(
+      this.#ask(items, options.features, options.exclude),
+      options.adapter,
+    );
     if (options.candidates === undefined) return this.#bestOfAll(asked, k);
     return this.#bestOf(this.#known.someIdsOf(options.candidates, "candidates"), asked, k);
   }
@@ -218,17 +230,44 @@ export class Recommender {
   }
 
   /**
+   * Learn of a user from a longer history, of which the last M known items count.
+   *
+   * The last of these are held back: what was learned from the others is kept only if it makes them
+   * likelier, or else the adapter changes nothing. It takes as long as some thousand calls of
+   * `recommend`, so have a worker do it (adapter_worker.js); learn again when much has been added.
+   *
+   * @param {Iterable<Item>} items the history.
+   * @param {{weights?: Iterable<number>}} options how much each of them counts, 0 or more; by default
+   *     the more the later.
+   * @returns {Promise<Adapter>}
+   * @throws {BundleError} the file was not made to learn.
+   * @throws {TypeError|RangeError} too little of the history is known, or the weights are not right.
+   */
+  async adapt(items, options = {}) {
+    check(options, ["weights"]);
+    const { adapt, graph } = this.model;
+    if (!adapt) {
+      throw new BundleError("The model cannot learn of a user: convert its run with --adapt.");
+    }
+    const ids = this.#known.someIdsOf(items, "items");
+    return adapterOf(
+      graph.sha256,
+      this.#signatures.adapt.run(activitiesOf(ids, options.weights, adapt)),
+    );
+  }
+
+  /**
    * Give the context vector of a history, for a retrieval of one's own.
    *
    * @param {Iterable<Item>} items the history.
-   * @param {{features?: Features}} options
+   * @param {{features?: Features, adapter?: Adapter}} options
    * @returns {Promise<Float32Array>} [D].
    * @throws {TypeError|RangeError} as in `recommend`.
    */
   async encode(items, options = {}) {
-    check(options, ["features"]);
-    const { context } = this.#signatures.encode.run(this.#ask(items, options.features).inputs);
-    return /** @type {Float32Array} */ (context);
+    check(options, ["features", "adapter"]);
+    const { inputs } = this.#adapted(this.#ask(items, options.features), options.adapter);
+    return /** @type {Float32Array} */ (this.#signatures.encode.run(inputs).context);
   }
 
   /**
@@ -236,14 +275,15 @@ export class Recommender {
    *
    * @param {Iterable<Item>} items the history.
    * @param {Iterable<Item>} candidates any number of items.
-   * @param {{features?: Features}} options
+   * @param {{features?: Features, adapter?: Adapter}} options
    * @returns {Promise<number[]>}
    * @throws {TypeError|RangeError} as in `recommend`, but no candidate need be known.
    */
   async score(items, candidates, options = {}) {
-    check(options, ["features"]);
+    check(options, ["features", "adapter"]);
     const ids = this.#known.idsOf(candidates, "candidates");
-    return Array.from(this.#scores(ids, this.#ask(items, options.features)));
+    const asked = this.#adapted(this.#ask(items, options.features), options.adapter);
+    return Array.from(this.#scores(ids, asked));
   }
 
   /**
@@ -289,8 +329,23 @@ export class Recommender {
     const numbers = this.#knownFeatures.numbersOf(features, ids.length, `items${of}`);
     const excluded = this.#known.idsOf(exclude, `items to exclude${of}`);
     const closed = new Set([NO_ITEM, ...excluded, ...(this.model.keep_seen ? [] : ids)]);
-    const { inputs } = this.#signatures.recommend;
-    return { inputs: this.#knownFeatures.fill(inputs, ids, numbers), closed };
+    const ports = this.#signatures.recommend.inputs.filter(({ name }) => name !== ADAPTER);
+    const inputs = this.#knownFeatures.fill(ports, ids, numbers);
+    // Without an adapter, the model as it was shipped.
+    return { inputs: { ...inputs, [ADAPTER]: this.#shipped }, closed };
+  }
+
+  /**
+   * Ask with what was learned of a user, if something was.
+   *
+   * @param {Asked} asked
+   * @param {Adapter | undefined} adapter
+   * @returns {Asked}
+   */
+  #adapted(asked, adapter) {
+    if (adapter === undefined) return asked;
+    requireFit(adapter, this.model.graph.sha256, this.#shipped.length);
+    return { ...asked, inputs: { ...asked.inputs, [ADAPTER]: new Float32Array(adapter.vector) } };
   }
 
   /**

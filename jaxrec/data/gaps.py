@@ -9,6 +9,9 @@ from jaxtyping import Int, Int32, Shaped
 
 from jaxrec.schema import UNKNOWN_AGE
 
+DAY = 86_400
+"""Seconds."""
+
 LONGEST = 1 << 30
 """Seconds, 34 years: what is as long or longer is unknown."""
 

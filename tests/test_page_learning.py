@@ -1,0 +1,252 @@
+"""The page learns of a person: beside what they do, kept in the browser alone, and forgets."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Page, expect
+
+from jaxrec.runtime import Adapter, Recommender
+from tests.browser import open_page, shown, site, tap
+from tests.exports import convert
+
+LEAST = 7
+
+
+def learning_model(runs, folder: Path, *flags: str) -> Path:
+    flags = ("--adapt", "--activities=30", f"--held-back={LEAST - 2}", "--decay=0.5", *flags)
+    process = convert(f"--run-dir={runs['bow']}", f"--export-dir={folder}", *flags, cwd=folder)
+    assert process.returncode == 0, process.stderr
+    return folder / "model.tflite"
+
+
+@pytest.fixture(scope="module")
+def model(runs, tmp_path_factory) -> Path:
+    return learning_model(runs, tmp_path_factory.mktemp("learning"))
+
+
+@pytest.fixture(scope="module")
+def place(model, tmp_path_factory):
+    with site(tmp_path_factory.mktemp("page") / "site", model) as place:
+        yield place
+
+
+@pytest.fixture(scope="module")
+def python(model) -> Recommender:
+    return Recommender.load(model)
+
+
+@pytest.fixture
+def page(browser, place):
+    context = browser.new_context(service_workers="block", accept_downloads=True)
+    page = context.new_page()
+    errors, asked = [], []
+    page.on("pageerror", lambda error: errors.append(error))
+    page.on("request", lambda request: asked.append(request))
+    open_page(page, place.url)
+    yield page
+    context.close()
+    assert not errors
+    # Nothing leaves: what is asked for are the files of the page.
+    assert all(request.url.startswith(place.url) for request in asked)
+    assert all(request.method == "GET" and "?" not in request.url for request in asked)
+
+
+def kept_in(page: Page) -> dict:
+    key = "Object.keys(localStorage).find((key) => key.startsWith('jaxrec learned'))"
+    return json.loads(page.evaluate(f"localStorage.getItem({key}) ?? '{{}}'"))
+
+
+def taste(python: Recommender) -> list[int]:
+    """Find places of the catalogue, of which something is learned and kept."""
+    for start in range(20):
+        places = list(range(start, start + 24, 2))
+        if python.adapt([python.items[place] for place in places]).is_kept:
+            return places
+    raise AssertionError("nothing can be learned of anybody")
+
+
+def unlike_before(python: Recommender) -> list[int]:
+    """Find places of the catalogue, the last of which are foreseen no better by the others."""
+    for start in range(30):
+        places = [*range(start, start + 12), *range(115, 115 + LEAST - 2)]
+        if not python.adapt([python.items[place] for place in places]).is_kept:
+            return places
+    raise AssertionError("everything helps")
+
+
+def test_a_person_lets_it_learn_sees_what_moved_and_has_it_forgotten(page, python):
+    expect(page.locator("#learn")).to_be_disabled()
+    expect(page.locator("#learned")).to_contain_text(f"takes {LEAST} items or more; you have 0")
+    places = taste(python)
+    tap(page, *places)
+    history = [python.items[place] for place in places]
+    before = shown(page)
+    page.locator("#learn").click()
+    expect(page.locator("#learned")).to_contain_text("Learned and kept")
+    expect(page.locator("#status")).to_contain_text("Learned from your history")
+    # What the worker has learned is what the same file learns in Python.
+    (kept,) = kept_in(page).values()
+    adapter, wanted = Adapter.from_json(json.dumps(kept)), python.adapt(history)
+    np.testing.assert_allclose(adapter.vector, wanted.vector, atol=2e-3)
+    assert (adapter.before, adapter.after) == pytest.approx((wanted.before, wanted.after), abs=1e-4)
+    now = [str(each.item) for each in python.recommend(history, adapter=adapter)]
+    assert shown(page) == now
+    assert now != before
+
+    # It is there again after a visit, and goes with what the person has.
+    page.reload()
+    expect(page.locator("#lists li")).not_to_have_count(0)
+    expect(page.locator("#learned")).to_contain_text("Learned and kept")
+    assert shown(page) == now
+    with page.expect_download() as download:
+        page.locator("#export-learned").click()
+    exported = json.loads(Path(download.value.path()).read_text())
+    assert list(exported.values()) == [kept]
+
+    page.locator("#forget").click()
+    expect(page.locator("#learned")).to_contain_text("can learn from up to 30")
+    expect(page.locator("#forget")).to_be_hidden()
+    assert shown(page) == before
+    assert kept_in(page) == {}
+
+
+def test_what_does_not_help_is_dropped_and_said(page, python):
+    """Somebody whose last items are unlike all before them."""
+    items, places = list(python.items), unlike_before(python)
+    history = [{"item": items[place], "without": False} for place in places]
+    key = page.evaluate("'jaxrec history ' + 'synthetic'")
+    page.evaluate("([key, text]) => localStorage.setItem(key, text)", [key, json.dumps(history)])
+    page.reload()
+    expect(page.locator("#seen li")).to_have_count(len(places))
+    before = shown(page)
+    page.locator("#learn").click()
+    expect(page.locator("#learned")).to_contain_text("Learned and dropped")
+    assert shown(page) == before
+
+
+def test_delete_my_data_deletes_what_was_learned(page, python):
+    tap(page, *taste(python))
+    page.locator("#learn").click()
+    expect(page.locator("#forget")).to_be_visible()
+    page.locator("#delete").click()
+    expect(page.locator("#forget")).to_be_hidden()
+    assert kept_in(page) == {}
+
+
+def test_a_newer_model_learns_again(browser, runs, model, python, tmp_path):
+    (tmp_path / "newer").mkdir()
+    newer = learning_model(runs, tmp_path / "newer", "--top-k=50")
+    with site(tmp_path / "site", model) as place:
+        context = browser.new_context(service_workers="block")
+        page = context.new_page()
+        open_page(page, place.url)
+        tap(page, *taste(python))
+        page.locator("#learn").click()
+        expect(page.locator("#learned")).to_contain_text("Learned and kept")
+        (old,) = kept_in(page).values()
+        place.publish(newer)
+        page.reload()
+        expect(page.locator("#status")).to_contain_text("is a newer one, and has learned again")
+        expect(page.locator("#learned")).to_contain_text("Learned and kept")
+        (new,) = kept_in(page).values()
+        assert new["model"] == Recommender.load(newer).model["graph"]["sha256"] != old["model"]
+        context.close()
+
+
+def test_a_tap_is_answered_while_it_learns(browser, model, python, tmp_path):
+    """The worker is held up for as long as the person taps: the page never waits for it."""
+    with site(tmp_path / "site", model) as place:
+        context = browser.new_context(service_workers="block")
+        page = context.new_page()
+        open_page(page, place.url)
+        tap(page, *taste(python))
+        held = []
+        page.route("**/models/*", lambda route: held.append(route))
+        page.locator("#learn").click()
+        expect(page.locator("#learned")).to_contain_text("Learning from your history")
+        before = shown(page)
+        tap(page, 40)
+        assert shown(page) != before
+        assert page.locator("#learn").is_disabled()
+        expect(page.locator("#learned")).to_contain_text("Learning from your history")
+        while not held:
+            page.wait_for_timeout(20)
+        for route in held:
+            route.continue_()
+        expect(page.locator("#learned")).to_contain_text("Learned and kept")
+        context.close()
+
+
+def test_a_worker_that_fails_is_said_and_nothing_is_kept(browser, model, python, tmp_path):
+    with site(tmp_path / "site", model) as place:
+        context = browser.new_context(service_workers="block")
+        page = context.new_page()
+        open_page(page, place.url)
+        tap(page, *taste(python))
+        page.route("**/models/*", lambda route: route.fulfill(body="no model"))
+        page.locator("#learn").click()
+        expect(page.locator("#status")).to_contain_text("Nothing was learned: The model")
+        assert kept_in(page) == {}
+        expect(page.locator("#learn")).to_be_enabled()
+        context.close()
+
+
+CALL = """async ([url, calls]) => {
+  const { Recommender } = await import('./recommender.js');
+  const bytes = new Uint8Array(await (await fetch(url)).arrayBuffer());
+  const recommender = await Recommender.load(bytes);
+  const answers = [];
+  for (const [method, ...given] of calls) {
+    const answer = recommender[method](...given);
+    answers.push(await answer.catch((error) => `${error.name}: ${error.message}`));
+  }
+  return answers;
+}"""
+
+
+def test_the_module_says_what_python_says(browser, place, model, python):
+    page = browser.new_page()
+    page.goto(f"{place.url}models.json")
+    history = [python.items[each] for each in taste(python)]
+    adapter = json.loads(python.adapt(history).to_json())
+    weights = [1.0] * len(history)
+    candidates = list(python.items[40:60])
+    wrong = {**adapter, "model": "x"}
+    calls = [
+        ["adapt", [*history, "unknown"]],
+        ["adapt", history, {"weights": weights}],
+        ["score", history, candidates, {"adapter": adapter}],
+        ["adapt", history[:4]],
+        ["adapt", history, {"weights": [1]}],
+        ["adapt", history, {"weights": [-1] * len(history)}],
+        ["recommend", history, 3, {"adapter": wrong}],
+        ["recommend", history, 3, {"adapter": {**adapter, "vector": [1]}}],
+        ["recommend", history, 3, {"adapter": {**adapter, "vector": [None] * 16}}],
+        ["recommend", history, 3, {"adapter": {}}],
+    ]
+    url = json.loads((place.folder / "models.json").read_text())[0]["path"]
+    found = page.evaluate(CALL, [url, calls])
+    for answer, wanted in zip(
+        found, (python.adapt(history), python.adapt(history, weights=weights)), strict=False
+    ):
+        np.testing.assert_allclose(answer["vector"], wanted.vector, atol=2e-3)
+        assert answer["after"] == pytest.approx(wanted.after, abs=1e-4)
+    scores = python.score(history, candidates, adapter=Adapter.from_json(json.dumps(adapter)))
+    np.testing.assert_allclose(found[2], scores, atol=1e-4)
+    for said, words in zip(
+        found[3:],
+        [
+            f"items has 4 that the model knows, and learning takes {LEAST} or more",
+            f"weights has 1 entries for {len(history)} items",
+            "weights holds what is less than 0 or no number",
+            "the adapter is of the model x, this is",
+            "the adapter has the shape [1], the model takes [16]",
+            "the adapter holds what is no number",
+            "this is no adapter of the format 1",
+        ],
+        strict=True,
+    ):
+        assert said.startswith(f"RangeError: {words}"), said
+    page.close()
