@@ -214,8 +214,8 @@ def check_operations(facts: Facts, *, lookups: int, tables: int) -> None:
 
     Args:
         lookups: what is known by an id, the item being one: each has a table that its ids are
-            looked up in. `vectors` takes items alone, `rate` takes items beside all else, and so
-            does `adapt`, which takes all of them.
+            looked up in. `vectors` takes items alone, `rate` takes items beside all else, and
+            `adapt` looks up all that there are.
         tables: of items, two when histories and candidates do not share one; and of what else has
             as many rows.
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -210,6 +211,17 @@ def test_an_adapter_that_does_not_fit_is_refused_in_one_line(learning, models):
         with pytest.raises(UserError, match=words) as caught:
             ask()
         assert "\n" not in str(caught.value)
+
+
+def test_the_proof_is_repeated_on_what_is_learned(learning, runs, tmp_path):
+    from convert import parity
+
+    convert(f"--run-dir={runs['bow']}", "--adapt", f"--export-dir={tmp_path}", cwd=tmp_path)
+    flags = [f"--model={tmp_path / 'model.tflite'}", f"--run-dir={runs['bow']}"]
+    process = call(parity.main, *flags, cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    (error,) = re.findall(r"adapting error (\S+),", process.stdout)
+    assert 0 < float(error) < 1e-3
 
 
 def test_what_was_learned_of_an_older_file_is_learned_again(learning, runs, tmp_path):

@@ -76,6 +76,13 @@ def test_what_was_read_is_kept_beside_the_figures(run):
     assert "--time: times are read as milliseconds" in notes
 
 
+def test_a_file_of_it_cannot_learn_of_its_user(run):
+    process = convert("--run-dir=run", "--adapt", "--export-dir=out", cwd=run.path.parent)
+    assert process.returncode == 2
+    assert "knows features of activities or users, which an adapter does not" in process.stderr
+    assert not (run.path.parent / "out").exists()
+
+
 def test_the_file_says_what_it_takes(run):
     model = read(run.model_file).model
     rating, price, age, favourite, income = model["features"]

@@ -2,6 +2,8 @@
 
 A script that is given the file, and prints one line of JSON: seconds until it is ready and of a
 call (the median of 200 random histories of ten items), and the most bytes of memory that it held.
+Of a file that learns also the seconds of learning from as much as it reads (the median of five),
+and the most bytes then.
 """
 
 import json
@@ -15,6 +17,7 @@ import numpy as np
 from jaxrec.runtime.recommender import Recommender
 
 CALLS, LENGTH = 200, 10
+TIMES_LEARNED = 5
 
 
 def main(path: str) -> None:
@@ -29,7 +32,18 @@ def main(path: str) -> None:
         started = time.perf_counter()
         recommender.recommend(history)
         times.append(time.perf_counter() - started)
-    print(json.dumps({"ready": ready, "call": float(np.median(times)), "peak": peak_memory()}))
+    found = {"ready": ready, "call": float(np.median(times)), "peak": peak_memory()}
+    settings = recommender.model.get("adapt")
+    if settings is not None:
+        count = min(settings["activities"], len(recommender.items))
+        drawn = rng.choice(len(recommender.items), (TIMES_LEARNED, count))
+        times = []
+        for places in drawn.tolist():
+            started = time.perf_counter()
+            recommender.adapt([recommender.items[place] for place in places])
+            times.append(time.perf_counter() - started)
+        found |= {"adapt": float(np.median(times)), "peak_adapting": peak_memory()}
+    print(json.dumps(found))
 
 
 def peak_memory() -> int:
