@@ -164,9 +164,11 @@ def adapt(
     windows_WN, targets_M = adapter.moments(history_M, span)
     contexts_MD = encode(model, {ITEM: windows_WN[:-1]})
     # The whole table, looked up by ids that nobody can tell are the same in every call: as a
-    # constant it would be stored a second time, lying.
-    every_R = jnp.arange(rows) + jnp.clip(history_M[0], 0, 0)
-    items = Items(model.item_table, model.item_bias, _look_up(model.item_table, every_R))
+    # constant it would be stored a second time, lying, and so would be the ids.
+    one = jnp.clip(history_M[0], 1, 1)
+    every_R = jnp.cumsum(jnp.broadcast_to(one, rows)) - 1
+    table_RD = jax.nn.one_hot(every_R, rows) @ model.item_table
+    items = Items(model.item_table, model.item_bias, table_RD)
     return adapter.adapt(Past(contexts_MD, targets_M), weights_M, items, config)
 
 
