@@ -108,18 +108,8 @@ def run(flags: FederateFlags) -> None:
             print(f"{out.path} is finished\n\n{render_table(out.summary())}")
             return
 
-    seed = config.train.seed
-    read = read_own if flags.dataset is None else read_population
-    population = read(source, config.data, seed=seed)
+    population, clients = read_clients(flags, source, config)
     print(render_intake(population.intake, config.data.dataset))
-    clients = make_clients(
-        population.timelines,
-        population.split,
-        shape_of(population, config.data, config.train),
-        expected=settings.clients,
-        steps=settings.local_steps,
-        seen_of=None if config.data.keep_seen else population.vocabulary.size,
-    )
     privacy = guarantee(settings, clients.count)
     print("\n".join(f"  {line}" for line in _about(clients, settings, privacy)), flush=True)
 
@@ -170,6 +160,27 @@ def configure(flags: FederateFlags, source: RunDirectory) -> Config:
     for flag, value in given(flags.log, LogConfig).items():
         raise UserError(f"{flag}={value} says nothing of the run's own log; give --dataset too")
     return config
+
+
+def read_clients(
+    flags: FederateFlags, source: RunDirectory, config: Config
+) -> tuple[Dataset, Clients]:
+    """Read the clients' log by the ids of the run, and who of it has something to learn from.
+
+    Args:
+        config: what `configure` says.
+    """
+    read = read_own if flags.dataset is None else read_population
+    population = read(source, config.data, seed=config.train.seed)
+    clients = make_clients(
+        population.timelines,
+        population.split,
+        shape_of(population, config.data, config.train),
+        expected=flags.federated.clients,
+        steps=flags.federated.local_steps,
+        seen_of=None if config.data.keep_seen else population.vocabulary.size,
+    )
+    return population, clients
 
 
 def read_start(source: RunDirectory, known: Dataset, config: Config) -> Start:

@@ -279,7 +279,7 @@ MISTAKES = {
     ),
     "no such feature of the synthetic": (
         [*SMALL, "--user-features=age"],
-        "--user-features has 'age', and there is favourite; give some of these",
+        "--user-features has 'age', and there is favourite, population; give some",
     ),
     "nothing but ratings": (
         [*SMALL, "--activity-features=price"],

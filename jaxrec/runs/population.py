@@ -33,6 +33,7 @@ def population_config(of_run: DataConfig, dataset: str, log: LogConfig) -> DataC
         data_dir=None,
         synthetic_users=DataConfig.synthetic_users,
         synthetic_items=DataConfig.synthetic_items,
+        synthetic_drift=DataConfig.synthetic_drift,
         min_item_interactions=1,
         final_fit=False,
         **of_no_table,

@@ -32,7 +32,7 @@ _OF_A_TABLE = {
 }
 _OF_PREPARING = {flag_of(spec.name) for spec in fields(FilterConfig)}
 _OF_MOVIELENS = {"--data-dir"}
-_OF_THE_SYNTHETIC = {"--synthetic-users", "--synthetic-items"}
+_OF_THE_SYNTHETIC = {"--synthetic-users", "--synthetic-items", "--synthetic-drift"}
 
 
 def load_ordered(config: DataConfig, *, seed: int) -> OrderedLog:
@@ -65,7 +65,10 @@ def load_interactions(config: DataConfig, *, seed: int) -> Interactions:
     if name == "synthetic":
         _refuse(config, _OF_A_TABLE | _OF_MOVIELENS)
         return synthetic_world(
-            users=config.synthetic_users, items=config.synthetic_items, seed=seed
+            users=config.synthetic_users,
+            items=config.synthetic_items,
+            drift=config.synthetic_drift,
+            seed=seed,
         )
     if name in MOVIELENS:
         _refuse(config, _OF_A_TABLE | _OF_THE_SYNTHETIC)

@@ -1,0 +1,131 @@
+"""Recall over epsilon: the table by hand, and a small curve that goes on where it was stopped."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from experiments import populations, privacy_curve
+from experiments import run as run_command
+from experiments.privacy_curve import Standing, draw, render
+from jaxrec.runs.ranks import Ranks
+from tests.exports import call
+
+SMALL = ["--encoder=bow", "--embedding-dim=8", "--hidden-units=8", "--epochs=1", "--batch-size=16"]
+ROUNDS = ["--rounds=2", "--clients=15", "--local-steps=1", "--epsilons=100,20"]
+OTHERS = ["--run-dir=shipped", "--dataset=cut/others.csv"]
+
+
+def by_hand(name: str, ranks: list[int], validation: list[float], **privacy: float) -> Standing:
+    known = {"noise": None, "epsilon": None} | privacy
+    users = np.arange(len(ranks))
+    return Standing(
+        name,
+        test=Ranks(users, users + 1, np.array(ranks)),
+        validation={10 * number: each for number, each in enumerate(validation)},
+        **known,
+    )
+
+
+SHIPPED = by_hand("as shipped", [11, 11, 11, 1], [0.2])
+TAUGHT = [
+    by_hand("epsilon 2", [11, 11, 11, 1], [0.2, 0.3], noise=1.25, epsilon=2.0),
+    by_hand("no noise", [1, 1, 1, 1], [0.2, 0.5]),
+]
+
+
+def test_differences_are_to_the_shipped_model():
+    _, _, shipped, noisy, best = render(SHIPPED, TAUGHT, None).splitlines()
+    assert shipped == "| as shipped |  | 0.2500 | 0.2500 |  |  |"
+    assert noisy.startswith("| epsilon 2 | 1.25 | 0.2500 | 0.2500 | +0.0000 [+0.0000, +0.0000] |")
+    assert best.startswith("| no noise |  | 1.0000 | 1.0000 | +0.7500 [")
+
+
+def test_the_plot_has_a_point_an_epsilon_and_a_line_each_over_the_rounds():
+    ceiling = by_hand("ceiling", [1, 1, 1, 1], [0.6])
+    by_epsilon, by_round = draw(SHIPPED, TAUGHT, ceiling, "a title").axes
+    points, *levels = (np.asarray(line.get_xydata()).tolist() for line in by_epsilon.lines)
+    assert points == [[2.0, 0.25]]
+    assert [line[0][1] for line in levels] == [0.25, 1.0, 1.0]
+    curves = (np.asarray(line.get_xydata()).tolist() for line in by_round.lines)
+    shipped, reached, noisy, best = curves
+    assert (shipped[0][1], reached[0][1]) == (0.2, 0.6)
+    assert noisy == [[0, 0.2], [10, 0.3]] and best == [[0, 0.2], [10, 0.5]]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A world cut in two, a model of one half, and one of both."""
+    folder = tmp_path_factory.mktemp("curve")
+    world = ["--synthetic-users=120", "--synthetic-items=40", "--synthetic-drift=1"]
+    cut = ["--user-features=population", "--first=first", "--second=second", "--out=cut"]
+    everybody = ["--dataset=cut/everybody.csv", "--min-item-interactions=1"]
+    for main, flags in (
+        (populations.main, [*world, *cut]),
+        (run_command.main, [*SMALL, "--dataset=cut/shipped.csv", "--run-dir=shipped"]),
+        (run_command.main, [*SMALL, *everybody, "--run-dir=everybody"]),
+        (run_command.main, [*SMALL, "--synthetic-items=30", "--run-dir=strange"]),
+    ):
+        process = call(main, *flags, cwd=folder)
+        assert process.returncode == 0, process.stderr
+    return folder
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_curve_is_drawn_and_finished_rounds_are_not_done_again(folder):
+    pytest.importorskip("dp_accounting", reason="needs the extra federated")
+    flags = [*OTHERS, *ROUNDS, "--ceiling=everybody", "--folder=curve"]
+    process = call(privacy_curve.main, *flags, cwd=folder)
+    assert process.returncode == 0, process.stderr
+    table = (folder / "curve" / "table.md").read_text()
+    assert table in process.stdout
+    rows = [[cell.strip() for cell in line.split("|")] for line in table.splitlines()[2:]]
+    assert [row[1] for row in rows] == [
+        *("as shipped", "epsilon 20", "epsilon 100", "no noise", "ceiling"),
+    ]
+    assert float(rows[1][2]) > float(rows[2][2]) > 0 and rows[3][2] == ""
+    plot = folder / "curve" / "recall_vs_epsilon.png"
+    assert plot.read_bytes().startswith(b"\x89PNG")
+
+    made = {path: path.stat().st_mtime_ns for path in (folder / "curve").rglob("summary.json")}
+    assert len(made) == 3
+    plot.unlink()
+    process = call(privacy_curve.main, *flags, cwd=folder)
+    assert process.returncode == 0, process.stderr
+    assert plot.exists() and (folder / "curve" / "table.md").read_text() == table
+    assert made == {path: path.stat().st_mtime_ns for path in made}
+
+    # Finished rounds of another model are no part of this curve.
+    process = call(privacy_curve.main, "--run-dir=everybody", *flags[1:], cwd=folder)
+    assert process.returncode == 2 and process.stderr.count("\n") == 1
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("flags", "why"),
+    [
+        (["--epsilons=some"], "--epsilons=some is no list of numbers, as in 1,8"),
+        (["--epsilons=0"], "--epsilon=0 is out of range"),
+        (
+            ["--epsilons=8,0.001", "--clients=50", "--rounds=5000"],
+            "--epsilon=0.001 is out of reach",
+        ),
+        (["--epsilon=8"], "--epsilon and --noise-multiplier say nothing here; give --epsilons"),
+        (["--run-dir=cut"], "cut is no run directory"),
+        (["--ceiling=cut"], "cut is no run directory"),
+        (["--ceiling=strange"], "--ceiling=strange ranks other targets or candidates than"),
+    ],
+)
+def test_a_mistake_is_one_line_and_leaves_nothing(folder, flags, why):
+    pytest.importorskip("dp_accounting", reason="needs the extra federated")
+    flags = [*OTHERS, *ROUNDS, "--folder=never", *flags]
+    process = call(privacy_curve.main, *flags, cwd=folder)
+    assert process.returncode == 2 and why in process.stderr, process.stderr
+    assert process.stderr.count("\n") == 1
+    assert not (folder / "never").exists()
+
+
+def test_a_ceiling_needs_a_log_of_clients(folder):
+    flags = ["--run-dir=shipped", "--ceiling=everybody"]
+    process = call(privacy_curve.main, *flags, cwd=folder)
+    assert process.returncode == 2 and "give --dataset too" in process.stderr
