@@ -179,6 +179,29 @@ def test_a_tap_is_answered_while_it_learns(browser, model, python, tmp_path):
         context.close()
 
 
+def test_what_is_to_be_forgotten_while_it_is_learned_is_not_kept(browser, model, python, tmp_path):
+    with site(tmp_path / "site", model) as place:
+        context = browser.new_context(service_workers="block")
+        page = context.new_page()
+        open_page(page, place.url)
+        tap(page, *taste(python))
+        held = []
+        page.route("**/models/*", lambda route: held.append(route))
+        page.locator("#learn").click()
+        while not held:
+            page.wait_for_timeout(20)
+        page.locator("#delete").click()
+        expect(page.locator("#status")).to_contain_text("Your data is deleted")
+        workers = page.workers
+        for route in held:
+            route.continue_()
+        while any(worker in page.workers for worker in workers):
+            page.wait_for_timeout(20)
+        assert kept_in(page) == {}
+        expect(page.locator("#learned")).to_contain_text("you have 0")
+        context.close()
+
+
 def test_a_worker_that_fails_is_said_and_nothing_is_kept(browser, model, python, tmp_path):
     with site(tmp_path / "site", model) as place:
         context = browser.new_context(service_workers="block")

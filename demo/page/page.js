@@ -73,6 +73,8 @@ class Page {
   /** @type {Record<string, Adapter>} what was learned, by the run of its model. */
   #learned = {};
   #isLearning = false;
+  /** Counts the wishes to learn and to forget: the last one holds. */
+  #wish = 0;
   /** @type {Found[]} the latest answers. */
   #found = [];
   #turn = 0;
@@ -165,6 +167,7 @@ class Page {
     this.#entries = [];
     this.#user = {};
     this.#learned = {};
+    this.#stopLearning();
     this.#shelf.save([]);
     this.#shelf.saveUser({});
     this.#learnedShelf.save({});
@@ -179,29 +182,38 @@ class Page {
    */
   async #learn(answers, said) {
     this.#isLearning = true;
+    this.#wish += 1;
+    const wish = this.#wish;
     this.#refresh("");
     const learned = { ...this.#learned };
     let problem = "";
-    for (const { model, recommender, known } of answers) {
-      const { run } = recommender.model;
-      // What an older model had learned is of no use, whatever becomes of this.
-      delete learned[run];
+    for (const answer of answers) {
+      const { run } = answer.recommender.model;
       try {
-        learned[run] = await learn(model, known);
+        learned[run] = await learn(answer.model, answer.known);
       } catch (error) {
         problem = `Nothing was learned: ${/** @type {Error} */ (error).message}`;
+        // Of no use any more, and nothing to try again and again.
+        if (isOlder(answer)) delete learned[run];
       }
     }
+    if (wish !== this.#wish) return; // it was to be forgotten meanwhile
     this.#isLearning = false;
     this.#learned = learned;
     this.#saved(this.#learnedShelf.save(learned), problem || said);
   }
 
   #forget() {
+    this.#stopLearning();
     const runs = this.#shown.map(({ model }) => model.run);
     const others = Object.entries(this.#learned).filter(([run]) => !runs.includes(run));
     this.#learned = Object.fromEntries(others);
     this.#saved(this.#learnedShelf.save(this.#learned), "Forgotten");
+  }
+
+  #stopLearning() {
+    this.#wish += 1;
+    this.#isLearning = false;
   }
 
   #exportLearned() {
