@@ -233,7 +233,7 @@ export class Recommender {
    * Learn of a user from a longer history, of which the last M known items count.
    *
    * The last of these are held back: what was learned from the others is kept only if it makes them
-   * likelier, or else the adapter changes nothing. It takes as long as some thousand calls of
+   * likelier, or else the adapter changes nothing. It takes as long as several hundred calls of
    * `recommend`, so have a worker do it (adapter_worker.js); learn again when much has been added.
    *
    * @param {Iterable<Item>} items the history.

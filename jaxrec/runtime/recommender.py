@@ -136,8 +136,8 @@ class Recommender:
         """Learn of a user from a longer history, of which the last M known items count.
 
         The last of these are held back: what was learned from the others is kept only if it makes
-        them likelier, or else the adapter changes nothing. It takes as long as some thousand calls
-        of `recommend`; learn again when much has been added.
+        them likelier, or else the adapter changes nothing. It takes as long as several hundred
+        calls of `recommend`; learn again when much has been added.
 
         Args:
             items: the history.
