@@ -53,6 +53,20 @@ def page(browser, place):
     assert all(request.method == "GET" and "?" not in request.url for request in asked)
 
 
+def opened(browser, place) -> Page:
+    """Open the page of a site of its own, as somebody who was never there."""
+    page = browser.new_context(service_workers="block").new_page()
+    open_page(page, place.url)
+    return page
+
+
+def hold_up(page: Page) -> list:
+    """Let no model be loaded until what is asked for, in this list, goes on."""
+    held = []
+    page.route("**/models/*", lambda route: held.append(route))
+    return held
+
+
 def kept_in(page: Page) -> dict:
     key = "Object.keys(localStorage).find((key) => key.startsWith('jaxrec learned'))"
     return json.loads(page.evaluate(f"localStorage.getItem({key}) ?? '{{}}'"))
@@ -139,9 +153,7 @@ def test_a_newer_model_learns_again(browser, runs, model, python, tmp_path):
     (tmp_path / "newer").mkdir()
     newer = learning_model(runs, tmp_path / "newer", "--top-k=50")
     with site(tmp_path / "site", model) as place:
-        context = browser.new_context(service_workers="block")
-        page = context.new_page()
-        open_page(page, place.url)
+        page = opened(browser, place)
         tap(page, *taste(python))
         page.locator("#learn").click()
         expect(page.locator("#learned")).to_contain_text("Learned and kept")
@@ -152,18 +164,15 @@ def test_a_newer_model_learns_again(browser, runs, model, python, tmp_path):
         expect(page.locator("#learned")).to_contain_text("Learned and kept")
         (new,) = kept_in(page).values()
         assert new["model"] == Recommender.load(newer).model["graph"]["sha256"] != old["model"]
-        context.close()
+        page.context.close()
 
 
 def test_a_tap_is_answered_while_it_learns(browser, model, python, tmp_path):
     """The worker is held up for as long as the person taps: the page never waits for it."""
     with site(tmp_path / "site", model) as place:
-        context = browser.new_context(service_workers="block")
-        page = context.new_page()
-        open_page(page, place.url)
+        page = opened(browser, place)
         tap(page, *taste(python))
-        held = []
-        page.route("**/models/*", lambda route: held.append(route))
+        held = hold_up(page)
         page.locator("#learn").click()
         expect(page.locator("#learned")).to_contain_text("Learning from your history")
         before = shown(page)
@@ -176,17 +185,14 @@ def test_a_tap_is_answered_while_it_learns(browser, model, python, tmp_path):
         for route in held:
             route.continue_()
         expect(page.locator("#learned")).to_contain_text("Learned and kept")
-        context.close()
+        page.context.close()
 
 
 def test_what_is_to_be_forgotten_while_it_is_learned_is_not_kept(browser, model, python, tmp_path):
     with site(tmp_path / "site", model) as place:
-        context = browser.new_context(service_workers="block")
-        page = context.new_page()
-        open_page(page, place.url)
+        page = opened(browser, place)
         tap(page, *taste(python))
-        held = []
-        page.route("**/models/*", lambda route: held.append(route))
+        held = hold_up(page)
         page.locator("#learn").click()
         while not held:
             page.wait_for_timeout(20)
@@ -199,21 +205,19 @@ def test_what_is_to_be_forgotten_while_it_is_learned_is_not_kept(browser, model,
             page.wait_for_timeout(20)
         assert kept_in(page) == {}
         expect(page.locator("#learned")).to_contain_text("you have 0")
-        context.close()
+        page.context.close()
 
 
 def test_a_worker_that_fails_is_said_and_nothing_is_kept(browser, model, python, tmp_path):
     with site(tmp_path / "site", model) as place:
-        context = browser.new_context(service_workers="block")
-        page = context.new_page()
-        open_page(page, place.url)
+        page = opened(browser, place)
         tap(page, *taste(python))
         page.route("**/models/*", lambda route: route.fulfill(body="no model"))
         page.locator("#learn").click()
         expect(page.locator("#status")).to_contain_text("Nothing was learned: The model")
         assert kept_in(page) == {}
         expect(page.locator("#learn")).to_be_enabled()
-        context.close()
+        page.context.close()
 
 
 CALL = """async ([url, calls]) => {

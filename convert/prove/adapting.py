@@ -1,17 +1,16 @@
 """Adapting: what a file learns of a user, held against what its model would."""
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Float32, Int, Int32
+from jaxtyping import Float32, Int32
 
 from convert.prove.trials import INT32
-from jaxrec.models.adapter import AdaptConfig, Adapted, Items, Past, adapt, moments, recency
+from jaxrec.evaluation.adapted import learn_of
+from jaxrec.models.adapter import AdaptConfig, recency
 from jaxrec.models.model import RecommenderModel
 from jaxrec.runtime.interpreter import DeviceModel
-from jaxrec.schema import ITEM, PAD
+from jaxrec.schema import PAD
 
 
 def adapting_error(
@@ -30,10 +29,11 @@ def adapting_error(
         histories: of held-out users, of which longer ones are made.
     """
     weights = recency(config.activities, config.half_life)
-    span = device.history_length
+    learned = jax.jit(learn_of, static_argnames=("span", "config"))
     errors = []
     for number, activities in enumerate(_users(histories, config)):
-        wanted = _by_the_model(model, jnp.asarray(activities), jnp.asarray(weights), span, config)
+        asked = jnp.asarray(activities), jnp.asarray(weights)
+        _, wanted = learned(model, *asked, span=device.history_length, config=config)
         # What is no id is padding too.
         unknown = np.where(activities == PAD, INT32.max if number % 2 else -1, activities)
         found = device.adapt(unknown, weights)
@@ -69,18 +69,3 @@ def _users(
         known = np.resize(np.roll(items, -number * most), length)
         users.append(np.pad(known, (most - len(known), 0)).astype(np.int32))
     return users
-
-
-@partial(jax.jit, static_argnames=("span", "config"))
-def _by_the_model(
-    model: RecommenderModel,
-    activities_M: Int[jax.Array, " M"],
-    weights_M: Float[jax.Array, " M"],
-    span: int,
-    config: AdaptConfig,
-) -> Adapted:
-    windows_WN, targets_M = moments(activities_M, span)
-    contexts_MD = model.context({ITEM: windows_WN[:-1]})
-    table_RD = model.item_table
-    items = Items(table_RD, model.item_bias, table_RD)
-    return adapt(Past(contexts_MD, targets_M), weights_M, items, config)

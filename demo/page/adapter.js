@@ -81,17 +81,17 @@ export function activitiesOf(ids, weights, settings) {
         "until there are so many",
     );
   }
-  const counts = weights
-    ? given(weights, ids.length)
-    : known.map((_, place) => 0.5 ** ((known.length - 1 - place) / halfLife));
+  const all = weights && given(weights, ids.length);
+  const counts = known.map((place, number) =>
+    all ? all[place] : 0.5 ** ((known.length - 1 - number) / halfLife),
+  );
   const last = known.slice(-most);
   const found = { activities: new Int32Array(most), weights: new Float32Array(most) };
   found.activities.set(
     last.map((place) => ids[place]),
     most - last.length,
   );
-  const ofKnown = weights ? known.map((place) => counts[place]) : counts;
-  found.weights.set(ofKnown.slice(-most), most - last.length);
+  found.weights.set(counts.slice(-most), most - last.length);
   return found;
 }
 

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 
 from jaxrec.evaluation.ranking import Histories, Scorer
 from jaxrec.evaluation.scores import Factors
-from jaxrec.models.adapter import AdaptConfig, Items, Past, adapt, moments, recency
+from jaxrec.models.adapter import AdaptConfig, Adapted, Items, Past, adapt, moments, recency
 from jaxrec.models.model import RecommenderModel
 from jaxrec.schema import ITEM
 
@@ -43,13 +43,31 @@ def _adapted(
     histories_BM: Int[jax.Array, "B M"],
 ) -> Float[jax.Array, "B D"]:
     model = nnx.merge(graphdef, params)
-    items = Items(model.item_table, model.item_bias, model.item_table)
     weights_M = jnp.asarray(recency(histories_BM.shape[1], config.half_life))
 
     def one(history_M: Int[jax.Array, " M"]) -> Float[jax.Array, " D"]:
-        windows_WN, targets_M = moments(history_M, span)
-        contexts_WD = model.context({ITEM: windows_WN})
-        found = adapt(Past(contexts_WD[:-1], targets_M), weights_M, items, config)
-        return contexts_WD[-1] + found.adapter_D
+        last_D, found = learn_of(model, history_M, weights_M, span, config)
+        return last_D + found.adapter_D
 
     return jax.lax.map(one, histories_BM, batch_size=_AT_A_TIME)
+
+
+def learn_of(
+    model: RecommenderModel,
+    history_M: Int[jax.Array, " M"],
+    weights_M: Float[jax.Array, " M"],
+    span: int,
+    config: AdaptConfig,
+) -> tuple[Float[jax.Array, " D"], Adapted]:
+    """Give the context at the end of a user's history, and what is learned of the user.
+
+    Args:
+        history_M: known ids at the right end, PAD before them.
+        weights_M: how much each activity counts.
+        span: how many items the model reads, N.
+    """
+    windows_WN, targets_M = moments(history_M, span)
+    contexts_WD = model.context({ITEM: windows_WN})
+    items = Items(model.item_table, model.item_bias, model.item_table)
+    found = adapt(Past(contexts_WD[:-1], targets_M), weights_M, items, config)
+    return contexts_WD[-1], found

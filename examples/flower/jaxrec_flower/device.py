@@ -13,16 +13,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.federate import FederateFlags, configure, read_start
+from experiments.federate import FederateFlags, configure, read_clients, read_start
 from jaxrec.config import FederatedConfig
 from jaxrec.errors import UserError
 from jaxrec.federated.averaging import contribute
-from jaxrec.federated.cohorts import Clients, make_clients
+from jaxrec.federated.cohorts import Clients
 from jaxrec.federated.sharing import part
 from jaxrec.runs.directory import RunDirectory
-from jaxrec.runs.population import read_population
 from jaxrec.training.objective import Objective, make_objective
-from jaxrec.training.windows import shape_of
 from jaxrec_flower.wire import COUNTED, FOR_DEVICES, from_arrays, to_arrays
 
 
@@ -51,22 +49,15 @@ def open_device(run: Path, log: Path, number: int, settings: FederatedConfig) ->
         UserError: one of them cannot be read, or cannot be learned from on a device.
     """
     source = RunDirectory(run)
-    flags = FederateFlags(run_dir=run, dataset=str(log), federated=settings)
+    alone = replace(settings, clients=1)
+    flags = FederateFlags(run_dir=run, dataset=str(log), federated=alone)
     config = configure(flags, source)
     if config.data.split != "leave-one-out":
         raise UserError(
             f"{run} is split by --split={config.data.split}, for which a device would need the log "
             "of all users; train the run with --split=leave-one-out"
         )
-    population = read_population(source, config.data, seed=config.train.seed)
-    clients = make_clients(
-        population.timelines,
-        population.split,
-        shape_of(population, config.data, config.train),
-        expected=1,
-        steps=settings.local_steps,
-        seen_of=None if config.data.keep_seen else population.vocabulary.size,
-    )
+    population, clients = read_clients(flags, source, config)
     if clients.count != 1:
         raise UserError(f"{log} has {clients.count:,} users; the log of a device has one")
     known = replace(population, vocabulary=source.vocabulary())
