@@ -1,80 +1,8 @@
-"""Prove that a .tflite file says what the model says that it came from.
-
-    python convert/parity.py --model=runs/synthetic-rnn-n10/export/model.tflite
-
-Runs the file and the JAX model of its run on every held-out history, and on every way that an app
-can get a history wrong. A float32 file must give the same scores in the same order; the other
-recipes are judged by what their rounding does to the lists. Exit code 1 if it does not hold.
-"""
+"""`python convert/parity.py` is `jaxrec verify`: compare a .tflite file with its JAX model."""
 
 import sys
-from dataclasses import dataclass
-from pathlib import Path
 
-from convert.prove.distance import OVERLAP_AT, refer
-from convert.prove.proof import prove
-from convert.recipes import Recipe
-from convert.restore import restore
-from jaxrec.command_line import command
-from jaxrec.errors import UserError
-from jaxrec.models.adapter import AdaptConfig
-from jaxrec.runtime.bundle import read
-from jaxrec.training.compilation_cache import keep_compiled
-
-
-@dataclass(frozen=True)
-class ParityFlags:
-    """What is compared with what."""
-
-    model: Path
-    """a .tflite file that jaxrec made"""
-    run_dir: Path | None = None
-    """the run it came from; default: the run directory that it lies in"""
-    new_items: Path | None = None
-    """the table of items that were added to it, if there were any"""
-
-
-def run(flags: ParityFlags) -> None:
-    """Compare and print.
-
-    Raises:
-        UserError: a file is missing or damaged, or the two do not belong together.
-        FailedCheckError: they are not equal.
-    """
-    bundle = read(flags.model)
-    folder = flags.run_dir or flags.model.absolute().parent.parent
-    source = restore(folder, flags.new_items, bundle.model.get("boost", 0.0))
-    if bundle.model["vocabulary"]["sha256"] != source.vocabulary.digest:
-        raise UserError(
-            f"{flags.model} has another vocabulary than {source.directory.path}; name its run with "
-            "--run-dir, and what was added with --new-items"
-        )
-    recipe: Recipe = bundle.model["recipe"]
-    top_k, keep_seen = bundle.model["top_k"], bundle.model["keep_seen"]
-    settings = bundle.model.get("adapt")
-    reference = refer(
-        source.model,
-        source.heldout,
-        top_k=top_k,
-        keep_seen=keep_seen,
-        adapt=None if settings is None else AdaptConfig(**settings),
-    )
-    parity = prove(bundle.graph, reference, recipe).parity
-    print(
-        f"{flags.model}: {recipe}, equal on {parity.histories:,} histories; score error "
-        f"{parity.score_error:.1e}, order error {parity.order_error:.1e}, context error "
-        f"{parity.context_error:.1e}, vector error {parity.vector_error:.1e}, "
-        f"rating error {parity.rating_error:.1e}, adapting error {parity.adapting_error:.1e}, top-"
-        f"{OVERLAP_AT} overlap {parity.overlap:.4f}"
-    )
-
-
-main = command(
-    run,
-    remedy="name a file that can be read",
-    interrupted="nothing was proven",
-    before=keep_compiled,
-)
+from jaxrec.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(["verify", *sys.argv[1:]]))

@@ -22,7 +22,7 @@ from demo.exports import choose_exports
 from demo.folder import gather
 from demo.litert_js import runtime_files
 from demo.server import HOST, make_server
-from jaxrec.command_line import command
+from jaxrec.cli.command_line import command
 from jaxrec.config import ItemsConfig
 from jaxrec.data.sources.item_table import require_items
 

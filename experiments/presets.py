@@ -21,10 +21,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments import run as one_run
-from jaxrec.command_line import command, parse, split_words
+from jaxrec.cli import train as one_run
+from jaxrec.cli.command_line import command, parse, split_words
 from jaxrec.errors import UserError
-from jaxrec.text_table import lay_out
+from jaxrec.runs.text_table import lay_out
 from jaxrec.training.compilation_cache import keep_compiled
 
 

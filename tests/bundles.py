@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from convert.build.shapes import Shapes
+from jaxrec.conversion.graph.shapes import Shapes
 from jaxrec.models.model import RecommenderModel
 from jaxrec.runtime import bundle
 from jaxrec.runtime.catalogue import COLUMNS, Catalogue, pack_catalogue
@@ -50,9 +50,9 @@ def made(
     # TensorFlow warns of itself when it is imported.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from convert.build.export import export
-        from convert.build.signatures import signatures
-        from convert.build.stand_ins import stand_in
+        from jaxrec.conversion.graph.export import export
+        from jaxrec.conversion.graph.signatures import signatures
+        from jaxrec.conversion.graph.stand_ins import stand_in
 
         stand_ins = stand_in(model)
         kept = [each for each in signatures(stand_ins, shapes) if each.name != but]

@@ -25,7 +25,7 @@ from jaxtyping import install_import_hook
 import tests.typechecker
 from tests.exports import ENCODERS, command, train
 
-install_import_hook(["jaxrec", "convert"], f"{tests.typechecker.__name__}.check")
+install_import_hook(["jaxrec"], f"{tests.typechecker.__name__}.check")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 

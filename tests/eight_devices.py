@@ -10,12 +10,12 @@ import pytest
 from flax import nnx
 from jax.sharding import PartitionSpec
 
-from experiments.run import make_model
 from jaxrec.config import Config, DataConfig, ModelConfig, TrainConfig
 from jaxrec.data.dataset import Dataset, prepare
 from jaxrec.data.item_features import ids_by_name
 from jaxrec.data.sources import load_interactions
 from jaxrec.errors import UserError
+from jaxrec.training.fit import init_model
 from jaxrec.training.learner import make_learner
 from jaxrec.training.objective import make_objective
 from jaxrec.training.placement import cut_rows, fetch, make_mesh, place, share_of, split_batch
@@ -40,7 +40,7 @@ def world(config: Config) -> Dataset:
 
 
 def teacher_of(dataset: Dataset, config: Config) -> Teacher:
-    model = make_model(dataset, replace(config, train=replace(config.train, seed=7)))
+    model = init_model(dataset, replace(config, train=replace(config.train, seed=7)))
     return Teacher(model.fold(ids_by_name(dataset.item_features)), 5)
 
 
@@ -58,7 +58,7 @@ def learn(config: Config, shards: int | None, *, taught: bool = False) -> dict[s
         mesh = make_mesh(shape_of(dataset, config.data, config.train).rows, shards)
     share = () if mesh is None else (share_of(mesh),)
     batches = training_batches(dataset, config.data, config.train, *share)
-    graphdef, params = nnx.split(make_model(dataset, config), nnx.Param)
+    graphdef, params = nnx.split(init_model(dataset, config), nnx.Param)
     teacher = teacher_of(dataset, config) if taught else None
     cut = None if mesh is None else cut_rows(rows, mesh)
     objective = make_objective(graphdef, dataset, config, teacher, cut)
@@ -139,7 +139,7 @@ def test_a_table_that_is_cut_is_never_whole_on_a_device():
     for train in (SMALL.train, replace(SAMPLED, table_optimizer="rowwise-adagrad")):
         config = replace(SMALL, train=train)
         mesh = make_mesh(16, 8)
-        graphdef, params = nnx.split(make_model(dataset, config), nnx.Param)
+        graphdef, params = nnx.split(init_model(dataset, config), nnx.Param)
         objective = make_objective(graphdef, dataset, config, None, cut_rows(rows, mesh))
         learner = make_learner(objective, config.train, 100)
         state = place(learner.init(params), mesh, rows)

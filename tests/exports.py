@@ -51,9 +51,9 @@ def call(
 def convert(*flags: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Convert as float32, in this process, where a test asks nothing of the other recipes."""
     # Not above: what is imported before the import hook is not checked.
-    from convert import to_tflite
+    from jaxrec.cli import export
 
-    return call(to_tflite.main, "--recipe=float32", *flags, cwd=cwd)
+    return call(export.main, "--recipe=float32", *flags, cwd=cwd)
 
 
 def train(folder: Path, encoder: str, *flags: str) -> Path:

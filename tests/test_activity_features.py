@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments import run as one_run
+from jaxrec.cli import train as one_run
 from jaxrec.config import DataConfig
 from jaxrec.data.dataset import Dataset, prepare
 from jaxrec.data.interactions import Interactions

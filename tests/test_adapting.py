@@ -11,13 +11,13 @@ from ai_edge_litert.compiled_model import CompiledModel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convert.build.quantize import quantize
-from convert.build.shapes import Shapes
-from convert.flatbuffer import read_facts, tidy
-from convert.prove.adapting import adapting_error
-from convert.prove.distance import refer
-from convert.prove.proof import LEAST_OVERLAP, prove
-from convert.recipes import RECIPES
+from jaxrec.conversion.flatbuffer import read_facts, tidy
+from jaxrec.conversion.graph.quantize import quantize
+from jaxrec.conversion.graph.shapes import Shapes
+from jaxrec.conversion.recipes import RECIPES
+from jaxrec.conversion.verify.adapting import adapting_error
+from jaxrec.conversion.verify.distance import refer
+from jaxrec.conversion.verify.proof import LEAST_OVERLAP, prove
 from jaxrec.errors import UserError
 from jaxrec.models.adapter import AdaptConfig, recency
 from jaxrec.runtime import Adapter, Recommender
@@ -36,7 +36,7 @@ CONFIG = AdaptConfig(activities=M, held_back=4, decay=0.5)
 
 
 def exported(model, adapt: AdaptConfig | None) -> bytes:
-    from convert.build.export import export_model
+    from jaxrec.conversion.graph.export import export_model
 
     return export_model(model, SHAPES, adapt)
 
@@ -214,11 +214,11 @@ def test_an_adapter_that_does_not_fit_is_refused_in_one_line(learning, models):
 
 
 def test_the_proof_is_repeated_on_what_is_learned(learning, runs, tmp_path):
-    from convert import parity
+    from jaxrec.cli import verify
 
     convert(f"--run-dir={runs['bow']}", "--adapt", f"--export-dir={tmp_path}", cwd=tmp_path)
     flags = [f"--model={tmp_path / 'model.tflite'}", f"--run-dir={runs['bow']}"]
-    process = call(parity.main, *flags, cwd=tmp_path)
+    process = call(verify.main, *flags, cwd=tmp_path)
     assert process.returncode == 0, process.stderr
     (error,) = re.findall(r"adapting error (\S+),", process.stdout)
     assert 0 < float(error) < 1e-3
@@ -243,10 +243,10 @@ def test_what_was_learned_of_an_older_file_is_learned_again(learning, runs, tmp_
     ],
 )
 def test_a_mistake_is_one_line(runs, tmp_path, flags, words):
-    from convert import to_tflite
+    from jaxrec.cli import export
 
     flags = [f"--run-dir={runs['bow']}", f"--export-dir={tmp_path / 'out'}", *flags]
-    process = call(to_tflite.main, *flags, cwd=tmp_path)
+    process = call(export.main, *flags, cwd=tmp_path)
     assert process.returncode == 2
     (line,) = process.stderr.strip().splitlines()
     assert words in line

@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from experiments.catalogue_sizes import LENGTH, SERIES, STAY, invent_log, main
+from experiments.studies.catalogue_sizes.catalogue_sizes import (
+    LENGTH,
+    SERIES,
+    STAY,
+    invent_log,
+    main,
+)
 
 
 def test_users_stay_in_a_series_four_times_in_five():
@@ -32,7 +38,7 @@ def test_it_trains_converts_measures_and_goes_on_where_it_was(tmp_path, capsys):
     assert float(said["recall@10"]) > 0.02
     assert float(said["overlap of int8"]) > 0.8
     assert float(said["file"].split()[0]) > 0 and float(said["a call"].split()[0]) > 0
-    assert (tmp_path / "sizes" / "sizes.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "sizes" / "catalogue_sizes.png").read_bytes().startswith(b"\x89PNG")
     made = {path: path.stat().st_mtime_ns for path in (tmp_path / "sizes").rglob("*.tflite")}
     assert main(flags) == 0
     assert made == {path: path.stat().st_mtime_ns for path in made}

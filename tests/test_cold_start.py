@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from experiments import cold_start
-from experiments.cold_start import (
+from experiments.studies.cold_start import cold_start
+from experiments.studies.cold_start.cold_start import (
     boosted,
     features_of_the_history,
     largest_boost,

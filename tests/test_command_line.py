@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from jaxrec.command_line import command, named_file
+from jaxrec.cli.command_line import command, named_file
 from jaxrec.errors import FailedCheckError, UserError
 
 

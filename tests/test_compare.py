@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from experiments.compare import differences, figures, main
+from jaxrec.cli.compare import main
 from jaxrec.data.vocabulary import Vocabulary
 from jaxrec.files import read_json, write_arrays, write_json
+from jaxrec.runs.comparison import differences, figures
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.ranks import Ranks, load_ranks, save_ranks
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from convert.restore import restore
+from jaxrec.conversion.restore import restore
 from jaxrec.training.compilation_cache import forget_oldest
 from tests.exports import ROOT
 

@@ -5,12 +5,12 @@ import re
 import numpy as np
 import pytest
 
-from convert import benchmark
-from convert.inputs import as_inputs
-from convert.measure.latency import Contender, contend, load, measure, percentiles
-from convert.measure.peer import peer_histories, peer_recall, read_peer
-from convert.measure.recall import recall_through
-from convert.quiet import quiet
+from jaxrec.cli import benchmark
+from jaxrec.conversion.inputs import as_inputs
+from jaxrec.conversion.measure.latency import Contender, contend, load, measure, percentiles
+from jaxrec.conversion.measure.peer import peer_histories, peer_recall, read_peer
+from jaxrec.conversion.measure.recall import recall_through
+from jaxrec.conversion.quiet import quiet
 from jaxrec.runs.heldout import load_heldout
 from jaxrec.runtime.bundle import read
 from jaxrec.runtime.interpreter import HISTORY, DeviceModel

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convert.build import device
-from convert.inputs import as_history
-from convert.prove.trials import INT32, known_alone
+from jaxrec.conversion.graph import device
+from jaxrec.conversion.inputs import as_history
+from jaxrec.conversion.verify.trials import INT32, known_alone
 from jaxrec.data.feature_values import ids_of_inputs
 from jaxrec.data.gaps import LEAST_GAPS
 from jaxrec.models import lstm

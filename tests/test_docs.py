@@ -20,10 +20,11 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from convert.build.shapes import Shapes
-from experiments.run import RunFlags
-from jaxrec.command_line import parse
+from jaxrec.cli import COMMANDS
+from jaxrec.cli.command_line import parse
+from jaxrec.cli.train import RunFlags
 from jaxrec.config import flag_of
+from jaxrec.conversion.graph.shapes import Shapes
 from jaxrec.data.gaps import LEAST_GAPS
 from jaxrec.errors import UserError
 from jaxrec.runtime import Recommender
@@ -39,12 +40,19 @@ PAGES += [ROOT / "pretrained" / "README.md", *sorted((ROOT / "docs").glob("*.md"
 EXAMPLES = [ROOT / "examples" / "flower" / "README.md"]
 SCRIPTS = [
     path.relative_to(ROOT).as_posix()
-    for room in ("experiments", "convert", "demo", "examples/flower")
-    for path in sorted((ROOT / room).glob("*.py"))
+    for room in ("experiments", "experiments/studies/*", "demo", "examples/flower")
+    for path in sorted(ROOT.glob(f"{room}/*.py"))
     if "\nmain = command(" in path.read_text()
 ]
+# The other way to type a command, by its name.
+DOORS = {
+    path.relative_to(ROOT).as_posix(): found[1]
+    for room in ("experiments", "convert")
+    for path in sorted((ROOT / room).glob("*.py"))
+    if (found := re.search(r'main\(\["(.*)", \*sys', path.read_text()))
+}
 # Their unknown flags go to run.py.
-PASS_ON = ("experiments/presets.py", "experiments/sweep.py")
+PASS_ON = ("experiments/presets.py", "sweep")
 # The flags of Flower's commands that are known to work: those that this one gives them.
 OF_FLOWER = set(
     re.findall(r"--[a-z][a-z-]*", (ROOT / "examples" / "flower" / "check.py").read_text())
@@ -97,17 +105,19 @@ def statements(block: str) -> Iterator[list[str]]:
 
 def commands_of_page(page: Path) -> list[list[str]]:
     """Give every command of a page: those of its shell blocks, and ours in its sentences."""
-    inline = [text for text in code_words(page) if text.startswith("python ")]
+    inline = [text for text in code_words(page) if text.startswith(("python ", "jaxrec "))]
     return [words for text in (*blocks_of(page, "sh"), *inline) for words in statements(text)]
 
 
 def commands_of_docstrings() -> list[list[str]]:
     """Give the commands that the modules' docstrings show, each on an indented line."""
-    paths = [path for room in ("jaxrec", "experiments", "convert") for path in modules(room)]
+    rooms = ("jaxrec", "experiments", "convert", "demo", "examples")
     found = []
-    for path in [*paths, *modules("demo"), *modules("examples")]:
+    for path in [path for room in rooms for path in modules(room)]:
         docstring = ast.get_docstring(ast.parse(path.read_text())) or ""
-        for line in re.findall(r"^ {4}(python .*)$", docstring, flags=re.MULTILINE):
+        for line in re.findall(
+            r"^ {4}((?:python|jaxrec) .*)$", docstring.replace("\\\n", " "), re.M
+        ):
             found += statements(line)
     return found
 
@@ -117,9 +127,11 @@ def modules(room: str) -> list[Path]:
     return [path for path in paths if "node_modules" not in path.parts]
 
 
-def flags_class(script: str) -> type:
-    """Find what a command reads its flags into."""
-    module = importlib.import_module(script.removesuffix(".py").replace("/", "."))
+def flags_class(command: str) -> type:
+    """Find what a command reads its flags into, by its name or its script."""
+    name = DOORS.get(command, command)
+    script = name.removesuffix(".py").replace("/", ".")
+    module = importlib.import_module(COMMANDS[name].module if name in COMMANDS else script)
     (found,) = [
         each
         for name, each in vars(module).items()
@@ -149,11 +161,13 @@ def check_command(words: Sequence[str]) -> None:
             pass
         case ["python", "demo/npm.py", "run", name]:
             assert name in json.loads((ROOT / "demo" / "package.json").read_text())["scripts"]
-        case ["python", script, *given]:
-            assert script in SCRIPTS, f"{script} is no command"
-            kind, given = flags_class(script), [word for word in given if word != "--help"]
+        case ["python", script, *given] if script in DOORS:
+            check_command(["jaxrec", DOORS[script], *given])
+        case ["python" | "jaxrec", name, *given]:
+            assert name in (COMMANDS if words[0] == "jaxrec" else SCRIPTS), f"{name} is no command"
+            kind, given = flags_class(name), [word for word in given if word != "--help"]
             own = flags_of(kind)
-            if script in PASS_ON:
+            if name in PASS_ON:
                 parse(RunFlags, [word for word in given if word.split("=")[0] not in own])
                 given = [word for word in given if word.split("=")[0] in own]
             parse(kind, given)
@@ -202,10 +216,11 @@ def test_the_commands_are_found():
     assert unrolled + "--export-dir=runs/presets/small-cnn/int8" in on_pages
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_every_command_is_shown_on_a_page_and_in_its_own_docstring(script):
-    assert any(script in words for page in PAGES for words in commands_of_page(page))
-    assert any(script in words for words in commands_of_docstrings())
+@pytest.mark.parametrize("command", [*SCRIPTS, *COMMANDS])
+def test_every_command_is_shown_on_a_page_and_in_its_own_docstring(command):
+    ways = {command, *(script for script, name in DOORS.items() if name == command)}
+    assert any(ways & set(words) for page in PAGES for words in commands_of_page(page))
+    assert any(command in words for words in commands_of_docstrings())
 
 
 @pytest.mark.parametrize(
@@ -228,7 +243,7 @@ def test_a_wrong_command_is_found(command):
 
 @name_of
 def test_every_flag_in_a_sentence_is_one_of_some_command(page):
-    known = {"--help"}.union(*(flags_of(flags_class(script)) for script in SCRIPTS))
+    known = {"--help"}.union(*(flags_of(flags_class(script)) for script in [*SCRIPTS, *COMMANDS]))
     known |= OF_FLOWER if page in EXAMPLES else set()
     named = re.findall(r"(?<!\S)--[a-z][a-z-]*", "\n".join(code_words(page)))
     assert [flag for flag in named if flag not in known] == []

@@ -11,11 +11,13 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from flax import nnx
 
-from convert.build.quantize import quantize
-from convert.build.shapes import Shapes
-from convert.flatbuffer import read_facts, tidy
-from convert.prove.distance import Parity, compare, refer
-from convert.prove.proof import (
+from jaxrec.config import ModelConfig
+from jaxrec.conversion.flatbuffer import read_facts, tidy
+from jaxrec.conversion.graph.quantize import quantize
+from jaxrec.conversion.graph.shapes import Shapes
+from jaxrec.conversion.recipes import RECIPES
+from jaxrec.conversion.verify.distance import Parity, compare, refer
+from jaxrec.conversion.verify.proof import (
     FURTHEST_RATING,
     LEAST_OVERLAP,
     SCORE_TOLERANCE,
@@ -23,9 +25,7 @@ from convert.prove.proof import (
     judge,
     prove,
 )
-from convert.prove.trials import trials
-from convert.recipes import RECIPES
-from jaxrec.config import ModelConfig
+from jaxrec.conversion.verify.trials import trials
 from jaxrec.data.gaps import LEAST_GAPS
 from jaxrec.errors import FailedCheckError
 from jaxrec.models.lstm import MOST_WRITTEN_OUT
@@ -71,9 +71,9 @@ def export():
     # TensorFlow warns of itself when it is imported.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from convert.build.export import export
-        from convert.build.signatures import signatures
-        from convert.build.stand_ins import stand_in
+        from jaxrec.conversion.graph.export import export
+        from jaxrec.conversion.graph.signatures import signatures
+        from jaxrec.conversion.graph.stand_ins import stand_in
 
     def of(model: RecommenderModel, shapes: Shapes, but: str | None = None) -> bytes:
         stand_ins = stand_in(model)
@@ -114,7 +114,7 @@ def test_every_shape_in_every_recipe_says_what_the_model_says(export, name):
 @pytest.mark.parametrize("length", [5, 23], ids=["written out", "looped"])
 def test_int8_computes_large_products_in_8_bits_and_no_scores(export, monkeypatch, length):
     """Large is here what has 100 weights; the table of items, by which is scored, has more."""
-    monkeypatch.setattr("convert.build.quantize.LARGE", 100)
+    monkeypatch.setattr("jaxrec.conversion.graph.quantize.LARGE", 100)
     exported = export(make("rnn", hidden_units=12), Shapes(1, length, 6, 4, False))
     # What is computed in float32 is dequantized before.
     float16, int8 = (
@@ -213,7 +213,7 @@ def test_vectors_cost_no_second_table(export, is_tied):
 def test_tensorflow_sees_no_table_and_a_graph_without_its_place_is_refused():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from convert.build.stand_ins import stand_in
+        from jaxrec.conversion.graph.stand_ins import stand_in
     stand_ins = stand_in(make("bow", tie_embeddings=False))
     model = stand_ins.standing()
     for table in (model.activities.tables[ITEM][...], model.item_table):

@@ -9,10 +9,10 @@ import polars as pl
 import pytest
 from flax import nnx
 
-from convert import parity
-from convert.inputs import as_inputs
-from convert.restore import restore
-from experiments import run as one_run
+from jaxrec.cli import train as one_run
+from jaxrec.cli import verify
+from jaxrec.conversion.inputs import as_inputs
+from jaxrec.conversion.restore import restore
 from jaxrec.data.sources.synthetic import synthetic_world
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runtime.bundle import read
@@ -139,7 +139,7 @@ def test_held_out_users_are_told_as_an_app_tells_them(run):
 
 
 def test_the_proof_holds_again(run):
-    process = call(parity.main, f"--model={run.model_file}", cwd=run.path)
+    process = call(verify.main, f"--model={run.model_file}", cwd=run.path)
     assert process.returncode == 0, process.stderr
     assert "float32, equal on " in process.stdout
 

@@ -17,9 +17,8 @@ from flax import nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments import compare, federate
-from experiments import run as run_command
-from experiments.run import make_model
+from jaxrec.cli import compare, federate
+from jaxrec.cli import train as run_command
 from jaxrec.config import Config, DataConfig, FederatedConfig, ModelConfig, TrainConfig
 from jaxrec.data.batching import Batch, WindowShape
 from jaxrec.data.dataset import prepare
@@ -42,6 +41,7 @@ from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.population import numbered_by, only_known
 from jaxrec.schema import ITEM
 from jaxrec.training.checkpoint import read_model
+from jaxrec.training.fit import init_model
 from jaxrec.training.objective import make_objective
 from jaxrec.training.rows import BY_ITEM, by_item
 from jaxrec.training.step import name_of
@@ -65,7 +65,7 @@ CONFIG = Config(
     TrainConfig(window_length=4, lead_in=2, batch_size=8),
 )
 DATASET = dataset_of(WORLD)
-GRAPHDEF, PARAMS = nnx.split(make_model(DATASET, CONFIG), nnx.Param)
+GRAPHDEF, PARAMS = nnx.split(init_model(DATASET, CONFIG), nnx.Param)
 OBJECTIVE = make_objective(GRAPHDEF, DATASET, CONFIG)
 CLIENTS = make_clients(
     DATASET.timelines,

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from convert.flatbuffer import Facts, check_operations
+from jaxrec.conversion.flatbuffer import Facts, check_operations
 from jaxrec.errors import FailedCheckError
 
 GOOD = Facts(

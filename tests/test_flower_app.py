@@ -15,8 +15,8 @@ from flax import nnx
 from jaxrec_flower import device, server, wire
 from packaging.requirements import Requirement
 
-from experiments import federate
-from experiments import run as run_command
+from jaxrec.cli import federate
+from jaxrec.cli import train as run_command
 from jaxrec.config import FederatedConfig
 from jaxrec.errors import UserError
 from jaxrec.federated.averaging import begin, round_keys

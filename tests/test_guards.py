@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from convert.prove import guards
-from convert.prove.trials import Trials, trials
+from jaxrec.conversion.verify import guards
+from jaxrec.conversion.verify.trials import Trials, trials
 from jaxrec.errors import FailedCheckError
 from jaxrec.runtime.interpreter import (
     CANDIDATES,

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
-from experiments.run import main
+from jaxrec.cli.train import main
 
 NAMES = st.sampled_from(["User", " item", "", "\n", "a\tb", "1", "título"])
 ODD = ["", "NULL", "1", "1.0", "007", " ", '"', "a,b", "2024-05-01", "\x00", "\u202e", "1e400"]

@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 from flax import nnx
 
-from convert.restore import restore
-from experiments import run as one_run
+from jaxrec.cli import train as one_run
 from jaxrec.config import DataConfig, feature_names
+from jaxrec.conversion.restore import restore
 from jaxrec.data.item_features import (
     ItemFeature,
     item_features,

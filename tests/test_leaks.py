@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments.run import make_model
 from jaxrec.config import Config, DataConfig, ModelConfig, TrainConfig
 from jaxrec.data.batching import TrainingBatches
 from jaxrec.data.dataset import Dataset, prepare
 from jaxrec.evaluation.ranking import model_scorer, rank
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.schema import AGE, ITEM
+from jaxrec.training.fit import init_model
 from jaxrec.training.loop import train
 from jaxrec.training.windows import training_batches
 from tests.worlds import log_of
@@ -159,7 +159,7 @@ def recall_of(dataset: Dataset, folder: RunDirectory) -> float:
         TrainConfig(epochs=4, batch_size=32, learning_rate=0.02),
     )
     folder.begin(config, dataset)
-    trained = train(make_model(dataset, config), dataset, config, folder)
+    trained = train(init_model(dataset, config), dataset, config, folder)
     scorer = model_scorer(trained.graphdef, trained.params)
     return float(np.mean(rank(scorer, dataset, dataset.split.test, PLANTED).ranks <= K))
 

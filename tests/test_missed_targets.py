@@ -5,9 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from convert import to_tflite
-from experiments import compare
-from experiments import run as one_run
+from jaxrec.cli import compare, export
+from jaxrec.cli import train as one_run
 from jaxrec.runs.directory import RunDirectory
 from tests.exports import call
 
@@ -51,7 +50,7 @@ def test_the_ranks_that_are_compared_say_so_too(run):
 
 
 def test_conversion_measures_the_same_to_the_last_target(run):
-    process = call(to_tflite.main, f"--run-dir={run.path}", cwd=run.path)
+    process = call(export.main, f"--run-dir={run.path}", cwd=run.path)
     assert process.returncode == 0, process.stderr
     recipes = json.loads((run.model_file.parent / "model.json").read_text())["recipes"]
     assert recipes["float32"]["recall@10"] == run.summary().test.means["recall@10"]

@@ -7,8 +7,8 @@ import pytest
 from jaxtyping import Bool, Float
 from playwright.sync_api import expect
 
-from convert import parity, to_tflite
-from experiments import run as one_run
+from jaxrec.cli import export, verify
+from jaxrec.cli import train as one_run
 from jaxrec.config import ModelConfig
 from jaxrec.models.encoders import ENCODERS
 from jaxrec.models.encoders.contract import Encoder
@@ -53,10 +53,10 @@ def run(tmp_path_factory) -> RunDirectory:
         trained = call(one_run.main, *flags, cwd=folder)
         assert trained.returncode == 0, trained.stderr
         assert "\ndecay " in trained.stdout
-        converted = call(to_tflite.main, cwd=folder)
+        converted = call(export.main, cwd=folder)
         assert converted.returncode == 0, converted.stderr
         directory = RunDirectory(folder / "runs" / "synthetic-decay-n10")
-        proven = call(parity.main, f"--model={directory.model_file}", cwd=folder)
+        proven = call(verify.main, f"--model={directory.model_file}", cwd=folder)
         assert proven.returncode == 0, proven.stderr
     return directory
 

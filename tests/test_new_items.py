@@ -5,9 +5,9 @@ import random
 import numpy as np
 import pytest
 
-from convert import parity, to_tflite
-from convert.restore import restore
-from experiments import run as one_run
+from jaxrec.cli import export, verify
+from jaxrec.cli import train as one_run
+from jaxrec.conversion.restore import restore
 from jaxrec.runtime import Recommender
 from tests.exports import call, convert
 
@@ -102,7 +102,7 @@ def test_a_boost_is_added_to_the_scores_of_the_new_items_alone(shop, files):
     ],
 )
 def test_boosts_that_cannot_be(shop, flags, message):
-    process = call(to_tflite.main, "--run-dir=run", *flags, cwd=shop)
+    process = call(export.main, "--run-dir=run", *flags, cwd=shop)
     assert process.returncode == 2 and message in process.stderr
 
 
@@ -116,9 +116,9 @@ def test_what_was_added_is_said(files):
 
 def test_the_proof_can_be_repeated(shop, files):
     flags = [f"--model={files[1]}", "--run-dir=run"]
-    process = call(parity.main, *flags, "--new-items=new.csv", cwd=shop)
+    process = call(verify.main, *flags, "--new-items=new.csv", cwd=shop)
     assert process.returncode == 0, process.stderr
-    process = call(parity.main, *flags, cwd=shop)
+    process = call(verify.main, *flags, cwd=shop)
     assert process.returncode == 2 and "--new-items" in process.stderr
 
 
@@ -130,14 +130,14 @@ def test_the_proof_can_be_repeated(shop, files):
     ],
 )
 def test_what_cannot_be_added_is_one_line(shop, table, message):
-    process = call(to_tflite.main, "--run-dir=run", f"--new-items={table}", cwd=shop)
+    process = call(export.main, "--run-dir=run", f"--new-items={table}", cwd=shop)
     assert process.returncode == 2
     assert message in process.stderr and process.stderr.count("\n") == 1
 
 
 def test_nothing_can_be_added_to_a_run_that_knows_no_features(runs, tmp_path):
     (tmp_path / "new.csv").write_text("item,title,brand\nx-new,New of x,x\n")
-    process = call(to_tflite.main, f"--run-dir={runs['bow']}", "--new-items=new.csv", cwd=tmp_path)
+    process = call(export.main, f"--run-dir={runs['bow']}", "--new-items=new.csv", cwd=tmp_path)
     assert process.returncode == 2
     assert "train one with --item-features" in process.stderr
     assert process.stderr.count("\n") == 1

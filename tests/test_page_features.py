@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from convert.build.shapes import Shapes
+from jaxrec.conversion.graph.shapes import Shapes
 from jaxrec.data.gaps import LEAST_GAPS
 from jaxrec.runtime import Recommender
 from jaxrec.schema import AGE, Feature

@@ -6,8 +6,8 @@ The pictures lie in build/screenshots/ after a run.
 import pytest
 from playwright.sync_api import expect
 
-from convert.build.shapes import Shapes
 from demo.litert_js import HOME, install
+from jaxrec.conversion.graph.shapes import Shapes
 from jaxrec.data.gaps import LEAST_GAPS
 from jaxrec.runtime import bundle
 from jaxrec.schema import AGE, Feature

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from experiments import personalize
+from experiments.studies.personalization import personalize
 from jaxrec.data.timelines import Timelines
 from jaxrec.errors import UserError
 from jaxrec.evaluation.adapted import adapted_scorer

@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from experiments import populations
+from experiments.studies.populations import populations
 from tests.exports import call
 
 # Item 9 is rare among the users of north, and so unknown to who learns from them.

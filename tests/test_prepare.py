@@ -18,8 +18,8 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from experiments import prepare as command_of_prepare
-from experiments import run as command_of_run
+from jaxrec.cli import prepare as command_of_prepare
+from jaxrec.cli import train as command_of_run
 from jaxrec.config import DataConfig
 from jaxrec.data.dataset import make_dataset
 from jaxrec.data.ordered import OrderedLog, order

@@ -3,8 +3,8 @@
 import pytest
 
 from experiments import presets
-from experiments import run as one_run
-from jaxrec.command_line import parse
+from jaxrec.cli import train as one_run
+from jaxrec.cli.command_line import parse
 from jaxrec.runs.directory import RunDirectory
 
 TINY = [

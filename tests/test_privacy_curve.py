@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments import populations, privacy_curve
-from experiments import run as run_command
-from experiments.privacy_curve import Standing, draw, render
+from experiments.studies.populations import populations
+from experiments.studies.privacy_curve import privacy_curve
+from experiments.studies.privacy_curve.privacy_curve import Standing, draw, render
+from jaxrec.cli import train as run_command
 from jaxrec.runs.ranks import Ranks
 from tests.exports import call
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments import run as command_of_run
+from jaxrec.cli import train as command_of_run
 from jaxrec.errors import UserError
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.training import processes
@@ -101,7 +101,7 @@ def test_what_the_first_refuses_all_refuse(tmp_path):
 
 def test_a_coordinator_that_is_not_there_is_one_line(tmp_path):
     code = "import sys, jaxrec.training.processes as each; each.PATIENCE_SECONDS = 2\n"
-    code += "from experiments.run import main\nsys.exit(main())"
+    code += "from jaxrec.cli.train import main\nsys.exit(main())"
     flags = (f"--coordinator=127.0.0.1:{free_port()}", "--num-processes=2", "--process-id=1")
     done = subprocess.run(
         [sys.executable, "-c", code, *SMALL, *flags],

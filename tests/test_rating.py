@@ -11,8 +11,8 @@ from flax import nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convert.build.shapes import Shapes
 from jaxrec.config import DataConfig
+from jaxrec.conversion.graph.shapes import Shapes
 from jaxrec.data.batching import TrainingBatches, WindowShape
 from jaxrec.data.dataset import Dataset, prepare
 from jaxrec.data.rating_label import number_ratings

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from convert.inputs import as_inputs
-from convert.measure.recall import RECALL_AT, ranked, recall_through
+from jaxrec.conversion.inputs import as_inputs
+from jaxrec.conversion.measure.recall import RECALL_AT, ranked, recall_through
 from jaxrec.data.seen import Seen
 from jaxrec.runs.heldout import Heldout
 from jaxrec.runtime.interpreter import HISTORY, DeviceModel, Lists

@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from convert import recommend
-from convert.build.shapes import Shapes
+from jaxrec.cli import recommend
+from jaxrec.conversion.graph.shapes import Shapes
 from jaxrec.data.gaps import LEAST_GAPS
 from jaxrec.data.sources.synthetic import synthetic_world
 from jaxrec.runtime import Recommender, best
@@ -216,7 +216,7 @@ def test_it_needs_neither_jax_nor_tensorflow(log, models, tmp_path):
     log.write_csv(tmp_path / "log.csv")
     flags = [f"--model={models['bow']}", "--log=log.csv", "--out=lists.csv"]
     script = (
-        f"import sys; from convert.recommend import main; assert main({flags!r}) == 0;"
+        f"import sys; from jaxrec.cli.recommend import main; assert main({flags!r}) == 0;"
         "others = ('jax', 'flax', 'tensorflow', 'orbax', 'ai_edge_quantizer');"
         "print([name for name in others if name in sys.modules])"
     )

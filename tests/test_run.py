@@ -13,8 +13,8 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
-from experiments import benchmark
-from experiments import run as one_run
+from jaxrec.cli import benchmark_training as benchmark
+from jaxrec.cli import train as one_run
 from jaxrec.runs.summary import load_summary
 from tests.exports import call, command
 
@@ -294,7 +294,7 @@ def test_help_teaches(tmp_path):
         *("--epochs", "--seed", "--run-dir", "--resume", "--overwrite"),
     ):
         assert flag in process.stdout
-    assert "python experiments/run.py --encoder=rnn" in process.stdout
+    assert "jaxrec train --encoder=rnn" in process.stdout
 
 
 def test_a_dry_run_says_what_came_in_and_leaves_nothing(tmp_path):

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convert.build.shapes import Shapes
+from jaxrec.conversion.graph.shapes import Shapes
 from jaxrec.errors import UserError
 from jaxrec.runs.heldout import load_heldout
 from jaxrec.runtime import Recommender, best

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convert.build.shapes import Shapes
+from jaxrec.conversion.graph.shapes import Shapes
 from jaxrec.data.gaps import LEAST_GAPS
 from jaxrec.errors import UserError
 from jaxrec.runtime import Recommender

@@ -7,12 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from convert import benchmark as timing
-from convert import parity, to_tflite
-from convert.inputs import as_inputs
-from convert.restore import restore
-from experiments.run import fit
+from jaxrec.cli import benchmark as timing
+from jaxrec.cli import export, verify
 from jaxrec.config import Config, DataConfig, ModelConfig, TrainConfig
+from jaxrec.conversion.inputs import as_inputs
+from jaxrec.conversion.restore import restore
 from jaxrec.data.dataset import Dataset, prepare
 from jaxrec.data.feature_values import ids_of_inputs
 from jaxrec.data.sources.synthetic import synthetic_world
@@ -21,6 +20,7 @@ from jaxrec.runtime import Recommender
 from jaxrec.runtime.bundle import read
 from jaxrec.runtime.interpreter import HISTORY, DeviceModel
 from jaxrec.schema import AGE, ITEM, Feature
+from jaxrec.training.fit import fit
 from tests.browser import site
 from tests.exports import call
 
@@ -67,7 +67,7 @@ def run(tmp_path_factory) -> RunDirectory:
     dataset = prepare(synthetic_world(users=300, items=120), config.data, seed=0)
     directory = RunDirectory(tmp_path_factory.mktemp("features") / "rnn")
     fit(with_features(dataset), config, directory)
-    process = call(to_tflite.main, f"--run-dir={directory.path}", cwd=directory.path)
+    process = call(export.main, f"--run-dir={directory.path}", cwd=directory.path)
     assert process.returncode == 0, process.stderr
     return directory
 
@@ -91,7 +91,7 @@ def test_the_file_takes_each_by_name(run):
 
 @pytest.mark.filterwarnings("ignore")
 def test_the_file_says_what_the_model_says(run):
-    process = call(parity.main, f"--model={run.model_file}", cwd=run.path)
+    process = call(verify.main, f"--model={run.model_file}", cwd=run.path)
     assert process.returncode == 0, process.stderr
     source = restore(run.path)
     histories = {name: rows[:20] for name, rows in source.heldout.history.items()}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from convert.build.shapes import Shapes, choose_shapes
+from jaxrec.conversion.graph.shapes import Shapes, choose_shapes
 from jaxrec.errors import UserError
 
 

@@ -14,15 +14,15 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from experiments.sweep import Cell, SweepFlags, export_cell, main, make_cells, time_exports
-from experiments.sweep_plots import draw_frontier, draw_quality
-from experiments.sweep_report import render, render_csv, write_report
-from experiments.sweep_results import make_rows
+from jaxrec.cli.sweep import Cell, SweepFlags, export_cell, main, make_cells, time_exports
 from jaxrec.config import Config
 from jaxrec.files import read_json
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.plots import spread
 from jaxrec.runs.summary import Figures, ModelFacts, Protocol, Summary, TrainingFigures
+from jaxrec.runs.sweep_plots import draw_frontier, draw_quality
+from jaxrec.runs.sweep_report import render, render_csv, write_report
+from jaxrec.runs.sweep_results import make_rows
 from tests.exports import ENCODERS
 from tests.worlds import NO_INTAKE
 

@@ -5,7 +5,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from experiments import populations
+from experiments.studies.populations import populations
 from jaxrec.config import DataConfig, LogConfig
 from jaxrec.data.interactions import Interactions
 from jaxrec.data.sources.synthetic import (

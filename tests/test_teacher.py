@@ -7,8 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import run as one_run
-from experiments.run import fit, make_model
+from jaxrec.cli import train as one_run
 from jaxrec.config import Config, DataConfig, ModelConfig, TrainConfig
 from jaxrec.data.dataset import Dataset, prepare
 from jaxrec.data.sources import load_interactions
@@ -16,6 +15,7 @@ from jaxrec.errors import UserError
 from jaxrec.evaluation.ranking import model_scorer
 from jaxrec.evaluation.scores import work_out
 from jaxrec.runs.directory import RunDirectory
+from jaxrec.training.fit import fit, init_model
 from jaxrec.training.loop import folded, train
 from jaxrec.training.losses import TEACHER_SHARE
 from jaxrec.training.teacher import Teacher, read_teacher
@@ -46,9 +46,9 @@ def taught_by(folder: Path) -> Config:
 def test_a_student_believes_its_teacher_by_half(tmp_path):
     """This one is sure of item 7, whatever the history says."""
     dataset = world(0)
-    obsessed = make_model(dataset, STUDENT)
+    obsessed = init_model(dataset, STUDENT)
     obsessed.bias[...] = obsessed.bias[...].at[7].set(30.0)
-    student = make_model(dataset, STUDENT)
+    student = init_model(dataset, STUDENT)
     lessons = Teacher(obsessed, span=5)
     trained = train(student, dataset, STUDENT, RunDirectory(tmp_path), lessons)
     scorer = model_scorer(*folded(trained.graphdef, trained.params, dataset.item_features))

@@ -14,13 +14,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from convert import parity, product, to_tflite
-from convert.build import package
-from convert.flatbuffer import read_facts, with_top_k
-from convert.inputs import as_inputs
-from convert.measure.latency import load
-from convert.measure.recall import recall_through
+from jaxrec.cli import export, verify
 from jaxrec.config import FORMAT
+from jaxrec.conversion import package, product
+from jaxrec.conversion.flatbuffer import read_facts, with_top_k
+from jaxrec.conversion.inputs import as_inputs
+from jaxrec.conversion.measure.latency import load
+from jaxrec.conversion.measure.recall import recall_through
 from jaxrec.data.vocabulary import load_vocabulary
 from jaxrec.runs.heldout import load_heldout
 from jaxrec.runtime import Recommender
@@ -172,7 +172,7 @@ def test_parity_can_be_repeated_on_the_file(models, encoder):
 def test_a_file_is_not_equal_to_another_run(runs, models, tmp_path):
     """The same world, other parameters."""
     flags = [f"--model={models['bow']}", f"--run-dir={runs['cnn']}"]
-    process = call(parity.main, *flags, cwd=tmp_path)
+    process = call(verify.main, *flags, cwd=tmp_path)
     assert process.returncode == 1
     (line,) = process.stderr.splitlines()
     assert "keeps too few of what its model recommends" in line
@@ -248,7 +248,7 @@ def test_a_mistake_gets_one_line_and_changes_nothing(copy, mistake):
     (copy.parent / "note.txt").write_text("mine")
     spoil(copy)
     before = content_of(copy.parent)
-    process = call(to_tflite.main, f"--run-dir={copy}", *flags, cwd=copy.parent)
+    process = call(export.main, f"--run-dir={copy}", *flags, cwd=copy.parent)
     assert process.returncode == 2, process.stderr
     (line,) = process.stderr.splitlines()
     assert line.startswith("error: ")
@@ -269,7 +269,7 @@ def test_a_file_that_is_not_equal_is_not_written(copy, models, monkeypatch):
     before = content_of(copy)
     wrong = read(models["cnn"]).graph
     monkeypatch.setattr(product, "quantize", lambda graph, recipe: wrong)
-    process = call(to_tflite.main, f"--run-dir={copy}", cwd=copy.parent)
+    process = call(export.main, f"--run-dir={copy}", cwd=copy.parent)
     assert process.returncode == 1, process.stderr
     (line,) = process.stderr.splitlines()
     assert "the float32 file" in line
@@ -281,7 +281,7 @@ def test_a_file_that_is_not_equal_is_not_written(copy, models, monkeypatch):
 def test_the_newest_run_for_a_server_that_keeps_what_was_seen(copy):
     """All the flags at once."""
     flags = ["--recipe=float16", "--batch-size=4", "--top-k=7", "--candidates=3", "--keep-seen"]
-    process = call(to_tflite.main, *flags, cwd=copy.parents[1])
+    process = call(export.main, *flags, cwd=copy.parents[1])
     assert process.returncode == 0, process.stderr
     assert "--top-k" not in process.stdout  # there is no shorter list to tell of
     folder = copy / "export"
@@ -313,7 +313,7 @@ def test_a_file_may_say_nothing_of_its_items_but_their_ids(copy, models):
     summary["protocol"]["intake"]["notes"] = ["user 'Ada Lovelace' in 40 rows"]
     (copy / "summary.json").write_text(json.dumps(summary))
     flags = ["--ids-only", "--recipe=float16"]
-    process = call(to_tflite.main, *flags, f"--run-dir={copy}", cwd=copy.parent)
+    process = call(export.main, *flags, f"--run-dir={copy}", cwd=copy.parent)
     assert process.returncode == 0, process.stderr
     model = copy / "export" / "model.tflite"
     with zipfile.ZipFile(model) as archive:
@@ -344,7 +344,7 @@ def test_ids_that_a_browser_cannot_hold_are_told(copy):
     replace(vocabulary, values=pl.Series(items)).save(copy / "vocabulary.json")
     columns = json.loads((copy / "catalogue.json").read_text())
     (copy / "catalogue.json").write_text(json.dumps({**columns, "item": items}))
-    process = call(to_tflite.main, "--recipe=float32", f"--run-dir={copy}", cwd=copy.parent)
+    process = call(export.main, "--recipe=float32", f"--run-dir={copy}", cwd=copy.parent)
     assert process.returncode == 0, process.stderr
     assert (
         "\n2 ids are beyond 2^53 - 1, as -9007199254740992: a browser will refuse the file; "

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from convert.build.shapes import Shapes
-from convert.flatbuffer import read_facts
 from jaxrec.config import ModelConfig
+from jaxrec.conversion.flatbuffer import read_facts
+from jaxrec.conversion.graph.shapes import Shapes
 from jaxrec.models.encoders.transformer import Transformer, norm, running_sum
 from jaxrec.runtime import Recommender
 from tests.browser import open_page, shown, site, tap

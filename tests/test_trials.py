@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.prove.trials import INT32, Trials, known_alone, trials
+from jaxrec.conversion.verify.trials import INT32, Trials, known_alone, trials
 from jaxrec.data.seen import Seen
 from jaxrec.runs.heldout import Heldout
 from jaxrec.runtime.interpreter import HISTORY

@@ -30,7 +30,7 @@ import jax
 import numpy as np
 from flax import nnx
 
-from jaxrec.command_line import command
+from jaxrec.cli.command_line import command
 from jaxrec.errors import FailedCheckError, UserError
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.training.checkpoint import read_model

@@ -241,7 +241,7 @@ def newest(root: Path = Path("runs")) -> RunDirectory:
     runs = [RunDirectory(path.parent) for path in find_below(root, SUMMARY)]
     if not runs:
         raise UserError(
-            f"no finished run under {root}/; train one with `python experiments/run.py`, or name "
+            f"no finished run under {root}/; train one with `jaxrec train`, or name "
             "one with --run-dir"
         )
     return max(runs, key=lambda run: run.ended)

@@ -15,7 +15,7 @@ from jaxrec.evaluation.ranking import Ranking
 from jaxrec.evaluation.slices import GRADED, LATER, Slices, label, metrics_in
 from jaxrec.runs.plots import keep_apart, label_ends, save_plot, two_panels
 from jaxrec.runs.summary import Figures, Protocol, Summary, TrainingFigures
-from jaxrec.text_table import lay_out
+from jaxrec.runs.text_table import lay_out
 
 _COLUMNS = ("recall@1", "recall@5", "recall@10", "recall@50", "ndcg@10", "mrr", "mean_rank")
 _WITH_INTERVAL = ("recall@10", "ndcg@10")

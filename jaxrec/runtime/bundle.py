@@ -103,8 +103,7 @@ def parse(data: bytes, path: Path) -> Bundle:
             whole = sha256(graph) == model["graph"]["sha256"]
     except zipfile.BadZipFile:
         raise UserError(
-            f"{path} is no model of jaxrec, or was cut short; make it with "
-            "`python convert/to_tflite.py`"
+            f"{path} is no model of jaxrec, or was cut short; make it with `jaxrec export`"
         ) from None
     except UserError:
         raise

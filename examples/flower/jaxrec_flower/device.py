@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.federate import FederateFlags, configure, read_clients, read_start
+from jaxrec.cli.federate import FederateFlags, configure, read_clients, read_start
 from jaxrec.config import FederatedConfig
 from jaxrec.errors import UserError
 from jaxrec.federated.averaging import contribute

@@ -14,8 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.federate import FederateFlags, Start, begin_whole, configure, read_start
-from experiments.run import conclude
+from jaxrec.cli.federate import FederateFlags, Start, begin_whole, configure, read_start
 from jaxrec.config import Config, FederatedConfig
 from jaxrec.data.dataset import Dataset
 from jaxrec.errors import UserError
@@ -28,6 +27,7 @@ from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.population import read_own
 from jaxrec.runs.summary import Summary
 from jaxrec.training.checkpoint import Progress, open_checkpoints, save
+from jaxrec.training.evaluate import evaluate_and_save
 from jaxrec.training.loop import Trained
 from jaxrec.training.step import TrainState
 from jaxrec_flower.wire import COUNTED, NO_SEED, from_arrays
@@ -212,7 +212,7 @@ def finish_run(
     with open_checkpoints(out.checkpoints) as checkpoints:
         save(checkpoints, state, progress, progress.best_score)
     trained = Trained(source.start.graphdef, state.params, [line], progress)
-    return conclude(trained, dataset, source.config, out, unit="round")
+    return evaluate_and_save(trained, dataset, source.config, out, unit="round")
 
 
 _clip = jax.jit(clip, static_argnums=1)

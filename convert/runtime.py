@@ -1,3 +1,0 @@
-"""Moved: `from jaxrec.runtime import Recommender`."""
-
-from jaxrec.runtime import Recommender as Recommender

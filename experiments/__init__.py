@@ -1,1 +1,0 @@
-"""What people type: one run, many, their comparison, and what they cost."""

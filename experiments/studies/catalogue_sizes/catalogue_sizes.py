@@ -1,0 +1,239 @@
+"""What a larger catalogue costs a device: size, time, memory and recall, over the number of items.
+
+    python experiments/studies/catalogue_sizes/catalogue_sizes.py
+    python experiments/studies/catalogue_sizes/catalogue_sizes.py --items=10000 --encoders=bow \
+        --widths=16 --users=2000
+
+For each number of items a log is invented: users move among series of 20 items, four times in five
+to another item of the same series, else to any item. All logs have as many activities, so the more
+items there are, the less is known of each. A model is trained on each and stored as int8; a process
+of its own loads the file, recommends, and says what that took.
+
+Everything is kept in one folder, and the same command goes on where it was stopped. It leaves
+table.md and catalogue_sizes.png there, and needs the extra `convert`.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from matplotlib.figure import Figure
+from tqdm import tqdm
+
+from jaxrec.cli.command_line import command, split_numbers, split_words
+from jaxrec.errors import FailedCheckError
+from jaxrec.files import read_json, replacing
+from jaxrec.models.encoders import ENCODERS
+from jaxrec.runs.directory import RunDirectory
+from jaxrec.runs.plots import save_plot
+
+SERIES, STAY = 20, 0.8
+LENGTH = 60  # of each user's timeline
+
+
+@dataclass(frozen=True)
+class SizesFlags:
+    """What is compared."""
+
+    items: str = "10000,100000,1000000"
+    """numbers of items, separated by commas"""
+    encoders: str = "bow,rnn"
+    """encoders, separated by commas"""
+    widths: str = "16,32"
+    """widths of the vectors, d, separated by commas"""
+    users: int = 100_000
+    """users of each log, with 60 activities each"""
+    epochs: int = 3
+    """passes over the training targets"""
+    folder: Path = Path("runs/catalogue-sizes")
+    """where everything is kept"""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one model costs a device.
+
+    Attributes:
+        items: of its catalogue, V: those that its log has.
+        recall: recall@10 of the model on the test users; it was ranked against all items.
+        overlap: mean share of the model's first ten among the file's first ten.
+        file: its size, bytes.
+        ready: from nothing to a `Recommender`, s.
+        call: median time of `recommend`, s.
+        peak: memory of a process that loads the file and recommends, bytes.
+    """
+
+    encoder: str
+    width: int
+    items: int
+    recall: float
+    overlap: float
+    file: int
+    ready: float
+    call: float
+    peak: int
+
+
+def run(flags: SizesFlags) -> None:
+    """Train and convert what is missing, measure, write table and plot.
+
+    Raises:
+        UserError: a flag is wrong.
+        FailedCheckError: a command failed; what was made before is kept.
+    """
+    encoders = split_words("--encoders", flags.encoders, list(ENCODERS))
+    widths = split_numbers("--widths", flags.widths)
+    models = list(product(split_numbers("--items", flags.items), encoders, widths))
+    flags.folder.mkdir(parents=True, exist_ok=True)
+    made = []
+    with tqdm(models, unit="model", disable=None) as bar:
+        for items, encoder, width in bar:
+            bar.set_description(f"{encoder}, d = {width}, {items:,} items")
+            made.append(make(flags, items, encoder, width))
+    # Not before all are made: beside a training no time can be measured.
+    costs = [measure(directory) for directory in tqdm(made, unit="file", disable=None)]
+    table = render(costs)
+    with replacing(flags.folder / "table.md") as file:
+        file.write(table.encode())
+    save_plot(draw(costs), flags.folder / "catalogue_sizes.png")
+    print(table)
+
+
+def make(flags: SizesFlags, items: int, encoder: str, width: int) -> RunDirectory:
+    """Invent a log, train on it and convert the run, each unless it is done."""
+    log = flags.folder / f"{flags.users}-users-{items}-items.parquet"
+    if not log.exists():
+        with replacing(log) as file:
+            invent_log(items, flags.users).write_parquet(file)
+    directory = RunDirectory(flags.folder / f"{encoder}-d{width}-{items}")
+    if not directory.is_finished:
+        _call(
+            "jaxrec",
+            "train",
+            f"--dataset={log}",
+            "--min-item-interactions=1",
+            f"--encoder={encoder}",
+            f"--embedding-dim={width}",
+            f"--epochs={flags.epochs}",
+            # What is known of an item is little; by default less of it would be learned from.
+            "--dropout=0",
+            "--learning-rate=0.01",
+            "--validation-users=2000",
+            "--test-users=10000",
+            f"--run-dir={directory.path}",
+            "--resume",
+        )
+    if not directory.model_file.exists():
+        _call("jaxrec", "export", "--recipe=int8", f"--run-dir={directory.path}")
+    return directory
+
+
+def invent_log(items: int, users: int, *, seed: int = 0) -> pl.DataFrame:
+    """Let users move among series of items: `user`, `item`, `timestamp`, in the order of time."""
+    rng = np.random.default_rng(seed)
+    at = rng.integers(0, items, users)
+    steps = [at]
+    for _ in range(LENGTH - 1):
+        place = at % SERIES
+        other = at - place + (place + rng.integers(1, SERIES, users)) % SERIES
+        at = np.where(rng.random(users) < STAY, other % items, rng.integers(0, items, users))
+        steps.append(at)
+    return pl.DataFrame(
+        {
+            "user": np.tile(np.arange(users, dtype=np.int64), LENGTH),
+            "item": np.concatenate(steps),
+            "timestamp": np.repeat(np.arange(LENGTH, dtype=np.int64), users),
+        }
+    )
+
+
+def measure(directory: RunDirectory) -> Cost:
+    """Say what a converted run costs a device."""
+    model = read_json(directory.model_file.with_name("model.json"))
+    return Cost(
+        model["encoder"],
+        model["embedding_dim"],
+        model["vocabulary"]["size"],
+        model["evaluation"]["test"]["recall@10"],
+        model["parity"]["overlap"],
+        directory.model_file.stat().st_size,
+        **json.loads(_call("jaxrec.conversion.measure.on_a_device", str(directory.model_file))),
+    )
+
+
+def _call(module: str, *arguments: str) -> str:
+    """Run a module in a process of its own and return what it printed.
+
+    Raises:
+        FailedCheckError: it failed.
+    """
+    words = [sys.executable, "-m", module, *arguments]
+    process = subprocess.run(words, capture_output=True, text=True, check=False)
+    if process.returncode:
+        last = (process.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise FailedCheckError(f"{module} {arguments[-1]}: {last.removeprefix('error: ')}")
+    return process.stdout
+
+
+def render(costs: Sequence[Cost]) -> str:
+    """Lay the costs out in Markdown."""
+    lines = [
+        "| items | encoder | d | file | ready | a call | memory | recall@10 | overlap of int8 |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {each.items:,} | {each.encoder} | {each.width} | {each.file / 1e6:.2f} MB "
+        f"| {each.ready:.2f} s | {each.call * 1e3:.2f} ms | {each.peak / 1e6:,.0f} MB "
+        f"| {each.recall:.4f} | {each.overlap:.4f} |"
+        for each in costs
+    ]
+    return "\n".join(lines) + "\n"
+
+
+# What is drawn over the number of items, and whether by powers of ten.
+_PANELS: list[tuple[str, Callable[[Cost], float], bool]] = [
+    ("size of the file, MB", lambda one: one.file / 1e6, True),
+    ("median time of a call, ms", lambda one: one.call * 1e3, True),
+    ("memory of the process, MB", lambda one: one.peak / 1e6, False),
+    ("recall@10 of the model", lambda one: one.recall, False),
+]
+
+
+def draw(costs: Sequence[Cost]) -> Figure:
+    """Draw each cost over the number of items, a line for each encoder and width."""
+    figure = Figure(figsize=(10, 7), dpi=120, layout="constrained")
+    figure.suptitle("int8 files over the number of items, one thread of this machine", fontsize=10)
+    kinds = list(dict.fromkeys((each.encoder, each.width) for each in costs))
+    for axes, (name, value, is_log) in zip(figure.subplots(2, 2).flat, _PANELS, strict=True):
+        for encoder, width in kinds:
+            own = [each for each in costs if (each.encoder, each.width) == (encoder, width)]
+            axes.plot(
+                [each.items for each in own],
+                [value(each) for each in own],
+                marker="o",
+                label=f"{encoder}, d = {width}",
+            )
+        axes.set(xscale="log", xlabel="items", ylabel=name)
+        if is_log:
+            axes.set_yscale("log")
+        else:
+            axes.set_ylim(bottom=0)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.axes[0].legend(frameon=False)
+    return figure
+
+
+main = command(
+    run,
+    remedy="free or open the place, or give another --folder",
+    interrupted="the same command goes on",
+)
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,279 @@
+"""Measure how items are found that no training has seen, by their features alone.
+
+    python experiments/studies/cold_start/cold_start.py --item-features=genres,year
+    python experiments/studies/cold_start/cold_start.py --item-features=genres,year \
+        --dataset=ml-1m --epochs=5
+
+Holds a tenth of the items out of the log, trains on the rest, and gives the model the other items
+by their features. Then every user's first held-out item is ranked among all items, old and new, by
+what the user met before it. Beside the model stand the popularity of an item's features, how far
+they are those of the history, and chance.
+
+Among all items a new one stands behind better known ones of its kind. So what is most that can be
+added to the scores of new items is looked for, at which validation targets among the other items
+keep 95% of their recall@10; `python convert/to_tflite.py --new-items=... --boost=...` adds it.
+"""
+
+import sys
+import tempfile
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import polars as pl
+import tyro
+from flax import nnx
+from jaxtyping import Float, Int
+
+from jaxrec.cli.command_line import command
+from jaxrec.config import Config, DataConfig, ModelConfig, TrainConfig, feature_names
+from jaxrec.data.dataset import Dataset, prepare
+from jaxrec.data.interactions import Interactions
+from jaxrec.data.item_features import ItemFeature, ids_by_name
+from jaxrec.data.sources import load_interactions
+from jaxrec.data.vocabulary import Vocabulary
+from jaxrec.errors import UserError
+from jaxrec.evaluation.metrics import means, target_values
+from jaxrec.evaluation.ranking import Histories, Scorer, model_scorer, rank
+from jaxrec.evaluation.scores import work_out
+from jaxrec.runs.directory import RunDirectory
+from jaxrec.runs.report import figures_of, plus_minus
+from jaxrec.runs.text_table import lay_out
+from jaxrec.schema import ITEM, PAD
+from jaxrec.training.compilation_cache import keep_compiled
+from jaxrec.training.fit import init_model
+from jaxrec.training.loop import train
+
+# Added to the scores of new items.
+BOOSTS = [step / 4 for step in range(33)]
+
+
+@dataclass(frozen=True)
+class ColdStartFlags:
+    """What is trained, and what is held out of it."""
+
+    model: tyro.conf.OmitArgPrefixes[ModelConfig] = field(default_factory=ModelConfig)
+    data: tyro.conf.OmitArgPrefixes[DataConfig] = field(default_factory=DataConfig)
+    train: tyro.conf.OmitArgPrefixes[TrainConfig] = field(default_factory=TrainConfig)
+    share: float = 0.1
+    """share of the items that is held out"""
+    keep: float = 0.95
+    """share of the other items' recall@10 that a boost of the new ones leaves them"""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What is ranked.
+
+    Attributes:
+        dataset: the whole log; the ids of the items that were trained come first, as in training.
+        positions: of each user's first held-out item ...
+        old: ... and V of the training: ids beyond it were held out.
+        features: of all items.
+        counts: how often each item is a training target, 0 for those that were held out, [R].
+    """
+
+    dataset: Dataset
+    positions: Int[np.ndarray, " n"]
+    old: int
+    features: tuple[ItemFeature, ...]
+    counts: Int[np.ndarray, " R"]
+
+
+def run(flags: ColdStartFlags) -> None:
+    """Hold out, train, rank, print.
+
+    Raises:
+        UserError: anything that the user can mend.
+    """
+    if not feature_names(flags.data, "item"):
+        raise UserError("new items are known by their features; give --item-features=genres,year")
+    for flag, value in (("--share", flags.share), ("--keep", flags.keep)):
+        if not 0 < value < 1:
+            raise UserError(f"{flag}={value} is out of range; give it more than 0, less than 1")
+    config = Config(flags.data, flags.model, flags.train)
+    interactions = load_interactions(config.data, seed=config.train.seed)
+    whole = prepare(interactions, config.data, seed=config.train.seed)
+    rng = np.random.default_rng(config.train.seed)
+    count = max(1, round(flags.share * whole.vocabulary.size))
+    held_out = rng.choice(whole.vocabulary.size, count, replace=False)
+    new = whole.vocabulary.values.gather(np.sort(held_out))
+    old = prepare(_without(interactions, new), config.data, seed=config.train.seed)
+    trial = set_up(whole, old, new)
+    with tempfile.TemporaryDirectory() as folder:
+        directory = RunDirectory(Path(folder) / "run")
+        directory.begin(config, old)
+        trained = train(init_model(old, config), old, config, directory)
+    model = nnx.merge(trained.graphdef, trained.params).append(ids_by_name(trial.features))
+    scorer = model_scorer(*nnx.split(model, nnx.Param))
+    boost = largest_boost(scorer, trial, config.data, flags.keep)
+    scorers = {
+        config.model.encoder: scorer,
+        f"{config.model.encoder}, new ones + {boost:g}": boosted(scorer, trial.old, boost),
+        "features of the history": features_of_the_history(trial.features),
+        "popularity of features": popularity_of_features(trial.features, trial.counts),
+        "chance": chance(trial.dataset.vocabulary.size, seed=config.train.seed),
+    }
+    print(
+        f"{config.data.name}: {old.vocabulary.size:,} items learned, {len(new):,} held out; "
+        f"{len(trial.positions):,} users whose next item was one of these, ranked among all; seen "
+        f"items {'kept' if config.data.keep_seen else 'left out'}, N = {config.data.history_length}"
+        f", seed {config.train.seed}, ± is 95%, bootstrap over users\n"
+    )
+    print(_table(scorers, trial, config.data))
+
+
+def set_up(whole: Dataset, old: Dataset, new: pl.Series) -> Trial:
+    """Give the whole log the ids of the training, with those of new items behind them."""
+    values = pl.concat([old.vocabulary.values, new.alias(old.vocabulary.values.name)])
+    counts = np.pad(old.vocabulary.counts, (0, len(new)))
+    vocabulary = Vocabulary(values, counts)
+    numbers = np.append(PAD, vocabulary.encode(whole.vocabulary.values)).astype(np.int32)
+    timelines = whole.timelines
+    items = numbers[timelines.items]
+    is_new = items > old.vocabulary.size
+    users = timelines.users_of(np.arange(len(items)))
+    positions = np.flatnonzero(is_new)
+    # The first of each user, if anything came before it.
+    positions = positions[np.unique(users[positions], return_index=True)[1]]
+    positions = positions[positions > timelines.offsets[users[positions]]]
+    if not len(positions):
+        raise UserError("nobody met an item that was held out; give a larger --share")
+    order = pl.DataFrame({"item": values}).join(
+        whole.catalogue, on="item", how="left", maintain_order="left"
+    )
+    described = {each.name: order[each.name][-len(new) :] for each in old.item_features}
+    return Trial(
+        replace(
+            whole,
+            timelines=replace(timelines, activities={**timelines.activities, ITEM: items}),
+            vocabulary=vocabulary,
+            catalogue=order,
+        ),
+        positions,
+        old.vocabulary.size,
+        tuple(each.extend(described[each.name])[0] for each in old.item_features),
+        counts,
+    )
+
+
+def features_of_the_history(features: Sequence[ItemFeature]) -> Scorer:
+    """Score an item by how far its values are those of the history, by the share of each."""
+    profiles_RF = np.concatenate([_profiles(each) for each in features], axis=1)
+
+    def score(history: Histories) -> Float[np.ndarray, "B R"]:
+        return profiles_RF[history[ITEM]].sum(axis=1) @ profiles_RF.T
+
+    return score
+
+
+def popularity_of_features(
+    features: Sequence[ItemFeature], counts: Int[np.ndarray, " R"]
+) -> Scorer:
+    """Score an item by how popular the items of its values are on average, whatever the history."""
+    parts = []
+    for each in features:
+        profiles_RF = _profiles(each)
+        popularity_F = (counts @ profiles_RF) / np.maximum(
+            (profiles_RF * (counts > 0)[:, None]).sum(0), 1
+        )
+        parts.append(profiles_RF @ popularity_F)
+    scores_R = np.sum(parts, axis=0)
+    return lambda history: np.tile(scores_R, (len(history[ITEM]), 1))
+
+
+def chance(size: int, *, seed: int) -> Scorer:
+    """Score every item anew for every history, at random."""
+    rng = np.random.default_rng(seed)
+    return lambda history: rng.random((len(history[ITEM]), size + 1))
+
+
+def _profiles(feature: ItemFeature) -> Float[np.ndarray, "R F"]:
+    """Give the share of each value in what an item has; PAD's row is zero."""
+    profiles = np.zeros((len(feature.ids), len(feature.values) + 1), np.float32)
+    rows = np.arange(len(feature.ids))[:, None]
+    np.add.at(profiles, (rows, feature.ids), 1)
+    profiles = profiles[:, 1:]
+    return profiles / np.maximum(profiles.sum(axis=1, keepdims=True), 1)
+
+
+def boosted(scorer: Scorer, old: int, boost: float) -> Scorer:
+    """Add to the scores of new items, those with ids above `old`."""
+
+    def score(history: Histories) -> jax.Array:
+        return work_out(scorer(history)).at[:, old + 1 :].add(boost)
+
+    return score
+
+
+def largest_boost(scorer: Scorer, trial: Trial, config: DataConfig, keep: float) -> float:
+    """Find the largest of BOOSTS at which other items keep a share of their recall@10.
+
+    Judged by validation targets that are no new items.
+    """
+    dataset = trial.dataset
+    others = _others(trial, dataset.split.validation)
+
+    def recall(boost: float) -> float:
+        ranking = rank(boosted(scorer, trial.old, boost), dataset, others, config)
+        return means(target_values(ranking.ranks))["recall@10"]
+
+    least = keep * recall(0.0)
+    # Recall falls as the boost grows.
+    return BOOSTS[max(bisect_left(BOOSTS, True, key=lambda each: recall(each) < least) - 1, 0)]
+
+
+def _others(trial: Trial, positions: Int[np.ndarray, " n"]) -> Int[np.ndarray, " m"]:
+    """Take the positions whose items are not new."""
+    return positions[trial.dataset.timelines.items[positions] <= trial.old]
+
+
+def _among_new(scorer: Scorer, old: int) -> Scorer:
+    """Rank the new items alone."""
+
+    def score(history: Histories) -> jax.Array:
+        return work_out(scorer(history)).at[:, 1 : old + 1].set(-jnp.inf)
+
+    return score
+
+
+def _table(scorers: Mapping[str, Scorer], trial: Trial, config: DataConfig) -> str:
+    others = _others(trial, trial.dataset.split.test)
+
+    def cells_of(scorer: Scorer, positions: Int[np.ndarray, " n"]) -> list[str]:
+        found = figures_of(rank(scorer, trial.dataset, positions, config), len(trial.counts))
+        recall = plus_minus(found.means["recall@10"], found.intervals["recall@10"])
+        return [recall, f"{found.means['mean_rank']:,.1f}"]
+
+    head = ["", "recall@10", "mean rank", "among the new alone", "mean rank", "of the others"]
+    cells = [[*head, "mean rank"]]
+    cells += [
+        [
+            name,
+            *cells_of(scorer, trial.positions),
+            *cells_of(_among_new(scorer, trial.old), trial.positions),
+            *cells_of(scorer, others),
+        ]
+        for name, scorer in scorers.items()
+    ]
+    return lay_out(cells)
+
+
+def _without(interactions: Interactions, items: pl.Series) -> Interactions:
+    log = interactions.log.filter(~pl.col("item").is_in(items.implode()))
+    return replace(interactions, log=log)
+
+
+main = command(
+    run,
+    remedy="give a --data-dir that can be read",
+    interrupted="nothing is kept",
+    before=keep_compiled,
+)
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,190 @@
+"""Find out whether learning on the device helps: adapt a run's model to each user, and judge again.
+
+    python experiments/studies/personalization/personalize.py --run-dir=runs/synthetic-rnn-n10
+    python experiments/studies/personalization/personalize.py \
+        --run-dir=runs/ml-1m-rnn-n10 --dataset=others.csv
+
+For each user an adapter is learned from the last activities before the target, as a device would
+(jaxrec/models/adapter.py), and the target is ranked with it and without it, among the same items.
+Every difference is of the same users (paired bootstrap). The users are those of the run's own log,
+or of another one, whose items are known by the run's ids.
+
+Choose settings on --judge=validation; the test is for the end.
+"""
+
+import sys
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import tyro
+from flax import nnx
+from jaxtyping import Bool, Int
+
+from jaxrec.cli.command_line import command
+from jaxrec.config import Config, LogConfig, given
+from jaxrec.data.dataset import Dataset
+from jaxrec.data.gaps import DAY, whole_seconds
+from jaxrec.data.intake import render as render_intake
+from jaxrec.data.item_features import ids_by_name
+from jaxrec.data.timelines import Timelines
+from jaxrec.errors import UserError
+from jaxrec.evaluation.adapted import adapted_scorer
+from jaxrec.evaluation.ranking import model_scorer, rank
+from jaxrec.models.adapter import AdaptConfig
+from jaxrec.models.model import RecommenderModel
+from jaxrec.runs.comparison import METRICS, differences, figures
+from jaxrec.runs.directory import RunDirectory
+from jaxrec.runs.population import population_config, read_own, read_population
+from jaxrec.runs.ranks import Ranks
+from jaxrec.runs.text_table import lay_out
+from jaxrec.training.checkpoint import read_model
+from jaxrec.training.compilation_cache import keep_compiled
+
+# Who has done so much has enough to learn from.
+MUCH = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class PersonalizeFlags:
+    """Whose model, for whom, and how it learns."""
+
+    run_dir: Path
+    """a finished run; it is read and stays as it is"""
+    dataset: str | None = None
+    """the log of the users, as run.py takes it; by default that of the run"""
+    log: tyro.conf.OmitArgPrefixes[LogConfig] = field(default_factory=LogConfig)
+    judge: Literal["validation", "test", "day"] = "test"
+    """which target of each user: the last; the last but one, to choose settings by; or, of a log
+    of others, the first of their last day (UTC), learned from all before that day"""
+    adapt: tyro.conf.OmitArgPrefixes[AdaptConfig] = field(default_factory=AdaptConfig)
+
+
+def run(flags: PersonalizeFlags) -> None:
+    """Read, rank in three ways, print.
+
+    Raises:
+        UserError: anything that the user can mend.
+    """
+    source = RunDirectory(flags.run_dir)
+    config = configure(flags, source)
+    read = read_own if flags.dataset is None else read_population
+    population = read(source, config.data, seed=config.train.seed)
+    print(render_intake(population.intake, config.data.dataset), flush=True)
+    model = read_model(source.checkpoints, source.schema(), config.model)
+    model = model.fold(ids_by_name(source.item_features()))
+    split = population.split
+    positions = {"validation": split.validation, "test": split.test}.get(flags.judge)
+    if positions is None:
+        positions = first_of_last_day(population.timelines)
+    judged = judge(model, population, positions, config, flags.adapt)
+    starts = population.timelines.offsets[population.timelines.users_of(positions)]
+    print(render(judged, positions - starts, flags))
+
+
+def configure(flags: PersonalizeFlags, source: RunDirectory) -> Config:
+    """Say how the log is read, and what is judged.
+
+    Raises:
+        UserError: there is no finished run, or it knows what an adapter does not.
+    """
+    source.require_finished()
+    config, schema = source.config(), source.schema()
+    if any(each.of != "item" for each in schema.features):
+        raise UserError(
+            f"--run-dir={source.path} knows features of activities or users, which an adapter does "
+            "not learn with; give a run without them"
+        )
+    flags.adapt.require_more_than(config.data.history_length)
+    if flags.judge == "day" and flags.dataset is None:
+        raise UserError("--judge=day is of targets that the run has learned; give --dataset too")
+    if flags.dataset is None:
+        for flag, value in given(flags.log, LogConfig).items():
+            raise UserError(f"{flag}={value} says nothing of the run's own log; give --dataset too")
+        return config
+    return replace(config, data=population_config(config.data, flags.dataset, flags.log))
+
+
+def first_of_last_day(timelines: Timelines) -> Int[np.ndarray, " n"]:
+    """Give the first activity of the last day of each user who had done something before it.
+
+    Raises:
+        UserError: the times of the log have no unit.
+    """
+    if timelines.ticks_per_second is None:
+        raise UserError("--judge=day needs times of a known unit; give --time-unit")
+    days = whole_seconds(timelines.timestamps, timelines.ticks_per_second) // DAY
+    starts, ends = timelines.offsets[:-1], timelines.offsets[1:]
+    is_last_day = days == np.repeat(days[ends - 1], timelines.lengths)
+    before = np.add.reduceat(~is_last_day, starts)
+    return (starts + before)[before > 0]
+
+
+def judge(
+    model: RecommenderModel,
+    population: Dataset,
+    positions: Int[np.ndarray, " n"],
+    config: Config,
+    adapt: AdaptConfig,
+) -> dict[str, Ranks]:
+    """Rank the items at some positions by the model as it is, with adapters, and with the guard."""
+    span = config.data.history_length
+    longer = replace(config.data, history_length=adapt.activities)
+    always = replace(adapt, held_back=0)
+    scorers = {
+        "shipped": (model_scorer(*nnx.split(model)), config.data),
+        "adapted": (adapted_scorer(model, adapt, span=span), longer),
+        "adapted, without the guard": (adapted_scorer(model, always, span=span), longer),
+    }
+    judged = {}
+    for name, (scorer, data) in scorers.items():
+        found = rank(scorer, population, positions, data, coverage=False)
+        judged[name] = Ranks(found.users, population.timelines.items[positions], found.ranks)
+    return judged
+
+
+def render(
+    judged: dict[str, Ranks], lengths: Int[np.ndarray, " n"], flags: PersonalizeFlags
+) -> str:
+    """Lay the figures and differences out, of all users and of those with little and with much."""
+    groups = {
+        "all users": np.ones(len(lengths), bool),
+        f"who have {MUCH} activities or more": lengths >= MUCH,
+        f"who have fewer than {MUCH}": lengths < MUCH,
+    }
+    learned = f"learned from up to {flags.adapt.activities} activities before each target"
+    lines = [f"{flags.judge}, {learned}; [...] is 95%, paired, * leaves zero out"]
+    for group, chosen in groups.items():
+        if chosen.any():
+            lines += ["", f"{group}: {chosen.sum():,}", "", _table(judged, chosen)]
+    return "\n".join(lines)
+
+
+def _table(judged: dict[str, Ranks], chosen: Bool[np.ndarray, " n"]) -> str:
+    some = {
+        name: Ranks(each.users[chosen], each.targets[chosen], each.ranks[chosen])
+        for name, each in judged.items()
+    }
+    shipped, *adapted = some
+    cells = [["", *METRICS], *([name, *figures(each)] for name, each in some.items())]
+    gains = [["less shipped", *METRICS, "helped", "unchanged", "hurt"]]
+    for name in adapted:
+        moved = some[shipped].ranks - some[name].ranks
+        shares = [
+            f"{share:.1%}"
+            for share in (np.mean(moved > 0), np.mean(moved == 0), np.mean(moved < 0))
+        ]
+        gains.append([name, *differences(some[name], some[shipped]), *shares])
+    return f"{lay_out(cells)}\n\n{lay_out(gains)}"
+
+
+main = command(
+    run,
+    remedy="name a run directory and a log that can be read",
+    interrupted="nothing was kept",
+    before=keep_compiled,
+)
+
+if __name__ == "__main__":
+    sys.exit(main())

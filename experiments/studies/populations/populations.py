@@ -1,0 +1,138 @@
+"""Cut a log into what a model learns from, and those whom it meets later.
+
+    python experiments/studies/populations/populations.py --dataset=ml-1m --user-features=age \
+        --out=populations
+    python experiments/studies/populations/populations.py --dataset=log.csv --until=0.8 \
+        --out=populations
+
+By what a table says of the users: of MovieLens 1M the first are those under 35, and the others
+those of 45 and more. Or by time: the model learns from the earliest 80% of the interactions, and
+the others are the users who go on afterwards, with all that they did. Writes shipped.csv,
+others.csv, and everybody.csv with both, all with the columns user, item and timestamp.
+In everybody.csv are only items that a run on shipped.csv knows, so that a model that learned from
+everybody ranks the same candidates (train it with --min-item-interactions=1).
+"""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+import tyro
+
+from jaxrec.cli.command_line import command
+from jaxrec.config import DataConfig, FilterConfig, feature_names
+from jaxrec.data.gaps import DAY
+from jaxrec.data.interactions import Interactions, count_items, frequent_items
+from jaxrec.data.sources import load_interactions
+from jaxrec.errors import UserError
+from jaxrec.files import replacing
+
+
+@dataclass(frozen=True)
+class PopulationFlags:
+    """The log, and whose part of it is whose."""
+
+    data: tyro.conf.OmitArgPrefixes[DataConfig] = field(default_factory=DataConfig)
+    first: str = "1,18,25"
+    """values of the one --user-features, as they print, of the users whom a model learns from"""
+    second: str = "45,50,56"
+    """the same of those whom it meets later"""
+    until: float | None = None
+    """cut by time instead: the share of the interactions, the earliest, that a model learns from"""
+    out: Path = Path("populations")
+    """the folder where the logs go"""
+
+
+def run(flags: PopulationFlags) -> None:
+    """Read, cut, write, print.
+
+    Raises:
+        UserError: anything that the user can mend.
+    """
+    names = feature_names(flags.data, "user")
+    if flags.until is not None and not 0 < flags.until < 1:
+        raise UserError(f"--until={flags.until} is out of range; give more than 0 and less than 1")
+    if (flags.until is None) != (len(names) == 1):
+        raise UserError(
+            "a log is cut by one column of its users or by time; give --user-features=age, say, or "
+            "--until=0.8"
+        )
+    interactions = load_interactions(flags.data, seed=0)
+    if flags.until is not None:
+        logs = cut_by_time(interactions, flags.until)
+    else:
+        logs = cut(interactions, names[0], flags.first.split(","), flags.second.split(","))
+    flags.out.mkdir(parents=True, exist_ok=True)
+    for name, log in logs.items():
+        path = flags.out / f"{name}.csv"
+        with replacing(path) as file:
+            log.select("user", "item", "timestamp").write_csv(file)
+        print(f"{path}: {log.height:,} interactions of {log['user'].n_unique():,} users")
+
+
+def cut(
+    interactions: Interactions, column: str, first: list[str], second: list[str]
+) -> Mapping[str, pl.DataFrame]:
+    """Give the logs of the first users, of the second, and of both with items that the first know.
+
+    Raises:
+        UserError: there is nobody, or somebody would be of both.
+    """
+    if both := set(first) & set(second):
+        raise UserError(f"--second has {min(both)!r}, as --first has; give each value once")
+    users = interactions.users
+    assert users is not None
+    parts = {}
+    for name, values in (("shipped", first), ("others", second)):
+        own = users.filter(_as_printed(users[column]).is_in(values))
+        parts[name] = interactions.log.join(own, on="user", how="semi", maintain_order="left")
+        if parts[name].is_empty():
+            there = ", ".join(_as_printed(users[column]).unique().sort().head(8))
+            raise UserError(f"nobody has the {column} {', '.join(values)}; there is {there}")
+    return {**parts, "everybody": _of_known_items(pl.concat(parts.values()), parts["shipped"])}
+
+
+def cut_by_time(interactions: Interactions, share: float) -> Mapping[str, pl.DataFrame]:
+    """Give the log before a moment, that of the users who go on after it, and all of it.
+
+    The moment is the first of a day (UTC), where the log tells seconds.
+
+    Raises:
+        UserError: nobody goes on.
+    """
+    log, ticks = interactions.log, interactions.ticks_per_second
+    day = DAY * ticks if ticks else 1
+    moment = log["timestamp"].quantile(share, "lower")
+    assert moment is not None
+    is_before = pl.col("timestamp") < int(moment) // day * day
+    shipped, later = log.filter(is_before), log.filter(~is_before)
+    go_on = shipped.join(later, on="user", how="semi")
+    if go_on.is_empty():
+        raise UserError(f"--until={share} leaves nobody who goes on; give another share")
+    others = log.join(go_on, on="user", how="semi", maintain_order="left")
+    return {"shipped": shipped, "others": others, "everybody": _of_known_items(log, shipped)}
+
+
+def _of_known_items(log: pl.DataFrame, shipped: pl.DataFrame) -> pl.DataFrame:
+    """Keep the rows of items that who learns from a log would know."""
+    known = frequent_items(count_items(shipped), FilterConfig())
+    return log.join(known.to_frame("item"), on="item", how="semi", maintain_order="left")
+
+
+def _as_printed(values: pl.Series) -> pl.Series:
+    """Write values as people do: a whole number without its fraction."""
+    if values.dtype.is_float():
+        values = values.cast(pl.Int64)
+    return values.cast(pl.String).alias("value")
+
+
+main = command(
+    run,
+    remedy="free or open the place, or give another --out",
+    interrupted="what was written is whole",
+)
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,279 @@
+"""What a guarantee costs: recall over epsilon, by federated rounds with more and with less noise.
+
+    python experiments/studies/privacy_curve/privacy_curve.py --run-dir=runs/shipped \
+        --dataset=populations/others.csv
+
+For each of --epsilons, and once without noise, the run goes on learning as experiments/federate.py
+has it, whose flags say how. All are judged on the same users as the run itself. --ceiling names a
+run that learned from the clients' log too: the most that could be had.
+
+Everything is kept in one folder, and the same command goes on where it was stopped. It leaves
+table.md and recall_vs_epsilon.png there.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import polars as pl
+import tyro
+from matplotlib.figure import Figure
+
+from jaxrec.cli import federate
+from jaxrec.cli.command_line import command
+from jaxrec.config import Config, FederatedConfig, LogConfig
+from jaxrec.data.dataset import Dataset
+from jaxrec.errors import UserError
+from jaxrec.evaluation.metrics import bootstrap_intervals, means, target_values
+from jaxrec.federated.accounting import guarantee
+from jaxrec.files import read_json, replacing
+from jaxrec.runs.comparison import differences
+from jaxrec.runs.directory import FEDERATED, RunDirectory
+from jaxrec.runs.plots import keep_apart, label_ends, save_plot, two_panels
+from jaxrec.runs.population import read_population
+from jaxrec.runs.ranks import Ranks
+from jaxrec.training.compilation_cache import keep_compiled
+
+METRICS = ("recall@10", "ndcg@10")
+DRAWN = "recall@10"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrivacyFlags:
+    """What is continued, with whom, and how much may become known."""
+
+    run_dir: Path
+    """a finished run; it is read and stays as it is"""
+    dataset: str | None = None
+    """the log of the clients, as run.py takes it; by default that of the run"""
+    log: tyro.conf.OmitArgPrefixes[LogConfig] = field(default_factory=LogConfig)
+    federated: tyro.conf.OmitArgPrefixes[FederatedConfig] = field(default_factory=FederatedConfig)
+    epsilons: str = "1,2,4,8,16"
+    """what the noise is to guarantee, separated by commas"""
+    ceiling: Path | None = None
+    """with --dataset: a finished run that learned from the clients' log too"""
+    folder: Path = Path("runs/privacy-curve")
+    """where everything is kept"""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How well a model does by the clients.
+
+    Attributes:
+        name: what it is called in the table and in the plot.
+        noise: the noise multiplier of its rounds; None where nothing was added.
+        epsilon: what this guarantees; None: nothing.
+        test: where the test targets ended.
+        validation: rounds done -> the drawn metric on the validation targets.
+    """
+
+    name: str
+    noise: float | None
+    epsilon: float | None
+    test: Ranks
+    validation: dict[int, float]
+
+    @property
+    def drawn(self) -> float:
+        """The drawn metric on the test targets."""
+        return means(target_values(self.test.ranks))[DRAWN]
+
+
+def run(flags: PrivacyFlags) -> None:
+    """Do the rounds that are missing, judge, write table and plot.
+
+    Raises:
+        UserError: anything that the user can mend.
+    """
+    plans = plan(flags)
+    source = RunDirectory(flags.run_dir)
+    config = federate.configure(plans[0], source)
+    population, clients = federate.read_clients(plans[0], source, config)
+    for each in plans:
+        # So that an epsilon out of reach is known before hours of rounds.
+        guarantee(each.federated, clients.count)
+    known = replace(population, vocabulary=source.vocabulary())
+    start = federate.read_start(source, known, config)
+    shipped = standing("as shipped", start, population, config)
+    ceiling = None if flags.ceiling is None else read_ceiling(flags, population, shipped)
+    taught = [teach(each, start.digest, shipped) for each in plans]
+    table = render(shipped, taught, ceiling)
+    with replacing(flags.folder / "table.md") as file:
+        file.write(table.encode())
+    settings = flags.federated
+    title = (
+        f"{clients.count:,} clients, {settings.rounds:,} rounds of {settings.clients:,}, shared: "
+        f"{settings.share}; bars are 95% intervals of the difference to the shipped model"
+    )
+    save_plot(draw(shipped, taught, ceiling, title), flags.folder / "recall_vs_epsilon.png")
+    print(f"\n{table}")
+
+
+def plan(flags: PrivacyFlags) -> list[federate.FederateFlags]:
+    """Say what federate.py is asked for: each epsilon, the least first, and last no noise.
+
+    Raises:
+        UserError: an epsilon is none, or noise was asked for besides.
+    """
+    settings = flags.federated
+    if settings.is_noisy:
+        raise UserError("--epsilon and --noise-multiplier say nothing here; give --epsilons")
+    if flags.ceiling is not None and flags.dataset is None:
+        raise UserError(f"--ceiling={flags.ceiling} is judged on another log; give --dataset too")
+    try:
+        epsilons = sorted({float(text) for text in flags.epsilons.split(",")})
+    except ValueError:
+        raise UserError(f"--epsilons={flags.epsilons} is no list of numbers, as in 1,8") from None
+    named = [(f"epsilon-{each:g}", replace(settings, epsilon=each)) for each in epsilons]
+    return [
+        federate.FederateFlags(
+            run_dir=flags.run_dir,
+            dataset=flags.dataset,
+            log=flags.log,
+            federated=each,
+            out=flags.folder / name,
+            resume=True,
+        )
+        for name, each in [*named, ("no-noise", settings)]
+    ]
+
+
+def standing(name: str, start: federate.Start, population: Dataset, config: Config) -> Standing:
+    """Judge a model that no round has changed."""
+    split = population.split
+    test, validation = (
+        federate.judge(start, population, config, positions)
+        for positions in (split.test, split.validation)
+    )
+    return Standing(name, None, None, test, {0: means(target_values(validation.ranks))[DRAWN]})
+
+
+def teach(asked: federate.FederateFlags, digest: str, shipped: Standing) -> Standing:
+    """Do the rounds that were asked for, unless they are done.
+
+    Args:
+        digest: of the model that the rounds begin with.
+
+    Raises:
+        UserError: the folder holds rounds of other settings, or of another model.
+    """
+    assert asked.out is not None
+    print(f"\n{asked.out}", flush=True)
+    federate.run(asked)
+    out = RunDirectory(asked.out)
+    federate.require_same_start(out, digest)
+    privacy = read_json(out.path / FEDERATED)["privacy"]
+    lines = out.metrics(asked.federated.rounds)
+    return Standing(
+        "no noise" if privacy is None else f"epsilon {asked.federated.epsilon:g}",
+        None if privacy is None else privacy["noise_multiplier"],
+        None if privacy is None else asked.federated.epsilon,
+        out.ranks(),
+        shipped.validation | {line["epoch"]: line["validation"][DRAWN] for line in lines},
+    )
+
+
+def read_ceiling(flags: PrivacyFlags, population: Dataset, shipped: Standing) -> Standing:
+    """Judge the run of --ceiling, by its own ids.
+
+    Args:
+        population: the clients' log by the ids of --run-dir.
+
+    Raises:
+        UserError: it is no finished run, or ranks other targets or other candidates.
+    """
+    assert flags.ceiling is not None
+    run = RunDirectory(flags.ceiling)
+    asked = federate.FederateFlags(run_dir=flags.ceiling, dataset=flags.dataset, log=flags.log)
+    config = federate.configure(asked, run)
+    own = read_population(run, config.data, seed=config.train.seed)
+    start = federate.read_start(run, replace(own, vocabulary=run.vocabulary()), config)
+    found = standing("ceiling", start, own, config)
+    if _asked_for(found.test, own) != _asked_for(shipped.test, population):
+        raise UserError(
+            f"--ceiling={flags.ceiling} ranks other targets or candidates than --run-dir; train it "
+            "on the logs of both, cut to the items that --run-dir knows"
+        )
+    return found
+
+
+def _asked_for(ranks: Ranks, population: Dataset) -> tuple[list[int], list[str], list[str]]:
+    """Give the users, their targets, and the candidates, each as it prints."""
+    items = population.vocabulary.values.cast(pl.String)
+    targets = items.gather(ranks.targets - 1)
+    return ranks.users.tolist(), targets.to_list(), items.sort().to_list()
+
+
+def render(shipped: Standing, taught: Sequence[Standing], ceiling: Standing | None) -> str:
+    """Lay the figures out in Markdown, with paired differences to the shipped model."""
+    lines = [
+        "| | noise multiplier | recall@10 | NDCG@10 | difference of recall@10 | of NDCG@10 |",
+        "|---|---|---|---|---|---|",
+    ]
+    for each in [shipped, *taught, *([ceiling] if ceiling else [])]:
+        averages = means(target_values(each.test.ranks))
+        compared = differences(each.test, shipped.test, METRICS)
+        cells = [
+            each.name,
+            "" if each.noise is None else f"{each.noise:.3g}",
+            *(f"{averages[name]:.4f}" for name in METRICS),
+            *("" if each is shipped else cell.strip() for cell in compared),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def draw(
+    shipped: Standing, taught: Sequence[Standing], ceiling: Standing | None, title: str
+) -> Figure:
+    """Draw recall over epsilon, and over the rounds."""
+    figure, (by_epsilon, by_round) = two_panels(title)
+    levels = [shipped, *([ceiling] if ceiling else [])]
+    noisy = [each for each in taught if each.epsilon is not None]
+    epsilons = [each.epsilon for each in noisy if each.epsilon is not None]
+    by_epsilon.set_xscale("log")
+    by_epsilon.set_xticks(epsilons, [f"{each:g}" for each in epsilons])
+    by_epsilon.minorticks_off()
+    by_epsilon.plot(epsilons, [each.drawn for each in noisy], marker="o", color="black")
+    for each, epsilon in zip(noisy, epsilons, strict=True):
+        low, high = interval(each.test, shipped.test)
+        by_epsilon.vlines(epsilon, shipped.drawn + low, shipped.drawn + high, color="black")
+    by_epsilon.set(xlabel="epsilon", ylabel=f"{DRAWN}, test targets")
+    ends = []
+    for each in [*levels, *(one for one in taught if one.epsilon is None)]:
+        by_epsilon.axhline(each.drawn, color="grey", linestyle=":")
+        ends.append((each.name, each.drawn, "grey"))
+    labels = label_ends(by_epsilon, ends)
+
+    ends = []
+    for each in levels:
+        by_round.axhline(each.validation[0], color="grey", linestyle=":")
+        ends.append((each.name, each.validation[0], "grey"))
+    for number, each in enumerate(taught):
+        colour = f"C{number}"
+        values = list(each.validation.values())
+        by_round.plot(list(each.validation), values, color=colour)
+        ends.append((each.name, values[-1], colour))
+    by_round.set(xlabel="rounds", ylabel=f"{DRAWN}, validation targets")
+    labels += label_ends(by_round, ends)
+    keep_apart(figure, labels)
+    return figure
+
+
+def interval(one: Ranks, other: Ranks) -> tuple[float, float]:
+    """Give the 95% interval of the difference of the drawn metric, by paired bootstrap."""
+    difference = target_values(one.ranks)[DRAWN] - target_values(other.ranks)[DRAWN]
+    return bootstrap_intervals({DRAWN: difference}, one.users)[DRAWN]
+
+
+main = command(
+    run,
+    remedy="free or open the place, or give another --folder",
+    interrupted="the same command goes on",
+    before=keep_compiled,
+)
+
+if __name__ == "__main__":
+    sys.exit(main())

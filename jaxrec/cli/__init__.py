@@ -1,0 +1,73 @@
+"""The command `jaxrec`, and the doors in experiments/ and convert/ that lead to its parts.
+
+A command is a module of this package with a `main`; it is imported when it is asked for, so that
+one whose packages are not installed can say which extra brings them.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of `jaxrec`.
+
+    Attributes:
+        module: where its `main` is.
+        extra: the extra of the package that brings what it imports.
+        summary: what it does, in one line.
+    """
+
+    module: str
+    extra: str
+    summary: str
+
+
+COMMANDS = {
+    "train": Command("jaxrec.cli.train", "train", "train a recommender on a log, and evaluate it"),
+    "prepare": Command("jaxrec.cli.prepare", "train", "prepare a log larger than memory"),
+    "compare": Command("jaxrec.cli.compare", "train", "compare finished runs on the same users"),
+    "sweep": Command("jaxrec.cli.sweep", "train", "train encoders x history lengths x seeds"),
+    "benchmark-training": Command(
+        "jaxrec.cli.benchmark_training", "train", "measure training and ranking here"
+    ),
+    "export": Command("jaxrec.cli.export", "convert", "convert a run to a verified .tflite file"),
+    "verify": Command("jaxrec.cli.verify", "convert", "compare a .tflite file with its JAX model"),
+    "benchmark": Command("jaxrec.cli.benchmark", "convert", "time .tflite files in one process"),
+    "recommend": Command("jaxrec.cli.recommend", "train", "recommend to all users of a log"),
+    "federate": Command("jaxrec.cli.federate", "federated", "continue a run by federated rounds"),
+}
+
+_USAGE = "usage: jaxrec COMMAND [FLAGS]; jaxrec COMMAND --help tells more of one\n\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command by its name, which is the first argument.
+
+    Returns:
+        The exit code: that of the command; 2 if there is none of this name, or if packages that it
+        needs are not installed.
+    """
+    name, *words = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if name in ("-h", "--help"):
+        print(_USAGE + "\n".join(f"  {each:<20}{COMMANDS[each].summary}" for each in COMMANDS))
+        return 0
+    if name not in COMMANDS:
+        print(f"error: {name} is no command; give {', '.join(COMMANDS)}", file=sys.stderr)
+        return 2
+    command = COMMANDS[name]
+    try:
+        run = import_module(command.module).main
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package == "jaxrec":
+            raise
+        print(
+            f"error: jaxrec {name} needs {package}, which is not installed; "
+            f"pip install 'jaxrec[{command.extra}]'",
+            file=sys.stderr,
+        )
+        return 2
+    return run(words)

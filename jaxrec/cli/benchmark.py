@@ -1,0 +1,177 @@
+"""Time .tflite files against each other, in turn in one process, on one thread.
+
+    jaxrec benchmark runs/ml-1m-rnn-n10/export/model.tflite --against published.tflite
+
+Files of jaxrec come first, as many as you like. A peer is any recommender of the 2020 system's
+shape: raw item ids of a history in, oldest first, zeros at the end; the ids of the best items and
+their scores out. Where a file lies in its run directory, it is timed on the run's held-out
+histories, and recall@10 on these users stands beside the time; peers get the histories and users of
+the first file. Compare the ratios: the times are this machine's.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tyro
+from jaxtyping import Float
+
+from jaxrec.cli.command_line import command, named_file
+from jaxrec.conversion.flatbuffer import read_facts
+from jaxrec.conversion.inputs import as_inputs, take
+from jaxrec.conversion.measure.latency import (
+    Contender,
+    contend,
+    load,
+    machine,
+    measure,
+    percentiles,
+)
+from jaxrec.conversion.measure.peer import peer_histories, peer_recall, read_peer
+from jaxrec.conversion.measure.recall import recall_through
+from jaxrec.conversion.quiet import quiet
+from jaxrec.errors import UserError
+from jaxrec.files import write_json
+from jaxrec.runs.directory import RunDirectory
+from jaxrec.runs.heldout import Heldout
+from jaxrec.runs.text_table import lay_out
+from jaxrec.runtime.bundle import Bundle, read
+from jaxrec.runtime.interpreter import HISTORY, DeviceModel, Inputs
+from jaxrec.schema import ITEM
+
+# As long as a call is timed, so many different histories are enough.
+_HISTORIES = 2000
+
+
+@dataclass(frozen=True)
+class TimingFlags:
+    """What is timed."""
+
+    models: tyro.conf.Positional[tuple[Path, ...]]
+    """files that jaxrec made"""
+    against: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """a peer to compare with, as FILE or NAME=FILE; give the flag again for another"""
+    rounds: int = 40
+    """blocks of 50 calls for each file"""
+    json: Path | None = None
+    """write the figures there too, for programs"""
+
+
+@dataclass(frozen=True)
+class TimedFile:
+    """A line of the table."""
+
+    name: str
+    file_bytes: int
+    weight_bytes: int
+    contender: Contender
+    recall: float | None
+
+    def figures(self, times: Float[np.ndarray, " calls"]) -> dict[str, Any]:
+        """Name everything, for programs."""
+        return {
+            "name": self.name,
+            "file_bytes": self.file_bytes,
+            "weight_bytes": self.weight_bytes,
+            "recall@10": self.recall,
+            "microseconds": percentiles(times),
+        }
+
+
+def run(flags: TimingFlags) -> None:
+    """Measure and print.
+
+    Raises:
+        UserError: a file is not what it should be.
+    """
+    if not flags.models:
+        raise UserError("no model; name at least one .tflite file")
+    bundles = [read(path) for path in flags.models]
+    heldouts = list(map(_heldout, flags.models, bundles))
+    named = [named_file("--against", text) for text in flags.against]
+    peers = [(name, read_peer(path)) for name, path in named]
+    with quiet():
+        files = list(map(_own, flags.models, bundles, heldouts))
+        files += [
+            _theirs(name, graph, flags.models[0], bundles[0], heldouts[0]) for name, graph in peers
+        ]
+    times = measure([file.contender for file in files], rounds=flags.rounds)
+    figures = [file.figures(each) for file, each in zip(files, times, strict=True)]
+    if flags.json:
+        write_json(flags.json, figures)
+    print(f"{machine()}; {len(times[0]):,} calls each, in turn in blocks of 50; µs a call\n")
+    print(_table(figures, figures[len(bundles) :]))
+
+
+def _table(figures: list[dict[str, Any]], peers: list[dict[str, Any]]) -> str:
+    """Lay the figures out, a line for each file and a column for the ratio to each peer."""
+    marks = [peer["microseconds"]["p50"] for peer in peers]
+    ratios = [f"/ {peer['name']}" for peer in peers]
+    cells = [["", "file", "weights", "p50", "p90", "p99", *ratios, "recall@10"]]
+    for each in figures:
+        times, recall = each["microseconds"], each["recall@10"]
+        cells.append(
+            [
+                each["name"],
+                f"{each['file_bytes'] / 1e3:,.0f} KB",
+                f"{each['weight_bytes'] / 1e3:,.1f} KB",
+                *(f"{time:.1f}" for time in times.values()),
+                *(f"{times['p50'] / mark:.3f}" for mark in marks),
+                "" if recall is None else f"{recall:.4f}",
+            ]
+        )
+    return lay_out(cells)
+
+
+def _own(path: Path, bundle: Bundle, heldout: Heldout | None) -> TimedFile:
+    """Load a file of ours; without its run directory histories are drawn, and recall is None."""
+    device = DeviceModel(bundle.graph)
+    size = len(bundle.items)
+    if heldout is None:
+        histories, recall = _drawn(device, size), None
+    else:
+        histories = as_inputs(heldout.history)
+        keep_seen = bundle.model["evaluation"]["protocol"]["seen_items"] == "kept"
+        lists = device.recommend_all(histories)
+        recall = recall_through(device, lists, heldout, size, keep_seen=keep_seen)
+    contender = contend(bundle.graph, take(histories, np.s_[:_HISTORIES]))
+    weights = read_facts(bundle.graph).weight_bytes
+    return TimedFile(str(path), path.stat().st_size, weights, contender, recall)
+
+
+def _drawn(device: DeviceModel, catalogue_size: int) -> Inputs:
+    """Draw histories of any items, of which nothing else is known."""
+    shape = (_HISTORIES, device.history_length)
+    ports = device.signatures["recommend"].inputs
+    drawn = np.random.default_rng(0).integers(1, catalogue_size + 1, shape, np.int32)
+    return {name: np.zeros(shape, port.dtype) for name, port in ports.items()} | {HISTORY: drawn}
+
+
+def _heldout(path: Path, bundle: Bundle) -> Heldout | None:
+    """Read the held-out histories of the run directory in which a file lies, if it lies in one."""
+    directory = RunDirectory(path.absolute().parent.parent)
+    if not directory.is_finished:
+        return None
+    heldout = directory.heldout()
+    fits = heldout.history[ITEM].shape[1] == bundle.model["history_length"]
+    return heldout if fits else None
+
+
+def _theirs(
+    name: str, graph: bytes, model_path: Path, bundle: Bundle, heldout: Heldout | None
+) -> TimedFile:
+    """Load a peer, and give it the histories of the first model's users."""
+    items = [item for item in bundle.items if isinstance(item, int)]
+    if heldout is None or len(items) < len(bundle.items):
+        raise UserError(
+            f"{model_path} must lie in its run directory and have numbers for items, so that "
+            f"{name} can be given the same histories"
+        )
+    interpreter = load(graph)
+    contender = Contender(interpreter, [peer_histories(interpreter, heldout, items)])
+    recall = peer_recall(contender, heldout, items)
+    return TimedFile(name, len(graph), read_facts(graph).weight_bytes, contender, recall)
+
+
+main = command(run, remedy="name a file that can be read", interrupted="nothing was kept")

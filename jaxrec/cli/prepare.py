@@ -1,0 +1,191 @@
+"""Prepare a log of any size once, so that training reads it where it lies, on the disk.
+
+    jaxrec prepare --dataset=log.parquet --out=prepared
+    jaxrec train --dataset=prepared
+
+Logs that fit into memory need no such step. The flags that say how a log is read, what is dropped
+of it and what describes its items are given here, and not to run.py; all others to run.py.
+
+The users are dealt out to buckets, by a hash of their ids, and each bucket is worked on alone: as
+much memory is used as --memory allows, whatever the size of the log. Stop it at any moment: the
+same command goes on. --engine=spark (extra `spark`) deals and works on many machines at once;
+--out is then a folder that all of them have.
+"""
+
+import json
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import tyro
+
+from jaxrec.cli.command_line import command
+from jaxrec.config import DataConfig, FilterConfig, ItemsConfig, LogConfig, UsersConfig
+from jaxrec.data.intake import render, take_in
+from jaxrec.data.preparation.engines import Engine, Local
+from jaxrec.data.preparation.spark import Spark
+from jaxrec.data.preparation.steps import Described, prepare_folder
+from jaxrec.data.preparation.workshop import Workshop
+from jaxrec.data.prepared import is_prepared, read_manifest, read_prepared
+from jaxrec.data.sources.own_log import LogFile, open_log
+from jaxrec.data.sources.tabular import require_columns
+from jaxrec.errors import UserError
+from jaxrec.files import read_json, write_json
+
+# Rows that are dealt out at once; of little memory fewer.
+_MOST_AT_ONCE, _BYTES_AT_ONCE = 1_000_000, 2_000
+
+
+@dataclass(frozen=True)
+class PrepareFlags:
+    """What is prepared, and how."""
+
+    dataset: str
+    """your log: a file, or a folder or pattern ("logs/*.parquet") of Parquet files"""
+    out: Path
+    """the prepared folder"""
+    log: tyro.conf.OmitArgPrefixes[LogConfig] = field(default_factory=LogConfig)
+    items: tyro.conf.OmitArgPrefixes[ItemsConfig] = field(default_factory=ItemsConfig)
+    users: tyro.conf.OmitArgPrefixes[UsersConfig] = field(default_factory=UsersConfig)
+    filters: tyro.conf.OmitArgPrefixes[FilterConfig] = field(default_factory=FilterConfig)
+    keep: str | None = None
+    """other columns of your log that the folder keeps, for --activity-features and --label-weight
+    of run.py: device,price"""
+    item_features: str | None = None
+    """other columns of the item table that it keeps, for --item-features; genres and year it keeps
+    anyway"""
+    user_features: str | None = None
+    """columns of the table of users that it keeps, for --user-features"""
+    buckets: int = 64
+    """parts of the users, each of which must fit into memory"""
+    memory: str = "4GB"
+    """memory that may be used, as 4GB or 500MB; with --engine=spark, by each worker"""
+    engine: Literal["local", "spark"] = "local"
+    """who does it: this machine, or Spark"""
+    master: str = "local[*]"
+    """with --engine=spark: the cluster, as spark-submit takes it; local[*]: this machine's cores"""
+    overwrite: bool = False
+    """replace what --out holds"""
+
+
+def run(flags: PrepareFlags) -> None:
+    """Prepare, and say what came in.
+
+    Raises:
+        UserError: anything that the user can mend.
+    """
+    memory = _bytes(flags.memory)
+    if not 1 <= flags.buckets <= 10_000:
+        raise UserError(f"--buckets={flags.buckets} is out of range; give it 1 to 10,000")
+    opened = open_log(flags.dataset, flags.log, others=dict.fromkeys(_words(flags.keep), "--keep"))
+    require_columns(opened.file, opened.flags, "--columns")
+    made_of = _made_of(flags, opened)
+    work = flags.out / "work"
+    if not _is_finished(flags, made_of):
+        _begin(flags.out, work, made_of, overwrite=flags.overwrite)
+        prepare_folder(
+            Workshop(opened, flags.filters, work, flags.buckets),
+            _engine(flags, memory),
+            Described(
+                flags.items, _words(flags.item_features), flags.users, _words(flags.user_features)
+            ),
+            flags.out,
+            memory=memory,
+            made_of=made_of,
+        )
+    shutil.rmtree(work, ignore_errors=True)
+    print(render(take_in(read_prepared(flags.out), (), DataConfig()), str(flags.out)))
+
+
+def _engine(flags: PrepareFlags, memory: int) -> Engine:
+    if flags.engine == "spark":
+        return Spark(flags.master)
+    if flags.master != PrepareFlags.master:
+        raise UserError(f"--master={flags.master} is of use to --engine=spark alone; give it")
+    return Local(min(_MOST_AT_ONCE, memory // _BYTES_AT_ONCE))
+
+
+def _is_finished(flags: PrepareFlags, made_of: Mapping[str, Any]) -> bool:
+    """Tell whether all of this was done before.
+
+    Raises:
+        UserError: the folder holds something else.
+    """
+    if flags.overwrite or not is_prepared(str(flags.out)):
+        return False
+    if different := _differences(read_manifest(flags.out).made_of, made_of):
+        raise UserError(
+            f"{flags.out} was prepared otherwise ({different}); give another --out, or --overwrite"
+        )
+    return True
+
+
+def _begin(folder: Path, work: Path, made_of: Mapping[str, Any], *, overwrite: bool) -> None:
+    """Make room for a preparation, or go on with one.
+
+    Raises:
+        UserError: the folder holds something else.
+    """
+    settings = work / "settings.json"
+    is_ours = is_prepared(str(folder)) or settings.exists()
+    if overwrite and is_ours:
+        shutil.rmtree(folder)
+    elif settings.exists():
+        if different := _differences(read_json(settings), made_of):
+            raise UserError(
+                f"{folder} holds a preparation that was begun otherwise ({different}); give its "
+                "flags, or --overwrite"
+            )
+    elif folder.exists() and any(folder.iterdir()):
+        raise UserError(f"{folder} holds other files; give --out a new folder")
+    for step in ("survey", "count", "clean", "ordered"):
+        (work / step).mkdir(parents=True, exist_ok=True)
+    write_json(settings, made_of)
+
+
+def _made_of(flags: PrepareFlags, opened: LogFile) -> dict[str, Any]:
+    """Name all that decides what comes out, and the state of the files."""
+    file = opened.file
+    paths = getattr(file, "files", [file.path])
+    said = {
+        "dataset": flags.dataset,
+        **asdict(flags.log),
+        **asdict(flags.items),
+        **asdict(flags.users),
+        **asdict(flags.filters),
+        "keep": flags.keep,
+        "item_features": flags.item_features,
+        "user_features": flags.user_features,
+        "buckets": flags.buckets,
+        "files": [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in paths],
+    }
+    return json.loads(json.dumps(said))
+
+
+def _differences(saved: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
+    """Name the flags that differ; the files, if all flags are the same."""
+    names = [name for name in asked if saved.get(name) != asked[name]]
+    flags = [f"--{name.replace('_', '-')}: {saved.get(name)}, not {asked[name]}" for name in names]
+    return "the log has changed" if names == ["files"] else "; ".join(flags[:3])
+
+
+def _words(text: str | None) -> list[str]:
+    return text.split(",") if text else []
+
+
+def _bytes(text: str) -> int:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(MB|GB)", text)
+    size = float(found[1]) * {"MB": 1e6, "GB": 1e9}[found[2]] if found else 0
+    if size < 100e6:
+        raise UserError(f"--memory={text}: give 100MB at the least, as 500MB or 4GB")
+    return int(size)
+
+
+main = command(
+    run,
+    remedy="free or open the place, and give the same command again",
+    interrupted="the same command goes on",
+)

@@ -1,0 +1,196 @@
+"""Write the lists of all users of a log into one table.
+
+    jaxrec recommend --model=model.tflite --log=log.csv --k=10 --out=lists.parquet
+
+A row for each user and place: user, place (from 1, the best first), item, score and title. The
+history of a user is all that the log has of one, by time. The model reads the last N items of it
+that it knows, and none of its items is in the list, unless the file was made to keep what was seen.
+Ids are compared as they print. No row of the log is left out for being rare or badly rated. What
+else a model takes, of activities or of users, is unknown to it here, and the command says so.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from tqdm import tqdm
+
+from jaxrec.cli.command_line import command
+from jaxrec.config import LogConfig
+from jaxrec.conversion.quiet import quiet
+from jaxrec.data.interactions import Interactions
+from jaxrec.data.seen import Seen
+from jaxrec.data.sources.own_log import load_table
+from jaxrec.data.timelines import gather
+from jaxrec.errors import UserError
+from jaxrec.files import replacing, require_room
+from jaxrec.runtime.asked import unknown_inputs
+from jaxrec.runtime.best import best_of_all, histories_at_a_time
+from jaxrec.runtime.bundle import Bundle, read
+from jaxrec.runtime.features import TakenFeature, taken_features
+from jaxrec.runtime.interpreter import HISTORY, DeviceModel, Lists
+from jaxrec.schema import PAD
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListFlags(LogConfig):
+    """What is recommended, and to whom."""
+
+    model: Path
+    """a .tflite file that jaxrec made"""
+    log: str
+    """what the users did: a file, or a folder or pattern of Parquet files, as run.py takes them"""
+    out: Path
+    """where the lists go, a .parquet or a .csv"""
+    k: int = 10
+    """items of a list; there are fewer only where no more are left"""
+
+
+def run(flags: ListFlags) -> None:
+    """Read, recommend, write.
+
+    Raises:
+        UserError: anything that the user can mend.
+    """
+    _check_out(flags)
+    bundle = read(flags.model)
+    size = len(bundle.items)
+    if not 1 <= flags.k <= size:
+        raise UserError(f"--k={flags.k} is out of range; give it 1 to {size:,}")
+    interactions = load_table(flags.log, flags, flag="--log")
+    log = _with_ids(interactions.log, bundle, flags)
+    users = log.group_by("user", maintain_order=True).agg(known=(pl.col("id") != PAD).sum())
+    print(_intake(interactions, log, users, flags))
+    taken = taken_features(bundle.model)
+    if taken:
+        names = ", ".join(each.name for each in taken)
+        print(f"  the model takes {names} too, which are unknown to it in these lists")
+
+    ids, ends = log["id"].to_numpy(), np.cumsum(users["known"].to_numpy(), dtype=np.int64)
+    met = Seen(ids[ids != PAD], np.append(0, ends))
+    with quiet():
+        device = DeviceModel(bundle.graph)
+    lists = _lists(device, taken, met, size, flags.k, keep_seen=bundle.model["keep_seen"])
+    table = _table(users["user"], lists, bundle)
+    flags.out.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(flags.out) as file:
+        (table.write_csv if _is_csv(flags.out) else table.write_parquet)(file)
+    print(f"{flags.out}: {table.height:,} rows")
+
+
+def _check_out(flags: ListFlags) -> None:
+    """Refuse before any work a place that cannot be written to, or should not be."""
+    out = flags.out
+    if not _is_csv(out) and out.suffix.lower() != ".parquet":
+        raise UserError(f"--out={out} is neither .parquet nor .csv; name a file of these")
+    if out.is_dir():
+        raise UserError(f"--out={out} is a folder; name a file in it")
+    if out.exists() and Path(flags.log).exists() and out.samefile(flags.log):
+        raise UserError(f"--out={out} is the log itself; name another file")
+    require_room(out.parent)
+
+
+def _is_csv(path: Path) -> bool:
+    return path.suffix.lower() == ".csv"
+
+
+def _with_ids(log: pl.DataFrame, bundle: Bundle, flags: ListFlags) -> pl.DataFrame:
+    """Order a log by user and time, and give each item its `id`, PAD if it is not known.
+
+    Raises:
+        UserError: none is known.
+    """
+    raw = pl.Series(bundle.items).cast(pl.String)
+    numbers = pl.Series(range(1, len(raw) + 1), dtype=pl.Int32)
+    by_text = pl.col("item").cast(pl.String)
+    found = by_text.replace_strict(raw, numbers, default=PAD, return_dtype=pl.Int32)
+    log = log.sort("user", "timestamp", maintain_order=True).with_columns(id=found)
+    if (log["id"] == PAD).all():
+        raise UserError(
+            f"{flags.model} knows no item of {flags.log}: it knows {len(raw):,}, as "
+            f"{bundle.items[0]!r}, and there is {log['item'][0]!r}; change --item-column or --log"
+        )
+    return log
+
+
+def _intake(
+    interactions: Interactions, log: pl.DataFrame, users: pl.DataFrame, flags: ListFlags
+) -> str:
+    """Say what came in, what is odd about it, and what is not known of it."""
+    unknown, strangers = log.filter(pl.col("id") == PAD), users.filter(pl.col("known") == 0)
+    lines = [f"{flags.log}: {log.height:,} interactions of {users.height:,} users"]
+    lines += [f"  dropped: {count:,} by {flag}" for flag, count in interactions.dropped.items()]
+    lines += [f"  note: {note}" for note in interactions.notes]
+    if unknown.height:
+        lines.append(
+            f"  not known to the model: {unknown['item'].n_unique():,} items, in "
+            f"{unknown.height:,} interactions; they are passed over"
+        )
+    if strangers.height:
+        lines.append(
+            f"  {strangers.height:,} users, of whose items none is known, get the popular items"
+        )
+    return "\n".join(lines)
+
+
+def _lists(
+    device: DeviceModel,
+    taken: Sequence[TakenFeature],
+    met: Seen,
+    size: int,
+    k: int,
+    *,
+    keep_seen: bool,
+) -> Lists:
+    """Make the list of each user, [U, k], as many at a time as fit in memory.
+
+    Args:
+        taken: what the model takes beside items; all of it is unknown.
+        met: the ids of their items, the oldest first.
+        size: items of the catalogue.
+    """
+    length = device.history_length
+    ports = device.signatures["recommend"].inputs
+    step = histories_at_a_time(device, size)
+    found = []
+    with tqdm(total=len(met), unit="user", disable=None, leave=False) as bar:
+        for start in range(0, len(met), step):
+            users = np.arange(start, min(start + step, len(met)))
+            histories = unknown_inputs(ports, taken, len(users))
+            ends = met.offsets[users + 1]
+            histories[HISTORY] = gather(met.ids, met.offsets[users], ends, length)
+            closed = np.zeros((len(users), size + 1), bool)
+            closed[:, PAD] = True
+            if not keep_seen:
+                own = met.take(users)
+                closed[own.rows, own.ids] = True
+            found.append(best_of_all(device, histories, closed, k))
+            bar.update(len(users))
+    return Lists(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+
+
+def _table(users: pl.Series, lists: Lists, bundle: Bundle) -> pl.DataFrame:
+    """Write a row for each place of each list that is filled."""
+    rows, places = np.nonzero(lists.ids)
+    recommended, entry_of = np.unique(lists.ids[rows, places], return_inverse=True)
+    entries = [bundle.catalogue[number - 1] for number in recommended.tolist()]
+    columns = {"item": None, "title": pl.String()}
+    described = pl.DataFrame(entries, columns, infer_schema_length=None)[entry_of]
+    return pl.DataFrame(
+        {
+            "user": users.gather(rows),
+            "place": pl.Series(places + 1, dtype=pl.Int32),
+            "item": described["item"],
+            "score": lists.scores[rows, places],
+            "title": described["title"],
+        }
+    )
+
+
+main = command(
+    run,
+    remedy="name files that can be read, and a place that can be written to",
+    interrupted="nothing was written",
+)

@@ -1,0 +1,95 @@
+"""Train a recommender on a log of (user, item, time) and say how good it is.
+
+Without flags it makes a small synthetic world and trains an LSTM on it:
+
+    jaxrec train --encoder=rnn
+
+MovieLens 1M, downloaded or already here:
+
+    jaxrec train --encoder=rnn --dataset=ml-1m
+    jaxrec train --encoder=rnn --dataset=ml-1m --data-dir=FOLDER_THAT_HOLDS_ml-1m
+
+Your own log, with the names of its columns:
+
+    jaxrec train --dataset=log.csv --user-column=customer --item-column=sku \
+        --time-column=bought_at --items=products.csv
+
+The run directory (runs/<dataset>-<encoder>-n<N>) keeps the checkpoints, the figures in
+summary.json, the training curve in curve.png, and all that conversion to .tflite needs.
+"""
+
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import tyro
+
+from jaxrec.cli.command_line import command
+from jaxrec.config import Config, DataConfig, ModelConfig, TrainConfig
+from jaxrec.models.encoders import encoder_class
+from jaxrec.runs.directory import RunDirectory
+from jaxrec.runs.report import render_table
+from jaxrec.training.compilation_cache import keep_compiled
+from jaxrec.training.fit import load_dataset, run_experiment
+from jaxrec.training.processes import by_leader, join
+
+
+@dataclass(frozen=True)
+class RunFlags:
+    """The flags of one run."""
+
+    model: tyro.conf.OmitArgPrefixes[ModelConfig] = field(default_factory=ModelConfig)
+    data: tyro.conf.OmitArgPrefixes[DataConfig] = field(default_factory=DataConfig)
+    train: tyro.conf.OmitArgPrefixes[TrainConfig] = field(default_factory=TrainConfig)
+    run_dir: Path | None = None
+    """where the run is kept; default: runs/<dataset>-<encoder>-n<N>"""
+    resume: bool = False
+    """go on with the unfinished run in the run directory; it ends as if never interrupted"""
+    overwrite: bool = False
+    """replace the run in the run directory"""
+    dry_run: bool = False
+    """read the log, say what came in and what is odd, and stop"""
+    model_shards: int = 1
+    """devices over which the tables of items are cut, where one does not hold them; the others
+    share out the batches"""
+    coordinator: str | None = None
+    """train with other processes: HOST:PORT of the first, which listens there; auto: JAX finds them
+    itself, as under Slurm, on Kubernetes and on TPUs"""
+    process_id: int | None = None
+    """with --coordinator: which of the processes this one is, from 0 ..."""
+    num_processes: int | None = None
+    """... and how many there are"""
+
+
+def run(flags: RunFlags) -> None:
+    """Load, train, evaluate, write, print.
+
+    Raises:
+        UserError: anything that the user can mend.
+    """
+    config = Config(flags.data, flags.model, flags.train)
+    join(flags.coordinator, flags.process_id, flags.num_processes)
+    encoder_class(config.model.encoder)  # a mistake is answered before the log is read
+    name = f"{config.data.name}-{config.model.encoder}-n{config.data.history_length}"
+    directory = RunDirectory(flags.run_dir or Path("runs") / name)
+    if flags.dry_run:
+        load_dataset(config)
+        return
+    by_leader(partial(directory.check, config, resume=flags.resume, overwrite=flags.overwrite))
+    if flags.resume and directory.is_finished:
+        print(f"{directory.path} is finished\n\n{render_table(directory.summary())}")
+        return
+    summary = run_experiment(
+        config, directory, overwrite=flags.overwrite, model_shards=flags.model_shards
+    )
+    if summary is not None:
+        print(f"\n{render_table(summary)}\n\n{directory.summary_file}")
+
+
+main = command(
+    run,
+    remedy="free or open the place, or give another --run-dir; a run that had begun goes on "
+    "with --resume",
+    interrupted="--resume goes on from the last epoch",
+    before=keep_compiled,
+)

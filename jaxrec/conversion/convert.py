@@ -1,0 +1,228 @@
+"""From a finished run to its .tflite file: restore, export, quantize, verify, measure, write."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+import tyro
+from tqdm import tqdm
+
+from jaxrec.config import given
+from jaxrec.conversion.export_report import render_list_lengths, render_recipes
+from jaxrec.conversion.graph.shapes import choose_shapes
+from jaxrec.conversion.package import pack_for_servers, package, write
+from jaxrec.conversion.product import (
+    Conversion,
+    Product,
+    choose,
+    make,
+    time_by_top_k,
+    time_in_turn,
+)
+from jaxrec.conversion.recipes import RECIPES, Recipe
+from jaxrec.conversion.restore import RestoredRun, restore
+from jaxrec.conversion.verify.distance import Reference, refer
+from jaxrec.data.interactions import DESCRIPTION
+from jaxrec.errors import FailedCheckError, UserError
+from jaxrec.files import require_room
+from jaxrec.models.adapter import AdaptConfig
+from jaxrec.runs.directory import RunDirectory
+from jaxrec.runs.heldout import Heldout
+
+# Lists as short as pages and apps show them, whose time stands beside that of the file's own. Among
+# many items to choose some is little of a call, however few.
+SHORT = (10, 20)
+MANY_ITEMS = 100_000
+
+# Of a large catalogue a file is proven, and its recall taken, on fewer held-out histories: of a
+# million items a call takes 12 ms, by each of two or three files.
+MOST_SCORES = 400_000_000
+FEWEST_HISTORIES = 300
+
+# Of a score: more would be larger than any there is.
+MOST_BOOST = 100
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """What a run is converted to."""
+
+    new_items: Path | None = None
+    """a table of items that came after training, of a run with --item-features: they are added
+    behind the others, which keep their numbers"""
+    boost: float = 0.0
+    """with --new-items: what is added to their scores; experiments/studies/cold_start finds how
+    much the others bear"""
+    recipe: Recipe | None = None
+    """how the weights are stored, tried beside float32 alone; default: of all, the smallest that
+    loses less than 1% of the float32 file's recall@10 on the held-out users"""
+    top_k: int | None = None
+    """items that `recommend` gives; default: 100, or as many as there are"""
+    candidates: int = 100
+    """items that one call of `score` takes"""
+    keep_seen: bool = False
+    """let `recommend` give items of the history too; a run with --keep-seen always does"""
+    ids_only: bool = False
+    """leave titles, genres and years out, where a licence forbids to pass them on"""
+    batch_size: int = 1
+    """histories in a call; above 1, model-batch<B>.tflite is written too, for servers"""
+    adapt: bool = False
+    """let the file learn of its user, on the device: a signature `adapt` more, and `adapter` in the
+    others; experiments/studies/personalization finds whether that helps, and with what settings"""
+    adapting: tyro.conf.OmitArgPrefixes[AdaptConfig] = field(default_factory=AdaptConfig)
+
+    def __post_init__(self) -> None:
+        """Check the values that need nothing but each other.
+
+        Raises:
+            UserError: one is out of range, or needs another that is not given.
+        """
+        if self.boost and self.new_items is None:
+            raise UserError(f"--boost={self.boost:g} is for new items; name them with --new-items")
+        if not abs(self.boost) <= MOST_BOOST:
+            raise UserError(
+                f"--boost={self.boost:g} is out of range; give it -{MOST_BOOST} to {MOST_BOOST}"
+            )
+        if not self.adapt:
+            for flag, value in given(self.adapting, AdaptConfig).items():
+                raise UserError(f"{flag}={value} says how a file learns; give --adapt too")
+
+
+def convert(directory: RunDirectory, config: ExportConfig, export_dir: Path | None = None) -> Path:
+    """Convert a finished run, verify the file, and write it with its description.
+
+    Args:
+        export_dir: where the files go; None: the folder export/ of the run.
+
+    Returns:
+        The .tflite file.
+
+    Raises:
+        UserError: anything that the user can mend.
+        FailedCheckError: the file that was asked for is not equal to its model.
+    """
+    source = restore(directory.path, config.new_items, config.boost)
+    adapt = _adapting(config, source)
+    ended = datetime.fromtimestamp(source.directory.ended)
+    print(f"{source.directory.path}, which ended {ended:%Y-%m-%d %H:%M}")
+    if source.said:
+        print(source.said)
+    source = replace(source, heldout=_enough(source.heldout, source.vocabulary.size))
+    if config.ids_only:
+        nothing = {name: pl.lit(None, kind) for name, kind in DESCRIPTION.items()}
+        source = replace(source, catalogue=source.catalogue.with_columns(**nothing))
+    if warning := _beyond_a_browser(source.vocabulary.values.to_list()):
+        print(warning)
+    shapes = choose_shapes(
+        batch_size=config.batch_size,
+        history_length=source.config.data.history_length,
+        top_k=config.top_k,
+        candidates=config.candidates,
+        keep_seen=config.keep_seen or source.config.data.keep_seen,
+        vocabulary_size=source.vocabulary.size,
+    )
+    single = replace(shapes, batch_size=1)
+    export_dir = export_dir or source.directory.model_file.parent
+    require_room(export_dir)
+    # TensorFlow takes seconds to import: a mistake is answered before.
+    from jaxrec.conversion.graph.export import export_model
+
+    # Of float32 more is asked, and every other is held against it.
+    recipes: list[Recipe] = [
+        each for each in RECIPES if config.recipe in (None, each) or each == "float32"
+    ]
+    with tqdm(total=len(recipes) + 3, unit="step", disable=None, leave=False) as bar:
+        exported = export_model(source.model, single, adapt)
+        reference = refer(
+            source.model,
+            source.heldout,
+            top_k=shapes.top_k,
+            keep_seen=shapes.keep_seen,
+            adapt=adapt,
+        )
+        bar.update()
+        products, failures = _make_all(recipes, exported, source, reference, bar)
+        best = choose(products, failures, config.recipe)
+        products = time_in_turn(products, source.heldout)
+        conversion = Conversion(source, single, products[best], products, config.boost, adapt)
+        shorter = [k for k in SHORT if k < shapes.top_k and source.vocabulary.size < MANY_ITEMS]
+        by_top_k = {}
+        if shorter:
+            top_ks = [*shorter, shapes.top_k]
+            by_top_k = time_by_top_k(products[best], top_ks, source.heldout)
+        bar.update()
+        files = package(conversion)
+        if shapes.batch_size > 1:
+            exported = export_model(source.model, shapes)
+            # A server has no one to learn of.
+            server = make(exported, source, replace(reference, adapt=None), best)
+            conversion_of_many = replace(conversion, shapes=shapes, product=server, adapt=None)
+            files |= pack_for_servers(conversion_of_many)
+        bar.update()
+    write(export_dir, files)
+    print(render_recipes(conversion, failures))
+    if by_top_k:
+        print(render_list_lengths(by_top_k))
+    made = source.directory.model_file.name
+    print(f"\n{export_dir / made}: {best}, {len(files[made]):,} bytes")
+    return export_dir / made
+
+
+def _adapting(config: ExportConfig, source: RestoredRun) -> AdaptConfig | None:
+    """Say how the file learns of its user, if it shall.
+
+    Raises:
+        UserError: it could not.
+    """
+    if not config.adapt:
+        return None
+    if config.adapting.held_back == 0:
+        raise UserError(
+            "--held-back=0 leaves nothing to tell whether it helped, and a user may be worse off; "
+            "give 1 or more"
+        )
+    config.adapting.require_more_than(source.config.data.history_length)
+    if source.model.features:
+        raise UserError(
+            f"{source.directory.path} knows features of activities or users, which an adapter does "
+            "not learn with; convert it without --adapt, or a run without them"
+        )
+    return config.adapting
+
+
+def _enough(heldout: Heldout, items: int) -> Heldout:
+    """Take so many held-out histories that a proof takes no minutes; of few items, all."""
+    most = max(MOST_SCORES // items, FEWEST_HISTORIES)
+    return heldout.some(most) if most < len(heldout.target) else heldout
+
+
+def _beyond_a_browser(items: Sequence[int | str]) -> str | None:
+    """Say that a page could not tell items apart, if so: its numbers are exact up to 2^53 - 1."""
+    beyond = [each for each in items if isinstance(each, int) and abs(each) > 2**53 - 1]
+    if not beyond:
+        return None
+    return (
+        f"{len(beyond):,} ids are beyond 2^53 - 1, as {beyond[0]}: a browser will refuse the file; "
+        "for the page write ids as text in the log"
+    )
+
+
+def _make_all(
+    recipes: Sequence[Recipe],
+    exported: bytes,
+    source: RestoredRun,
+    reference: Reference,
+    bar: tqdm,
+) -> tuple[dict[Recipe, Product], dict[Recipe, FailedCheckError]]:
+    """Make the product of each recipe; those that fail are kept apart."""
+    products, failures = {}, {}
+    for recipe in recipes:
+        bar.set_description(recipe)
+        try:
+            products[recipe] = make(exported, source, reference, recipe)
+        except FailedCheckError as error:
+            failures[recipe] = error
+        bar.update()
+    return products, failures

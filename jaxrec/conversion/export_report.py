@@ -1,0 +1,52 @@
+"""The report of a conversion, as text."""
+
+from collections.abc import Mapping
+
+from jaxrec.conversion.measure.latency import machine
+from jaxrec.conversion.measure.recall import RECALL_AT
+from jaxrec.conversion.product import Conversion
+from jaxrec.conversion.recipes import Recipe
+from jaxrec.errors import FailedCheckError
+from jaxrec.runs.text_table import lay_out
+
+
+def render_recipes(conversion: Conversion, failures: Mapping[Recipe, FailedCheckError]) -> str:
+    """Put the recipes side by side."""
+    source, shapes, chosen = conversion.source, conversion.shapes, conversion.product
+    model = source.config.model
+    told, test = source.summary.protocol, source.summary.test
+    seen = "kept" if shapes.keep_seen else "left out"
+    lines = [
+        f"{model.encoder}, N = {shapes.history_length}, "
+        f"d = {model.embedding_dim}, {source.vocabulary.size:,} items, top {shapes.top_k}, items "
+        f"of the history {seen}",
+        f"parity on {chosen.parity.histories:,} histories; recall@{RECALL_AT} on "
+        f"{len(source.heldout.target):,} held-out targets ({told.dataset}, {told.split}, "
+        f"seen items {told.seen_items}), {test.means['recall@10']:.4f} in JAX",
+        f"time of a call: {machine()}, µs",
+        "",
+    ]
+    head = ["", "weights", "graph", "score error", "top-10 overlap", f"recall@{RECALL_AT}"]
+    cells = [[*head, "p50", "p90", "p99"]]
+    cells += [
+        [
+            recipe + (" *" if product is chosen else ""),
+            f"{product.facts.weight_bytes / 1e3:,.1f} KB",
+            f"{len(product.graph) / 1e3:,.1f} KB",
+            f"{product.parity.score_error:.1e}",
+            f"{product.parity.overlap:.4f}",
+            f"{product.recall:.4f}",
+            *(f"{time:.1f}" for time in product.latency.values()),
+        ]
+        for recipe, product in conversion.products.items()
+    ]
+    lines.append(lay_out(cells))
+    lines += [f"{recipe} failed: {error}" for recipe, error in failures.items()]
+    return "\n".join(lines)
+
+
+def render_list_lengths(times: Mapping[int, float]) -> str:
+    """Say what lists of several lengths cost."""
+    *shorter, (top_k, time) = ((k, f"{time:.1f}") for k, time in times.items())
+    others = ", ".join(f"{other} with --top-k={k}" for k, other in shorter)
+    return f"\na call takes {time} µs with the {top_k} items of its list; {others}"

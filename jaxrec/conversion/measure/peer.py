@@ -1,0 +1,96 @@
+"""Peers: recommenders of the 2020 system's shape, asked about the same users as ours.
+
+Such a file takes the raw item ids of a history, oldest first, with zeros at the end, and gives the
+raw ids of the best items and their scores, best first.
+"""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+from jaxtyping import Int32
+
+from jaxrec.conversion.measure.latency import Contender
+from jaxrec.conversion.measure.recall import ranked
+from jaxrec.errors import UserError
+from jaxrec.runs.heldout import Heldout
+from jaxrec.schema import ITEM, PAD
+
+# A damaged flatbuffer can take its whole process along, so the first to run it is another one.
+_TRIAL = """
+import sys, numpy
+from ai_edge_litert.interpreter import Interpreter
+interpreter = Interpreter(model_path=sys.argv[1], num_threads=1)
+interpreter.allocate_tensors()
+given = interpreter.get_input_details()
+found = sorted(each["dtype"].__name__ for each in interpreter.get_output_details())
+if [each["dtype"].__name__ for each in given] != ["int32"] or found != ["float32", "int32"]:
+    sys.exit(f"it takes {len(given)} inputs and gives {', '.join(found)}")
+# An input that nobody set holds whatever the memory held: ids out of any range.
+interpreter.set_tensor(given[0]["index"], numpy.zeros(given[0]["shape"], numpy.int32))
+interpreter.invoke()
+"""
+
+
+def read_peer(path: Path) -> bytes:
+    """Read a file of somebody else's, after trying it in a process of its own.
+
+    Raises:
+        UserError: it does not run, or is no recommender.
+        OSError: it cannot be read.
+    """
+    graph = path.read_bytes()
+    command = [sys.executable, "-c", _TRIAL, str(path)]
+    trial = subprocess.run(command, capture_output=True, text=True, check=False)
+    if trial.returncode:
+        said = trial.stderr.strip().splitlines() or [f"exit code {trial.returncode}"]
+        raise UserError(
+            f"{path} does not run, or is no recommender (int32 history in, int32 ids and float32 "
+            f"scores out): {said[-1].strip()}; name another file"
+        )
+    return graph
+
+
+def peer_histories(
+    interpreter: Interpreter, heldout: Heldout, items: Sequence[int]
+) -> Int32[np.ndarray, "n N"]:
+    """Write the held-out histories down as a peer wants them.
+
+    Args:
+        items: the raw item of each id, id i at i - 1.
+    """
+    length = int(np.prod(interpreter.get_input_details()[0]["shape"]))
+    ids = heldout.history[ITEM][:, -length:]
+    ids = np.take_along_axis(ids, np.argsort(ids == PAD, axis=1, kind="stable"), axis=1)
+    histories = np.zeros((len(ids), length), np.int32)
+    histories[:, : ids.shape[1]] = np.array([PAD, *items], np.int32)[ids]
+    return histories
+
+
+def peer_recall(peer: Contender, heldout: Heldout, items: Sequence[int]) -> float:
+    """Give recall@10 on the held-out users, items that they met before struck from the lists.
+
+    Items that are not in our catalogue keep their places in a list, as they would before a user. A
+    target counts as missed where fewer than ten items of a list are left without it.
+    """
+    interpreter = peer.interpreter
+    place = interpreter.get_input_details()[0]
+    ports = {each["dtype"]: each["index"] for each in interpreter.get_output_details()}
+    (histories,) = peer.inputs
+    lists, scores = [], []
+    for history in histories:
+        interpreter.reset_all_variables()
+        interpreter.set_tensor(place["index"], history.reshape(place["shape"]))
+        interpreter.invoke()
+        lists.append(interpreter.get_tensor(ports[np.int32]).reshape(-1))
+        scores.append(interpreter.get_tensor(ports[np.float32]).reshape(-1))
+    found = np.array(lists)
+    raw, order = np.sort(np.array(items)), np.argsort(np.array(items))
+    slots = np.minimum(np.searchsorted(raw, found), len(raw) - 1)
+    # What is not in our catalogue keeps its place, as an id that nobody has seen.
+    ids = np.where(raw[slots] == found, order[slots] + 1, len(raw) + 1).astype(np.int32)
+    hit, _ = ranked(heldout, np.arange(len(ids)), ids, np.array(scores), keep_seen=False)
+    return float(hit.mean())

@@ -1,0 +1,212 @@
+"""Distance: how far a file is from the JAX model that it came from, in figures."""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Float32, Int32
+
+from jaxrec.conversion.inputs import as_history, take
+from jaxrec.conversion.verify.adapting import adapting_error as adapting_error_of
+from jaxrec.conversion.verify.trials import HELD_OUT, Trials, trials
+from jaxrec.data.feature_values import ids_of_inputs
+from jaxrec.models.adapter import AdaptConfig
+from jaxrec.models.model import RecommenderModel
+from jaxrec.runs.heldout import Heldout
+from jaxrec.runtime.interpreter import CANDIDATES, HISTORY, DeviceModel, Inputs, Lists
+from jaxrec.schema import PAD
+
+OVERLAP_AT = 10
+
+# In memory at a time.
+_SCORES_AT_A_TIME = 8_000_000
+
+# Every history's list is compared; contexts and candidates, which say the same once more, on all
+# strange histories and so many that were held out.
+_SECOND_LOOK = 1000
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far a file is from its model.
+
+    Attributes:
+        histories: how many were tried.
+        score_error: the largest difference of a score, recommended or of a candidate, in units of
+            one, or of a tenth of the history's largest score: float32 itself steps by 1e-6 between
+            8 and 16, and its sums by more.
+        order_error: the largest difference between the model's scores of what the file puts at a
+            place and of what belongs there: zero where the lists are equal, or tied. In units of
+            one, or of the history's largest score.
+        context_error: the largest difference of an entry of a context, in units of one, or of the
+            largest entry of the history's context.
+        vector_error: the largest difference of an entry of an item's vector, in units of the
+            largest entry of all; or of a bias, in units of one.
+        rating_error: the largest difference of the probability of a rating; 0 without ratings.
+        overlap: mean share of the model's first ten among the file's first ten.
+        worst: the history with the largest score error.
+        adapting_error: that of what is learned of a user, as in `prove.adapting`; 0 where nothing
+            is.
+    """
+
+    histories: int
+    score_error: float
+    order_error: float
+    context_error: float
+    vector_error: float
+    rating_error: float
+    overlap: float
+    worst: str
+    adapting_error: float = 0.0
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What the model says of every history, asked once for all recipes.
+
+    Attributes:
+        contexts: [n, D].
+        best: scores of the best items, best first, [n, k].
+        best_ids: the first ten of them, [n, 10].
+        keep_seen: items of the history are among them.
+        adapt: how a file learns of a user, if it does.
+    """
+
+    model: RecommenderModel
+    tried: Trials
+    contexts: Float32[np.ndarray, "n D"]
+    best: Float32[np.ndarray, "n k"]
+    best_ids: Int32[np.ndarray, "n ten"]
+    keep_seen: bool
+    adapt: AdaptConfig | None
+
+    def scores(self, chosen: slice) -> Float32[np.ndarray, "m R"]:
+        """Score every item after some histories."""
+        return np.array(self.model.scores(jnp.asarray(self.contexts[chosen])))
+
+
+def refer(
+    model: RecommenderModel,
+    heldout: Heldout,
+    *,
+    top_k: int,
+    keep_seen: bool,
+    adapt: AdaptConfig | None = None,
+) -> Reference:
+    """Ask the model about what each trial on held-out histories means."""
+    tried = trials(heldout, model.item_bias.shape[0] - 1, model.features)
+    encode = jax.jit(lambda model, history: model.context(history))
+    contexts, best, best_ids = [], [], []
+    for part in _parts(len(tried), model):
+        meant = take(tried.meant, part)
+        contexts.append(encode(model, ids_of_inputs(model.features, as_history(meant))))
+        scores = np.array(model.scores(contexts[-1]))
+        _close(scores, meant[HISTORY], keep_seen=keep_seen)
+        found, ids = jax.lax.top_k(scores, top_k)
+        best.append(found)
+        best_ids.append(ids[:, :OVERLAP_AT])
+    found = [np.concatenate(parts) for parts in (contexts, best, best_ids)]
+    return Reference(model, tried, *found, keep_seen=keep_seen, adapt=adapt)
+
+
+def compare(device: DeviceModel, lists: Lists, reference: Reference) -> Parity:
+    """Measure how a file differs from its model.
+
+    Args:
+        lists: what the file gives for every history of the reference.
+    """
+    model, tried = reference.model, reference.tried
+    rng = np.random.default_rng(0)
+    shape = (len(tried), device.candidates)
+    candidates = rng.integers(0, model.item_bias.shape[0], shape, np.int32)
+    largest = np.empty(len(tried), np.float32)
+    score_errors, order_errors, wanted = [], [], []
+    for part in _parts(len(tried), model):
+        scores, ids = reference.scores(part), lists.ids[part]
+        wanted.append(np.take_along_axis(scores, candidates[part], axis=1))
+        most = largest[part] = np.abs(scores[:, 1:]).max(axis=1)
+        _close(scores, tried.meant[HISTORY][part], keep_seen=reference.keep_seen)
+        theirs = np.take_along_axis(scores, ids, axis=1)
+        score_errors.append(_errors(lists.scores[part], theirs, most / 10))
+        order_errors.append(_errors(theirs, reference.best[part], most))
+    score_error = np.concatenate(score_errors)
+
+    again = np.array([kind != HELD_OUT for kind in tried.kinds])
+    again[:_SECOND_LOOK] = True
+    given, contexts = take(tried.given, again), reference.contexts[again]
+    candidates = candidates[again]
+    picked = _errors(
+        device.score_all(given, candidates), np.concatenate(wanted)[again], largest[again] / 10
+    )
+    score_error[again] = np.maximum(score_error[again], picked)
+
+    widest = np.abs(contexts).max(axis=1)
+    context_error = _errors(device.encode_all(given), contexts, widest)
+    adapting_error = 0.0
+    if reference.adapt is not None:
+        histories = tried.meant[HISTORY]
+        adapting_error = adapting_error_of(device, model, histories, reference.adapt)
+    kept = reference.best_ids[:, :, None] == lists.ids[:, None, :OVERLAP_AT]
+    return Parity(
+        histories=len(tried),
+        score_error=float(score_error.max()),
+        order_error=float(np.concatenate(order_errors).max()),
+        context_error=float(context_error.max()),
+        vector_error=_vector_error(device, model),
+        rating_error=_rating_error(device, model, given, contexts, candidates),
+        adapting_error=adapting_error,
+        overlap=float(kept.any(axis=2).mean()),
+        worst=tried.describe(int(np.argmax(score_error))),
+    )
+
+
+def _vector_error(device: DeviceModel, model: RecommenderModel) -> float:
+    """Compare what every item is scored by; one that is not a number is as far as it gets."""
+    table, bias = np.array(model.item_table)[1:], np.array(model.item_bias)[1:]
+    vectors, biases = device.vectors_all(np.arange(1, len(table) + 1, dtype=np.int32))
+    errors = np.abs(vectors - table).max() / np.abs(table).max(), np.abs(biases - bias).max()
+    return float(np.nan_to_num(max(errors), nan=np.inf))
+
+
+def _rating_error(
+    device: DeviceModel,
+    model: RecommenderModel,
+    given: Inputs,
+    contexts: Float32[np.ndarray, "n D"],
+    candidates: Int32[np.ndarray, "n M"],
+) -> float:
+    """Compare the probabilities of ratings; padding has none, in the file alone."""
+    if model.rating is None:
+        return 0.0
+    found = device.call_all("rate", {**given, CANDIDATES: candidates})["at_least"]
+    _, wanted = jax.jit(lambda model, *asked: model.rate(*asked))(model, contexts, candidates)
+    errors = np.abs(found - np.asarray(wanted))[candidates != PAD]
+    return float(np.nan_to_num(errors, nan=np.inf).max())
+
+
+def _parts(count: int, model: RecommenderModel) -> list[slice]:
+    """Cut histories into parts whose scores fit into memory."""
+    size = max(1, _SCORES_AT_A_TIME // model.item_bias.shape[0])
+    return [slice(start, start + size) for start in range(0, count, size)]
+
+
+def _close(
+    scores: Float32[np.ndarray, "n R"], meant: Int32[np.ndarray, "n N"], *, keep_seen: bool
+) -> None:
+    """Take padding and what was met before out of the running."""
+    scores[:, PAD] = -np.inf
+    if not keep_seen:
+        scores[np.arange(len(meant))[:, None], meant] = -np.inf
+
+
+def _errors(
+    got: Float[np.ndarray, "n m"], wanted: Float[np.ndarray, "n m"], unit: Float[np.ndarray, " n"]
+) -> Float[np.ndarray, " n"]:
+    """Give the largest error of each row in its unit, or in ones if that is less than one.
+
+    One that is not a number is as large as it gets.
+    """
+    with np.errstate(invalid="ignore"):
+        errors = np.abs(got - wanted).max(axis=1) / np.maximum(1, unit)
+    return np.nan_to_num(errors, nan=np.inf)

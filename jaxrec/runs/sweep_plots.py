@@ -1,0 +1,120 @@
+"""The plots of a sweep: quality over the history length, and over what a file costs."""
+
+import textwrap
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import cycle
+from math import log
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
+
+from jaxrec.runs.plots import keep_apart, label, label_ends, two_panels
+from jaxrec.runs.summary import Summary
+from jaxrec.runs.sweep_results import METRICS, NAMES, Row
+
+# Of a published model in the legend.
+_LONGEST_NAME = 32
+
+# What a file costs, of what jaxrec benchmark wrote about it.
+_COSTS: dict[str, Callable[[Mapping[str, Any]], float]] = {
+    "median time of a call, µs, one thread of this machine": lambda one: one["microseconds"]["p50"],
+    "size of the file, KB": lambda one: one["file_bytes"] / 1e3,
+}
+
+
+def draw_quality(summary: Summary, rows: Sequence[Row]) -> Figure:
+    """Draw both metrics over N, a line an encoder with 95% intervals, baselines as levels."""
+    told = summary.protocol
+    figure, panels = two_panels(
+        f"{told.dataset}, {told.split}, {told.test_users:,} test users, seen items "
+        f"{told.seen_items}; bars are 95% intervals over users"
+    )
+    colours = _colours(row.encoder for row in rows)
+    by_length = sorted(rows, key=lambda row: row.history_length)
+    lengths = _apart([row.history_length for row in by_length])
+    labels = []
+    for axes, name in zip(panels, METRICS, strict=True):
+        axes.set_xscale("log")
+        axes.set_xticks(lengths, [str(length) for length in lengths])
+        axes.minorticks_off()
+        axes.set(xlabel="history length N, items", ylabel=f"{NAMES[name]}, test users")
+        ends = []
+        for number, (encoder, colour) in enumerate(colours.items()):
+            own = [row for row in by_length if row.encoder == encoder]
+            # Side by side, so that no bar hides another.
+            xs = [row.history_length * (1 + 0.03 * number) for row in own]
+            ys = [row.means[name] for row in own]
+            lows, highs = zip(*(row.intervals[name] for row in own), strict=True)
+            axes.plot(xs, ys, marker="o", color=colour)
+            axes.vlines(xs, lows, highs, color=colour)
+            ends.append((encoder, ys[-1], colour))
+        for baseline, figures in summary.baselines.items():
+            axes.axhline(figures.means[name], color="grey", linestyle=":")
+            ends.append((baseline, figures.means[name], "grey"))
+        axes.set_ylim(0, axes.get_ylim()[1])
+        labels += label_ends(axes, ends)
+    keep_apart(figure, labels)
+    return figure
+
+
+def draw_frontier(cells: Mapping[Path, Summary], timed: Sequence[Mapping[str, Any]]) -> Figure:
+    """Draw recall@10 through the file against latency and size, a line an encoder, N at its points.
+
+    Published models are crosses.
+
+    Args:
+        cells: what each says of itself, by the place of its model.
+        timed: what jaxrec benchmark wrote about each file.
+    """
+    known = {str(model): summary for model, summary in cells.items()}
+    own = [(known[each["name"]], each) for each in timed if each["name"] in known]
+    published = [each for each in timed if each["name"] not in known]
+    colours = _colours(summary.model.encoder for summary, _ in own)
+    figure, panels = two_panels(
+        "recall@10 through the .tflite file, and what it costs; points say N"
+    )
+    labels = []
+    for axes, (title, cost) in zip(panels, _COSTS.items(), strict=True):
+        axes.set_xscale("log")
+        for encoder, colour in colours.items():
+            points = sorted(
+                (summary.protocol.history_length, cost(each), each["recall@10"])
+                for summary, each in own
+                if summary.model.encoder == encoder
+            )
+            _, xs, ys = zip(*points, strict=True)
+            axes.plot(xs, ys, marker="o", color=colour, label=encoder, linewidth=1)
+            labels += [
+                label(axes, str(length), (x, y), colour, up=7.0, fontsize=8)
+                for length, x, y in points
+            ]
+        for each, marker in zip(published, cycle("x+1234"), strict=False):
+            name = each["name"].replace("_", " ")
+            short = textwrap.shorten(name, _LONGEST_NAME, placeholder=" …")
+            place = cost(each), each["recall@10"]
+            axes.plot(*place, marker, color="black", markersize=9, label=short)
+        axes.set(xlabel=title, ylabel="recall@10, test users", ylim=(0, None))
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.minorticks_off()
+    handles, names = panels[0].get_legend_handles_labels()
+    columns = min(len(names), 5)
+    figure.legend(handles, names, loc="outside lower center", ncols=columns, frameon=False)
+    keep_apart(figure, labels)
+    return figure
+
+
+def _colours(encoders: Iterable[str]) -> dict[str, str]:
+    """Give each encoder a colour of the cycle, in the order in which they come."""
+    return {encoder: f"C{number}" for number, encoder in enumerate(dict.fromkeys(encoders))}
+
+
+def _apart(lengths: Sequence[int]) -> list[int]:
+    """Leave out what would stand on top of a tick's number, an eighth of the axis from the last."""
+    kept = [lengths[0]]
+    for length in lengths:
+        if log(length / kept[-1]) > 0.125 * log(lengths[-1] / lengths[0]):
+            kept.append(length)
+    return kept

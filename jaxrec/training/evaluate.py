@@ -1,0 +1,82 @@
+"""The last evaluation of a run: the model and its baselines, on the test and validation targets."""
+
+import jax
+from flax import nnx
+
+from jaxrec.config import Config
+from jaxrec.data.dataset import Dataset
+from jaxrec.evaluation.baselines import make_baselines
+from jaxrec.evaluation.ranking import Ranking, Scorer, model_scorer, now_unknown, rank
+from jaxrec.evaluation.ratings import Rater, model_rater, rating_baselines, rating_figures
+from jaxrec.evaluation.slices import slices
+from jaxrec.models.model import RecommenderModel
+from jaxrec.runs.directory import CURVE, RunDirectory
+from jaxrec.runs.ranks import Ranks
+from jaxrec.runs.report import draw_curve, figures_of, protocol, training_figures
+from jaxrec.runs.summary import Figures, ModelFacts, Summary
+from jaxrec.training.loop import Trained, folded
+
+
+def evaluate_and_save(
+    trained: Trained,
+    dataset: Dataset,
+    config: Config,
+    directory: RunDirectory,
+    *,
+    unit: str = "epoch",
+) -> Summary:
+    """Evaluate the best parameters and the baselines; write what a finished run leaves.
+
+    Args:
+        unit: what the epochs of the training are called in the plot.
+    """
+    size, split = dataset.vocabulary.size, dataset.split
+    of_test, of_validation = slices(dataset, split.test), slices(dataset, split.validation)
+
+    def tested(scorer: Scorer) -> Ranking:
+        return rank(scorer, dataset, split.test, config.data)
+
+    def validated(scorer: Scorer) -> Figures:
+        ranking = rank(scorer, dataset, split.validation, config.data)
+        return figures_of(ranking, size, of_validation)
+
+    baselines, left_out = make_baselines(dataset, config.data.split)
+    if left_out:
+        print(left_out)
+    shipped = folded(trained.graphdef, trained.params, dataset.item_features)
+    scorer = model_scorer(*shipped)
+    test = tested(scorer)
+    without_now = None
+    if config.data.told_time:
+        without_now = tested(now_unknown(scorer, dataset.timelines.moments))
+    summary = Summary(
+        protocol(config, dataset, test, of_test),
+        test=figures_of(test, size, of_test),
+        validation=validated(scorer),
+        baselines={
+            name: figures_of(tested(each), size, of_test) for name, each in baselines.items()
+        },
+        train=training_figures(trained.epochs, trained.progress.best_epoch),
+        model=ModelFacts(
+            config.model.encoder, sum(leaf.size for leaf in jax.tree.leaves(shipped[1]))
+        ),
+        ratings={
+            name: rating_figures(rater, dataset, config.data.history_length)
+            for name, rater in _raters(shipped, dataset, config).items()
+        },
+        now_unknown=without_now and figures_of(without_now, size, of_test),
+    )
+    levels = {name: validated(each).means["recall@10"] for name, each in baselines.items()}
+    draw_curve(directory.path / CURVE, directory.path.name, trained.epochs, levels, unit)
+    targets, unknown = dataset.timelines.items[split.test], without_now and without_now.ranks
+    directory.finish(summary, Ranks(test.users, targets, test.ranks, unknown, of_test))
+    return summary
+
+
+def _raters(
+    shipped: tuple[nnx.GraphDef[RecommenderModel], nnx.State], dataset: Dataset, config: Config
+) -> dict[str, Rater]:
+    """Return the model and its baselines by name, if ratings are learned."""
+    if dataset.rating is None:
+        return {}
+    return {config.model.encoder: model_rater(*shipped), **rating_baselines(dataset)}

@@ -1,0 +1,97 @@
+"""A whole run: from a configuration to a trained and evaluated model in its directory."""
+
+import shutil
+from functools import partial
+
+from flax import nnx
+
+from jaxrec.config import Config
+from jaxrec.data.dataset import Dataset, make_dataset
+from jaxrec.data.intake import render
+from jaxrec.data.sources import load_ordered
+from jaxrec.data.targets import about_targets
+from jaxrec.errors import UserError
+from jaxrec.models.model import RecommenderModel
+from jaxrec.runs.directory import RunDirectory
+from jaxrec.runs.summary import Summary
+from jaxrec.training.evaluate import evaluate_and_save
+from jaxrec.training.loop import train
+from jaxrec.training.objective import about_negatives
+from jaxrec.training.placement import make_mesh
+from jaxrec.training.processes import by_leader, is_leader, leave, require_same, together
+from jaxrec.training.teacher import directory_of_teacher, read_teacher
+from jaxrec.training.windows import shape_of
+
+
+def load_dataset(config: Config) -> Dataset:
+    """Read the log of a configuration, split it, and print a summary of what was read."""
+    log = load_ordered(config.data, seed=config.train.seed)
+    dataset = make_dataset(log, config.data, seed=config.train.seed)
+    if is_leader():
+        print(render(dataset.intake, config.data.dataset))
+        lines = about_targets(dataset, config.data)
+        lines += about_negatives(config.train, dataset.vocabulary.size)
+        print("\n".join(f"  {line}" for line in lines), flush=True)
+    return dataset
+
+
+def run_experiment(
+    config: Config, directory: RunDirectory, *, overwrite: bool = False, model_shards: int = 1
+) -> Summary | None:
+    """Load the data, train, and evaluate; go on from where the directory stands.
+
+    Args:
+        overwrite: remove an older run from the directory, once everything else is known to fit.
+        model_shards: devices over which the tables of items are sharded.
+
+    Returns:
+        The summary; None in a process that only helped to train.
+
+    Raises:
+        UserError: the data, the directory or the devices do not fit the configuration.
+    """
+    teacher = directory_of_teacher(config)
+    if teacher and teacher.path.resolve() == directory.path.resolve():
+        raise UserError(
+            f"--teacher={teacher.path} is the run directory too; name another --run-dir"
+        )
+    dataset = load_dataset(config)
+    require_same(config, dataset.vocabulary.digest)
+    # What cannot be trained is refused before an older run is gone.
+    make_mesh(shape_of(dataset, config.data, config.train).rows, model_shards)
+    if overwrite:
+        by_leader(partial(_remove, directory))
+    return fit(dataset, config, directory, model_shards=model_shards)
+
+
+def fit(
+    dataset: Dataset, config: Config, directory: RunDirectory, *, model_shards: int = 1
+) -> Summary | None:
+    """Train on a data set from where the directory stands, evaluate and save.
+
+    Returns:
+        The summary; None in a process that only helped to train.
+    """
+    teacher = read_teacher(config, dataset)
+    by_leader(partial(directory.begin, config, dataset))
+    with together():
+        model = init_model(dataset, config)
+        trained = train(model, dataset, config, directory, teacher, model_shards=model_shards)
+    leave()
+    return evaluate_and_save(trained, dataset, config, directory) if is_leader() else None
+
+
+def init_model(dataset: Dataset, config: Config) -> RecommenderModel:
+    """Initialize a model for a data set, from the seed of the training."""
+    schema, counts = dataset.schema(config.model.embedding_dim), dataset.vocabulary.counts
+
+    @nnx.jit  # initialized eagerly, each shape would be compiled
+    def init() -> RecommenderModel:
+        return RecommenderModel(schema, config.model, counts, rngs=nnx.Rngs(config.train.seed))
+
+    return init()
+
+
+def _remove(directory: RunDirectory) -> None:
+    if directory.path.exists():
+        shutil.rmtree(directory.path)
