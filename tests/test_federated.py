@@ -7,10 +7,12 @@ from collections import Counter
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import orbax.checkpoint as ocp
 import polars as pl
 import pytest
 from flax import nnx
@@ -41,7 +43,7 @@ from jaxrec.federated.sharing import join, part
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.population import numbered_by, only_known
 from jaxrec.schema import ITEM
-from jaxrec.training.checkpoint import read_model
+from jaxrec.training.checkpoint import open_checkpoints, read_model
 from jaxrec.training.objective import make_objective
 from jaxrec.training.rows import BY_ITEM, by_item
 from jaxrec.training.step import name_of
@@ -436,6 +438,12 @@ def parameters_of(run_dir: Path) -> dict[str, np.ndarray]:
     return named(nnx.split(model, nnx.Param)[1])
 
 
+def saved_progress(run: RunDirectory) -> dict[str, Any]:
+    with open_checkpoints(run.checkpoints, read_only=True) as manager:
+        items = ocp.args.Composite(progress=ocp.args.JsonRestore())
+        return manager.restore(manager.latest_step(), args=items)["progress"]
+
+
 @pytest_ignore
 def test_a_run_of_rounds_is_a_run_like_any_other(trained, federated):
     out, said = federated
@@ -444,6 +452,7 @@ def test_a_run_of_rounds_is_a_run_like_any_other(trained, federated):
     run = RunDirectory(out)
     assert [line["epoch"] for line in run.metrics(5)] == [2, 4, 5]
     assert run.summary().train.steps == 5 and "transitions" in run.summary().baselines
+    assert saved_progress(run)["best_score"] == run.metrics(5)[-1]["validation"]["ndcg@10"]
     privacy = json.loads((out / "federated.json").read_text())["privacy"]
     assert privacy["noise_multiplier"] == 0.5 and privacy["participation"] == 0.25
 
