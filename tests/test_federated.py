@@ -16,7 +16,7 @@ import orbax.checkpoint as ocp
 import polars as pl
 import pytest
 from flax import nnx
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from experiments import compare, federate
@@ -216,6 +216,7 @@ NUMBERS = st.floats(width=32, allow_nan=False, allow_infinity=False)
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(NUMBERS, min_size=3, max_size=3), st.floats(2**-10, 2**10, width=32))
+@example([0.0, 2.1267650467859854e37, 0.03125], 69.0)
 @pytest.mark.filterwarnings("ignore:overflow")
 def test_clipping_holds_whatever_comes(numbers, bound):
     update = {"a": jnp.array(numbers[:2], jnp.float32), "b": jnp.array(numbers[2], jnp.float32)}
@@ -224,8 +225,10 @@ def test_clipping_holds_whatever_comes(numbers, bound):
     asked = np.array(numbers, np.float64)
     norm = np.linalg.norm(asked)
     assert clipped.is_finite
+    # What is subnormal beside an eighth of the largest number, or in the end, counts as zero.
+    atol = (1 + bound / 8) * np.finfo(np.float32).tiny
     np.testing.assert_allclose(
-        found, asked * min(1, bound / max(norm, 1e-30)), rtol=1e-5, atol=1e-37
+        found, asked * min(1, bound / max(norm, 1e-30)), rtol=1e-5, atol=atol
     )
     assert np.linalg.norm(found) <= bound * (1 + 1e-6)
 
