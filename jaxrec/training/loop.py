@@ -40,7 +40,7 @@ from jaxrec.training.windows import shape_of, training_batches
 STOP_ON = "ndcg@10"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Trained:
     """A trained model.
 
