@@ -73,7 +73,7 @@ class FederateFlags:
     """replace the run in --out"""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Start:
     """Where the rounds begin.
 

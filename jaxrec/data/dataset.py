@@ -22,7 +22,7 @@ from jaxrec.data.vocabulary import Vocabulary, order_items
 from jaxrec.schema import ITEM, NEXT_ITEM, PAD, Feature, Label, Schema
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Dataset:
     """Timelines, their split, and what their ids mean.
 

@@ -24,7 +24,7 @@ from jaxrec.training.objective import Objective, make_objective
 from jaxrec_flower.wire import COUNTED, FOR_DEVICES, from_arrays, to_arrays
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Device:
     """What is on a device.
 

@@ -28,7 +28,7 @@ from jaxrec.runs.population import read_own
 from jaxrec.runs.summary import Summary
 from jaxrec.training.checkpoint import Progress, open_checkpoints, save
 from jaxrec.training.evaluate import evaluate_and_save
-from jaxrec.training.loop import Trained
+from jaxrec.training.loop import STOP_ON, Trained
 from jaxrec.training.step import TrainState
 from jaxrec_flower.wire import COUNTED, NO_SEED, from_arrays
 
@@ -207,10 +207,11 @@ def finish_run(
         "validation": means(target_values(ranking.ranks)),
         "validation_seconds": 0.0,
     }
-    progress = Progress(rounds, rounds, best_epoch=rounds, best_score=float(rounds))
+    score = line["validation"][STOP_ON]
+    progress = Progress(rounds, rounds, best_epoch=rounds, best_score=score)
     out.write_metrics([line])
     with open_checkpoints(out.checkpoints) as checkpoints:
-        save(checkpoints, state, progress, progress.best_score)
+        save(checkpoints, state, progress, score)
     trained = Trained(source.start.graphdef, state.params, [line], progress)
     return evaluate_and_save(trained, dataset, source.config, out, unit="round")
 

@@ -61,7 +61,7 @@ class Parity:
     adapting_error: float = 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Reference:
     """What the model says of every history, asked once for all recipes.
 
