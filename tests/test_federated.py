@@ -19,13 +19,13 @@ from hypothesis import strategies as st
 
 from jaxrec.cli import compare, federate
 from jaxrec.cli import train as run_command
-from jaxrec.config import Config, DataConfig, FederatedConfig, ModelConfig, TrainConfig
+from jaxrec.config import Config, DataConfig, ModelConfig, TrainConfig
 from jaxrec.data.batching import Batch, WindowShape
 from jaxrec.data.dataset import prepare
 from jaxrec.data.splits import split_timelines
 from jaxrec.data.vocabulary import Vocabulary
 from jaxrec.errors import UserError
-from jaxrec.federated import accounting, averaging, rounds
+from jaxrec.federated import accounting, averaging, record, rounds
 from jaxrec.federated.averaging import Round, add_noise, begin, make_round, round_keys
 from jaxrec.federated.clients import learn_locally
 from jaxrec.federated.clipping import clip
@@ -36,6 +36,7 @@ from jaxrec.federated.cohorts import (
     make_clients,
     places_for,
 )
+from jaxrec.federated.settings import FederatedConfig
 from jaxrec.federated.sharing import join, part
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.population import numbered_by, only_known
@@ -465,7 +466,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(trained, federated, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(federate, "write_json", stopped)
+        patched.setattr(record, "write_json", stopped)
         process = go(trained, *ROUNDS, "--out=killed")
     # It had not begun.
     assert process.returncode == 130
