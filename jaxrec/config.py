@@ -194,9 +194,6 @@ class DataConfig(FilterConfig, UsersConfig, ItemsConfig, LogConfig):
     """users of the synthetic world"""
     synthetic_items: int = _between(1000, 20, 10_000_000)
     """items of the synthetic world"""
-    synthetic_drift: float = _between(0.0, 0.0, 1.0)
-    """how often every second user of the synthetic world wishes for another genre than the others
-    do"""
     split: SplitName = "leave-one-out"
     """leave-one-out: each user's last item is the test, the one before it the validation;
     temporal: one cut in calendar time for everybody; random-pairs: shuffled (history, next) pairs,

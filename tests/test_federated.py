@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from jaxrec.cli import compare, federate
 from jaxrec.cli import train as run_command
-from jaxrec.config import Config, DataConfig, ModelConfig, TrainConfig
+from jaxrec.config import Config, DataConfig, LogConfig, ModelConfig, TrainConfig
 from jaxrec.data.batching import Batch, WindowShape
 from jaxrec.data.dataset import prepare
 from jaxrec.data.splits import split_timelines
@@ -39,7 +39,7 @@ from jaxrec.federated.cohorts import (
 from jaxrec.federated.settings import FederatedConfig
 from jaxrec.federated.sharing import join, part
 from jaxrec.runs.directory import RunDirectory
-from jaxrec.runs.population import numbered_by, only_known
+from jaxrec.runs.population import numbered_by, only_known, population_config
 from jaxrec.schema import ITEM
 from jaxrec.training.checkpoint import read_model
 from jaxrec.training.fit import init_model
@@ -370,6 +370,24 @@ def test_a_guarantee_that_is_none_is_refused(monkeypatch):
     monkeypatch.setitem(sys.modules, "dp_accounting", None)
     with pytest.raises(UserError, match=r"noise needs dp-accounting .* '\.\[federated\]'"):
         accounting.guarantee(FederatedConfig(noise_multiplier=1.0), 1000)
+
+
+def test_a_log_of_other_users_is_read_as_that_of_the_run():
+    of_run = DataConfig(
+        synthetic_users=100,
+        synthetic_items=50,
+        items="products.csv",
+        history_length=7,
+        min_rating=4.0,
+        final_fit=True,
+    )
+    assert population_config(of_run, "log.csv", LogConfig(user_column="who")) == DataConfig(
+        dataset="log.csv",
+        user_column="who",
+        min_item_interactions=1,
+        history_length=7,
+        min_rating=4.0,
+    )
 
 
 def test_a_population_has_the_ids_of_the_run():
