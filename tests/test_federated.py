@@ -21,13 +21,13 @@ from hypothesis import strategies as st
 
 from jaxrec.cli import compare, federate
 from jaxrec.cli import train as run_command
-from jaxrec.config import Config, DataConfig, FederatedConfig, ModelConfig, TrainConfig
+from jaxrec.config import Config, DataConfig, LogConfig, ModelConfig, TrainConfig
 from jaxrec.data.batching import Batch, WindowShape
 from jaxrec.data.dataset import prepare
 from jaxrec.data.splits import split_timelines
 from jaxrec.data.vocabulary import Vocabulary
 from jaxrec.errors import UserError
-from jaxrec.federated import accounting, averaging, rounds
+from jaxrec.federated import accounting, averaging, record, rounds
 from jaxrec.federated.averaging import Round, add_noise, begin, make_round, round_keys
 from jaxrec.federated.clients import learn_locally
 from jaxrec.federated.clipping import clip
@@ -38,9 +38,10 @@ from jaxrec.federated.cohorts import (
     make_clients,
     places_for,
 )
+from jaxrec.federated.settings import FederatedConfig
 from jaxrec.federated.sharing import join, part
 from jaxrec.runs.directory import RunDirectory
-from jaxrec.runs.population import numbered_by, only_known
+from jaxrec.runs.population import numbered_by, only_known, population_config
 from jaxrec.schema import ITEM
 from jaxrec.training.checkpoint import open_checkpoints, read_model
 from jaxrec.training.fit import init_model
@@ -379,6 +380,24 @@ def test_noise_without_dp_accounting_names_the_extra(monkeypatch):
         accounting.guarantee(FederatedConfig(noise_multiplier=1.0), 1000)
 
 
+def test_a_log_of_other_users_is_read_as_that_of_the_run():
+    of_run = DataConfig(
+        synthetic_users=100,
+        synthetic_items=50,
+        items="products.csv",
+        history_length=7,
+        min_rating=4.0,
+        final_fit=True,
+    )
+    assert population_config(of_run, "log.csv", LogConfig(user_column="who")) == DataConfig(
+        dataset="log.csv",
+        user_column="who",
+        min_item_interactions=1,
+        history_length=7,
+        min_rating=4.0,
+    )
+
+
 def test_a_population_has_the_ids_of_the_run():
     vocabulary = Vocabulary(pl.Series("item", [7, 5, 9, 3]), np.array([0, 8, 4, 2, 2]))
     config = DataConfig(min_item_interactions=1)
@@ -480,7 +499,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(trained, federated, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(federate, "write_json", stopped)
+        patched.setattr(record, "write_json", stopped)
         process = go(trained, *ROUNDS, "--out=killed")
     # It had not begun.
     assert process.returncode == 130
