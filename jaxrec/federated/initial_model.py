@@ -20,7 +20,7 @@ from jaxrec.training.fit import init_model
 from jaxrec.training.step import name_of
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class InitialModel:
     """A model before the first round.
 
