@@ -6,13 +6,15 @@ import polars as pl
 import pytest
 
 from experiments.studies.populations import populations
-from jaxrec.config import DataConfig, LogConfig
-from jaxrec.data.interactions import Interactions
+from jaxrec.data.data_config import DataConfig
+from jaxrec.data.interactions import FilterConfig, Interactions
+from jaxrec.data.sources.log_config import LogConfig
 from jaxrec.data.sources.synthetic import (
     FEW_ITEMS,
     MAX_ITEMS,
     MIN_ITEMS,
     MIN_LENGTH,
+    SyntheticConfig,
     mix_in_others,
     synthetic_world,
 )
@@ -169,13 +171,13 @@ def test_no_user_of_a_large_world_sees_an_item_twice() -> None:
 
 @pytest.mark.parametrize("users", [0, -1])
 def test_a_world_needs_a_user(users: int) -> None:
-    with pytest.raises(UserError, match=rf"--synthetic-users={users} is below the minimum of 1"):
+    with pytest.raises(UserError, match=rf"--synthetic.users={users} is below the minimum of 1"):
         synthetic_world(users=users)
 
 
 @pytest.mark.parametrize("items", [MIN_ITEMS - 1, MAX_ITEMS + 1])
 def test_a_catalogue_has_limits(items: int) -> None:
-    with pytest.raises(UserError, match=rf"--synthetic-items={items} is outside 10\.\.10,000,000"):
+    with pytest.raises(UserError, match=rf"--synthetic.items={items} is outside 10\.\.10,000,000"):
         synthetic_world(items=items)
 
 
@@ -250,14 +252,14 @@ def test_the_second_population_drifts_and_the_first_stays() -> None:
 
 @pytest.mark.parametrize("drift", [-0.1, 1.1, float("nan")])
 def test_a_drift_is_a_share(drift: float) -> None:
-    with pytest.raises(UserError, match=rf"--synthetic-drift={drift:g} is out of range; give it 0"):
-        DataConfig(synthetic_drift=drift)
+    with pytest.raises(UserError, match=rf"--synthetic.drift={drift:g} is out of range; give it 0"):
+        DataConfig(synthetic=SyntheticConfig(drift=drift))
 
 
 def test_the_populations_are_cut_apart_by_a_command(tmp_path) -> None:
-    world = ["--dataset=synthetic", "--synthetic-users=60", "--synthetic-items=30"]
+    world = ["--dataset=synthetic", "--synthetic.users=60", "--synthetic.items=30"]
     cut = ["--user-features=population", "--first=first", "--second=second", "--out=cut"]
-    process = call(populations.main, *world, "--synthetic-drift=0.5", *cut, cwd=tmp_path)
+    process = call(populations.main, *world, "--synthetic.drift=0.5", *cut, cwd=tmp_path)
     assert process.returncode == 0, process.stderr
     logs = {name: pl.read_csv(tmp_path / "cut" / f"{name}.csv") for name in ("shipped", "others")}
     assert [log["user"].n_unique() for log in logs.values()] == [30, 30]
@@ -268,14 +270,16 @@ def test_the_populations_are_cut_apart_by_a_command(tmp_path) -> None:
         .equals(drifted.sort("user", "timestamp", "item"))
     )
 
-    process = call(populations.main, *world, "--synthetic-drift=2", *cut, cwd=tmp_path)
+    process = call(populations.main, *world, "--synthetic.drift=2", *cut, cwd=tmp_path)
     assert process.returncode == 2
     (line,) = process.stderr.splitlines()
-    assert "--synthetic-drift=2 is out of range; give it 0 to 1" in line
+    assert "--synthetic.drift=2 is out of range; give it 0 to 1" in line
 
 
 def test_a_log_of_other_users_has_no_drift_of_the_world() -> None:
-    of_run = DataConfig(synthetic_users=100, synthetic_items=50, synthetic_drift=0.5)
+    of_run = DataConfig(
+        synthetic=SyntheticConfig(users=100, items=50, drift=0.5),
+    )
     assert population_config(of_run, "log.csv", LogConfig()) == DataConfig(
-        dataset="log.csv", min_item_interactions=1
+        dataset="log.csv", filters=FilterConfig(min_item_interactions=1)
     )

@@ -25,14 +25,15 @@ from typing import Any
 
 import jax
 import numpy as np
-import tyro
 from flax import nnx
 from jaxtyping import Int
 
 from jaxrec.cli.command_line import command
-from jaxrec.config import Config, FederatedConfig, LogConfig, differing, given
+from jaxrec.config.experiment import Config
+from jaxrec.config.fields import Flat, changed, differing
 from jaxrec.data.dataset import Dataset
 from jaxrec.data.intake import render as render_intake
+from jaxrec.data.sources.log_config import LogConfig
 from jaxrec.errors import UserError
 from jaxrec.evaluation.metrics import means, target_values
 from jaxrec.evaluation.ranking import model_scorer, rank
@@ -40,6 +41,7 @@ from jaxrec.evaluation.slices import slices
 from jaxrec.federated.accounting import NO_GUARANTEE, Guarantee, guarantee
 from jaxrec.federated.cohorts import Clients, make_clients
 from jaxrec.federated.rounds import federate
+from jaxrec.federated.settings import FederatedConfig
 from jaxrec.files import read_json, reading, write_json
 from jaxrec.runs.comparison import METRICS, Judged, render
 from jaxrec.runs.directory import FEDERATED, RunDirectory
@@ -63,8 +65,8 @@ class FederateFlags:
     """a finished run; it is read and stays as it is"""
     dataset: str | None = None
     """the log of the clients, as run.py takes it; by default that of the run"""
-    log: tyro.conf.OmitArgPrefixes[LogConfig] = field(default_factory=LogConfig)
-    federated: tyro.conf.OmitArgPrefixes[FederatedConfig] = field(default_factory=FederatedConfig)
+    log: LogConfig = field(default_factory=LogConfig)
+    federated: Flat[FederatedConfig] = field(default_factory=FederatedConfig)
     out: Path | None = None
     """where the new run is kept; default: the run's directory, with -federated behind its name"""
     resume: bool = False
@@ -157,7 +159,7 @@ def configure(flags: FederateFlags, source: RunDirectory) -> Config:
             )
     if flags.dataset is not None:
         return replace(config, data=population_config(config.data, flags.dataset, flags.log))
-    for flag, value in given(flags.log, LogConfig).items():
+    for flag, value in changed(flags.log).items():
         raise UserError(f"{flag}={value} says nothing of the run's own log; give --dataset too")
     return config
 
@@ -238,7 +240,7 @@ def require_same_settings(out: RunDirectory, settings: FederatedConfig) -> None:
         raise UserError(f"--out={out.path} is no run of federated rounds; name another folder")
     saved = read_json(path)
     with reading(path):
-        different = differing(saved["settings"], asdict(settings))
+        different = differing(FederatedConfig(**saved["settings"]), settings)
     if different:
         raise UserError(
             f"{out.path} was begun with other settings ({'; '.join(different)}); give its flags to "

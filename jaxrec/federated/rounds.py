@@ -8,13 +8,14 @@ import numpy as np
 from flax import nnx
 from tqdm import tqdm
 
-from jaxrec.config import Config, FederatedConfig
+from jaxrec.config.experiment import Config
 from jaxrec.data.dataset import Dataset
 from jaxrec.errors import UserError
 from jaxrec.evaluation.metrics import means, target_values
 from jaxrec.evaluation.ranking import model_scorer, rank
 from jaxrec.federated.averaging import Round, RoundFacts, begin, make_round, round_keys
 from jaxrec.federated.cohorts import Clients, draw_cohort, places_for
+from jaxrec.federated.settings import FederatedConfig
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.training.checkpoint import Progress, open_checkpoints, restore_latest, save
 from jaxrec.training.loop import Trained

@@ -1,14 +1,18 @@
 """Population: a log of other users, by the ids that a run knows its items by."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 
-from jaxrec.config import DataConfig, ItemsConfig, LogConfig, UsersConfig
+from jaxrec.data.data_config import DataConfig
 from jaxrec.data.dataset import Dataset, make_dataset, prepare
 from jaxrec.data.interactions import Interactions
-from jaxrec.data.sources import load_interactions, load_ordered
+from jaxrec.data.sources.item_table import ItemTableConfig
+from jaxrec.data.sources.load import load_interactions, load_ordered
+from jaxrec.data.sources.log_config import LogConfig
+from jaxrec.data.sources.synthetic import SyntheticConfig
+from jaxrec.data.sources.user_table import UserTableConfig
 from jaxrec.data.vocabulary import Vocabulary
 from jaxrec.errors import UserError
 from jaxrec.runs.directory import VOCABULARY, RunDirectory
@@ -23,21 +27,19 @@ def population_config(of_run: DataConfig, dataset: str, log: LogConfig) -> DataC
 
     Items are dropped for being unknown to the run, and not for being rare. They have its titles.
     """
-    asked = {name: value for name, value in vars(log).items() if value != getattr(LogConfig, name)}
-    of_no_table = {
-        spec.name: spec.default for part in (ItemsConfig, UsersConfig) for spec in fields(part)
-    }
+    given = {name: value for name, value in vars(log).items() if value != getattr(LogConfig, name)}
     return replace(
         of_run,
         dataset=dataset,
         data_dir=None,
-        synthetic_users=DataConfig.synthetic_users,
-        synthetic_items=DataConfig.synthetic_items,
-        synthetic_drift=DataConfig.synthetic_drift,
-        min_item_interactions=1,
+        items=None,
+        users=None,
         final_fit=False,
-        **of_no_table,
-        **asked,
+        filters=replace(of_run.filters, min_item_interactions=1),
+        log=replace(of_run.log, **given),
+        item_table=ItemTableConfig(),
+        user_table=UserTableConfig(),
+        synthetic=SyntheticConfig(),
     )
 
 
@@ -86,7 +88,7 @@ def only_known(
     if kept.is_empty():
         raise UserError(
             f"the run knows no item of the log: it knows {vocabulary.size:,}, as "
-            f"{vocabulary.values[0]!r}, and there is {log['raw'][0]!r}; change --item-column or "
+            f"{vocabulary.values[0]!r}, and there is {log['raw'][0]!r}; change --log.item or "
             "--dataset"
         )
     unknown = found.filter(pl.col("item").is_null())

@@ -14,10 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrec.cli.federate import FederateFlags, configure, read_clients, read_start
-from jaxrec.config import FederatedConfig
 from jaxrec.errors import UserError
 from jaxrec.federated.averaging import contribute
 from jaxrec.federated.cohorts import Clients
+from jaxrec.federated.settings import FederatedConfig
 from jaxrec.federated.sharing import part
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.training.objective import Objective, make_objective

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrec.cli.federate import FederateFlags, Start, begin_whole, configure, read_start
-from jaxrec.config import Config, FederatedConfig
+from jaxrec.config.experiment import Config
 from jaxrec.data.dataset import Dataset
 from jaxrec.errors import UserError
 from jaxrec.evaluation.metrics import means, target_values
@@ -23,6 +23,7 @@ from jaxrec.evaluation.ranking import model_scorer, rank
 from jaxrec.federated.accounting import NO_GUARANTEE, Guarantee, guarantee
 from jaxrec.federated.averaging import RoundKeys, change, round_keys
 from jaxrec.federated.clipping import clip
+from jaxrec.federated.settings import FederatedConfig
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.population import read_own
 from jaxrec.runs.summary import Summary

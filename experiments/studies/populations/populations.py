@@ -19,13 +19,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
-import tyro
 
 from jaxrec.cli.command_line import command
-from jaxrec.config import DataConfig, FilterConfig, feature_names
+from jaxrec.config.fields import Flat
+from jaxrec.data.data_config import DataConfig
+from jaxrec.data.feature_names import feature_names
 from jaxrec.data.gaps import DAY
-from jaxrec.data.interactions import Interactions, count_items, frequent_items
-from jaxrec.data.sources import load_interactions
+from jaxrec.data.interactions import FilterConfig, Interactions, count_items, frequent_items
+from jaxrec.data.sources.load import load_interactions
 from jaxrec.errors import UserError
 from jaxrec.files import replacing
 
@@ -34,7 +35,7 @@ from jaxrec.files import replacing
 class PopulationFlags:
     """The log, and whose part of it is whose."""
 
-    data: tyro.conf.OmitArgPrefixes[DataConfig] = field(default_factory=DataConfig)
+    data: Flat[DataConfig] = field(default_factory=DataConfig)
     first: str = "1,18,25"
     """values of the one --user-features, as they print, of the users whom a model learns from"""
     second: str = "45,50,56"

@@ -25,9 +25,13 @@ Every other user is of a second population. With a drift its moods and tastes le
 often they are for the genre half the list away.
 """
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import numpy as np
 import polars as pl
 
+from jaxrec.config.fields import check, setting
 from jaxrec.data.gaps import DAY
 from jaxrec.data.interactions import Interactions
 from jaxrec.data.sources.titles import GENRES, invent_films
@@ -48,6 +52,22 @@ MAX_DRAWS = 8  # of films already seen; then any film not seen
 FEW_ITEMS = 1 << 16  # up to so many, any film not seen is found by looking at all
 
 OPENING = 1_640_995_200  # 2022-01-01; users arrive within two years from then
+
+
+@dataclass(frozen=True)
+class SyntheticConfig:
+    """--dataset=synthetic: a made-up world of film-watchers."""
+
+    group: ClassVar = "synthetic"
+    users: int = setting(2000, 10, 1_000_000)
+    """its users"""
+    items: int = setting(1000, 20, 10_000_000)
+    """its films"""
+    drift: float = setting(0.0, 0.0, 1.0)
+    """how often every second user wishes for another genre than the others do"""
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 class _World:
@@ -129,10 +149,10 @@ def synthetic_world(
         UserError: no user, or a catalogue too small or too large.
     """
     if users < 1:
-        raise UserError(f"--synthetic-users={users} is below the minimum of 1; raise it")
+        raise UserError(f"--synthetic.users={users} is below the minimum of 1; raise it")
     if not MIN_ITEMS <= items <= MAX_ITEMS:
         raise UserError(
-            f"--synthetic-items={items} is outside {MIN_ITEMS:,}..{MAX_ITEMS:,}; choose one within"
+            f"--synthetic.items={items} is outside {MIN_ITEMS:,}..{MAX_ITEMS:,}; choose one within"
         )
     catalogue_rng, log_rng = np.random.default_rng(seed).spawn(2)
     films, genre, next_part = invent_films(items, catalogue_rng)
