@@ -11,11 +11,13 @@ from flax import nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxrec.config import DataConfig
 from jaxrec.conversion.graph.shapes import Shapes
 from jaxrec.data.batching import TrainingBatches, WindowShape
+from jaxrec.data.data_config import DataConfig
 from jaxrec.data.dataset import Dataset, prepare
-from jaxrec.data.rating_label import number_ratings
+from jaxrec.data.interactions import FilterConfig
+from jaxrec.data.rating_label import RatingConfig, number_ratings
+from jaxrec.data.sources.load import load_interactions
 from jaxrec.errors import UserError
 from jaxrec.evaluation.ratings import Rater, biases, item_means, model_rater, rating_figures
 from jaxrec.models.rating import RatingHead, ordinal_loss
@@ -77,7 +79,10 @@ def test_a_model_rates_any_item_after_any_history():
 
 def world(rows) -> Dataset:
     """Prepare a log of users, items and ratings, in the order of the rows."""
-    config = DataConfig(rate=True, min_item_interactions=1, min_user_interactions=1)
+    config = DataConfig(
+        rate=True,
+        filters=FilterConfig(min_item_interactions=1, min_user_interactions=1),
+    )
     timed = [(user, item, time, rating) for time, (user, item, rating) in enumerate(rows)]
     return prepare(log_of(timed, ("user", "item", "timestamp", "rating")), config, seed=0)
 
@@ -182,12 +187,12 @@ def test_baselines_learn_from_the_training_histories_alone():
 def test_ratings_that_cannot_be_learned(ratings, message):
     log = pl.DataFrame({"user": [1]} if ratings is None else {"rating": ratings})
     with pytest.raises(UserError, match=message):
-        number_ratings(log, DataConfig(rate=True))
+        number_ratings(log, RatingConfig())
 
 
 def test_a_weight_of_ratings_that_are_not_learned():
-    with pytest.raises(UserError, match="--rate-weight=2 weighs ratings; give --rate too"):
-        number_ratings(pl.DataFrame({"rating": [1, 2]}), DataConfig(rate_weight=2))
+    with pytest.raises(UserError, match=r"^--rating\.weight=2 is of use to --rate alone; give it$"):
+        load_interactions(DataConfig(rating=RatingConfig(weight=2)), seed=0)
 
 
 @pytest.mark.filterwarnings("ignore")

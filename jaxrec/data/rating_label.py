@@ -1,10 +1,13 @@
 """The label of ratings: which there are, and that of each activity."""
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import numpy as np
 import polars as pl
 from jaxtyping import Int32
 
-from jaxrec.config import DataConfig
+from jaxrec.config.fields import check, setting
 from jaxrec.errors import UserError
 from jaxrec.schema import RATING, Label
 
@@ -12,22 +15,30 @@ from jaxrec.schema import RATING, Label
 _MOST = 32
 
 
+@dataclass(frozen=True)
+class RatingConfig:
+    """--rate: a second head, which predicts ratings."""
+
+    group: ClassVar = "rating"
+    weight: float = setting(0.3, 0.0, 1000.0)
+    """what the loss of ratings counts beside that of the next item"""
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
 def number_ratings(
-    log: pl.DataFrame, config: DataConfig
-) -> tuple[Label | None, Int32[np.ndarray, " n"] | None]:
-    """Give the label and the id of each rating, if ratings are to be learned.
+    log: pl.DataFrame, config: RatingConfig
+) -> tuple[Label, Int32[np.ndarray, " n"]]:
+    """Return the label of ratings and the id of each activity's.
 
     Raises:
-        UserError: there are none, or they are no few steps; or their weight is given without them.
+        UserError: there are none, or they are no few steps.
     """
-    if not config.rate:
-        if config.rate_weight != DataConfig.rate_weight:
-            raise UserError(f"--rate-weight={config.rate_weight:g} weighs ratings; give --rate too")
-        return None, None
     if not log.schema.get(RATING, pl.String()).is_numeric():
         raise UserError(
             "--rate needs ratings and the log has none; leave it out, or name their column with "
-            "--rating-column"
+            "--log.rating"
         )
     values = log[RATING].drop_nulls().unique().sort()
     if not 2 <= len(values) <= _MOST:
@@ -37,5 +48,5 @@ def number_ratings(
         )
     places = pl.Series(np.arange(1, len(values) + 1, dtype=np.int32))
     ids = log[RATING].replace_strict(values, places, default=0, return_dtype=pl.Int32)
-    label = Label(RATING, "ordinal", config.rate_weight, tuple(map(float, values)))
+    label = Label(RATING, "ordinal", config.weight, tuple(map(float, values)))
     return label, ids.to_numpy()

@@ -3,7 +3,7 @@
 import jax
 from flax import nnx
 
-from jaxrec.config import Config
+from jaxrec.config.experiment import Config
 from jaxrec.data.dataset import Dataset
 from jaxrec.evaluation.baselines import make_baselines
 from jaxrec.evaluation.ranking import Ranking, Scorer, model_scorer, now_unknown, rank
