@@ -38,6 +38,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 PAGES += [ROOT / "pretrained" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # Pages of the docs name these.
 EXAMPLES = [ROOT / "examples" / "flower" / "README.md"]
+EXAMPLES += [ROOT / "experiments" / "recipes" / "README.md"]
 SCRIPTS = [
     path.relative_to(ROOT).as_posix()
     for room in ("experiments", "experiments/studies/*", "demo", "examples/flower")
@@ -52,7 +53,7 @@ DOORS = {
     if (found := re.search(r'main\(\["(.*)", \*sys', path.read_text()))
 }
 # Their unknown flags go to run.py.
-PASS_ON = ("experiments/presets.py", "sweep")
+PASS_ON = ("sweep",)
 # The flags of Flower's commands that are known to work: those that this one gives them.
 OF_FLOWER = set(
     re.findall(r"--[a-z][a-z-]*", (ROOT / "examples" / "flower" / "check.py").read_text())
@@ -215,8 +216,8 @@ def test_the_commands_are_found():
     assert len(set(in_docstrings)) > 12
     assert on_pages[0] == "pip install -c constraints.txt -e '.[train]'"
     assert on_pages[1] == "python experiments/run.py --encoder=rnn"
-    unrolled = "python convert/to_tflite.py --run-dir=runs/presets/small-cnn --recipe=int8 "
-    assert unrolled + "--export-dir=runs/presets/small-cnn/int8" in on_pages
+    unrolled = "python convert/to_tflite.py --run-dir=runs/ml-1m-small-cnn --recipe=int8 "
+    assert unrolled + "--export-dir=runs/ml-1m-small-cnn/int8" in on_pages
 
 
 @pytest.mark.parametrize("command", [*SCRIPTS, *COMMANDS])

@@ -26,7 +26,7 @@ from jaxrec.cli.command_line import command
 from jaxrec.cli.settings import SettingsFlags
 from jaxrec.config.fields import setting
 from jaxrec.models.model_config import check_encoder
-from jaxrec.runs.directory import RunDirectory
+from jaxrec.runs.directory import CONFIG, RunDirectory
 from jaxrec.runs.report import render_table
 from jaxrec.training.compilation_cache import keep_compiled
 from jaxrec.training.fit import load_dataset, run_experiment
@@ -38,7 +38,8 @@ class RunFlags(SettingsFlags):
     """The run: where it is kept, and on which devices it trains."""
 
     run_dir: Path | None = None
-    """where the run is kept; default: runs/<dataset>-<encoder>-n<N>"""
+    """where the run is kept; default: runs/<dataset>-<encoder>-n<N>, or with --config=RECIPE.toml
+    runs/RECIPE"""
     resume: bool = False
     """go on with the unfinished run in the run directory; it ends as if never interrupted"""
     overwrite: bool = False
@@ -66,8 +67,7 @@ def run(flags: RunFlags) -> None:
     config = flags.settings
     join(flags.coordinator, flags.process_id, flags.num_processes)
     check_encoder(config.model)  # a mistake is answered before the log is read
-    name = f"{config.data.name}-{config.model.encoder}-n{config.data.history_length}"
-    directory = RunDirectory(flags.run_dir or Path("runs") / name)
+    directory = RunDirectory(flags.run_dir or Path("runs") / name_of(flags))
     if flags.dry_run:
         load_dataset(config)
         return
@@ -80,6 +80,13 @@ def run(flags: RunFlags) -> None:
     )
     if summary is not None:
         print(f"\n{render_table(summary)}\n\n{directory.summary_file}")
+
+
+def name_of(flags: RunFlags) -> str:
+    """Name a run after its recipe, or else after its data, its encoder and N."""
+    if flags.config is not None and flags.config.name != CONFIG:
+        return flags.config.stem
+    return f"{flags.data.name}-{flags.model.encoder}-n{flags.data.history_length}"
 
 
 main = command(
