@@ -107,7 +107,7 @@ def test_a_mistake_is_one_line_before_anything_is_trained(place, capsys, flags, 
 def test_help_teaches(capsys):
     assert main(["--help"]) == 0
     text = capsys.readouterr().out
-    assert "--history-lengths" in text and "one of run.py's" in text
+    assert "--history-lengths" in text and "one of `jaxrec train`'s" in text
 
 
 PROTOCOL = Protocol(

@@ -17,7 +17,7 @@ _MOST = 32
 
 @dataclass(frozen=True)
 class RatingConfig:
-    """--rate: a second head, which predicts ratings."""
+    """The second head of --rate, which predicts ratings."""
 
     group: ClassVar = "rating"
     weight: float = setting(0.3, 0.0, 1000.0)

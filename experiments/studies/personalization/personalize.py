@@ -54,7 +54,7 @@ class PersonalizeFlags:
     run_dir: Path
     """a finished run; it is read and stays as it is"""
     dataset: str | None = None
-    """the log of the users, as run.py takes it; by default that of the run"""
+    """the log of the users, as `jaxrec train` takes it; by default that of the run"""
     log: LogConfig = field(default_factory=LogConfig)
     judge: Literal["validation", "test", "day"] = "test"
     """which target of each user: the last; the last but one, to choose settings by; or, of a log

@@ -17,7 +17,7 @@ RECENT = (1, 3)
 
 @dataclass(frozen=True)
 class ConvolutionConfig:
-    """--encoder=cnn: convolutions over time."""
+    """The convolutions of --encoder=cnn."""
 
     group: ClassVar = "cnn"
     layers: int = setting(2, 1, 16)

@@ -18,7 +18,7 @@ from jaxrec.models.lstm import LSTM
 
 @dataclass(frozen=True)
 class RecurrentConfig:
-    """--encoder=rnn: an LSTM, or several on top of each other."""
+    """The LSTM of --encoder=rnn."""
 
     group: ClassVar = "rnn"
     layers: int = setting(1, 1, 16)

@@ -41,7 +41,7 @@ _PIECE = 16
 
 @dataclass(frozen=True)
 class TransformerConfig:
-    """--encoder=transformer: blocks of attention, with several heads each."""
+    """The attention of --encoder=transformer."""
 
     group: ClassVar = "transformer"
     blocks: int = setting(2, 1, 16)
