@@ -45,11 +45,17 @@ def test_a_position_without_a_target_has_no_part_in_the_mean():
     np.testing.assert_allclose(loss, BY_HAND[1], rtol=1e-6)
 
 
-def test_targets_count_by_their_weights():
-    """Three times the first target and once the second."""
+@pytest.mark.parametrize("weights", [(3.0, 1.0), (0.2, 0.2), (0.0, 0.5), (1e-6, 3e-6)])
+def test_the_loss_is_the_mean_by_weight(weights):
+    """Three times the first target and once the second; small weights are weights too."""
     rows = Rows({}, TABLE[TARGETS], BIAS[TARGETS], everything(4), TABLE, BIAS)
-    loss = softmax_loss(CONTEXT, rows, TARGETS, jnp.array([[3.0], [1.0]]), None)
-    np.testing.assert_allclose(loss, np.average(BY_HAND, weights=[3, 1]), rtol=1e-6)
+    loss = softmax_loss(CONTEXT, rows, TARGETS, jnp.array(weights)[:, None], None)
+    np.testing.assert_allclose(loss, np.average(BY_HAND, weights=weights), rtol=1e-6)
+
+
+def test_the_loss_is_zero_if_nothing_has_a_weight():
+    loss = full_softmax(CONTEXT, jnp.zeros_like(TARGETS), TABLE, BIAS, None)
+    assert loss == 0
 
 
 def test_sampled_softmax_by_hand():

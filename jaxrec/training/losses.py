@@ -69,7 +69,8 @@ def softmax_loss(
             each target, TEACHER_SHARE (Hinton et al., 2015).
     """
     own, shared = _factors(context_WBD, rows)
-    shares_WB = weights_WB / jnp.maximum(jnp.sum(weights_WB), 1)
+    total = jnp.sum(weights_WB)
+    shares_WB = weights_WB / jnp.where(total > 0, total, 1)
     taught = None if teacher is None else _factors(*teacher)
     ids_S = rows.negatives.ids_S
     return _mean_loss(own, shared, shares_WB, targets_WB, ids_S, left_out_BS, taught)
