@@ -18,7 +18,7 @@ from jaxrec.data.sources import load_interactions
 from jaxrec.errors import UserError
 from jaxrec.training.learner import make_learner
 from jaxrec.training.objective import make_objective
-from jaxrec.training.placement import cut_rows, fetch, make_mesh, place, share_of, split_batch
+from jaxrec.training.placement import batch_shard, cut_rows, fetch, make_mesh, place, split_batch
 from jaxrec.training.step import TrainState, make_dispatch, name_of
 from jaxrec.training.teacher import Teacher
 from jaxrec.training.windows import shape_of, training_batches
@@ -56,7 +56,7 @@ def learn(config: Config, shards: int | None, *, taught: bool = False) -> dict[s
     mesh = None
     if shards is not None:
         mesh = make_mesh(shape_of(dataset, config.data, config.train).rows, shards)
-    share = () if mesh is None else (share_of(mesh),)
+    share = () if mesh is None else (batch_shard(mesh),)
     batches = training_batches(dataset, config.data, config.train, *share)
     graphdef, params = nnx.split(make_model(dataset, config), nnx.Param)
     teacher = teacher_of(dataset, config) if taught else None

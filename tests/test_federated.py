@@ -21,10 +21,11 @@ from experiments import compare, federate
 from experiments import run as run_command
 from experiments.run import make_model
 from jaxrec.config import Config, DataConfig, FederatedConfig, ModelConfig, TrainConfig
-from jaxrec.data.batching import Batch, WindowShape
+from jaxrec.data.batching import Batch
 from jaxrec.data.dataset import prepare
 from jaxrec.data.splits import split_timelines
 from jaxrec.data.vocabulary import Vocabulary
+from jaxrec.data.windowing import WindowShape
 from jaxrec.errors import UserError
 from jaxrec.federated import accounting, averaging, rounds
 from jaxrec.federated.averaging import Round, add_noise, begin, make_round, round_keys

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from convert.build.shapes import Shapes
 from jaxrec.config import DataConfig
-from jaxrec.data.batching import TrainingBatches, WindowShape
+from jaxrec.data.batching import TrainingBatches
 from jaxrec.data.dataset import Dataset, prepare
 from jaxrec.data.rating_label import number_ratings
+from jaxrec.data.windowing import WindowShape
 from jaxrec.errors import UserError
 from jaxrec.evaluation.ratings import Rater, biases, item_means, model_rater, rating_figures
 from jaxrec.models.rating import RatingHead, ordinal_loss

@@ -31,7 +31,7 @@ from jaxrec.training.checkpoint import (
 )
 from jaxrec.training.learner import make_learner
 from jaxrec.training.objective import make_objective
-from jaxrec.training.placement import cut_rows, fetch, make_mesh, place, share_of, split_batch
+from jaxrec.training.placement import batch_shard, cut_rows, fetch, make_mesh, place, split_batch
 from jaxrec.training.processes import by_leader, from_leader, is_leader
 from jaxrec.training.step import Dispatch, TrainState, make_dispatch
 from jaxrec.training.teacher import Teacher
@@ -77,7 +77,7 @@ def train(
     """
     graphdef, params = nnx.split(model, nnx.Param)
     mesh = make_mesh(shape_of(dataset, config.data, config.train).rows, model_shards)
-    batches = training_batches(dataset, config.data, config.train, share_of(mesh))
+    batches = training_batches(dataset, config.data, config.train, batch_shard(mesh))
     total_steps = config.train.epochs * batches.steps_per_epoch
     rows = dataset.vocabulary.size + 1
     objective = make_objective(graphdef, dataset, config, teacher, cut_rows(rows, mesh))

@@ -18,7 +18,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from jaxrec.data.batching import Share
+from jaxrec.data.batching import BatchShard
 from jaxrec.errors import UserError
 from jaxrec.training.rows import BY_ITEM, lengthen
 from jaxrec.training.step import name_of
@@ -58,11 +58,11 @@ def make_mesh(batch_rows: int, model_shards: int = 1) -> Mesh:
     return Mesh(devices, axes, axis_types=(AxisType.Auto,) * len(axes))
 
 
-def share_of(mesh: Mesh) -> Share:
+def batch_shard(mesh: Mesh) -> BatchShard:
     """Tell which part of each batch this process has."""
     is_mine = np.vectorize(lambda device: device.process_index == jax.process_index())
     parts = np.flatnonzero(is_mine(mesh.devices).any(axis=1))
-    return Share(int(parts[0]), int(parts[-1]) + 1, len(mesh.devices))
+    return BatchShard(int(parts[0]), int(parts[-1]) + 1, len(mesh.devices))
 
 
 def cut_rows(rows: int, mesh: Mesh) -> int | None:
@@ -101,8 +101,8 @@ def fetch(state: Tree, mesh: Mesh, rows: int) -> Tree:
 
 
 def split_batch(tree: Tree, mesh: Mesh) -> Tree:
-    """Put arrays [K, B, ...] on the devices, cut along B, of which this process has its share."""
-    return jax.tree.map(lambda leaf: _put_share(leaf, mesh), tree)
+    """Put arrays [K, B, ...] on the devices, cut along B, of which this process has its part."""
+    return jax.tree.map(lambda leaf: _put_shard(leaf, mesh), tree)
 
 
 def _axis_of(name: str) -> str | None:
@@ -117,7 +117,7 @@ def _put(leaf: Any, sharding: NamedSharding) -> jax.Array:
     return jax.make_array_from_callback(whole.shape, sharding, lambda place: whole[place])
 
 
-def _put_share(leaf: Any, mesh: Mesh) -> jax.Array:
+def _put_shard(leaf: Any, mesh: Mesh) -> jax.Array:
     sharding = NamedSharding(mesh, PartitionSpec(None, "data"))
     if jax.process_count() == 1:
         return jax.device_put(leaf, sharding)
