@@ -28,8 +28,9 @@ from jaxrec.evaluation.ranking import model_scorer, rank
 from jaxrec.models.encoders import ENCODERS
 from jaxrec.training.compilation_cache import keep_compiled
 from jaxrec.training.learner import make_learner
-from jaxrec.training.objective import make_objective, negatives_of
-from jaxrec.training.placement import make_mesh, place, split_batch
+from jaxrec.training.negatives import negative_count
+from jaxrec.training.objective import make_objective
+from jaxrec.training.sharding import make_mesh, shard_batch, shard_state
 from jaxrec.training.step import make_dispatch
 from jaxrec.training.windows import training_batches
 
@@ -65,8 +66,8 @@ class Training:
         objective = make_objective(self._graphdef, dataset, config)
         learner = make_learner(objective, flags.train, total_steps=10_000)
         self._batches, self._mesh = batches, make_mesh(batches.shape.rows)
-        self._state = place(learner.init(params), self._mesh, dataset.vocabulary.size + 1)
-        self._dispatch = make_dispatch(learner.update, flags.train.seed)
+        self._state = shard_state(learner.init(params), self._mesh, dataset.vocabulary.size + 1)
+        self._dispatch = make_dispatch(learner, flags.train.seed)
         self._numbers = count()
         self._compile()
 
@@ -80,7 +81,7 @@ class Training:
             shapes = tuple((leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(batch))
             if shapes not in met:
                 met.add(shapes)
-                self._state, _ = self._dispatch(self._state, split_batch(batch, self._mesh))
+                self._state, _ = self._dispatch(self._state, shard_batch(batch, self._mesh))
 
     def targets_per_s(self) -> float:
         """Train on a few dispatches; as in a run, one is gathered while the last one computes."""
@@ -89,7 +90,7 @@ class Training:
         for number in islice(self._numbers, DISPATCHES):
             batch = self._batches.dispatch(number)
             targets += int(np.count_nonzero(batch.targets))
-            self._state, losses = self._dispatch(self._state, split_batch(batch, self._mesh))
+            self._state, losses = self._dispatch(self._state, shard_batch(batch, self._mesh))
         losses.block_until_ready()
         return targets / (time.perf_counter() - started)
 
@@ -118,7 +119,7 @@ def measure(flags: BenchmarkFlags) -> None:
         for _ in range(flags.repeats)
     ]
 
-    negatives = negatives_of(flags.train, dataset.vocabulary.size)
+    negatives = negative_count(flags.train, dataset.vocabulary.size)
     print(
         f"{flags.data.dataset}, N = {flags.data.history_length}, d = {flags.model.embedding_dim}, "
         f"{flags.model.hidden_units} units, {negatives or 'all'} negatives, batches of "

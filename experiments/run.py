@@ -46,11 +46,10 @@ from jaxrec.runs.ranks import Ranks
 from jaxrec.runs.report import draw_curve, figures_of, protocol, render_table, training_figures
 from jaxrec.runs.summary import Figures, ModelFacts, Summary
 from jaxrec.training.compilation_cache import keep_compiled
+from jaxrec.training.distillation import directory_of_teacher, read_teacher
 from jaxrec.training.loop import Trained, folded, train
-from jaxrec.training.objective import about_negatives
-from jaxrec.training.placement import make_mesh
 from jaxrec.training.processes import by_leader, is_leader, join, leave, require_same, together
-from jaxrec.training.teacher import directory_of_teacher, read_teacher
+from jaxrec.training.sharding import make_mesh
 from jaxrec.training.windows import shape_of
 
 
@@ -128,9 +127,7 @@ def _look(config: Config) -> Dataset:
     if not is_leader():
         return dataset
     print(render(dataset.intake, config.data.dataset))
-    lines = about_targets(dataset, config.data)
-    lines += about_negatives(config.train, dataset.vocabulary.size)
-    print("\n".join(f"  {line}" for line in lines), flush=True)
+    print("\n".join(f"  {line}" for line in about_targets(dataset, config.data)), flush=True)
     return dataset
 
 

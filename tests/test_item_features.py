@@ -1,6 +1,7 @@
 """Features of items: a part of an item's vector in training, and nothing but a table in a file."""
 
 import json
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,7 @@ from flax import nnx
 
 from convert.restore import restore
 from experiments import run as one_run
-from jaxrec.config import DataConfig, feature_names
+from jaxrec.config import DataConfig, TrainConfig, feature_names
 from jaxrec.data.item_features import (
     ItemFeature,
     item_features,
@@ -23,9 +24,10 @@ from jaxrec.models.model import PAD_BIAS
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runtime.bundle import read
 from jaxrec.schema import ITEM, Schema
-from jaxrec.training.objective import Objective
+from jaxrec.training.negatives import make_sampler
+from jaxrec.training.objective import Objective, loss
 from tests.exports import call, convert
-from tests.test_models import SIZE, make
+from tests.test_models import COUNTS, SIZE, make
 from tests.test_objective import batch_of
 
 CATALOGUE = pl.DataFrame(
@@ -133,9 +135,10 @@ def test_training_reaches_the_values_of_items():
     graphdef, params = nnx.split(model, nnx.Param)
     batch = batch_of(2)
     batch = batch._replace(history={ITEM: batch.history[ITEM]})
-    popularity = jnp.zeros(SIZE + 1)
+    schema = Schema(SIZE, 6, (GENRE.feature,))
+    sampler = make_sampler(TrainConfig(loss="full-softmax"), COUNTS)
     objective = Objective(
-        graphdef, Schema(SIZE, 6, (GENRE.feature,)), "uniform", None, popularity, 5, IDS, 0.5
+        graphdef, schema, partial(loss, history_length=5), sampler, IDS, id_dropout=0.5
     )
     gradients = jax.jit(jax.grad(objective))(params, batch, jax.random.key(0))
     by_value = jnp.abs(gradients["item_features"]["tables"]["genre"][...]).sum(axis=1)

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxrec.config import ModelConfig
-from jaxrec.models.activities import mask_of
 from jaxrec.models.dropout import default_rate, dropout
 from jaxrec.models.encoders import ENCODERS
 from jaxrec.models.encoders.convolution import Convolution
@@ -55,8 +54,7 @@ def contexts_of(model):
     """Encode what ends at each position of a window, as training does."""
 
     def contexts(history, count, span):
-        vectors = model.look_up(history)
-        return model.contexts(vectors, mask_of(history), count, span)
+        return model.encode_positions(history, count, span)
 
     return jax.jit(contexts, static_argnames=("count", "span"))
 

@@ -29,6 +29,10 @@ class Batch(NamedTuple):
             [B, _]; None where the loss does not leave them out.
         ratings: the rating of each target, as ids, [B, W]; 0 where there is none. None if ratings
             are not learned.
+        candidates: the items that compete with the targets, which a step draws
+            (`training.negatives.Candidates`); None before.
+        item_rows: the rows of the item tables that the ids of a compact batch stand for
+            (`training.sparse_rows.compact`), [T]; None: the ids are the rows.
     """
 
     history: Mapping[str, Any]
@@ -36,6 +40,8 @@ class Batch(NamedTuple):
     weights: Any
     seen: Any
     ratings: Any = None
+    candidates: Any = None
+    item_rows: Any = None
 
 
 class BatchShard(NamedTuple):

@@ -146,45 +146,44 @@ class RecommenderModel(nnx.Module):
         self.bias[...] = self.item_bias.at[old:].add(boost)
         return self
 
-    def look_up(self, history: Mapping[str, Int[jax.Array, "B *_"]]) -> Vectors:
-        """Give the vectors of each feature but those of items."""
-        return {**self.activities.look_up(history), **self.circumstances.look_up(history)}
-
-    def contexts(
+    def encode_positions(
         self,
-        vectors: Vectors,
-        mask_BL: Bool[jax.Array, "B L"],
-        count: int,
-        span: int,
+        history: Mapping[str, Int[jax.Array, "B *_"]],
+        width: int,
+        history_length: int,
         dropout_key: jax.Array | None = None,
     ) -> Float[jax.Array, "W B D"]:
-        """Encode what ends at each of the last `count` positions, with dropout if there is a key.
+        """Return the query at each of the last `width` positions of windows: what training reads.
 
         Args:
-            vectors: of the features of windows of activities, their users and moments.
-            mask_BL: where there is an activity.
-            count: W, L at the most.
-            span: how far back an entry reads, as in `encoders`.
-            dropout_key: for training.
+            history: of windows [B, L], of their users and moments.
+            width: W, L at the most.
+            history_length: how far back a position reads, as in `encoders`.
+            dropout_key: for dropout, if there is any.
         """
-        keys = _split(dropout_key)
+        mask_BL, vectors = mask_of(history), self.look_up(history)
+        keys = (None, None) if dropout_key is None else jax.random.split(dropout_key)
         activities_BLE = dropout(self.activities.join(vectors, mask_BL), self.dropout_rate, keys[0])
-        encoded_BLH = self.encoder.prefixes(activities_BLE, mask_BL, span)
-        encoded_BWH = dropout(encoded_BLH[:, -count:], self.dropout_rate, keys[1])
-        # A prefix is empty until the first activity.
-        is_filled_BW = (jnp.cumsum(mask_BL, axis=1) > 0)[:, -count:]
+        encoded_BLH = self.encoder.prefixes(activities_BLE, mask_BL, history_length)
+        encoded_BWH = dropout(encoded_BLH[:, -width:], self.dropout_rate, keys[1])
+        # A history is empty until the first activity.
+        is_filled_BW = (jnp.cumsum(mask_BL, axis=1) > 0)[:, -width:]
         encoded_WBH, is_filled_WB = (
             jnp.swapaxes(values, 0, 1) for values in (encoded_BWH, is_filled_BW)
         )
-        about_WBD = self.circumstances.join_each(vectors, count)
+        about_WBD = self.circumstances.join_each(vectors, width)
         return self.project(encoded_WBH, is_filled_WB, about_WBD)
 
     def context(self, history: Mapping[str, Int[jax.Array, "B *_"]]) -> Float[jax.Array, "B D"]:
-        """Encode whole histories, known activities at the right end, in their circumstances."""
+        """Return the query of whole histories, known activities at the right end: what ships."""
         mask_BN, vectors = mask_of(history), self.look_up(history)
         activities_BNE = self.activities.join(vectors, mask_BN)
         encoded_BH = self.encoder.whole(activities_BNE, mask_BN.astype(activities_BNE.dtype))
         return self.project(encoded_BH, jnp.any(mask_BN, axis=1), self.circumstances.join(vectors))
+
+    def look_up(self, history: Mapping[str, Int[jax.Array, "B *_"]]) -> Vectors:
+        """Return the embeddings of each feature but those of items."""
+        return {**self.activities.look_up(history), **self.circumstances.look_up(history)}
 
     def project(
         self,
@@ -222,14 +221,6 @@ class RecommenderModel(nnx.Module):
     def scores(self, context: Float[jax.Array, "*B D"]) -> Float[jax.Array, "*B R"]:
         """Score every item; column PAD is lower than any of them."""
         return context @ self.item_table.T + self.item_bias
-
-
-def _split(key: jax.Array | None) -> tuple[jax.Array | None, jax.Array | None]:
-    """Give one key for each of the two places of dropout."""
-    if key is None:
-        return None, None
-    first, second = jax.random.split(key)
-    return first, second
 
 
 def abstract_model(
