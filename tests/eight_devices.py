@@ -16,6 +16,7 @@ from jaxrec.data.dataset import Dataset, prepare
 from jaxrec.data.item_features import ids_by_name
 from jaxrec.data.sources import load_interactions
 from jaxrec.errors import UserError
+from jaxrec.models.folding import fold_features
 from jaxrec.training.distillation import Teacher, distill
 from jaxrec.training.learner import make_learner
 from jaxrec.training.objective import make_objective
@@ -48,7 +49,7 @@ def world(config: Config) -> Dataset:
 
 def teacher_of(dataset: Dataset, config: Config) -> Teacher:
     model = make_model(dataset, replace(config, train=replace(config.train, seed=7)))
-    return Teacher(model.fold(ids_by_name(dataset.item_features)), 5)
+    return Teacher(fold_features(model, ids_by_name(dataset.item_features)), 5)
 
 
 def learn(config: Config, shards: int | None, *, taught: bool = False) -> dict[str, np.ndarray]:

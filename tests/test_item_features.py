@@ -20,6 +20,7 @@ from jaxrec.data.item_features import (
     save_item_features,
 )
 from jaxrec.errors import UserError
+from jaxrec.models.folding import append_items, fold_features
 from jaxrec.models.model import PAD_BIAS
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runtime.bundle import read
@@ -90,7 +91,7 @@ def test_a_vector_is_the_sum_of_its_own_and_the_mean_of_its_values(tied):
     assert model.item_features is not None
     values = model.item_features.tables["genre"][...]
     own, candidates = model.activities.tables[ITEM][...], model.item_table
-    folded = model.fold(IDS)
+    folded = fold_features(model, IDS)
     for before, after in (
         (own, folded.activities.tables[ITEM][...]),
         (candidates, folded.item_table),
@@ -107,7 +108,7 @@ def test_an_item_without_its_own_has_the_vector_and_the_bias_of_its_features():
     values, bias = model.item_features.tables["genre"][...], model.item_bias
     biases, start = model.item_features.biases["genre"][...], model.item_features.bias[...]
     is_kept = jnp.ones(SIZE + 1, bool).at[jnp.array([0, 3, 5, 6])].set(False)
-    folded = model.fold(IDS, is_kept)
+    folded = fold_features(model, IDS, is_kept)
     np.testing.assert_allclose(folded.item_table[5], values[2], rtol=1e-6)
     np.testing.assert_allclose(folded.item_bias[5], start + biases[2], rtol=1e-5)
     np.testing.assert_allclose(folded.item_bias[3], start + (biases[1] + biases[3]) / 2, rtol=1e-5)
@@ -122,7 +123,7 @@ def test_items_that_are_appended_have_what_their_features_say():
     assert model.item_features is not None
     values = model.item_features.tables["genre"][...]
     start = model.item_features.bias[...] + model.item_features.biases["genre"][2]
-    appended, folded = model.append(ids), plain.fold(IDS)
+    appended, folded = append_items(model, ids), fold_features(plain, IDS)
     np.testing.assert_array_equal(appended.item_table[: SIZE + 1], folded.item_table)
     np.testing.assert_array_equal(appended.item_bias[: SIZE + 1], folded.item_bias)
     np.testing.assert_array_equal(appended.item_table[SIZE + 1], values[2])

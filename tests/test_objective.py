@@ -11,9 +11,9 @@ from jaxrec.config import TrainConfig
 from jaxrec.data.batching import Batch
 from jaxrec.data.seen import Seen
 from jaxrec.schema import ITEM, NEXT_ITEM, Feature, Schema
-from jaxrec.training.negatives import add_candidates, all_items, make_sampler
+from jaxrec.training.negatives import all_items, make_sampler
 from jaxrec.training.objective import Objective, loss, step_keys
-from jaxrec.training.transforms import MASK_RATE, mask_features
+from jaxrec.training.transforms import MASK_RATE, add_candidates, mask_features
 from tests.test_models import COUNTS, SIZE, make
 
 GENRE = Feature("genre", "activity", "id", 4)

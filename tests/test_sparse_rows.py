@@ -15,7 +15,7 @@ from jaxrec.config import TrainConfig
 from jaxrec.schema import ITEM, NEXT_ITEM, Schema
 from jaxrec.training.distillation import Teacher, distill
 from jaxrec.training.learner import TABLE_RATE, make_learner
-from jaxrec.training.negatives import Candidates, make_sampler
+from jaxrec.training.negatives import make_sampler
 from jaxrec.training.objective import Objective, loss, step_keys
 from jaxrec.training.sparse_rows import (
     compact,
@@ -26,6 +26,7 @@ from jaxrec.training.sparse_rows import (
     with_tables,
 )
 from jaxrec.training.step import rate_schedule
+from jaxrec.training.transforms import Candidates
 from tests.test_item_features import GENRE, IDS
 from tests.test_models import COUNTS, SIZE, make
 from tests.test_objective import batch_of

@@ -10,7 +10,15 @@ from jaxtyping import Float32, Int32
 from jaxrec.data.seen import seen_before
 from jaxrec.data.splits import Split
 from jaxrec.data.timelines import Timelines, gather
-from jaxrec.data.windowing import Bucket, Windows, WindowShape, cut_into_buckets, cut_windows
+from jaxrec.data.windowing import (
+    WHOLE_BATCH,
+    BatchShard,
+    Bucket,
+    Windows,
+    WindowShape,
+    cut_into_buckets,
+    cut_windows,
+)
 from jaxrec.schema import PAD
 
 
@@ -30,7 +38,7 @@ class Batch(NamedTuple):
         ratings: the rating of each target, as ids, [B, W]; 0 where there is none. None if ratings
             are not learned.
         candidates: the items that compete with the targets, which a step draws
-            (`training.negatives.Candidates`); None before.
+            (`training.transforms.Candidates`); None before.
         item_rows: the rows of the item tables that the ids of a compact batch stand for
             (`training.sparse_rows.compact`), [T]; None: the ids are the rows.
     """
@@ -42,20 +50,6 @@ class Batch(NamedTuple):
     ratings: Any = None
     candidates: Any = None
     item_rows: Any = None
-
-
-class BatchShard(NamedTuple):
-    """The part of each batch that a process gathers, for its own devices.
-
-    Parts [first, end) of so many equal ones.
-    """
-
-    first: int = 0
-    end: int = 1
-    of: int = 1
-
-
-WHOLE_BATCH = BatchShard()
 
 
 class TrainingBatches:

@@ -26,6 +26,20 @@ class WindowShape(NamedTuple):
     rows: int = 1
 
 
+class BatchShard(NamedTuple):
+    """The part of each batch that a process gathers, for its own devices.
+
+    Parts [first, end) of so many equal ones.
+    """
+
+    first: int = 0
+    end: int = 1
+    of: int = 1
+
+
+WHOLE_BATCH = BatchShard()
+
+
 class Windows(NamedTuple):
     """Slices of timelines: targets [first, end), read from the timeline's start on."""
 

@@ -14,7 +14,7 @@ from jaxrec.models.activities import Activities, Vectors, init_table, mask_of
 from jaxrec.models.circumstances import Circumstances
 from jaxrec.models.dropout import default_rate, dropout
 from jaxrec.models.encoders import encoder_class
-from jaxrec.models.items import ItemFeatures, ItemIds
+from jaxrec.models.items import ItemFeatures
 from jaxrec.models.rating import RatingHead
 from jaxrec.schema import ITEM, PAD, Owner, Schema
 
@@ -92,59 +92,6 @@ class RecommenderModel(nnx.Module):
     def item_bias(self) -> Float[jax.Array, " R"]:
         """The score of each candidate after an empty history."""
         return self.bias[...]
-
-    def fold(
-        self, item_ids: ItemIds, is_own_kept_R: Bool[jax.Array, " R"] | None = None
-    ) -> "RecommenderModel":
-        """Add what the features of items say to the tables of items, and forget the features.
-
-        Args:
-            item_ids: the values of each item, by feature.
-            is_own_kept_R: an item without its own vector and bias has those of its features; None
-                leaves each its own.
-
-        Returns:
-            This model, changed.
-        """
-        if self.item_features is None:
-            return self
-        features_RD = self.item_features.vectors(item_ids)
-        tables = [self.activities.tables[ITEM], *([] if self.is_tied else [self.candidates])]
-        for table in tables:
-            own_RD = table[...]
-            if is_own_kept_R is not None:
-                own_RD = jnp.where(is_own_kept_R[:, None], own_RD, 0)
-            table[...] = own_RD + features_RD
-        if is_own_kept_R is not None:
-            keeps_R = is_own_kept_R.at[PAD].set(True)
-            biases_R = self.item_features.item_biases(item_ids)
-            self.bias[...] = jnp.where(keeps_R, self.item_bias, biases_R)
-        self.item_features = None
-        return self
-
-    def append(self, item_ids: ItemIds, boost: float = 0.0) -> "RecommenderModel":
-        """Add items behind the others that are known by their features alone; forget the features.
-
-        Args:
-            item_ids: the values of all items, old and new.
-            boost: what is added to the scores of the new ones.
-
-        Returns:
-            This model, changed.
-        """
-        old = self.item_bias.shape[0]
-        size = len(next(iter(item_ids.values())))
-        more = ((0, size - old), (0, 0))
-        tables = self.activities.tables
-        tables[ITEM] = nnx.Param(jnp.pad(tables[ITEM][...], more))
-        if not self.is_tied:
-            self.candidates = nnx.Param(jnp.pad(self.candidates[...], more))
-        self.bias = nnx.Param(jnp.pad(self.item_bias, more[0]))
-        if self.rating is not None:
-            self.rating.bias = nnx.Param(jnp.pad(self.rating.bias[...], more[0]))
-        self.fold(item_ids, jnp.arange(size) < old)
-        self.bias[...] = self.item_bias.at[old:].add(boost)
-        return self
 
     def encode_positions(
         self,

@@ -14,6 +14,7 @@ from jaxrec.data.batching import Batch
 from jaxrec.data.dataset import Dataset
 from jaxrec.data.item_features import ids_by_name
 from jaxrec.errors import UserError
+from jaxrec.models.folding import fold_features
 from jaxrec.models.model import RecommenderModel
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.training.checkpoint import read_model
@@ -100,5 +101,5 @@ def read_teacher(config: Config, dataset: Dataset) -> Teacher | None:
         )
     of_teacher = directory.config()
     model = read_model(directory.checkpoints, directory.schema(), of_teacher.model)
-    folded = model.fold(ids_by_name(directory.item_features()))
+    folded = fold_features(model, ids_by_name(directory.item_features()))
     return Teacher(folded, of_teacher.data.history_length)

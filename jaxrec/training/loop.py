@@ -20,6 +20,7 @@ from jaxrec.data.item_features import ItemFeature, ids_by_name
 from jaxrec.errors import UserError
 from jaxrec.evaluation.metrics import means, target_values
 from jaxrec.evaluation.ranking import Scorer, model_scorer, rank
+from jaxrec.models.folding import fold_features
 from jaxrec.models.model import RecommenderModel
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.training.checkpoint import (
@@ -146,7 +147,7 @@ def folded(
     graphdef: nnx.GraphDef[RecommenderModel], params: nnx.State, features: Sequence[ItemFeature]
 ) -> tuple[nnx.GraphDef[RecommenderModel], nnx.State]:
     """Give a model without features of items: what they say is in its tables."""
-    return nnx.split(nnx.merge(graphdef, params).fold(ids_by_name(features)), nnx.Param)
+    return nnx.split(fold_features(nnx.merge(graphdef, params), ids_by_name(features)), nnx.Param)
 
 
 def _is_over(progress: Progress, config: Config) -> bool:

@@ -1,46 +1,21 @@
 """Negatives: the candidates that the targets of a batch compete with, drawn with replacement."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from jaxrec.config import TrainConfig
-from jaxrec.data.batching import Batch
-from jaxrec.data.seen import met_in_batch
+from jaxrec.training.transforms import Candidates
 
 # Defaults: a catalogue of up to so many items is compared whole, a larger one by so many negatives.
 SMALL_CATALOGUE, NEGATIVES = 5000, 512
 
 
-class Candidates(NamedTuple):
-    """Items that compete with every target of a batch.
-
-    Attributes:
-        ids_S: repeats allowed.
-        log_expected_S: log of the expected number of copies of each, which is subtracted from its
-            logit; None: the candidates are the item table as it lies, without a look-up.
-        excluded_BS: candidates that the user of a row had met, which do not compete; None: all do.
-    """
-
-    ids_S: Int[jax.Array, " S"]
-    log_expected_S: Float[jax.Array, " S"] | None
-    excluded_BS: Bool[jax.Array, "B S"] | None = None
-
-
 Sampler = Callable[[jax.Array, Int[jax.Array, "B W"]], Candidates]
 """From a key and the targets of a batch to candidates."""
-
-
-def add_candidates(batch: Batch, candidates: Candidates) -> Batch:
-    """Return a batch with its candidates; those that a user had met are excluded."""
-    if batch.seen is not None:
-        excluded_BS = met_in_batch(batch.seen, candidates.ids_S)
-        candidates = candidates._replace(excluded_BS=excluded_BS)
-    return batch._replace(seen=None, candidates=candidates)
 
 
 def negative_count(config: TrainConfig, catalogue_size: int) -> int | None:

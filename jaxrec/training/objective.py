@@ -18,9 +18,9 @@ from jaxrec.models.items import ItemIds
 from jaxrec.models.model import RecommenderModel
 from jaxrec.models.rating import ordinal_loss
 from jaxrec.schema import NEXT_ITEM, RATING, Schema
-from jaxrec.training.negatives import Sampler, add_candidates, make_sampler
+from jaxrec.training.negatives import Sampler, make_sampler
 from jaxrec.training.softmax import LogitFactors, SoftmaxLabels, softmax_loss
-from jaxrec.training.transforms import drop_ids, mask_features
+from jaxrec.training.transforms import add_candidates, drop_ids, mask_features
 
 Losses = dict[str, Float[jax.Array, ""]]
 Loss = Callable[..., Losses]
@@ -37,18 +37,19 @@ def loss(
     """Return the loss of each head.
 
     Args:
-        model: its item table holds what the features of items say.
+        model: with the features of items in its item table.
         batch: B windows with their candidates.
         key: for dropout; None drops nothing.
         history_length: how many activities a target's history has, N.
         item_loss: of the next item.
     """
-    width = batch.targets.shape[1]
-    query_WBD = model.encode_positions(batch.history, width, history_length, key)
+    targets_WB, weights_WB, candidates = batch.targets.T, batch.weights.T, batch.candidates
+    query_WBD = model.encode_positions(batch.history, len(targets_WB), history_length, key)
     factors = logit_factors(model, query_WBD, batch)
-    losses = {NEXT_ITEM.name: item_loss(factors, softmax_labels(batch))}
+    labels = SoftmaxLabels(targets_WB, weights_WB, candidates.ids_S, candidates.excluded_BS)
+    losses = {NEXT_ITEM.name: item_loss(factors, labels)}
     if model.rating is not None:
-        ratings_WB, bias_WB = batch.ratings.T, model.rating.bias[...][batch.targets.T]
+        ratings_WB, bias_WB = batch.ratings.T, model.rating.bias[...][targets_WB]
         logits = model.rating.logits(query_WBD, factors.target_WBD, bias_WB)
         count = jnp.maximum(jnp.sum(ratings_WB > 0, dtype=jnp.float32), 1)
         losses[RATING] = ordinal_loss(logits, ratings_WB).sum() / count
@@ -66,12 +67,6 @@ def logit_factors(
         return LogitFactors(query_WBD, *targets, table_RD, bias_R)
     candidates_SD, bias_S = table_RD[candidates.ids_S], bias_R[candidates.ids_S]
     return LogitFactors(query_WBD, *targets, candidates_SD, bias_S - candidates.log_expected_S)
-
-
-def softmax_labels(batch: Batch) -> SoftmaxLabels:
-    """Return the targets of a batch, and what competes with them."""
-    candidates = batch.candidates
-    return SoftmaxLabels(batch.targets.T, batch.weights.T, candidates.ids_S, candidates.excluded_BS)
 
 
 class StepKeys(NamedTuple):
@@ -98,7 +93,7 @@ class Objective:
         schema: the heads with their weights.
         loss: of a model, a batch with candidates, and a key for dropout.
         sampler: draws candidates.
-        item_ids: the values of each item by feature, as `models.items.fold` takes them.
+        item_ids: the values of each item by feature, as `fold_features` takes them.
         id_dropout: share of the items whose IDs a step drops.
     """
 

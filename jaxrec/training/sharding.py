@@ -19,7 +19,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from jaxrec.data.batching import BatchShard
+from jaxrec.data.windowing import BatchShard
 from jaxrec.errors import UserError
 from jaxrec.training.sparse_rows import ITEM_TABLES, pad
 from jaxrec.training.step import name_of

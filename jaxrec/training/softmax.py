@@ -29,7 +29,7 @@ class LogitFactors(NamedTuple):
         target_bias_WB: ... and its bias.
         candidates_SD: embeddings of the items that compete with every target ...
         candidate_bias_S: ... and their biases, less the log of how many copies of each are expected
-            (`negatives.Candidates`). PAD's is lower than any logit.
+            (`transforms.Candidates`). PAD's is lower than any logit.
     """
 
     query_WBD: Float[jax.Array, "W B D"]

@@ -1,9 +1,14 @@
 """Transforms: what a step does to a batch or a model before the loss, by a key."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
+from jaxtyping import Bool, Float, Int
 
 from jaxrec.data.batching import Batch
+from jaxrec.data.seen import met_in_batch
+from jaxrec.models.folding import fold_features
 from jaxrec.models.items import ItemIds
 from jaxrec.models.model import RecommenderModel
 from jaxrec.schema import ITEM, UNKNOWN
@@ -11,6 +16,29 @@ from jaxrec.schema import ITEM, UNKNOWN
 # Share of the rows of which nothing but the items is known, and of the single values that are
 # unknown: an app cannot always tell them. Masking costs no recall (docs/results.md).
 MASK_RATE = 0.1
+
+
+class Candidates(NamedTuple):
+    """Items that compete with every target of a batch.
+
+    Attributes:
+        ids_S: repeats allowed.
+        log_expected_S: log of the expected number of copies of each, which is subtracted from its
+            logit; None: the candidates are the item table as it lies, without a look-up.
+        excluded_BS: candidates that the user of a row had met, which do not compete; None: all do.
+    """
+
+    ids_S: Int[jax.Array, " S"]
+    log_expected_S: Float[jax.Array, " S"] | None
+    excluded_BS: Bool[jax.Array, "B S"] | None = None
+
+
+def add_candidates(batch: Batch, candidates: Candidates) -> Batch:
+    """Return a batch with its candidates; those that a user had met are excluded."""
+    if batch.seen is not None:
+        excluded_BS = met_in_batch(batch.seen, candidates.ids_S)
+        candidates = candidates._replace(excluded_BS=excluded_BS)
+    return batch._replace(seen=None, candidates=candidates)
 
 
 def mask_features(batch: Batch, key: jax.Array) -> Batch:
@@ -44,4 +72,4 @@ def drop_ids(
     if not item_ids:
         return model
     is_kept_R = jax.random.bernoulli(key, 1 - rate, (len(model.item_bias),))
-    return model.fold(item_ids, is_kept_R)
+    return fold_features(model, item_ids, is_kept_R)

@@ -3,9 +3,9 @@
 import math
 
 from jaxrec.config import DataConfig, TrainConfig
-from jaxrec.data.batching import WHOLE_BATCH, BatchShard, TrainingBatches
+from jaxrec.data.batching import TrainingBatches
 from jaxrec.data.dataset import Dataset
-from jaxrec.data.windowing import WindowShape
+from jaxrec.data.windowing import WHOLE_BATCH, BatchShard, WindowShape
 
 # Enough to hide what a dispatch costs; more would only make a bar that jumps.
 MAX_STEPS_PER_DISPATCH = 20
