@@ -144,10 +144,10 @@ class TrainingBatches:
         part = shape.batch_size // self._shard.of
         own = np.arange(self._shard.first * part, self._shard.end * part)
         rows = bucket.windows * steps // bucket.steps + own
-        is_there = rows < bucket.windows * (steps + 1) // bucket.steps
+        is_window = rows < bucket.windows * (steps + 1) // bucket.steps
         # A row of padding is an empty slice of the first timeline.
         starts, firsts, ends = (
-            np.where(is_there, each.take(rows, mode="clip"), 0) for each in windows
+            np.where(is_window, each.take(rows, mode="clip"), 0) for each in windows
         )
         history = self._timelines.windows(starts, ends - 1, shape.length + shape.lead_in)
         targets = gather(self._targets, firsts, ends, shape.length)

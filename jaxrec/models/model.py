@@ -168,12 +168,3 @@ class RecommenderModel(nnx.Module):
     def scores(self, context: Float[jax.Array, "*B D"]) -> Float[jax.Array, "*B R"]:
         """Score every item; column PAD is lower than any of them."""
         return context @ self.item_table.T + self.item_bias
-
-
-def abstract_model(
-    schema: Schema, config: ModelConfig
-) -> tuple[nnx.GraphDef[RecommenderModel], nnx.State]:
-    """Give the structure of a model and the shapes of its parameters, and draw nothing."""
-    counts = np.zeros(schema.rows, np.int64)
-    model = nnx.eval_shape(lambda: RecommenderModel(schema, config, counts, rngs=nnx.Rngs(0)))
-    return nnx.split(model, nnx.Param)
