@@ -47,7 +47,7 @@ def drawn(build, seed):
 
 def context_of(model):
     """Encode whole histories."""
-    return jax.jit(model.context)
+    return jax.jit(model.encode_last)
 
 
 def contexts_of(model):

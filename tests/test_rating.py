@@ -64,7 +64,7 @@ def test_the_loss_of_a_rating_by_hand():
 def test_a_model_rates_any_item_after_any_history():
     model = make("bow", labels=(STARS,))
     history = {ITEM: jnp.array([[0, 3, 5], [0, 0, 0]])}
-    context = model.context(history)
+    context = model.encode_last(history)
     expected, at_least = model.rate(context, jnp.array([[1, 2], [3, SIZE]]))
     assert expected.shape == (2, 2) and at_least.shape == (2, 2, 2)
     assert (jnp.diff(at_least) <= 0).all() and (expected >= 1).all() and (expected <= 4).all()
@@ -200,7 +200,7 @@ def test_an_app_is_told_how_items_would_be_rated():
     told = recommender.rate([103, 107], candidates)
     history = {ITEM: jnp.array([[0, 0, 0, 4, 8]])}
     ids = jnp.array([[5, PAD, 2, 1, 30, 29]])
-    expected, at_least = model.rate(model.context(history), ids)
+    expected, at_least = model.rate(model.encode_last(history), ids)
     for place, (candidate, rating) in enumerate(zip(candidates, told, strict=True)):
         if candidate == 99:
             assert rating is None

@@ -111,7 +111,7 @@ class RecommenderModel(nnx.Module):
         mask_BL, vectors = mask_of(history), self.look_up(history)
         keys = (None, None) if dropout_key is None else jax.random.split(dropout_key)
         activities_BLE = dropout(self.activities.join(vectors, mask_BL), self.dropout_rate, keys[0])
-        encoded_BLH = self.encoder.prefixes(activities_BLE, mask_BL, history_length)
+        encoded_BLH = self.encoder.encode_positions(activities_BLE, mask_BL, history_length)
         encoded_BWH = dropout(encoded_BLH[:, -width:], self.dropout_rate, keys[1])
         # A history is empty until the first activity.
         is_filled_BW = (jnp.cumsum(mask_BL, axis=1) > 0)[:, -width:]
@@ -121,11 +121,11 @@ class RecommenderModel(nnx.Module):
         about_WBD = self.circumstances.join_each(vectors, width)
         return self.project(encoded_WBH, is_filled_WB, about_WBD)
 
-    def context(self, history: Mapping[str, Int[jax.Array, "B *_"]]) -> Float[jax.Array, "B D"]:
+    def encode_last(self, history: Mapping[str, Int[jax.Array, "B *_"]]) -> Float[jax.Array, "B D"]:
         """Return the query of whole histories, known activities at the right end: what ships."""
         mask_BN, vectors = mask_of(history), self.look_up(history)
         activities_BNE = self.activities.join(vectors, mask_BN)
-        encoded_BH = self.encoder.whole(activities_BNE, mask_BN.astype(activities_BNE.dtype))
+        encoded_BH = self.encoder.encode_last(activities_BNE, mask_BN.astype(activities_BNE.dtype))
         return self.project(encoded_BH, jnp.any(mask_BN, axis=1), self.circumstances.join(vectors))
 
     def look_up(self, history: Mapping[str, Int[jax.Array, "B *_"]]) -> Vectors:
