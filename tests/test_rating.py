@@ -12,12 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxrec.conversion.graph.shapes import Shapes
-from jaxrec.data.batching import TrainingBatches, WindowShape
+from jaxrec.data.batching import TrainingBatches
 from jaxrec.data.data_config import DataConfig
 from jaxrec.data.dataset import Dataset, prepare
 from jaxrec.data.interactions import FilterConfig
 from jaxrec.data.rating_label import RatingConfig, number_ratings
 from jaxrec.data.sources.load import load_interactions
+from jaxrec.data.windowing import WindowShape
 from jaxrec.errors import UserError
 from jaxrec.evaluation.ratings import Rater, biases, item_means, model_rater, rating_figures
 from jaxrec.models.rating import RatingHead, ordinal_loss
@@ -65,7 +66,7 @@ def test_the_loss_of_a_rating_by_hand():
 def test_a_model_rates_any_item_after_any_history():
     model = make("bow", labels=(STARS,))
     history = {ITEM: jnp.array([[0, 3, 5], [0, 0, 0]])}
-    context = model.context(history)
+    context = model.encode_last(history)
     expected, at_least = model.rate(context, jnp.array([[1, 2], [3, SIZE]]))
     assert expected.shape == (2, 2) and at_least.shape == (2, 2, 2)
     assert (jnp.diff(at_least) <= 0).all() and (expected >= 1).all() and (expected <= 4).all()
@@ -204,7 +205,7 @@ def test_an_app_is_told_how_items_would_be_rated():
     told = recommender.rate([103, 107], candidates)
     history = {ITEM: jnp.array([[0, 0, 0, 4, 8]])}
     ids = jnp.array([[5, PAD, 2, 1, 30, 29]])
-    expected, at_least = model.rate(model.context(history), ids)
+    expected, at_least = model.rate(model.encode_last(history), ids)
     for place, (candidate, rating) in enumerate(zip(candidates, told, strict=True)):
         if candidate == 99:
             assert rating is None

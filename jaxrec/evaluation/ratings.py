@@ -42,7 +42,7 @@ def _model_ratings(
     items_B: Int[jax.Array, " B"],
 ) -> Float[jax.Array, " B"]:
     model = nnx.merge(graphdef, params)
-    return model.rate(model.context(history), items_B[:, None])[0][:, 0]
+    return model.rate(model.encode_last(history), items_B[:, None])[0][:, 0]
 
 
 def rating_baselines(dataset: Dataset) -> dict[str, Rater]:
