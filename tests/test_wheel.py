@@ -15,6 +15,8 @@ import pytest
 from jaxrec.runtime import Recommender
 from tests.exports import ROOT
 
+pytestmark = pytest.mark.slow
+
 RECOMMEND = """
 import json, sys
 from dataclasses import asdict
