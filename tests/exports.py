@@ -73,15 +73,11 @@ def convert(*flags: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 def train(folder: Path, encoder: str, *flags: str) -> Path:
-    """Train a run in the folder and give its directory."""
+    """Train a run in the folder, in this process, and return its directory."""
+    from jaxrec.cli import train as command_of_train
+
     run_dir = folder / "runs" / encoder
-    process = command(
-        "experiments/run.py",
-        f"--encoder={encoder}",
-        f"--run-dir={run_dir}",
-        *WORLD,
-        *flags,
-        cwd=folder,
-    )
+    given = (f"--encoder={encoder}", f"--run-dir={run_dir}", *WORLD, *flags)
+    process = call(command_of_train.main, *given, cwd=folder)
     assert process.returncode == 0, process.stderr
     return run_dir

@@ -128,6 +128,7 @@ def world(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_devices_and_server_do_the_round_of_federate(world):
     flags = ["--rounds=1", "--clients=2", "--local-steps=3", "--clip-norm=0.05", "--seed=4"]

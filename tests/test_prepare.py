@@ -174,6 +174,7 @@ def test_stopped_at_any_write_the_same_command_makes_the_same_files(tmp_path, mo
     assert not (tmp_path / "stopped" / "work").exists()
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_the_same_command_makes_the_same_files(tmp_path):
     rng = np.random.default_rng(0)
     log = pl.DataFrame(
@@ -429,6 +430,7 @@ def test_users_and_items_are_described(tmp_path):
     assert [each.name for each in dataset.features] == ["user_age"]
 
 
+@pytest.mark.slow
 def test_spark_prepares_what_this_machine_does(tmp_path):
     pytest.importorskip("pyspark", reason="PySpark is not installed (the extra `spark`)")
     if not (shutil.which("java") or os.environ.get("JAVA_HOME")):

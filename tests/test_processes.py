@@ -43,6 +43,7 @@ def start(folder: Path, *flags: str, number: int, port: int) -> subprocess.Popen
     )
 
 
+@pytest.mark.slow
 def test_two_processes_one_of_them_killed_end_as_one_process_does(tmp_path):
     """Both share the tables and the batches; what is left goes on alone, on another mesh."""
     epochs = 8
@@ -75,6 +76,7 @@ def test_two_processes_one_of_them_killed_end_as_one_process_does(tmp_path):
             np.testing.assert_allclose(score, other["validation"][name], atol=0.02)
 
 
+@pytest.mark.slow
 def test_processes_of_other_configurations_refuse_each_other(tmp_path):
     port = free_port()
     pair = [
@@ -88,6 +90,7 @@ def test_processes_of_other_configurations_refuse_each_other(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_what_the_first_refuses_all_refuse(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "mine").write_text("precious")
@@ -99,6 +102,7 @@ def test_what_the_first_refuses_all_refuse(tmp_path):
         assert (each.returncode, words in error) == (2, True), error
 
 
+@pytest.mark.slow
 def test_a_coordinator_that_is_not_there_is_one_line(tmp_path):
     code = "import sys, jaxrec.training.processes as each; each.PATIENCE_SECONDS = 2\n"
     code += "from jaxrec.cli.train import main\nsys.exit(main())"

@@ -132,6 +132,7 @@ def latest_params(run_dir: Path) -> dict[str, np.ndarray]:
     return ocp.StandardCheckpointer().restore(folder.absolute())
 
 
+@pytest.mark.slow
 def test_a_run_killed_outright_resumes_to_the_same_bits(finished, tmp_path):
     """SIGKILL, in a process of its own, after the first epoch: no handler can help."""
     whole = finished[0] / "runs" / "synthetic-rnn-n10"

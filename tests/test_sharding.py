@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.mark.slow
 def test_on_eight_devices():
     """In a process of its own: the devices of this one were made when it began."""
     words = [sys.executable, "-m", "pytest", "-n", "0", "-q", "tests/eight_devices.py"]

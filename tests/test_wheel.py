@@ -17,6 +17,8 @@ import pytest
 from jaxrec.runtime import Recommender
 from tests.exports import ROOT, small_log
 
+pytestmark = pytest.mark.slow
+
 RECOMMEND = """
 import json, sys
 from dataclasses import asdict
