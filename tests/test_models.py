@@ -25,10 +25,10 @@ SIZE = 30
 COUNTS = np.array([0, *range(SIZE, 0, -1)])
 
 
-def make(encoder, seed=0, features=(), labels=(NEXT_ITEM,), **settings):
+def make(encoder, seed=0, features=(), labels=(NEXT_ITEM,), size=SIZE, **settings):
     config = ModelConfig(encoder=encoder, **{"hidden_units": 8, "embedding_dim": 6, **settings})
-    schema = Schema(SIZE, 6, features, labels)
-    model = drawn(partial(RecommenderModel, schema, config, COUNTS), seed)
+    schema = Schema(size, 6, features, labels)
+    model = drawn(partial(RecommenderModel, schema, config, COUNTS[: size + 1]), seed)
     model.bias[...] = model.item_bias.at[PAD].set(PAD_BIAS)
     return model
 

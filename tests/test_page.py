@@ -7,14 +7,16 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from convert.build.shapes import Shapes
 from jaxrec.runs.directory import HELDOUT
 from jaxrec.runs.heldout import load_heldout
 from jaxrec.runtime import bundle
 from jaxrec.runtime.recommender import Recommender
 from jaxrec.schema import ITEM
 from tests.browser import open_page, shown, site, tap
-from tests.bundles import rewritten
+from tests.bundles import made, rewritten, saved
 from tests.exports import ENCODERS
+from tests.test_models import make
 
 NAMES = {"bow": "Bag of words", "cnn": "Convolution", "rnn": "LSTM"}
 HISTORIES = 200
@@ -327,6 +329,20 @@ def test_somebody_who_has_seen_it_all(page, models):
     tap(page, 0)
     expect(page.locator("#lists li")).to_have_count(0)
     expect(page.locator("#peek")).to_contain_text("nothing is left")
+
+
+def test_a_catalogue_of_fewer_items_than_a_list_shows(browser, tmp_path):
+    pytest.importorskip("tensorflow", reason="needs the extra convert")
+    small = made(make("bow", size=6), Shapes(1, 3, 3, 4, False), [*"abcdef"])
+    errors = []
+    with site(tmp_path / "site", saved(small, tmp_path / "small.tflite")) as place:
+        page = browser.new_page()
+        page.on("pageerror", lambda error: errors.append(error))
+        open_page(page, place.url)
+        tap(page, 0)
+        expect(page.locator(".time")).to_have_text(re.compile(r"^\d+ µs$"))
+        page.close()
+    assert not errors
 
 
 def test_everything_can_be_done_by_keyboard(page: Page):

@@ -6,14 +6,16 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
+from convert.build.shapes import Shapes
 from jaxrec.runs.directory import HELDOUT
 from jaxrec.runs.heldout import load_heldout
 from jaxrec.runtime import bundle
 from jaxrec.runtime.recommender import Recommender
-from jaxrec.schema import ITEM
+from jaxrec.schema import ITEM, RATING, Label
 from tests.browser import site
-from tests.bundles import of_older_form, rewritten
+from tests.bundles import made, of_older_form, rewritten, saved
 from tests.exports import ENCODERS, command
+from tests.test_models import make
 
 HISTORIES = 300
 UNKNOWN = 10**9
@@ -274,6 +276,61 @@ def test_encodes_and_scores_as_the_runtime_in_python(page, models, histories, en
     for history, context, row in zip(histories[-20:], contexts, scores, strict=True):
         np.testing.assert_allclose(context, recommender.encode(history), atol=1e-5)
         np.testing.assert_allclose(row, recommender.score(history, candidates), atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def rating(place) -> Recommender:
+    """A model that predicts ratings, with fewer candidates a call than the test asks for."""
+    label = Label(RATING, "ordinal", 1.0, (0.5, 1.0, 4.0))
+    model = made(make("rnn", labels=(label,)), Shapes(1, 5, 6, 4, False), list(range(100, 130)))
+    return Recommender.load(saved(model, place.folder / "rating.tflite"))
+
+
+def test_rates_as_the_runtime_in_python(page, rating):
+    histories = [[], [103, 107], list(range(100, 120))]
+    candidates = [104, UNKNOWN, 101, 100, 129, 128]
+    answers = page.evaluate(
+        f"""async ([histories, candidates]) => {{ {LOAD}
+          const recommender = await load('rating.tflite');
+          const answers = [];
+          for (const history of histories) {{
+            const ratings = await recommender.rate(history, candidates);
+            answers.push(ratings.map((each) => each && {{ ...each, atLeast: [...each.atLeast] }}));
+          }}
+          return answers;
+        }}""",
+        [histories, candidates],
+    )
+    for history, answer in zip(histories, answers, strict=True):
+        for found, wanted in zip(answer, rating.rate(history, candidates), strict=True):
+            if wanted is None:
+                assert found is None
+                continue
+            assert found["item"] == wanted.item
+            assert found["expected"] == pytest.approx(wanted.expected, abs=1e-5)
+            values, probabilities = zip(*found["atLeast"], strict=True)
+            assert values == tuple(wanted.at_least)
+            assert probabilities == pytest.approx(list(wanted.at_least.values()), abs=1e-5)
+
+
+def test_what_cannot_be_rated_is_said_with_the_remedy(page, rating):
+    answers = call(
+        page,
+        "rating.tflite",
+        ("rate", [], []),
+        ("rate", ["x"], [100]),
+        ("rate", [100], 101),
+        ("rate", [100], [101], {"adapter": {}}),
+    )
+    assert answers == [
+        [],
+        'RangeError: none of the items is known, as "x" (string); the model knows 30, as 100 '
+        "(number)",
+        "TypeError: the candidates are 101 (number), not a list; give [101]",
+        'TypeError: there is no option "adapter"; there is features',
+    ]
+    (answer,) = call(page, "bow.tflite", ("rate", [], []))
+    assert answer == "BundleError: The model predicts no ratings: train one with --rate."
 
 
 def test_calls_that_overlap_do_not_mix(page, histories):

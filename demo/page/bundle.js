@@ -41,6 +41,7 @@ const DEFLATED = 8;
  * @property {number} candidates M.
  * @property {boolean} keep_seen
  * @property {import("./features.js").TakenFeature[]} [features] what it takes beside items.
+ * @property {number[] | null} [ratings] that it predicts, the lowest first, if it does.
  * @property {import("./adapter.js").Settings | null} [adapt] how it learns of its user, if it does.
  * @property {{bytes: number, sha256: string}} graph
  * @property {{size: number, sha256: string}} vocabulary

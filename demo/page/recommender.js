@@ -67,6 +67,14 @@ let runtime;
  */
 
 /**
+ * @typedef {object} Rating how a user would rate an item.
+ * @property {Item} item the raw item, as in the log.
+ * @property {number} expected the mean of the ratings, each by its probability.
+ * @property {Map<number, number>} atLeast the probability of each rating of the log, or of a higher
+ *     one, by the rating, the lowest first.
+ */
+
+/**
  * @typedef {object} Asked one history as the file takes it.
  * @property {Record<string, import("./signature.js").Row>} inputs
  * @property {Set<number>} closed ids that are left out of its list.
@@ -284,6 +292,36 @@ export class Recommender {
     const ids = this.#known.idsOf(candidates, "candidates");
     const asked = this.#adapted(this.#ask(items, options.features), options.adapter);
     return Array.from(this.#scores(ids, asked));
+  }
+
+  /**
+   * Predict the rating of each candidate after a history; null for an unknown one.
+   *
+   * @param {Iterable<Item>} items the history.
+   * @param {Iterable<Item>} candidates any number of items.
+   * @param {{features?: Features}} options
+   * @returns {Promise<(Rating | null)[]>}
+   * @throws {BundleError} the model has not learned ratings.
+   * @throws {TypeError|RangeError} as in `score`.
+   */
+  async rate(items, candidates, options = {}) {
+    check(options, ["features"]);
+    const signature = this.#signatures.rate;
+    if (!signature) throw new BundleError("The model predicts no ratings: train one with --rate.");
+    const raw = listOf(candidates, "candidates");
+    const ids = this.#known.idsOf(raw, "candidates");
+    const { inputs } = this.#ask(items, options.features);
+    const found = signature.runOnAll("candidates", ids, inputs);
+    const [lowest, ...others] = this.model.ratings ?? [];
+    return raw.map((item, place) => {
+      if (ids[place] === NO_ITEM) return null;
+      // The file leaves out the lowest rating, which every rating reaches.
+      const atLeast = new Map([[lowest, 1]]);
+      others.forEach((rating, index) => {
+        atLeast.set(rating, found.at_least[place * others.length + index]);
+      });
+      return { item, expected: found.ratings[place], atLeast };
+    });
   }
 
   /**
