@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from convert.build.shapes import Shapes
+from jaxrec.conversion.graph.shapes import Shapes
 from jaxrec.runs.directory import HELDOUT
 from jaxrec.runs.heldout import load_heldout
 from jaxrec.runtime import bundle

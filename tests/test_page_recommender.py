@@ -6,7 +6,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from convert.build.shapes import Shapes
+from jaxrec.conversion.graph.shapes import Shapes
 from jaxrec.runs.directory import HELDOUT
 from jaxrec.runs.heldout import load_heldout
 from jaxrec.runtime import bundle
