@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from keyword import iskeyword
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 from zoneinfo import available_timezones
 
 from jaxrec.errors import UserError
@@ -162,6 +162,13 @@ class FilterConfig:
         _check(self)
 
 
+class HeadRequest(NamedTuple):
+    """A head that is asked for: the flag that does, and the weight of its loss."""
+
+    flag: str
+    weight: float
+
+
 @dataclass(frozen=True)
 class DataConfig(FilterConfig, UsersConfig, ItemsConfig, LogConfig):
     """The log: where it comes from, what is dropped, how it is split and judged."""
@@ -218,6 +225,19 @@ class DataConfig(FilterConfig, UsersConfig, ItemsConfig, LogConfig):
     keep_seen: bool = False
     """rank what the user has met before among the candidates too (for logs where people come back
     to the same item); off: leave it out"""
+
+    @property
+    def heads(self) -> dict[str, HeadRequest]:
+        """The heads beside the next item, by the column of the log that each predicts.
+
+        Raises:
+            UserError: a weight is given without its head.
+        """
+        if self.rate:
+            return {"rating": HeadRequest("--rate", self.rate_weight)}
+        if self.rate_weight != DataConfig.rate_weight:
+            raise UserError(f"--rate-weight={self.rate_weight:g} weighs ratings; give --rate too")
+        return {}
 
     @property
     def told_time(self) -> bool:

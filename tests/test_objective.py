@@ -1,5 +1,7 @@
 """The objective: pure, and differentiable by the rows that a step touches as by whole tables."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +10,7 @@ from flax import nnx
 
 from jaxrec.data.batching import Batch
 from jaxrec.data.seen import Seen, met_in_batch
-from jaxrec.schema import ITEM, NEXT_ITEM, Feature, Schema
+from jaxrec.schema import ITEM, Feature, HeadSpec, Schema
 from jaxrec.training.losses import Rows
 from jaxrec.training.negatives import Negatives, everything
 from jaxrec.training.objective import UNKNOWN_SHARE, Objective, hide, look_up, loss
@@ -42,12 +44,12 @@ def test_gradients_by_rows_are_those_by_tables(encoder):
 
     def by_params(params):
         model = nnx.merge(graphdef, params)
-        return loss(model, look_up(model, batch, negatives), batch, None, span=5)[NEXT_ITEM.name]
+        return loss(model, look_up(model, batch, negatives), batch, None, span=5)[ITEM]
 
     def by_rows(learned):
         activities, targets, biases, columns, offsets = learned
         rows = Rows(activities, targets, biases, negatives, columns, offsets)
-        return loss(model, rows, batch, None, span=5)[NEXT_ITEM.name]
+        return loss(model, rows, batch, None, span=5)[ITEM]
 
     rows = look_up(model, batch, negatives)
     learned = (rows.features, rows.targets_WBD, rows.target_biases_WB)
@@ -80,20 +82,23 @@ def test_features_but_the_item_are_hidden_in_whole_rows_and_here_and_there():
     assert (found["rating"][~row] != found["age"][~row]).any()
 
 
-def test_labels_are_added_up_by_their_weights():
-    model, batch, key = make("bow"), batch_of(2), jax.random.key(0)
+def test_losses_of_heads_are_added_up_by_their_weights():
+    head = HeadSpec("rating", 1.0, (1.0, 2.0, 4.0))
+    model, batch, key = make("bow", heads=(head,)), batch_of(2), jax.random.key(0)
+    batch = batch._replace(labels={"rating": batch.targets % 4})
     graphdef, params = nnx.split(model, nnx.Param)
     popularity = jnp.log(jnp.asarray(np.maximum(COUNTS, 1), jnp.float32))
 
     def total(weight: float) -> jax.Array:
-        label = type(NEXT_ITEM)(NEXT_ITEM.name, weight=weight)
-        schema = Schema(SIZE, 6, (), (label,))
+        schema = Schema(SIZE, 6, (), (replace(head, weight=weight),))
         return Objective(graphdef, schema, "uniform", None, popularity, 5)(params, batch, key)
 
     negatives = everything(SIZE + 1)
     negatives = negatives._replace(met_BS=met_in_batch(batch.seen, negatives.ids_S))
     rows = look_up(model, batch, negatives)
     dropout_key = jax.random.split(key)[1]
-    alone = loss(model, rows, batch, dropout_key, span=5)[NEXT_ITEM.name]
-    np.testing.assert_allclose(total(1.0), alone, rtol=1e-6)
-    np.testing.assert_allclose(total(0.25), alone / 4, rtol=1e-6)
+    alone = loss(model, rows, batch, dropout_key, span=5)
+    assert alone["rating"] > 0
+    for weight in (0.0, 0.25, 1.0):
+        wanted = alone[ITEM] + weight * alone["rating"]
+        np.testing.assert_allclose(total(weight), wanted, rtol=1e-6)

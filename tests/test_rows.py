@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxrec.config import SamplerName, TrainConfig
-from jaxrec.schema import ITEM, NEXT_ITEM, Schema
+from jaxrec.schema import ITEM, Schema
 from jaxrec.training.learner import TABLE_RATE, make_learner
 from jaxrec.training.negatives import Negatives
 from jaxrec.training.objective import Objective
@@ -38,12 +38,12 @@ def an_objective(
     *,
     teacher=None,
     features=(),
-    labels=(NEXT_ITEM,),
+    heads=(),
     item_ids=None,
     sampler: SamplerName = "uniform",
 ):
     graphdef, params = nnx.split(model, nnx.Param)
-    schema, ids = Schema(SIZE, 6, features, labels), item_ids or {}
+    schema, ids = Schema(SIZE, 6, features, heads), item_ids or {}
     return Objective(graphdef, schema, sampler, 8, POPULARITY, 5, ids, 0.0, teacher), params
 
 
@@ -88,20 +88,21 @@ def test_row_wise_adagrad_by_hand():
 @pytest.mark.parametrize("kind", ["tied", "untied", "taught", "with features", "rated"])
 def test_gradients_of_few_rows_are_those_of_whole_tables(kind, sampler):
     features = (GENRE.feature,) if kind == "with features" else ()
-    labels = (NEXT_ITEM, STARS) if kind == "rated" else (NEXT_ITEM,)
-    model = make("rnn", features=features, labels=labels, tie_embeddings=kind != "untied")
+    heads = (STARS,) if kind == "rated" else ()
+    model = make("rnn", features=features, heads=heads, tie_embeddings=kind != "untied")
     teacher = Teacher(make("bow"), span=4) if kind == "taught" else None
     objective, params = an_objective(
         model,
         teacher=teacher,
         features=features,
-        labels=labels,
+        heads=heads,
         item_ids=IDS if features else None,
         sampler=sampler,
     )
     batch, key = of_items(3), jax.random.key(1)
     if kind == "rated":
-        batch = batch._replace(ratings=jnp.where(batch.targets > 0, batch.targets % 4, 0))
+        ratings = jnp.where(batch.targets > 0, batch.targets % 4, 0)
+        batch = batch._replace(labels={STARS.name: ratings})
     expected_loss, expected = jax.value_and_grad(objective)(params, batch, key)
     touched = few(batch, objective.draw(batch, key), SIZE + 1)
     rows = with_tables(params, take(by_item(params), touched.ids_T))

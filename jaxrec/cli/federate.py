@@ -146,7 +146,7 @@ def configure(flags: FederateFlags, source: RunDirectory) -> Config:
     config, schema = source.config(), source.schema()
     beyond = {
         "it knows features": bool(schema.features),
-        "it learns ratings": schema.rating is not None,
+        "it predicts more than the next item": bool(schema.heads),
         "its targets count by degrees": config.data.label_weight is not None,
     }
     for reason, holds in beyond.items():

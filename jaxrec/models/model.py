@@ -14,8 +14,9 @@ from jaxrec.models.activities import Activities, Vectors, init_table, mask_of
 from jaxrec.models.circumstances import Circumstances
 from jaxrec.models.dropout import default_rate, dropout
 from jaxrec.models.encoders import encoder_class
+from jaxrec.models.heads import head_class
+from jaxrec.models.heads.head import Head
 from jaxrec.models.items import ItemFeatures, ItemIds
-from jaxrec.models.rating import RatingHead
 from jaxrec.schema import ITEM, PAD, Owner, Schema
 
 # PAD's score. No candidate is ever worse, so that nothing else needs to leave PAD out; finite,
@@ -73,10 +74,15 @@ class RecommenderModel(nnx.Module):
             ItemFeatures(features, schema.width, middling, rngs=rngs) if features else None
         )
 
-        rating = schema.rating
-        self.rating = (
-            RatingHead(rating.values, schema.items, schema.width, rngs=rngs) if rating else None
-        )
+        self.head_names = tuple(spec.name for spec in schema.heads)
+        for spec in schema.heads:
+            head = head_class(spec.name)(spec, schema.items, schema.width, rngs=rngs)
+            setattr(self, spec.name, head)
+
+    @property
+    def heads(self) -> dict[str, Head]:
+        """What is predicted beside the next item, each an attribute by its name."""
+        return {name: getattr(self, name) for name in self.head_names}
 
     @property
     def is_tied(self) -> bool:
@@ -140,8 +146,9 @@ class RecommenderModel(nnx.Module):
         if not self.is_tied:
             self.candidates = nnx.Param(jnp.pad(self.candidates[...], more))
         self.bias = nnx.Param(jnp.pad(self.item_bias, more[0]))
-        if self.rating is not None:
-            self.rating.bias = nnx.Param(jnp.pad(self.rating.bias[...], more[0]))
+        for head in self.heads.values():
+            for name in head.item_parameters:
+                setattr(head, name, nnx.Param(jnp.pad(getattr(head, name)[...], more[0])))
         self.fold(item_ids, jnp.arange(size) < old)
         self.bias[...] = self.item_bias.at[old:].add(boost)
         return self
@@ -203,21 +210,14 @@ class RecommenderModel(nnx.Module):
             hidden = nnx.relu(layer(hidden))
         return jnp.where(is_filled[..., None], self.projection(hidden), 0)
 
-    def rate(
-        self, context: Float[jax.Array, "B D"], items_BM: Int[jax.Array, "B M"]
-    ) -> tuple[Float[jax.Array, "B M"], Float[jax.Array, "B M K_minus_1"]]:
-        """Tell how some items would be rated after some histories.
-
-        Returns:
-            The expected rating, and the probabilities of each rating but the lowest, or of a higher
-            one.
-        """
-        assert self.rating is not None
-        logits = self.rating.logits(
-            context[:, None], self.item_table[items_BM], self.rating.bias[...][items_BM]
-        )
-        at_least = jax.nn.sigmoid(logits)
-        return self.rating.expected(at_least), at_least
+    def predict(
+        self, head: str, query_BD: Float[jax.Array, "B D"], items_BM: Int[jax.Array, "B M"]
+    ) -> dict[str, Float[jax.Array, "B M *_"]]:
+        """Return the outputs of a head for some items after some histories."""
+        predictor = self.heads[head]
+        rows = predictor.rows(items_BM)
+        logits = predictor.logits(query_BD[:, None], self.item_table[items_BM], rows)
+        return predictor.predict(logits)
 
     def scores(self, context: Float[jax.Array, "*B D"]) -> Float[jax.Array, "*B R"]:
         """Score every item; column PAD is lower than any of them."""

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxrec.data.intake import Intake
-from jaxrec.evaluation.metrics import RatingFigures
+from jaxrec.evaluation.metrics import PredictionFigures
 from jaxrec.files import read_json, reading, write_json
 
 
@@ -92,8 +92,7 @@ class Summary:
 
     Attributes:
         baselines: figures of each on the test targets, by name.
-        ratings: what the ratings of the model and of baselines are worth, by name, if ratings are
-            learned.
+        heads: what the predictions of the model and of baselines are worth, by head and name.
         now_unknown: the test figures where the model is not told the time of the target; None: it
             never is.
     """
@@ -104,7 +103,7 @@ class Summary:
     baselines: dict[str, Figures]
     train: TrainingFigures
     model: ModelFacts
-    ratings: dict[str, RatingFigures] = field(default_factory=dict)
+    heads: dict[str, dict[str, PredictionFigures]] = field(default_factory=dict)
     now_unknown: Figures | None = None
 
     def save(self, path: Path) -> None:
@@ -127,8 +126,9 @@ def load_summary(path: Path) -> Summary:
             "baselines": {name: _figures(each) for name, each in saved["baselines"].items()},
             "train": TrainingFigures(**saved["train"]),
             "model": ModelFacts(**saved["model"]),
-            "ratings": {
-                name: RatingFigures(**each) for name, each in saved.get("ratings", {}).items()
+            "heads": {
+                head: {name: PredictionFigures(**each) for name, each in rows.items()}
+                for head, rows in saved["heads"].items()
             },
         }
         if saved.get("now_unknown"):

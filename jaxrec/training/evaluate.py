@@ -6,14 +6,16 @@ from flax import nnx
 from jaxrec.config import Config
 from jaxrec.data.dataset import Dataset
 from jaxrec.evaluation.baselines import make_baselines
+from jaxrec.evaluation.metrics import PredictionFigures
+from jaxrec.evaluation.predictions import label_baselines, model_predictor, prediction_figures
 from jaxrec.evaluation.ranking import Ranking, Scorer, model_scorer, now_unknown, rank
-from jaxrec.evaluation.ratings import Rater, model_rater, rating_baselines, rating_figures
 from jaxrec.evaluation.slices import slices
 from jaxrec.models.model import RecommenderModel
 from jaxrec.runs.directory import CURVE, RunDirectory
 from jaxrec.runs.ranks import Ranks
 from jaxrec.runs.report import draw_curve, figures_of, protocol, training_figures
 from jaxrec.runs.summary import Figures, ModelFacts, Summary
+from jaxrec.schema import HeadSpec
 from jaxrec.training.loop import Trained, folded
 
 
@@ -60,10 +62,7 @@ def evaluate_and_save(
         model=ModelFacts(
             config.model.encoder, sum(leaf.size for leaf in jax.tree.leaves(shipped[1]))
         ),
-        ratings={
-            name: rating_figures(rater, dataset, config.data.history_length)
-            for name, rater in _raters(shipped, dataset, config).items()
-        },
+        heads={each.name: _head_figures(each, shipped, dataset, config) for each in dataset.heads},
         now_unknown=without_now and figures_of(without_now, size, of_test),
     )
     levels = {name: validated(each).means["recall@10"] for name, each in baselines.items()}
@@ -73,10 +72,16 @@ def evaluate_and_save(
     return summary
 
 
-def _raters(
-    shipped: tuple[nnx.GraphDef[RecommenderModel], nnx.State], dataset: Dataset, config: Config
-) -> dict[str, Rater]:
-    """Return the model and its baselines by name, if ratings are learned."""
-    if dataset.rating is None:
-        return {}
-    return {config.model.encoder: model_rater(*shipped), **rating_baselines(dataset)}
+def _head_figures(
+    head: HeadSpec,
+    shipped: tuple[nnx.GraphDef[RecommenderModel], nnx.State],
+    dataset: Dataset,
+    config: Config,
+) -> dict[str, PredictionFigures]:
+    """Evaluate a head of the model, and its baselines, by name."""
+    predictors = {config.model.encoder: model_predictor(*shipped, head.name)}
+    predictors |= label_baselines(dataset, head)
+    return {
+        name: prediction_figures(predictor, dataset, head, config.data.history_length)
+        for name, predictor in predictors.items()
+    }

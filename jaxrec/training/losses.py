@@ -1,6 +1,7 @@
 """Losses: how surprised a model is by its targets, on average. Natural logarithms."""
 
 import operator
+from collections.abc import Mapping
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
 from jaxrec.models.activities import Vectors
+from jaxrec.models.heads.head import ItemRows
 from jaxrec.training.negatives import Negatives
 
 # Of the logits, so many rows are worked off at a time. With 3,416 negatives and d = 64 (two cores
@@ -30,7 +32,7 @@ class Rows(NamedTuple):
         negatives: what the targets are compared with, ...
         negatives_SD: ... their vectors ...
         negative_biases_S: ... and biases.
-        rating_biases_WB: the targets' biases in the head of ratings, if there is one.
+        heads: the targets' entries in the item parameters of each head.
     """
 
     features: Vectors
@@ -39,7 +41,7 @@ class Rows(NamedTuple):
     negatives: Negatives
     negatives_SD: Float[jax.Array, "S D"]
     negative_biases_S: Float[jax.Array, " S"]
-    rating_biases_WB: Float[jax.Array, "W B"] | None = None
+    heads: Mapping[str, ItemRows] = {}
 
 
 def softmax_loss(

@@ -17,8 +17,7 @@ from jaxrec.data.seen import met_in_batch
 from jaxrec.models.activities import mask_of
 from jaxrec.models.items import ItemIds
 from jaxrec.models.model import RecommenderModel
-from jaxrec.models.rating import ordinal_loss
-from jaxrec.schema import ITEM, NEXT_ITEM, RATING, UNKNOWN, Schema
+from jaxrec.schema import ITEM, UNKNOWN, Schema
 from jaxrec.training.losses import Rows, softmax_loss
 from jaxrec.training.negatives import Negatives, draw_negatives, whole_table
 from jaxrec.training.teacher import Teacher
@@ -61,7 +60,7 @@ def look_up(model: RecommenderModel, batch: Batch, negatives: Negatives) -> Rows
             if negatives.log_expected_S is None
             else (table_RD[negatives.ids_S], bias_R[negatives.ids_S])
         ),
-        None if model.rating is None else model.rating.bias[...][targets_WB],
+        {name: head.rows(targets_WB) for name, head in model.heads.items()},
     )
 
 
@@ -74,7 +73,7 @@ def loss(
     span: int,
     teacher: Teacher | None = None,
 ) -> dict[str, Float[jax.Array, ""]]:
-    """Give the loss of each label.
+    """Return the loss of the next item and of each head.
 
     Args:
         model: whose tables are not read: `rows` stand for them.
@@ -92,16 +91,13 @@ def loss(
         taught_WBD = teacher.model.contexts(rows_of_teacher.features, mask_BL, count, teacher.span)
         taught = taught_WBD, rows_of_teacher
     losses = {
-        NEXT_ITEM.name: softmax_loss(
+        ITEM: softmax_loss(
             context_WBD, rows, batch.targets.T, batch.weights.T, rows.negatives.met_BS, taught
         )
     }
-    if model.rating is not None:
-        assert rows.rating_biases_WB is not None
-        ratings_WB = batch.ratings.T
-        logits = model.rating.logits(context_WBD, rows.targets_WBD, rows.rating_biases_WB)
-        count = jnp.maximum(jnp.sum(ratings_WB > 0, dtype=jnp.float32), 1)
-        losses[RATING] = ordinal_loss(logits, ratings_WB).sum() / count
+    for name, head in model.heads.items():
+        labels_WB = batch.labels[name].T
+        losses[name] = head.loss(context_WBD, rows.targets_WBD, rows.heads[name], labels_WB)
     return losses
 
 
@@ -111,7 +107,7 @@ class Objective:
 
     Attributes:
         graphdef: the model's structure.
-        schema: the labels, with their weights.
+        schema: the heads, with their weights.
         sampler: where negatives come from ...
         negatives: ... and how many; None: every item is compared with.
         log_popularity_R: log of each item's share of the training targets.
@@ -135,7 +131,7 @@ class Objective:
     cut_rows: int | None = None
 
     def __call__(self, params: nnx.State, batch: Batch, key: jax.Array) -> Float[jax.Array, ""]:
-        """Draw negatives, look up, and add the losses of the labels up."""
+        """Draw negatives, look up, and add the losses up."""
         return self.cost(params, batch, self.draw(batch, key), key)
 
     def draw(self, batch: Batch, key: jax.Array) -> Negatives:
@@ -157,7 +153,7 @@ class Objective:
         key: jax.Array,
         ids_T: Int[jax.Array, " T"] | None = None,
     ) -> Float[jax.Array, ""]:
-        """Look up, and add the losses of the labels up.
+        """Look up, and add the losses of the next item and of the heads up.
 
         Args:
             ids_T: the items whose rows the tables of items have; None: every item.
@@ -176,7 +172,8 @@ class Objective:
             model = model.fold(item_ids, is_kept)
         rows, dropout_key = look_up(model, batch, negatives), jax.random.split(key)[1]
         losses = loss(model, rows, batch, dropout_key, span=self.span, teacher=teacher)
-        return jnp.stack([each.weight * losses[each.name] for each in self.schema.labels]).sum()
+        weights = {ITEM: 1.0} | {each.name: each.weight for each in self.schema.heads}
+        return jnp.stack([weights[name] * value for name, value in losses.items()]).sum()
 
 
 def negatives_of(config: TrainConfig, catalogue_size: int) -> int | None:

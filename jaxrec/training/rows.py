@@ -14,13 +14,14 @@ import jax.numpy as jnp
 from jaxtyping import Float, Int
 
 from jaxrec.data.batching import Batch
+from jaxrec.models.heads import item_parameters
 from jaxrec.models.model import PAD_BIAS
 from jaxrec.schema import ITEM, PAD
 from jaxrec.training.negatives import Negatives
 from jaxrec.training.step import name_of
 
 # Parameters of a model that have a row for each item.
-BY_ITEM = ("activities.tables.item", "candidates", "bias", "rating.bias")
+BY_ITEM = ("activities.tables.item", "candidates", "bias", *item_parameters())
 
 # Adagrad divides by the root of what has gathered, and by no less than this.
 EPSILON = 1e-8
