@@ -163,9 +163,16 @@ class FilterConfig:
 
 
 class HeadRequest(NamedTuple):
-    """A head that is asked for: the flag that does, and the weight of its loss."""
+    """A head that is asked for.
+
+    Attributes:
+        flag: that asks for it ...
+        column_flag: ... and the one that names the column of the log that it predicts.
+        weight: of its loss.
+    """
 
     flag: str
+    column_flag: str
     weight: float
 
 
@@ -234,7 +241,7 @@ class DataConfig(FilterConfig, UsersConfig, ItemsConfig, LogConfig):
             UserError: a weight is given without its head.
         """
         if self.rate:
-            return {"rating": HeadRequest("--rate", self.rate_weight)}
+            return {"rating": HeadRequest("--rate", "--rating-column", self.rate_weight)}
         if self.rate_weight != DataConfig.rate_weight:
             raise UserError(f"--rate-weight={self.rate_weight:g} weighs ratings; give --rate too")
         return {}

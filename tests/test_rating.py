@@ -183,10 +183,10 @@ def test_baselines_learn_from_the_training_histories_alone():
 @pytest.mark.parametrize(
     ("ratings", "message"),
     [
-        (None, "--rate needs ratings and the log has none; leave it out"),
-        (["good", "bad"], "--rate needs ratings and the log has none"),
-        ([3.0, 3.0], "learns 2 to 32 different ratings, and the log has 1, as 3;"),
-        (np.arange(40.0), "learns 2 to 32 different ratings, and the log has 40, as 0;"),
+        (None, "--rate needs the log's rating as numbers and there are none; leave it out"),
+        (["good", "bad"], "needs the log's rating as numbers .* name their column with --rating-c"),
+        ([3.0, 3.0], "learns 2 to 32 different values of rating, and the log has 1, as 3;"),
+        (np.arange(40.0), "learns 2 to 32 different values of rating, and the log has 40, as 0;"),
     ],
     ids=str,
 )

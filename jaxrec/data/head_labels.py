@@ -22,17 +22,17 @@ def number_labels(log: pl.DataFrame, config: DataConfig) -> tuple[tuple[HeadSpec
         UserError: a label has no column of numbers, or they are no few steps.
     """
     specs, labels = [], {}
-    for name, (flag, weight) in config.heads.items():
+    for name, (flag, column_flag, weight) in config.heads.items():
         if not log.schema.get(name, pl.String()).is_numeric():
             raise UserError(
-                f"{flag} needs {name}s and the log has none; leave it out, or name their column "
-                f"with --{name}-column"
+                f"{flag} needs the log's {name} as numbers and there are none; leave it out, or "
+                f"name their column with {column_flag}"
             )
         values = log[name].drop_nulls().unique().sort()
         if not 2 <= len(values) <= _MOST:
             raise UserError(
-                f"{flag} learns 2 to {_MOST} different {name}s, and the log has {len(values):,}, "
-                f"as {values[0]:g}; round them, or leave it out"
+                f"{flag} learns 2 to {_MOST} different values of {name}, and the log has "
+                f"{len(values):,}, as {values[0]:g}; round them, or leave it out"
             )
         specs.append(HeadSpec(name, weight, tuple(map(float, values))))
         ids = pl.Series(np.arange(1, len(values) + 1, dtype=np.int32))

@@ -1,12 +1,15 @@
 """The summary of a run: its figures, and the protocol without which they mean nothing."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from jaxrec.data.intake import Intake
 from jaxrec.evaluation.metrics import PredictionFigures
 from jaxrec.files import read_json, reading, write_json
+
+AnyFigures = TypeVar("AnyFigures")
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,7 @@ def load_summary(path: Path) -> Summary:
             "train": TrainingFigures(**saved["train"]),
             "model": ModelFacts(**saved["model"]),
             "heads": {
-                head: {name: PredictionFigures(**each) for name, each in rows.items()}
+                head: {name: _figures(each, PredictionFigures) for name, each in rows.items()}
                 for head, rows in saved["heads"].items()
             },
         }
@@ -141,7 +144,7 @@ def _protocol(saved: Any) -> Protocol:
     return Protocol(**{**saved, "intake": Intake(**{**intake, "notes": tuple(intake["notes"])})})
 
 
-def _figures(saved: Any) -> Figures:
+def _figures(saved: Any, kind: Callable[..., AnyFigures] = Figures) -> AnyFigures:
     means = {name: float(mean) for name, mean in saved["means"].items()}
     intervals = {name: (low, high) for name, (low, high) in saved["intervals"].items()}
-    return Figures(**{**saved, "means": means, "intervals": intervals})
+    return kind(**{**saved, "means": means, "intervals": intervals})
