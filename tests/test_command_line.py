@@ -1,12 +1,17 @@
 """The frame of every command: which flags it reads, what its exit code says, and where."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from jaxrec.cli.command_line import command, named_file
 from jaxrec.errors import FailedCheckError, UserError
+from tests.exports import ROOT
 
 
 @dataclass(frozen=True)
@@ -112,3 +117,80 @@ def test_what_comes_before_is_done_once_the_flags_are_right():
     main = command(bake, remedy="", interrupted="", before=lambda: done.append("heated"))
     assert main(["--loaves=much"]) == 2 and not done
     assert main([]) == 0 and done == ["heated", "baked"]
+
+
+PRINTER = """
+import sys
+from dataclasses import dataclass
+from jaxrec.cli.command_line import command
+from jaxrec.errors import UserError
+
+@dataclass(frozen=True)
+class PrinterFlags:
+    lines: int = 1
+    fail: bool = False
+
+def write(flags: PrinterFlags) -> None:
+    for number in range(flags.lines):
+        print(f"line {number}")
+    if flags.fail:
+        raise UserError("no ink")
+
+main = command(write, remedy="give another file", interrupted="")
+sys.exit(main())
+"""
+
+
+def run_printer(
+    *flags: str, stdout: int | str, stderr: int = subprocess.PIPE
+) -> tuple[int, str | None]:
+    """Run the printer, and return its exit code and what it wrote to `stderr`."""
+    words = [sys.executable, "-c", PRINTER, *flags]
+    if isinstance(stdout, str):
+        words = ["sh", "-c", f'exec "$@" >{stdout}', "sh", *words]
+    process = subprocess.run(
+        words,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": ""},
+        stdout=None if isinstance(stdout, str) else stdout,
+        stderr=stderr,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return process.returncode, process.stderr
+
+
+@pytest.fixture
+def closed_pipe():
+    """The writing end of a pipe that nobody reads."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    yield writer
+    os.close(writer)
+
+
+# One line stays in the buffer until the end; 100,000 lines do not.
+@pytest.mark.parametrize("flag", ["--help", "--lines=1", "--lines=100000"])
+def test_a_closed_pipe_ends_a_command_silently(closed_pipe, flag):
+    # What a shell reports of a program that SIGPIPE ended.
+    assert run_printer(flag, stdout=closed_pipe) == (128 + 13, "")
+
+
+def test_a_closed_pipe_hides_no_error(closed_pipe):
+    assert run_printer("--fail", stdout=closed_pipe) == (2, "error: no ink\n")
+
+
+def test_a_pipe_that_both_streams_share_may_close(closed_pipe):
+    assert run_printer("--fail", stdout=closed_pipe, stderr=closed_pipe) == (128 + 13, None)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("flag", ["--help", "--lines=1", "--lines=100000"])
+def test_output_that_finds_no_room_is_one_line(flag):
+    said = "error: No space left on device; give another file\n"
+    assert run_printer(flag, stdout="/dev/full") == (2, said)
+
+
+def test_a_command_without_standard_output_does_its_work():
+    assert run_printer(stdout="&-") == (0, "")
+    assert run_printer("--fail", stdout="&-") == (2, "error: no ink\n")

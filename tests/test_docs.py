@@ -36,8 +36,11 @@ from tests.test_models import SIZE, make
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 PAGES += [ROOT / "pretrained" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+STUDIES = ROOT / "experiments" / "studies"
+PAGES += [STUDIES / "README.md"]
+FLOWER = ROOT / "examples" / "flower" / "README.md"
 # Pages of the docs name these.
-EXAMPLES = [ROOT / "examples" / "flower" / "README.md"]
+INNER_PAGES = [FLOWER, *sorted(STUDIES.glob("*/README.md"))]
 SCRIPTS = [
     path.relative_to(ROOT).as_posix()
     for room in ("experiments", "experiments/studies/*", "demo", "examples/flower")
@@ -61,7 +64,7 @@ CI = (ROOT / ".ci" / "run").read_text().splitlines()
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 
 name_of = pytest.mark.parametrize(
-    "page", PAGES + EXAMPLES, ids=lambda path: str(path.relative_to(ROOT))
+    "page", PAGES + INNER_PAGES, ids=lambda path: str(path.relative_to(ROOT))
 )
 
 
@@ -219,7 +222,8 @@ def test_the_commands_are_found():
 @pytest.mark.parametrize("command", [*SCRIPTS, *COMMANDS])
 def test_every_command_is_shown_on_a_page_and_in_its_own_docstring(command):
     ways = {command, *(script for script, name in DOORS.items() if name == command)}
-    assert any(ways & set(words) for page in PAGES for words in commands_of_page(page))
+    pages = PAGES + INNER_PAGES
+    assert any(ways & set(words) for page in pages for words in commands_of_page(page))
     assert any(command in words for words in commands_of_docstrings())
 
 
@@ -244,7 +248,7 @@ def test_a_wrong_command_is_found(command):
 @name_of
 def test_every_flag_in_a_sentence_is_one_of_some_command(page):
     known = {"--help"}.union(*(flags_of(flags_class(script)) for script in [*SCRIPTS, *COMMANDS]))
-    known |= OF_FLOWER if page in EXAMPLES else set()
+    known |= OF_FLOWER if page == FLOWER else set()
     named = re.findall(r"(?<!\S)--[a-z][a-z-]*", "\n".join(code_words(page)))
     assert [flag for flag in named if flag not in known] == []
 
@@ -286,14 +290,28 @@ def test_the_readme_is_short_and_names_every_page():
     assert documents and {path.relative_to(ROOT).as_posix() for path in documents} <= targets
 
 
-def test_the_docs_name_every_example():
+def test_the_docs_name_every_example_and_study():
     targets = {
         (page.parent / str(each.attrGet("href"))).resolve()
         for page in PAGES
         for each in tokens(page)
         if each.attrGet("href")
     }
-    assert set(EXAMPLES) <= targets
+    assert set(INNER_PAGES) <= targets
+
+
+def test_a_study_has_a_page_that_shows_its_command_and_its_pictures():
+    studies = [path for path in STUDIES.iterdir() if path.is_dir() and path.name != "__pycache__"]
+    assert len(studies) >= 5
+    for study in studies:
+        page = study / "README.md"
+        shown = {each.attrGet("src") for each in tokens(page) if each.type == "image"}
+        assert shown == {picture.name for picture in study.glob("*.png")}, page
+        scripts = [path for path in SCRIPTS if (ROOT / path).parent == study]
+        typed = {word for words in commands_of_page(page) for word in words}
+        assert scripts and typed & set(scripts), page
+        for picture in shown:  # what the script writes has the name of the picture beside it
+            assert any(f'"{picture}"' in (ROOT / path).read_text() for path in scripts), picture
 
 
 @name_of

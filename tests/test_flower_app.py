@@ -17,9 +17,9 @@ from packaging.requirements import Requirement
 
 from jaxrec.cli import federate
 from jaxrec.cli import train as run_command
-from jaxrec.config import FederatedConfig
 from jaxrec.errors import UserError
 from jaxrec.federated.averaging import begin, round_keys
+from jaxrec.federated.settings import FederatedConfig
 from jaxrec.federated.sharing import part
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.training.checkpoint import read_model
@@ -134,8 +134,8 @@ def test_devices_and_server_do_the_round_of_federate(world):
     flags += [f"--run-dir={world / 'run'}", f"--dataset={world / 'both.csv'}"]
     assert federate.main([*flags, f"--out={world / 'ours'}"]) == 0
 
-    source = server.read_source(world / "run", SETTINGS)
-    state, keys = begin(source.start.params, SETTINGS), server.draw_keys(4, 0)
+    source = server.read_source(world / "run")
+    state, keys = begin(source.model.params, SETTINGS), server.draw_keys(4, 0)
     shared, _ = part(state.params, SETTINGS.share)
     sent = {name: np.asarray(jax.random.key_data(getattr(keys, name))) for name in wire.FOR_DEVICES}
     answers = []

@@ -1,14 +1,16 @@
 """The page learns of a person: beside what they do, kept in the browser alone, and forgets."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
-from jaxrec.runtime import Adapter, Recommender
+from jaxrec.runtime import Adapter, Recommender, bundle
 from tests.browser import open_page, shown, site, tap
+from tests.bundles import rewritten
 from tests.exports import convert
 
 LEAST = 7
@@ -69,7 +71,7 @@ def hold_up(page: Page) -> list:
 
 def kept_in(page: Page) -> dict:
     key = "Object.keys(localStorage).find((key) => key.startsWith('jaxrec learned'))"
-    return json.loads(page.evaluate(f"localStorage.getItem({key}) ?? '{{}}'"))
+    return json.loads(page.evaluate(f"localStorage.getItem({key}) ?? '{{}}'")).get("adapters", {})
 
 
 def taste(python: Recommender) -> list[int]:
@@ -188,24 +190,151 @@ def test_a_tap_is_answered_while_it_learns(browser, model, python, tmp_path):
         page.context.close()
 
 
-def test_what_is_to_be_forgotten_while_it_is_learned_is_not_kept(browser, model, python, tmp_path):
-    with site(tmp_path / "site", model) as place:
-        page = opened(browser, place)
-        tap(page, *taste(python))
-        held = hold_up(page)
-        page.locator("#learn").click()
-        while not held:
-            page.wait_for_timeout(20)
-        page.locator("#delete").click()
-        expect(page.locator("#status")).to_contain_text("Your data is deleted")
+def learn(page: Page) -> None:
+    page.locator("#learn").click()
+    expect(page.locator("#learned")).to_contain_text("Learned and kept")
+
+
+def learn_held_up(page: Page) -> Callable[[], None]:
+    """Begin to learn; give what lets the worker finish and waits until it has."""
+    held = hold_up(page)
+    page.locator("#learn").click()
+    while not held:
+        page.wait_for_timeout(20)
+
+    def finish() -> None:
         workers = page.workers
         for route in held:
             route.continue_()
         while any(worker in page.workers for worker in workers):
             page.wait_for_timeout(20)
-        assert kept_in(page) == {}
-        expect(page.locator("#learned")).to_contain_text("you have 0")
+        page.unroute_all()
+
+    return finish
+
+
+def expect_nothing_learned(page: Page, python: Recommender, history: list) -> None:
+    expect(page.locator("#forget")).to_be_hidden()
+    expect(page.locator("#learned")).not_to_contain_text("Learning from")
+    assert shown(page) == [str(each.item) for each in python.recommend(history)]
+    assert kept_in(page) == {}
+
+
+@pytest.mark.parametrize("button", ["Delete my data", "Clear", "Forget"])
+@pytest.mark.parametrize("tab", ["this", "another"])
+def test_a_deletion_while_it_learns_drops_what_is_learned(browser, place, python, button, tab):
+    page, places = opened(browser, place), taste(python)
+    tap(page, *places)
+    learn(page)
+    deleting = page
+    if tab == "another":
+        deleting = page.context.new_page()
+        open_page(deleting, place.url)
+    finish = learn_held_up(page)
+    deleting.get_by_role("button", name=button, exact=True).click()
+    history = [python.items[each] for each in places] if button == "Forget" else []
+    expect(page.locator("#seen li")).to_have_count(len(history))
+    finish()
+    for each in {page, deleting}:
+        expect_nothing_learned(each, python, history)
+    page.reload()
+    expect(page.locator("#lists li")).not_to_have_count(0)
+    expect_nothing_learned(page, python, history)
+    page.context.close()
+
+
+def test_what_a_tab_learns_and_forgets_reaches_the_others(browser, place, python):
+    page, places = opened(browser, place), taste(python)
+    other = page.context.new_page()
+    open_page(other, place.url)
+    tap(page, *places)
+    before = shown(page)
+    learn(page)
+    expect(other.locator("#learned")).to_contain_text("Learned and kept")
+    assert shown(other) == shown(page) != before
+    other.locator("#forget").click()
+    for each in (page, other):
+        expect_nothing_learned(each, python, [python.items[place] for place in places])
+    learn(page)
+    expect(other.locator("#learned")).to_contain_text("Learned and kept")
+    page.context.close()
+
+
+def test_an_emptied_history_takes_what_it_taught(browser, place, python):
+    page, places = opened(browser, place), taste(python)
+    tap(page, *places)
+    learn(page)
+    while page.locator("#seen li").count() > 1:
+        page.locator("#seen [name=remove]").first.click()
+    expect(page.locator("#learned")).to_contain_text("Learned and kept")
+    page.locator("#seen [name=remove]").click()
+    expect_nothing_learned(page, python, [])
+    page.context.close()
+
+
+def test_what_a_tab_stores_before_it_hears_of_a_deletion_is_neither_used_nor_kept(
+    browser, place, python
+):
+    page, places = opened(browser, place), taste(python)
+    tap(page, *places)
+    learn(page)
+    stored = page.evaluate("Object.entries(localStorage).find(([key]) => key.includes('learned'))")
+    page.locator("#forget").click()
+    expect(page.locator("#forget")).to_be_hidden()
+    page.evaluate("([key, text]) => localStorage.setItem(key, text)", stored)
+    page.reload()
+    expect(page.locator("#lists li")).not_to_have_count(0)
+    expect_nothing_learned(page, python, [python.items[place] for place in places])
+    assert page.evaluate("key => localStorage.getItem(key)", stored[0]) is None
+    page.context.close()
+
+
+def test_a_page_that_comes_back_by_the_back_button_follows_what_it_missed(page):
+    """It hears of no other tab while it lies in the browser's cache."""
+    tap(page, 3)
+    page.evaluate("localStorage.clear()")
+    page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
+    expect(page.locator("#seen li")).to_have_count(0)
+
+
+def test_forget_leaves_what_the_models_that_are_not_shown_have_learned(
+    browser, model, python, tmp_path
+):
+    whole = bundle.read(model).model
+    rewritten(model, tmp_path / "other.tflite", model_json={**whole, "run": "other"})
+    with site(tmp_path / "site", model, tmp_path / "other.tflite") as place:
+        page = opened(browser, place)
+        tap(page, *taste(python))
+        page.get_by_role("radio", name="Side by side").click()
+        page.locator("#learn").click()
+        expect(page.locator("#learned")).to_contain_text("other: Learned and kept")
+        assert {*kept_in(page)} == {whole["run"], "other"}
+        page.get_by_role("radio", name="other").click()
+        page.locator("#forget").click()
+        expect(page.locator("#forget")).to_be_hidden()
+        page.reload()
+        expect(page.locator("#learned")).to_contain_text("Learned and kept")
+        assert {*kept_in(page)} == {whole["run"]}
         page.context.close()
+
+
+def test_a_browser_that_keeps_nothing_learns_and_forgets(browser, place, python):
+    page = browser.new_context(service_workers="block").new_page()
+    page.add_init_script(
+        "Object.defineProperty(window, 'localStorage', {get() { throw new Error('denied') }})"
+    )
+    open_page(page, place.url)
+    places = taste(python)
+    tap(page, *places)
+    before = shown(page)
+    learn(page)
+    assert shown(page) != before
+    finish = learn_held_up(page)
+    page.locator("#forget").click()
+    finish()
+    expect(page.locator("#learned")).to_contain_text("can learn from up to 30")
+    assert shown(page) == before
+    page.context.close()
 
 
 def test_a_worker_that_fails_is_said_and_nothing_is_kept(browser, model, python, tmp_path):

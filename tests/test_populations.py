@@ -68,8 +68,8 @@ def test_numbers_are_written_as_people_do():
     [
         (["--first=north", "--second=west"], "nobody has the region west; there is north, south"),
         (["--first=north", "--second=south,north"], "--second has 'north', as --first has"),
-        (["--user-features=region,user_age"], "by one column of its users or by time"),
-        (["--until=0.5"], "by one column of its users or by time"),
+        (["--user-features=region,user_age"], "by one column of its users, by time or by drift"),
+        (["--until=0.5"], "by one column of its users, by time or by drift"),
         (["--until=1"], "--until=1.0 is out of range"),
     ],
 )

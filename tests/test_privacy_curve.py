@@ -1,5 +1,6 @@
 """Recall over epsilon: the table by hand, and a small curve that goes on where it was stopped."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,10 @@ from tests.exports import call
 SMALL = ["--encoder=bow", "--embedding-dim=8", "--hidden-units=8", "--epochs=1", "--batch-size=16"]
 ROUNDS = ["--rounds=2", "--clients=15", "--local-steps=1", "--epsilons=100,20"]
 OTHERS = ["--run-dir=shipped", "--dataset=cut/others.csv"]
+
+needs_dp_accounting = pytest.mark.skipif(
+    find_spec("dp_accounting") is None, reason="needs the extra federated"
+)
 
 
 def by_hand(name: str, ranks: list[int], validation: list[float], **privacy: float) -> Standing:
@@ -58,11 +63,10 @@ def test_the_plot_has_a_point_an_epsilon_and_a_line_each_over_the_rounds():
 def folder(tmp_path_factory) -> Path:
     """A world cut in two, a model of one half, and one of both."""
     folder = tmp_path_factory.mktemp("curve")
-    world = ["--synthetic-users=120", "--synthetic-items=40", "--synthetic-drift=1"]
-    cut = ["--user-features=population", "--first=first", "--second=second", "--out=cut"]
+    world = ["--synthetic-users=120", "--synthetic-items=40", "--drift=1", "--out=cut"]
     everybody = ["--dataset=cut/everybody.csv", "--min-item-interactions=1"]
     for main, flags in (
-        (populations.main, [*world, *cut]),
+        (populations.main, world),
         (run_command.main, [*SMALL, "--dataset=cut/shipped.csv", "--run-dir=shipped"]),
         (run_command.main, [*SMALL, *everybody, "--run-dir=everybody"]),
         (run_command.main, [*SMALL, "--synthetic-items=30", "--run-dir=strange"]),
@@ -73,8 +77,8 @@ def folder(tmp_path_factory) -> Path:
 
 
 @pytest.mark.filterwarnings("ignore")
+@needs_dp_accounting
 def test_a_curve_is_drawn_and_finished_rounds_are_not_done_again(folder):
-    pytest.importorskip("dp_accounting", reason="needs the extra federated")
     flags = [*OTHERS, *ROUNDS, "--ceiling=everybody", "--folder=curve"]
     process = call(privacy_curve.main, *flags, cwd=folder)
     assert process.returncode == 0, process.stderr
@@ -107,18 +111,22 @@ def test_a_curve_is_drawn_and_finished_rounds_are_not_done_again(folder):
     [
         (["--epsilons=some"], "--epsilons=some is no list of numbers, as in 1,8"),
         (["--epsilons=0"], "--epsilon=0 is out of range"),
-        (
+        pytest.param(
             ["--epsilons=8,0.001", "--clients=50", "--rounds=5000"],
             "--epsilon=0.001 is out of reach",
+            marks=needs_dp_accounting,
         ),
         (["--epsilon=8"], "--epsilon and --noise-multiplier say nothing here; give --epsilons"),
         (["--run-dir=cut"], "cut is no run directory"),
-        (["--ceiling=cut"], "cut is no run directory"),
-        (["--ceiling=strange"], "--ceiling=strange ranks other targets or candidates than"),
+        pytest.param(["--ceiling=cut"], "cut is no run directory", marks=needs_dp_accounting),
+        pytest.param(
+            ["--ceiling=strange"],
+            "--ceiling=strange ranks other targets or candidates than",
+            marks=needs_dp_accounting,
+        ),
     ],
 )
 def test_a_mistake_is_one_line_and_leaves_nothing(folder, flags, why):
-    pytest.importorskip("dp_accounting", reason="needs the extra federated")
     flags = [*OTHERS, *ROUNDS, "--folder=never", *flags]
     process = call(privacy_curve.main, *flags, cwd=folder)
     assert process.returncode == 2 and why in process.stderr, process.stderr

@@ -5,21 +5,16 @@ import numpy as np
 import polars as pl
 import pytest
 
-from experiments.studies.populations import populations
-from jaxrec.config import DataConfig, LogConfig
 from jaxrec.data.interactions import Interactions
 from jaxrec.data.sources.synthetic import (
     FEW_ITEMS,
     MAX_ITEMS,
     MIN_ITEMS,
     MIN_LENGTH,
-    mix_in_others,
     synthetic_world,
 )
 from jaxrec.data.sources.titles import GENRES, NUMERALS, ONCE, YEARS, title
 from jaxrec.errors import UserError
-from jaxrec.runs.population import population_config
-from tests.exports import call
 
 
 @pytest.fixture(scope="module")
@@ -179,103 +174,8 @@ def test_a_catalogue_has_limits(items: int) -> None:
         synthetic_world(items=items)
 
 
-def test_without_drift_the_log_is_what_it_was_before_there_was_any() -> None:
-    log = synthetic_world(users=20, items=50, seed=1, drift=0).log
+def test_a_seed_gives_the_same_world_in_every_version() -> None:
+    log = synthetic_world(users=20, items=50, seed=1).log
     assert hashlib.sha256(log.write_csv().encode()).hexdigest() == (
         "79088c1a1c20ac5becc8e54e53ed7521eb24e783e76367db3e12bca2e75669ea"
-    )
-
-
-def test_a_wish_that_drifts_is_for_the_genre_half_the_list_away() -> None:
-    wish = np.zeros((2, 12))
-    wish[0, 1], wish[1, [2, 9]] = 1, (0.25, 0.75)
-    moved = np.zeros((2, 12))
-    moved[0, [1, 7]], moved[1, [2, 8, 9, 3]] = (0.75, 0.25), (0.1875, 0.0625, 0.5625, 0.1875)
-    np.testing.assert_array_equal(mix_in_others(wish, 0.25), moved)
-    np.testing.assert_array_equal(mix_in_others(wish, 0), wish)
-
-
-def test_every_other_user_is_of_the_second_population() -> None:
-    world = synthetic_world(users=301, items=100, seed=2)
-    assert world.users is not None
-    assert world.users.columns == ["user", "favourite", "population"]
-    assert world.users["population"].value_counts(sort=True).rows() == [
-        ("first", 151),
-        ("second", 150),
-    ]
-    lengths = world.users.join(world.log.group_by("user").len(), on="user")
-    first, second = (
-        lengths.group_by("population").agg(pl.col("len").mean()).sort("population")["len"]
-    )
-    assert abs(first / second - 1) < 0.02
-
-
-def genre_transitions(world: Interactions, population: str) -> np.ndarray:
-    """How often a genre came after which, [G, G], in the histories of a population."""
-    assert world.users is not None
-    genres = world.items.select("item", genre=pl.col("genres").list.first())
-    users = world.users.filter(pl.col("population") == population)
-    log = world.log.join(users, on="user", how="semi", maintain_order="left")
-    log = log.join(genres, on="item", maintain_order="left")
-    numbers = {genre: number for number, genre in enumerate(GENRES)}
-    counts = np.zeros((len(GENRES), len(GENRES)))
-    for genres_of_one in log.group_by("user", maintain_order=True).agg("genre")["genre"]:
-        steps = [numbers[genre] for genre in genres_of_one]
-        np.add.at(counts, (steps[:-1], steps[1:]), 1)
-    return counts
-
-
-def distance(one: np.ndarray, other: np.ndarray) -> float:
-    """Chi-square of the hypothesis that two tables count the same, by its degrees of freedom."""
-    both = one + other
-    there = both > 0
-    chi = 0.0
-    for part in (one, other):
-        expected = both * part.sum() / both.sum()
-        chi += ((part - expected)[there] ** 2 / expected[there]).sum()
-    return chi / (there.sum() - 1)
-
-
-def test_the_second_population_drifts_and_the_first_stays() -> None:
-    still, half, gone = (
-        synthetic_world(users=600, items=400, seed=3, drift=drift) for drift in (0, 0.5, 1)
-    )
-    first, second = (genre_transitions(still, name) for name in ("first", "second"))
-    assert distance(first, second) < 1.5
-    for world in (half, gone):
-        assert distance(genre_transitions(world, "first"), first) < 1.5
-    drifted = [distance(genre_transitions(world, "second"), second) for world in (half, gone)]
-    assert 4 < drifted[0] < drifted[1] / 2
-
-
-@pytest.mark.parametrize("drift", [-0.1, 1.1, float("nan")])
-def test_a_drift_is_a_share(drift: float) -> None:
-    with pytest.raises(UserError, match=rf"--synthetic-drift={drift:g} is out of range; give it 0"):
-        DataConfig(synthetic_drift=drift)
-
-
-def test_the_populations_are_cut_apart_by_a_command(tmp_path) -> None:
-    world = ["--dataset=synthetic", "--synthetic-users=60", "--synthetic-items=30"]
-    cut = ["--user-features=population", "--first=first", "--second=second", "--out=cut"]
-    process = call(populations.main, *world, "--synthetic-drift=0.5", *cut, cwd=tmp_path)
-    assert process.returncode == 0, process.stderr
-    logs = {name: pl.read_csv(tmp_path / "cut" / f"{name}.csv") for name in ("shipped", "others")}
-    assert [log["user"].n_unique() for log in logs.values()] == [30, 30]
-    drifted = synthetic_world(users=60, items=30, drift=0.5).log.drop("rating")
-    assert (
-        pl.concat(logs.values())
-        .sort("user", "timestamp", "item")
-        .equals(drifted.sort("user", "timestamp", "item"))
-    )
-
-    process = call(populations.main, *world, "--synthetic-drift=2", *cut, cwd=tmp_path)
-    assert process.returncode == 2
-    (line,) = process.stderr.splitlines()
-    assert "--synthetic-drift=2 is out of range; give it 0 to 1" in line
-
-
-def test_a_log_of_other_users_has_no_drift_of_the_world() -> None:
-    of_run = DataConfig(synthetic_users=100, synthetic_items=50, synthetic_drift=0.5)
-    assert population_config(of_run, "log.csv", LogConfig()) == DataConfig(
-        dataset="log.csv", min_item_interactions=1
     )

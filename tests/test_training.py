@@ -276,22 +276,45 @@ def test_early_stopping_keeps_the_best_epoch(tmp_path, monkeypatch):
         np.testing.assert_array_equal(best, kept)
 
 
+FINAL_FIT = replace(
+    CONFIG,
+    data=replace(CONFIG.data, final_fit=True),
+    train=replace(CONFIG.train, epochs=4, patience=1),
+)
+
+
 def test_a_final_fit_trains_to_the_end_and_keeps_the_last_epoch(tmp_path, monkeypatch):
     """What has been learned tells nothing: validation that falls from the first epoch on."""
     scores = iter([0.9, 0.5, 0.4, 0.3])
     monkeypatch.setattr(loop, "_validate", lambda *_: {"ndcg@10": next(scores), "recall@10": 0.0})
-    config = replace(
-        CONFIG,
-        data=replace(CONFIG.data, final_fit=True),
-        train=replace(CONFIG.train, epochs=4, patience=1),
-    )
-    trained, dataset = fit(tmp_path, config)
+    trained, dataset = fit(tmp_path, FINAL_FIT)
     plain = prepare(chain(0.1), CONFIG.data, seed=0)
     assert trained.progress.best_epoch == len(trained.epochs) == 4
+    assert trained.progress.best_score == 0.3
     more = dataset.split.is_training_target.sum() - plain.split.is_training_target.sum()
     assert more == len(plain.split.validation)
     with open_checkpoints(RunDirectory(tmp_path).checkpoints) as manager:
         assert manager.best_step() == manager.latest_step()
+
+
+def test_a_final_fit_that_died_keeps_the_last_epoch_too(tmp_path, monkeypatch):
+    never_died, _ = fit(tmp_path / "whole", FINAL_FIT)
+    tell, calls = loop._tell, []
+
+    def dies_at_the_second_call(*arguments):
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise KilledError
+        tell(*arguments)
+
+    with monkeypatch.context() as patched, pytest.raises(KilledError):
+        patched.setattr(loop, "_tell", dies_at_the_second_call)
+        fit(tmp_path / "killed", FINAL_FIT)
+    resumed, _ = fit(tmp_path / "killed", FINAL_FIT)
+    assert resumed.progress == never_died.progress
+    assert resumed.progress.best_score == resumed.epochs[-1]["validation"]["ndcg@10"]
+    for ours, theirs in zip(leaves(never_died.params), leaves(resumed.params), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_a_loss_that_is_not_a_number_stops_the_run(tmp_path, monkeypatch):

@@ -198,6 +198,43 @@ def test_every_room_of_jaxrec_stands_on_a_floor():
             assert floor_of(module) is not None, f"{module} stands on no floor: give it one here"
 
 
+# Federated rounds are an extra: what else names them leads to them.
+FEDERATED = {
+    *("jaxrec/federated", "jaxrec/cli/federate.py", "experiments/federate.py"),
+    "experiments/studies/privacy_curve",
+    "jaxrec/cli/__init__.py",  # the list of commands
+}
+
+
+def test_nothing_else_knows_of_federated_rounds():
+    named = {
+        path.relative_to(ROOT)
+        for room in (*PACKAGES, "convert")
+        for path in (ROOT / room).rglob("*.py")
+        if "federat" in path.read_text().lower()
+    }
+    others = {path for path in named if not any(path.is_relative_to(each) for each in FEDERATED)}
+    assert named - others and others == set()
+
+
+def test_commands_are_imported_by_commands_alone():
+    """Studies, the demo and examples call the library, and doors `jaxrec.cli.main`."""
+    doors = {path for room in ("convert", "experiments") for path in (ROOT / room).glob("*.py")}
+    doors.remove(ROOT / "experiments" / "presets.py")  # a command, until recipes replace it
+    assert len(doors) > 8
+    for path in doors:
+        assert imports(path, set()) <= {"sys", "jaxrec.cli"}, path
+    commands = {name for name in house() if name.startswith("jaxrec.cli.")}
+    commands.remove("jaxrec.cli.command_line")
+    callers = [
+        *(ROOT / "experiments" / "studies").rglob("*.py"),
+        *(path for room in ("demo", "examples") for path in (ROOT / room).rglob("*.py")),
+    ]
+    assert len(callers) > 15
+    for path in callers:
+        assert imports(path, commands) & commands == set(), path
+
+
 def test_what_speaks_to_the_model_in_the_page_knows_nothing_of_the_page():
     page = ROOT / "demo" / "page"
     for name, known in (

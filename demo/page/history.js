@@ -1,5 +1,7 @@
 /** What a person has chosen, the oldest first, and said of themselves, and where both are kept. */
 
+import { read, write } from "./storage.js";
+
 /** @typedef {import("./bundle.js").Item} Item */
 /** @typedef {import("./told.js").Told} Told */
 
@@ -112,7 +114,7 @@ export class Shelf {
   load() {
     try {
       /** @type {Chosen[]} */
-      const entries = JSON.parse(localStorage.getItem(this.#history) ?? "[]");
+      const entries = read(this.#history) ?? [];
       return entries
         .filter(({ item }) => isValue(item))
         .map(({ item, without, at, told }) => ({
@@ -132,11 +134,7 @@ export class Shelf {
    * @returns {Told}
    */
   loadUser() {
-    try {
-      return valuesOf(JSON.parse(localStorage.getItem(this.#user) ?? "{}"));
-    } catch {
-      return {};
-    }
+    return valuesOf(read(this.#user) ?? {});
   }
 
   /**
@@ -145,7 +143,7 @@ export class Shelf {
    * @param {Chosen[]} entries
    */
   save(entries) {
-    return keep(this.#history, entries.length > 0 ? entries : null);
+    return write(this.#history, entries.length > 0 ? entries : null);
   }
 
   /**
@@ -154,34 +152,7 @@ export class Shelf {
    * @param {Told} user
    */
   saveUser(user) {
-    return keep(this.#user, Object.keys(user).length > 0 ? user : null);
-  }
-
-  /**
-   * Call back when another tab has changed the history.
-   *
-   * @param {() => void} changed
-   */
-  watch(changed) {
-    addEventListener("storage", ({ key }) => {
-      if (key === this.#history || key === this.#user || key === null) changed();
-    });
-  }
-}
-
-/**
- * Keep something in this browser, or, of nothing, leave nothing behind; tell whether it does.
- *
- * @param {string} key
- * @param {object | null} content
- */
-export function keep(key, content) {
-  try {
-    if (content) localStorage.setItem(key, JSON.stringify(content));
-    else localStorage.removeItem(key);
-    return true;
-  } catch {
-    return content === null; // what could not be kept need not be deleted
+    return write(this.#user, Object.keys(user).length > 0 ? user : null);
   }
 }
 

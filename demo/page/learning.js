@@ -1,16 +1,17 @@
 /** What the models of a page have learned of a person: by a worker, kept in this browser alone. */
 
 import { leastToLearn } from "./adapter.js";
-import { keep } from "./history.js";
+import { read, write } from "./storage.js";
 
 /** @typedef {import("./adapter.js").Adapter} Adapter */
 /** @typedef {import("./bundle.js").Item} Item */
 /** @typedef {import("./models.js").Listed} Listed */
+/** @typedef {import("./models.js").Named} Named */
 /** @typedef {import("./recommender.js").Recommender} Recommender */
 
 /**
  * @typedef {object} Asked a model, and whom it was asked about.
- * @property {{name: string}} model
+ * @property {Named} model
  * @property {Recommender} recommender
  * @property {Item[]} known the items of the history that it knows.
  * @property {Adapter | undefined} learned of the person, by this model or by an older one.
@@ -25,6 +26,13 @@ import { keep } from "./history.js";
  */
 
 const LEARNED = "jaxrec learned ";
+const DELETIONS = "jaxrec deletions ";
+
+/**
+ * @typedef {object} Stored adapters, and the count of deletions that they were learned under.
+ * @property {number} deletions
+ * @property {Record<string, Adapter>} adapters by the names of the runs.
+ */
 
 /**
  * Have a worker learn, with the model's file loaded once more.
@@ -34,7 +42,7 @@ const LEARNED = "jaxrec learned ";
  * @returns {Promise<Adapter>}
  * @throws {Error} it cannot; the message says why.
  */
-export function learn(model, items) {
+function learn(model, items) {
   const worker = new Worker(new URL("./adapter_worker.js", import.meta.url));
   /** @type {Promise<Adapter>} */
   const learned = new Promise((resolve, reject) => {
@@ -50,37 +58,116 @@ export function learn(model, items) {
   return learned.finally(() => worker.terminate());
 }
 
-/** The place of what was learned: an adapter for each run, which outlives updates of its model. */
-export class LearnedShelf {
-  #key;
+/**
+ * The adapters of a person, one for each run; they outlive updates of its model.
+ *
+ * All tabs share a count of deletions, which every deletion increments. An adapter is stored and used
+ * only while the count is the one under which learning began.
+ */
+export class AdapterStore {
+  #learnedKey;
+  #deletionsKey;
+  /** @type {Stored} */
+  #stored = { deletions: 0, adapters: {} };
+  /** @type {number | undefined} the count of deletions, if the browser does not store it. */
+  #ownDeletions;
+  /** @type {number | undefined} the count under which the latest learning began. */
+  #learningUnder;
 
   /** @param {string} dataset */
   constructor(dataset) {
-    this.#key = LEARNED + dataset;
+    this.#learnedKey = LEARNED + dataset;
+    this.#deletionsKey = DELETIONS + dataset;
   }
 
-  /**
-   * Read what was kept; nothing, if there is nothing or it cannot be read.
-   *
-   * @returns {Record<string, Adapter>} by the names of the runs.
-   */
+  /** The adapters by the names of their runs. */
+  get adapters() {
+    return this.#stored.deletions === this.#deletions ? this.#stored.adapters : {};
+  }
+
+  get isLearning() {
+    return this.#learningUnder === this.#deletions;
+  }
+
+  /** The count of deletions; 0 until learning begins for the first time. */
+  get #deletions() {
+    return this.#ownDeletions ?? (Number(read(this.#deletionsKey)) || 0);
+  }
+
+  /** @param {number} count */
+  #setDeletions(count) {
+    this.#ownDeletions = write(this.#deletionsKey, count) ? undefined : count;
+  }
+
+  /** Read what is stored. */
   load() {
-    try {
-      const kept = JSON.parse(localStorage.getItem(this.#key) ?? "{}");
-      return typeof kept === "object" && kept !== null ? kept : {};
-    } catch {
-      return {};
-    }
+    this.#stored = read(this.#learnedKey) ?? { deletions: 0, adapters: {} };
+    // Stored by a tab that had not yet seen a deletion in another.
+    if (!(this.#stored.deletions >= this.#deletions)) write(this.#learnedKey, null);
   }
 
   /**
-   * Keep what was learned; tell whether the browser does.
+   * Let models learn from the history, beside the page.
    *
-   * @param {Record<string, Adapter>} adapters
+   * @param {Asked[]} answers of models that can.
+   * @returns {Promise<{stored: boolean, problem: string} | null>} whether the browser stores it, and
+   *     why nothing was learned; null if something was deleted meanwhile.
    */
-  save(adapters) {
-    return keep(this.#key, Object.keys(adapters).length > 0 ? adapters : null);
+  async learn(answers) {
+    if (this.#deletions === 0) this.#setDeletions(1);
+    const deletions = this.#deletions;
+    this.#learningUnder = deletions;
+    /** @type {Record<string, Adapter>} */
+    const learned = {};
+    let problem = "";
+    for (const { model, recommender, known } of answers) {
+      try {
+        learned[recommender.model.run] = await learn(model, known);
+      } catch (error) {
+        problem = `Nothing was learned: ${/** @type {Error} */ (error).message}`;
+      }
+    }
+    if (deletions !== this.#deletions) return null;
+    this.#learningUnder = undefined;
+    // An older model's adapter is dropped even if learning failed, or it would be tried forever.
+    const older = answers.filter(isOlder).map(({ recommender }) => recommender.model.run);
+    const stored = this.#save({ ...without(this.adapters, older), ...learned }, deletions);
+    return { stored, problem };
   }
+
+  /**
+   * Forget what some runs have learned, by default all, and what is being learned in any tab.
+   *
+   * @param {string[]} runs
+   * @returns {boolean} whether the browser stores the rest.
+   */
+  forget(runs = Object.keys(this.adapters)) {
+    // No tab has ever begun to learn, and the page of a model that cannot leaves no count behind.
+    if (this.#deletions === 0) return true;
+    const deletions = this.#deletions + 1;
+    // The count is stored last: a tab that reads it finds the other adapters already stored.
+    const stored = this.#save(without(this.adapters, runs), deletions);
+    this.#setDeletions(deletions);
+    return stored;
+  }
+
+  /**
+   * @param {Record<string, Adapter>} adapters
+   * @param {number} deletions
+   */
+  #save(adapters, deletions) {
+    this.#stored = { deletions, adapters };
+    const isEmpty = Object.keys(adapters).length === 0;
+    return write(this.#learnedKey, isEmpty ? null : this.#stored);
+  }
+}
+
+/**
+ * @param {Record<string, Adapter>} adapters
+ * @param {string[]} runs
+ */
+function without(adapters, runs) {
+  return Object.fromEntries(Object.entries(adapters).filter(([run]) => !runs.includes(run)));
 }
 
 /**

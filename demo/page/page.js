@@ -6,11 +6,12 @@ import { CatalogueView } from "./catalogue_view.js";
 import { byId, choice, element } from "./dom.js";
 import { counted, move, Shelf, switchWithout, tell, toggle, withValue } from "./history.js";
 import { HistoryView } from "./history_view.js";
-import { adapterFor, isOlder, LearnedShelf, learn, learnersOf, learns } from "./learning.js";
+import { AdapterStore, adapterFor, isOlder, learnersOf, learns } from "./learning.js";
 import { LearningView } from "./learning_view.js";
 import { ListsView, SHOWN } from "./lists_view.js";
 import { listModels, loadModel, timeOf } from "./models.js";
 import { keepOffline } from "./offline.js";
+import { watch } from "./storage.js";
 import { featuresOf, labelOf, takenBy, takesAge } from "./told.js";
 import { YouView } from "./told_view.js";
 
@@ -69,12 +70,7 @@ class Page {
   #shown;
   #describe;
   #shelf;
-  #learnedShelf;
-  /** @type {Record<string, Adapter>} what was learned, by the run of its model. */
-  #learned = {};
-  #isLearning = false;
-  /** Counts the wishes to learn and to forget: the last one holds. */
-  #wish = 0;
+  #learned;
   /** @type {Found[]} the latest answers. */
   #found = [];
   #turn = 0;
@@ -104,9 +100,10 @@ class Page {
     this.#columns = columns;
     this.#shown = columns.slice(0, 1);
     this.#describe = (/** @type {Item} */ item) => first.describe(item);
-    this.#shelf = new Shelf(first.model.evaluation.protocol.dataset);
-    this.#learnedShelf = new LearnedShelf(first.model.evaluation.protocol.dataset);
-    this.#shelf.watch(() => this.#reread());
+    const { dataset } = first.model.evaluation.protocol;
+    this.#shelf = new Shelf(dataset);
+    this.#learned = new AdapterStore(dataset);
+    watch(dataset, () => this.#reread());
     this.#catalogue = new CatalogueView(first.catalogue, (item) => this.#toggle(item));
     this.#offerModels();
     byId("delete").addEventListener("click", () => this.#delete());
@@ -125,7 +122,7 @@ class Page {
   async #reread() {
     this.#entries = this.#shelf.load();
     this.#user = this.#shelf.loadUser();
-    this.#learned = this.#learnedShelf.load();
+    this.#learned.load();
     await this.#refresh("");
   }
 
@@ -143,6 +140,8 @@ class Page {
    */
   #change(entries, said) {
     this.#entries = entries;
+    // What was learned from a history is deleted with it.
+    if (entries.length === 0) this.#learned.forget();
     this.#saved(this.#shelf.save(entries), said);
   }
 
@@ -164,14 +163,9 @@ class Page {
   }
 
   #delete() {
-    this.#entries = [];
     this.#user = {};
-    this.#learned = {};
-    this.#stopLearning();
-    this.#shelf.save([]);
     this.#shelf.saveUser({});
-    this.#learnedShelf.save({});
-    this.#refresh("Your data is deleted");
+    this.#change([], "Your data is deleted");
   }
 
   /**
@@ -181,43 +175,18 @@ class Page {
    * @param {string} said
    */
   async #learn(answers, said) {
-    this.#isLearning = true;
-    this.#wish += 1;
-    const wish = this.#wish;
+    const learning = this.#learned.learn(answers);
     this.#refresh("");
-    const learned = { ...this.#learned };
-    let problem = "";
-    for (const answer of answers) {
-      const { run } = answer.recommender.model;
-      try {
-        learned[run] = await learn(answer.model, answer.known);
-      } catch (error) {
-        problem = `Nothing was learned: ${/** @type {Error} */ (error).message}`;
-        // Of no use any more, and nothing to try again and again.
-        if (isOlder(answer)) delete learned[run];
-      }
-    }
-    if (wish !== this.#wish) return; // it was to be forgotten meanwhile
-    this.#isLearning = false;
-    this.#learned = learned;
-    this.#saved(this.#learnedShelf.save(learned), problem || said);
+    const outcome = await learning;
+    if (outcome) this.#saved(outcome.stored, outcome.problem || said);
   }
 
   #forget() {
-    this.#stopLearning();
-    const runs = this.#shown.map(({ model }) => model.run);
-    const others = Object.entries(this.#learned).filter(([run]) => !runs.includes(run));
-    this.#learned = Object.fromEntries(others);
-    this.#saved(this.#learnedShelf.save(this.#learned), "Forgotten");
-  }
-
-  #stopLearning() {
-    this.#wish += 1;
-    this.#isLearning = false;
+    this.#saved(this.#learned.forget(this.#shown.map(({ model }) => model.run)), "Forgotten");
   }
 
   #exportLearned() {
-    this.#download(this.#learned, "learned.json");
+    this.#download(this.#learned.adapters, "learned.json");
     this.#say("Exported learned.json");
   }
 
@@ -264,7 +233,7 @@ class Page {
       first?.recommender.historyLength ?? Infinity,
       this.#taken,
     );
-    this.#learning.render(found.flatMap(learnersOf), this.#isLearning);
+    this.#learning.render(found.flatMap(learnersOf), this.#learned.isLearning);
     this.#lists.render(answers);
     for (const { column, recommendations } of answers) {
       column.items = recommendations?.slice(0, SHOWN).map(({ item }) => item) ?? null;
@@ -272,7 +241,7 @@ class Page {
     if (first) this.#sayFirst(first, said);
     // The person wished for what an older model had learned, and the history is still here.
     const older = found.filter((each) => learns(each) && isOlder(each));
-    if (older.length && !this.#isLearning) {
+    if (older.length && !this.#learned.isLearning) {
       this.#learn(older, "The model is a newer one, and has learned again");
     }
     setTimeout(() => this.#time(found, turn), AT_REST_MS);
@@ -287,7 +256,7 @@ class Page {
       const read = counted(this.#entries).filter(({ item }) => recommender.knows(item));
       const known = read.map(({ item }) => item);
       const features = featuresOf(recommender.features, read, this.#user, Date.now());
-      const learned = this.#learned[recommender.model.run];
+      const learned = this.#learned.adapters[recommender.model.run];
       const options = { features, adapter: adapterFor(recommender, learned) };
       const recommendations = await recommender.recommend(known, recommender.topK, options);
       return {

@@ -3,6 +3,7 @@
 import contextlib
 import inspect
 import io
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,8 @@ from jaxrec.errors import FailedCheckError, UserError
 Flags = TypeVar("Flags")
 
 _CONFIG = (tyro.conf.FlagCreatePairsOff,)
+# 128 + SIGPIPE, as a shell reports a program that a closed pipe ended.
+_CLOSED_PIPE = 141
 
 
 def command(
@@ -39,23 +42,26 @@ def command(
     Returns:
         From the words after the command's name (by default those of the process) to the exit code:
         0; 2 for anything that the person can mend; 1 for a product that failed its check; 130 for
-        an interruption.
+        an interruption; 141 where the reader of the output has gone, as in `| head`.
     """
     first, *others = inspect.signature(action).parameters
     flags = get_type_hints(action)[first]
     description = sys.modules[action.__module__].__doc__
     read = partial(tyro.cli, flags, description=description, config=_CONFIG)
 
-    def main(arguments: Sequence[str] | None = None) -> int:
+    def run(arguments: Sequence[str] | None) -> int:
         try:
             with _in_one_line():
                 given = read(args=arguments, return_unknown_args=bool(others))
             if before is not None:
                 before()
             action(*given) if others else action(given)
+            _flush()
         except (UserError, FailedCheckError) as error:
             print(f"error: {error}", file=sys.stderr)
             return 2 if isinstance(error, UserError) else 1
+        except BrokenPipeError:
+            raise
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             print(f"error: {where}{error.strerror}; {remedy}", file=sys.stderr)
@@ -64,6 +70,15 @@ def command(
             print(f"\ninterrupted; {interrupted}", file=sys.stderr)
             return 130
         return 0
+
+    def main(arguments: Sequence[str] | None = None) -> int:
+        try:
+            code = run(arguments)
+        except BrokenPipeError:
+            code = _CLOSED_PIPE
+        if code:
+            _discard_output()
+        return code
 
     return main
 
@@ -116,6 +131,23 @@ def named_file(flag: str, text: str) -> tuple[str, Path]:
     return name or path.stem, path
 
 
+def _flush() -> None:
+    """Write what is left while an error can still be told."""
+    # A print, because sys.stdout is None where a shell has closed it.
+    print(end="", flush=True)
+
+
+def _discard_output() -> None:
+    """Redirect streams that cannot be written to the null device: Python flushes them at exit."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(null, stream.fileno())
+    os.close(null)
+
+
 @contextlib.contextmanager
 def _in_one_line() -> Iterator[None]:
     """Fold the box that tyro draws around an error into one line."""
@@ -125,6 +157,7 @@ def _in_one_line() -> Iterator[None]:
             yield
     except SystemExit as exit_:
         if exit_.code != 2:
+            _flush()
             raise
         words = re.sub(r"[^\x20-\x7e]|-{3,}", " ", box.getvalue()).split()
         raise UserError(" ".join(words)) from None

@@ -16,7 +16,7 @@ from jaxrec.errors import UserError
 from jaxrec.schema import PAD
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class NewItems:
     """Items behind those of a run, in the order of their table.
 

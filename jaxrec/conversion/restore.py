@@ -18,7 +18,7 @@ from jaxrec.schema import Schema
 from jaxrec.training.checkpoint import read_model
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RestoredRun:
     """A finished run.
 

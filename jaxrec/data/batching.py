@@ -78,7 +78,7 @@ class Windows(NamedTuple):
     ends: Int[np.ndarray, " n"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Bucket:
     """Windows that are gathered in one shape.
 

@@ -23,7 +23,7 @@ from jaxrec.data.vocabulary import Vocabulary, order_items
 from jaxrec.schema import ITEM, PAD, Feature, HeadSpec, Schema
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Dataset:
     """Timelines, their split, and what their ids mean.
 

@@ -23,7 +23,7 @@ TICKS_PER_SECOND: dict[TimeUnit, int] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Interactions:
     """A log of who did what when, and what is known of the items.
 

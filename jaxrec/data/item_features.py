@@ -13,7 +13,7 @@ from jaxrec.files import read_arrays, reading, write_arrays
 from jaxrec.schema import PAD, Feature
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ItemFeature:
     """What one column says of the items.
 

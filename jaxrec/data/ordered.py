@@ -67,7 +67,7 @@ class Ordered(NamedTuple):
     oddities: Oddities
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class OrderedLog:
     """A log by user and time.
 

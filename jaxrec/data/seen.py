@@ -23,7 +23,7 @@ SeenBatch = UInt8[np.ndarray, "n bytes"] | Int32[np.ndarray, "n most"]
 MOST_BITS = 1 << 15
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Seen:
     """The ids that were met in each of n rows, repeats and all, one row after the other.
 

@@ -22,7 +22,7 @@ from jaxrec.data.timelines import Timelines
 from jaxrec.errors import UserError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Split:
     """The parts of a log.
 

@@ -13,7 +13,7 @@ from jaxrec.data.gaps import LONGEST, whole_seconds
 from jaxrec.schema import ITEM, PAD, UNKNOWN_AGE
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Timelines:
     """The log by user and time. A position is an index into the flat arrays, 0 to n - 1.
 

@@ -14,7 +14,7 @@ from jaxrec.files import read_json, reading, write_json
 from jaxrec.schema import PAD
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Vocabulary:
     """The items that a model knows. Ids run from 1 to `size`; PAD = 0 is every other item.
 

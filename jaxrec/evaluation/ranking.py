@@ -35,7 +35,7 @@ _MOST_WHOLE = 1 << 16
 _HISTORIES_IN_BLOCKS = 64
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Ranking:
     """Where the targets ended.
 

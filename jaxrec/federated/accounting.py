@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from jaxrec.config import FederatedConfig
 from jaxrec.errors import UserError
+from jaxrec.federated.settings import FederatedConfig
 
 # What calibration leaves of the noise multiplier.
 _TOLERANCE = 1e-3

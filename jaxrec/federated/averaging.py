@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Int
 
-from jaxrec.config import FederatedConfig
 from jaxrec.data.batching import Batch
 from jaxrec.federated.clients import learn_locally
 from jaxrec.federated.clipping import clip
 from jaxrec.federated.cohorts import CLIENTS_AT_A_TIME
+from jaxrec.federated.settings import FederatedConfig
 from jaxrec.federated.sharing import join, part
 from jaxrec.training.objective import Objective
 from jaxrec.training.rows import Tables

@@ -48,7 +48,7 @@ def places_for(cohort: int, population: int, expected: int) -> int:
     return math.ceil(places / CLIENTS_AT_A_TIME) * CLIENTS_AT_A_TIME
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Clients:
     """The users who have something to learn from.
 

@@ -8,16 +8,17 @@ import numpy as np
 from flax import nnx
 from tqdm import tqdm
 
-from jaxrec.config import Config, FederatedConfig
+from jaxrec.config import Config
 from jaxrec.data.dataset import Dataset
 from jaxrec.errors import UserError
 from jaxrec.evaluation.metrics import means, target_values
 from jaxrec.evaluation.ranking import model_scorer, rank
 from jaxrec.federated.averaging import Round, RoundFacts, begin, make_round, round_keys
 from jaxrec.federated.cohorts import Clients, draw_cohort, places_for
+from jaxrec.federated.settings import FederatedConfig
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.training.checkpoint import Progress, open_checkpoints, restore_latest, save
-from jaxrec.training.loop import Trained
+from jaxrec.training.loop import STOP_ON, Trained
 from jaxrec.training.objective import Objective
 from jaxrec.training.step import TrainState
 
@@ -68,12 +69,13 @@ def federate(
                 )
                 line["validation"] = means(target_values(ranking.ranks))
                 line["validation_seconds"] = time.perf_counter() - started
-                done, score = first + count, float(first + count)
+                done, score = first + count, line["validation"][STOP_ON]
                 progress = Progress(done, done, best_epoch=done, best_score=score)
                 lines.append(line)
                 # Metrics first: a run killed between the two repeats the rounds and their line.
                 directory.write_metrics(lines)
-                save(checkpoints, state, progress, score)
+                # The last round is kept, whatever its score.
+                save(checkpoints, state, progress, float(done))
                 bar.write(_said(line, settings))
     return Trained(objective.graphdef, state.params, lines, progress)
 

@@ -10,7 +10,6 @@
     metrics.jsonl      one line an epoch
     tensorboard/       the same for TensorBoard
     curve.png          the same to look at
-    federated.json     of a run of federated rounds: their settings, and what they guarantee
     ranks.npz          where each test target ended, to compare runs user by user
     summary.json       the figures; written last: a run that has it is finished
     export/            the .tflite file, when the run is converted
@@ -50,7 +49,6 @@ HELDOUT = "heldout.npz"
 METRICS = "metrics.jsonl"
 CURVE = "curve.png"
 RANKS = "ranks.npz"
-FEDERATED = "federated.json"
 SUMMARY = "summary.json"
 MODEL = "export/model.tflite"
 

@@ -15,7 +15,7 @@ from jaxrec.schema import ITEM
 LIMIT = 10_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Heldout:
     """Test histories with their targets.
 

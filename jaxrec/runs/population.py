@@ -1,14 +1,14 @@
 """Population: a log of other users, by the ids that a run knows its items by."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 
-from jaxrec.config import DataConfig, ItemsConfig, LogConfig, UsersConfig
+from jaxrec.config import DataConfig, LogConfig
 from jaxrec.data.dataset import Dataset, make_dataset, prepare
 from jaxrec.data.interactions import Interactions
-from jaxrec.data.sources import load_interactions, load_ordered
+from jaxrec.data.sources import load_interactions, load_ordered, of_another_log
 from jaxrec.data.vocabulary import Vocabulary
 from jaxrec.errors import UserError
 from jaxrec.runs.directory import VOCABULARY, RunDirectory
@@ -24,21 +24,8 @@ def population_config(of_run: DataConfig, dataset: str, log: LogConfig) -> DataC
     Items are dropped for being unknown to the run, and not for being rare. They have its titles.
     """
     asked = {name: value for name, value in vars(log).items() if value != getattr(LogConfig, name)}
-    of_no_table = {
-        spec.name: spec.default for part in (ItemsConfig, UsersConfig) for spec in fields(part)
-    }
-    return replace(
-        of_run,
-        dataset=dataset,
-        data_dir=None,
-        synthetic_users=DataConfig.synthetic_users,
-        synthetic_items=DataConfig.synthetic_items,
-        synthetic_drift=DataConfig.synthetic_drift,
-        min_item_interactions=1,
-        final_fit=False,
-        **of_no_table,
-        **asked,
-    )
+    config = of_another_log(of_run, dataset)
+    return replace(config, min_item_interactions=1, final_fit=False, **asked)
 
 
 def read_own(run: RunDirectory, config: DataConfig, *, seed: int) -> Dataset:

@@ -12,7 +12,7 @@ from jaxrec.files import read_arrays, reading, require_one_length, write_arrays
 _SLICE = "slice."
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Ranks:
     """The test targets of a run.
 

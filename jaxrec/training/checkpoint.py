@@ -34,8 +34,9 @@ class Progress:
     Attributes:
         epoch: epochs done.
         step: steps done.
-        best_epoch: the epoch with the best validation score so far.
-        best_score: that score; higher is better.
+        best_epoch: the epoch with the best validation score so far; the last epoch in a final fit
+            and in federated rounds, where the score selects nothing.
+        best_score: the validation score of that epoch; higher is better.
     """
 
     epoch: int = 0
@@ -87,6 +88,9 @@ def save(
     manager: ocp.CheckpointManager, state: TrainState, progress: Progress, score: float
 ) -> None:
     """Write a checkpoint that appears whole or not at all.
+
+    Args:
+        score: the checkpoint with the highest one is kept, and is what `restore_best` reads.
 
     Raises:
         OSError: there is no room for it.

@@ -40,7 +40,7 @@ from jaxrec.training.windows import shape_of, training_batches
 STOP_ON = "ndcg@10"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Trained:
     """A trained model.
 
@@ -108,16 +108,17 @@ def train(
                 scorer = model_scorer(*folded(graphdef, whole.params, dataset.item_features))
                 validation = _validate(scorer, dataset, config.data)
                 line["validation_seconds"] = time.perf_counter() - started
-                score = float(line["epoch"]) if config.data.final_fit else validation[STOP_ON]
                 # All processes stop at the same epoch, though they may round in other ways.
-                score = from_leader(score)
-                progress = _advance(progress, line, score)
+                score = from_leader(validation[STOP_ON])
+                progress = _advance(progress, line, score, config.data.final_fit)
                 line["validation"] = validation
                 epochs.append(line)
                 if board is not None:
                     # Metrics first: a run killed between the two repeats the epoch and its line.
                     directory.write_metrics(epochs)
-                    save(checkpoints, whole, progress, score)
+                    # The last epoch of a final fit is kept, whatever its score.
+                    kept_by = float(line["epoch"]) if config.data.final_fit else score
+                    save(checkpoints, whole, progress, kept_by)
                     _tell(line, config, board, bar)
         # What a process found that writes nothing is nobody's.
         best = restore_best(checkpoints, params) if is_leader() else params
@@ -204,9 +205,9 @@ def _validate(scorer: Scorer, dataset: Dataset, config: DataConfig) -> dict[str,
     return means(target_values(ranking.ranks))
 
 
-def _advance(progress: Progress, line: dict[str, Any], score: float) -> Progress:
+def _advance(progress: Progress, line: dict[str, Any], score: float, final_fit: bool) -> Progress:
     epoch, step = line["epoch"], line["step"]
-    if score > progress.best_score:
+    if final_fit or score > progress.best_score:
         return Progress(epoch, step, best_epoch=epoch, best_score=score)
     return replace(progress, epoch=epoch, step=step)
 

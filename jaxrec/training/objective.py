@@ -101,7 +101,7 @@ def loss(
     return losses
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Objective:
     """What a training minimizes: a function of parameters, batch and key.
 

@@ -13,18 +13,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrec.cli.federate import FederateFlags, configure, read_clients, read_start
-from jaxrec.config import FederatedConfig
 from jaxrec.errors import UserError
 from jaxrec.federated.averaging import contribute
+from jaxrec.federated.client_log import ClientLog, client_config, load_clients
 from jaxrec.federated.cohorts import Clients
+from jaxrec.federated.initial_model import load_initial_model
+from jaxrec.federated.settings import FederatedConfig
 from jaxrec.federated.sharing import part
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.training.objective import Objective, make_objective
 from jaxrec_flower.wire import COUNTED, FOR_DEVICES, from_arrays, to_arrays
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Device:
     """What is on a device.
 
@@ -48,22 +49,21 @@ def open_device(run: Path, log: Path, number: int, settings: FederatedConfig) ->
     Raises:
         UserError: one of them cannot be read, or cannot be learned from on a device.
     """
-    source = RunDirectory(run)
-    alone = replace(settings, clients=1)
-    flags = FederateFlags(run_dir=run, dataset=str(log), federated=alone)
-    config = configure(flags, source)
+    source, client_log = RunDirectory(run), ClientLog(str(log))
+    config = client_config(source, client_log)
     if config.data.split != "leave-one-out":
         raise UserError(
             f"{run} is split by --split={config.data.split}, for which a device would need the log "
             "of all users; train the run with --split=leave-one-out"
         )
-    population, clients = read_clients(flags, source, config)
+    alone = replace(settings, clients=1)
+    dataset, clients = load_clients(source, client_log, config, alone)
     if clients.count != 1:
         raise UserError(f"{log} has {clients.count:,} users; the log of a device has one")
-    known = replace(population, vocabulary=source.vocabulary())
-    start = read_start(source, known, config)
-    objective = make_objective(start.graphdef, known, config)
-    return Device(objective, start.params, replace(clients, first=number), number)
+    known = replace(dataset, vocabulary=source.vocabulary())
+    model = load_initial_model(source, known, config)
+    objective = make_objective(model.graphdef, known, config)
+    return Device(objective, model.params, replace(clients, first=number), number)
 
 
 def answer(

@@ -14,21 +14,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrec.cli.federate import FederateFlags, Start, begin_whole, configure, read_start
-from jaxrec.config import Config, FederatedConfig
+from jaxrec.config import Config
 from jaxrec.data.dataset import Dataset
 from jaxrec.errors import UserError
 from jaxrec.evaluation.metrics import means, target_values
 from jaxrec.evaluation.ranking import model_scorer, rank
 from jaxrec.federated.accounting import NO_GUARANTEE, Guarantee, guarantee
 from jaxrec.federated.averaging import RoundKeys, change, round_keys
+from jaxrec.federated.client_log import ClientLog, client_config
 from jaxrec.federated.clipping import clip
+from jaxrec.federated.initial_model import InitialModel, load_initial_model
+from jaxrec.federated.record import FederatedRecord, begin_federated_run
+from jaxrec.federated.settings import FederatedConfig
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.population import read_own
 from jaxrec.runs.summary import Summary
 from jaxrec.training.checkpoint import Progress, open_checkpoints, save
 from jaxrec.training.evaluate import evaluate_and_save
-from jaxrec.training.loop import Trained
+from jaxrec.training.loop import STOP_ON, Trained
 from jaxrec.training.step import TrainState
 from jaxrec_flower.wire import COUNTED, NO_SEED, from_arrays
 
@@ -42,7 +45,7 @@ class Source:
 
     config: Config
     dataset: Dataset
-    start: Start
+    model: InitialModel
 
 
 @dataclass(frozen=True)
@@ -75,16 +78,16 @@ class Told:
         return Told(**{name: mine[name] + theirs[name] for name in mine})
 
 
-def read_source(run: Path, settings: FederatedConfig) -> Source:
+def read_source(run: Path) -> Source:
     """Read a finished run and its log.
 
     Raises:
         UserError: one of them cannot be read, or the run cannot be federated.
     """
     source = RunDirectory(run)
-    config = configure(FederateFlags(run_dir=run, federated=settings), source)
+    config = client_config(source, ClientLog())
     dataset = read_own(source, config.data, seed=config.train.seed)
-    return Source(config, dataset, read_start(source, dataset, config))
+    return Source(config, dataset, load_initial_model(source, dataset, config))
 
 
 def draw_keys(seed: int, number: int) -> RoundKeys:
@@ -169,14 +172,9 @@ def begin_run(
     said: list[str],
 ) -> None:
     """Begin the run that comes out."""
-    record = {
-        "settings": {**asdict(settings), "seed": None if seed == NO_SEED else seed},
-        "begins_with": source.start.digest,
-        "clients": devices,
-        "privacy": asdict(privacy) if privacy else None,
-        "privacy_said": said,
-    }
-    begin_whole(out, source.config, source.dataset, record)
+    recorded = {**asdict(settings), "seed": None if seed == NO_SEED else seed}
+    record = FederatedRecord(recorded, source.model.digest, devices, privacy, said)
+    begin_federated_run(out, source.config, source.dataset, record)
 
 
 def finish_run(
@@ -192,7 +190,7 @@ def finish_run(
         seconds: of all rounds.
     """
     rounds, dataset = int(state.step), source.dataset
-    scorer = model_scorer(source.start.graphdef, state.params)
+    scorer = model_scorer(source.model.graphdef, state.params)
     ranking = rank(scorer, dataset, dataset.split.validation, source.config.data, coverage=False)
     line = {
         "epoch": rounds,
@@ -207,11 +205,12 @@ def finish_run(
         "validation": means(target_values(ranking.ranks)),
         "validation_seconds": 0.0,
     }
-    progress = Progress(rounds, rounds, best_epoch=rounds, best_score=float(rounds))
+    score = line["validation"][STOP_ON]
+    progress = Progress(rounds, rounds, best_epoch=rounds, best_score=score)
     out.write_metrics([line])
     with open_checkpoints(out.checkpoints) as checkpoints:
-        save(checkpoints, state, progress, progress.best_score)
-    trained = Trained(source.start.graphdef, state.params, [line], progress)
+        save(checkpoints, state, progress, score)
+    trained = Trained(source.model.graphdef, state.params, [line], progress)
     return evaluate_and_save(trained, dataset, source.config, out, unit="round")
 
 

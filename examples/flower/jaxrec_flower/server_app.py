@@ -44,7 +44,7 @@ def main(grid: Grid, context: Context) -> None:
     run, patience = context.run_config, float(context.run_config["wait-seconds"])
     settings, seed = settings_of(run), int(run["seed"])
     out = RunDirectory(Path(str(run["out"])))
-    source = read_source(Path(str(run["run-dir"])), settings)
+    source = read_source(Path(str(run["run-dir"])))
     out.check(source.config, resume=False, overwrite=False, flag="out")
 
     nodes = wait_for(grid, int(run["wait-for"]), patience)
@@ -56,7 +56,7 @@ def main(grid: Grid, context: Context) -> None:
     noise, privacy, said = protection(settings, seed, len(nodes))
     print("\n".join(said), flush=True)
     begin_run(out, source, settings, seed, len(nodes), privacy, said)
-    state, told, started = begin(source.start.params, settings), Told(), time.perf_counter()
+    state, told, started = begin(source.model.params, settings), Told(), time.perf_counter()
     for number in range(settings.rounds):
         keys = draw_keys(seed, number)
         cohort = [nodes[each] for each in draw_cohort(keys.cohort, len(nodes), settings.clients)]

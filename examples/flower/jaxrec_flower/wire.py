@@ -7,8 +7,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxrec.config import FederatedConfig
 from jaxrec.errors import UserError
+from jaxrec.federated.settings import FederatedConfig
 from jaxrec.training.step import name_of
 
 # The records of a message to a device ...

@@ -65,7 +65,7 @@ class ColdStartFlags:
     """share of the other items' recall@10 that a boost of the new ones leaves them"""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Trial:
     """What is ranked.
 

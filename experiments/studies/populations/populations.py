@@ -4,11 +4,13 @@
         --out=populations
     python experiments/studies/populations/populations.py --dataset=log.csv --until=0.8 \
         --out=populations
+    python experiments/studies/populations/populations.py --drift=1 --out=populations
 
 By what a table says of the users: of MovieLens 1M the first are those under 35, and the others
-those of 45 and more. Or by time: the model learns from the earliest 80% of the interactions, and
-the others are the users who go on afterwards, with all that they did. Writes shipped.csv,
-others.csv, and everybody.csv with both, all with the columns user, item and timestamp.
+those of 45 and more. By time: the model learns from the earliest 80% of the interactions, and the
+others are the users who go on afterwards, with all that they did. Or by drift: in the synthetic
+world every other user wishes for other genres than the first do, so often as --drift says. Writes
+shipped.csv, others.csv, and everybody.csv with both, all with the columns user, item and timestamp.
 In everybody.csv are only items that a run on shipped.csv knows, so that a model that learned from
 everybody ranks the same candidates (train it with --min-item-interactions=1).
 """
@@ -21,6 +23,7 @@ from pathlib import Path
 import polars as pl
 import tyro
 
+from experiments.studies.populations.drifted_world import POPULATIONS, drifted_world
 from jaxrec.cli.command_line import command
 from jaxrec.config import DataConfig, FilterConfig, feature_names
 from jaxrec.data.gaps import DAY
@@ -41,6 +44,9 @@ class PopulationFlags:
     """the same of those whom it meets later"""
     until: float | None = None
     """cut by time instead: the share of the interactions, the earliest, that a model learns from"""
+    drift: float | None = None
+    """cut the synthetic world instead: how often every other user wishes for another genre than the
+    first users do, from 0 to 1"""
     out: Path = Path("populations")
     """the folder where the logs go"""
 
@@ -51,25 +57,54 @@ def run(flags: PopulationFlags) -> None:
     Raises:
         UserError: anything that the user can mend.
     """
-    names = feature_names(flags.data, "user")
-    if flags.until is not None and not 0 < flags.until < 1:
-        raise UserError(f"--until={flags.until} is out of range; give more than 0 and less than 1")
-    if (flags.until is None) != (len(names) == 1):
-        raise UserError(
-            "a log is cut by one column of its users or by time; give --user-features=age, say, or "
-            "--until=0.8"
-        )
-    interactions = load_interactions(flags.data, seed=0)
-    if flags.until is not None:
-        logs = cut_by_time(interactions, flags.until)
-    else:
-        logs = cut(interactions, names[0], flags.first.split(","), flags.second.split(","))
+    logs = load_and_cut(flags)
     flags.out.mkdir(parents=True, exist_ok=True)
     for name, log in logs.items():
         path = flags.out / f"{name}.csv"
         with replacing(path) as file:
             log.select("user", "item", "timestamp").write_csv(file)
         print(f"{path}: {log.height:,} interactions of {log['user'].n_unique():,} users")
+
+
+def load_and_cut(flags: PopulationFlags) -> Mapping[str, pl.DataFrame]:
+    """Load the log, and cut it by the one way that the flags name.
+
+    Raises:
+        UserError: they name none or several, or the log cannot be read or cut.
+    """
+    data, names = flags.data, feature_names(flags.data, "user")
+    if flags.until is not None and not 0 < flags.until < 1:
+        raise UserError(f"--until={flags.until} is out of range; give more than 0 and less than 1")
+    ways = (len(names) == 1, flags.until is not None, flags.drift is not None)
+    if sum(ways) != 1 or len(names) > 1:
+        raise UserError(
+            "a log is cut by one column of its users, by time or by drift; give one of "
+            "--user-features=age, say, --until=0.8 and --drift=1"
+        )
+    if flags.drift is not None:
+        interactions = load_drifted(data, flags.drift)
+        return cut(interactions, "population", *([name] for name in POPULATIONS))
+    interactions = load_interactions(data, seed=0)
+    if flags.until is not None:
+        return cut_by_time(interactions, flags.until)
+    return cut(interactions, names[0], flags.first.split(","), flags.second.split(","))
+
+
+def load_drifted(data: DataConfig, drift: float) -> Interactions:
+    """Generate the synthetic world, with a drift.
+
+    Raises:
+        UserError: the drift is no share, or a flag is of another log.
+    """
+    if not 0 <= drift <= 1:
+        raise UserError(f"--drift={drift:g} is out of range; give it 0 to 1")
+    users, items = data.synthetic_users, data.synthetic_items
+    if data != DataConfig(synthetic_users=users, synthetic_items=items):
+        raise UserError(
+            f"--drift={drift:g} is of the synthetic world; of the flags of a log give "
+            "--synthetic-users and --synthetic-items alone"
+        )
+    return drifted_world(users=users, items=items, drift=drift)
 
 
 def cut(

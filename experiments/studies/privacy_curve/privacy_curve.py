@@ -20,16 +20,20 @@ import polars as pl
 import tyro
 from matplotlib.figure import Figure
 
-from jaxrec.cli import federate
 from jaxrec.cli.command_line import command
-from jaxrec.config import Config, FederatedConfig, LogConfig
+from jaxrec.config import Config, LogConfig
 from jaxrec.data.dataset import Dataset
 from jaxrec.errors import UserError
 from jaxrec.evaluation.metrics import bootstrap_intervals, means, target_values
 from jaxrec.federated.accounting import guarantee
-from jaxrec.files import read_json, replacing
+from jaxrec.federated.client_log import ClientLog, client_config, load_clients
+from jaxrec.federated.experiment import run_federated_experiment
+from jaxrec.federated.initial_model import InitialModel, load_initial_model, rank_targets
+from jaxrec.federated.record import load_record, require_same_model
+from jaxrec.federated.settings import FederatedConfig
+from jaxrec.files import replacing
 from jaxrec.runs.comparison import differences
-from jaxrec.runs.directory import FEDERATED, RunDirectory
+from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.plots import keep_apart, label_ends, save_plot, two_panels
 from jaxrec.runs.population import read_population
 from jaxrec.runs.ranks import Ranks
@@ -88,17 +92,22 @@ def run(flags: PrivacyFlags) -> None:
         UserError: anything that the user can mend.
     """
     plans = plan(flags)
-    source = RunDirectory(flags.run_dir)
-    config = federate.configure(plans[0], source)
-    population, clients = federate.read_clients(plans[0], source, config)
-    for each in plans:
+    source, log = RunDirectory(flags.run_dir), ClientLog(flags.dataset, flags.log)
+    config = client_config(source, log)
+    population, clients = load_clients(source, log, config, flags.federated)
+    for each in plans.values():
         # So that an epsilon out of reach is known before hours of rounds.
-        guarantee(each.federated, clients.count)
+        guarantee(each, clients.count)
     known = replace(population, vocabulary=source.vocabulary())
-    start = federate.read_start(source, known, config)
-    shipped = standing("as shipped", start, population, config)
+    model = load_initial_model(source, known, config)
+    shipped = standing("as shipped", model, population, config)
     ceiling = None if flags.ceiling is None else read_ceiling(flags, population, shipped)
-    taught = [teach(each, start.digest, shipped) for each in plans]
+    taught = []
+    for name, settings in plans.items():
+        out = RunDirectory(flags.folder / name)
+        print(f"\n{out.path}", flush=True)
+        run_federated_experiment(source, out, log, settings, resume=True)
+        taught.append(read_standing(out, settings, model.digest, shipped))
     table = render(shipped, taught, ceiling)
     with replacing(flags.folder / "table.md") as file:
         file.write(table.encode())
@@ -111,8 +120,8 @@ def run(flags: PrivacyFlags) -> None:
     print(f"\n{table}")
 
 
-def plan(flags: PrivacyFlags) -> list[federate.FederateFlags]:
-    """Say what federate.py is asked for: each epsilon, the least first, and last no noise.
+def plan(flags: PrivacyFlags) -> dict[str, FederatedConfig]:
+    """Return the settings of each run by its name: each epsilon, the least first, then no noise.
 
     Raises:
         UserError: an epsilon is none, or noise was asked for besides.
@@ -126,50 +135,37 @@ def plan(flags: PrivacyFlags) -> list[federate.FederateFlags]:
         epsilons = sorted({float(text) for text in flags.epsilons.split(",")})
     except ValueError:
         raise UserError(f"--epsilons={flags.epsilons} is no list of numbers, as in 1,8") from None
-    named = [(f"epsilon-{each:g}", replace(settings, epsilon=each)) for each in epsilons]
-    return [
-        federate.FederateFlags(
-            run_dir=flags.run_dir,
-            dataset=flags.dataset,
-            log=flags.log,
-            federated=each,
-            out=flags.folder / name,
-            resume=True,
-        )
-        for name, each in [*named, ("no-noise", settings)]
-    ]
+    noisy = {f"epsilon-{each:g}": replace(settings, epsilon=each) for each in epsilons}
+    return {**noisy, "no-noise": settings}
 
 
-def standing(name: str, start: federate.Start, population: Dataset, config: Config) -> Standing:
+def standing(name: str, model: InitialModel, population: Dataset, config: Config) -> Standing:
     """Judge a model that no round has changed."""
     split = population.split
     test, validation = (
-        federate.judge(start, population, config, positions)
+        rank_targets(model, population, config, positions)
         for positions in (split.test, split.validation)
     )
     return Standing(name, None, None, test, {0: means(target_values(validation.ranks))[DRAWN]})
 
 
-def teach(asked: federate.FederateFlags, digest: str, shipped: Standing) -> Standing:
-    """Do the rounds that were asked for, unless they are done.
+def read_standing(
+    out: RunDirectory, settings: FederatedConfig, digest: str, shipped: Standing
+) -> Standing:
+    """Read the ranks and the validation of a finished run.
 
     Args:
-        digest: of the model that the rounds begin with.
+        digest: that of the shipped model.
 
     Raises:
-        UserError: the folder holds rounds of other settings, or of another model.
+        UserError: the run began with another model.
     """
-    assert asked.out is not None
-    print(f"\n{asked.out}", flush=True)
-    federate.run(asked)
-    out = RunDirectory(asked.out)
-    federate.require_same_start(out, digest)
-    privacy = read_json(out.path / FEDERATED)["privacy"]
-    lines = out.metrics(asked.federated.rounds)
+    require_same_model(out, digest)
+    privacy, lines = load_record(out).privacy, out.metrics(settings.rounds)
     return Standing(
-        "no noise" if privacy is None else f"epsilon {asked.federated.epsilon:g}",
-        None if privacy is None else privacy["noise_multiplier"],
-        None if privacy is None else asked.federated.epsilon,
+        "no noise" if privacy is None else f"epsilon {settings.epsilon:g}",
+        None if privacy is None else privacy.noise_multiplier,
+        None if privacy is None else settings.epsilon,
         out.ranks(),
         shipped.validation | {line["epoch"]: line["validation"][DRAWN] for line in lines},
     )
@@ -186,11 +182,10 @@ def read_ceiling(flags: PrivacyFlags, population: Dataset, shipped: Standing) ->
     """
     assert flags.ceiling is not None
     run = RunDirectory(flags.ceiling)
-    asked = federate.FederateFlags(run_dir=flags.ceiling, dataset=flags.dataset, log=flags.log)
-    config = federate.configure(asked, run)
+    config = client_config(run, ClientLog(flags.dataset, flags.log))
     own = read_population(run, config.data, seed=config.train.seed)
-    start = federate.read_start(run, replace(own, vocabulary=run.vocabulary()), config)
-    found = standing("ceiling", start, own, config)
+    model = load_initial_model(run, replace(own, vocabulary=run.vocabulary()), config)
+    found = standing("ceiling", model, own, config)
     if _asked_for(found.test, own) != _asked_for(shipped.test, population):
         raise UserError(
             f"--ceiling={flags.ceiling} ranks other targets or candidates than --run-dir; train it "

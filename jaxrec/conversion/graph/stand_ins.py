@@ -19,7 +19,7 @@ from jaxrec.models.model import RecommenderModel
 from jaxrec.schema import ITEM
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StandIns:
     """A model, and the numbers that stand for its tables of items.
 

@@ -17,7 +17,7 @@ from jaxrec.runtime.interpreter import ADAPTER, Inputs
 _CALLS, _WARM = 50, 5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Contender:
     """A model with the inputs that it is timed on.
 

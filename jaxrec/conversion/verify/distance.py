@@ -63,7 +63,7 @@ class Parity:
     head_errors: Mapping[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Reference:
     """What the model says of every history, asked once for all recipes.
 

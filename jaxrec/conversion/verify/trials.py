@@ -40,7 +40,7 @@ class Told(NamedTuple):
     user: Activity
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Trials:
     """Histories as a file gets them, beside what they mean.
 

@@ -1,7 +1,7 @@
 """Sources: where logs come from. All return `Interactions`, but for a prepared folder."""
 
 import glob
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 from jaxrec.config import (
@@ -32,7 +32,10 @@ _OF_A_TABLE = {
 }
 _OF_PREPARING = {flag_of(spec.name) for spec in fields(FilterConfig)}
 _OF_MOVIELENS = {"--data-dir"}
-_OF_THE_SYNTHETIC = {"--synthetic-users", "--synthetic-items", "--synthetic-drift"}
+_OF_THE_SYNTHETIC = {"--synthetic-users", "--synthetic-items"}
+_OF_DESCRIPTIONS = {
+    flag_of(spec.name) for part in (ItemsConfig, UsersConfig) for spec in fields(part)
+}
 
 
 def load_ordered(config: DataConfig, *, seed: int) -> OrderedLog:
@@ -67,7 +70,6 @@ def load_interactions(config: DataConfig, *, seed: int) -> Interactions:
         return synthetic_world(
             users=config.synthetic_users,
             items=config.synthetic_items,
-            drift=config.synthetic_drift,
             seed=seed,
         )
     if name in MOVIELENS:
@@ -97,6 +99,19 @@ def load_interactions(config: DataConfig, *, seed: int) -> Interactions:
         f"unknown --dataset={name}; give synthetic, {', '.join(MOVIELENS)}, or the path of a "
         f"table: {FORMATS}"
     )
+
+
+def of_another_log(config: DataConfig, dataset: str) -> DataConfig:
+    """Return the configuration of another log, which is read as that of `config`.
+
+    What belongs to one log alone has its default: where it lies, how large it is, and the tables
+    that describe its items and users.
+    """
+    belongs = _OF_DESCRIPTIONS | _OF_MOVIELENS | _OF_THE_SYNTHETIC
+    defaults = {
+        spec.name: spec.default for spec in fields(DataConfig) if flag_of(spec.name) in belongs
+    }
+    return replace(config, dataset=dataset, **defaults)
 
 
 def _refuse(config: DataConfig, flags: set[str], remedy: str = "; leave it out") -> None:

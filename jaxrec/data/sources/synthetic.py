@@ -20,9 +20,6 @@ against all items but those the user has seen (95% interval at most ±.022):
     the process itself, knowing their order                                           .546
 
 The process knows a user's taste only by the genres of the history, as a model could.
-
-Every other user is of a second population. With a drift its moods and tastes lead elsewhere: so
-often they are for the genre half the list away.
 """
 
 import numpy as np
@@ -50,45 +47,48 @@ FEW_ITEMS = 1 << 16  # up to so many, any film not seen is found by looking at a
 OPENING = 1_640_995_200  # 2022-01-01; users arrive within two years from then
 
 
-class _World:
-    """What moves the users.
+class World:
+    """A catalogue, and what users choose from it.
 
     Attributes:
+        films: [I], the item table.
         genre: [I], the main genre of each item; items of a genre lie side by side.
         popularity: [I], cumulative, so that a genre is an interval of it ...
         edges: [G + 1], ... from edges[genre] to edges[genre + 1].
         successors: [I, S], items.
-        mood: [2, G, G, G], population, genre before the last, last genre -> cumulative over the
-            next genre.
+        mood: [G, G, G], genre before the last, last genre -> distribution of the next genre.
     """
 
-    def __init__(
-        self, genre: np.ndarray, next_part: np.ndarray, drift: float, rng: np.random.Generator
-    ):
-        items, genres = len(genre), len(GENRES)
+    def __init__(self, items: int, rng: np.random.Generator):
+        films, self.genre, next_part = invent_films(items, rng)
+        self.films = films.select(pl.Series("item", _sparse_ids(items, rng)), pl.all())
+        genres = len(GENRES)
         weight = rng.permutation((np.arange(items) + ZIPF_SHIFT) ** -ZIPF_EXPONENT)
-        self.genre = genre
         self.popularity = weight.cumsum() / weight.sum()
-        self.edges = np.append(0, self.popularity)[np.searchsorted(genre, np.arange(genres + 1))]
+        starts = np.searchsorted(self.genre, np.arange(genres + 1))
+        self.edges = np.append(0, self.popularity)[starts]
         # Kin is of the same genre; the next part, where there is one, takes the first place.
-        kin = np.repeat(genre[:, None], len(SUCCESSORS), axis=1)
+        kin = np.repeat(self.genre[:, None], len(SUCCESSORS), axis=1)
         low, high = self.edges[kin], self.edges[kin + 1]
         self.successors = _by_popularity(self.popularity, low, high, rng)
         self.successors[:, 0] = np.where(next_part < 0, self.successors[:, 0], next_part)
-        mood = rng.dirichlet([MOOD_SPREAD] * genres, (genres, genres))
-        self.mood = np.stack([mood, mix_in_others(mood, drift)]).cumsum(-1)
+        self.mood = rng.dirichlet([MOOD_SPREAD] * genres, (genres, genres))
 
     def draw(
         self,
-        population: np.ndarray,
+        moods: np.ndarray,
+        mood_of: np.ndarray,
         taste: np.ndarray,
         recent: np.ndarray,
         rng: np.random.Generator,
     ) -> np.ndarray:
         """Draw what each user would see next, were nothing seen.
 
-        `population`, [U], is 0 or 1; `taste`, [U, G], is cumulative; `recent`, [2, U], the item
-        before the last and the last.
+        Args:
+            moods: [M, G, G, G], cumulative.
+            mood_of: [U], which of these each user has.
+            taste: [U, G], cumulative.
+            recent: [2, U], the item before the last and the last.
         """
         before, last = recent
         users = len(last)
@@ -96,7 +96,7 @@ class _World:
         rank = rng.choice(len(SUCCESSORS), users, p=SUCCESSORS)
         successor = self.successors[np.where(habit == FOLLOW, last, before), rank]
 
-        mood = self.mood[population, self.genre[before], self.genre[last]]
+        mood = moods[mood_of, self.genre[before], self.genre[last]]
         wish = np.where(habit[:, None] == MOOD, mood, taste)
         genre = (wish[:, :-1] < rng.random((users, 1))).sum(-1)
         low = np.where(habit == NOISE, 0, self.edges[genre])
@@ -105,25 +105,12 @@ class _World:
         return np.where(habit <= RESUME, successor, popular)
 
 
-def mix_in_others(wish: np.ndarray, share: float) -> np.ndarray:
-    """Let a share of wishes, each a distribution over genres, be for the genre half the list away.
-
-    No genre is its own other one. With a share of 0 every bit stays as it is.
-    """
-    return (1 - share) * wish + share * np.roll(wish, len(GENRES) // 2, axis=-1)
-
-
-def synthetic_world(
-    *, users: int = 2000, items: int = 1000, drift: float = 0.0, seed: int = 0
-) -> Interactions:
+def synthetic_world(*, users: int = 2000, items: int = 1000, seed: int = 0) -> Interactions:
     """Generate a catalogue and the log of its users, sorted by time as a server would write it.
 
     Timestamps are seconds; a user has ties among them, where the order of the log is the order of
-    events. The catalogue is the same for any number of users and any drift. Of a user it is known
-    which genre is the favourite, and the population: "first" or "second".
-
-    Args:
-        drift: how often a wish of the second population is for another genre, from 0 to 1.
+    events. The catalogue is the same for any number of users. Of a user it is known which genre is
+    the favourite.
 
     Raises:
         UserError: no user, or a catalogue too small or too large.
@@ -135,49 +122,62 @@ def synthetic_world(
             f"--synthetic-items={items} is outside {MIN_ITEMS:,}..{MAX_ITEMS:,}; choose one within"
         )
     catalogue_rng, log_rng = np.random.default_rng(seed).spawn(2)
-    films, genre, next_part = invent_films(items, catalogue_rng)
-    item = pl.Series("item", _sparse_ids(items, catalogue_rng))
-    world = _World(genre, next_part, drift, catalogue_rng)
+    world = World(items, catalogue_rng)
+    return simulate(world, world.mood[None], draw_tastes(users, log_rng), log_rng)
 
-    taste = log_rng.dirichlet([TASTE_SPREAD] * len(GENRES), users)
-    # In turns, for users are numbered by the lengths of their histories: so these are alike.
-    population = np.arange(users) % 2
-    taste = np.where(population[:, None] == 1, mix_in_others(taste, drift), taste)
+
+def draw_tastes(users: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw the taste of each user, a distribution over genres, [U, G]."""
+    return rng.dirichlet([TASTE_SPREAD] * len(GENRES), users)
+
+
+def simulate(
+    world: World, moods: np.ndarray, taste: np.ndarray, rng: np.random.Generator
+) -> Interactions:
+    """Simulate the users of a world.
+
+    Args:
+        moods: [M, G, G, G]; users have them in turns.
+        taste: [U, G].
+
+    Returns:
+        The log, the catalogue, and the users in the order of their tastes.
+    """
+    users, items = len(taste), len(world.genre)
+    # Histories become shorter with the number of a user, so in turns those of all moods are alike.
+    mood_of = np.arange(users) % len(moods)
     mu = np.log(MEAN_LENGTH) - LENGTH_SIGMA**2 / 2
-    lengths = log_rng.lognormal(mu, LENGTH_SIGMA, users).clip(MIN_LENGTH, items // 2).astype(int)
+    lengths = rng.lognormal(mu, LENGTH_SIGMA, users).clip(MIN_LENGTH, items // 2).astype(int)
     lengths = -np.sort(-lengths)  # longest first: those still active at a step are a slice
     user = np.repeat(np.arange(users), lengths)
-    film = _histories(world, population, taste, lengths, log_rng)
-    liking = np.log1p(len(GENRES) * taste[user, genre[film]])
-    ids = _sparse_ids(users, log_rng)
+    film = _histories(world, moods, mood_of, taste, lengths, rng)
+    liking = np.log1p(len(GENRES) * taste[user, world.genre[film]])
+    ids = _sparse_ids(users, rng)
     log = pl.DataFrame(
         {
             "user": ids[user],
-            "item": item[film],
-            "timestamp": _timestamps(lengths, log_rng),
-            "rating": (2.8 + liking + log_rng.normal(0, 0.7, len(film))).round().clip(1, 5),
+            "item": world.films["item"][film],
+            "timestamp": _timestamps(lengths, rng),
+            "rating": (2.8 + liking + rng.normal(0, 0.7, len(film))).round().clip(1, 5),
         }
     )
     log = log.sort("timestamp", maintain_order=True)
     favourites = [GENRES[favourite] for favourite in taste.argmax(axis=1)]
-    known = {
-        "user": ids,
-        "favourite": favourites,
-        "population": np.array(["first", "second"])[population],
-    }
-    return Interactions(log, films.select(item, pl.all()), pl.DataFrame(known), ticks_per_second=1)
+    known = pl.DataFrame({"user": ids, "favourite": favourites})
+    return Interactions(log, world.films, known, ticks_per_second=1)
 
 
 def _histories(
-    world: _World,
-    population: np.ndarray,
+    world: World,
+    moods: np.ndarray,
+    mood_of: np.ndarray,
     taste: np.ndarray,
     lengths: np.ndarray,
     rng: np.random.Generator,
 ) -> np.ndarray:
     """Return the items that the users see, one history after the other; `lengths` descends."""
     users, items = len(lengths), len(world.genre)
-    taste = taste.cumsum(-1)
+    moods, taste = moods.cumsum(-1), taste.cumsum(-1)
     starts = lengths.cumsum() - lengths
     history = np.empty(lengths.sum(), np.int64)
     recent = rng.integers(items, size=(2, users))  # before the log began
@@ -190,7 +190,9 @@ def _histories(
             return history[starts[who, None] + np.arange(step)]
 
         for _ in range(MAX_DRAWS):
-            chosen[redraw] = world.draw(population[redraw], taste[redraw], recent[:, redraw], rng)
+            chosen[redraw] = world.draw(
+                moods, mood_of[redraw], taste[redraw], recent[:, redraw], rng
+            )
             redraw = redraw[(seen(redraw) == chosen[redraw, None]).any(-1)]
         chosen[redraw] = _any_other(items, seen(redraw), rng)
         history[starts[:active] + step] = chosen

@@ -10,7 +10,7 @@ from jaxrec.data.sources.table_file import TableFile, explained
 from jaxrec.errors import UserError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Table:
     """The columns that were asked for, of a text file all strings, and the flag that named each.
 

@@ -1,0 +1,75 @@
+"""The log of the clients: that of the run, or one of other users whose items have the run's ids."""
+
+from dataclasses import dataclass, field, replace
+
+from jaxrec.config import Config, LogConfig, given
+from jaxrec.data.dataset import Dataset
+from jaxrec.errors import UserError
+from jaxrec.federated.cohorts import Clients, make_clients
+from jaxrec.federated.settings import FederatedConfig
+from jaxrec.runs.directory import RunDirectory
+from jaxrec.runs.population import population_config, read_own, read_population
+from jaxrec.training.windows import shape_of
+
+
+@dataclass(frozen=True)
+class ClientLog:
+    """Which log the clients learn from.
+
+    Attributes:
+        dataset: the log, as `jaxrec train` takes it; None is the log of the run.
+        columns: how it is read, where that differs from the log of the run.
+    """
+
+    dataset: str | None = None
+    columns: LogConfig = field(default_factory=LogConfig)
+
+
+def client_config(source: RunDirectory, log: ClientLog) -> Config:
+    """Return the configuration of the new run: that of the source, on the log of the clients.
+
+    Raises:
+        UserError: the source is not finished, or learned from more than items.
+    """
+    source.require_finished()
+    config, schema = source.config(), source.schema()
+    unsupported = {
+        "it knows features": bool(schema.features),
+        "it predicts more than the next item": bool(schema.heads),
+        "its targets count by degrees": config.data.label_weight is not None,
+    }
+    for reason, holds in unsupported.items():
+        if holds:
+            raise UserError(
+                f"--run-dir={source.path} cannot be federated: {reason}; give a run that learns "
+                "from items alone"
+            )
+    if log.dataset is not None:
+        return replace(config, data=population_config(config.data, log.dataset, log.columns))
+    for flag, value in given(log.columns, LogConfig).items():
+        raise UserError(f"{flag}={value} says nothing of the run's own log; give --dataset too")
+    return config
+
+
+def load_clients(
+    source: RunDirectory, log: ClientLog, config: Config, settings: FederatedConfig
+) -> tuple[Dataset, Clients]:
+    """Load the log of the clients, and the users of it who have training targets.
+
+    Args:
+        config: as `client_config` returns it.
+
+    Raises:
+        UserError: the log cannot be read, or has fewer clients than a round expects.
+    """
+    read = read_own if log.dataset is None else read_population
+    dataset = read(source, config.data, seed=config.train.seed)
+    clients = make_clients(
+        dataset.timelines,
+        dataset.split,
+        shape_of(dataset, config.data, config.train),
+        expected=settings.clients,
+        steps=settings.local_steps,
+        seen_of=None if config.data.keep_seen else dataset.vocabulary.size,
+    )
+    return dataset, clients

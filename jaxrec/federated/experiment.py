@@ -1,0 +1,122 @@
+"""A whole run of federated rounds: from a finished run and the log of its clients to a new run."""
+
+from dataclasses import asdict, replace
+
+from jaxrec.config import Config
+from jaxrec.data.dataset import Dataset
+from jaxrec.data.intake import render as render_intake
+from jaxrec.errors import UserError
+from jaxrec.evaluation.metrics import means, target_values
+from jaxrec.federated.accounting import NO_GUARANTEE, Guarantee, guarantee
+from jaxrec.federated.client_log import ClientLog, client_config, load_clients
+from jaxrec.federated.cohorts import Clients
+from jaxrec.federated.initial_model import InitialModel, load_initial_model, rank_targets
+from jaxrec.federated.record import (
+    FederatedRecord,
+    begin_federated_run,
+    require_same_model,
+    require_same_settings,
+)
+from jaxrec.federated.rounds import federate
+from jaxrec.federated.settings import FederatedConfig
+from jaxrec.runs.comparison import METRICS, Judged, render
+from jaxrec.runs.directory import RunDirectory
+from jaxrec.runs.ranks import Ranks
+from jaxrec.runs.report import render_table
+from jaxrec.training.evaluate import evaluate_and_save
+from jaxrec.training.objective import make_objective
+
+
+def run_federated_experiment(
+    source: RunDirectory,
+    out: RunDirectory,
+    log: ClientLog,
+    settings: FederatedConfig,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> None:
+    """Continue a finished run by federated rounds; print its figures before and after.
+
+    Args:
+        source: the finished run; it is read and not changed.
+        out: where the new run is written.
+        resume: continue the unfinished run in `out`.
+        overwrite: replace the run in `out`.
+
+    Raises:
+        UserError: the run, the log, the settings or the directory do not fit.
+    """
+    config = client_config(source, log)
+    if out.path.resolve() == source.path.resolve():
+        raise UserError(f"--out={out.path} is the run that is continued; name another folder")
+    out.check(config, resume=resume, overwrite=overwrite, flag="--out")
+    resumed = resume and out.is_begun
+    if resumed:
+        require_same_settings(out, settings)
+        if out.is_finished:
+            print(f"{out.path} is finished\n\n{render_table(out.summary())}")
+            return
+    dataset, clients = load_clients(source, log, config, settings)
+    print(render_intake(dataset.intake, config.data.dataset))
+    privacy = guarantee(settings, clients.count)
+    print("\n".join(f"  {line}" for line in _about(clients, settings, privacy)), flush=True)
+
+    # Candidates are weighted by the counts of the source's log, not by those of the clients.
+    known = replace(dataset, vocabulary=source.vocabulary())
+    model = load_initial_model(source, known, config)
+    before = _rank_before(model, dataset, config)
+    if resumed:
+        require_same_model(out, model.digest)
+        out.begin(config, known)
+    else:
+        lines = _privacy_lines(privacy)
+        record = FederatedRecord(asdict(settings), model.digest, clients.count, privacy, lines)
+        begin_federated_run(out, config, known, record)
+    objective = make_objective(model.graphdef, known, config)
+    noise = privacy.noise_multiplier if privacy else 0.0
+    trained = federate(model.params, objective, clients, dataset, config, settings, out, noise)
+    summary = evaluate_and_save(trained, dataset, config, out, unit="round")
+    after = Judged("after", summary.protocol, dataset.vocabulary.digest, out.ranks())
+    runs = [after, replace(after, name="before", ranks=before)]
+    print(f"\n{render_table(summary)}\n\n{render(runs)}\n")
+    print("\n".join(_privacy_lines(privacy)))
+    print(f"\n{out.summary_file}")
+
+
+def _rank_before(model: InitialModel, dataset: Dataset, config: Config) -> Ranks:
+    """Rank the targets by the initial model; print the figures, and return the ranks of the test.
+
+    The validation is printed so that the first round can be compared with it.
+    """
+    test, validation = (
+        rank_targets(model, dataset, config, positions)
+        for positions in (dataset.split.test, dataset.split.validation)
+    )
+    figures = f"validation {_figures(validation)}; test {_figures(test)}"
+    print(f"before the first round: {figures}", flush=True)
+    return test
+
+
+def _about(clients: Clients, settings: FederatedConfig, privacy: Guarantee | None) -> list[str]:
+    share = settings.clients / clients.count
+    sent = {
+        "encoder": "the encoder and the layers behind it; the table of items stays as it is",
+        "all": "every parameter, the table of items too",
+    }
+    return [
+        f"{clients.count:,} clients; {settings.clients:,} a round on average, each with "
+        f"probability {share:.3g}; {settings.local_steps} local steps of up to "
+        f"{clients.shape.length} targets",
+        f"shared: {sent[settings.share]}",
+        *_privacy_lines(privacy),
+    ]
+
+
+def _privacy_lines(privacy: Guarantee | None) -> list[str]:
+    return privacy.said if privacy else [NO_GUARANTEE]
+
+
+def _figures(ranks: Ranks) -> str:
+    averages = means(target_values(ranks.ranks))
+    return "  ".join(f"{metric} {averages[metric]:.4f}" for metric in METRICS)

@@ -1,0 +1,71 @@
+"""Equality: an adapter compares by content, and no dataclass stumbles over its arrays."""
+
+import importlib
+import math
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+from typing import get_type_hints
+
+import numpy as np
+import pytest
+
+from jaxrec.runtime.kept_adapter import Adapter
+
+ROOT = Path(__file__).parents[1]
+ARRAYS = ("ndarray", "Array", "DataFrame", "Series", "nnx.statelib.State")
+
+
+def adapter(**changes) -> Adapter:
+    return replace(Adapter(np.array([0.5, -2], np.float32), "abc", 1.5, 1.25), **changes)
+
+
+def test_adapters_compare_by_content():
+    assert adapter() == adapter()
+    assert adapter() == Adapter.from_json(adapter().to_json())
+    for changes in (
+        {"vector": np.array([0.5, -1], np.float32)},
+        {"vector": np.array([0.5, -2, 0], np.float32)},
+        {"model": "abd"},
+        {"before": 1.0},
+        {"after": math.nan},
+    ):
+        assert adapter() != adapter(**changes)
+    assert adapter() != adapter().to_json()
+
+
+def test_an_adapter_without_losses_equals_what_is_read_back():
+    unjudged = adapter(before=float("nan"), after=float("nan"))
+    assert unjudged == Adapter.from_json(unjudged.to_json())
+
+
+def dataclasses_with_arrays() -> Iterator[tuple[type, set[str]]]:
+    """List each dataclass of the project that has arrays or tables, with the names of these."""
+    pytest.importorskip("tensorflow", reason="needs the extra convert")
+    for folder in ("jaxrec", "demo", "experiments", "examples/flower/jaxrec_flower"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            # Flower is in an environment of its own.
+            if "node_modules" in path.parts or path.name.endswith("_app.py"):
+                continue
+            name = ".".join(path.relative_to((ROOT / folder).parent).with_suffix("").parts)
+            module = importlib.import_module(name.removesuffix(".__init__"))
+            for kind in vars(module).values():
+                if not (isinstance(kind, type) and is_dataclass(kind)):
+                    continue
+                hints = {each.name: str(get_type_hints(kind)[each.name]) for each in fields(kind)}
+                found = {name for name in hints if any(word in hints[name] for word in ARRAYS)}
+                if found and kind.__module__ == module.__name__:
+                    yield kind, found
+
+
+def test_a_dataclass_with_arrays_can_be_compared():
+    walked = list(dataclasses_with_arrays())
+    assert len(walked) > 20
+    for kind, arrays in walked:
+        ours, theirs = object.__new__(kind), object.__new__(kind)
+        for twin in (ours, theirs):
+            for each in fields(kind):
+                value = np.zeros(2) if each.name in arrays else 1.0
+                object.__setattr__(twin, each.name, value)
+        assert (ours == theirs) in (True, False), kind
+        assert ours == ours, kind
