@@ -21,7 +21,7 @@ SamplerName = Literal["uniform", "log-uniform", "batch"]
 TimeUnit = Literal["auto", "seconds", "milliseconds", "microseconds", "nanoseconds"]
 
 # The number of the run directory's layout; a reader refuses any other.
-FORMAT = 6
+FORMAT = 7
 
 
 # The time column of a log that has none.

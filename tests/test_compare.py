@@ -217,4 +217,4 @@ def test_a_run_of_another_format_is_named_as_such(runs, tmp_path, capsys):
     shutil.copytree(runs["bow"], old)
     write_json(old / "config.json", read_json(old / "config.json") | {"format": 5})
     assert main([str(runs["rnn"]), str(old)]) == 2
-    assert "config.json has run format 5, this version reads 6" in capsys.readouterr().err
+    assert "config.json has run format 5, this version reads 7" in capsys.readouterr().err
