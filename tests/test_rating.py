@@ -24,7 +24,7 @@ from jaxrec.evaluation.predictions import (
     model_predictor,
     prediction_figures,
 )
-from jaxrec.models.heads.rating import RatingHead, ordinal_loss
+from jaxrec.models.heads.rating import RatingHead
 from jaxrec.runtime import Recommender
 from jaxrec.schema import ITEM, PAD, HeadSpec
 from tests.bundles import made
@@ -61,7 +61,7 @@ def test_a_rating_by_hand():
 
 def test_the_loss_of_a_rating_by_hand():
     logits = jnp.log(jnp.array([[[3.0, 1.0]] * 4]))  # above the first: 3/4, above both: 1/2
-    losses = ordinal_loss(logits, jnp.array([[1, 2, 3, 0]]))[0]
+    losses = head().losses(logits, jnp.array([[1, 2, 3, 0]]))[0]
     expected = [np.log(4) + np.log(2), -np.log(0.75) + np.log(2), -np.log(0.75) + np.log(2), 0]
     np.testing.assert_allclose(losses, expected, rtol=1e-5)
 

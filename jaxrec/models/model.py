@@ -14,7 +14,7 @@ from jaxrec.models.activities import Activities, Vectors, init_table, mask_of
 from jaxrec.models.circumstances import Circumstances
 from jaxrec.models.dropout import default_rate, dropout
 from jaxrec.models.encoders import encoder_class
-from jaxrec.models.heads import head_class
+from jaxrec.models.heads import HEADS
 from jaxrec.models.heads.head import Head
 from jaxrec.models.items import ItemFeatures, ItemIds
 from jaxrec.schema import ITEM, PAD, Owner, Schema
@@ -76,7 +76,7 @@ class RecommenderModel(nnx.Module):
 
         self.head_names = tuple(spec.name for spec in schema.heads)
         for spec in schema.heads:
-            head = head_class(spec.name)(spec, schema.items, schema.width, rngs=rngs)
+            head = HEADS[spec.name](spec, schema.items, schema.width, rngs=rngs)
             setattr(self, spec.name, head)
 
     @property

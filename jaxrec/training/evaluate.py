@@ -1,7 +1,6 @@
 """The last evaluation of a run: the model and its baselines, on the test and validation targets."""
 
 import jax
-from flax import nnx
 
 from jaxrec.config import Config
 from jaxrec.data.dataset import Dataset
@@ -10,7 +9,6 @@ from jaxrec.evaluation.metrics import PredictionFigures
 from jaxrec.evaluation.predictions import label_baselines, model_predictor, prediction_figures
 from jaxrec.evaluation.ranking import Ranking, Scorer, model_scorer, now_unknown, rank
 from jaxrec.evaluation.slices import slices
-from jaxrec.models.model import RecommenderModel
 from jaxrec.runs.directory import CURVE, RunDirectory
 from jaxrec.runs.ranks import Ranks
 from jaxrec.runs.report import draw_curve, figures_of, protocol, training_figures
@@ -42,6 +40,14 @@ def evaluate_and_save(
         ranking = rank(scorer, dataset, split.validation, config.data)
         return figures_of(ranking, size, of_validation)
 
+    def predicted(head: HeadSpec) -> dict[str, PredictionFigures]:
+        predictors = {config.model.encoder: model_predictor(*shipped, head.name)}
+        predictors |= label_baselines(dataset, head)
+        return {
+            name: prediction_figures(each, dataset, head, config.data.history_length)
+            for name, each in predictors.items()
+        }
+
     baselines, left_out = make_baselines(dataset, config.data.split)
     if left_out:
         print(left_out)
@@ -62,7 +68,7 @@ def evaluate_and_save(
         model=ModelFacts(
             config.model.encoder, sum(leaf.size for leaf in jax.tree.leaves(shipped[1]))
         ),
-        heads={each.name: _head_figures(each, shipped, dataset, config) for each in dataset.heads},
+        heads={head.name: predicted(head) for head in dataset.heads},
         now_unknown=without_now and figures_of(without_now, size, of_test),
     )
     levels = {name: validated(each).means["recall@10"] for name, each in baselines.items()}
@@ -70,18 +76,3 @@ def evaluate_and_save(
     targets, unknown = dataset.timelines.items[split.test], without_now and without_now.ranks
     directory.finish(summary, Ranks(test.users, targets, test.ranks, unknown, of_test))
     return summary
-
-
-def _head_figures(
-    head: HeadSpec,
-    shipped: tuple[nnx.GraphDef[RecommenderModel], nnx.State],
-    dataset: Dataset,
-    config: Config,
-) -> dict[str, PredictionFigures]:
-    """Evaluate a head of the model, and its baselines, by name."""
-    predictors = {config.model.encoder: model_predictor(*shipped, head.name)}
-    predictors |= label_baselines(dataset, head)
-    return {
-        name: prediction_figures(predictor, dataset, head, config.data.history_length)
-        for name, predictor in predictors.items()
-    }

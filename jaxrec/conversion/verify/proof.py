@@ -9,7 +9,7 @@ from jaxrec.conversion.recipes import Recipe
 from jaxrec.conversion.verify.distance import Parity, Reference, compare
 from jaxrec.conversion.verify.guards import check_guards
 from jaxrec.errors import FailedCheckError
-from jaxrec.models.heads import head_class
+from jaxrec.models.heads import HEADS
 from jaxrec.runtime.interpreter import DeviceModel, Lists
 
 # Of a float32 file, in the units of `Parity`.
@@ -79,7 +79,7 @@ def judge(parity: Parity, recipe: Recipe) -> None:
         ("learns something else of users than", parity.adapting_error, FURTHEST_ADAPTED[recipe]),
     ]
     limits += [
-        (f"predicts another {name} of", error, head_class(name).tolerance[recipe])
+        (f"predicts another {name} of", error, HEADS[name].tolerance[recipe])
         for name, error in parity.head_errors.items()
     ]
     if recipe == "float32":

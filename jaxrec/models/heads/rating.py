@@ -54,7 +54,10 @@ class RatingHead(Head):
 
     def losses(self, logits: Logits, labels: Int[jax.Array, "*B"]) -> Float[jax.Array, "*B"]:
         """Return the sum of the cross entropies of all thresholds."""
-        return ordinal_loss(logits, labels)
+        exceeds = labels[..., None] > jnp.arange(1, logits.shape[-1] + 1)
+        signs = jnp.where(exceeds, 1.0, -1.0)
+        surprises = -jax.nn.log_sigmoid(signs * logits).sum(axis=-1)
+        return jnp.where(labels > 0, surprises, 0)
 
     def predict(self, logits: Logits) -> dict[str, jax.Array]:
         """Return the expected rating, and the probability of each but the lowest or a higher."""
@@ -68,17 +71,3 @@ class RatingHead(Head):
             at_least: the probability of each rating but the lowest, or of a higher one.
         """
         return self.values[0] + at_least @ jnp.asarray(np.diff(self.values), at_least.dtype)
-
-
-def ordinal_loss(
-    logits: Float[jax.Array, "W B K_minus_1"], ratings_WB: Int[jax.Array, "W B"]
-) -> Float[jax.Array, "W B"]:
-    """Give how surprising each rating is: the cross entropies of all thresholds, added up.
-
-    Args:
-        ratings_WB: the place of each rating, 1 for the lowest; of 0, which is none, 0 is given.
-    """
-    exceeds = ratings_WB[..., None] > jnp.arange(1, logits.shape[-1] + 1)
-    signs = jnp.where(exceeds, 1.0, -1.0)
-    surprises_WB = -jax.nn.log_sigmoid(signs * logits).sum(axis=-1)
-    return jnp.where(ratings_WB > 0, surprises_WB, 0)
