@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -122,7 +123,7 @@ class TrainingBatches:
         split: Split,
         shape: WindowShape,
         *,
-        labels: Mapping[str, Int32[np.ndarray, " n"]],
+        labels: Mapping[str, Int32[np.ndarray, " n"]] = MappingProxyType({}),
         weights: Float32[np.ndarray, " n"] | None = None,
         seen_of: int | None,
         max_steps_per_dispatch: int,
