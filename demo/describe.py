@@ -8,16 +8,15 @@ from dataclasses import replace
 import polars as pl
 
 from demo.exports import Export
-from jaxrec.config import ItemsConfig
 from jaxrec.data.interactions import DESCRIBES
-from jaxrec.data.sources.item_table import read_items
+from jaxrec.data.sources.item_table import ItemTableConfig, read_items
 from jaxrec.files import as_json
 from jaxrec.runtime import bundle
 from jaxrec.runtime.catalogue import pack_catalogue
 
 
 def describe(
-    exports: Sequence[Export], config: ItemsConfig, *, encoding: str | None = None
+    exports: Sequence[Export], items: str, config: ItemTableConfig
 ) -> tuple[list[Export], str]:
     """Put what a table says of the items into the models, in the place of what they say.
 
@@ -25,7 +24,8 @@ def describe(
 
     Args:
         exports: one at least; they share their items.
-        config: names the table.
+        items: the table's file.
+        config: how it is read.
 
     Returns:
         The models, the same but for their catalogue; and what the table had, for the person.
@@ -34,13 +34,13 @@ def describe(
         UserError: the table cannot be read, or describes none of the items.
     """
     known = pl.Series("item", bundle.parse(exports[0].data, exports[0].path).items)
-    table, notes = read_items(config, known, encoding=encoding)
+    table, notes = read_items(items, config, known)
     catalogue = known.to_frame().join(table, on="item", how="left", maintain_order="left")
     content = pack_catalogue(catalogue.to_dict(as_series=False))
     own = [replace(each, data=_with_catalogue(each, content)) for each in exports]
     count = catalogue.filter(DESCRIBES).height
     lines = [
-        f"{config.items}: {count:,} of {len(known):,} items described",
+        f"{items}: {count:,} of {len(known):,} items described",
         *(f"  note: {note}" for note in notes),
     ]
     return own, "\n".join(lines)

@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from jaxrec.errors import UserError
-from jaxrec.runs.directory import MODEL, find_below
+from jaxrec.files import find_below
 from jaxrec.runtime import bundle
+
+# Where a run has its file.
+MODEL = "export/model.tflite"
 
 
 @dataclass(frozen=True)

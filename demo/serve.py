@@ -12,7 +12,7 @@ nothing anywhere, and works without this server once it was loaded.
 
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import tyro
@@ -23,19 +23,20 @@ from demo.folder import gather
 from demo.litert_js import runtime_files
 from demo.server import HOST, make_server
 from jaxrec.cli.command_line import command
-from jaxrec.config import ItemsConfig
-from jaxrec.data.sources.item_table import require_items
+from jaxrec.config.fields import refuse_unused
+from jaxrec.data.sources.item_table import ItemTableConfig
 
 
 @dataclass(frozen=True)
-class ServeFlags(ItemsConfig):
+class ServeFlags:
     """What is shown, and where."""
 
     export: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
     """an export folder or .tflite file; give the flag again for another to compare; default: the
     newest under runs/, and the newest of each other encoder with the same items"""
-    encoding: str | None = None
-    """the encoding of --items, such as latin-1; by default UTF-8, or what its first bytes say"""
+    items: str | None = None
+    """a table that describes your items: an id, and any of title, genres, year"""
+    item_table: ItemTableConfig = field(default_factory=ItemTableConfig)
     folder: Path = Path("build/demo")
     """where the page is put together; an older page in it is replaced"""
     port: int = 8000
@@ -48,10 +49,11 @@ def run(flags: ServeFlags) -> None:
     Raises:
         UserError: anything that the user can mend.
     """
-    require_items(flags, flags.encoding)
+    if flags.items is None:
+        refuse_unused(flags.item_table, "--items=FILE")
     exports = choose_exports(flags.export)
     if flags.items is not None:
-        exports, said = describe(exports, flags, encoding=flags.encoding)
+        exports, said = describe(exports, flags.items, flags.item_table)
         print(said)
     with make_server(flags.folder, flags.port) as server:
         gather(flags.folder, exports, runtime_files())

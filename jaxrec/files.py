@@ -113,6 +113,12 @@ def reading(path: Path) -> Iterator[None]:
         raise UserError(f"{path} is damaged ({error}); train the run again") from None
 
 
+def find_below(root: Path, name: str) -> list[Path]:
+    """Find the files of a name in the folders below a root, however deep."""
+    # `**` follows no link, so that no circle is walked; `*` follows one: a run may be a link.
+    return list(root.glob(f"**/*/{name}"))
+
+
 def require_one_length(*columns: Sized) -> None:
     """Refuse columns that cannot belong together.
 

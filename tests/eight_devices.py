@@ -10,11 +10,15 @@ import pytest
 from flax import nnx
 from jax.sharding import PartitionSpec
 
-from jaxrec.config import Config, DataConfig, ModelConfig, TrainConfig
+from jaxrec.config.experiment import Config, TrainConfig
+from jaxrec.data.data_config import DataConfig
 from jaxrec.data.dataset import Dataset, prepare
+from jaxrec.data.interactions import FilterConfig
 from jaxrec.data.item_features import ids_by_name
-from jaxrec.data.sources import load_interactions
+from jaxrec.data.sources.load import load_interactions
+from jaxrec.data.sources.synthetic import SyntheticConfig
 from jaxrec.errors import UserError
+from jaxrec.models.model_config import ModelConfig
 from jaxrec.training.fit import init_model
 from jaxrec.training.learner import make_learner
 from jaxrec.training.objective import make_objective
@@ -25,7 +29,9 @@ from jaxrec.training.windows import shape_of, training_batches
 
 # 62 rows, which neither four nor eight devices can share evenly.
 WORLD = DataConfig(
-    synthetic_users=60, synthetic_items=61, history_length=5, min_item_interactions=1
+    synthetic=SyntheticConfig(users=60, items=61),
+    history_length=5,
+    filters=FilterConfig(min_item_interactions=1),
 )
 SMALL = Config(
     WORLD,

@@ -13,8 +13,8 @@ ENCODERS = ("bow", "cnn", "rnn")
 
 # Large enough to learn something in a few seconds.
 WORLD = [
-    "--synthetic-users=600",
-    "--synthetic-items=150",
+    "--synthetic.users=600",
+    "--synthetic.items=150",
     "--embedding-dim=16",
     "--hidden-units=24",
     "--negatives=64",

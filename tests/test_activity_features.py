@@ -11,16 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxrec.cli import train as one_run
-from jaxrec.config import DataConfig
+from jaxrec.data.data_config import DataConfig
 from jaxrec.data.dataset import Dataset, prepare
-from jaxrec.data.interactions import Interactions
+from jaxrec.data.interactions import FilterConfig, Interactions
 from jaxrec.errors import UserError
 from jaxrec.schema import AGE, ITEM, PAD, Feature
 from tests.exports import call
 from tests.test_hostile_tables import COLUMNS, HOSTILE, LENIENT, ends_well, texts
 from tests.worlds import log_of
 
-EVERYTHING = DataConfig(min_item_interactions=1, min_user_interactions=1, history_length=2)
+EVERYTHING = DataConfig(
+    filters=FilterConfig(min_item_interactions=1, min_user_interactions=1), history_length=2
+)
 
 COLUMN_NAMES = ("user", "item", "timestamp", "rating", "device")
 ROWS = [
@@ -97,8 +99,8 @@ def test_without_a_flag_a_log_is_of_items_alone():
 def test_users_who_are_dropped_take_their_values_along():
     log = log_of([*ROWS, ("d", 1, 7, 1.0, "tv")], COLUMN_NAMES).log
     users = pl.DataFrame({"user": [*"dcba"], "sex": [*"xfmm"]})
-    flags = {"user_features": "sex", "min_user_interactions": 2}
-    dataset = prepared(known(log=log, users=users), **flags)
+    filters = FilterConfig(min_item_interactions=1, min_user_interactions=2)
+    dataset = prepared(known(log=log, users=users), user_features="sex", filters=filters)
     (sex,) = dataset.features
     assert (sex.values, dataset.timelines.users[sex.name].tolist()) == (("m", "f"), [1, 1, 2])
 
@@ -153,9 +155,9 @@ LOG = LOG_COLUMNS + "".join(
     for step in range(6)
 )
 DESCRIBED = "customer,sex,one,name\n" + "".join(f"{u},{'fm'[u % 2]},x,n{u}\n" for u in range(20))
-ONE_BUYS = ["--dataset=log.csv", "--user-column=customer", "--time-column=bought"]
+ONE_BUYS = ["--dataset=log.csv", "--log.user=customer", "--log.time=bought"]
 OF_USERS = ["--users=users.csv", "--user-features=sex"]
-SMALL = ["--synthetic-users=90", "--synthetic-items=50"]
+SMALL = ["--synthetic.users=90", "--synthetic.items=50"]
 FILES = {
     "log.csv": LOG,
     "users.csv": DESCRIBED,
@@ -183,11 +185,11 @@ MISTAKES = {
     "the item": (ones_own("--activity-features=item"), "has 'item'; give columns that several"),
     "the user": (
         ones_own("--activity-features=customer"),
-        "--user-column and --activity-features both name the column 'customer'; leave it out",
+        "--log.user and --activity-features both name the column 'customer'; leave it out",
     ),
     "the time": (
         ones_own("--activity-features=bought"),
-        "--time-column and --activity-features both name the column 'bought'",
+        "--log.time and --activity-features both name the column 'bought'",
     ),
     "no name of an input": (ones_own("--activity-features=1st"), "'1st' is to be the name of an"),
     "a word of Python's": (
@@ -204,10 +206,13 @@ MISTAKES = {
         "'user_sex' is another input's name",
     ),
     "no table of users": (ones_own("--user-features=sex"), "needs a table of the users; name it"),
-    "a table for nothing": (ones_own("--users=users.csv"), "--users=users.csv is read for --user"),
+    "a table for nothing": (
+        ones_own("--users=users.csv"),
+        "--users=users.csv is of use to --user-features alone",
+    ),
     "a key for nothing": (
-        ones_own("--users-key=sex"),
-        "--users-key=sex is read for --user-features",
+        ones_own("--user-table.key=sex"),
+        "--user-table.key=sex is of use to --users=FILE alone; give it",
     ),
     "no such column of users": (
         ones_own("--users=users.csv", "--user-features=mood"),
@@ -233,14 +238,17 @@ MISTAKES = {
         ones_own("--users=strangers.csv", "--user-features=sex"),
         "strangers.csv misses 20 of 20 users of the log, as 0; .* here the first is 'u0'",
     ),
-    "no such key": (ones_own(*OF_USERS, "--users-key=id"), "has no column 'id', .* --users-key"),
+    "no such key": (
+        ones_own(*OF_USERS, "--user-table.key=id"),
+        "has no column 'id', .* --user-table.key",
+    ),
     "no file": (ones_own("--users=x.csv", "--user-features=sex"), "x.csv is no file; give --users"),
     "places as times": (
-        [*ONE_BUYS[:2], "--time-column=row", "--time"],
+        [*ONE_BUYS[:2], "--log.time=row", "--time"],
         "--time: times from 0 to 119 are no seconds, milli-, micro- or nanoseconds since 1970; say",
     ),
     "a moment of places": (
-        [*ONE_BUYS[:2], "--time-column=row", "--moment=hour"],
+        [*ONE_BUYS[:2], "--log.time=row", "--moment=hour"],
         "--moment needs times that are dates, or seconds",
     ),
     "no such moment": (ones_own("--moment=hour,year"), "has 'year'; give hour, weekday, each once"),
@@ -250,24 +258,24 @@ MISTAKES = {
     ),
     "a zone of nothing": (ones_own("--time-zone=Europe/Berlin"), "is of use to --moment alone"),
     "no times": (
-        [*ONE_BUYS[:2], "--time-column=none", "--time"],
-        "--time needs times, and --time-column=none says that there are none",
+        [*ONE_BUYS[:2], "--log.time=none", "--time"],
+        "--time needs times, and --log.time=none says that there are none",
     ),
     "a unit of no times": (
-        [*ONE_BUYS[:2], "--time-column=none", "--time-unit=seconds"],
-        "--time-unit=seconds says what times count, and --time-column=none",
+        [*ONE_BUYS[:2], "--log.time=none", "--log.time-unit=seconds"],
+        "--log.time-unit=seconds says what times count, and --log.time=none",
     ),
     "a unit of dates": (
-        ["--dataset=days.csv", *ONE_BUYS[1:], "--time", "--time-unit=seconds"],
-        "--time-unit=seconds says what numbers count, and column 'bought' of days.csv holds dates",
+        ["--dataset=days.csv", *ONE_BUYS[1:], "--time", "--log.time-unit=seconds"],
+        "--log.time-unit=seconds says what numbers count, and column 'bought' of days.csv holds",
     ),
     "a unit too fine": (
-        ones_own("--time", "--time-unit=nanoseconds"),
+        ones_own("--time", "--log.time-unit=nanoseconds"),
         "--time: from each activity of a user to the next it takes equally long",
     ),
     "a unit too coarse": (
-        ["--dataset=fine.csv", *ONE_BUYS[1:], "--time-unit=seconds"],
-        "--time-unit=seconds makes the times of fine.csv reach 1600000025000 seconds, which",
+        ["--dataset=fine.csv", *ONE_BUYS[1:], "--log.time-unit=seconds"],
+        "--log.time-unit=seconds makes the times of fine.csv reach 1600000025000 seconds, which",
     ),
     "MovieLens without users": (
         ["--dataset=ml-20m", "--data-dir=.", "--user-features=age"],
@@ -275,7 +283,7 @@ MISTAKES = {
     ),
     "a table beside MovieLens": (
         ["--dataset=ml-1m", *OF_USERS],
-        "--users=users.csv says nothing of --dataset=ml-1m",
+        "--users=users.csv is of use to --dataset=FILE alone; give it",
     ),
     "no such feature of the synthetic": (
         [*SMALL, "--user-features=age"],
@@ -285,7 +293,10 @@ MISTAKES = {
         [*SMALL, "--activity-features=price"],
         "'price', and there is rating; give",
     ),
-    "a table beside the synthetic": (OF_USERS, "--users=users.csv says nothing of --dataset=synth"),
+    "a table beside the synthetic": (
+        OF_USERS,
+        "--users=users.csv is of use to --dataset=FILE alone; give it",
+    ),
 }
 
 
@@ -308,8 +319,8 @@ def test_a_dry_run_reports_what_will_do(tmp_path):
     for name, text in FILES.items():
         (tmp_path / name).write_text(text)
     for flags, notes in (
-        (ones_own("--activity-features=stars", "--rating-column=stars"), ["stars: 5 numbers"]),
-        (ones_own("--activity-features=rating", "--rating-column=stars"), ["rating: 5 numbers"]),
+        (ones_own("--activity-features=stars", "--log.rating=stars"), ["stars: 5 numbers"]),
+        (ones_own("--activity-features=rating", "--log.rating=stars"), ["rating: 5 numbers"]),
         (["--dataset=days.csv", *ONE_BUYS[1:], "--time"], ["--time: times are read as seconds"]),
         (
             ["--dataset=fine.csv", *ONE_BUYS[1:], "--time"],
@@ -356,7 +367,7 @@ def test_hostile_times(tmp_path: Path, capsys, times, is_whole, unit):
         log = log.cast({"timestamp": pl.Float64})
     log.write_parquet(tmp_path / "log.parquet")
     flags = [f"--dataset={tmp_path / 'log.parquet'}", *LENIENT]
-    ends_well(capsys, [*flags, "--time", f"--time-unit={unit}"])
+    ends_well(capsys, [*flags, "--time", f"--log.time-unit={unit}"])
 
 
 @FEWER

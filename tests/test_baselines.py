@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxrec.config import DataConfig
+from jaxrec.data.data_config import DataConfig
 from jaxrec.data.dataset import prepare
+from jaxrec.data.interactions import FilterConfig
 from jaxrec.data.splits import Split
 from jaxrec.data.timelines import Timelines
 from jaxrec.evaluation.baselines import (
@@ -158,7 +159,10 @@ def world_in(ticks_per_second: int | None):
         for user in range(10)
         for step in range(6)
     ]
-    config = DataConfig(split="temporal", min_item_interactions=1, min_user_interactions=1)
+    config = DataConfig(
+        split="temporal",
+        filters=FilterConfig(min_item_interactions=1, min_user_interactions=1),
+    )
     return prepare(replace(log_of(rows), ticks_per_second=ticks_per_second), config, seed=0)
 
 
@@ -181,7 +185,7 @@ def test_a_cut_in_time_has_one_baseline_more_if_days_can_be_counted():
     assert list(baselines) == ["transitions", "popularity"]
     assert left_out == (
         "no baseline 'popular in 7 days': times from 1600000000 to 1605097600 are no seconds, "
-        "milli-, micro- or nanoseconds since 1970; --time-unit says what they are"
+        "milli-, micro- or nanoseconds since 1970; --log.time-unit says what they are"
     )
 
 

@@ -12,15 +12,16 @@ from experiments.studies.cold_start.cold_start import (
     popularity_of_features,
     set_up,
 )
-from jaxrec.config import DataConfig
+from jaxrec.data.data_config import DataConfig
 from jaxrec.data.dataset import prepare
 from jaxrec.data.item_features import ItemFeature
-from jaxrec.data.sources import load_interactions
+from jaxrec.data.sources.load import load_interactions
+from jaxrec.data.sources.synthetic import SyntheticConfig
 from jaxrec.evaluation.scores import work_out
 from jaxrec.schema import ITEM
 from tests.exports import call
 
-WORLD = DataConfig(synthetic_users=120, synthetic_items=60, item_features="genres,year")
+WORLD = DataConfig(synthetic=SyntheticConfig(users=120, items=60), item_features="genres,year")
 
 
 def test_new_items_stand_behind_the_others_and_in_no_history():
@@ -95,7 +96,7 @@ def test_the_boost_is_the_largest_that_the_other_items_bear():
 
 @pytest.mark.filterwarnings("ignore")
 def test_it_prints_a_table_and_leaves_nothing(tmp_path):
-    flags = ["--synthetic-users=200", "--synthetic-items=80", "--epochs=1", "--embedding-dim=8"]
+    flags = ["--synthetic.users=200", "--synthetic.items=80", "--epochs=1", "--embedding-dim=8"]
     flags += ["--hidden-units=8", "--encoder=bow"]
     process = call(cold_start.main, *flags, "--item-features=genres,year", cwd=tmp_path)
     assert process.returncode == 0, process.stderr

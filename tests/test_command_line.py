@@ -4,12 +4,16 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
+from jaxrec.cli import COMMANDS
+from jaxrec.cli import main as jaxrec_main
 from jaxrec.cli.command_line import command, named_file
+from jaxrec.config.fields import setting
 from jaxrec.errors import FailedCheckError, UserError
 from tests.exports import ROOT
 
@@ -84,16 +88,50 @@ def test_what_goes_wrong_is_one_line_and_a_code(capsys, error, code, said):
     assert (captured.out, captured.err) == ("", said)
 
 
-def test_help_begins_with_the_docstring_of_the_module(capsys):
-    def bake(flags: BakingFlags) -> None:
+@dataclass(frozen=True)
+class CrustConfig:
+    """--crust: how it gets a crust."""
+
+    group: ClassVar = "crust"
+    heat: int = 250
+    """of the oven"""
+
+
+@dataclass(frozen=True)
+class BreadFlags(BakingFlags):
+    """Bread, and what makes it."""
+
+    salt: float | None = setting(None, 0.0, 1.0, advanced=True)
+    """in the dough"""
+    crust: CrustConfig = field(default_factory=CrustConfig)
+
+
+def test_help_says_what_the_module_does_and_what_most_people_need(capsys):
+    def bake(flags: BreadFlags) -> None:
         raise AssertionError("help does nothing else")
 
-    with pytest.raises(SystemExit) as exit_:
-        main_of(bake)(["--help"])
-    assert exit_.value.code == 0
-    said = capsys.readouterr().out
-    assert "The frame of every command" in said
-    assert "--loaves" in said and "how many" in said
+    assert main_of(bake)(["--loaves=2", "--help"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("The frame of every command")
+    assert f"{'  --loaves=INT':<30}how many (default: 1)" in said
+    assert f"{'  --crust.*':<30}--crust: how it gets a crust." in said
+    assert not any("--salt" in line or "--crust.heat" in line for line in said)
+
+    assert main_of(bake)(["--help-all"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert f"{'  --salt=FLOAT':<30}in the dough" in said
+    assert f"{'  --crust.heat=INT':<30}of the oven (default: 250)" in said
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_every_command_fits_on_a_screen(monkeypatch, capsys, command):
+    monkeypatch.setenv("COLUMNS", "100")
+    if command == "federate":
+        pytest.importorskip("dp_accounting", reason="needs the extra federated")
+    assert jaxrec_main([command, "--help"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) <= 110
+    assert max(map(len, said)) <= 100
 
 
 def test_a_file_has_the_name_that_it_is_given_or_its_stem(tmp_path):

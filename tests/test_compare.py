@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from jaxrec.cli.compare import main
+from jaxrec.config.toml_file import FORMAT
 from jaxrec.data.vocabulary import Vocabulary
 from jaxrec.files import read_json, write_arrays, write_json
 from jaxrec.runs.comparison import differences, figures
@@ -149,7 +150,7 @@ def test_who_was_told_the_time_is_labelled_and_compared_with_now_unknown_too(run
 def copy(runs, tmp_path):
     target = tmp_path / "copy"
     target.mkdir()
-    for name in ("config.json", "summary.json", "vocabulary.json", "ranks.npz"):
+    for name in ("config.toml", "summary.json", "vocabulary.json", "ranks.npz"):
         shutil.copy(runs["bow"] / name, target / name)
     return target
 
@@ -215,6 +216,7 @@ def test_one_run_is_not_two(runs, capsys):
 def test_a_run_of_another_format_is_named_as_such(runs, tmp_path, capsys):
     old = tmp_path / "old"
     shutil.copytree(runs["bow"], old)
-    write_json(old / "config.json", read_json(old / "config.json") | {"format": 5})
+    path = old / "config.toml"
+    path.write_text(path.read_text().replace(f"format = {FORMAT}", "format = 5"))
     assert main([str(runs["rnn"]), str(old)]) == 2
-    assert "config.json has run format 5, this version reads 7" in capsys.readouterr().err
+    assert f"config.toml has run format 5, this version reads {FORMAT}" in capsys.readouterr().err

@@ -64,7 +64,7 @@ def test_the_second_start_of_a_command_compiles_nothing_and_says_the_same_to_the
     home = tmp_path / "home"
     home.mkdir()
     flags = ["--encoder=bow", "--epochs=1", "--embedding-dim=8", "--hidden-units=8"]
-    flags += ["--synthetic-users=80", "--synthetic-items=40"]
+    flags += ["--synthetic.users=80", "--synthetic.items=40"]
     # Its fonts are looked for but once, at the place that knows them.
     fonts = {"MPLCONFIGDIR": matplotlib.get_cachedir()}
 

@@ -1,34 +1,49 @@
 """Configurations: what is out of range is said by its flag, what is saved comes back."""
 
-import json
-from dataclasses import asdict, fields
+import re
+import tomllib
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
 
 import pytest
+import tomli_w
 
-from jaxrec.config import (
-    FORMAT,
-    Config,
-    DataConfig,
-    ModelConfig,
-    TrainConfig,
-    differences,
-    load_config,
-    save_config,
-)
+from jaxrec.config.experiment import Config, TrainConfig, differences, load_config, save_config
+from jaxrec.config.fields import flag_of
+from jaxrec.config.toml_file import FORMAT, read_table, with_table
+from jaxrec.data.data_config import DataConfig, RatingConfig
+from jaxrec.data.interactions import FilterConfig
+from jaxrec.data.sources.log_config import LogConfig
+from jaxrec.data.sources.synthetic import SyntheticConfig
 from jaxrec.errors import UserError
+from jaxrec.models.encoders.convolution import ConvolutionConfig
+from jaxrec.models.encoders.recurrent import RecurrentConfig
+from jaxrec.models.encoders.transformer import TransformerConfig
+from jaxrec.models.model_config import ModelConfig, check_encoder
 
 # Something unlike the default in every part, of every type.
 UNUSUAL = Config(
     DataConfig(
-        dataset="my log.csv", min_rating=3.5, split="temporal", final_fit=True, keep_seen=True
+        dataset="my log.csv",
+        filters=FilterConfig(min_rating=3.5),
+        split="temporal",
+        final_fit=True,
+        keep_seen=True,
     ),
     ModelConfig(encoder="cnn", dropout=0.0, tie_embeddings=False),
     TrainConfig(learning_rate=1e-4, window_length=1, seed=2**31 - 1),
 )
 
+PARTS = (
+    *(DataConfig, FilterConfig, LogConfig, SyntheticConfig, RatingConfig),
+    *(ModelConfig, RecurrentConfig, ConvolutionConfig, TransformerConfig),
+    TrainConfig,
+)
 LIMITED = [
     (part, spec.name, spec.metadata["low"], spec.metadata["high"])
-    for part in (DataConfig, ModelConfig, TrainConfig)
+    for part in PARTS
     for spec in fields(part)
     if "low" in spec.metadata
 ]
@@ -40,16 +55,16 @@ def named(value: object) -> str:
 
 def test_every_number_has_limits():
     """A flag without limits is a flag whose wrong value fails far from it."""
-    limited = {name for _, name, _, _ in LIMITED}
-    for part in (DataConfig, ModelConfig, TrainConfig):
+    limited = {(part, name) for part, name, _, _ in LIMITED}
+    for part in PARTS:
         for spec in fields(part):
             if type(spec.default) in (int, float):
-                assert spec.name in limited
+                assert (part, spec.name) in limited
 
 
 @pytest.mark.parametrize(("part", "name", "low", "high"), LIMITED, ids=named)
 def test_a_value_beyond_its_limits_is_refused_by_its_flag(part, name, low, high):
-    flag = "--" + name.replace("_", "-")
+    flag = re.escape(flag_of(part, name))
     for allowed in (low, high):
         assert getattr(part(**{name: allowed}), name) == allowed
     step = 1 if isinstance(low, int) else 1e-3
@@ -79,7 +94,7 @@ def test_the_message_holds_the_value_and_the_limits(part, name, value, message):
     [
         (TrainConfig, "seed", 2**31),
         (TrainConfig, "negatives", 1_000_001),
-        (DataConfig, "synthetic_users", 1_000_001),
+        (SyntheticConfig, "users", 1_000_001),
     ],
 )
 def test_the_message_tells_a_large_value_from_its_limit(part, name, value):
@@ -91,67 +106,132 @@ def test_the_message_tells_a_large_value_from_its_limit(part, name, value):
 
 
 def test_heads_must_share_the_width_of_a_transformer():
-    ModelConfig(hidden_units=10, heads=4)
-    ModelConfig("transformer", hidden_units=12, heads=4)
-    with pytest.raises(UserError, match="--hidden-units=10 cannot be cut into --heads=4"):
-        ModelConfig("transformer", hidden_units=10, heads=4)
+    four = TransformerConfig(heads=4)
+    check_encoder(ModelConfig("transformer", hidden_units=12, transformer=four))
+    with pytest.raises(
+        UserError, match=r"--hidden-units=10 cannot be divided by --transformer\.heads=4"
+    ):
+        check_encoder(ModelConfig("transformer", hidden_units=10, transformer=four))
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (
+            ModelConfig("rnn", transformer=TransformerConfig(blocks=1)),
+            "--transformer.blocks=1 is of use to --encoder=transformer alone; give it",
+        ),
+        (
+            ModelConfig("bow", cnn=ConvolutionConfig(kernel_size=2)),
+            "--cnn.kernel-size=2 is of use to --encoder=cnn alone; give it",
+        ),
+    ],
+)
+def test_settings_of_another_encoder_are_refused(config, said):
+    with pytest.raises(UserError) as error:
+        check_encoder(config)
+    assert str(error.value) == said
+
+
+def test_another_encoder_leaves_the_settings_of_the_others_behind():
+    config = ModelConfig("transformer", transformer=TransformerConfig(blocks=1), dense_layers=2)
+    other = config.with_encoder("cnn")
+    assert other == ModelConfig("cnn", dense_layers=2)
+    assert config.with_encoder("transformer") == config
 
 
 @pytest.mark.parametrize("config", [Config(), UNUSUAL])
 def test_a_saved_configuration_comes_back_equal(tmp_path, config):
-    save_config(config, tmp_path / "config.json")
-    assert load_config(tmp_path / "config.json") == config
+    save_config(config, tmp_path / "config.toml")
+    assert load_config(tmp_path / "config.toml") == config
+
+
+def test_a_saved_configuration_has_the_names_of_the_flags(tmp_path):
+    save_config(UNUSUAL, tmp_path / "config.toml")
+    saved = tomllib.loads((tmp_path / "config.toml").read_text())
+    assert saved["format"] == FORMAT
+    assert (saved["min-rating"], saved["tie-embeddings"]) == (3.5, False)
+    assert saved["cnn"] == {"layers": 2, "kernel-size": 3}
+    assert saved["log"]["user"] == "user"
+
+
+def changed_file(folder: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    """Save a configuration and change the table in its file."""
+    path = folder / "config.toml"
+    save_config(Config(), path)
+    table = tomllib.loads(path.read_text())
+    change(table)
+    path.write_text(tomli_w.dumps(table))
+    return path
 
 
 @pytest.mark.parametrize("found", [FORMAT + 1, None, str(FORMAT)])
 def test_another_format_is_refused(tmp_path, found):
-    path = tmp_path / "config.json"
-    path.write_text(json.dumps(asdict(Config()) | {"format": found}))
+    path = changed_file(
+        tmp_path,
+        lambda table: table.pop("format") if found is None else table.update(format=found),
+    )
     with pytest.raises(
-        UserError, match=rf"config\.json has run format {found}, this version reads {FORMAT}"
+        UserError, match=rf"config\.toml has run format {found}, this version reads {FORMAT}"
     ):
         load_config(path)
 
 
-def test_a_configuration_of_no_format_is_refused(tmp_path):
-    path = tmp_path / "config.json"
-    for content in (asdict(Config()), [1, 2], "text"):
-        path.write_text(json.dumps(content))
-        with pytest.raises(UserError, match="has run format None"):
-            load_config(path)
+def test_a_configuration_of_an_older_version_is_refused(tmp_path):
+    (tmp_path / "config.json").write_text('{"format": 6}')
+    with pytest.raises(UserError, match=rf"config\.json has run format .*reads {FORMAT}; train"):
+        load_config(tmp_path / "config.toml")
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "said"),
     [
-        {"model": None},
-        {"model": [1]},
-        {"model": {"experts": 8}},
-        {"train": {"batch_size": "many"}},
+        ({"experts": 8}, "config.toml has experts, which is no setting; --help-all lists what"),
+        ({"epoch": 8}, "config.toml has epoch, which is no setting; did you mean epochs?"),
+        ({"rnn": {"layer": 2}}, "has rnn.layer, which is no setting; did you mean rnn.layers?"),
+        ({"rnn": 2}, "config.toml: rnn is 2; give a table, [rnn]"),
+        ({"batch-size": "many"}, "config.toml: batch-size is 'many'; give a whole number"),
+        ({"epochs": 2.0}, "config.toml: epochs is 2.0; give a whole number"),
+        ({"dropout": True}, "config.toml: dropout is True; give a number"),
+        ({"time": "yes"}, "config.toml: time is 'yes'; give true or false"),
+        ({"dataset": 3}, "config.toml: dataset is 3; give text in quotes"),
+        ({"cnn": {"layers": "2"}}, "config.toml: cnn.layers is '2'; give a whole number"),
+        ({"epochs": 0}, "config.toml: --epochs=0 is out of range; give it 1 to 100000"),
+        ({"rnn": {"layers": 99}}, "config.toml: --rnn.layers=99 is out of range; give it 1 to 16"),
+        ({"split": "middle"}, "config.toml: split is 'middle'; give leave-one-out, temporal, "),
     ],
     ids=str,
 )
-def test_a_damaged_configuration_is_refused(tmp_path, change):
-    path = tmp_path / "config.json"
-    path.write_text(json.dumps({"format": FORMAT} | asdict(Config()) | change))
-    with pytest.raises(UserError, match=r"(?s)config\.json is damaged.*train the run again"):
+def test_a_mistake_in_a_file_is_one_line_of_file_and_key(tmp_path, change, said):
+    path = changed_file(tmp_path, lambda table: table.update(change))
+    for read in (load_config, lambda path: with_table(Config(), read_table(path), path)):
+        with pytest.raises(UserError) as error:
+            read(path)
+        assert said in str(error.value)
+        assert "\n" not in str(error.value)
+
+
+def test_a_whole_number_may_stand_for_another(tmp_path):
+    path = changed_file(tmp_path, lambda table: table.update(dropout=0))
+    assert load_config(path).model.dropout == 0.0
+
+
+def test_a_damaged_configuration_is_refused(tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text("epochs = ")
+    with pytest.raises(UserError, match=r"config\.toml is damaged.*train the run again"):
         load_config(path)
+    with pytest.raises(UserError, match=r"config\.toml is no TOML file"):
+        read_table(path)
 
 
-def test_a_configuration_that_lacks_a_part_is_damaged(tmp_path):
-    path = tmp_path / "config.json"
-    content = {"format": FORMAT} | asdict(Config())
-    del content["train"]
-    path.write_text(json.dumps(content))
-    with pytest.raises(UserError, match=r"config\.json is damaged"):
+@pytest.mark.parametrize("lacking", ["epochs", "log"])
+def test_a_configuration_that_lacks_a_part_is_damaged(tmp_path, lacking):
+    path = changed_file(tmp_path, lambda table: table.pop(lacking))
+    with pytest.raises(UserError, match=rf"config\.toml is damaged \(it lacks {lacking}\)"):
         load_config(path)
-
-
-def test_limits_hold_for_a_saved_configuration_too(tmp_path):
-    path = tmp_path / "config.json"
-    path.write_text(json.dumps({"format": FORMAT} | asdict(Config()) | {"train": {"epochs": 0}}))
-    with pytest.raises(UserError, match="--epochs=0 is out of range"):
-        load_config(path)
+    # ... but a file of settings may leave out what is as by default.
+    assert with_table(Config(), read_table(path), path) == Config()
 
 
 def test_differences_name_the_flag_and_both_values():

@@ -7,8 +7,7 @@ import pytest
 
 from demo.describe import describe
 from demo.exports import choose_exports
-from jaxrec.config import ItemsConfig
-from jaxrec.data.sources.item_table import require_items
+from jaxrec.data.sources.item_table import ItemTableConfig
 from jaxrec.errors import UserError
 from jaxrec.runtime import Recommender, bundle
 
@@ -34,7 +33,7 @@ def test_every_model_says_what_the_table_says_and_nothing_else_changes(tmp_path,
         f"item,title,genres,year\n{items[2]},Bläuling,Drama|Nature,1987\n{items[0]},Ash,,\n"
         "-5,Of another log,Drama,1990\n"
     )
-    own, said = describe(exports, ItemsConfig(items=str(table)))
+    own, said = describe(exports, str(table), ItemTableConfig())
     assert said.splitlines()[0] == f"{table}: 2 of {len(items)} items described"
     for before, after in zip(exports, own, strict=True):
         old, new = (bundle.parse(each.data, each.path) for each in (before, after))
@@ -59,8 +58,8 @@ def test_it_recommends_with_those_titles(tmp_path, exports, items):
     table = tmp_path / "names.tsv"
     rows = [f"{item}\tNumber {item}" for item in items]
     table.write_text("\n".join(["key\tlabel", *rows]))
-    config = ItemsConfig(items=str(table), items_key="key", title_column="label")
-    (own, *_), said = describe(exports, config)
+    config = ItemTableConfig(key="key", title="label")
+    (own, *_), said = describe(exports, str(table), config)
     assert f"{len(items)} of {len(items)} items described" in said
     (tmp_path / "own.tflite").write_bytes(own.data)
     found = Recommender.load(tmp_path / "own.tflite").recommend(items[:2], 5)
@@ -71,8 +70,8 @@ def test_a_table_in_the_form_of_movielens(tmp_path, exports, items):
     table = tmp_path / "films.dat"
     lines = [f"{items[4]}::Été (1999)::Drama|Comedy", f"{items[5]}::Ash: The End (2000)::Drama"]
     table.write_bytes("\n".join(lines).encode("latin-1"))
-    config = ItemsConfig(items=str(table), items_columns="item,title,genres")
-    (own, *_), said = describe(exports, config, encoding="latin-1")
+    config = ItemTableConfig(columns="item,title,genres", encoding="latin-1")
+    (own, *_), said = describe(exports, str(table), config)
     catalogue = bundle.parse(own.data, own.path).catalogue
     assert catalogue[4] == entry(5, items[4], title="Été (1999)", genres=["Drama", "Comedy"])
     assert catalogue[5] == entry(6, items[5], title="Ash: The End (2000)", genres=["Drama"])
@@ -82,7 +81,7 @@ def test_a_table_in_the_form_of_movielens(tmp_path, exports, items):
 def test_what_was_guessed_is_said(tmp_path, exports, items):
     table = tmp_path / "films.csv"
     table.write_text(f"item,Name\n{items[0]},Ash\n")
-    _, said = describe(exports, ItemsConfig(items=str(table)))
+    _, said = describe(exports, str(table), ItemTableConfig())
     assert "  note: title of items: read from 'Name'" in said.splitlines()
 
 
@@ -90,19 +89,4 @@ def test_a_table_of_other_items(tmp_path, exports):
     table = tmp_path / "films.csv"
     table.write_text("item,title\nabc,Ash\n")
     with pytest.raises(UserError, match="describes no item"):
-        describe(exports, ItemsConfig(items=str(table)))
-
-
-@pytest.mark.parametrize(
-    ("config", "encoding", "flag"),
-    [
-        (ItemsConfig(title_column="name"), None, "--title-column=name"),
-        (ItemsConfig(items_columns="item,title"), None, "--items-columns=item,title"),
-        (ItemsConfig(), "latin-1", "--encoding=latin-1"),
-    ],
-)
-def test_flags_for_a_table_that_is_not_named(config, encoding, flag):
-    with pytest.raises(UserError, match=f"^{flag} says how a table is read; name it with --items$"):
-        require_items(config, encoding)
-    require_items(ItemsConfig(items="films.csv", title_column="name"), "latin-1")
-    require_items(ItemsConfig(), None)
+        describe(exports, str(table), ItemTableConfig())

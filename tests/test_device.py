@@ -15,6 +15,7 @@ from jaxrec.conversion.verify.trials import INT32, known_alone
 from jaxrec.data.feature_values import ids_of_inputs
 from jaxrec.data.gaps import LEAST_GAPS
 from jaxrec.models import lstm
+from jaxrec.models.encoders.recurrent import RecurrentConfig
 from jaxrec.models.model import PAD_BIAS
 from jaxrec.runtime.interpreter import HISTORY
 from jaxrec.schema import AGE, ITEM, PAD, Feature
@@ -29,7 +30,10 @@ VARIANTS = {
     "rnn, looped": ("rnn", 0),
     "transformer": ("transformer", N),
 }
-MODELS = {encoder: make(encoder, lstm_layers=2, conv_layers=2, blocks=2) for encoder in ENCODERS}
+MODELS = {
+    encoder: make(encoder, rnn=RecurrentConfig(layers=2)) if encoder == "rnn" else make(encoder)
+    for encoder in ENCODERS
+}
 
 numbers = st.one_of(
     st.integers(0, SIZE), st.sampled_from([-1, -SIZE, SIZE + 1, INT32.min, INT32.max])

@@ -23,7 +23,7 @@ from markdown_it.token import Token
 from jaxrec.cli import COMMANDS
 from jaxrec.cli.command_line import parse
 from jaxrec.cli.train import RunFlags
-from jaxrec.config import flag_of
+from jaxrec.config.fields import flag_of
 from jaxrec.conversion.graph.shapes import Shapes
 from jaxrec.data.gaps import LEAST_GAPS
 from jaxrec.errors import UserError
@@ -148,7 +148,7 @@ def flags_of(kind: type) -> set[str]:
     found = set()
     for each in fields(kind):
         inner = each.default_factory() if callable(each.default_factory) else None
-        found |= flags_of(type(inner)) if is_dataclass(inner) else {flag_of(each.name)}
+        found |= flags_of(type(inner)) if is_dataclass(inner) else {flag_of(kind, each.name)}
     return found
 
 
@@ -168,7 +168,10 @@ def check_command(words: Sequence[str]) -> None:
             check_command(["jaxrec", DOORS[script], *given])
         case ["python" | "jaxrec", name, *given]:
             assert name in (COMMANDS if words[0] == "jaxrec" else SCRIPTS), f"{name} is no command"
-            kind, given = flags_class(name), [word for word in given if word != "--help"]
+            kind, given = (
+                flags_class(name),
+                [word for word in given if not word.startswith("--help")],
+            )
             own = flags_of(kind)
             if name in PASS_ON:
                 parse(RunFlags, [word for word in given if word.split("=")[0] not in own])
@@ -247,9 +250,11 @@ def test_a_wrong_command_is_found(command):
 
 @name_of
 def test_every_flag_in_a_sentence_is_one_of_some_command(page):
-    known = {"--help"}.union(*(flags_of(flags_class(script)) for script in [*SCRIPTS, *COMMANDS]))
+    known = {"--help", "--help-all"}.union(
+        *(flags_of(flags_class(script)) for script in [*SCRIPTS, *COMMANDS])
+    )
     known |= OF_FLOWER if page == FLOWER else set()
-    named = re.findall(r"(?<!\S)--[a-z][a-z-]*", "\n".join(code_words(page)))
+    named = re.findall(r"(?<!\S)--[a-z][a-z.-]*[a-z]", "\n".join(code_words(page)))
     assert [flag for flag in named if flag not in known] == []
 
 

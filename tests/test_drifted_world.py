@@ -98,7 +98,7 @@ def test_the_second_population_drifts_and_the_first_stays() -> None:
 
 
 def test_the_populations_are_cut_apart_by_a_command(tmp_path) -> None:
-    size = ["--synthetic-users=60", "--synthetic-items=30", "--out=cut"]
+    size = ["--synthetic.users=60", "--synthetic.items=30", "--out=cut"]
     process = call(populations.main, *size, "--drift=0.5", cwd=tmp_path)
     assert process.returncode == 0, process.stderr
     logs = {name: pl.read_csv(tmp_path / "cut" / f"{name}.csv") for name in ("shipped", "others")}

@@ -11,7 +11,6 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from flax import nnx
 
-from jaxrec.config import ModelConfig
 from jaxrec.conversion.flatbuffer import read_facts, tidy
 from jaxrec.conversion.graph.quantize import quantize
 from jaxrec.conversion.graph.shapes import Shapes
@@ -27,8 +26,12 @@ from jaxrec.conversion.verify.proof import (
 from jaxrec.conversion.verify.trials import trials
 from jaxrec.data.gaps import LEAST_GAPS
 from jaxrec.errors import FailedCheckError
+from jaxrec.models.encoders.convolution import ConvolutionConfig
+from jaxrec.models.encoders.recurrent import RecurrentConfig
+from jaxrec.models.encoders.transformer import TransformerConfig
 from jaxrec.models.lstm import MOST_WRITTEN_OUT
 from jaxrec.models.model import RecommenderModel
+from jaxrec.models.model_config import ModelConfig
 from jaxrec.runs.heldout import Heldout
 from jaxrec.runtime.interpreter import HISTORY, DeviceModel
 from jaxrec.schema import AGE, ITEM, PAD, Feature, Schema
@@ -56,12 +59,16 @@ VARIANTS = {
     **{f"{encoder}, long": Variant(encoder, length=23) for encoder in ENCODERS},
     "untied": Variant("bow", options={"tie_embeddings": False}),
     "keep what was seen": Variant("bow", keep_seen=True),
-    "two LSTMs, written out": Variant("rnn", options={"lstm_layers": 2}),
-    "two LSTMs, looped": Variant("rnn", length=22, options={"lstm_layers": 2}),
+    "two LSTMs, written out": Variant("rnn", options={"rnn": RecurrentConfig(layers=2)}),
+    "two LSTMs, looped": Variant("rnn", length=22, options={"rnn": RecurrentConfig(layers=2)}),
     "ratings": Variant("rnn", batch=2, options={"heads": (STARS,)}),
     "ratings, untied": Variant("bow", options={"heads": (STARS,), "tie_embeddings": False}),
-    "three blocks, longest": Variant("transformer", 200, keep_seen=True, options={"blocks": 3}),
-    "no dense layer": Variant("cnn", options={"dense_layers": 0, "conv_layers": 1}),
+    "three blocks, longest": Variant(
+        "transformer", 200, keep_seen=True, options={"transformer": TransformerConfig(blocks=3)}
+    ),
+    "no dense layer": Variant(
+        "cnn", options={"dense_layers": 0, "cnn": ConvolutionConfig(layers=1)}
+    ),
 }
 
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+import tomllib
 from collections import Counter
 from dataclasses import replace
 from functools import cache
@@ -15,15 +16,20 @@ import numpy as np
 import orbax.checkpoint as ocp
 import polars as pl
 import pytest
+import tomli_w
 from flax import nnx
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from jaxrec.cli import compare, federate
 from jaxrec.cli import train as run_command
-from jaxrec.config import Config, DataConfig, LogConfig, ModelConfig, TrainConfig
+from jaxrec.config.experiment import Config, TrainConfig
 from jaxrec.data.batching import Batch, WindowShape
+from jaxrec.data.data_config import DataConfig
 from jaxrec.data.dataset import prepare
+from jaxrec.data.interactions import FilterConfig
+from jaxrec.data.sources.log_config import LogConfig
+from jaxrec.data.sources.synthetic import SyntheticConfig
 from jaxrec.data.splits import split_timelines
 from jaxrec.data.vocabulary import Vocabulary
 from jaxrec.errors import UserError
@@ -40,6 +46,7 @@ from jaxrec.federated.cohorts import (
 )
 from jaxrec.federated.settings import FederatedConfig
 from jaxrec.federated.sharing import join, part
+from jaxrec.models.model_config import ModelConfig
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.population import numbered_by, only_known, population_config
 from jaxrec.schema import ITEM
@@ -63,7 +70,7 @@ WORLD = [
     [20, 90, 90, 40, 10],
 ]
 CONFIG = Config(
-    DataConfig(history_length=3, min_item_interactions=1),
+    DataConfig(history_length=3, filters=FilterConfig(min_item_interactions=1)),
     ModelConfig(encoder="bow", embedding_dim=4, hidden_units=6, dropout=0.0),
     TrainConfig(window_length=4, lead_in=2, batch_size=8),
 )
@@ -382,25 +389,23 @@ def test_noise_without_dp_accounting_names_the_extra(monkeypatch):
 
 def test_a_log_of_other_users_is_read_as_that_of_the_run():
     of_run = DataConfig(
-        synthetic_users=100,
-        synthetic_items=50,
+        synthetic=SyntheticConfig(users=100, items=50),
         items="products.csv",
         history_length=7,
-        min_rating=4.0,
+        filters=FilterConfig(min_rating=4.0),
         final_fit=True,
     )
-    assert population_config(of_run, "log.csv", LogConfig(user_column="who")) == DataConfig(
+    assert population_config(of_run, "log.csv", LogConfig(user="who")) == DataConfig(
         dataset="log.csv",
-        user_column="who",
-        min_item_interactions=1,
+        log=LogConfig(user="who"),
         history_length=7,
-        min_rating=4.0,
+        filters=FilterConfig(min_item_interactions=1, min_rating=4.0),
     )
 
 
 def test_a_population_has_the_ids_of_the_run():
     vocabulary = Vocabulary(pl.Series("item", [7, 5, 9, 3]), np.array([0, 8, 4, 2, 2]))
-    config = DataConfig(min_item_interactions=1)
+    config = DataConfig(filters=FilterConfig(min_item_interactions=1))
     catalogue = no_items(pl.Int64).clear(4).with_columns(item=vocabulary.values)
     rows = [("a", "5", 0), ("a", "8", 1), ("a", "9", 2), ("a", "7", 3), ("a", "7", 4)]
     rows += [("b", "8", 0), ("b", "11", 1), ("c", "3", 0), ("c", "9", 1), ("c", "5", 2)]
@@ -421,7 +426,7 @@ def test_a_population_has_the_ids_of_the_run():
 
 
 SMALL = ["--encoder=bow", "--embedding-dim=8", "--hidden-units=8", "--epochs=1"]
-SMALL += ["--synthetic-users=120", "--synthetic-items=40", "--batch-size=16"]
+SMALL += ["--synthetic.users=120", "--synthetic.items=40", "--batch-size=16"]
 ROUNDS = ["--rounds=5", "--clients=30", "--local-steps=2"]
 ROUNDS += ["--server-optimizer=fedadam", "--noise-multiplier=0.5"]
 
@@ -541,7 +546,7 @@ def test_other_users_teach_it_by_its_ids(trained):
     rows += [(u, 10_000 + u, 9) for u in range(20)]
     log = pl.DataFrame(rows, schema=["who", "item", "timestamp"], orient="row")
     log.write_csv(trained / "others.csv")
-    flags = ["--dataset=others.csv", "--user-column=who", "--rounds=1", "--clients=20"]
+    flags = ["--dataset=others.csv", "--log.user=who", "--rounds=1", "--clients=20"]
     flags += ["--server-learning-rate=0.5"]
     process = go(trained, *flags, "--out=taught")
     assert process.returncode == 0, process.stderr
@@ -559,9 +564,11 @@ def test_other_users_teach_it_by_its_ids(trained):
 def copy_of(run_dir: Path, target: Path, file: str, **changes) -> Path:
     """Copy a run with other settings of its data."""
     shutil.copytree(run_dir, target)
-    saved = json.loads((target / file).read_text())
-    (saved["data"] if file == "config.json" else saved).update(changes)
-    (target / file).write_text(json.dumps(saved))
+    read, write = (
+        (tomllib.loads, tomli_w.dumps) if file == "config.toml" else (json.loads, json.dumps)
+    )
+    saved = read((target / file).read_text())
+    (target / file).write_text(write({**saved, **changes}))
     return target
 
 
@@ -582,7 +589,9 @@ def test_an_epsilon_out_of_reach_is_one_line_and_leaves_nothing(trained):
 
 @pytest_ignore
 def test_each_refusal_is_one_line_and_leaves_nothing(trained, tmp_path):
-    weighted = copy_of(trained / "run", tmp_path / "weighted", "config.json", label_weight="rating")
+    weighted = copy_of(
+        trained / "run", tmp_path / "weighted", "config.toml", **{"label-weight": "rating"}
+    )
     unfinished = tmp_path / "unfinished"
     shutil.copytree(trained / "run", unfinished)
     (unfinished / "summary.json").unlink()
@@ -600,7 +609,7 @@ def test_each_refusal_is_one_line_and_leaves_nothing(trained, tmp_path):
         (["--delta=0.001"], "--delta=0.001 says nothing without noise"),
         (["--clip-norm=nan"], "--clip-norm=nan is out of range"),
         (["--out=run"], "--out=run is the run that is continued"),
-        (["--user-column=who"], "--user-column=who says nothing of the run's own log"),
+        (["--log.user=who"], "--log.user=who says nothing of the run's own log"),
         (["--out=run/checkpoints"], "--out=run/checkpoints holds other files and no run"),
         ([f"--dataset={tmp_path / 'strange.csv'}"], "the run knows no item of the log"),
         (["--dataset=nowhere.csv"], "nowhere.csv is no file"),

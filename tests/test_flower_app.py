@@ -116,7 +116,7 @@ def test_noise_of_a_known_seed_guarantees_nothing():
 def world(tmp_path_factory) -> Path:
     """Train a run, and write a log of two users and that of each."""
     folder = tmp_path_factory.mktemp("flower")
-    flags = ["--synthetic-users=60", "--synthetic-items=40", "--encoder=bow", "--epochs=1"]
+    flags = ["--synthetic.users=60", "--synthetic.items=40", "--encoder=bow", "--epochs=1"]
     flags += ["--embedding-dim=8", "--hidden-units=8", f"--run-dir={folder / 'run'}"]
     with pytest.MonkeyPatch.context() as patched:
         patched.chdir(folder)

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxrec.config import DataConfig
+from jaxrec.data.data_config import DataConfig
 from jaxrec.data.dataset import prepare
 from jaxrec.data.gaps import LEAST_GAPS, LONGEST, gap_ids, gap_ids_of_ages, whole_seconds
-from jaxrec.data.interactions import Interactions
+from jaxrec.data.interactions import FilterConfig, Interactions
 from jaxrec.data.timelines import Timelines
 from jaxrec.schema import AGE, ITEM, PAD, UNKNOWN_AGE
 from tests.worlds import left_padded, log_of
@@ -89,7 +89,9 @@ def test_gaps_behind_histories_end_now():
 
 
 UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
-TIMED = DataConfig(min_item_interactions=1, min_user_interactions=1, time=True)
+TIMED = DataConfig(
+    filters=FilterConfig(min_item_interactions=1, min_user_interactions=1), time=True
+)
 
 
 def timed(log: Interactions, ticks_per_second: int, config: DataConfig = TIMED) -> Timelines:
@@ -160,7 +162,9 @@ def test_a_gap_reaches_to_the_next_activity_that_is_kept():
     """As on a device, which passes over an item that it does not know."""
     rows = [(user, item, item) for user in range(3) for item in (0, 4, 64)]
     rare = [(0, 99, 2)]
-    config = DataConfig(min_item_interactions=2, min_user_interactions=1, time=True)
+    config = DataConfig(
+        filters=FilterConfig(min_item_interactions=2, min_user_interactions=1), time=True
+    )
     timelines = timed(log_of([*rows, *rare]), 1, config)
     assert timelines.activities[AGE].tolist() == [4, 7, 0] * 3
 

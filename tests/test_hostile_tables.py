@@ -77,18 +77,22 @@ def ends_well(capsys, arguments: list[str]) -> None:
 FLAGS = st.sampled_from(
     [
         [],
-        ["--drop-incomplete"],
-        ["--time-column=none"],
-        ["--columns=user,item,timestamp"],
-        ["--time-format=%d.%m.%Y"],
-        ["--encoding=utf-16"],
-        ["--separator=::"],
-        ["--rating-column=item"],
-        ["--user-column=1", "--min-rating=2"],
+        ["--log.drop-incomplete"],
+        ["--log.time=none"],
+        ["--log.columns=user,item,timestamp"],
+        ["--log.time-format=%d.%m.%Y"],
+        ["--log.encoding=utf-16"],
+        ["--log.separator=::"],
+        ["--log.rating=item"],
+        ["--log.user=1", "--min-rating=2"],
     ]
 )
 ITEM_FLAGS = st.sampled_from(
-    [[], ["--items-columns=item,title,year"], ["--items-key=user", "--title-column=item"]]
+    [
+        [],
+        ["--item-table.columns=item,title,year"],
+        ["--item-table.key=user", "--item-table.title=item"],
+    ]
 )
 SUFFIXES = st.sampled_from([".csv", ".tsv", ".dat", ".inter", ".jsonl", ".csv.zst", ".parquet"])
 LENIENT = ["--min-user-interactions=1", "--min-item-interactions=1"]
@@ -123,7 +127,11 @@ def test_hostile_texts(tmp_path: Path, capsys, data, suffix, flags):
 @given(
     data=texts(),
     flags=st.sampled_from(
-        [[], ["--items-columns=item,title,year"], ["--items-key=user", "--title-column=item"]]
+        [
+            [],
+            ["--item-table.columns=item,title,year"],
+            ["--item-table.key=user", "--item-table.title=item"],
+        ]
     ),
 )
 def test_hostile_item_tables(tmp_path: Path, capsys, data, flags):

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxrec.config import LogConfig
 from jaxrec.data.sources.ids import odd_ids
+from jaxrec.data.sources.log_config import LogConfig
 from jaxrec.data.sources.own_log import load_table
 from jaxrec.errors import UserError
 

@@ -1,23 +1,16 @@
 """What came in, what was dropped, what is odd: with counts."""
 
-from typing import Any
-
 import pytest
 
-from jaxrec.config import DataConfig
 from jaxrec.data.dataset import prepare
 from jaxrec.data.intake import Intake, render
-from tests.worlds import log_of
-
-EVERYTHING: dict[str, Any] = {
-    "min_item_interactions": 1,
-    "min_user_interactions": 1,
-    "history_length": 1,
-}
+from tests.worlds import data_config, log_of
 
 
 def intake_of(rows, columns=("user", "item", "timestamp"), **config) -> Intake:
-    return prepare(log_of(rows, columns), DataConfig(**(EVERYTHING | config)), seed=0).intake
+    return prepare(
+        log_of(rows, columns), data_config(**{"history_length": 1} | config), seed=0
+    ).intake
 
 
 def test_a_sound_log_is_one_line():

@@ -7,9 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxrec.config import DataConfig
-from jaxrec.data.interactions import Interactions, keep_frequent
-from jaxrec.data.sources import load_interactions
+from jaxrec.data.data_config import DataConfig
+from jaxrec.data.interactions import FilterConfig, Interactions, keep_frequent
+from jaxrec.data.sources.item_table import ItemTableConfig
+from jaxrec.data.sources.load import load_interactions
+from jaxrec.data.sources.log_config import LogConfig
+from jaxrec.data.sources.synthetic import SyntheticConfig
 from jaxrec.errors import UserError
 from tests.worlds import log_of, no_items
 
@@ -38,7 +41,8 @@ def test_low_ratings_go_first_then_rare_items_then_short_users_once_each():
         RATED,
     )
     kept = keep_frequent(
-        log, DataConfig(min_rating=3.0, min_item_interactions=2, min_user_interactions=2)
+        log,
+        FilterConfig(min_rating=3.0, min_item_interactions=2, min_user_interactions=2),
     )
     # In the order of the source; a rating of exactly 3 is not lower than 3.
     assert kept.log.select("user", "item").rows() == [
@@ -69,33 +73,33 @@ def test_what_stays_is_what_plain_counting_says(rows, min_rating, min_item, min_
     expected = [row for row in expected if items[row[1]] >= min_item]
     users = Counter(row[0] for row in expected)
     expected = [row for row in expected if users[row[0]] >= min_user]
-    minimums = {"min_item_interactions": min_item, "min_user_interactions": min_user}
+    filters = FilterConfig(min_item, min_user, min_rating)
     if expected:
-        kept = keep_frequent(log_of(rows, RATED), DataConfig(min_rating=min_rating, **minimums))
+        kept = keep_frequent(log_of(rows, RATED), filters)
         assert kept.log.rows() == expected
     else:
         with pytest.raises(UserError):
-            keep_frequent(log_of(rows, RATED), DataConfig(min_rating=min_rating, **minimums))
+            keep_frequent(log_of(rows, RATED), filters)
 
 
 def test_without_a_minimum_rating_ratings_are_not_asked_for():
     log = log_of([(1, 1, 1), (1, 2, 2)])
-    kept = keep_frequent(log, DataConfig(min_item_interactions=1, min_user_interactions=2))
+    kept = keep_frequent(log, FilterConfig(min_item_interactions=1, min_user_interactions=2))
     assert kept.log.equals(log.log)
 
 
 def test_a_minimum_rating_without_ratings_names_both_flags():
-    with pytest.raises(UserError, match=r"--min-rating=3\.5.*--rating-column"):
-        keep_frequent(log_of([(1, 1, 1)]), DataConfig(min_rating=3.5))
+    with pytest.raises(UserError, match=r"--min-rating=3\.5.*--log.rating"):
+        keep_frequent(log_of([(1, 1, 1)]), FilterConfig(min_rating=3.5))
 
 
 def test_an_empty_log_is_told_from_a_log_that_was_filtered_away():
     with pytest.raises(UserError, match=r"holds no interaction.*--dataset"):
-        keep_frequent(Interactions(log_of([(1, 1, 1)]).log.clear(), no_items()), DataConfig())
+        keep_frequent(Interactions(log_of([(1, 1, 1)]).log.clear(), no_items()), FilterConfig())
 
 
 def test_when_nothing_is_left_the_message_names_the_flags_and_their_values():
-    config = DataConfig(min_item_interactions=2, min_user_interactions=7)
+    config = FilterConfig(min_item_interactions=2, min_user_interactions=7)
     rows = [(user, max(user, 1), 1) for user in range(1200)]
     with pytest.raises(UserError) as error:
         keep_frequent(log_of(rows), config)
@@ -118,19 +122,25 @@ def test_an_unknown_data_set_is_answered_with_the_known_ones():
 @pytest.mark.parametrize(
     "config",
     [
-        DataConfig(dataset="ml-1m", user_column="who"),
+        DataConfig(dataset="ml-1m", log=LogConfig(user="who")),
         DataConfig(dataset="synthetic", items="films.csv"),
         DataConfig(dataset="synthetic", data_dir="here"),
-        DataConfig(dataset="ml-1m", synthetic_users=20),
-        DataConfig(dataset="log.csv", synthetic_items=20),
+        DataConfig(dataset="ml-1m", synthetic=SyntheticConfig(users=20)),
+        DataConfig(dataset="log.csv", synthetic=SyntheticConfig(items=20)),
         DataConfig(dataset="log.csv", data_dir="here"),
     ],
 )
 def test_a_flag_of_another_source_is_not_ignored(config):
-    with pytest.raises(UserError, match=r"^--[a-z-]+=.* says nothing of --dataset=.*; leave it"):
+    with pytest.raises(
+        UserError, match=r"^--[a-z.-]+=.* is of use to --dataset=.* alone; give it$"
+    ):
         load_interactions(config, seed=0)
 
 
 def test_flags_of_an_item_table_that_is_not_named():
-    with pytest.raises(UserError, match=r"^--items-key=nr says how a table is read; .* --items"):
-        load_interactions(DataConfig(dataset="log.csv", items_key="nr"), seed=0)
+    with pytest.raises(
+        UserError, match=r"^--item-table\.key=nr is of use to --items=FILE alone; give it$"
+    ):
+        load_interactions(
+            DataConfig(dataset="log.csv", item_table=ItemTableConfig(key="nr")), seed=0
+        )

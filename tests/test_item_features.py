@@ -10,8 +10,9 @@ import pytest
 from flax import nnx
 
 from jaxrec.cli import train as one_run
-from jaxrec.config import DataConfig, feature_names
 from jaxrec.conversion.restore import restore
+from jaxrec.data.data_config import DataConfig
+from jaxrec.data.feature_names import feature_names
 from jaxrec.data.item_features import (
     ItemFeature,
     item_features,
@@ -146,7 +147,7 @@ def test_training_reaches_the_values_of_items():
 @pytest.mark.filterwarnings("ignore")
 def test_a_file_knows_nothing_of_features(tmp_path):
     """It has the same graph, but for the numbers in its table."""
-    flags = ["--synthetic-users=100", "--synthetic-items=120", "--embedding-dim=16"]
+    flags = ["--synthetic.users=100", "--synthetic.items=120", "--embedding-dim=16"]
     flags += ["--hidden-units=16", "--epochs=1", "--encoder=bow"]
     graphs = []
     for name, more in (("plain", []), ("features", ["--item-features=genres,year"])):

@@ -7,9 +7,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from jaxrec.config import ItemsConfig, LogConfig
 from jaxrec.data.interactions import Interactions
-from jaxrec.data.sources.own_log import load_table
+from jaxrec.data.sources.item_table import ItemTableConfig
+from jaxrec.data.sources.log_config import LogConfig
+from jaxrec.data.sources.own_log import SideTables, load_table
 from jaxrec.errors import UserError
 
 
@@ -23,7 +24,9 @@ def load(
     )
     table = path / ("items.csv" if isinstance(items, str) else "items.parquet")
     table.write_text(items) if isinstance(items, str) else items.write_parquet(table)
-    return load_table(str(log), LogConfig(item_column="what"), ItemsConfig(str(table), **flags))
+    return load_table(
+        str(log), LogConfig(item="what"), SideTables(str(table), ItemTableConfig(**flags))
+    )
 
 
 def load_items(path: Path, items: str | pl.DataFrame, log_items: str = "3,1", **flags: Any):
@@ -64,8 +67,8 @@ def test_items_take_the_type_of_the_log(tmp_path):
     ("text", "message"),
     [
         ("item,title\n1,A\n3,B\n1,C\n", "line 4: item 1 was described before"),
-        ("item,title\n1,A\n,B\n", "line 3: column 'item' is empty.*--items"),
-        ("title\nA\n", "no column .* the items' ids, only 'title'; name it with --items-key"),
+        ("item,title\n1,A\n,B\n", "line 3: column 'item' is empty.*--item-table.key"),
+        ("title\nA\n", "no column .* the items' ids, only 'title'; name it with --item-table.key"),
         ("item,year\n1,1995\n3,soon\n", "line 3: column 'year' holds 'soon', not a year"),
         ("item,title\n001,A\n", "describes no item of the log"),
         ("", r"items\.csv is empty"),
@@ -78,7 +81,7 @@ def test_what_is_wrong_with_an_item_table_is_found(tmp_path, text, message):
 
 def test_a_table_that_is_not_there(tmp_path):
     with pytest.raises(UserError, match=r"no\.csv is no file; give --items"):
-        load_table(str(_a_log(tmp_path)), LogConfig(), ItemsConfig(str(tmp_path / "no.csv")))
+        load_table(str(_a_log(tmp_path)), LogConfig(), SideTables(str(tmp_path / "no.csv")))
 
 
 def _a_log(folder: Path) -> Path:
@@ -104,21 +107,21 @@ def test_columns_that_are_named_by_flags(tmp_path):
     read = load(
         tmp_path,
         text,
-        items_key="nr",
-        title_column="headline",
-        genres_column="kind",
-        year_column="made",
+        key="nr",
+        title="headline",
+        genres="kind",
+        year="made",
     )
     assert read.items.rows() == [(3, "Heat", ["Crime"], 1995)]
-    with pytest.raises(UserError, match=r"no column 'label', only 'nr', .*--title-column"):
-        load(tmp_path, text, items_key="nr", title_column="label")
-    with pytest.raises(UserError, match="--title-column and --genres-column both name"):
-        load(tmp_path, text, items_key="nr", title_column="kind", genres_column="kind")
+    with pytest.raises(UserError, match=r"no column 'label', only 'nr', .*--item-table.title"):
+        load(tmp_path, text, key="nr", title="label")
+    with pytest.raises(UserError, match=r"--item-table\.title and --item-table\.genres both name"):
+        load(tmp_path, text, key="nr", title="kind", genres="kind")
 
 
 def test_a_table_without_a_header(tmp_path):
     text = "3;Heat;Crime\n1;Up;Comedy\n"
-    assert load_items(tmp_path, text, items_columns="item,title,genres")["title"].to_list() == [
+    assert load_items(tmp_path, text, columns="item,title,genres")["title"].to_list() == [
         "Heat",
         "Up",
     ]

@@ -7,14 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxrec.config import DataConfig, TrainConfig
+from jaxrec.config.experiment import TrainConfig
+from jaxrec.data.data_config import DataConfig
 from jaxrec.data.dataset import Dataset, prepare
 from jaxrec.data.labels import effective_number
 from jaxrec.errors import UserError
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.training.windows import training_batches
 from tests.test_run import run
-from tests.worlds import log_of
+from tests.worlds import data_config, log_of
 
 COLUMNS = ("user", "item", "timestamp", "rating", "event", "weight")
 # Of each user the last two are for validation and test.
@@ -29,8 +30,7 @@ ROWS = [
 
 
 def dataset_of(rows=ROWS, columns=COLUMNS, **config: Any) -> Dataset:
-    config = {"min_item_interactions": 1, "min_user_interactions": 1, **config}
-    return prepare(log_of(rows, columns), DataConfig(**config), seed=0)
+    return prepare(log_of(rows, columns), data_config(**config), seed=0)
 
 
 def weights_of(asked: str | None, rows=ROWS, **config: Any) -> np.ndarray:
@@ -191,10 +191,10 @@ def place(tmp_path):
         (["--label-weight=kind:sell=1"], "'sell' never occurs; there is buy (174 rows), view (87"),
         (["--label-weight=stars:1=0,2=0,3=0,4=0,5=0"], "weighs nothing"),
         (["--label-weight=rating:1=0"], "has no column 'rating'"),
-        (["--target-events=buy"], "needs --event-column"),
-        (["--event-column=sort", "--target-events=buy"], "has no column 'sort'"),
-        (["--event-column=kind", "--target-events=sell"], "'sell' never occurs; there is buy (174"),
-        (["--event-column=kind", "--target-events=buy,"], "give kinds of events, each once"),
+        (["--target-events=buy"], "needs --log.event"),
+        (["--log.event=sort", "--target-events=buy"], "has no column 'sort'"),
+        (["--log.event=kind", "--target-events=sell"], "'sell' never occurs; there is buy (174"),
+        (["--log.event=kind", "--target-events=buy,"], "give kinds of events, each once"),
     ],
 )
 def test_a_mistake_is_one_line_before_anything_is_trained(place, flags, said):
@@ -208,17 +208,19 @@ def test_a_mistake_is_one_line_before_anything_is_trained(place, flags, said):
 def test_an_empty_kind_of_event_is_found_by_its_line_or_dropped(place):
     with (place / "log.csv").open("a") as file:
         file.write("1,2,99,5,\n")
-    flags = ["--dataset=log.csv", "--event-column=kind", "--dry-run"]
+    flags = ["--dataset=log.csv", "--log.event=kind", "--dry-run"]
     process = run(*flags, cwd=place)
     assert process.returncode == 2
-    assert "line 263: column 'kind' is empty; --drop-incomplete drops such rows" in process.stderr
-    process = run(*flags, "--drop-incomplete", cwd=place)
+    assert (
+        "line 263: column 'kind' is empty; --log.drop-incomplete drops such rows" in process.stderr
+    )
+    process = run(*flags, "--log.drop-incomplete", cwd=place)
     assert process.returncode == 0, process.stderr
-    assert "1 by --drop-incomplete" in process.stdout
+    assert "1 by --log.drop-incomplete" in process.stdout
 
 
 def test_a_dry_run_says_what_targets_weigh_and_how_many_cannot_be_found(place):
-    flags = ["--dataset=log.csv", "--rating-column=stars", "--event-column=kind", "--dry-run"]
+    flags = ["--dataset=log.csv", "--log.rating=stars", "--log.event=kind", "--dry-run"]
     weight = "rating:1=0,2=0,3=1,4=1,5=1"
     process = run(*flags, "--target-events=buy", f"--label-weight={weight}", cwd=place)
     assert process.returncode == 0, process.stderr
@@ -245,7 +247,7 @@ def test_it_is_a_warning_if_many_cannot_be_found(tmp_path):
         for bought in (0, 1)
     ]
     (tmp_path / "log.csv").write_text("user,item,timestamp,event\n" + "".join(rows))
-    flags = ["--dataset=log.csv", "--event-column=event", "--target-events=buy", "--dry-run"]
+    flags = ["--dataset=log.csv", "--log.event=event", "--target-events=buy", "--dry-run"]
     process = run(*flags, cwd=tmp_path)
     assert "  warning: 20 of 20 test targets were met before" in process.stdout
     assert "met before" not in run(*flags, "--keep-seen", cwd=tmp_path).stdout
@@ -260,9 +262,9 @@ def test_they_go_the_whole_way(tmp_path):
     ]
     (tmp_path / "log.csv").write_text("user,item,timestamp,stars,kind\n" + "".join(rows))
     process = run(
-        *("--dataset=log.csv", "--rating-column=stars", "--event-column=kind"),
+        *("--dataset=log.csv", "--log.rating=stars", "--log.event=kind"),
         *("--target-events=buy", "--label-weight=stars:1=0,2=0,3=0.5,4=1,5=2"),
-        *("--activity-features=rating,event", "--time", "--time-unit=seconds"),
+        *("--activity-features=rating,event", "--time", "--log.time-unit=seconds"),
         *("--encoder=bow", "--epochs=1", "--embedding-dim=8", "--hidden-units=8"),
         cwd=tmp_path,
     )

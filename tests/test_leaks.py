@@ -9,10 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxrec.config import Config, DataConfig, ModelConfig, TrainConfig
+from jaxrec.config.experiment import Config, TrainConfig
 from jaxrec.data.batching import TrainingBatches
+from jaxrec.data.data_config import DataConfig
 from jaxrec.data.dataset import Dataset, prepare
+from jaxrec.data.interactions import FilterConfig
 from jaxrec.evaluation.ranking import model_scorer, rank
+from jaxrec.models.model_config import ModelConfig
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.schema import AGE, ITEM
 from jaxrec.training.fit import init_model
@@ -27,8 +30,7 @@ TOLD = DataConfig(
     time=True,
     label_weight="rating:1=0,2=1,3=1,4=2,5=5",
     history_length=4,
-    min_item_interactions=1,
-    min_user_interactions=1,
+    filters=FilterConfig(min_item_interactions=1, min_user_interactions=1),
 )
 SMALL = TrainConfig(window_length=3, batch_size=2)
 

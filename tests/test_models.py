@@ -10,19 +10,33 @@ from flax import nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxrec.config import ModelConfig
 from jaxrec.models.activities import mask_of
 from jaxrec.models.dropout import default_rate, dropout
 from jaxrec.models.encoders import ENCODERS
-from jaxrec.models.encoders.convolution import Convolution
-from jaxrec.models.encoders.recurrent import Recurrent
+from jaxrec.models.encoders.convolution import Convolution, ConvolutionConfig
+from jaxrec.models.encoders.recurrent import Recurrent, RecurrentConfig
+from jaxrec.models.encoders.transformer import TransformerConfig
 from jaxrec.models.lstm import LSTM, lstm_cell
 from jaxrec.models.model import PAD_BIAS, RecommenderModel
+from jaxrec.models.model_config import ModelConfig
 from jaxrec.schema import ITEM, PAD, Feature, Schema
 from tests.worlds import left_padded
 
 SIZE = 30
 COUNTS = np.array([0, *range(SIZE, 0, -1)])
+# Layers on top of each other, and layers that read one position each.
+DEEP = {
+    "bow": {},
+    "cnn": {"cnn": ConvolutionConfig(layers=3)},
+    "rnn": {"rnn": RecurrentConfig(layers=2)},
+    "transformer": {"transformer": TransformerConfig(blocks=2)},
+}
+POINTWISE = {
+    "bow": {},
+    "rnn": {},
+    "cnn": {"cnn": ConvolutionConfig(kernel_size=1)},
+    "transformer": {"transformer": TransformerConfig(blocks=1)},
+}
 
 
 def make(encoder, seed=0, features=(), heads=(), size=SIZE, **settings):
@@ -64,7 +78,7 @@ def contexts_of(model):
 @cache
 def deep(encoder):
     """Share one with several layers: a property is tried on many histories."""
-    return make(encoder, hidden_units=16, lstm_layers=2, conv_layers=3, blocks=2)
+    return make(encoder, hidden_units=16, **DEEP[encoder])
 
 
 @cache
@@ -76,7 +90,7 @@ def views_of(encoder):
 @cache
 def pointwise_views_of(encoder):
     """... of one whose layers on another read a position each."""
-    model = make(encoder, kernel_size=1, blocks=1)
+    model = make(encoder, **POINTWISE[encoder])
     return context_of(model), contexts_of(model)
 
 
@@ -258,7 +272,7 @@ def test_bag_of_words_by_hand():
 
 def test_cnn_by_hand():
     """One convolution of two activities, relu(w . [before, now] + b); its maxima over time."""
-    model = make("cnn", conv_layers=1, kernel_size=2, dense_layers=0)
+    model = make("cnn", cnn=ConvolutionConfig(layers=1, kernel_size=2), dense_layers=0)
     assert isinstance(model.encoder, Convolution)
     table, (convolution,) = model.activities.tables[ITEM][...], model.encoder.convolutions
     first = convolution(jnp.concatenate([jnp.zeros(6), table[3]]))

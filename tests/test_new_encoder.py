@@ -9,7 +9,6 @@ from playwright.sync_api import expect
 
 from jaxrec.cli import export, verify
 from jaxrec.cli import train as one_run
-from jaxrec.config import ModelConfig
 from jaxrec.models.encoders import ENCODERS
 from jaxrec.models.encoders.contract import Encoder
 from jaxrec.runs.directory import RunDirectory
@@ -23,7 +22,7 @@ pytest.importorskip("tensorflow", reason="needs the extra convert")
 class Decay(Encoder):
     """A sum in which each activity weighs half of the one after it."""
 
-    def __init__(self, width_in: int, config: ModelConfig, *, rngs):
+    def __init__(self, width_in: int, units: int, config: None, *, rngs):
         self.width = width_in
 
     def prefixes(
@@ -48,7 +47,7 @@ def run(tmp_path_factory) -> RunDirectory:
     folder = tmp_path_factory.mktemp("decay")
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(ENCODERS, "decay", Decay)
-        flags = ["--encoder=decay", "--synthetic-users=300", "--synthetic-items=120"]
+        flags = ["--encoder=decay", "--synthetic.users=300", "--synthetic.items=120"]
         flags += ["--embedding-dim=8", "--hidden-units=12", "--epochs=2", "--learning-rate=0.02"]
         trained = call(one_run.main, *flags, cwd=folder)
         assert trained.returncode == 0, trained.stderr

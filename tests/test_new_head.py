@@ -11,7 +11,8 @@ from jaxtyping import Float, Int
 
 from jaxrec.cli import export, verify
 from jaxrec.cli import train as one_run
-from jaxrec.config import DataConfig, HeadRequest
+from jaxrec.data.data_config import DataConfig
+from jaxrec.data.head_labels import HeadRequest
 from jaxrec.models.heads import HEADS
 from jaxrec.models.heads.head import Head, ItemRows, Items, Logits, Queries
 from jaxrec.runs.directory import RunDirectory
@@ -74,7 +75,7 @@ def run(tmp_path_factory) -> RunDirectory:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(HEADS, "skipped", Skip)
         asked = {"skipped": HeadRequest("--skips", "--skip-column", 1.0)}
-        patch.setattr(DataConfig, "heads", property(lambda config: asked))
+        patch.setattr(DataConfig, "requested_heads", lambda config: asked)
         flags = ["--dataset=log.csv", "--activity-features=skipped", "--encoder=bow"]
         flags += ["--embedding-dim=8", "--hidden-units=16", "--epochs=15", "--learning-rate=0.05"]
         trained = call(one_run.main, *flags, "--final-fit", "--run-dir=run", cwd=folder)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxrec.config import LogConfig
+from jaxrec.data.sources.log_config import LogConfig
 from jaxrec.data.sources.own_log import load_table
 from jaxrec.errors import UserError
 
@@ -150,8 +150,8 @@ def test_types_of_ids_in_parquet(tmp_path):
 
 def test_columns_of_other_names_and_ratings(tmp_path):
     text = "stars,when,who,what\n4.5,1,u,x\n"
-    names = {"user_column": "who", "item_column": "what", "time_column": "when"}
-    log = load_csv(tmp_path, text, rating_column="stars", **names).log
+    names = {"user": "who", "item": "what", "time": "when"}
+    log = load_csv(tmp_path, text, rating="stars", **names).log
     assert log.to_dicts() == [{"user": "u", "item": "x", "timestamp": 1, "rating": 4.5}]
     assert "rating" not in load_csv(tmp_path, text, **names).log
 
@@ -163,18 +163,18 @@ def test_columns_of_other_names_and_ratings(tmp_path):
         (HEADER, "has no rows"),
         (
             "who,item,timestamp\n1,a,5\n",
-            "no column 'user', only 'who', 'item', 'timestamp'.*--user-c",
+            "no column 'user', only 'who', 'item', 'timestamp'.*--log.user",
         ),
-        ("user,what,timestamp\n1,a,5\n", "--item-column"),
-        ("user,item,when\n1,a,5\n", "--time-column"),
+        ("user,what,timestamp\n1,a,5\n", "--log.item"),
+        ("user,item,when\n1,a,5\n", "--log.time"),
         (HEADER + "1,a,5\n2,b,6,7\n", "line 3: '2,b,6,7' has 4 fields and the first line 3"),
         (HEADER + "1,a,5\n2,b\n", "line 3: column 'timestamp' is empty"),
-        (HEADER + '"x\ny",a,5\n2,,6\n', "line 4: column 'item' is empty.*--item-column"),
-        (HEADER + '1,a,5\n"",a,5\n', "line 3: column 'user' is empty.*--user-column"),
+        (HEADER + '"x\ny",a,5\n2,,6\n', "line 4: column 'item' is empty.*--log.item"),
+        (HEADER + '1,a,5\n"",a,5\n', "line 3: column 'user' is empty.*--log.user"),
         (HEADER + "1,a,5\n\n2,b,6\n", "line 3: column 'user' is empty"),
         (HEADER + '1,a,5\n"2,b,6\n', "line 3: .*quote"),
         (HEADER + '1,a,5\n2,b"c,6\n', "line 3: .*quote"),
-        (HEADER + "1,a,5\n2,b,soon\n", "line 3: column 'timestamp' holds 'soon'.*--time-column"),
+        (HEADER + "1,a,5\n2,b,soon\n", "line 3: column 'timestamp' holds 'soon'.*--log.time"),
         (HEADER + "1,a,5\n2,b,nan\n", "line 3: column 'timestamp' holds 'nan'"),
         (HEADER + "1,a,inf\n", "line 2: column 'timestamp' holds 'inf'"),
         (HEADER + "1,a,2020-01-01\n2,b,2020-02-30\n", "line 3: .*'2020-02-30'"),
@@ -191,10 +191,10 @@ def test_what_is_wrong_with_a_csv_is_found(tmp_path, text, message):
 @pytest.mark.parametrize("rating", ["good", "nan", ""])
 def test_a_rating_that_is_no_number(tmp_path, rating):
     text = f"user,item,timestamp,stars\n1,a,5,3\n1,b,6,{rating}\n"
-    with pytest.raises(UserError, match=r"line 3: column 'stars' .*--rating-column"):
-        load_csv(tmp_path, text, rating_column="stars")
-    with pytest.raises(UserError, match=r"no column 'likes'.*--rating-column"):
-        load_csv(tmp_path, text, rating_column="likes")
+    with pytest.raises(UserError, match=r"line 3: column 'stars' .*--log.rating"):
+        load_csv(tmp_path, text, rating="stars")
+    with pytest.raises(UserError, match=r"no column 'likes'.*--log.rating"):
+        load_csv(tmp_path, text, rating="likes")
 
 
 def test_a_csv_that_is_no_utf8(tmp_path):
@@ -206,7 +206,7 @@ def test_a_csv_that_is_no_utf8(tmp_path):
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"user": [1, None]}, "row 2: column 'user' is empty.*--user-column"),
+        ({"user": [1, None]}, "row 2: column 'user' is empty.*--log.user"),
         ({"item": ["a", ""]}, "row 2: column 'item' is empty"),
         ({"user": [1.0, math.nan]}, "row 2: column 'user' holds 'nan'"),
         ({"user": [[1], [2]]}, "column 'user' holds List"),
@@ -247,13 +247,13 @@ def test_rows_that_lack_something_are_dropped_if_one_asks_for_it(tmp_path, suffi
         ".jsonl": table.write_ndjson,
     }
     writers[suffix](path)
-    with pytest.raises(UserError, match=r"--drop-incomplete drops such rows"):
+    with pytest.raises(UserError, match=r"--log.drop-incomplete drops such rows"):
         load(path)
     kept = load(path, drop_incomplete=True)
     assert kept.log["item"].to_list() == ["a", "e"]
-    assert kept.dropped == {"--drop-incomplete": 3}
+    assert kept.dropped == {"--log.drop-incomplete": 3}
     assert kept.rows == 5
-    rated = load(path, drop_incomplete=True, rating_column="stars")
+    rated = load(path, drop_incomplete=True, rating="stars")
     assert rated.log["item"].to_list() == ["a"]
 
 
@@ -267,6 +267,6 @@ def test_what_is_wrong_and_no_gap_is_not_dropped(tmp_path):
 
 def test_without_times_the_order_of_the_file_counts(tmp_path):
     text = "user,item\n1,b\n,c\n1,a\n"
-    read = load_csv(tmp_path, text, time_column="none", drop_incomplete=True)
+    read = load_csv(tmp_path, text, time="none", drop_incomplete=True)
     assert read.log.rows() == [(1, "b", 0), (1, "a", 2)]
     assert read.notes == ("there are no times: the order of the file counts",)

@@ -66,7 +66,7 @@ def test_the_last_day_begins_where_it_does():
     timelines = Timelines({}, offsets, stamps, ticks_per_second=1000)
     # The second and the third have done all they did on one day.
     assert personalize.first_of_last_day(timelines).tolist() == [2, 9]
-    with pytest.raises(UserError, match="give --time-unit"):
+    with pytest.raises(UserError, match=r"give --log\.time-unit"):
         personalize.first_of_last_day(Timelines({}, offsets, stamps))
 
 
@@ -76,7 +76,7 @@ def test_the_last_day_begins_where_it_does():
         (["--judge=day"], "--judge=day is of targets that the run has learned"),
         (["--held-back=100"], "--held-back=100 is out of range"),
         (["--activities=10", "--held-back=2"], "no more than the 10 items that the model reads"),
-        (["--item-column=thing"], "--dataset"),
+        (["--log.item=thing"], "--dataset"),
         (["--dataset=nowhere.csv"], "nowhere.csv"),
     ],
 )

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -20,14 +19,18 @@ from hypothesis import strategies as st
 
 from jaxrec.cli import prepare as command_of_prepare
 from jaxrec.cli import train as command_of_run
-from jaxrec.config import DataConfig
+from jaxrec.data.data_config import DataConfig
 from jaxrec.data.dataset import make_dataset
+from jaxrec.data.interactions import FilterConfig
 from jaxrec.data.ordered import OrderedLog, order
 from jaxrec.data.prepared import read_manifest, read_prepared
-from jaxrec.data.sources import load_interactions, load_ordered
+from jaxrec.data.sources.load import load_interactions, load_ordered
+from jaxrec.data.sources.log_config import LogConfig
+from jaxrec.data.sources.synthetic import SyntheticConfig
 from jaxrec.errors import UserError
 from jaxrec.files import read_json, write_json
 from tests.exports import call
+from tests.worlds import data_config
 
 ROOT = Path(__file__).parents[1]
 ALL = ("--min-item-interactions=1", "--min-user-interactions=1")
@@ -43,9 +46,9 @@ def prepared(folder: Path, *flags: str, log: str = "log.csv") -> OrderedLog:
     return read_prepared(folder / "prepared")
 
 
-def in_memory(folder: Path, log: str = "log.csv", **flags) -> OrderedLog:
-    config = DataConfig(dataset=str(folder / log), **flags)
-    return order(load_interactions(config, seed=0), config)
+def in_memory(folder: Path, **flags) -> OrderedLog:
+    config = data_config(dataset=str(folder / "log.csv"), **flags)
+    return order(load_interactions(config, seed=0), config.filters)
 
 
 def timelines(log: OrderedLog) -> dict:
@@ -110,16 +113,18 @@ def test_a_prepared_log_is_what_it_is_in_memory(rows, buckets, at_once, plain, d
         folder = Path(name)
         pl.DataFrame(rows, schema=columns, orient="row").write_csv(folder / "log.csv")
         try:
-            expected = in_memory(folder, activity_features="more", rating_column="stars", **filters)
+            expected = in_memory(
+                folder, activity_features="more", log=LogConfig(rating="stars"), **filters
+            )
         except UserError as error:
             done = prepare(
                 *("--dataset=log.csv", "--out=prepared", f"--buckets={buckets}"),
-                *("--rating-column=stars", "--keep=more", *said),
+                *("--log.rating=stars", "--keep=more", *said),
                 cwd=folder,
             )
             assert (done.returncode, done.stderr.splitlines()[-1]) == (2, f"error: {error}")
             return
-        flags = [f"--buckets={buckets}", "--rating-column=stars", "--keep=more", *said]
+        flags = [f"--buckets={buckets}", "--log.rating=stars", "--keep=more", *said]
         require_same(prepared(folder, *flags), expected)
 
 
@@ -196,10 +201,10 @@ def test_killed_at_random_moments_the_same_command_makes_the_same_files(tmp_path
 
 
 def test_training_from_the_folder_is_training_from_the_log(tmp_path):
-    log = load_interactions(DataConfig(synthetic_users=120, synthetic_items=40), seed=0)
+    log = load_interactions(DataConfig(synthetic=SyntheticConfig(users=120, items=40)), seed=0)
     log.log.write_parquet(tmp_path / "log.parquet")
     log.items.write_parquet(tmp_path / "items.parquet")
-    reading = ("--rating-column=rating", "--items=items.parquet")
+    reading = ("--log.rating=rating", "--items=items.parquet")
     done = prepare("--dataset=log.parquet", "--out=prepared", *reading, "--buckets=1", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     small = ("--encoder=bow", "--epochs=2", "--embedding-dim=4", "--hidden-units=4")
@@ -216,7 +221,9 @@ def test_training_from_the_folder_is_training_from_the_log(tmp_path):
 
 def test_many_buckets_split_and_number_as_one(tmp_path):
     a_log(tmp_path)
-    config = DataConfig(dataset=str(tmp_path / "log.csv"), min_item_interactions=1)
+    config = DataConfig(
+        dataset=str(tmp_path / "log.csv"), filters=FilterConfig(min_item_interactions=1)
+    )
     one = make_dataset(load_ordered(config, seed=0), config, seed=0)
     prepared(tmp_path, *ALL, "--buckets=5")
     config = DataConfig(dataset=str(tmp_path / "prepared"))
@@ -337,12 +344,12 @@ def test_a_part_that_is_damaged_on_the_way_is_named(tmp_path, monkeypatch):
         (("--memory=4",), "--memory=4: give 100MB at the least, as 500MB or 4GB"),
         (("--memory=1MB",), "--memory=1MB: give 100MB at the least"),
         (("--keep=colour",), "log.csv has no column 'colour'"),
-        (("--user-column=who",), "log.csv has no column 'who'"),
+        (("--log.user=who",), "log.csv has no column 'who'"),
         (("--min-rating=3",), "--min-rating=3 needs ratings and the log has none"),
         (("--min-item-interactions=100",), "nothing is left of 60 rows: 60 by --min-item-int"),
         (("--out=full",), "full holds other files; give --out a new folder"),
         (("--out=full", "--overwrite"), "full holds other files; give --out a new folder"),
-        (("--out=done", "--keep=item"), "--item-column and --keep both name the column 'item'"),
+        (("--out=done", "--keep=item"), "--log.item and --keep both name the column 'item'"),
         (("--out=done",), "done was prepared otherwise (--min-item-interactions: 1, not 5"),
     ],
 )
@@ -395,8 +402,12 @@ def test_a_log_that_has_changed_is_prepared_anew(tmp_path):
 def test_flags_of_the_preparation_are_refused_by_the_training(tmp_path):
     a_log(tmp_path)
     prepared(tmp_path, *ALL)
-    for flag, value in (("min_rating", 3.0), ("user_column", "who"), ("items", "items.csv")):
-        config = replace(DataConfig(dataset=str(tmp_path / "prepared")), **{flag: value})
+    name = str(tmp_path / "prepared")
+    for config in (
+        DataConfig(name, filters=FilterConfig(min_rating=3.0)),
+        DataConfig(name, log=LogConfig(user="who")),
+        DataConfig(name, items="items.csv"),
+    ):
         with pytest.raises(UserError, match=r"which is prepared; give it to prepare\.py"):
             load_ordered(config, seed=0)
 
@@ -434,7 +445,7 @@ def test_spark_prepares_what_this_machine_does(tmp_path):
                 "device": rng.choice(["phone", "desk"], 200),
             }
         ).write_parquet(tmp_path / "log of=all" / f"part {part}.parquet")
-    flags = ("--dataset=log of=all", "--rating-column=stars", "--keep=device", "--buckets=6")
+    flags = ("--dataset=log of=all", "--log.rating=stars", "--keep=device", "--buckets=6")
     flags += ("--drop-duplicates", "--min-rating=2")
     assert prepare(*flags, "--out=local", cwd=tmp_path).returncode == 0
     words = [sys.executable, str(ROOT / "experiments" / "prepare.py"), *flags, "--out=spark"]

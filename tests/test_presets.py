@@ -8,7 +8,7 @@ from jaxrec.cli.command_line import parse
 from jaxrec.runs.directory import RunDirectory
 
 TINY = [
-    *("--dataset=synthetic", "--synthetic-users=60", "--synthetic-items=30"),
+    *("--dataset=synthetic", "--synthetic.users=60", "--synthetic.items=30"),
     *("--embedding-dim=4", "--hidden-units=4", "--batch-size=16", "--epochs=1"),
 ]
 

@@ -63,13 +63,13 @@ def test_the_plot_has_a_point_an_epsilon_and_a_line_each_over_the_rounds():
 def folder(tmp_path_factory) -> Path:
     """A world cut in two, a model of one half, and one of both."""
     folder = tmp_path_factory.mktemp("curve")
-    world = ["--synthetic-users=120", "--synthetic-items=40", "--drift=1", "--out=cut"]
+    world = ["--synthetic.users=120", "--synthetic.items=40", "--drift=1", "--out=cut"]
     everybody = ["--dataset=cut/everybody.csv", "--min-item-interactions=1"]
     for main, flags in (
         (populations.main, world),
         (run_command.main, [*SMALL, "--dataset=cut/shipped.csv", "--run-dir=shipped"]),
         (run_command.main, [*SMALL, *everybody, "--run-dir=everybody"]),
-        (run_command.main, [*SMALL, "--synthetic-items=30", "--run-dir=strange"]),
+        (run_command.main, [*SMALL, "--synthetic.items=30", "--run-dir=strange"]),
     ):
         process = call(main, *flags, cwd=folder)
         assert process.returncode == 0, process.stderr

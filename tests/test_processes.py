@@ -19,7 +19,7 @@ from tests.exports import call
 
 ROOT = Path(__file__).parents[1]
 SMALL = [
-    *("--encoder=bow", "--synthetic-users=300", "--synthetic-items=61", "--embedding-dim=8"),
+    *("--encoder=bow", "--synthetic.users=300", "--synthetic.items=61", "--embedding-dim=8"),
     *("--hidden-units=8", "--batch-size=16", "--loss=sampled-softmax", "--negatives=16"),
 ]
 
@@ -136,10 +136,10 @@ def test_processes_that_are_not_told_enough_are_refused(told, words):
 @pytest.mark.parametrize("flag", ["--model-shards=3", "--batch-size=7"])
 def test_a_mesh_that_cannot_be_costs_no_older_run(tmp_path, flag):
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "config.json").write_text("{}")
+    (tmp_path / "run" / "config.toml").write_text("{}")
     done = call(command_of_run.main, *SMALL, "--run-dir=run", "--overwrite", flag, cwd=tmp_path)
     assert (done.returncode, done.stderr.split("=")[0]) == (2, f"error: {flag.split('=')[0]}")
-    assert (tmp_path / "run" / "config.json").exists()
+    assert (tmp_path / "run" / "config.toml").exists()
 
 
 def test_a_process_alone_needs_nobody():

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from jaxrec.config import DataConfig, ModelConfig
 from jaxrec.data import buckets
+from jaxrec.data.data_config import DataConfig
 from jaxrec.data.dataset import Dataset
 from jaxrec.data.timelines import Timelines
 from jaxrec.data.vocabulary import Vocabulary
@@ -21,6 +21,7 @@ from jaxrec.evaluation.metrics import target_values
 from jaxrec.evaluation.ranking import Ranking, model_scorer
 from jaxrec.evaluation.scores import BLOCK, Factors, rank_in_blocks, rank_whole, work_out
 from jaxrec.models.model import RecommenderModel
+from jaxrec.models.model_config import ModelConfig
 from jaxrec.schema import ITEM, PAD, Schema
 from tests.worlds import NO_INTAKE, left_padded, no_items, timelines_of, training_on_everything
 

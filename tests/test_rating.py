@@ -11,11 +11,13 @@ from flax import nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxrec.config import DataConfig
 from jaxrec.conversion.graph.shapes import Shapes
 from jaxrec.data.batching import TrainingBatches, WindowShape
+from jaxrec.data.data_config import DataConfig, RatingConfig
 from jaxrec.data.dataset import Dataset, prepare
 from jaxrec.data.head_labels import number_labels
+from jaxrec.data.interactions import FilterConfig
+from jaxrec.data.sources.load import load_interactions
 from jaxrec.errors import UserError
 from jaxrec.evaluation.predictions import (
     Predictor,
@@ -86,7 +88,10 @@ def test_a_model_rates_any_item_after_any_history():
 
 def world(rows) -> Dataset:
     """Prepare a log of users, items and ratings, in the order of the rows."""
-    config = DataConfig(rate=True, min_item_interactions=1, min_user_interactions=1)
+    config = DataConfig(
+        rate=True,
+        filters=FilterConfig(min_item_interactions=1, min_user_interactions=1),
+    )
     timed = [(user, item, time, rating) for time, (user, item, rating) in enumerate(rows)]
     return prepare(log_of(timed, ("user", "item", "timestamp", "rating")), config, seed=0)
 
@@ -184,7 +189,10 @@ def test_baselines_learn_from_the_training_histories_alone():
     ("ratings", "message"),
     [
         (None, "--rate needs the log's rating as numbers and there are none; leave it out"),
-        (["good", "bad"], "needs the log's rating as numbers .* name their column with --rating-c"),
+        (
+            ["good", "bad"],
+            "needs the log's rating as numbers .* name their column with --log.rating",
+        ),
         ([3.0, 3.0], "learns 2 to 32 different values of rating, and the log has 1, as 3;"),
         (np.arange(40.0), "learns 2 to 32 different values of rating, and the log has 40, as 0;"),
     ],
@@ -193,12 +201,12 @@ def test_baselines_learn_from_the_training_histories_alone():
 def test_ratings_that_cannot_be_learned(ratings, message):
     log = pl.DataFrame({"user": [1]} if ratings is None else {"rating": ratings})
     with pytest.raises(UserError, match=message):
-        number_labels(log, DataConfig(rate=True))
+        number_labels(log, DataConfig(rate=True).requested_heads())
 
 
 def test_a_weight_of_ratings_that_are_not_learned():
-    with pytest.raises(UserError, match="--rate-weight=2 weighs ratings; give --rate too"):
-        number_labels(pl.DataFrame({"rating": [1, 2]}), DataConfig(rate_weight=2))
+    with pytest.raises(UserError, match=r"^--rating\.weight=2 is of use to --rate alone; give it$"):
+        load_interactions(DataConfig(rating=RatingConfig(weight=2)), seed=0)
 
 
 @pytest.mark.filterwarnings("ignore")

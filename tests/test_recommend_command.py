@@ -94,7 +94,7 @@ def test_time_decides_and_then_the_order_of_the_log(log, models, tmp_path):
         lists
     )
     timeless = log.drop("timestamp")
-    assert listed(timeless, models["rnn"], tmp_path, "--time-column=none").equals(lists)
+    assert listed(timeless, models["rnn"], tmp_path, "--log.time=none").equals(lists)
     tied = log.with_columns(timestamp=pl.lit(1))
     assert listed(tied, models["rnn"], tmp_path).equals(lists)
     assert not listed(tied.reverse(), models["rnn"], tmp_path).equals(lists)
@@ -130,7 +130,7 @@ def test_ids_are_compared_as_they_print(log, models, tmp_path):
 def test_columns_are_named_as_for_training(log, models, tmp_path):
     lists = listed(log, models["bow"], tmp_path)
     names = {"user": "who", "item": "what", "timestamp": "when"}
-    flags = ["--user-column=who", "--item-column=what", "--time-column=when"]
+    flags = ["--log.user=who", "--log.item=what", "--log.time=when"]
     assert listed(log.rename(names), models["bow"], tmp_path, *flags).equals(lists)
 
 
@@ -191,8 +191,8 @@ MISTAKES = {
     "no log": (["--log=none.csv"], "none.csv"),
     "k of none": (["--k=0"], "--k=0 is out of range; give it 1 to "),
     "k of more than all": (["--k=1000"], "--k=1000 is out of range; give it 1 to "),
-    "no column": (["--item-column=sku"], "no column 'sku'"),
-    "other items": (["--item-column=timestamp", "--time-column=none"], "knows no item of log.csv"),
+    "no column": (["--log.item=sku"], "no column 'sku'"),
+    "other items": (["--log.item=timestamp", "--log.time=none"], "knows no item of log.csv"),
 }
 
 

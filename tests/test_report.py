@@ -6,7 +6,8 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from jaxrec.config import Config, DataConfig, TrainConfig
+from jaxrec.config.experiment import Config, TrainConfig
+from jaxrec.data.data_config import DataConfig
 from jaxrec.errors import UserError
 from jaxrec.evaluation.ranking import Ranking
 from jaxrec.evaluation.slices import GRADED, LATER

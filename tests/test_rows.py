@@ -10,7 +10,7 @@ from flax import nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxrec.config import SamplerName, TrainConfig
+from jaxrec.config.experiment import SamplerName, TrainConfig
 from jaxrec.schema import ITEM, Schema
 from jaxrec.training.learner import TABLE_RATE, make_learner
 from jaxrec.training.negatives import Negatives

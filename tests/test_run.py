@@ -29,7 +29,7 @@ MODEST = [
     "--batch-size=64",
     "--epochs=3",
 ]
-SMALL = ["--synthetic-users=300", "--synthetic-items=100", *MODEST]
+SMALL = ["--synthetic.users=300", "--synthetic.items=100", *MODEST]
 
 
 def run(*flags: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -53,7 +53,7 @@ def test_it_leaves_a_run_directory_that_conversion_can_use(finished):
     assert process.returncode == 0, process.stderr
     run_dir = folder / "runs" / "synthetic-rnn-n10"
     assert {path.name for path in run_dir.iterdir()} == {
-        "config.json",
+        "config.toml",
         "schema.json",
         "vocabulary.json",
         "catalogue.json",
@@ -173,11 +173,11 @@ MISTAKES = {
     "unknown dataset": (["--dataset=netflix"], "unknown --dataset=netflix"),
     "missing file": (["--dataset=missing.csv"], "missing.csv"),
     "missing folder": (["--dataset=ml-1m", "--data-dir=nowhere"], "nowhere"),
-    "missing column": (["--dataset=log.csv", "--user-column=who"], "--user-column"),
+    "missing column": (["--dataset=log.csv", "--log.user=who"], "--log.user"),
     "bad row": (["--dataset=bad.csv"], "line 3"),
     "empty log": (["--dataset=empty.csv"], "empty.csv"),
     "too little": (["--dataset=short.csv"], "2 by --min-item-interactions=5 were dropped"),
-    "no ratings": (["--dataset=log.csv", "--min-rating=3"], "--rating-column"),
+    "no ratings": (["--dataset=log.csv", "--min-rating=3"], "--log.rating"),
     "a file for a folder": (["--run-dir=log.csv"], "--run-dir=log.csv is a file"),
     "somebody's folder": (["--run-dir=."], "holds other files"),
     "both": (["--resume", "--overwrite"], "exclude each other"),
@@ -231,9 +231,9 @@ def test_a_log_of_ones_own(tmp_path):
     )
     process = run(
         "--dataset=log.csv",
-        "--user-column=customer",
-        "--item-column=product",
-        "--time-column=at",
+        "--log.user=customer",
+        "--log.item=product",
+        "--log.time=at",
         "--items=products.csv",
         "--keep-seen",
         "--encoder=bow",
@@ -267,7 +267,7 @@ def test_times_without_a_unit_leave_one_baseline_out_and_say_so(tmp_path):
 
 
 def test_the_benchmark_measures_every_encoder(tmp_path):
-    flags = ["--synthetic-users=60", "--synthetic-items=30", "--embedding-dim=4"]
+    flags = ["--synthetic.users=60", "--synthetic.items=30", "--embedding-dim=4"]
     flags += ["--hidden-units=4", "--batch-size=8", "--negatives=8", "--repeats=1"]
     process = call(benchmark.main, *flags, cwd=tmp_path)
     assert process.returncode == 0, process.stderr
@@ -277,6 +277,9 @@ def test_the_benchmark_measures_every_encoder(tmp_path):
 
 def test_help_teaches(tmp_path):
     process = run_alone("--help", cwd=tmp_path)
+    whole = run("--help-all", cwd=tmp_path).stdout
+    for flag in ("--negatives", "--batch-size", "--transformer.blocks", "--log.user"):
+        assert flag in whole
     assert process.returncode == 0
     for flag in (
         *(
@@ -290,7 +293,7 @@ def test_help_teaches(tmp_path):
             "--history-length",
             "--split",
         ),
-        *("--embedding-dim", "--hidden-units", "--negatives", "--batch-size", "--learning-rate"),
+        *("--embedding-dim", "--hidden-units", "--learning-rate", "--config", "--transformer."),
         *("--epochs", "--seed", "--run-dir", "--resume", "--overwrite"),
     ):
         assert flag in process.stdout

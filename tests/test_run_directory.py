@@ -9,7 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxrec.config import Config, DataConfig, TrainConfig, save_config
+from jaxrec.config.experiment import Config, TrainConfig, save_config
+from jaxrec.config.toml_file import FORMAT
+from jaxrec.data.data_config import DataConfig
+from jaxrec.data.interactions import FilterConfig
 from jaxrec.errors import UserError
 from jaxrec.runs import directory, heldout
 from jaxrec.runs.directory import RunDirectory, newest
@@ -17,7 +20,7 @@ from jaxrec.schema import Schema
 from tests.worlds import dataset_of, left_padded
 
 WORLD = [[10, 20, 30, 40, 50], [20, 10, 30, 10], [50, 60], [10, 20, 30]]
-CONFIG = Config(DataConfig(history_length=3, min_item_interactions=1))
+CONFIG = Config(DataConfig(history_length=3, filters=FilterConfig(min_item_interactions=1)))
 
 
 def content_of(folder: Path) -> dict[str, bytes]:
@@ -30,7 +33,7 @@ def check(run_dir: Path, config: Config = CONFIG, resume: bool = False, overwrit
 
 @pytest.fixture
 def unfinished(tmp_path) -> Path:
-    save_config(CONFIG, tmp_path / "config.json")
+    save_config(CONFIG, tmp_path / "config.toml")
     return tmp_path
 
 
@@ -99,15 +102,27 @@ def test_a_run_is_not_resumed_by_other_flags(unfinished):
     other = replace(CONFIG, train=TrainConfig(batch_size=32, seed=3))
     with pytest.raises(UserError) as error:
         check(unfinished, other, resume=True)
-    assert "--batch-size: None, not 32; --seed: 0, not 3" in str(error.value)
+    assert "--seed: 0, not 3; --batch-size: None, not 32" in str(error.value)
     assert "another configuration" in str(error.value)
 
 
 def test_a_run_of_another_format_is_not_resumed(unfinished):
-    content = json.loads((unfinished / "config.json").read_text()) | {"format": 0}
-    (unfinished / "config.json").write_text(json.dumps(content))
+    path = unfinished / "config.toml"
+    path.write_text(path.read_text().replace(f"format = {FORMAT}", "format = 0"))
     with pytest.raises(UserError, match="has run format 0"):
         check(unfinished, resume=True)
+
+
+def test_a_run_of_an_earlier_version_is_refused_or_replaced(unfinished):
+    (unfinished / "config.toml").unlink()
+    (unfinished / "config.json").write_text('{"format": 6}')
+    with pytest.raises(UserError, match="holds an unfinished run"):
+        check(unfinished)
+    with pytest.raises(
+        UserError, match=rf"config\.json has run format .*, this version reads {FORMAT}"
+    ):
+        check(unfinished, resume=True)
+    check(unfinished, overwrite=True)
 
 
 def test_the_contract_can_be_read_back(tmp_path):
@@ -116,7 +131,7 @@ def test_the_contract_can_be_read_back(tmp_path):
     run = RunDirectory(run_dir)
     run.begin(CONFIG, dataset)
     assert set(content_of(run_dir)) == {
-        "config.json",
+        "config.toml",
         "schema.json",
         "vocabulary.json",
         "catalogue.json",
@@ -198,7 +213,7 @@ def test_the_configuration_is_written_last(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         RunDirectory(tmp_path).begin(CONFIG, dataset_of(WORLD))
     assert "vocabulary.json" in content_of(tmp_path)
-    assert "config.json" not in content_of(tmp_path)
+    assert "config.toml" not in content_of(tmp_path)
 
 
 EPOCHS = [{"epoch": e, "step": 10 * e, "loss": 1.0 / e} for e in (1, 2, 3)]
@@ -247,7 +262,7 @@ def test_the_newest_run_is_the_one_that_finished_last_however_deep_it_lies(tmp_p
     assert newest(runs) == cell
     # Begun later, and not finished.
     (runs / "begun").mkdir()
-    save_config(CONFIG, runs / "begun" / "config.json")
+    save_config(CONFIG, runs / "begun" / "config.toml")
     assert newest(runs) == cell
     assert newest(runs / "presets") == preset
 

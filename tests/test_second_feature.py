@@ -9,12 +9,14 @@ import pytest
 
 from jaxrec.cli import benchmark as timing
 from jaxrec.cli import export, verify
-from jaxrec.config import Config, DataConfig, ModelConfig, TrainConfig
+from jaxrec.config.experiment import Config, TrainConfig
 from jaxrec.conversion.inputs import as_inputs
 from jaxrec.conversion.restore import restore
+from jaxrec.data.data_config import DataConfig
 from jaxrec.data.dataset import Dataset, prepare
 from jaxrec.data.feature_values import ids_of_inputs
 from jaxrec.data.sources.synthetic import synthetic_world
+from jaxrec.models.model_config import ModelConfig
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runtime import Recommender
 from jaxrec.runtime.bundle import read

@@ -8,14 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxrec.config import DataConfig
 from jaxrec.data.dataset import Dataset, prepare
 from jaxrec.data.rating_scale import RatingScale, rating_scale
 from jaxrec.evaluation.metrics import bootstrap_intervals, means, target_values
 from jaxrec.evaluation.ranking import now_unknown
 from jaxrec.evaluation.slices import GRADED, LATER, metrics_in, slices
 from jaxrec.schema import AGE, ITEM
-from tests.worlds import log_of
+from tests.worlds import data_config, log_of
 
 
 @pytest.mark.parametrize(
@@ -54,9 +53,8 @@ ROWS = [
 
 
 def dataset_of(rows=ROWS, columns=COLUMNS, ticks: int | None = 1, **config: Any) -> Dataset:
-    config = {"min_item_interactions": 1, "min_user_interactions": 1, **config}
     log = replace(log_of(rows, columns), ticks_per_second=ticks)
-    return prepare(log, DataConfig(**config), seed=0)
+    return prepare(log, data_config(**config), seed=0)
 
 
 def slices_of(dataset: Dataset) -> dict[str, list[float]]:

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from jaxrec.config import SplitName
-from jaxrec.data.splits import Split, draw_users, learn_validation, split_timelines
+from jaxrec.data.splits import Split, SplitName, draw_users, learn_validation, split_timelines
 from jaxrec.data.timelines import Timelines
 from jaxrec.errors import UserError
 from tests.worlds import numbered_timelines, timelines_of

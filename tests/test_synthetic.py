@@ -164,13 +164,13 @@ def test_no_user_of_a_large_world_sees_an_item_twice() -> None:
 
 @pytest.mark.parametrize("users", [0, -1])
 def test_a_world_needs_a_user(users: int) -> None:
-    with pytest.raises(UserError, match=rf"--synthetic-users={users} is below the minimum of 1"):
+    with pytest.raises(UserError, match=rf"--synthetic.users={users} is below the minimum of 1"):
         synthetic_world(users=users)
 
 
 @pytest.mark.parametrize("items", [MIN_ITEMS - 1, MAX_ITEMS + 1])
 def test_a_catalogue_has_limits(items: int) -> None:
-    with pytest.raises(UserError, match=rf"--synthetic-items={items} is outside 10\.\.10,000,000"):
+    with pytest.raises(UserError, match=rf"--synthetic.items={items} is outside 10\.\.10,000,000"):
         synthetic_world(items=items)
 
 

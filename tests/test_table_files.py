@@ -8,8 +8,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from jaxrec.config import DataConfig, LogConfig
-from jaxrec.data.sources import load_interactions
+from jaxrec.data.data_config import DataConfig
+from jaxrec.data.sources.load import load_interactions
+from jaxrec.data.sources.log_config import LogConfig
 from jaxrec.data.sources.own_log import load_table
 from jaxrec.errors import UserError
 
@@ -112,7 +113,7 @@ def test_without_a_header(tmp_path, suffix):
 def test_a_header_that_looks_like_data(tmp_path):
     path = tmp_path / "log.csv"
     path.write_text(text(header=False))
-    with pytest.raises(UserError, match=r"looks like data; name its 4 columns with --columns"):
+    with pytest.raises(UserError, match=r"looks like data; name its 4 columns with --log.columns"):
         load(path)
 
 
@@ -121,7 +122,7 @@ def test_names_that_do_not_fit_the_columns(tmp_path):
     path.write_text(text(header=False))
     with pytest.raises(UserError, match=r"first line has 4 fields, '1', .* and 3 names were given"):
         load(path, columns="user,item,timestamp")
-    with pytest.raises(UserError, match=r"--columns=user,user names 'user' twice"):
+    with pytest.raises(UserError, match=r"--log.columns=user,user names 'user' twice"):
         load(path, columns="user,user")
 
 
@@ -130,7 +131,7 @@ def test_the_header_of_recbole(tmp_path):
     path.write_text(
         'user_id:token\titem_id:token\trating:float\ttimestamp:float\n1\t"Heroes" (live)\t3\t10.0\n'
     )
-    log = load(path, user_column="user_id", item_column="item_id", rating_column="rating").log
+    log = load(path, user="user_id", item="item_id", rating="rating").log
     assert log.rows() == [(1, '"Heroes" (live)', 10.0, 3.0)]
 
 
@@ -184,11 +185,13 @@ def test_encodings(tmp_path, encoding):
 def test_an_encoding_that_is_none_or_another(tmp_path):
     path = tmp_path / "log.csv"
     path.write_bytes(text().encode("latin-1"))
-    with pytest.raises(UserError, match=r"not UTF-8; give --encoding, such as --encoding=latin-1"):
+    with pytest.raises(
+        UserError, match=r"not UTF-8; give --log.encoding, such as --log.encoding=latin-1"
+    ):
         load(path)
-    with pytest.raises(UserError, match=r"--encoding=klingon is unknown"):
+    with pytest.raises(UserError, match=r"--log.encoding=klingon is unknown"):
         load(path, encoding="klingon")
-    with pytest.raises(UserError, match=r"log\.csv is not utf-8 .*change --encoding"):
+    with pytest.raises(UserError, match=r"log\.csv is not utf-8 .*change --log.encoding"):
         load(path, encoding="utf-8")
 
 
@@ -271,10 +274,10 @@ def test_long_and_odd_headers_are_shown_short(tmp_path):
 def test_one_column_for_two_things(tmp_path):
     path = tmp_path / "log.csv"
     path.write_text(text())
-    with pytest.raises(UserError, match=r"--user-column and --item-column both name .* 'user'"):
-        load(path, item_column="user")
-    with pytest.raises(UserError, match=r"--item-column and --time-column both name .* 'item'"):
-        load(path, time_column="item")
+    with pytest.raises(UserError, match=r"--log.user and --log.item both name .* 'user'"):
+        load(path, item="user")
+    with pytest.raises(UserError, match=r"--log.item and --log.time both name .* 'item'"):
+        load(path, time="item")
 
 
 @pytest.mark.parametrize(

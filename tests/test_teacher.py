@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 
 from jaxrec.cli import train as one_run
-from jaxrec.config import Config, DataConfig, ModelConfig, TrainConfig
+from jaxrec.config.experiment import Config, TrainConfig
+from jaxrec.data.data_config import DataConfig
 from jaxrec.data.dataset import Dataset, prepare
-from jaxrec.data.sources import load_interactions
+from jaxrec.data.sources.load import load_interactions
+from jaxrec.data.sources.synthetic import SyntheticConfig
 from jaxrec.errors import UserError
 from jaxrec.evaluation.ranking import model_scorer
 from jaxrec.evaluation.scores import work_out
+from jaxrec.models.model_config import ModelConfig
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.training.fit import fit, init_model
 from jaxrec.training.loop import folded, train
@@ -21,9 +24,9 @@ from jaxrec.training.losses import TEACHER_SHARE
 from jaxrec.training.teacher import Teacher, read_teacher
 from tests.exports import call
 
-WORLD = DataConfig(synthetic_users=300, synthetic_items=100, item_features="genres")
+WORLD = DataConfig(synthetic=SyntheticConfig(users=300, items=100), item_features="genres")
 STUDENT = Config(WORLD, ModelConfig("bow", 4, 8), TrainConfig(epochs=3, learning_rate=0.03))
-FLAGS = ["--encoder=bow", "--synthetic-users=300", "--synthetic-items=100"]
+FLAGS = ["--encoder=bow", "--synthetic.users=300", "--synthetic.items=100"]
 
 
 def world(seed: int) -> Dataset:

@@ -8,14 +8,16 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxrec.config import DataConfig
+from jaxrec.data.data_config import DataConfig
 from jaxrec.data.dataset import prepare
-from jaxrec.data.interactions import Interactions
+from jaxrec.data.interactions import FilterConfig, Interactions
 from jaxrec.data.timelines import Timelines, gather
 from jaxrec.schema import ITEM, PAD, Schema
 from tests.worlds import left_padded, log_of, timelines_of, worlds
 
-EVERYTHING = DataConfig(min_item_interactions=1, min_user_interactions=1)
+EVERYTHING = DataConfig(
+    filters=FilterConfig(min_item_interactions=1, min_user_interactions=1),
+)
 
 
 def with_second_feature(timelines: Timelines) -> Timelines:
@@ -150,5 +152,7 @@ def test_the_catalogue_is_in_the_order_of_the_ids_and_null_where_nothing_is_know
 
 def test_prepare_drops_what_the_configuration_says():
     rows = [(0, item, item) for item in (1, 2, 3)] + [(1, item, item) for item in (1, 2, 3, 4)]
-    config = DataConfig(min_item_interactions=2, min_user_interactions=3)
+    config = DataConfig(
+        filters=FilterConfig(min_item_interactions=2, min_user_interactions=3),
+    )
     assert items_by_user(rows, config) == [[1, 2, 3], [1, 2, 3]]

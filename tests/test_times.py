@@ -5,7 +5,7 @@ from datetime import datetime
 import polars as pl
 import pytest
 
-from jaxrec.config import LogConfig
+from jaxrec.data.sources.log_config import LogConfig
 from jaxrec.data.sources.own_log import load_table
 from jaxrec.errors import UserError
 
@@ -41,15 +41,15 @@ def test_dates_of_another_form_name_the_wanted_one_the_first_and_how_many(tmp_pa
         read(tmp_path, ["2024-05-01", "1.5.2024", "2.5.2024", "2024-05-02"])
     assert "line 3: column 'timestamp' holds '1.5.2024'" in str(error.value)
     assert "2024-05-01T12:30:59+02:00 (and so 1 more of 4 rows)" in str(error.value)
-    assert "--time-format='%d.%m.%Y %H:%M'" in str(error.value)
+    assert "--log.time-format='%d.%m.%Y %H:%M'" in str(error.value)
 
 
 def test_a_form_that_some_or_all_dates_do_not_have(tmp_path):
     with pytest.raises(UserError, match=r"line 3: .* holds 'soon', not a time as '%d\.%m\.%Y'"):
         read(tmp_path, ["01.05.2024", "soon"], "%d.%m.%Y")
-    with pytest.raises(UserError, match=r"--time-format=%Y reads no time .* holds 'May'"):
+    with pytest.raises(UserError, match=r"--log.time-format=%Y reads no time .* holds 'May'"):
         read(tmp_path, ["May"], "%Y")
-    with pytest.raises(UserError, match=r"--time-format=%Q"):
+    with pytest.raises(UserError, match=r"--log.time-format=%Q"):
         read(tmp_path, ["May"], "%Q")
 
 
@@ -116,5 +116,7 @@ def test_the_unit_of_times_that_is_said(tmp_path):
     (tmp_path / "log.csv").write_text(HEADER + "1,a,0\n1,b,1\n")
     assert load_table(str(tmp_path / "log.csv"), config).ticks_per_second == 1000
     (tmp_path / "log.csv").write_text(HEADER + "1,a,2024-05-01\n")
-    with pytest.raises(UserError, match="--time-unit=milliseconds says what numbers count, and"):
+    with pytest.raises(
+        UserError, match=r"--log\.time-unit=milliseconds says what numbers count, and"
+    ):
         load_table(str(tmp_path / "log.csv"), config)

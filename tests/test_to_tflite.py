@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 
 from jaxrec.cli import export, verify
-from jaxrec.config import FORMAT
+from jaxrec.config.toml_file import FORMAT
 from jaxrec.conversion import package, product
 from jaxrec.conversion.flatbuffer import read_facts, with_top_k
 from jaxrec.conversion.inputs import as_inputs
@@ -216,8 +216,8 @@ def other_catalogue(run: Path) -> None:
 
 
 def older_format(run: Path) -> None:
-    saved = json.loads((run / "config.json").read_text())
-    (run / "config.json").write_text(json.dumps({**saved, "format": 1}))
+    path = run / "config.toml"
+    path.write_text(path.read_text().replace(f"format = {FORMAT}", "format = 1"))
 
 
 MISTAKES = {

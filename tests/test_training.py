@@ -12,13 +12,15 @@ import polars as pl
 import pytest
 from flax import nnx
 
-from jaxrec.config import Config, DataConfig, ModelConfig, TrainConfig
+from jaxrec.config.experiment import Config, TrainConfig
 from jaxrec.data import seen
+from jaxrec.data.data_config import DataConfig
 from jaxrec.data.dataset import prepare
 from jaxrec.data.interactions import ITEM_COLUMNS, Interactions
 from jaxrec.errors import UserError
 from jaxrec.evaluation.ranking import model_scorer, rank
 from jaxrec.models.model import RecommenderModel
+from jaxrec.models.model_config import ModelConfig
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.training import loop, objective
 from jaxrec.training.checkpoint import open_checkpoints, restore_best

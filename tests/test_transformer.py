@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxrec.config import ModelConfig
 from jaxrec.conversion.flatbuffer import read_facts
 from jaxrec.conversion.graph.shapes import Shapes
-from jaxrec.models.encoders.transformer import Transformer, norm, running_sum
+from jaxrec.models.encoders.transformer import Transformer, TransformerConfig, norm, running_sum
 from jaxrec.runtime import Recommender
 from tests.browser import open_page, shown, site, tap
 from tests.bundles import made, saved
@@ -23,8 +22,7 @@ WIDTH = 4
 
 def transformer(blocks=1, heads=2, width=WIDTH):
     """Make one away from its initial values, for activities of width 3."""
-    config = ModelConfig("transformer", hidden_units=width, blocks=blocks, heads=heads)
-    return drawn(partial(Transformer, 3, config), seed=1)
+    return drawn(partial(Transformer, 3, width, TransformerConfig(blocks, heads)), seed=1)
 
 
 def activities_of(length, batch=1):
@@ -81,8 +79,8 @@ def test_a_block_by_hand():
 
 def test_heads_begin_with_different_reaches():
     """After 2 activities alike the weight of the first head has halved, after 50 the last one's."""
-    config = ModelConfig("transformer", hidden_units=6, blocks=1, heads=3)
-    fade = nnx.jit(lambda: Transformer(3, config, rngs=nnx.Rngs(0)))().blocks[0].fade
+    config = TransformerConfig(blocks=1, heads=3)
+    fade = nnx.jit(lambda: Transformer(3, 6, config, rngs=nnx.Rngs(0)))().blocks[0].fade
     kept = np.exp(-sigmoid(np.array(fade.bias)))
     np.testing.assert_allclose(kept ** np.array([2, 10, 50]), 0.5, rtol=1e-5)
 

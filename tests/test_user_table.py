@@ -5,15 +5,19 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from jaxrec.config import UsersConfig
-from jaxrec.data.sources.user_table import read_users
+from jaxrec.data.sources.user_table import UserTableConfig, read_users
 from jaxrec.errors import UserError
 
 
 def read(path, known, features, *, key=None, log_column="user", encoding=None):
-    config = UsersConfig(users=str(path), users_key=key)
+    config = UserTableConfig(key=key)
     return read_users(
-        config, pl.Series(known), log_column=log_column, encoding=encoding, features=features
+        str(path),
+        config,
+        pl.Series(known),
+        log_column=log_column,
+        encoding=encoding,
+        features=features,
     )
 
 
@@ -87,7 +91,7 @@ def test_it_is_written_as_logs_are(tmp_path):
             "line 3: column 'user' is empty; delete the row, or change --u",
         ),
         ("user,age\n1,7\n2,8\n", "has no column 'sex', only 'user', 'age'; change --user-features"),
-        ("id,sex\n1,f\n2,m\n", "has no column 'user', only 'id', 'sex'; change --users-key"),
+        ("id,sex\n1,f\n2,m\n", "has no column 'user', only 'id', 'sex'; change --user-table.key"),
         ("user,sex,sex\n1,f,f\n", "has 2 columns 'sex'"),
         ("user,sex\n", "has no rows"),
         ("", r"users\.csv is empty|has no column"),

@@ -17,7 +17,7 @@ FLOORS = [
     {"jaxrec.errors", "jaxrec.files"},
     {"jaxrec.schema", "jaxrec.config"},
     {"jaxrec.data", "jaxrec.models"},
-    {"jaxrec.evaluation"},
+    {"jaxrec.evaluation", "jaxrec.config.experiment"},
     {"jaxrec.runs"},
     {"jaxrec.training"},
     {"jaxrec.federated", "jaxrec.conversion"},
@@ -36,6 +36,8 @@ NEVER = {
     },
     "jaxrec.data": (CONVERTING | LEARNING | {"demo", "jaxrec.models"}, set()),
     "jaxrec.schema": (LEARNING | {"polars"}, set()),
+    "jaxrec.config.fields": (LEARNING | {"polars"}, set()),
+    "jaxrec.config.toml_file": (LEARNING | {"polars"}, set()),
     "jaxrec.evaluation.metrics": (LEARNING | {"polars"}, set()),
     "jaxrec.runtime": (
         {"jaxrec", *LEARNING, "tensorflow", "ai_edge_quantizer", "polars", "jaxtyping", "tyro"},
@@ -109,10 +111,14 @@ def reached(module: str, graph: Mapping[str, set[str]]) -> set[str]:
 
 
 def floor_of(module: str) -> int | None:
-    for number, floor in enumerate(FLOORS):
-        if in_any(module, floor):
-            return number
-    return None
+    """Find the floor of the room around a module that is named most exactly."""
+    around = {
+        room: number
+        for number, floor in enumerate(FLOORS)
+        for room in floor
+        if within(module, room)
+    }
+    return around[max(around, key=len)] if around else None
 
 
 def breaches(graph: Mapping[str, set[str]]) -> list[str]:

@@ -1,16 +1,18 @@
 """Tiny logs, written out by hand or drawn by hypothesis."""
 
 from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
 
 import numpy as np
 import polars as pl
 from hypothesis import strategies as st
 
-from jaxrec.config import DataConfig, SplitName
+from jaxrec.data.data_config import DataConfig
 from jaxrec.data.dataset import Dataset, prepare
 from jaxrec.data.intake import Intake
-from jaxrec.data.interactions import Interactions
-from jaxrec.data.splits import Split
+from jaxrec.data.interactions import FilterConfig, Interactions
+from jaxrec.data.splits import Split, SplitName
 from jaxrec.data.timelines import Timelines
 from jaxrec.schema import ITEM, PAD
 
@@ -51,6 +53,15 @@ def no_items(dtype: pl.DataType | type[pl.DataType] = pl.Int64) -> pl.DataFrame:
     return pl.DataFrame(schema=schema)
 
 
+def data_config(**settings: Any) -> DataConfig:
+    """Make a configuration that drops nothing but what its filters say, which are given flat."""
+    filters: dict[str, Any] = {"min_item_interactions": 1, "min_user_interactions": 1}
+    for each in fields(FilterConfig):
+        if each.name in settings:
+            filters[each.name] = settings.pop(each.name)
+    return DataConfig(filters=FilterConfig(**filters), **settings)
+
+
 def log_of(rows: Sequence[tuple], columns: Sequence[str] = ("user", "item", "timestamp")):
     """Make a log of rows in their order; nothing is known of the items."""
     log = pl.DataFrame(rows, schema=list(columns), orient="row", infer_schema_length=None)
@@ -66,7 +77,7 @@ def dataset_of(
         for user, items in enumerate(items_by_user)
         for time, item in enumerate(items)
     ]
-    config = DataConfig(split=split, min_item_interactions=1, min_user_interactions=1)
+    config = data_config(split=split)
     return prepare(log_of(rows), config, seed=seed)
 
 

@@ -45,7 +45,7 @@ ROUNDING = 1e-5
 PATIENCE, PATIENCE_TO_INSTALL = 300, 1800
 
 SMALL_RUN = (
-    "--synthetic-users=200 --synthetic-items=100 --encoder=bow --embedding-dim=16 "
+    "--synthetic.users=200 --synthetic.items=100 --encoder=bow --embedding-dim=16 "
     "--hidden-units=16 --epochs=1"
 )
 ACTIVITIES = 12

@@ -9,21 +9,24 @@ slows all rows alike; still, compare ratios within a table, not figures of two t
 import platform
 import statistics
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import count, islice
 
 import jax
 import numpy as np
-import tyro
 from flax import nnx
 
 from jaxrec.cli.command_line import command
-from jaxrec.config import Config, DataConfig, ModelConfig, TrainConfig
+from jaxrec.cli.settings import SettingsFlags
+from jaxrec.config.experiment import Config, TrainConfig
+from jaxrec.config.fields import Flat
 from jaxrec.data.batching import TrainingBatches
+from jaxrec.data.data_config import DataConfig
 from jaxrec.data.dataset import Dataset, make_dataset
-from jaxrec.data.sources import load_ordered
+from jaxrec.data.sources.load import load_ordered
 from jaxrec.evaluation.ranking import model_scorer, rank
 from jaxrec.models.encoders import ENCODERS
+from jaxrec.models.model_config import ModelConfig
 from jaxrec.training.compilation_cache import keep_compiled
 from jaxrec.training.fit import init_model
 from jaxrec.training.learner import make_learner
@@ -37,14 +40,13 @@ DISPATCHES = 4
 
 
 @dataclass(frozen=True)
-class BenchmarkFlags:
+class BenchmarkFlags(SettingsFlags):
     """What is measured; widths and windows are those of earlier figures, not the best ones."""
 
-    data: tyro.conf.OmitArgPrefixes[DataConfig] = field(default_factory=DataConfig)
-    model: tyro.conf.OmitArgPrefixes[ModelConfig] = field(
+    model: Flat[ModelConfig] = field(
         default_factory=lambda: ModelConfig(embedding_dim=32, hidden_units=64)
     )
-    train: tyro.conf.OmitArgPrefixes[TrainConfig] = field(
+    train: Flat[TrainConfig] = field(
         default_factory=lambda: TrainConfig(
             negatives=512, batch_size=512, window_length=10, lead_in=0
         )
@@ -59,7 +61,7 @@ class Training:
     def __init__(
         self, encoder: str, flags: BenchmarkFlags, dataset: Dataset, batches: TrainingBatches
     ):
-        config = Config(flags.data, replace(flags.model, encoder=encoder), flags.train)
+        config = Config(flags.data, flags.model.with_encoder(encoder), flags.train)
         self._graphdef, params = nnx.split(init_model(dataset, config), nnx.Param)
         objective = make_objective(self._graphdef, dataset, config)
         learner = make_learner(objective, flags.train, total_steps=10_000)

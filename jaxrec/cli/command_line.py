@@ -5,21 +5,31 @@ import inspect
 import io
 import os
 import re
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 import tyro
 
+from jaxrec.cli.help import render_help
 from jaxrec.errors import FailedCheckError, UserError
 
 Flags = TypeVar("Flags")
 
-_CONFIG = (tyro.conf.FlagCreatePairsOff,)
 # 128 + SIGPIPE, as a shell reports a program that a closed pipe ended.
 _CLOSED_PIPE = 141
+# Of a line of help: longer ones are hard to read.
+_MOST_COLUMNS = 100
+
+
+@dataclass(frozen=True)
+class _ConfigFlag:
+    """The flag of a command whose flags can `from_file`."""
+
+    config: Path | None = None
 
 
 def command(
@@ -47,15 +57,17 @@ def command(
     first, *others = inspect.signature(action).parameters
     flags = get_type_hints(action)[first]
     description = sys.modules[action.__module__].__doc__
-    read = partial(tyro.cli, flags, description=description, config=_CONFIG)
 
     def run(arguments: Sequence[str] | None) -> int:
         try:
-            with _in_one_line():
-                given = read(args=arguments, return_unknown_args=bool(others))
+            words = sys.argv[1:] if arguments is None else arguments
+            if {"-h", "--help", "--help-all"} & set(words):
+                print(_help(flags, description or "", everything="--help-all" in words))
+                return 0
+            given = parse_known(flags, words) if others else (parse(flags, words),)
             if before is not None:
                 before()
-            action(*given) if others else action(given)
+            action(*given)
             _flush()
         except (UserError, FailedCheckError) as error:
             print(f"error: {error}", file=sys.stderr)
@@ -84,13 +96,39 @@ def command(
 
 
 def parse(flags: type[Flags], arguments: Sequence[str]) -> Flags:
-    """Read the flags of another command.
+    """Read the flags of a command.
 
     Raises:
         UserError: a flag is unknown or its value impossible.
     """
     with _in_one_line():
-        return tyro.cli(flags, args=arguments, config=_CONFIG)
+        return tyro.cli(flags, **_words(flags, arguments))
+
+
+def parse_known(flags: type[Flags], arguments: Sequence[str]) -> tuple[Flags, list[str]]:
+    """Read the flags of a command, and return the words that are none of them.
+
+    Raises:
+        UserError: a value is impossible.
+    """
+    with _in_one_line():
+        return tyro.cli(flags, **_words(flags, arguments), return_unknown_args=True)
+
+
+def _help(flags: type, about: str, *, everything: bool) -> str:
+    width = min(shutil.get_terminal_size().columns, _MOST_COLUMNS)
+    return render_help(flags, about, everything=everything, width=width)
+
+
+def _words(flags: type[Any], arguments: Sequence[str]) -> dict[str, Any]:
+    """Return what tyro is given: the words, and the file of `--config` as the default."""
+    words: dict[str, Any] = {"args": arguments, "add_help": False}
+    if not hasattr(flags, "from_file"):
+        return words
+    file, others = tyro.cli(_ConfigFlag, **words, return_unknown_args=True)
+    if file.config is None:
+        return words
+    return {**words, "args": others, "default": flags.from_file(file.config)}
 
 
 def split_words(flag: str, text: str, known: Sequence[str]) -> list[str]:

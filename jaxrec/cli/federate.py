@@ -19,10 +19,9 @@ What comes out is a run directory like any other, judged on the population befor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import tyro
-
 from jaxrec.cli.command_line import command
-from jaxrec.config import LogConfig
+from jaxrec.config.fields import Flat
+from jaxrec.data.sources.log_config import LogConfig
 from jaxrec.federated.client_log import ClientLog
 from jaxrec.federated.experiment import run_federated_experiment
 from jaxrec.federated.settings import FederatedConfig
@@ -38,8 +37,8 @@ class FederateFlags:
     """a finished run; it is read and stays as it is"""
     dataset: str | None = None
     """the log of the clients, as run.py takes it; by default that of the run"""
-    log: tyro.conf.OmitArgPrefixes[LogConfig] = field(default_factory=LogConfig)
-    federated: tyro.conf.OmitArgPrefixes[FederatedConfig] = field(default_factory=FederatedConfig)
+    log: LogConfig = field(default_factory=LogConfig)
+    federated: Flat[FederatedConfig] = field(default_factory=FederatedConfig)
     out: Path | None = None
     """where the new run is kept; default: the run's directory, with -federated behind its name"""
     resume: bool = False

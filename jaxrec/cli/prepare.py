@@ -16,24 +16,30 @@ import json
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import tyro
-
 from jaxrec.cli.command_line import command
-from jaxrec.config import DataConfig, FilterConfig, ItemsConfig, LogConfig, UsersConfig
+from jaxrec.config.fields import Flat, values
+from jaxrec.data.data_config import DataConfig
 from jaxrec.data.intake import render, take_in
+from jaxrec.data.interactions import FilterConfig
 from jaxrec.data.preparation.engines import Engine, Local
 from jaxrec.data.preparation.spark import Spark
-from jaxrec.data.preparation.steps import Described, prepare_folder
+from jaxrec.data.preparation.steps import prepare_folder
 from jaxrec.data.preparation.workshop import Workshop
 from jaxrec.data.prepared import is_prepared, read_manifest, read_prepared
-from jaxrec.data.sources.own_log import LogFile, open_log
+from jaxrec.data.sources.item_table import ItemTableConfig
+from jaxrec.data.sources.log_config import LogConfig
+from jaxrec.data.sources.own_log import LogFile, SideTables, open_log
 from jaxrec.data.sources.tabular import require_columns
+from jaxrec.data.sources.user_table import UserTableConfig
 from jaxrec.errors import UserError
 from jaxrec.files import read_json, write_json
+
+# These say how it is done, and not what comes out.
+_HOW = ("--out", "--memory", "--engine", "--master", "--overwrite")
 
 # Rows that are dealt out at once; of little memory fewer.
 _MOST_AT_ONCE, _BYTES_AT_ONCE = 1_000_000, 2_000
@@ -47,10 +53,14 @@ class PrepareFlags:
     """your log: a file, or a folder or pattern ("logs/*.parquet") of Parquet files"""
     out: Path
     """the prepared folder"""
-    log: tyro.conf.OmitArgPrefixes[LogConfig] = field(default_factory=LogConfig)
-    items: tyro.conf.OmitArgPrefixes[ItemsConfig] = field(default_factory=ItemsConfig)
-    users: tyro.conf.OmitArgPrefixes[UsersConfig] = field(default_factory=UsersConfig)
-    filters: tyro.conf.OmitArgPrefixes[FilterConfig] = field(default_factory=FilterConfig)
+    log: LogConfig = field(default_factory=LogConfig)
+    items: str | None = None
+    """a table that describes your items: an id, and any of title, genres, year"""
+    item_table: ItemTableConfig = field(default_factory=ItemTableConfig)
+    users: str | None = None
+    """a table that describes your users: an id, and what --user-features names"""
+    user_table: UserTableConfig = field(default_factory=UserTableConfig)
+    filters: Flat[FilterConfig] = field(default_factory=FilterConfig)
     keep: str | None = None
     """other columns of your log that the folder keeps, for --activity-features and --label-weight
     of run.py: device,price"""
@@ -81,7 +91,7 @@ def run(flags: PrepareFlags) -> None:
     if not 1 <= flags.buckets <= 10_000:
         raise UserError(f"--buckets={flags.buckets} is out of range; give it 1 to 10,000")
     opened = open_log(flags.dataset, flags.log, others=dict.fromkeys(_words(flags.keep), "--keep"))
-    require_columns(opened.file, opened.flags, "--columns")
+    require_columns(opened.file, opened.flags, "--log.columns")
     made_of = _made_of(flags, opened)
     work = flags.out / "work"
     if not _is_finished(flags, made_of):
@@ -89,8 +99,13 @@ def run(flags: PrepareFlags) -> None:
         prepare_folder(
             Workshop(opened, flags.filters, work, flags.buckets),
             _engine(flags, memory),
-            Described(
-                flags.items, _words(flags.item_features), flags.users, _words(flags.user_features)
+            SideTables(
+                flags.items,
+                flags.item_table,
+                _words(flags.item_features),
+                flags.users,
+                flags.user_table,
+                _words(flags.user_features),
             ),
             flags.out,
             memory=memory,
@@ -150,16 +165,9 @@ def _made_of(flags: PrepareFlags, opened: LogFile) -> dict[str, Any]:
     """Name all that decides what comes out, and the state of the files."""
     file = opened.file
     paths = getattr(file, "files", [file.path])
+    decisive = {flag: value for flag, value in values(flags).items() if flag not in _HOW}
     said = {
-        "dataset": flags.dataset,
-        **asdict(flags.log),
-        **asdict(flags.items),
-        **asdict(flags.users),
-        **asdict(flags.filters),
-        "keep": flags.keep,
-        "item_features": flags.item_features,
-        "user_features": flags.user_features,
-        "buckets": flags.buckets,
+        **decisive,
         "files": [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in paths],
     }
     return json.loads(json.dumps(said))
@@ -168,7 +176,7 @@ def _made_of(flags: PrepareFlags, opened: LogFile) -> dict[str, Any]:
 def _differences(saved: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
     """Name the flags that differ; the files, if all flags are the same."""
     names = [name for name in asked if saved.get(name) != asked[name]]
-    flags = [f"--{name.replace('_', '-')}: {saved.get(name)}, not {asked[name]}" for name in names]
+    flags = [f"{name}: {saved.get(name)}, not {asked[name]}" for name in names]
     return "the log has changed" if names == ["files"] else "; ".join(flags[:3])
 
 

@@ -10,18 +10,20 @@ else a model takes, of activities or of users, is unknown to it here, and the co
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import polars as pl
+import tyro
 from tqdm import tqdm
 
 from jaxrec.cli.command_line import command
-from jaxrec.config import LogConfig
 from jaxrec.conversion.quiet import quiet
 from jaxrec.data.interactions import Interactions
 from jaxrec.data.seen import Seen
+from jaxrec.data.sources.log_config import LogConfig
 from jaxrec.data.sources.own_log import load_table
 from jaxrec.data.timelines import gather
 from jaxrec.errors import UserError
@@ -35,7 +37,7 @@ from jaxrec.schema import PAD
 
 
 @dataclass(frozen=True, kw_only=True)
-class ListFlags(LogConfig):
+class ListFlags:
     """What is recommended, and to whom."""
 
     model: Path
@@ -46,6 +48,7 @@ class ListFlags(LogConfig):
     """where the lists go, a .parquet or a .csv"""
     k: int = 10
     """items of a list; there are fewer only where no more are left"""
+    columns: Annotated[LogConfig, tyro.conf.arg(name="log")] = field(default_factory=LogConfig)
 
 
 def run(flags: ListFlags) -> None:
@@ -59,7 +62,7 @@ def run(flags: ListFlags) -> None:
     size = len(bundle.items)
     if not 1 <= flags.k <= size:
         raise UserError(f"--k={flags.k} is out of range; give it 1 to {size:,}")
-    interactions = load_table(flags.log, flags, flag="--log")
+    interactions = load_table(flags.log, flags.columns, flag="--log")
     log = _with_ids(interactions.log, bundle, flags)
     users = log.group_by("user", maintain_order=True).agg(known=(pl.col("id") != PAD).sum())
     print(_intake(interactions, log, users, flags))
@@ -110,7 +113,7 @@ def _with_ids(log: pl.DataFrame, bundle: Bundle, flags: ListFlags) -> pl.DataFra
     if (log["id"] == PAD).all():
         raise UserError(
             f"{flags.model} knows no item of {flags.log}: it knows {len(raw):,}, as "
-            f"{bundle.items[0]!r}, and there is {log['item'][0]!r}; change --item-column or --log"
+            f"{bundle.items[0]!r}, and there is {log['item'][0]!r}; change --log.item or --log"
         )
     return log
 

@@ -16,18 +16,28 @@ frontier.png shows recall@10 against latency and size.
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
 import tyro
 from tqdm import tqdm
 
-from jaxrec.cli.command_line import command, named_file, parse, split_numbers, split_words
+from jaxrec.cli.command_line import (
+    command,
+    named_file,
+    parse,
+    parse_known,
+    split_numbers,
+    split_words,
+)
+from jaxrec.cli.settings import SettingsFlags
 from jaxrec.cli.train import RunFlags
-from jaxrec.config import Config, differences
+from jaxrec.config.experiment import Config, differences, save_config
+from jaxrec.config.fields import refuse_unused
 from jaxrec.errors import FailedCheckError, UserError
 from jaxrec.models.encoders import ENCODERS
+from jaxrec.models.model_config import check_encoder
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.sweep_report import write_report
 
@@ -59,18 +69,23 @@ class Cell:
     """One run of the sweep.
 
     Attributes:
-        arguments: what run.py is given.
-        config: what it makes of them.
+        flags: what run.py is given beside its settings ...
+        config: ... and these.
     """
 
     directory: RunDirectory
-    arguments: list[str]
+    flags: list[str]
     config: Config
 
     @property
     def name(self) -> str:
         """The name of its folder."""
         return self.directory.path.name
+
+    @property
+    def settings(self) -> Path:
+        """Where its settings are handed over."""
+        return self.directory.path.with_suffix(".toml")
 
     @property
     def log(self) -> Path:
@@ -125,15 +140,21 @@ def make_cells(flags: SweepFlags, others: Sequence[str]) -> list[Cell]:
         named_file("--against", published)
     lengths = split_numbers("--history-lengths", flags.history_lengths)
     seeds = split_numbers("--seeds", flags.seeds)
-    dataset = parse(RunFlags, others).data.dataset
-    folder = flags.sweep_dir or Path("runs") / f"sweep-{Path(dataset).stem}"
+    given, of_runs = parse_known(SettingsFlags, others)
+    parse(RunFlags, of_runs)
+    for name, settings in given.model.of_encoders.items():
+        if name not in encoders:
+            refuse_unused(settings, f"--encoder={name}")
+    folder = flags.sweep_dir or Path("runs") / f"sweep-{Path(given.data.dataset).stem}"
     cells = []
     for encoder, length, seed in product(encoders, lengths, seeds):
+        config = Config(
+            replace(given.data, history_length=length),
+            given.model.with_encoder(encoder),
+            replace(given.train, seed=seed),
+        )
+        check_encoder(config.model)
         run_dir = folder / f"{encoder}-n{length}-seed{seed}"
-        own = [f"--encoder={encoder}", f"--history-length={length}", f"--seed={seed}"]
-        arguments = [*others, *own, f"--run-dir={run_dir}", "--resume"]
-        asked = parse(RunFlags, arguments)
-        config = Config(asked.data, asked.model, asked.train)
         directory = RunDirectory(run_dir)
         different = differences(directory.config(), config) if directory.is_begun else []
         if different:
@@ -141,7 +162,7 @@ def make_cells(flags: SweepFlags, others: Sequence[str]) -> list[Cell]:
                 f"{run_dir} is a run with other settings ({'; '.join(different)}); give its flags "
                 "to go on, or another --sweep-dir"
             )
-        cells.append(Cell(directory, arguments, config))
+        cells.append(Cell(directory, of_runs, config))
     return cells
 
 
@@ -152,7 +173,9 @@ def train_cell(cell: Cell) -> str | None:
     """
     if cell.directory.is_finished:
         return None
-    return _call(cell.log, "train", *cell.arguments)
+    save_config(cell.config, cell.settings)
+    place = f"--run-dir={cell.directory.path}"
+    return _call(cell.log, "train", f"--config={cell.settings}", *cell.flags, place, "--resume")
 
 
 def export_cell(cell: Cell) -> str | None:

@@ -1,4 +1,4 @@
-"""Train a recommender on a log of (user, item, time) and say how good it is.
+r"""Train a recommender on a log of (user, item, time) and say how good it is.
 
 Without flags it makes a small synthetic world and trains an LSTM on it:
 
@@ -11,22 +11,21 @@ MovieLens 1M, downloaded or already here:
 
 Your own log, with the names of its columns:
 
-    jaxrec train --dataset=log.csv --user-column=customer --item-column=sku \
-        --time-column=bought_at --items=products.csv
+    jaxrec train --dataset=log.csv --log.user=customer --log.item=sku \
+        --log.time=bought_at --items=products.csv
 
 The run directory (runs/<dataset>-<encoder>-n<N>) keeps the checkpoints, the figures in
 summary.json, the training curve in curve.png, and all that conversion to .tflite needs.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import tyro
-
 from jaxrec.cli.command_line import command
-from jaxrec.config import Config, DataConfig, ModelConfig, TrainConfig
-from jaxrec.models.encoders import encoder_class
+from jaxrec.cli.settings import SettingsFlags
+from jaxrec.config.fields import setting
+from jaxrec.models.model_config import check_encoder
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.report import render_table
 from jaxrec.training.compilation_cache import keep_compiled
@@ -35,12 +34,9 @@ from jaxrec.training.processes import by_leader, join
 
 
 @dataclass(frozen=True)
-class RunFlags:
-    """The flags of one run."""
+class RunFlags(SettingsFlags):
+    """The run: where it is kept, and on which devices it trains."""
 
-    model: tyro.conf.OmitArgPrefixes[ModelConfig] = field(default_factory=ModelConfig)
-    data: tyro.conf.OmitArgPrefixes[DataConfig] = field(default_factory=DataConfig)
-    train: tyro.conf.OmitArgPrefixes[TrainConfig] = field(default_factory=TrainConfig)
     run_dir: Path | None = None
     """where the run is kept; default: runs/<dataset>-<encoder>-n<N>"""
     resume: bool = False
@@ -49,15 +45,15 @@ class RunFlags:
     """replace the run in the run directory"""
     dry_run: bool = False
     """read the log, say what came in and what is odd, and stop"""
-    model_shards: int = 1
+    model_shards: int = setting(1, advanced=True)
     """devices over which the tables of items are cut, where one does not hold them; the others
     share out the batches"""
-    coordinator: str | None = None
+    coordinator: str | None = setting(None, advanced=True)
     """train with other processes: HOST:PORT of the first, which listens there; auto: JAX finds them
     itself, as under Slurm, on Kubernetes and on TPUs"""
-    process_id: int | None = None
+    process_id: int | None = setting(None, advanced=True)
     """with --coordinator: which of the processes this one is, from 0 ..."""
-    num_processes: int | None = None
+    num_processes: int | None = setting(None, advanced=True)
     """... and how many there are"""
 
 
@@ -67,9 +63,9 @@ def run(flags: RunFlags) -> None:
     Raises:
         UserError: anything that the user can mend.
     """
-    config = Config(flags.data, flags.model, flags.train)
+    config = flags.settings
     join(flags.coordinator, flags.process_id, flags.num_processes)
-    encoder_class(config.model.encoder)  # a mistake is answered before the log is read
+    check_encoder(config.model)  # a mistake is answered before the log is read
     name = f"{config.data.name}-{config.model.encoder}-n{config.data.history_length}"
     directory = RunDirectory(flags.run_dir or Path("runs") / name)
     if flags.dry_run:

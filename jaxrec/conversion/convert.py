@@ -6,10 +6,9 @@ from datetime import datetime
 from pathlib import Path
 
 import polars as pl
-import tyro
 from tqdm import tqdm
 
-from jaxrec.config import given
+from jaxrec.config.fields import Flat, changed
 from jaxrec.conversion.export_report import render_list_lengths, render_recipes
 from jaxrec.conversion.graph.shapes import choose_shapes
 from jaxrec.conversion.package import pack_for_servers, package, write
@@ -71,7 +70,7 @@ class ExportConfig:
     adapt: bool = False
     """let the file learn of its user, on the device: a signature `adapt` more, and `adapter` in the
     others; experiments/studies/personalization finds whether that helps, and with what settings"""
-    adapting: tyro.conf.OmitArgPrefixes[AdaptConfig] = field(default_factory=AdaptConfig)
+    adapting: Flat[AdaptConfig] = field(default_factory=AdaptConfig)
 
     def __post_init__(self) -> None:
         """Check the values that need nothing but each other.
@@ -86,7 +85,7 @@ class ExportConfig:
                 f"--boost={self.boost:g} is out of range; give it -{MOST_BOOST} to {MOST_BOOST}"
             )
         if not self.adapt:
-            for flag, value in given(self.adapting, AdaptConfig).items():
+            for flag, value in changed(self.adapting).items():
                 raise UserError(f"{flag}={value} says how a file learns; give --adapt too")
 
 

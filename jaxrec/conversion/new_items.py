@@ -1,13 +1,13 @@
 """New items: what came after training, known by its features alone."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from jaxrec.config import DataConfig, ItemsConfig
+from jaxrec.data.data_config import DataConfig
 from jaxrec.data.interactions import ITEM_COLUMNS
 from jaxrec.data.item_features import ItemFeature
 from jaxrec.data.sources.item_table import ids_in_items, read_items
@@ -48,11 +48,8 @@ def read_new_items(
             f"--new-items={path} needs features, and the run knows each item by itself alone; "
             "train one with --item-features"
         )
-    asked = {spec.name: getattr(config, spec.name) for spec in fields(ItemsConfig)}
-    table = ItemsConfig(**{**asked, "items": str(path)})
-    ids = ids_in_items(
-        table, log_column=config.item_column, encoding=config.encoding, flag="--new-items"
-    )
+    as_in_log = {"log_column": config.log.item, "encoding": config.log.encoding}
+    ids = ids_in_items(str(path), config.item_table, **as_in_log, flag="--new-items")
     old = vocabulary.values
     if old.dtype == pl.String:
         ids = ids.cast(pl.String)
@@ -66,9 +63,7 @@ def read_new_items(
     if new.is_empty():
         raise UserError(f"--new-items={path} has no item that the run does not know")
     names = [each.name for each in features]
-    described, notes = read_items(
-        table, new, log_column=config.item_column, encoding=config.encoding, features=names
-    )
+    described, notes = read_items(str(path), config.item_table, new, **as_in_log, features=names)
     described = new.to_frame().join(described, on="item", how="left", maintain_order="left")
     extended = [each.extend(described[each.name]) for each in features]
     for feature, unknown in extended:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from jaxrec.config import Config
+from jaxrec.config.experiment import Config
 from jaxrec.conversion.new_items import read_new_items
 from jaxrec.data.item_features import ids_by_name
 from jaxrec.data.vocabulary import Vocabulary

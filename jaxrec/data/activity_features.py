@@ -7,17 +7,12 @@ import numpy as np
 import polars as pl
 from jaxtyping import Int32
 
-from jaxrec.config import (
-    MOMENTS,
-    NO_TIMES,
-    DataConfig,
-    feature_names,
-    input_of_user,
-    moment_names,
-)
+from jaxrec.data.data_config import DataConfig
+from jaxrec.data.feature_names import MOMENTS, feature_names, input_of_user, moment_names
 from jaxrec.data.feature_values import number_values
 from jaxrec.data.gaps import LEAST_GAPS, gap_ids, whole_seconds
 from jaxrec.data.ordered import OrderedLog
+from jaxrec.data.sources.log_config import NO_TIMES
 from jaxrec.errors import UserError
 from jaxrec.schema import AGE, UNKNOWN_AGE, Feature
 
@@ -54,8 +49,8 @@ def activity_features(log: OrderedLog, config: DataConfig) -> list[Numbered]:
         for name in asked
     ]
     if config.time:
-        if config.time_column == NO_TIMES:
-            raise UserError("--time needs times, and --time-column=none says that there are none")
+        if config.log.time == NO_TIMES:
+            raise UserError("--time needs times, and --log.time=none says that there are none")
         found.append(Numbered(_AGE, _gaps(log)))
     return found
 
@@ -87,10 +82,10 @@ def moment_features(log: OrderedLog, config: DataConfig) -> list[Numbered]:
     names = moment_names(config)
     if not names:
         return []
-    if log.ticks_per_second is None or config.time_column == NO_TIMES:
+    if log.ticks_per_second is None or config.log.time == NO_TIMES:
         raise UserError(
             "--moment needs times that are dates, or seconds, milli-, micro- or nanoseconds since "
-            "1970; say what they count with --time-unit, or leave it out"
+            "1970; say what they count with --log.time-unit, or leave it out"
         )
     seconds = pl.Series(whole_seconds(log.timestamps, log.ticks_per_second))
     moments = pl.from_epoch(seconds).dt.replace_time_zone("UTC")
@@ -122,7 +117,7 @@ def _gaps(log: OrderedLog) -> Int32[np.ndarray, " n"]:
         raise UserError(
             f"--time: times from {log.timestamps.min():.15g} to {log.timestamps.max():.15g} are no "
             "seconds, milli-, micro- or nanoseconds since 1970; say what they count with "
-            "--time-unit, or leave --time out"
+            "--log.time-unit, or leave --time out"
         )
     seconds = whole_seconds(log.timestamps, log.ticks_per_second)
     gaps = np.append(np.diff(seconds), 0)
@@ -131,6 +126,6 @@ def _gaps(log: OrderedLog) -> Int32[np.ndarray, " n"]:
     if len(np.unique(ids[ids > 0])) < 2:
         raise UserError(
             "--time: from each activity of a user to the next it takes equally long, or else more "
-            "than 34 years; leave it out, or say what times count with --time-unit"
+            "than 34 years; leave it out, or say what times count with --log.time-unit"
         )
     return ids

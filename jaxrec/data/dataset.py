@@ -7,9 +7,10 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float32, Int32
 
-from jaxrec.config import DataConfig, feature_names
 from jaxrec.data.activity_features import activity_features, moment_features, user_features
+from jaxrec.data.data_config import DataConfig
 from jaxrec.data.events import are_targets
+from jaxrec.data.feature_names import feature_names
 from jaxrec.data.head_labels import number_labels
 from jaxrec.data.intake import Intake, take_in
 from jaxrec.data.interactions import ITEM_COLUMNS, Interactions
@@ -67,7 +68,7 @@ def prepare(interactions: Interactions, config: DataConfig, *, seed: int) -> Dat
     Raises:
         UserError: too little is left.
     """
-    return make_dataset(order(interactions, config), config, seed=seed)
+    return make_dataset(order(interactions, config.filters), config, seed=seed)
 
 
 def make_dataset(log: OrderedLog, config: DataConfig, *, seed: int) -> Dataset:
@@ -110,7 +111,7 @@ def make_dataset(log: OrderedLog, config: DataConfig, *, seed: int) -> Dataset:
         take_in(log, features, config),
         item_features(catalogue, feature_names(config, "item")),
         tuple(each for each, _ in features),
-        *number_labels(log.columns, config),
+        *number_labels(log.columns, config.requested_heads()),
         weights,
         ratings_of(log.columns),
         rating_scale(ratings_of(log.source)),

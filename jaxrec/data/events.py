@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Bool
 
-from jaxrec.config import DataConfig
+from jaxrec.data.data_config import DataConfig
 from jaxrec.data.labels import values_in
 from jaxrec.data.ordered import OrderedLog
 from jaxrec.errors import UserError
@@ -13,11 +13,11 @@ def require_events(config: DataConfig) -> None:
     """Refuse kinds of events that no column can have.
 
     Raises:
-        UserError: --target-events names nothing, or there is no --event-column.
+        UserError: --target-events names nothing, or there is no --log.event.
     """
-    if _target_events(config) and config.event_column is None:
+    if _target_events(config) and config.log.event is None:
         raise UserError(
-            f"--target-events={config.target_events} needs --event-column, the column of your log "
+            f"--target-events={config.target_events} needs --log.event, the column of your log "
             "that says what kind of event each row is"
         )
 

@@ -1,10 +1,12 @@
 """Labels of the heads: the columns of a log that are predicted, as ids."""
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
 import numpy as np
 import polars as pl
 from jaxtyping import Int32
 
-from jaxrec.config import DataConfig
 from jaxrec.errors import UserError
 from jaxrec.schema import HeadSpec
 
@@ -15,14 +17,30 @@ Labels = dict[str, Int32[np.ndarray, " n"]]
 """The label id of each activity by the name of a head, 0 where there is none."""
 
 
-def number_labels(log: pl.DataFrame, config: DataConfig) -> tuple[tuple[HeadSpec, ...], Labels]:
-    """Return the heads that the configuration asks for, and the labels of each.
+class HeadRequest(NamedTuple):
+    """A head that is asked for.
+
+    Attributes:
+        flag: that asks for it ...
+        column_flag: ... and the one that names the column of the log that it predicts.
+        weight: of its loss.
+    """
+
+    flag: str
+    column_flag: str
+    weight: float
+
+
+def number_labels(
+    log: pl.DataFrame, heads: Mapping[str, HeadRequest]
+) -> tuple[tuple[HeadSpec, ...], Labels]:
+    """Return the heads that are asked for, and the labels of each.
 
     Raises:
         UserError: a label has no column of numbers, or they are no few steps.
     """
     specs, labels = [], {}
-    for name, (flag, column_flag, weight) in config.heads.items():
+    for name, (flag, column_flag, weight) in heads.items():
         if not log.schema.get(name, pl.String()).is_numeric():
             raise UserError(
                 f"{flag} needs the log's {name} as numbers and there are none; leave it out, or "

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int32
 
-from jaxrec.config import DataConfig
 from jaxrec.data.activity_features import Numbered
+from jaxrec.data.data_config import DataConfig
 from jaxrec.data.interactions import DESCRIBES, TICKS_PER_SECOND
 from jaxrec.data.ordered import Oddities, OrderedLog
 from jaxrec.schema import UNKNOWN, Feature

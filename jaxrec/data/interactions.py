@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import polars as pl
 
-from jaxrec.config import FilterConfig, TimeUnit
+from jaxrec.config.fields import check, setting
 from jaxrec.errors import UserError
 
 # What is known of an item beside its id.
@@ -15,6 +16,7 @@ ITEM_COLUMNS = ("item", *DESCRIPTION)
 # Which rows of an item table say something.
 DESCRIBES = pl.any_horizontal(pl.col(*DESCRIPTION).is_not_null())
 
+TimeUnit = Literal["auto", "seconds", "milliseconds", "microseconds", "nanoseconds"]
 TICKS_PER_SECOND: dict[TimeUnit, int] = {
     "seconds": 1,
     "milliseconds": 10**3,
@@ -62,6 +64,23 @@ class Interactions:
         return self.log.height + sum(self.dropped.values())
 
 
+@dataclass(frozen=True)
+class FilterConfig:
+    """Filters: what is dropped of the log before anything else."""
+
+    min_item_interactions: int = setting(5, 1, 1_000_000)
+    """drop items with fewer interactions than this"""
+    min_user_interactions: int = setting(3, 1, 1_000_000, advanced=True)
+    """drop users with fewer interactions than this"""
+    min_rating: float | None = setting(None, advanced=True)
+    """drop interactions rated lower than this"""
+    drop_duplicates: bool = setting(False, advanced=True)
+    """drop rows that repeat the user, the item and the time of an earlier row"""
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
 def keep_frequent(interactions: Interactions, config: FilterConfig) -> Interactions:
     """Drop copies, then low ratings, rare items, and short users, once each and in this order.
 
@@ -98,7 +117,7 @@ def drop_rows(log: pl.DataFrame, config: FilterConfig) -> tuple[pl.DataFrame, di
         if not log.schema.get("rating", pl.String()).is_numeric():
             raise UserError(
                 f"--min-rating={config.min_rating:g} needs ratings and the log has none; "
-                "leave the flag out or name the column with --rating-column"
+                "leave the flag out or name the column with --log.rating"
             )
         low, kept = kept, kept.filter(pl.col("rating") >= config.min_rating)
         dropped |= count_dropped(f"--min-rating={config.min_rating:g}", low, kept)

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Bool, Float32
 
-from jaxrec.config import DataConfig
+from jaxrec.data.data_config import DataConfig
 from jaxrec.data.feature_values import plain
 from jaxrec.data.ordered import OrderedLog
 from jaxrec.errors import UserError

@@ -11,8 +11,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Int, Int32, Shaped
 
-from jaxrec.config import DataConfig
-from jaxrec.data.interactions import Interactions, keep_frequent
+from jaxrec.data.interactions import FilterConfig, Interactions, keep_frequent
 from jaxrec.data.vocabulary import number_items
 
 # What every log has. What other columns say of an activity is read where it is of use.
@@ -108,13 +107,13 @@ class OrderedLog:
         return f"user {self.users['user'][user]!r} and item {self.catalogue['item'][item]!r}"
 
 
-def order(interactions: Interactions, config: DataConfig) -> OrderedLog:
+def order(interactions: Interactions, filters: FilterConfig) -> OrderedLog:
     """Filter a log, order it by user and time, and number its items.
 
     Raises:
         UserError: nothing is left.
     """
-    kept = keep_frequent(interactions, config)
+    kept = keep_frequent(interactions, filters)
     known = kept.log["item"].unique().sort()
     catalogue = known.to_frame().join(kept.items, on="item", how="left", maintain_order="left")
     rows = order_rows(kept.log, known)

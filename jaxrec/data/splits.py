@@ -13,13 +13,15 @@ came before a target, of every kind.
 """
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Int
 
-from jaxrec.config import SplitName
 from jaxrec.data.timelines import Timelines
 from jaxrec.errors import UserError
+
+SplitName = Literal["leave-one-out", "temporal", "random-pairs"]
 
 
 @dataclass(frozen=True, eq=False)

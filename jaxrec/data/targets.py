@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jaxrec.config import DataConfig
+from jaxrec.data.data_config import DataConfig
 from jaxrec.data.dataset import Dataset
 from jaxrec.data.labels import effective_number
 from jaxrec.data.seen import met_before

@@ -3,9 +3,8 @@
 import numpy as np
 from jaxtyping import Float32, Int
 
-from jaxrec.config import SplitName
 from jaxrec.data.dataset import Dataset
-from jaxrec.data.splits import Split
+from jaxrec.data.splits import Split, SplitName
 from jaxrec.data.timelines import Timelines
 from jaxrec.evaluation.ranking import Histories, Scorer
 from jaxrec.evaluation.scores import Factors
@@ -33,7 +32,7 @@ def make_baselines(dataset: Dataset, split: SplitName) -> tuple[dict[str, Scorer
     if timelines.ticks_per_second is None:
         return baselines, (
             f"no baseline {name!r}: times from {times.min():.15g} to {times.max():.15g} are no "
-            "seconds, milli-, micro- or nanoseconds since 1970; --time-unit says what they are"
+            "seconds, milli-, micro- or nanoseconds since 1970; --log.time-unit says what they are"
         )
     window = RECENT_DAYS * _SECONDS_A_DAY * timelines.ticks_per_second
     return baselines | {name: recent_popularity(timelines, dataset.split, counts, window)}, ""

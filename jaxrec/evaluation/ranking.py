@@ -9,8 +9,8 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Float, Int, Int32
 
-from jaxrec.config import DataConfig
 from jaxrec.data.buckets import bucket_edges
+from jaxrec.data.data_config import DataConfig
 from jaxrec.data.dataset import Dataset
 from jaxrec.data.seen import seen_before
 from jaxrec.evaluation.metrics import missed_rank

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass, field, replace
 
-from jaxrec.config import Config, LogConfig, given
+from jaxrec.config.experiment import Config
+from jaxrec.config.fields import changed
 from jaxrec.data.dataset import Dataset
+from jaxrec.data.sources.log_config import LogConfig
 from jaxrec.errors import UserError
 from jaxrec.federated.cohorts import Clients, make_clients
 from jaxrec.federated.settings import FederatedConfig
@@ -46,7 +48,7 @@ def client_config(source: RunDirectory, log: ClientLog) -> Config:
             )
     if log.dataset is not None:
         return replace(config, data=population_config(config.data, log.dataset, log.columns))
-    for flag, value in given(log.columns, LogConfig).items():
+    for flag, value in changed(log.columns).items():
         raise UserError(f"{flag}={value} says nothing of the run's own log; give --dataset too")
     return config
 

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, replace
 
-from jaxrec.config import Config
+from jaxrec.config.experiment import Config
 from jaxrec.data.dataset import Dataset
 from jaxrec.data.intake import render as render_intake
 from jaxrec.errors import UserError

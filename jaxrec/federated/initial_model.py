@@ -9,7 +9,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Int
 
-from jaxrec.config import Config
+from jaxrec.config.experiment import Config
 from jaxrec.data.dataset import Dataset
 from jaxrec.evaluation.ranking import model_scorer, rank
 from jaxrec.evaluation.slices import slices

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from jaxrec.config import Config, differing
+from jaxrec.config.experiment import Config
+from jaxrec.config.fields import differing
 from jaxrec.data.dataset import Dataset
 from jaxrec.errors import UserError
 from jaxrec.federated.accounting import Guarantee
@@ -81,7 +82,7 @@ def require_same_settings(out: RunDirectory, settings: FederatedConfig) -> None:
     """
     saved = load_record(out).settings
     with reading(out.path / RECORD):
-        different = differing(saved, asdict(settings))
+        different = differing(FederatedConfig(**saved), settings)
     if different:
         raise UserError(
             f"{out.path} was begun with other settings ({'; '.join(different)}); give its flags to "

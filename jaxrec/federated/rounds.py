@@ -8,7 +8,7 @@ import numpy as np
 from flax import nnx
 from tqdm import tqdm
 
-from jaxrec.config import Config
+from jaxrec.config.experiment import Config
 from jaxrec.data.dataset import Dataset
 from jaxrec.errors import UserError
 from jaxrec.evaluation.metrics import means, target_values

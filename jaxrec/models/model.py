@@ -9,14 +9,13 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Bool, Float, Int
 
-from jaxrec.config import ModelConfig
 from jaxrec.models.activities import Activities, Vectors, init_table, mask_of
 from jaxrec.models.circumstances import Circumstances
 from jaxrec.models.dropout import default_rate, dropout
-from jaxrec.models.encoders import encoder_class
 from jaxrec.models.heads import HEADS
 from jaxrec.models.heads.head import Head
 from jaxrec.models.items import ItemFeatures, ItemIds
+from jaxrec.models.model_config import ModelConfig, make_encoder
 from jaxrec.schema import ITEM, PAD, Owner, Schema
 
 # PAD's score. No candidate is ever worse, so that nothing else needs to leave PAD out; finite,
@@ -56,7 +55,7 @@ class RecommenderModel(nnx.Module):
         owners: tuple[Owner, ...] = ("activity", "user", "moment")
         self.features = tuple(each for of in owners for each in schema.features_of(of))
         self.activities = Activities(schema, rngs=rngs)
-        self.encoder = encoder_class(config.encoder)(self.activities.width, config, rngs=rngs)
+        self.encoder = make_encoder(config, self.activities.width, rngs=rngs)
         self.circumstances = Circumstances(schema, rngs=rngs)
         width = self.encoder.width + self.circumstances.width
         widths = [width] + [config.hidden_units] * config.dense_layers

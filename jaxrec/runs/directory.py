@@ -1,6 +1,6 @@
 """The run directory: the contract between training and conversion.
 
-    config.json        what was asked for, and the number of this format
+    config.toml        what was asked for, and the number of this format
     schema.json        what an activity consists of, and what is learned
     vocabulary.json    the raw item of each id, most popular first, with its hash
     catalogue.json     item, title, genres and year of each id, in columns
@@ -24,7 +24,7 @@ from typing import Any
 
 import polars as pl
 
-from jaxrec.config import Config, differences, load_config, save_config
+from jaxrec.config.experiment import Config, differences, load_config, save_config
 from jaxrec.data.dataset import Dataset
 from jaxrec.data.interactions import DESCRIPTION, ITEM_COLUMNS
 from jaxrec.data.item_features import (
@@ -34,13 +34,15 @@ from jaxrec.data.item_features import (
 )
 from jaxrec.data.vocabulary import Vocabulary, load_vocabulary
 from jaxrec.errors import UserError
-from jaxrec.files import read_json, reading, replacing, write_json
+from jaxrec.files import find_below, read_json, reading, replacing, write_json
 from jaxrec.runs.heldout import Heldout, draw_heldout, load_heldout, save_heldout
 from jaxrec.runs.ranks import Ranks, load_ranks, save_ranks
 from jaxrec.runs.summary import Summary, load_summary
 from jaxrec.schema import Schema
 
-CONFIG = "config.json"
+CONFIG = "config.toml"
+# Of earlier formats, which are refused.
+OLDER_CONFIG = "config.json"
 SCHEMA = "schema.json"
 VOCABULARY = "vocabulary.json"
 CATALOGUE = "catalogue.json"
@@ -62,7 +64,7 @@ class RunDirectory:
     @property
     def is_begun(self) -> bool:
         """Whether its contract was written."""
-        return (self.path / CONFIG).exists()
+        return (self.path / CONFIG).exists() or (self.path / OLDER_CONFIG).exists()
 
     @property
     def is_finished(self) -> bool:
@@ -243,9 +245,3 @@ def newest(root: Path = Path("runs")) -> RunDirectory:
             "one with --run-dir"
         )
     return max(runs, key=lambda run: run.ended)
-
-
-def find_below(root: Path, name: str) -> list[Path]:
-    """Find the files of a name in the folders below a root, however deep."""
-    # `**` follows no link, so that no circle is walked; `*` follows one: a run may be a link.
-    return list(root.glob(f"**/*/{name}"))

@@ -5,10 +5,14 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
-from jaxrec.config import DataConfig, LogConfig
+from jaxrec.data.data_config import DataConfig
 from jaxrec.data.dataset import Dataset, make_dataset, prepare
 from jaxrec.data.interactions import Interactions
-from jaxrec.data.sources import load_interactions, load_ordered, of_another_log
+from jaxrec.data.sources.item_table import ItemTableConfig
+from jaxrec.data.sources.load import load_interactions, load_ordered
+from jaxrec.data.sources.log_config import LogConfig
+from jaxrec.data.sources.synthetic import SyntheticConfig
+from jaxrec.data.sources.user_table import UserTableConfig
 from jaxrec.data.vocabulary import Vocabulary
 from jaxrec.errors import UserError
 from jaxrec.runs.directory import VOCABULARY, RunDirectory
@@ -23,9 +27,20 @@ def population_config(of_run: DataConfig, dataset: str, log: LogConfig) -> DataC
 
     Items are dropped for being unknown to the run, and not for being rare. They have its titles.
     """
-    asked = {name: value for name, value in vars(log).items() if value != getattr(LogConfig, name)}
-    config = of_another_log(of_run, dataset)
-    return replace(config, min_item_interactions=1, final_fit=False, **asked)
+    given = {name: value for name, value in vars(log).items() if value != getattr(LogConfig, name)}
+    return replace(
+        of_run,
+        dataset=dataset,
+        data_dir=None,
+        items=None,
+        users=None,
+        final_fit=False,
+        filters=replace(of_run.filters, min_item_interactions=1),
+        log=replace(of_run.log, **given),
+        item_table=ItemTableConfig(),
+        user_table=UserTableConfig(),
+        synthetic=SyntheticConfig(),
+    )
 
 
 def read_own(run: RunDirectory, config: DataConfig, *, seed: int) -> Dataset:
@@ -73,7 +88,7 @@ def only_known(
     if kept.is_empty():
         raise UserError(
             f"the run knows no item of the log: it knows {vocabulary.size:,}, as "
-            f"{vocabulary.values[0]!r}, and there is {log['raw'][0]!r}; change --item-column or "
+            f"{vocabulary.values[0]!r}, and there is {log['raw'][0]!r}; change --log.item or "
             "--dataset"
         )
     unknown = found.filter(pl.col("item").is_null())

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxrec.config import Config
+from jaxrec.config.experiment import Config
 from jaxrec.data.dataset import Dataset
 from jaxrec.data.labels import effective_number
 from jaxrec.evaluation.metrics import bootstrap_intervals, means, target_values

@@ -17,10 +17,10 @@ import orbax.checkpoint as ocp
 from flax import nnx
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
-from jaxrec.config import ModelConfig
 from jaxrec.errors import UserError
 from jaxrec.files import require_room
 from jaxrec.models.model import RecommenderModel, abstract_model
+from jaxrec.models.model_config import ModelConfig
 from jaxrec.schema import Schema
 from jaxrec.training.step import TrainState, name_of
 

@@ -2,7 +2,7 @@
 
 import jax
 
-from jaxrec.config import Config
+from jaxrec.config.experiment import Config
 from jaxrec.data.dataset import Dataset
 from jaxrec.evaluation.baselines import make_baselines
 from jaxrec.evaluation.metrics import PredictionFigures

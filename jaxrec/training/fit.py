@@ -5,10 +5,10 @@ from functools import partial
 
 from flax import nnx
 
-from jaxrec.config import Config
+from jaxrec.config.experiment import Config
 from jaxrec.data.dataset import Dataset, make_dataset
 from jaxrec.data.intake import render
-from jaxrec.data.sources import load_ordered
+from jaxrec.data.sources.load import load_ordered
 from jaxrec.data.targets import about_targets
 from jaxrec.errors import UserError
 from jaxrec.models.model import RecommenderModel

@@ -9,7 +9,7 @@ import optax
 from flax import nnx
 from jaxtyping import Float
 
-from jaxrec.config import TrainConfig
+from jaxrec.config.experiment import TrainConfig
 from jaxrec.data.batching import Batch
 from jaxrec.training.objective import Objective
 from jaxrec.training.optimizer import make_optimizer, rate_schedule

@@ -13,8 +13,9 @@ from jax.sharding import Mesh
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
-from jaxrec.config import Config, DataConfig
+from jaxrec.config.experiment import Config
 from jaxrec.data.batching import TrainingBatches
+from jaxrec.data.data_config import DataConfig
 from jaxrec.data.dataset import Dataset
 from jaxrec.data.item_features import ItemFeature, ids_by_name
 from jaxrec.errors import UserError

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
-from jaxrec.config import SamplerName
+from jaxrec.config.experiment import SamplerName
 
 
 class Negatives(NamedTuple):

@@ -9,7 +9,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Float, Int
 
-from jaxrec.config import Config, SamplerName, TrainConfig
+from jaxrec.config.experiment import Config, SamplerName, TrainConfig
 from jaxrec.data.batching import Batch
 from jaxrec.data.dataset import Dataset
 from jaxrec.data.item_features import ids_by_name

@@ -3,7 +3,7 @@
 import jax
 import optax
 
-from jaxrec.config import TrainConfig
+from jaxrec.config.experiment import TrainConfig
 
 
 def rate_schedule(config: TrainConfig, total_steps: int) -> optax.Schedule:

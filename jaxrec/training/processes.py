@@ -16,7 +16,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from jaxrec.config import Config
+from jaxrec.config.experiment import Config
 from jaxrec.errors import UserError
 
 # Let JAX find the others itself, as it can under Slurm, on Kubernetes and on TPUs.

@@ -8,7 +8,7 @@ import jax
 from flax import nnx
 from jaxtyping import Int
 
-from jaxrec.config import Config, differences
+from jaxrec.config.experiment import Config, differences
 from jaxrec.data.dataset import Dataset
 from jaxrec.data.item_features import ids_by_name
 from jaxrec.errors import UserError

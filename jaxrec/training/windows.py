@@ -2,8 +2,9 @@
 
 import math
 
-from jaxrec.config import DataConfig, TrainConfig
+from jaxrec.config.experiment import TrainConfig
 from jaxrec.data.batching import ALL, Share, TrainingBatches, WindowShape
+from jaxrec.data.data_config import DataConfig
 from jaxrec.data.dataset import Dataset
 
 # Enough to hide what a dispatch costs; more would only make a bar that jumps.

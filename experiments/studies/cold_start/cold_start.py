@@ -18,23 +18,24 @@ import sys
 import tempfile
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import polars as pl
-import tyro
 from flax import nnx
 from jaxtyping import Float, Int
 
 from jaxrec.cli.command_line import command
-from jaxrec.config import Config, DataConfig, ModelConfig, TrainConfig, feature_names
+from jaxrec.cli.settings import SettingsFlags
+from jaxrec.data.data_config import DataConfig
 from jaxrec.data.dataset import Dataset, prepare
+from jaxrec.data.feature_names import feature_names
 from jaxrec.data.interactions import Interactions
 from jaxrec.data.item_features import ItemFeature, ids_by_name
-from jaxrec.data.sources import load_interactions
+from jaxrec.data.sources.load import load_interactions
 from jaxrec.data.vocabulary import Vocabulary
 from jaxrec.errors import UserError
 from jaxrec.evaluation.metrics import means, target_values
@@ -53,12 +54,9 @@ BOOSTS = [step / 4 for step in range(33)]
 
 
 @dataclass(frozen=True)
-class ColdStartFlags:
-    """What is trained, and what is held out of it."""
+class ColdStartFlags(SettingsFlags):
+    """What is held out, and how much the other items may lose."""
 
-    model: tyro.conf.OmitArgPrefixes[ModelConfig] = field(default_factory=ModelConfig)
-    data: tyro.conf.OmitArgPrefixes[DataConfig] = field(default_factory=DataConfig)
-    train: tyro.conf.OmitArgPrefixes[TrainConfig] = field(default_factory=TrainConfig)
     share: float = 0.1
     """share of the items that is held out"""
     keep: float = 0.95
@@ -95,7 +93,7 @@ def run(flags: ColdStartFlags) -> None:
     for flag, value in (("--share", flags.share), ("--keep", flags.keep)):
         if not 0 < value < 1:
             raise UserError(f"{flag}={value} is out of range; give it more than 0, less than 1")
-    config = Config(flags.data, flags.model, flags.train)
+    config = flags.settings
     interactions = load_interactions(config.data, seed=config.train.seed)
     whole = prepare(interactions, config.data, seed=config.train.seed)
     rng = np.random.default_rng(config.train.seed)

@@ -18,16 +18,17 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import tyro
 from flax import nnx
 from jaxtyping import Bool, Int
 
 from jaxrec.cli.command_line import command
-from jaxrec.config import Config, LogConfig, given
+from jaxrec.config.experiment import Config
+from jaxrec.config.fields import Flat, changed
 from jaxrec.data.dataset import Dataset
 from jaxrec.data.gaps import DAY, whole_seconds
 from jaxrec.data.intake import render as render_intake
 from jaxrec.data.item_features import ids_by_name
+from jaxrec.data.sources.log_config import LogConfig
 from jaxrec.data.timelines import Timelines
 from jaxrec.errors import UserError
 from jaxrec.evaluation.adapted import adapted_scorer
@@ -54,11 +55,11 @@ class PersonalizeFlags:
     """a finished run; it is read and stays as it is"""
     dataset: str | None = None
     """the log of the users, as run.py takes it; by default that of the run"""
-    log: tyro.conf.OmitArgPrefixes[LogConfig] = field(default_factory=LogConfig)
+    log: LogConfig = field(default_factory=LogConfig)
     judge: Literal["validation", "test", "day"] = "test"
     """which target of each user: the last; the last but one, to choose settings by; or, of a log
     of others, the first of their last day (UTC), learned from all before that day"""
-    adapt: tyro.conf.OmitArgPrefixes[AdaptConfig] = field(default_factory=AdaptConfig)
+    adapt: Flat[AdaptConfig] = field(default_factory=AdaptConfig)
 
 
 def run(flags: PersonalizeFlags) -> None:
@@ -100,7 +101,7 @@ def configure(flags: PersonalizeFlags, source: RunDirectory) -> Config:
     if flags.judge == "day" and flags.dataset is None:
         raise UserError("--judge=day is of targets that the run has learned; give --dataset too")
     if flags.dataset is None:
-        for flag, value in given(flags.log, LogConfig).items():
+        for flag, value in changed(flags.log).items():
             raise UserError(f"{flag}={value} says nothing of the run's own log; give --dataset too")
         return config
     return replace(config, data=population_config(config.data, flags.dataset, flags.log))
@@ -113,7 +114,7 @@ def first_of_last_day(timelines: Timelines) -> Int[np.ndarray, " n"]:
         UserError: the times of the log have no unit.
     """
     if timelines.ticks_per_second is None:
-        raise UserError("--judge=day needs times of a known unit; give --time-unit")
+        raise UserError("--judge=day needs times of a known unit; give --log.time-unit")
     days = whole_seconds(timelines.timestamps, timelines.ticks_per_second) // DAY
     starts, ends = timelines.offsets[:-1], timelines.offsets[1:]
     is_last_day = days == np.repeat(days[ends - 1], timelines.lengths)

@@ -21,14 +21,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
-import tyro
 
 from experiments.studies.populations.drifted_world import POPULATIONS, drifted_world
 from jaxrec.cli.command_line import command
-from jaxrec.config import DataConfig, FilterConfig, feature_names
+from jaxrec.config.fields import Flat
+from jaxrec.data.data_config import DataConfig
+from jaxrec.data.feature_names import feature_names
 from jaxrec.data.gaps import DAY
-from jaxrec.data.interactions import Interactions, count_items, frequent_items
-from jaxrec.data.sources import load_interactions
+from jaxrec.data.interactions import FilterConfig, Interactions, count_items, frequent_items
+from jaxrec.data.sources.load import load_interactions
 from jaxrec.errors import UserError
 from jaxrec.files import replacing
 
@@ -37,7 +38,7 @@ from jaxrec.files import replacing
 class PopulationFlags:
     """The log, and whose part of it is whose."""
 
-    data: tyro.conf.OmitArgPrefixes[DataConfig] = field(default_factory=DataConfig)
+    data: Flat[DataConfig] = field(default_factory=DataConfig)
     first: str = "1,18,25"
     """values of the one --user-features, as they print, of the users whom a model learns from"""
     second: str = "45,50,56"
@@ -98,13 +99,13 @@ def load_drifted(data: DataConfig, drift: float) -> Interactions:
     """
     if not 0 <= drift <= 1:
         raise UserError(f"--drift={drift:g} is out of range; give it 0 to 1")
-    users, items = data.synthetic_users, data.synthetic_items
-    if data != DataConfig(synthetic_users=users, synthetic_items=items):
+    world = data.synthetic
+    if data != DataConfig(synthetic=world):
         raise UserError(
             f"--drift={drift:g} is of the synthetic world; of the flags of a log give "
-            "--synthetic-users and --synthetic-items alone"
+            "--synthetic.users and --synthetic.items alone"
         )
-    return drifted_world(users=users, items=items, drift=drift)
+    return drifted_world(users=world.users, items=world.items, drift=drift)
 
 
 def cut(

@@ -17,12 +17,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import polars as pl
-import tyro
 from matplotlib.figure import Figure
 
 from jaxrec.cli.command_line import command
-from jaxrec.config import Config, LogConfig
+from jaxrec.config.experiment import Config
+from jaxrec.config.fields import Flat
 from jaxrec.data.dataset import Dataset
+from jaxrec.data.sources.log_config import LogConfig
 from jaxrec.errors import UserError
 from jaxrec.evaluation.metrics import bootstrap_intervals, means, target_values
 from jaxrec.federated.accounting import guarantee
@@ -51,8 +52,8 @@ class PrivacyFlags:
     """a finished run; it is read and stays as it is"""
     dataset: str | None = None
     """the log of the clients, as run.py takes it; by default that of the run"""
-    log: tyro.conf.OmitArgPrefixes[LogConfig] = field(default_factory=LogConfig)
-    federated: tyro.conf.OmitArgPrefixes[FederatedConfig] = field(default_factory=FederatedConfig)
+    log: LogConfig = field(default_factory=LogConfig)
+    federated: Flat[FederatedConfig] = field(default_factory=FederatedConfig)
     epsilons: str = "1,2,4,8,16"
     """what the noise is to guarantee, separated by commas"""
     ceiling: Path | None = None

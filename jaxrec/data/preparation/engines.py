@@ -63,7 +63,7 @@ class Local:
     def _deal(self, batch: pl.DataFrame, first: int, shop: Workshop) -> dict[int, int]:
         # A batch that was left in the middle is dealt out again, to files of the same names.
         numbers = pl.int_range(first, first + batch.height, eager=True).alias(ROW)
-        buckets = bucket_of(batch[shop.opened.config.user_column], shop.buckets)
+        buckets = bucket_of(batch[shop.opened.config.user], shop.buckets)
         dealt = batch.with_columns(numbers, buckets.alias(BUCKET)).partition_by(
             BUCKET, include_key=False, as_dict=True
         )

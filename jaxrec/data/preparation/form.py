@@ -58,8 +58,8 @@ def form_of(rows: ReadRows, table: Table, opened: LogFile) -> Form:
     dtypes = {name: str(dtype) for name, dtype in rows.log.schema.items()}
     if not opened.file.is_typed:
         for name, column in (
-            ("user", opened.config.user_column),
-            ("item", opened.config.item_column),
+            ("user", opened.config.user),
+            ("item", opened.config.item),
         ):
             if (
                 dtypes[name] == "Int64"
@@ -83,7 +83,7 @@ def common_form(forms: Sequence[Form], opened: LogFile) -> Form:
     units = {each.said_ticks for each in forms}
     if None in units and len(units) > 1:
         raise UserError(
-            f"{opened.file.path}: column {opened.config.time_column!r} holds dates in some rows "
+            f"{opened.file.path}: column {opened.config.time!r} holds dates in some rows "
             "and numbers in others; write all in one way"
         )
     said = max((unit for unit in units if unit), default=None)
@@ -111,9 +111,9 @@ def in_form(rows: ReadRows, table: Table, opened: LogFile, form: Form) -> pl.Dat
     """
     config = opened.config
     written = {
-        "user": config.user_column,
-        "item": config.item_column,
-        "event": config.event_column,
+        "user": config.user,
+        "item": config.item,
+        "event": config.event,
         **{name: name for name in opened.others},
     }
 

@@ -65,8 +65,8 @@ class Spark:
         told = [(path, firsts[Path(unquote(path))]) for path in paths]
         files = functions.broadcast(session.createDataFrame(told, "path string, first long"))
         path = functions.regexp_replace("_metadata.file_path", "^file:/+", "/")
-        user = functions.col(f"`{shop.opened.config.user_column}`")
-        if dict(rows.dtypes)[shop.opened.config.user_column] == "binary":
+        user = functions.col(f"`{shop.opened.config.user}`")
+        if dict(rows.dtypes)[shop.opened.config.user] == "binary":
             user = functions.lower(functions.hex(user))
         text = functions.coalesce(user.cast("string"), functions.lit(""))
         dealt = rows.join(files, path == files["path"])

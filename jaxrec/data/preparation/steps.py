@@ -3,7 +3,6 @@
 import errno
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -13,7 +12,6 @@ import numpy as np
 import polars as pl
 from jaxtyping import Int32
 
-from jaxrec.config import ItemsConfig, UsersConfig
 from jaxrec.data.interactions import frequent_items, not_zero, require_some
 from jaxrec.data.ordered import Oddities
 from jaxrec.data.preparation.engines import Engine
@@ -39,8 +37,7 @@ from jaxrec.data.prepared import (
     write_flat,
     write_manifest,
 )
-from jaxrec.data.sources.own_log import describe_items
-from jaxrec.data.sources.user_table import read_users
+from jaxrec.data.sources.own_log import SideTables, describe_items, describe_users
 from jaxrec.errors import UserError
 from jaxrec.files import replacing
 
@@ -49,20 +46,10 @@ from jaxrec.files import replacing
 _BYTES_A_ROW = 400
 
 
-@dataclass(frozen=True)
-class Described:
-    """What other tables say of a log's items and users, if there are any."""
-
-    items: ItemsConfig
-    item_features: Sequence[str]
-    users: UsersConfig
-    user_features: Sequence[str]
-
-
 def prepare_folder(
     shop: Workshop,
     engine: Engine,
-    described: Described,
+    tables: SideTables,
     folder: Path,
     *,
     memory: int,
@@ -87,11 +74,13 @@ def prepare_folder(
     surveys = {bucket: shop.report("survey", bucket) for bucket in filled}
     forms = [Form(**each["form"]) for each in surveys.values() if each["form"]]
     if not forms:
-        raise UserError(f"{shop.opened.file.path} has no complete row; leave --drop-incomplete out")
+        raise UserError(
+            f"{shop.opened.file.path} has no complete row; leave --log.drop-incomplete out"
+        )
     form = common_form(forms, shop.opened)
     engine.each(partial(clean, shop, form), filled, "clean")
     notes = [*shop.opened.file.notes, *_notes_of_one(surveys, shop)]
-    notes += _settle_items(shop, described, filled)
+    notes += _settle_items(shop, tables, filled)
     engine.each(partial(lay_out, shop), filled, "order")
     reports = [shop.report(step, bucket) for step in ("clean", "ordered") for bucket in filled]
     dropped = _added([each["dropped"] for each in (*surveys.values(), *reports)])
@@ -99,15 +88,15 @@ def prepare_folder(
     require_some(rows - sum(dropped.values()), rows, dropped)
     numbers = _join_items(shop, folder, filled)
     buckets = _join(shop, folder, filled, numbers)
-    notes += _join_users(shop, described, folder, filled)
-    tables = [ITEMS, USERS, OFFSETS, *_join_columns(shop, folder, filled)]
+    notes += _join_users(shop, tables, folder, filled)
+    files = [ITEMS, USERS, OFFSETS, *_join_columns(shop, folder, filled)]
     odd = [Oddities(**shop.report("ordered", bucket)["oddities"]) for bucket in filled]
     write_manifest(
         folder,
         Manifest(
             made_of,
             buckets,
-            {name: checksum(folder / name) for name in tables},
+            {name: checksum(folder / name) for name in files},
             rows,
             dropped,
             sum(odd, Oddities()),
@@ -138,14 +127,12 @@ def _notes_of_one(surveys: Mapping[int, Any], shop: Workshop) -> list[str]:
     return [f"{where}{note}" for note in surveys[first]["notes"]]
 
 
-def _settle_items(shop: Workshop, described: Described, filled: Sequence[int]) -> list[str]:
+def _settle_items(shop: Workshop, tables: SideTables, filled: Sequence[int]) -> list[str]:
     """Write which items stay, and what is known of them; give notes."""
     parts = [read_part(shop.part("count", bucket, ".parquet")) for bucket in filled]
     counts = pl.concat(parts).group_by("item").agg(pl.col("count").sum())
     known = frequent_items(counts, shop.filters)
-    table, notes = describe_items(
-        known, shop.opened.config, described.items, described.item_features
-    )
+    table, notes = describe_items(known, shop.opened.config, tables)
     items = known.to_frame("item").join(table, on="item", how="left", maintain_order="left")
     with replacing(shop.items) as file:
         file.write(as_parquet(items))
@@ -197,21 +184,15 @@ def _join(
 
 
 def _join_users(
-    shop: Workshop, described: Described, folder: Path, filled: Sequence[int]
+    shop: Workshop, tables: SideTables, folder: Path, filled: Sequence[int]
 ) -> list[str]:
     """Write who the users are and what is known of them; give notes."""
     users = pl.concat(
         [read_part(shop.part("ordered", bucket, ".users.parquet")) for bucket in filled]
     )
-    notes = []
-    if described.users.users is not None:
-        users, notes = read_users(
-            described.users,
-            users["user"],
-            log_column=shop.opened.config.user_column,
-            encoding=shop.opened.config.encoding,
-            features=described.user_features,
-        )
+    described, notes = describe_users(users["user"], shop.opened.config, tables)
+    if described is not None:
+        users = described
     with replacing(folder / USERS) as file:
         file.write(as_parquet(users))
     return notes

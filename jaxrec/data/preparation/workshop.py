@@ -12,8 +12,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from jaxrec.config import FilterConfig
-from jaxrec.data.interactions import count_dropped, count_items, drop_rare, drop_rows
+from jaxrec.data.interactions import (
+    FilterConfig,
+    count_dropped,
+    count_items,
+    drop_rare,
+    drop_rows,
+)
 from jaxrec.data.ordered import order_rows
 from jaxrec.data.preparation.form import Form, form_of, in_form
 from jaxrec.data.sources.own_log import LogFile, complete_rows, read_rows
@@ -85,7 +90,7 @@ def survey(shop: Workshop, bucket: int) -> None:
     if complete.frame.height:
         rows = read_rows(complete, shop.opened)
         form, notes = asdict(form_of(rows, complete, shop.opened)), rows.notes
-    dropped = count_dropped("--drop-incomplete", table.frame, complete.frame)
+    dropped = count_dropped("--log.drop-incomplete", table.frame, complete.frame)
     write_json(report, {"form": form, "notes": notes, "dropped": dropped})
 
 

@@ -37,6 +37,7 @@ class Delimited:
         quoted: whether quotes hold a field together.
         skipped: how many rows come before the first, the header and empty ones above it.
         source: what Polars reads: the file, or its content where that had to be changed.
+        encoding_flag: what names its encoding.
         notes: what was found out.
     """
 
@@ -46,6 +47,7 @@ class Delimited:
     quoted: bool
     skipped: int
     source: Path | bytes
+    encoding_flag: str
     notes: tuple[str, ...] = ()
 
     is_typed = False
@@ -82,8 +84,9 @@ class Delimited:
                 )
             if "\N{REPLACEMENT CHARACTER}" in text:
                 raise UserError(
-                    f"{self.path}, line {line}: {text[:60]!r} is not UTF-8; give --encoding, such "
-                    "as --encoding=latin-1, or convert the file"
+                    f"{self.path}, line {line}: {text[:60]!r} is not UTF-8; give "
+                    f"{self.encoding_flag}, such as {self.encoding_flag}=latin-1, or convert the "
+                    "file"
                 )
             if suspect is None and '"' in text:
                 suspect = _bare_quote(self.path, line, text)
@@ -123,6 +126,7 @@ def open_delimited(
     columns: Sequence[str] | None,
     separator: str | None,
     encoding: str | None,
+    encoding_flag: str,
 ) -> Delimited:
     """Find out how a text file is written.
 
@@ -130,13 +134,14 @@ def open_delimited(
         promised: the separator that its suffix promises.
         columns: the names of its columns, if its first line does not hold them.
         separator: what stands between fields, if that is known.
-        encoding: Python's name of it, if that is known.
+        encoding: Python's name of it, if that is known ...
+        encoding_flag: ... and what says it.
 
     Raises:
         UserError: it is empty, or no text of this encoding.
         OSError: it cannot be read.
     """
-    source = _decoded(path, encoding)
+    source = _decoded(path, encoding, encoding_flag)
     lines = read_lines(source, _SAMPLED_LINES).to_list()
     sample = [line for line in lines if line]
     if not sample:
@@ -161,7 +166,9 @@ def open_delimited(
             f"{path}: its first line has {len(first)} fields, {shown(first)}, and {len(columns)} "
             f"names were given, {','.join(columns)}; name each field"
         )
-    return Delimited(path, list(columns or first), found, quoted, skipped, source, notes)
+    return Delimited(
+        path, list(columns or first), found, quoted, skipped, source, encoding_flag, notes
+    )
 
 
 def shown(names: Sequence[str], most: int = 12) -> str:
@@ -193,7 +200,7 @@ def _fields(line: str, separator: str) -> list[str]:
         return line.split(separator)
 
 
-def _decoded(path: Path, encoding: str | None) -> Path | bytes:
+def _decoded(path: Path, encoding: str | None, flag: str) -> Path | bytes:
     """Give the file itself if it is UTF-8, as it should be, or else its text as UTF-8."""
     with path.open("rb") as file:
         start = file.read(4)
@@ -207,10 +214,10 @@ def _decoded(path: Path, encoding: str | None) -> Path | bytes:
         return _bytes(path).decode(encoding).encode()
     except LookupError:
         raise UserError(
-            f"--encoding={encoding} is unknown; give utf-8, latin-1, utf-16, shift_jis, ..."
+            f"{flag}={encoding} is unknown; give utf-8, latin-1, utf-16, shift_jis, ..."
         ) from None
     except UnicodeError as error:
-        raise UserError(f"{path} is not {encoding} ({error}); change --encoding") from None
+        raise UserError(f"{path} is not {encoding} ({error}); change {flag}") from None
 
 
 def _bytes(source: Path | bytes) -> bytes:

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 import polars as pl
 
-from jaxrec.config import ItemsConfig, given
+from jaxrec.config.fields import flag_of
 from jaxrec.data.sources.delimited import shown
 from jaxrec.data.sources.ids import read_ids
 from jaxrec.data.sources.table_file import TableFile, named, open_table
@@ -20,12 +22,25 @@ from jaxrec.errors import UserError
 
 _TYPES = {"title": pl.String(), "genres": pl.List(pl.String), "year": pl.Int32()}
 
-_FLAGS = {
-    "key": "--items-key",
-    "title": "--title-column",
-    "genres": "--genres-column",
-    "year": "--year-column",
-}
+
+@dataclass(frozen=True)
+class ItemTableConfig:
+    """--items=FILE: how the table that describes your items is read."""
+
+    group: ClassVar = "item-table"
+    key: str | None = None
+    """its column of the items' ids; by default the one that is named as in the log, or as usual"""
+    title: str | None = None
+    """its column of titles; by default the first that is named as usual: title, name, ..."""
+    genres: str | None = None
+    """its column of genres; by default the first that is named as usual: genres, category, ..."""
+    year: str | None = None
+    """its column of years; by default the first that is named as usual: year, ..."""
+    columns: str | None = None
+    """the names of its columns, if its first line does not hold them: item,title,genres"""
+    encoding: str | None = None
+    """its encoding, such as latin-1; by default that of the log, or UTF-8"""
+
 
 # What people call these columns; compared without capitals, spaces, hyphens and underscores.
 _USUAL = {
@@ -39,24 +54,14 @@ _USUAL = {
 _NONE = ("", "null", "none", "nan", "na", "n/a", "\\n", "(no genres listed)")
 
 
-def require_items(config: ItemsConfig, encoding: str | None = None) -> None:
-    """Refuse flags that say how an item table is read, where none is named.
-
-    Raises:
-        UserError: there is one.
-    """
-    said = given(config, ItemsConfig) | ({"--encoding": encoding} if encoding else {})
-    for flag, value in said.items() if config.items is None else ():
-        raise UserError(f"{flag}={value} says how a table is read; name it with --items")
-
-
 def no_items(known: pl.Series) -> pl.DataFrame:
     """Give the item table of a log without one."""
     return pl.DataFrame(schema={"item": known.dtype} | _TYPES)
 
 
 def read_items(
-    config: ItemsConfig,
+    name: str,
+    config: ItemTableConfig,
     known: pl.Series,
     *,
     log_column: str = "item",
@@ -66,6 +71,8 @@ def read_items(
     """Read what a table says of the known items, and what had to be guessed.
 
     Args:
+        name: the file.
+        config: how it is read.
         known: the raw items, each once.
         log_column: what the log calls its items.
         features: other columns that are read as they are.
@@ -76,12 +83,12 @@ def read_items(
     Raises:
         UserError: a file or column is missing, or a row cannot be read or is there twice.
     """
-    file = _open(config, encoding)
+    file = _open(name, config, encoding)
     columns = _columns(file, config, log_column, features)
-    flags = one_role_each({_FLAGS[role]: name for role, name in columns.items()})
+    flags = one_role_each({flag_of(config, role): name for role, name in columns.items()})
     others = [name for name in features if name not in (*_TYPES, *flags)]
     flags |= dict.fromkeys(others, "--item-features")
-    table = read_table(file, flags, "--items-columns", if_empty="delete the row")
+    table = read_table(file, flags, "--item-table.columns", if_empty="delete the row")
     key = columns.pop("key")
     described = [_description(table, role, columns.get(role)) for role in _TYPES]
     described += [_values(table, name) for name in features if name not in _TYPES]
@@ -91,7 +98,8 @@ def read_items(
     if found.is_empty():
         raise UserError(
             f"{file.path} describes no item of the log: there the first one is {known[0]!r}, here "
-            f"{keyed['key'][0]!r}; write the ids of --items as the log does, or give --items-key"
+            f"{keyed['key'][0]!r}; write the ids of --items as the log does, or give "
+            f"{flag_of(config, 'key')}"
         )
     notes = [
         *file.notes,
@@ -104,7 +112,8 @@ def read_items(
 
 
 def ids_in_items(
-    config: ItemsConfig,
+    name: str,
+    config: ItemTableConfig,
     *,
     log_column: str = "item",
     encoding: str | None = None,
@@ -115,21 +124,30 @@ def ids_in_items(
     Raises:
         UserError: as in `read_items`.
     """
-    file = _open(config, encoding, flag)
+    file = _open(name, config, encoding, flag)
     key = _key(file, config, log_column)
     if key is None:
-        raise _unknown(file, "the items' ids", "--items-key")
-    table = read_table(file, {key: "--items-key"}, "--items-columns", if_empty="delete the row")
+        raise _unknown(file, "the items' ids", "--item-table.key")
+    table = read_table(
+        file, {key: "--item-table.key"}, "--item-table.columns", if_empty="delete the row"
+    )
     return read_ids(table, key).unique(maintain_order=True)
 
 
-def _open(config: ItemsConfig, encoding: str | None, flag: str = "--items") -> TableFile:
-    columns = named(config.items_columns, "--items-columns")
-    return open_table(config.items or "", flag, columns=columns, encoding=encoding)
+def _open(
+    name: str, config: ItemTableConfig, encoding: str | None, flag: str = "--items"
+) -> TableFile:
+    return open_table(
+        name,
+        flag,
+        columns=named(config.columns, flag_of(config, "columns")),
+        encoding=config.encoding or encoding,
+        encoding_flag=flag_of(config, "encoding"),
+    )
 
 
-def _key(file: TableFile, config: ItemsConfig, log_column: str) -> str | None:
-    return config.items_key or (log_column if log_column in file.names else _usual(file, "key"))
+def _key(file: TableFile, config: ItemTableConfig, log_column: str) -> str | None:
+    return config.key or (log_column if log_column in file.names else _usual(file, "key"))
 
 
 def _unknown(file: TableFile, what: str, flags: str) -> UserError:
@@ -140,7 +158,7 @@ def _unknown(file: TableFile, what: str, flags: str) -> UserError:
 
 
 def _columns(
-    file: TableFile, config: ItemsConfig, log_column: str, features: Sequence[str]
+    file: TableFile, config: ItemTableConfig, log_column: str, features: Sequence[str]
 ) -> dict[str, str]:
     """Give the column of the ids, and of what else there is.
 
@@ -149,17 +167,19 @@ def _columns(
     """
     key = _key(file, config, log_column)
     if key is None:
-        raise _unknown(file, "the items' ids", "--items-key")
+        raise _unknown(file, "the items' ids", "--item-table.key")
     found = {
-        "title": config.title_column or _usual(file, "title"),
-        "genres": config.genres_column or _usual(file, "genres"),
-        "year": config.year_column or _usual(file, "year"),
+        "title": config.title or _usual(file, "title"),
+        "genres": config.genres or _usual(file, "genres"),
+        "year": config.year or _usual(file, "year"),
     }
     columns = {role: name for role, name in found.items() if name}
     if columns or features:
         return {"key": key, **columns}
     raise _unknown(
-        file, "title, genres or year", "--title-column, --genres-column or --year-column"
+        file,
+        "title, genres or year",
+        "--item-table.title, --item-table.genres or --item-table.year",
     )
 
 

@@ -1,23 +1,24 @@
 """A user's own log, and the table that describes its items."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
 
 import polars as pl
 
-from jaxrec.config import NO_TIMES, ItemsConfig, LogConfig, UsersConfig
+from jaxrec.config.fields import refuse_unused
 from jaxrec.data.interactions import Interactions, count_dropped, not_zero
 from jaxrec.data.sources.ids import odd_ids, read_ids
-from jaxrec.data.sources.item_table import no_items, read_items
+from jaxrec.data.sources.item_table import ItemTableConfig, no_items, read_items
+from jaxrec.data.sources.log_config import NO_TIMES, LogConfig
 from jaxrec.data.sources.table_file import TableFile, named, open_table
 from jaxrec.data.sources.tabular import Table, finite, one_role_each, read_table, values_of
 from jaxrec.data.sources.times import mixed_units, read_times, ticks_by_size
-from jaxrec.data.sources.user_table import read_users
+from jaxrec.data.sources.user_table import UserTableConfig, read_users
 from jaxrec.errors import UserError
 
-_IF_EMPTY = "--drop-incomplete drops such rows"
+_IF_EMPTY = "--log.drop-incomplete drops such rows"
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class LogFile:
         Raises:
             UserError: a column is missing, there is no row, or one cannot be parsed.
         """
-        return read_table(self.file, self.flags, "--columns", if_empty=_IF_EMPTY)
+        return read_table(self.file, self.flags, "--log.columns", if_empty=_IF_EMPTY)
 
     def table(self, frame: pl.DataFrame, rows: pl.Series) -> Table:
         """Take some of its rows, as they are written, for a table.
@@ -50,6 +51,42 @@ class LogFile:
             rows: the number of each in the log, from 0.
         """
         return Table(self.file, frame, rows, self.flags, _IF_EMPTY)
+
+
+@dataclass(frozen=True)
+class SideTables:
+    """Tables beside a log: what they say of its items and users.
+
+    Attributes:
+        items: the file of the items' table, if there is one ...
+        item_table: ... how it is read ...
+        item_features: ... and its columns that are read as they are.
+        users: the file of the users' table, if there is one ...
+        user_table: ... how it is read ...
+        user_features: ... and its columns that are read.
+    """
+
+    items: str | None = None
+    item_table: ItemTableConfig = field(default_factory=ItemTableConfig)
+    item_features: Sequence[str] = ()
+    users: str | None = None
+    user_table: UserTableConfig = field(default_factory=UserTableConfig)
+    user_features: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what describes a table that is not named, or that nothing is read of.
+
+        Raises:
+            UserError: which flag.
+        """
+        if self.items is None:
+            refuse_unused(self.item_table, "--items=FILE")
+        if self.users is None:
+            refuse_unused(self.user_table, "--users=FILE")
+            if self.user_features:
+                raise UserError("--user-features needs a table of the users; name it with --users")
+        elif not self.user_features:
+            raise UserError(f"--users={self.users} is of use to --user-features alone; give it")
 
 
 class ReadRows(NamedTuple):
@@ -82,16 +119,16 @@ def open_log(
     file = open_table(
         name,
         flag,
-        columns=named(config.columns, "--columns"),
+        columns=named(config.columns, "--log.columns"),
         separator=config.separator,
         encoding=config.encoding,
     )
-    roles = _flags(config)
-    own = {"rating": config.rating_column, "event": config.event_column}
+    roles = one_role_each(config.roles)
+    own = {"rating": config.rating, "event": config.event}
     # Ratings and events that have a column of their own are read as such.
     others = {name: told for name, told in others.items() if not own.get(name)}
     for column, told in others.items():
-        if roles.get(column, "--rating-column") not in ("--rating-column", "--event-column"):
+        if roles.get(column, "--log.rating") not in ("--log.rating", "--log.event"):
             raise UserError(
                 f"{roles[column]} and {told} both name the column {column!r}; leave it out of the "
                 "latter"
@@ -102,11 +139,8 @@ def open_log(
 def load_table(
     name: str,
     config: LogConfig,
-    items: ItemsConfig | None = None,
-    users: UsersConfig | None = None,
+    tables: SideTables = SideTables(),
     *,
-    item_features: Sequence[str] = (),
-    user_features: Sequence[str] = (),
     others: Mapping[str, str] = MappingProxyType({}),
     flag: str = "--dataset",
 ) -> Interactions:
@@ -114,9 +148,7 @@ def load_table(
 
     Args:
         name: a file, or a folder or a pattern of Parquet files.
-        item_features: columns of the items' table that are read as they are ...
-        user_features: ... of the users' table ...
-        others: ... and of the log, each with the flag that named it.
+        others: columns of the log that are read as they are, each with the flag that named it.
         flag: the one that gave the name.
 
     Raises:
@@ -126,46 +158,59 @@ def load_table(
     opened = open_log(name, config, others=others, flag=flag)
     table = opened.read()
     complete = complete_rows(table, config)
-    dropped = not_zero(count_dropped("--drop-incomplete", table.frame, complete.frame))
+    dropped = not_zero(count_dropped("--log.drop-incomplete", table.frame, complete.frame))
     if complete.frame.is_empty():
-        raise UserError(f"{opened.file.path} has no complete row; leave --drop-incomplete out")
+        raise UserError(f"{opened.file.path} has no complete row; leave --log.drop-incomplete out")
     rows = read_rows(complete, opened)
     log, ticks = rows.log, rows.ticks_per_second
-    if ticks is None and config.time_column != NO_TIMES:
+    if ticks is None and config.time != NO_TIMES:
         ticks = ticks_by_size(log["timestamp"])
     notes = [*opened.file.notes, *rows.notes]
     known = log["item"].unique(maintain_order=True)
-    described, more = describe_items(known, config, items, item_features)
+    described, more = describe_items(known, config, tables)
     notes += more
-    of_users = None
-    if users is not None and users.users is not None:
-        of_users, more = read_users(
-            users,
-            log["user"].unique(maintain_order=True),
-            log_column=config.user_column,
-            encoding=config.encoding,
-            features=user_features,
-        )
-        notes += more
+    of_users, more = describe_users(log["user"].unique(maintain_order=True), config, tables)
+    notes += more
     return Interactions(log, described, of_users, ticks, dropped, tuple(notes))
 
 
 def describe_items(
-    known: pl.Series, config: LogConfig, items: ItemsConfig | None, features: Sequence[str]
+    known: pl.Series, config: LogConfig, tables: SideTables
 ) -> tuple[pl.DataFrame, list[str]]:
     """Read what a table says of the items of a log, if there is one; and notes.
 
     Raises:
         UserError: it cannot be read, or describes none of them.
     """
-    if items is None or items.items is None:
+    if tables.items is None:
         return no_items(known), []
     return read_items(
-        items,
+        tables.items,
+        tables.item_table,
         known,
-        log_column=config.item_column,
+        log_column=config.item,
         encoding=config.encoding,
-        features=features,
+        features=tables.item_features,
+    )
+
+
+def describe_users(
+    known: pl.Series, config: LogConfig, tables: SideTables
+) -> tuple[pl.DataFrame | None, list[str]]:
+    """Read what a table says of the users of a log, if there is one; and notes.
+
+    Raises:
+        UserError: it cannot be read, or misses one of them.
+    """
+    if tables.users is None:
+        return None, []
+    return read_users(
+        tables.users,
+        tables.user_table,
+        known,
+        log_column=config.user,
+        encoding=config.encoding,
+        features=tables.user_features,
     )
 
 
@@ -173,7 +218,7 @@ def complete_rows(table: Table, config: LogConfig) -> Table:
     """Keep the rows that have a user, an item, a time and so on, if that is asked."""
     if not config.drop_incomplete:
         return table
-    is_there = [_is_there(table.frame[name]) for name in _flags(config)]
+    is_there = [_is_there(table.frame[name]) for name in one_role_each(config.roles)]
     return table.take(pl.select(pl.all_horizontal(is_there)).to_series())
 
 
@@ -187,44 +232,30 @@ def read_rows(table: Table, opened: LogFile) -> ReadRows:
         UserError: one cannot be read.
     """
     config = opened.config
-    users, items = read_ids(table, config.user_column), read_ids(table, config.item_column)
+    users, items = read_ids(table, config.user), read_ids(table, config.item)
     notes = [*odd_ids("user", users), *odd_ids("item", items)]
-    if config.time_column == NO_TIMES:
+    if config.time == NO_TIMES:
         if config.time_unit != "auto":
             raise UserError(
-                f"--time-unit={config.time_unit} says what times count, and --time-column=none "
+                f"--log.time-unit={config.time_unit} says what times count, and --log.time=none "
                 "that there are none; leave one of them out"
             )
         times, ticks = table.rows, None
         notes.append("there are no times: the order of the file counts")
     else:
-        times, ticks = read_times(table, config.time_column, config.time_format, config.time_unit)
+        times, ticks = read_times(table, config.time, config.time_format, config.time_unit)
         notes += mixed_units(times)
     log = pl.DataFrame({"user": users, "item": items, "timestamp": times})
-    if config.rating_column is not None:
-        ratings = finite(table.plain(config.rating_column))
-        table.require(config.rating_column, ratings.is_not_null(), "a finite number")
+    if config.rating is not None:
+        ratings = finite(table.plain(config.rating))
+        table.require(config.rating, ratings.is_not_null(), "a finite number")
         log = log.with_columns(rating=ratings)
-    if config.event_column is not None:
-        events = values_of(table, config.event_column)
-        table.require(config.event_column, events.is_not_null(), "a kind of event")
+    if config.event is not None:
+        events = values_of(table, config.event)
+        table.require(config.event, events.is_not_null(), "a kind of event")
         log = log.with_columns(event=events)
     log = log.with_columns(values_of(table, each) for each in opened.others)
     return ReadRows(log, ticks, notes)
-
-
-def _flags(config: LogConfig) -> dict[str, str]:
-    """Give the columns that are read, each with the flag that named it."""
-    has_times = config.time_column != NO_TIMES
-    return one_role_each(
-        {
-            "--user-column": config.user_column,
-            "--item-column": config.item_column,
-            "--time-column": config.time_column if has_times else None,
-            "--rating-column": config.rating_column,
-            "--event-column": config.event_column,
-        }
-    )
 
 
 def _is_there(column: pl.Series) -> pl.Series:

@@ -22,9 +22,13 @@ against all items but those the user has seen (95% interval at most ±.022):
 The process knows a user's taste only by the genres of the history, as a model could.
 """
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import numpy as np
 import polars as pl
 
+from jaxrec.config.fields import check, setting
 from jaxrec.data.gaps import DAY
 from jaxrec.data.interactions import Interactions
 from jaxrec.data.sources.titles import GENRES, invent_films
@@ -45,6 +49,20 @@ MAX_DRAWS = 8  # of films already seen; then any film not seen
 FEW_ITEMS = 1 << 16  # up to so many, any film not seen is found by looking at all
 
 OPENING = 1_640_995_200  # 2022-01-01; users arrive within two years from then
+
+
+@dataclass(frozen=True)
+class SyntheticConfig:
+    """--dataset=synthetic: a made-up world of film-watchers."""
+
+    group: ClassVar = "synthetic"
+    users: int = setting(2000, 10, 1_000_000)
+    """its users"""
+    items: int = setting(1000, 20, 10_000_000)
+    """its films"""
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 class World:
@@ -116,10 +134,10 @@ def synthetic_world(*, users: int = 2000, items: int = 1000, seed: int = 0) -> I
         UserError: no user, or a catalogue too small or too large.
     """
     if users < 1:
-        raise UserError(f"--synthetic-users={users} is below the minimum of 1; raise it")
+        raise UserError(f"--synthetic.users={users} is below the minimum of 1; raise it")
     if not MIN_ITEMS <= items <= MAX_ITEMS:
         raise UserError(
-            f"--synthetic-items={items} is outside {MIN_ITEMS:,}..{MAX_ITEMS:,}; choose one within"
+            f"--synthetic.items={items} is outside {MIN_ITEMS:,}..{MAX_ITEMS:,}; choose one within"
         )
     catalogue_rng, log_rng = np.random.default_rng(seed).spawn(2)
     world = World(items, catalogue_rng)

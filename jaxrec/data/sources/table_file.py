@@ -109,6 +109,7 @@ def open_table(
     columns: Sequence[str] | None = None,
     separator: str | None = None,
     encoding: str | None = None,
+    encoding_flag: str = "--log.encoding",
 ) -> TableFile:
     """Find out the format of a table, by the name of its file.
 
@@ -117,7 +118,8 @@ def open_table(
         flag: the one that gave the name.
         columns: the names of its columns, if its first line does not hold them.
         separator: what stands between the fields of a text, if that is known.
-        encoding: of a text, if that is known.
+        encoding: of a text, if that is known ...
+        encoding_flag: ... and what says it.
 
     Raises:
         UserError: there is no such file, its format is unknown, or it cannot be read.
@@ -132,7 +134,12 @@ def open_table(
     if suffix in SEPARATORS:
         with explained(path):
             return open_delimited(
-                path, SEPARATORS[suffix], columns=columns, separator=separator, encoding=encoding
+                path,
+                SEPARATORS[suffix],
+                columns=columns,
+                separator=separator,
+                encoding=encoding,
+                encoding_flag=encoding_flag,
             )
     if suffix in _JSON:
         with explained(path, partial(_refuse_no_object, path)):

@@ -3,8 +3,7 @@
 import numpy as np
 import polars as pl
 
-from jaxrec.config import TimeUnit
-from jaxrec.data.interactions import TICKS_PER_SECOND
+from jaxrec.data.interactions import TICKS_PER_SECOND, TimeUnit
 from jaxrec.data.sources.tabular import Table, finite, text_of
 from jaxrec.errors import UserError
 
@@ -15,7 +14,9 @@ _ISO = (
 )
 
 _WANTED = "a number or an ISO date, as 2024-05-01 or 2024-05-01T12:30:59+02:00"
-_REMEDY = "say how dates are written with --time-format, as in --time-format='%d.%m.%Y %H:%M'"
+_REMEDY = (
+    "say how dates are written with --log.time-format, as in --log.time-format='%d.%m.%Y %H:%M'"
+)
 
 # From the year 1973 to 2286 the times since 1970 are these in seconds, and as many times more in
 # other units: no unit can be taken for another.
@@ -31,7 +32,7 @@ def read_times(
     that are finer than a microsecond become nanoseconds, as Int64.
 
     Returns:
-        The times, and how many ticks they count in a second if that is said: by --time-unit, or
+        The times, and how many ticks they count in a second if that is said: by --log.time-unit, or
         because they are dates.
 
     Raises:
@@ -43,8 +44,9 @@ def read_times(
         if moments.is_null().all():
             value = next((each for each in column if each is not None), None)
             raise UserError(
-                f"--time-format={time_format} reads no time of {table.file.path}: column {name!r} "
-                f"holds {str(value)[:40]!r}; write it as strftime does, as in '%d.%m.%Y %H:%M'"
+                f"--log.time-format={time_format} reads no time of {table.file.path}: column "
+                f"{name!r} holds {str(value)[:40]!r}; write it as strftime does, as in "
+                "'%d.%m.%Y %H:%M'"
             )
         (times, ticks), wanted, remedy = _since_1970(moments), f"a time as {time_format!r}", ""
     else:
@@ -54,14 +56,14 @@ def read_times(
         return times, ticks
     if ticks is not None:
         raise UserError(
-            f"--time-unit={unit} says what numbers count, and column {name!r} of "
+            f"--log.time-unit={unit} says what numbers count, and column {name!r} of "
             f"{table.file.path} holds dates; leave it out"
         )
     largest = np.abs(times.to_numpy().astype(float)).max()
     if largest >= _LAST_SECOND * TICKS_PER_SECOND[unit]:
         raise UserError(
-            f"--time-unit={unit} makes the times of {table.file.path} reach {largest:.15g} {unit}, "
-            "which is centuries; say another unit"
+            f"--log.time-unit={unit} makes the times of {table.file.path} reach {largest:.15g} "
+            f"{unit}, which is centuries; say another unit"
         )
     return times, TICKS_PER_SECOND[unit]
 
@@ -136,6 +138,6 @@ def _formatted(text: pl.Series, time_format: str) -> pl.Series:
     except pl.exceptions.PolarsError as error:
         reason = str(error).partition("\n")[0]
         raise UserError(
-            f"--time-format={time_format} is no form of a date ({reason}); write it as strftime "
-            "does, as in '%d.%m.%Y %H:%M'"
+            f"--log.time-format={time_format} is no form of a date ({reason}); write it as "
+            "strftime does, as in '%d.%m.%Y %H:%M'"
         ) from None

@@ -1,10 +1,12 @@
 """The table that describes the users."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 import polars as pl
 
-from jaxrec.config import UsersConfig, given
+from jaxrec.config.fields import flag_of
 from jaxrec.data.sources.ids import read_ids
 from jaxrec.data.sources.table_file import open_table
 from jaxrec.data.sources.tabular import read_table, values_of
@@ -14,22 +16,20 @@ from jaxrec.errors import UserError
 _KEY = "the user's id"
 
 
-def require_users(config: UsersConfig, features: Sequence[str]) -> None:
-    """Refuse features of users without a table, and a table without features.
+@dataclass(frozen=True)
+class UserTableConfig:
+    """--users=FILE: how the table that describes your users is read."""
 
-    Raises:
-        UserError: one is there without the other.
-    """
-    if features and config.users is None:
-        raise UserError("--user-features needs a table of the users; name it with --users")
-    for flag, value in given(config, UsersConfig).items() if not features else ():
-        raise UserError(
-            f"{flag}={value} is read for --user-features alone; give these, or leave it"
-        )
+    group: ClassVar = "user-table"
+    key: str | None = None
+    """its column of the users' ids; by default the one that is named as in the log, or `user`"""
+    encoding: str | None = None
+    """its encoding, such as latin-1; by default that of the log, or UTF-8"""
 
 
 def read_users(
-    config: UsersConfig,
+    name: str,
+    config: UserTableConfig,
     known: pl.Series,
     *,
     log_column: str,
@@ -39,6 +39,8 @@ def read_users(
     """Read what a table says of the known users.
 
     Args:
+        name: the file.
+        config: how it is read.
         known: the raw users, each once.
         log_column: what the log calls its users.
         features: columns.
@@ -50,9 +52,14 @@ def read_users(
         UserError: a file or column is missing, a row cannot be read or is there twice, or a user
             is not described.
     """
-    file = open_table(config.users or "", "--users", encoding=encoding)
-    key = config.users_key or (log_column if log_column in file.names else "user")
-    flags = dict.fromkeys(features, "--user-features") | {key: "--users-key"}
+    file = open_table(
+        name,
+        "--users",
+        encoding=config.encoding or encoding,
+        encoding_flag=flag_of(config, "encoding"),
+    )
+    key = config.key or (log_column if log_column in file.names else "user")
+    flags = dict.fromkeys(features, "--user-features") | {key: "--user-table.key"}
     table = read_table(file, flags, "the header", if_empty="delete the row")
     keys = read_ids(table, key)
     again = (~keys.is_first_distinct()).arg_true()
@@ -70,7 +77,7 @@ def read_users(
         raise UserError(
             f"{file.path} misses {lacking.height:,} of {users.height:,} users of the log, as "
             f"{lacking['user'][0]!r:.40}; add them (what is not known stays empty), or correct "
-            f"--users-key={key}, here the first is {keys[0]!r:.40}"
+            f"--user-table.key={key}, here the first is {keys[0]!r:.40}"
         )
     found = users.join(described, on=_KEY, how="left", maintain_order="left")
     return found.drop(_KEY), list(file.notes)

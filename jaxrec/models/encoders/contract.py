@@ -1,12 +1,10 @@
 """The contract of an encoder: a history of activities becomes one vector."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 from flax import nnx
 from jaxtyping import Bool, Float
-
-from jaxrec.config import ModelConfig
 
 Activities = Float[jax.Array, "B L E"]
 Mask = Bool[jax.Array, "B L"]
@@ -28,8 +26,18 @@ class Encoder(nnx.Module):
     needs_order: ClassVar[bool] = True
     width: int
 
-    def __init__(self, width_in: int, config: ModelConfig, *, rngs: nnx.Rngs):
-        """Draw the parameters, for activities of a width, E."""
+    def __init__(self, width_in: int, units: int, config: Any, *, rngs: nnx.Rngs):
+        """Draw the parameters.
+
+        Args:
+            width_in: of an activity, E.
+            units: --hidden-units.
+            config: what this encoder alone reads, the field of `ModelConfig` with its name; None if
+                there is none.
+
+        Raises:
+            UserError: the settings do not fit each other.
+        """
         raise NotImplementedError
 
     def prefixes(self, activities_BLE: Activities, mask_BL: Mask, span: int) -> Prefixes:

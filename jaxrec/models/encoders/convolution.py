@@ -1,16 +1,32 @@
 """CNN: causal convolutions with ReLU, then maxima over time (Tang and Wang, 2018, Caser)."""
 
+from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxrec.config import ModelConfig
+from jaxrec.config.fields import check, setting
 from jaxrec.models.encoders.contract import Activities, Encoder, Mask, Prefixes, There, Whole
 
 # A maximum does not tell when; so that of the whole history stands beside those of its last few.
 RECENT = (1, 3)
+
+
+@dataclass(frozen=True)
+class ConvolutionConfig:
+    """--encoder=cnn: convolutions over time."""
+
+    group: ClassVar = "cnn"
+    layers: int = setting(2, 1, 16)
+    """convolutions on top of each other"""
+    kernel_size: int = setting(3, 1, 100)
+    """activities that one convolution sees"""
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 class Convolution(Encoder):
@@ -19,12 +35,12 @@ class Convolution(Encoder):
     A convolution is a product with the `kernel_size` last activities side by side.
     """
 
-    def __init__(self, width_in: int, config: ModelConfig, *, rngs: nnx.Rngs):
-        channels, self.kernel_size = config.hidden_units, config.kernel_size
-        self.width = (len(RECENT) + 1) * channels
-        widths = [width_in] + [channels] * (config.conv_layers - 1)
+    def __init__(self, width_in: int, units: int, config: ConvolutionConfig, *, rngs: nnx.Rngs):
+        self.kernel_size = config.kernel_size
+        self.width = (len(RECENT) + 1) * units
+        widths = [width_in] + [units] * (config.layers - 1)
         he_normal = nnx.initializers.he_normal()
-        layer = partial(nnx.Linear, out_features=channels, kernel_init=he_normal, rngs=rngs)
+        layer = partial(nnx.Linear, out_features=units, kernel_init=he_normal, rngs=rngs)
         self.convolutions = nnx.List([layer(self.kernel_size * width) for width in widths])
 
     def prefixes(self, activities_BLE: Activities, mask_BL: Mask, span: int) -> Prefixes:

@@ -3,7 +3,6 @@
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxrec.config import ModelConfig
 from jaxrec.models.encoders.contract import Activities, Encoder, Mask, Prefixes, There, Whole
 
 _GROUP = 16
@@ -14,8 +13,8 @@ class Mean(Encoder):
 
     needs_order = False
 
-    def __init__(self, width_in: int, config: ModelConfig, *, rngs: nnx.Rngs):
-        del config, rngs  # it has no settings and learns nothing
+    def __init__(self, width_in: int, units: int, config: None, *, rngs: nnx.Rngs):
+        del units, config, rngs  # it has no settings and learns nothing
         self.width = width_in
 
     def prefixes(self, activities_BLE: Activities, mask_BL: Mask, span: int) -> Prefixes:

@@ -4,22 +4,36 @@ An LSTM must spend its memory on what a mean keeps for nothing; so the last acti
 all stand beside its output.
 """
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxrec.config import ModelConfig
+from jaxrec.config.fields import check, setting
 from jaxrec.models.encoders.contract import Activities, Encoder, Mask, Prefixes, There, Whole
 from jaxrec.models.encoders.mean import mean, running_mean
 from jaxrec.models.lstm import LSTM
 
 
+@dataclass(frozen=True)
+class RecurrentConfig:
+    """--encoder=rnn: an LSTM, or several on top of each other."""
+
+    group: ClassVar = "rnn"
+    layers: int = setting(1, 1, 16)
+    """LSTMs on top of each other"""
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
 class Recurrent(Encoder):
     """The output of the last LSTM, the last activity, and the mean of all, side by side."""
 
-    def __init__(self, width_in: int, config: ModelConfig, *, rngs: nnx.Rngs):
-        units = config.hidden_units
+    def __init__(self, width_in: int, units: int, config: RecurrentConfig, *, rngs: nnx.Rngs):
         self.width = units + 2 * width_in
-        widths = [width_in] + [units] * (config.lstm_layers - 1)
+        widths = [width_in] + [units] * (config.layers - 1)
         self.layers = nnx.List([LSTM(width, units, rngs=rngs) for width in widths])
 
     def prefixes(self, activities_BLE: Activities, mask_BL: Mask, span: int) -> Prefixes:

@@ -7,7 +7,9 @@ an activity knows how long it was to the next one. Residuals are added as far as
 what was read.
 """
 
+from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +17,8 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Bool, Float
 
-from jaxrec.config import ModelConfig
+from jaxrec.config.fields import check, setting
+from jaxrec.errors import UserError
 from jaxrec.models.encoders.contract import Activities, Encoder, Mask, Prefixes, There, Whole
 from jaxrec.models.encoders.mean import mean, running_mean
 
@@ -36,11 +39,29 @@ _EPSILON = 1e-6
 _PIECE = 16
 
 
+@dataclass(frozen=True)
+class TransformerConfig:
+    """--encoder=transformer: blocks of attention, with several heads each."""
+
+    group: ClassVar = "transformer"
+    blocks: int = setting(2, 1, 16)
+    """blocks of attention on top of each other; one is the fastest on a device"""
+    heads: int = setting(2, 1, 64)
+    """heads of attention in a block, each of which reads --hidden-units / heads numbers"""
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
 class Transformer(Encoder):
     """What the last of some blocks says of the last activity, that activity and the mean of all."""
 
-    def __init__(self, width_in: int, config: ModelConfig, *, rngs: nnx.Rngs):
-        units = config.hidden_units
+    def __init__(self, width_in: int, units: int, config: TransformerConfig, *, rngs: nnx.Rngs):
+        if units % config.heads:
+            raise UserError(
+                f"--hidden-units={units} cannot be divided by --transformer.heads={config.heads}; "
+                "give a multiple"
+            )
         self.width = units + 2 * width_in
         self.projection = nnx.Linear(width_in, units, use_bias=False, rngs=rngs)
         self.blocks = nnx.List(

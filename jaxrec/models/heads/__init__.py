@@ -1,7 +1,7 @@
 """Heads: what is predicted beside the next item. A file each, and all by name in HEADS.
 
 To add one, write a class in a file of its own here and a line in HEADS, and let
-`DataConfig.heads` ask for it.
+`DataConfig.requested_heads` ask for it.
 """
 
 from jaxrec.models.heads.head import Head

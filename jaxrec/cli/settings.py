@@ -1,0 +1,37 @@
+"""The settings of a run as flags, and as a file of them that the flags outdo."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from jaxrec.config.experiment import Config, TrainConfig
+from jaxrec.config.fields import Flat
+from jaxrec.config.toml_file import read_table, with_table
+from jaxrec.data.data_config import DataConfig
+from jaxrec.models.model_config import ModelConfig
+
+
+@dataclass(frozen=True)
+class SettingsFlags:
+    """What a command that trains reads."""
+
+    data: Flat[DataConfig] = field(default_factory=DataConfig)
+    model: Flat[ModelConfig] = field(default_factory=ModelConfig)
+    train: Flat[TrainConfig] = field(default_factory=TrainConfig)
+    config: Path | None = None
+    """a TOML file of settings: a recipe, or the config.toml of a run; other flags outdo it"""
+
+    @property
+    def settings(self) -> Config:
+        """Everything that decides what a run learns."""
+        return Config(self.data, self.model, self.train)
+
+    @classmethod
+    def from_file(cls, path: Path) -> "SettingsFlags":
+        """Return the flags with the settings of a file as their defaults.
+
+        Raises:
+            UserError: the file cannot be read, or a setting in it is unknown or impossible.
+        """
+        flags = cls()
+        config = with_table(flags.settings, read_table(path), path)
+        return replace(flags, data=config.data, model=config.model, train=config.train, config=path)

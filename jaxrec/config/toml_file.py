@@ -1,0 +1,144 @@
+"""Configurations as TOML: the names are those of the flags, and a group of flags is a table.
+
+encoder = "transformer"
+history-length = 50
+
+[transformer]
+blocks = 1
+"""
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+import tomli_w
+
+from jaxrec.config.fields import flag_of, values
+from jaxrec.errors import UserError
+from jaxrec.files import replacing
+
+# The number of a run directory's layout; a reader refuses any other.
+FORMAT = 7
+
+Settings = TypeVar("Settings")
+
+_KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text in quotes"}
+
+
+def as_table(config: Any) -> dict[str, Any]:
+    """Return a configuration as a TOML table. What is None is left out: TOML has no word for it."""
+    table: dict[str, Any] = {}
+    for spec in fields(config):
+        value = getattr(config, spec.name)
+        if is_dataclass(value):
+            inner = as_table(value)
+            table |= inner if _is_flat(value) else {_key(spec.name): inner}
+        elif value is not None:
+            table[_key(spec.name)] = value
+    return table
+
+
+def write_table(table: Mapping[str, Any], path: Path) -> None:
+    """Write a table as a TOML file, with the number of the format."""
+    with replacing(path) as file:
+        tomli_w.dump({"format": FORMAT, **table}, file)
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """Read a TOML file of settings: a recipe, or that of a run.
+
+    Raises:
+        UserError: it is missing, no TOML, or of another format.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, IsADirectoryError):
+        raise UserError(f"{path} is no file; give --config=FILE, a TOML file of settings") from None
+    except ValueError as error:
+        raise UserError(f"{path} is no TOML file ({error}); correct it") from None
+    require_format(table.pop("format", FORMAT), path)
+    return table
+
+
+def require_format(found: Any, path: Path) -> None:
+    """Refuse a run of another format.
+
+    Raises:
+        UserError: it is.
+    """
+    if found != FORMAT:
+        raise UserError(
+            f"{path} has run format {found}, this version reads {FORMAT}; train the run again"
+        )
+
+
+def with_table(config: Settings, table: Mapping[str, Any], path: Path) -> Settings:
+    """Return a configuration with the values of a table in the place of its own.
+
+    Args:
+        path: the file of the table.
+
+    Raises:
+        UserError: a key is unknown, or a value of another type or out of range.
+    """
+    left = dict(table)
+    replaced = _take(config, left, path)
+    for key in left:
+        known = [name[2:] for name in values(config)]
+        near = difflib.get_close_matches(_name(config, key), known, n=1)
+        remedy = f"did you mean {near[0]}?" if near else "--help-all lists what there is"
+        raise UserError(f"{path} has {_name(config, key)}, which is no setting; {remedy}")
+    return replaced
+
+
+def _take(config: Any, table: dict[str, Any], path: Path) -> Any:
+    """Move what a configuration has of a table from there into it."""
+    hints, found = get_type_hints(type(config)), {}
+    for spec in fields(config):
+        value, key = getattr(config, spec.name), _key(spec.name)
+        if is_dataclass(value) and _is_flat(value):
+            found[spec.name] = _take(value, table, path)
+        elif key in table and is_dataclass(value):
+            inner = table.pop(key)
+            if not isinstance(inner, dict):
+                raise UserError(f"{path}: {key} is {inner!r}; give a table, [{key}]")
+            found[spec.name] = with_table(value, inner, path)
+        elif key in table:
+            found[spec.name] = _typed(table.pop(key), hints[spec.name], _name(config, key), path)
+    try:
+        return replace(config, **found)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def _typed(value: Any, hint: Any, name: str, path: Path) -> Any:
+    """Return a value as the type of its field.
+
+    Raises:
+        UserError: it is of another type, or none of the choices.
+    """
+    if get_origin(hint) is Literal:
+        if value not in get_args(hint):
+            raise UserError(f"{path}: {name} is {value!r}; give {', '.join(get_args(hint))}")
+        return value
+    kind = next(each for each in _KINDS if each is hint or each in get_args(hint))
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind:
+        raise UserError(f"{path}: {name} is {value!r}; give {_KINDS[kind]}")
+    return value
+
+
+def _is_flat(config: Any) -> bool:
+    return not hasattr(config, "group")
+
+
+def _key(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _name(config: Any, key: str) -> str:
+    return flag_of(config, key)[2:]

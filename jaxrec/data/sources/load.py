@@ -1,0 +1,102 @@
+"""Load the log that a configuration names, from whichever source."""
+
+import glob
+from pathlib import Path
+
+from jaxrec.config.fields import changed, refuse_unused
+from jaxrec.data.data_config import DataConfig
+from jaxrec.data.events import require_events
+from jaxrec.data.feature_names import feature_names
+from jaxrec.data.interactions import Interactions
+from jaxrec.data.labels import label_columns
+from jaxrec.data.ordered import OrderedLog, order
+from jaxrec.data.prepared import is_prepared, read_prepared
+from jaxrec.data.sources.movielens import MOVIELENS, load_movielens
+from jaxrec.data.sources.own_log import SideTables, load_table
+from jaxrec.data.sources.synthetic import synthetic_world
+from jaxrec.data.sources.table_file import FORMATS
+from jaxrec.errors import UserError
+
+# What only some sources read, and the flag that makes it be read.
+_READERS = {
+    "data_dir": "--dataset=ml-1m and the like",
+    "synthetic": "--dataset=synthetic",
+    "log": "--dataset=FILE",
+    "items": "--dataset=FILE",
+    "item_table": "--items=FILE",
+    "users": "--dataset=FILE",
+    "user_table": "--users=FILE",
+}
+_OF_A_LOG = {"log", "items", "item_table", "users", "user_table"}
+
+
+def load_ordered(config: DataConfig, *, seed: int) -> OrderedLog:
+    """Read the log that the configuration names, and order it if that is not done.
+
+    Raises:
+        UserError: it is missing, unreadable or unknown, a flag says nothing of it, or nothing is
+            left of it.
+    """
+    if not is_prepared(config.dataset):
+        return order(load_interactions(config, seed=seed), config.filters)
+    config.requested_heads()
+    for flag, value in changed(config, "filters", *_READERS).items():
+        raise UserError(
+            f"{flag}={value} says nothing of --dataset={config.dataset}, which is prepared; give "
+            "it to prepare.py, or leave it out"
+        )
+    return read_prepared(Path(config.dataset))
+
+
+def load_interactions(config: DataConfig, *, seed: int) -> Interactions:
+    """Read the log that the configuration names.
+
+    Raises:
+        UserError: it is missing, unreadable or unknown, or a flag says nothing of it.
+    """
+    name, columns = config.dataset, label_columns(config)
+    require_events(config)
+    config.requested_heads()
+    if is_prepared(name):
+        raise UserError(f"--dataset={name} is a prepared folder; give the log that it was made of")
+    if name == "synthetic":
+        _refuse_all_but(config, {"synthetic"})
+        world = config.synthetic
+        return synthetic_world(users=world.users, items=world.items, seed=seed)
+    if name in MOVIELENS:
+        _refuse_all_but(config, {"data_dir"})
+        return load_movielens(
+            name,
+            Path(config.data_dir) if config.data_dir else None,
+            with_users=config.user_features is not None,
+        )
+    if Path(name).suffix or Path(name).exists() or glob.has_magic(name):
+        _refuse_all_but(config, _OF_A_LOG)
+        tables = SideTables(
+            config.items,
+            config.item_table,
+            feature_names(config, "item"),
+            config.users,
+            config.user_table,
+            feature_names(config, "user"),
+        )
+        return load_table(
+            name,
+            config.log,
+            tables,
+            others={
+                **dict.fromkeys(columns, "--label-weight"),
+                **dict.fromkeys(feature_names(config, "activity"), "--activity-features"),
+            },
+        )
+    raise UserError(
+        f"unknown --dataset={name}; give synthetic, {', '.join(MOVIELENS)}, or the path of a "
+        f"table: {FORMATS}"
+    )
+
+
+def _refuse_all_but(config: DataConfig, read: set[str]) -> None:
+    """Refuse settings of other sources: none is ignored in silence."""
+    for name, reader in _READERS.items():
+        if name not in read:
+            refuse_unused(config, reader, name)

@@ -1,0 +1,77 @@
+"""The model's configuration; what only one encoder reads stands beside it."""
+
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import Any
+
+from flax import nnx
+
+from jaxrec.config.fields import check, refuse_unused, setting
+from jaxrec.models.encoders import encoder_class
+from jaxrec.models.encoders.contract import Encoder
+from jaxrec.models.encoders.convolution import ConvolutionConfig
+from jaxrec.models.encoders.recurrent import RecurrentConfig
+from jaxrec.models.encoders.transformer import TransformerConfig
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The model: an encoder of the history, dense layers, a dot product with every item."""
+
+    encoder: str = "rnn"
+    """what reads the history; rnn: an LSTM; transformer: attention, with one block the fastest on a
+    device; cnn: convolutions; bow: mean of the items, whatever their order"""
+    embedding_dim: int = setting(64, 1, 4096)
+    """width of an item's vector"""
+    hidden_units: int = setting(128, 1, 8192)
+    """width of the encoder and of the dense layers behind it"""
+    dense_layers: int = setting(1, 0, 16, advanced=True)
+    """dense layers with ReLU between the encoder and the projection to the item space"""
+    dropout: float | None = setting(None, 0.0, 0.95)
+    """share of units dropped in training, after the embeddings and after the encoder; by default
+    0.2, or 0.4 where an item has fewer than 30 training targets on average"""
+    own_dropout: float = setting(0.0, 0.0, 0.95, advanced=True)
+    """with --item-features: share of items that a step knows by their features alone; new items are
+    found better for it (0.02 to 0.1), and the others less well"""
+    tie_embeddings: bool = setting(True, advanced=True)
+    """two tables of items, one for histories and one for candidates, instead of one for both: twice
+    the file"""
+    rnn: RecurrentConfig = field(default_factory=RecurrentConfig)
+    cnn: ConvolutionConfig = field(default_factory=ConvolutionConfig)
+    transformer: TransformerConfig = field(default_factory=TransformerConfig)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    @property
+    def of_encoders(self) -> dict[str, Any]:
+        """What one encoder alone reads, by its name."""
+        parts = {spec.name: getattr(self, spec.name) for spec in fields(self)}
+        return {name: part for name, part in parts.items() if is_dataclass(part)}
+
+    def with_encoder(self, name: str) -> "ModelConfig":
+        """Return the same with another encoder; what only others read is as by default."""
+        others = {each: type(part)() for each, part in self.of_encoders.items() if each != name}
+        return replace(self, encoder=name, **others)
+
+
+def make_encoder(config: ModelConfig, width_in: int, *, rngs: nnx.Rngs) -> Encoder:
+    """Initialize the encoder of a model.
+
+    Raises:
+        UserError: there is none of this name, its settings do not fit each other, or there are
+            settings of another one.
+    """
+    encoder, settings = encoder_class(config.encoder), config.of_encoders
+    for name, part in settings.items():
+        if name != config.encoder:
+            refuse_unused(part, f"--encoder={name}")
+    return encoder(width_in, config.hidden_units, settings.get(config.encoder), rngs=rngs)
+
+
+def check_encoder(config: ModelConfig) -> None:
+    """Refuse what `make_encoder` would, before any data is read.
+
+    Raises:
+        UserError: as there.
+    """
+    nnx.eval_shape(lambda: make_encoder(config, config.embedding_dim, rngs=nnx.Rngs(0)))
