@@ -6,6 +6,12 @@ class UserError(Exception):
 
     The message is one line that says what is wrong, where, and what to do about it. A command
     prints it without a traceback and exits with code 2.
+
+    Example:
+        try:
+            jaxrec.read_log("no-such-log.csv")
+        except jaxrec.UserError as error:
+            print(error)
     """
 
 
@@ -14,4 +20,10 @@ class FailedCheckError(Exception):
 
     The message is one line that names the worst case. A command prints it without a traceback and
     exits with code 1.
+
+    Example:
+        try:
+            jaxrec.verify("runs/shop/export/model.tflite")
+        except jaxrec.FailedCheckError as error:
+            print(error)
     """

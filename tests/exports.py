@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import polars as pl
+
 ROOT = Path(__file__).parents[1]
 ENCODERS = ("bow", "cnn", "rnn")
 
@@ -23,6 +25,20 @@ WORLD = [
     "--dropout=0.1",
     "--epochs=6",
 ]
+
+
+def small_log() -> pl.DataFrame:
+    """Return a log in which each of 60 users goes round 20 items, from an item of their own."""
+    return pl.DataFrame(
+        [
+            (f"u{user}", ("B" if item == 7 else "A") + str(item), step)
+            for user in range(60)
+            for step in range(12)
+            for item in [(user + step) % 20]
+        ],
+        schema=["user", "item", "timestamp"],
+        orient="row",
+    )
 
 
 def command(script: str, *flags: str, cwd: Path) -> subprocess.CompletedProcess[str]:

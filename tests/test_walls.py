@@ -3,7 +3,7 @@
 import ast
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -84,7 +84,7 @@ def house() -> dict[str, set[str]]:
 
 def imports(path: Path, known: set[str]) -> set[str]:
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in runtime_nodes(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -93,6 +93,14 @@ def imports(path: Path, known: set[str]) -> set[str]:
             members = {f"{module}.{alias.name}" for alias in node.names}
             found |= (members & known) or {module}
     return found | {parent for name in found for parent in parents(name) if parent in known}
+
+
+def runtime_nodes(node: ast.AST) -> Iterator[ast.AST]:
+    """Walk a tree, but for what only type checkers read."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if not (isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"):
+            yield from runtime_nodes(child)
 
 
 def parents(module: str) -> list[str]:

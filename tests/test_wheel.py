@@ -1,10 +1,12 @@
 """The wheel: what an application installs, in an environment that holds nothing else."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import venv
 import zipfile
 from dataclasses import asdict
@@ -13,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from jaxrec.runtime import Recommender
-from tests.exports import ROOT
+from tests.exports import ROOT, small_log
 
 RECOMMEND = """
 import json, sys
@@ -50,6 +52,41 @@ def wheel(tmp_path_factory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def bare(wheel, tmp_path_factory) -> Path:
+    """Install the wheel with its base dependencies, and return the folder of its programs."""
+    folder = tmp_path_factory.mktemp("bare")
+    venv.create(folder, with_pip=True)
+    programs = folder / ("Scripts" if sys.platform == "win32" else "bin")
+    pip(programs / "python", "install", "-c", ROOT / "constraints.txt", wheel)
+    return programs
+
+
+@pytest.fixture(scope="module")
+def complete(wheel, tmp_path_factory) -> Path:
+    """Install the wheel beside all dependencies, those of this environment, but no checkout.
+
+    A path file adds the packages; path files among these, as that of an editable install, are not
+    read.
+    """
+    folder = tmp_path_factory.mktemp("complete")
+    venv.create(folder, with_pip=False)
+    programs = folder / ("Scripts" if sys.platform == "win32" else "bin")
+    (packages,) = folder.glob("[Ll]ib/**/site-packages")
+    (packages / "dependencies.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+    pip(sys.executable, "--python", programs / "python", "install", "--no-deps", wheel)
+    return programs
+
+
+def run(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run a program, without what a test run has in its environment."""
+    variables = {**os.environ, "COLUMNS": "100", "XLA_FLAGS": ""}
+    variables.pop("PYTHONPATH", None)
+    return subprocess.run(
+        list(map(str, words)), capture_output=True, text=True, check=False, cwd=cwd, env=variables
+    )
+
+
 def test_it_brings_jaxrec_alone_with_its_types(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
@@ -61,16 +98,13 @@ def test_it_brings_jaxrec_alone_with_its_types(wheel):
     assert base == {"ai-edge-litert", "numpy"}
 
 
-def test_it_recommends_in_a_bare_environment(wheel, models, tmp_path):
-    venv.create(tmp_path / "bare", with_pip=True)
-    python = tmp_path / "bare" / ("Scripts" if sys.platform == "win32" else "bin") / "python"
-    pip(python, "install", "-c", ROOT / "constraints.txt", wheel)
+def test_it_recommends_in_a_bare_environment(bare, models, tmp_path):
     here = Recommender.load(models["rnn"])
     items = list(here.items[:12])
     histories = [[], items[:1], items, ["unknown", *items[3:6]]]
     # From a folder that is no checkout, and without what a test run has in its environment.
     done = subprocess.run(
-        [python, "-I", "-c", RECOMMEND, models["rnn"], json.dumps(histories)],
+        [bare / "python", "-I", "-c", RECOMMEND, models["rnn"], json.dumps(histories)],
         capture_output=True,
         text=True,
         check=False,
@@ -84,3 +118,62 @@ def test_it_recommends_in_a_bare_environment(wheel, models, tmp_path):
         assert [each["item"] for each in found] == [each["item"] for each in expected]
         for one, other in zip(found, expected, strict=True):
             assert one == {**other, "score": pytest.approx(other["score"], abs=1e-6)}
+
+
+@pytest.mark.parametrize(
+    ("words", "package", "extra"),
+    [
+        (("jaxrec", "train", "--encoder=rnn"), "tyro", "train"),
+        (("jaxrec", "export"), "tyro", "convert"),
+        (("jaxrec", "recommend", "--help"), "tyro", "train"),
+        (("python", ROOT / "experiments" / "run.py", "--encoder=rnn"), "tyro", "train"),
+        (("python", ROOT / "convert" / "to_tflite.py"), "tyro", "convert"),
+    ],
+)
+def test_a_command_names_the_extra_that_is_missing(bare, tmp_path, words, package, extra):
+    program, *arguments = words
+    done = run(bare / program, *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert f"needs {package}, which is not installed; pip install 'jaxrec[{extra}]'" in line
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_function_names_the_extra_that_is_missing(bare, tmp_path):
+    done = run(bare / "python", "-c", "import jaxrec; jaxrec.train('synthetic')", cwd=tmp_path)
+    assert "pip install 'jaxrec[train]'" in done.stderr.splitlines()[-1]
+
+
+def test_it_takes_no_time_to_import(bare, tmp_path):
+    code = "import sys, jaxrec; print({name.partition('.')[0] for name in sys.modules})"
+    done = run(bare / "python", "-I", "-c", code, cwd=tmp_path)
+    assert not {"numpy", "jax", "polars", "ai_edge_litert"} & set(eval(done.stdout))
+
+
+# Large enough to be trained on in seconds.
+SMALL = (
+    *("--epochs=2", "--embedding-dim=8", "--hidden-units=12", "--history-length=5"),
+    *("--min-item-interactions=1", "--batch-size=16"),
+)
+
+
+@pytest.mark.slow
+def test_every_command_works_by_the_wheel_alone(complete, tmp_path):
+    small_log().write_csv(tmp_path / "log.csv")
+    jaxrec = complete / "jaxrec"
+    model = "runs/shop/export/model.tflite"
+    for words in (
+        ("prepare", "--dataset=log.csv", "--out=prepared", "--min-item-interactions=1"),
+        ("train", "--dataset=log.csv", "--encoder=rnn", "--run-dir=runs/shop", *SMALL),
+        ("train", "--dataset=prepared", "--encoder=bow", "--run-dir=runs/bow", *SMALL[:4]),
+        ("export", "--run-dir=runs/shop", "--recipe=float32"),
+        ("verify", f"--model={model}"),
+        ("recommend", f"--model={model}", "--log=log.csv", "--out=lists.csv"),
+        ("compare", "runs/shop", "runs/shop"),
+        ("sweep", "--dataset=log.csv", "--encoders=bow", "--history-lengths=5", *SMALL[:3]),
+        ("benchmark", model, "--rounds=1"),
+        ("benchmark-training", "--dataset=log.csv", "--repeats=1", *SMALL[1:]),
+    ):
+        done = run(jaxrec, *words, cwd=tmp_path)
+        assert done.returncode == 0, f"{words}: {done.stderr}"
+    assert (tmp_path / "lists.csv").read_text().startswith("user,place,item,score,title\n")

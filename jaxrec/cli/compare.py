@@ -17,8 +17,7 @@ from pathlib import Path
 import tyro
 
 from jaxrec.cli.command_line import command
-from jaxrec.errors import UserError
-from jaxrec.runs.comparison import compare_runs
+from jaxrec.runs.comparison import compare
 
 
 @dataclass(frozen=True)
@@ -30,14 +29,12 @@ class CompareFlags:
 
 
 def run(flags: CompareFlags) -> None:
-    """Read, check that the users are the same, compare, print.
+    """Compare and print.
 
     Raises:
         UserError: there are fewer than two runs, or they cannot be compared.
     """
-    if len(flags.runs) < 2:
-        raise UserError("one run has nothing to be compared with; name two or more")
-    print(compare_runs(flags.runs))
+    print(compare(*flags.runs))
 
 
 main = command(run, remedy="name run directories that can be read", interrupted="nothing was kept")

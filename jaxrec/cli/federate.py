@@ -23,7 +23,7 @@ from jaxrec.cli.command_line import command
 from jaxrec.config.fields import Flat
 from jaxrec.data.sources.log_config import LogConfig
 from jaxrec.federated.client_log import ClientLog
-from jaxrec.federated.experiment import run_federated_experiment
+from jaxrec.federated.federated_run import run_federated_experiment
 from jaxrec.federated.settings import FederatedConfig
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.training.compilation_cache import keep_compiled

@@ -26,7 +26,7 @@ from jaxrec.cli.command_line import command
 from jaxrec.cli.settings import SettingsFlags
 from jaxrec.config.fields import setting
 from jaxrec.models.model_config import check_encoder
-from jaxrec.runs.directory import RunDirectory
+from jaxrec.runs.directory import RunDirectory, default_path
 from jaxrec.runs.report import render_table
 from jaxrec.training.compilation_cache import keep_compiled
 from jaxrec.training.fit import load_dataset, run_experiment
@@ -66,8 +66,7 @@ def run(flags: RunFlags) -> None:
     config = flags.settings
     join(flags.coordinator, flags.process_id, flags.num_processes)
     check_encoder(config.model)  # a mistake is answered before the log is read
-    name = f"{config.data.name}-{config.model.encoder}-n{config.data.history_length}"
-    directory = RunDirectory(flags.run_dir or Path("runs") / name)
+    directory = RunDirectory(flags.run_dir or default_path(config))
     if flags.dry_run:
         load_dataset(config)
         return

@@ -11,12 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jaxrec.cli.command_line import command
-from jaxrec.conversion.recipes import Recipe
-from jaxrec.conversion.restore import restore
-from jaxrec.conversion.verify.distance import OVERLAP_AT, refer
-from jaxrec.conversion.verify.proof import prove
-from jaxrec.errors import UserError
-from jaxrec.models.adapter import AdaptConfig
+from jaxrec.conversion.verify.distance import OVERLAP_AT
+from jaxrec.conversion.verify.verification import verify
 from jaxrec.runtime.bundle import read
 from jaxrec.training.compilation_cache import keep_compiled
 
@@ -40,25 +36,8 @@ def run(flags: ParityFlags) -> None:
         UserError: a file is missing or damaged, or the two do not belong together.
         FailedCheckError: they are not equal.
     """
-    bundle = read(flags.model)
-    folder = flags.run_dir or flags.model.absolute().parent.parent
-    source = restore(folder, flags.new_items, bundle.model.get("boost", 0.0))
-    if bundle.model["vocabulary"]["sha256"] != source.vocabulary.digest:
-        raise UserError(
-            f"{flags.model} has another vocabulary than {source.directory.path}; name its run with "
-            "--run-dir, and what was added with --new-items"
-        )
-    recipe: Recipe = bundle.model["recipe"]
-    top_k, keep_seen = bundle.model["top_k"], bundle.model["keep_seen"]
-    settings = bundle.model.get("adapt")
-    reference = refer(
-        source.model,
-        source.heldout,
-        top_k=top_k,
-        keep_seen=keep_seen,
-        adapt=None if settings is None else AdaptConfig(**settings),
-    )
-    parity = prove(bundle.graph, reference, recipe).parity
+    parity = verify(flags.model, run_dir=flags.run_dir, new_items=flags.new_items)
+    recipe = read(flags.model).model["recipe"]
     heads = "".join(f"{name} error {each:.1e}, " for name, each in parity.head_errors.items())
     print(
         f"{flags.model}: {recipe}, equal on {parity.histories:,} histories; score error "

@@ -29,6 +29,7 @@ from jaxrec.files import require_room
 from jaxrec.models.adapter import AdaptConfig
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.heldout import Heldout
+from jaxrec.runs.run import Run
 
 # Lists as short as pages and apps show them, whose time stands beside that of the file's own. Among
 # many items to choose some is little of a call, however few.
@@ -87,6 +88,64 @@ class ExportConfig:
         if not self.adapt:
             for flag, value in changed(self.adapting).items():
                 raise UserError(f"{flag}={value} says how a file learns; give --adapt too")
+
+
+def export(
+    run: Run | str | Path,
+    *,
+    export_dir: str | Path | None = None,
+    recipe: Recipe | None = None,
+    top_k: int | None = None,
+    candidates: int = 100,
+    keep_seen: bool = False,
+    ids_only: bool = False,
+    batch_size: int = 1,
+    new_items: str | Path | None = None,
+    boost: float = 0.0,
+    adapt: AdaptConfig | None = None,
+) -> Path:
+    """Convert a finished run to one .tflite file, and verify that the file equals its model.
+
+    Args:
+        run: a run, or its directory.
+        export_dir: where the file goes, with model.json and catalogue.json; None: the folder
+            export/ of the run.
+        recipe: how the weights are stored, "float32", "float16" or "int8"; None: the smallest that
+            loses less than 1% of the float32 file's recall@10.
+        top_k: items that the file recommends; None: 100, or as many as there are.
+        candidates: items that one call of its signature `score` takes.
+        keep_seen: recommend items of the history too.
+        ids_only: leave titles, genres and years out.
+        batch_size: histories in a call; above 1 a second file is written, for servers.
+        new_items: a table of items that came after training, for a run with features of items.
+        boost: what is added to the scores of the new items.
+        adapt: let the file learn of its user on the device, with these settings.
+
+    Returns:
+        The path of the .tflite file.
+
+    Raises:
+        UserError: the run is not finished, or a value does not fit it.
+        FailedCheckError: the file is not equal to its model; nothing was written.
+
+    Example:
+        file = jaxrec.export("runs/shop", recipe="float32", top_k=10)
+        print(file, file.stat().st_size)
+    """
+    config = ExportConfig(
+        new_items=None if new_items is None else Path(new_items),
+        boost=boost,
+        recipe=recipe,
+        top_k=top_k,
+        candidates=candidates,
+        keep_seen=keep_seen,
+        ids_only=ids_only,
+        batch_size=batch_size,
+        adapt=adapt is not None,
+        adapting=adapt or AdaptConfig(),
+    )
+    directory = RunDirectory(run.path if isinstance(run, Run) else Path(run))
+    return convert(directory, config, None if export_dir is None else Path(export_dir))
 
 
 def convert(directory: RunDirectory, config: ExportConfig, export_dir: Path | None = None) -> Path:

@@ -47,13 +47,24 @@ class Judged:
         return [(f"{self.name}, {TOLD_TIME}", self.ranks), (f"{self.name}, {NOW_UNKNOWN}", unknown)]
 
 
-def compare_runs(paths: Sequence[Path]) -> str:
-    """Return the table of runs and of their differences, of all targets and of shared slices.
+def compare(*run_dirs: str | Path) -> str:
+    """Return a table of runs and of their differences, over all targets and over shared slices.
+
+    A difference whose 95% interval, by paired bootstrap over the users, leaves zero out is marked
+    with *.
+
+    Args:
+        run_dirs: two or more finished runs on the same users.
 
     Raises:
-        UserError: a run cannot be read, or they cannot be compared.
+        UserError: there are fewer than two, one cannot be read, or they cannot be compared.
+
+    Example:
+        print(jaxrec.compare("runs/shop", "runs/shop-bow"))
     """
-    runs = [read_run(path) for path in paths]
+    if len(run_dirs) < 2:
+        raise UserError("one run has nothing to be compared with; name two or more")
+    runs = [read_run(Path(path)) for path in run_dirs]
     for other in runs[1:]:
         check_comparable(runs[0], other)
     told = replace(runs[0].protocol, told_time=False)

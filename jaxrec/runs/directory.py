@@ -232,6 +232,12 @@ class RunDirectory:
         summary.save(self.summary_file)
 
 
+def default_path(config: Config) -> Path:
+    """Return where a run is kept unless another directory is named."""
+    data = config.data
+    return Path("runs") / f"{data.name}-{config.model.encoder}-n{data.history_length}"
+
+
 def newest(root: Path = Path("runs")) -> RunDirectory:
     """Find the run below a folder, however deep, that finished last.
 

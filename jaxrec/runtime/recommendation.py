@@ -16,6 +16,11 @@ class Recommendation:
         item: the raw item, as in the log.
         score: higher is better; comparable within one list.
         title: None where the catalogue does not know it; so are `genres` and `year`.
+
+    Example:
+        recommender = jaxrec.Recommender.load("runs/shop/export/model.tflite")
+        best = recommender.recommend(["A12", "B7"])[0]
+        print(best.item, best.score, best.title)
     """
 
     item: RawItem

@@ -40,6 +40,12 @@ class Recommender:
         items: the raw items that it knows, the most popular first, [V].
         catalogue: `item`, `title`, `genres` and `year` of each, in the same order, [V].
         features: what it takes beside items.
+
+    Example:
+        recommender = jaxrec.Recommender.load("runs/shop/export/model.tflite")
+        for each in recommender.recommend(["A12", "B7"], k=5):
+            print(each.item, each.score)
+        print(recommender.similar("A12", k=3))
     """
 
     def __init__(self, bundle: Bundle):

@@ -34,8 +34,8 @@ class Progress:
     Attributes:
         epoch: epochs done.
         step: steps done.
-        best_epoch: the epoch with the best validation score so far; the last epoch in a final fit
-            and in federated rounds, where the score selects nothing.
+        best_epoch: the epoch with the best validation score so far; the last epoch where the score
+            selects nothing, as in a final fit.
         best_score: the validation score of that epoch; higher is better.
     """
 

@@ -3,6 +3,7 @@
 import shutil
 from functools import partial
 
+import polars as pl
 from flax import nnx
 
 from jaxrec.config.experiment import Config
@@ -23,9 +24,13 @@ from jaxrec.training.teacher import directory_of_teacher, read_teacher
 from jaxrec.training.windows import shape_of
 
 
-def load_dataset(config: Config) -> Dataset:
-    """Read the log of a configuration, split it, and print a summary of what was read."""
-    log = load_ordered(config.data, seed=config.train.seed)
+def load_dataset(config: Config, table: pl.DataFrame | None = None) -> Dataset:
+    """Read the log of a configuration, split it, and print a summary of what was read.
+
+    Args:
+        table: the log itself, if it lies in memory.
+    """
+    log = load_ordered(config.data, seed=config.train.seed, table=table)
     dataset = make_dataset(log, config.data, seed=config.train.seed)
     if is_leader():
         print(render(dataset.intake, config.data.dataset))
@@ -36,11 +41,17 @@ def load_dataset(config: Config) -> Dataset:
 
 
 def run_experiment(
-    config: Config, directory: RunDirectory, *, overwrite: bool = False, model_shards: int = 1
+    config: Config,
+    directory: RunDirectory,
+    *,
+    table: pl.DataFrame | None = None,
+    overwrite: bool = False,
+    model_shards: int = 1,
 ) -> Summary | None:
     """Load the data, train, and evaluate; go on from where the directory stands.
 
     Args:
+        table: the log itself, if it lies in memory.
         overwrite: remove an older run from the directory, once everything else is known to fit.
         model_shards: devices over which the tables of items are sharded.
 
@@ -55,7 +66,7 @@ def run_experiment(
         raise UserError(
             f"--teacher={teacher.path} is the run directory too; name another --run-dir"
         )
-    dataset = load_dataset(config)
+    dataset = load_dataset(config, table)
     require_same(config, dataset.vocabulary.digest)
     # What cannot be trained is refused before an older run is gone.
     make_mesh(shape_of(dataset, config.data, config.train).rows, model_shards)

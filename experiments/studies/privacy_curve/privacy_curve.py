@@ -28,7 +28,7 @@ from jaxrec.errors import UserError
 from jaxrec.evaluation.metrics import bootstrap_intervals, means, target_values
 from jaxrec.federated.accounting import guarantee
 from jaxrec.federated.client_log import ClientLog, client_config, load_clients
-from jaxrec.federated.experiment import run_federated_experiment
+from jaxrec.federated.federated_run import run_federated_experiment
 from jaxrec.federated.initial_model import InitialModel, load_initial_model, rank_targets
 from jaxrec.federated.record import load_record, require_same_model
 from jaxrec.federated.settings import FederatedConfig

@@ -3,6 +3,8 @@
 import glob
 from pathlib import Path
 
+import polars as pl
+
 from jaxrec.config.fields import changed, refuse_unused
 from jaxrec.data.data_config import DataConfig
 from jaxrec.data.events import require_events
@@ -14,7 +16,7 @@ from jaxrec.data.prepared import is_prepared, read_prepared
 from jaxrec.data.sources.movielens import MOVIELENS, load_movielens
 from jaxrec.data.sources.own_log import SideTables, load_table
 from jaxrec.data.sources.synthetic import synthetic_world
-from jaxrec.data.sources.table_file import FORMATS
+from jaxrec.data.sources.table_file import FORMATS, IN_MEMORY
 from jaxrec.errors import UserError
 
 # What only some sources read, and the flag that makes it be read.
@@ -30,15 +32,18 @@ _READERS = {
 _OF_A_LOG = {"log", "items", "item_table", "users", "user_table"}
 
 
-def load_ordered(config: DataConfig, *, seed: int) -> OrderedLog:
+def load_ordered(config: DataConfig, *, seed: int, table: pl.DataFrame | None = None) -> OrderedLog:
     """Read the log that the configuration names, and order it if that is not done.
+
+    Args:
+        table: the log itself, if it lies in memory; the configuration says how it is read.
 
     Raises:
         UserError: it is missing, unreadable or unknown, a flag says nothing of it, or nothing is
             left of it.
     """
     if not is_prepared(config.dataset):
-        return order(load_interactions(config, seed=seed), config.filters)
+        return order(load_interactions(config, seed=seed, table=table), config.filters)
     config.requested_heads()
     for flag, value in changed(config, "filters", *_READERS).items():
         raise UserError(
@@ -48,8 +53,13 @@ def load_ordered(config: DataConfig, *, seed: int) -> OrderedLog:
     return read_prepared(Path(config.dataset))
 
 
-def load_interactions(config: DataConfig, *, seed: int) -> Interactions:
+def load_interactions(
+    config: DataConfig, *, seed: int, table: pl.DataFrame | None = None
+) -> Interactions:
     """Read the log that the configuration names.
+
+    Args:
+        table: the log itself, if it lies in memory; the configuration says how it is read.
 
     Raises:
         UserError: it is missing, unreadable or unknown, or a flag says nothing of it.
@@ -70,7 +80,7 @@ def load_interactions(config: DataConfig, *, seed: int) -> Interactions:
             Path(config.data_dir) if config.data_dir else None,
             with_users=config.user_features is not None,
         )
-    if Path(name).suffix or Path(name).exists() or glob.has_magic(name):
+    if table is not None or Path(name).suffix or Path(name).exists() or glob.has_magic(name):
         _refuse_all_but(config, _OF_A_LOG)
         tables = SideTables(
             config.items,
@@ -81,13 +91,17 @@ def load_interactions(config: DataConfig, *, seed: int) -> Interactions:
             feature_names(config, "user"),
         )
         return load_table(
-            name,
+            name if table is None else table,
             config.log,
             tables,
             others={
                 **dict.fromkeys(columns, "--label-weight"),
                 **dict.fromkeys(feature_names(config, "activity"), "--activity-features"),
             },
+        )
+    if name == IN_MEMORY:
+        raise UserError(
+            f"--dataset={name} is a log that lay in memory; write it to a file, and name that"
         )
     raise UserError(
         f"unknown --dataset={name}; give synthetic, {', '.join(MOVIELENS)}, or the path of a "

@@ -104,12 +104,16 @@ class ReadRows(NamedTuple):
 
 
 def open_log(
-    name: str, config: LogConfig, *, others: Mapping[str, str], flag: str = "--dataset"
+    name: str | pl.DataFrame,
+    config: LogConfig,
+    *,
+    others: Mapping[str, str],
+    flag: str = "--dataset",
 ) -> LogFile:
     """Find a log, and out how it is written.
 
     Args:
-        name: a file, or a folder or a pattern of Parquet files.
+        name: a file, a folder or a pattern of Parquet files, or the table itself.
         others: columns that have no role, each with the flag that named it.
         flag: the one that gave the name.
 
@@ -137,7 +141,7 @@ def open_log(
 
 
 def load_table(
-    name: str,
+    name: str | pl.DataFrame,
     config: LogConfig,
     tables: SideTables = SideTables(),
     *,
@@ -147,7 +151,7 @@ def load_table(
     """Read a log, and what other tables say of its items and users.
 
     Args:
-        name: a file, or a folder or a pattern of Parquet files.
+        name: a file, a folder or a pattern of Parquet files, or the table itself.
         others: columns of the log that are read as they are, each with the flag that named it.
         flag: the one that gave the name.
 

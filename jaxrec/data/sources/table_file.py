@@ -17,6 +17,8 @@ from jaxrec.errors import UserError
 _JSON = (".jsonl", ".ndjson")
 _PARQUET = (".parquet", ".pq")
 _PACKED = (".gz", ".zst")
+# What a table that lies in memory is called.
+IN_MEMORY = "dataframe"
 FORMATS = f"{' '.join(SEPARATORS)} {' '.join(_JSON)} (these as .gz or .zst too) or .parquet"
 
 
@@ -67,6 +69,18 @@ class JsonLines(Typed):
         _refuse_no_object(self.path)
 
 
+@dataclass(frozen=True)
+class InMemory(Typed):
+    """A table that was handed over in Python."""
+
+    def place(self, row: int) -> str:
+        """Count the rows from 1."""
+        return f"{self.path}, row {row + 1}"
+
+    def explain(self) -> None:
+        """Leave it to what Polars said."""
+
+
 def _refuse_no_object(path: Path) -> None:
     for number, line in enumerate(read_lines(path), start=1):
         if line.strip() and not _is_object(line):
@@ -84,7 +98,7 @@ def _is_object(line: str) -> bool:
 
 # What each has: `path`, as messages call it; `names` of the columns; `is_typed`, whether it tells
 # numbers from text; `notes` of what had to be found out; scan, place and explain.
-TableFile = Delimited | Parquet | JsonLines
+TableFile = Delimited | Parquet | JsonLines | InMemory
 
 
 def named(columns: str | None, flag: str) -> list[str] | None:
@@ -103,7 +117,7 @@ def named(columns: str | None, flag: str) -> list[str] | None:
 
 
 def open_table(
-    name: str,
+    name: str | pl.DataFrame,
     flag: str,
     *,
     columns: Sequence[str] | None = None,
@@ -114,7 +128,7 @@ def open_table(
     """Find out the format of a table, by the name of its file.
 
     Args:
-        name: a file, or a folder or a pattern of Parquet files.
+        name: a file, a folder or a pattern of Parquet files, or the table itself.
         flag: the one that gave the name.
         columns: the names of its columns, if its first line does not hold them.
         separator: what stands between the fields of a text, if that is known.
@@ -124,6 +138,8 @@ def open_table(
     Raises:
         UserError: there is no such file, its format is unknown, or it cannot be read.
     """
+    if isinstance(name, pl.DataFrame):
+        return InMemory(Path(IN_MEMORY), name.lazy(), name.columns)
     path = Path(name)
     if path.is_dir() or (not path.exists() and glob.has_magic(name)):
         return _many(name, flag)

@@ -1,0 +1,56 @@
+"""Verify a .tflite file that lies somewhere: find its run, and prove the two equal again."""
+
+from pathlib import Path
+
+from jaxrec.conversion.recipes import Recipe
+from jaxrec.conversion.restore import restore
+from jaxrec.conversion.verify.distance import Parity, refer
+from jaxrec.conversion.verify.proof import prove
+from jaxrec.errors import UserError
+from jaxrec.models.adapter import AdaptConfig
+from jaxrec.runtime.bundle import read
+
+
+def verify(
+    model: str | Path, *, run_dir: str | Path | None = None, new_items: str | Path | None = None
+) -> Parity:
+    """Compare a .tflite file with the JAX model of its run.
+
+    Every held-out history is tried, and every way in which an application can get one wrong.
+
+    Args:
+        model: a .tflite file that `jaxrec.export` wrote.
+        run_dir: the run it came from; None: the run directory that it lies in.
+        new_items: the table of items that were added to it, if there were any.
+
+    Returns:
+        How far the two are from each other; within the tolerances of the file's recipe.
+
+    Raises:
+        UserError: a file is missing or damaged, or the two do not belong together.
+        FailedCheckError: they are not equal.
+
+    Example:
+        parity = jaxrec.verify("runs/shop/export/model.tflite")
+        print(parity.histories, parity.score_error)
+    """
+    model = Path(model)
+    bundle = read(model)
+    folder = model.absolute().parent.parent if run_dir is None else Path(run_dir)
+    items = None if new_items is None else Path(new_items)
+    source = restore(folder, items, bundle.model.get("boost", 0.0))
+    if bundle.model["vocabulary"]["sha256"] != source.vocabulary.digest:
+        raise UserError(
+            f"{model} has another vocabulary than {source.directory.path}; name its run with "
+            "--run-dir, and what was added with --new-items"
+        )
+    recipe: Recipe = bundle.model["recipe"]
+    settings = bundle.model.get("adapt")
+    reference = refer(
+        source.model,
+        source.heldout,
+        top_k=bundle.model["top_k"],
+        keep_seen=bundle.model["keep_seen"],
+        adapt=None if settings is None else AdaptConfig(**settings),
+    )
+    return prove(bundle.graph, reference, recipe).parity

@@ -1,0 +1,84 @@
+"""Training in Python: `jaxrec.train`, which takes what `jaxrec train` takes."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Unpack
+
+import polars as pl
+
+from jaxrec.config.experiment import Config
+from jaxrec.config.toml_file import read_table, with_table
+from jaxrec.data.sources.python_log import Log, with_settings
+from jaxrec.models.model_config import check_encoder
+from jaxrec.runs.directory import RunDirectory, default_path
+from jaxrec.runs.run import Run
+from jaxrec.training.fit import run_experiment
+from jaxrec.training.keyword_settings import Settings
+
+
+def train(
+    log: Log | str | Path,
+    *,
+    directory: str | Path | None = None,
+    config: str | Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    model_shards: int = 1,
+    **settings: Unpack[Settings],
+) -> Run:
+    """Train a recommender on a log, and evaluate it on items that it has not seen.
+
+    Progress is printed, an epoch a line. A run that was interrupted goes on with `resume`, to the
+    same parameters bit for bit.
+
+    Args:
+        log: what `jaxrec.read_log` returns; or a name that `jaxrec train --dataset` takes:
+            "synthetic", "ml-1m", a file, a prepared folder.
+        directory: where the run is kept; None: runs/<dataset>-<encoder>-n<N>.
+        config: a TOML file of settings; those that are given here outdo it.
+        resume: go on with the unfinished run in the directory.
+        overwrite: replace the run in the directory.
+        model_shards: devices over which the tables of items are sharded.
+        settings: as the flags of `jaxrec train --help-all`: `encoder="transformer"`,
+            `history_length=50`, and a group as a mapping, `transformer={"blocks": 1}`.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        UserError: a setting is unknown or impossible, the log cannot be trained on, or the
+            directory holds another run.
+
+    Example:
+        log = jaxrec.read_log("log.csv", user="customer", item="sku", time="bought_at")
+        run = jaxrec.train(log, encoder="bow", epochs=2, directory="runs/shop-bow")
+        print(run.report())
+    """
+    experiment = Config()
+    if config is not None:
+        experiment = with_table(experiment, read_table(Path(config)), Path(config))
+    experiment = with_table(experiment, _as_toml(settings), Path("jaxrec.train"))
+    table: pl.DataFrame | None = None
+    if isinstance(log, Log):
+        table, data = log.table, with_settings(log, experiment.data)
+    else:
+        data = replace(experiment.data, dataset=str(log))
+    experiment = replace(experiment, data=data)
+    check_encoder(experiment.model)
+    run_dir = RunDirectory(default_path(experiment) if directory is None else Path(directory))
+    run_dir.check(experiment, resume=resume, overwrite=overwrite)
+    if not (resume and run_dir.is_finished):
+        run_experiment(
+            experiment, run_dir, table=table, overwrite=overwrite, model_shards=model_shards
+        )
+    return Run.load(run_dir.path)
+
+
+def _as_toml(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the names of settings as a TOML file has them; None is what it leaves out."""
+    return {
+        name.replace("_", "-"): _as_toml(value) if isinstance(value, Mapping) else value
+        for name, value in settings.items()
+        if value is not None
+    }

@@ -1,0 +1,69 @@
+"""The settings of `jaxrec.train` as keyword arguments, with their types.
+
+They are the fields of the configuration, which say what each means and which values it takes
+(`jaxrec train --help-all`); a test holds the two equal.
+"""
+
+from collections.abc import Mapping
+from typing import Literal, TypedDict
+
+from jaxrec.config.experiment import SamplerName
+from jaxrec.data.splits import SplitName
+
+Group = Mapping[str, int | float | str | bool | None]
+"""The settings of one encoder, source or head, by name: `transformer={"blocks": 1}`."""
+
+
+class Settings(TypedDict, total=False):
+    """What decides what a run learns, but for the log and how it is read."""
+
+    # The data.
+    data_dir: str | None
+    history_length: int
+    item_features: str | None
+    activity_features: str | None
+    user_features: str | None
+    time: bool
+    moment: str | None
+    time_zone: str
+    rate: bool
+    label_weight: str | None
+    target_events: str | None
+    split: SplitName
+    keep_seen: bool
+    final_fit: bool
+    validation_users: int | None
+    test_users: int | None
+    min_item_interactions: int
+    min_user_interactions: int
+    min_rating: float | None
+    drop_duplicates: bool
+    synthetic: Group
+    rating: Group
+    # The model.
+    encoder: str
+    embedding_dim: int
+    hidden_units: int
+    dense_layers: int
+    dropout: float | None
+    own_dropout: float
+    tie_embeddings: bool
+    rnn: Group
+    cnn: Group
+    transformer: Group
+    # Training.
+    epochs: int
+    patience: int
+    learning_rate: float
+    seed: int
+    batch_size: int | None
+    loss: Literal["auto", "full-softmax", "sampled-softmax"]
+    negatives: int | None
+    sampler: SamplerName
+    teacher: str | None
+    window_length: int | None
+    lead_in: int | None
+    table_optimizer: Literal["auto", "adamw", "rowwise-adagrad"]
+    warmup: float
+    weight_decay: float
+    clip_norm: float
