@@ -1,4 +1,4 @@
-"""Tests that need eight devices; test_placement.py runs them in a process that has them."""
+"""Tests that need eight devices; test_sharding.py runs them in a process that has them."""
 
 from dataclasses import replace
 from typing import Any
@@ -18,13 +18,21 @@ from jaxrec.data.item_features import ids_by_name
 from jaxrec.data.sources.load import load_interactions
 from jaxrec.data.sources.synthetic import SyntheticConfig
 from jaxrec.errors import UserError
+from jaxrec.models.folding import fold_features
 from jaxrec.models.model_config import ModelConfig
+from jaxrec.training.distillation import Teacher, distill
 from jaxrec.training.fit import init_model
 from jaxrec.training.learner import make_learner
 from jaxrec.training.objective import make_objective
-from jaxrec.training.placement import cut_rows, fetch, make_mesh, place, share_of, split_batch
+from jaxrec.training.sharding import (
+    batch_shard,
+    make_mesh,
+    padded_rows,
+    shard_batch,
+    shard_state,
+    unshard_state,
+)
 from jaxrec.training.step import TrainState, make_dispatch, name_of
-from jaxrec.training.teacher import Teacher
 from jaxrec.training.windows import shape_of, training_batches
 
 # 62 rows, which neither four nor eight devices can share evenly.
@@ -47,7 +55,7 @@ def world(config: Config) -> Dataset:
 
 def teacher_of(dataset: Dataset, config: Config) -> Teacher:
     model = init_model(dataset, replace(config, train=replace(config.train, seed=7)))
-    return Teacher(model.fold(ids_by_name(dataset.item_features)), 5)
+    return Teacher(fold_features(model, ids_by_name(dataset.item_features)), 5)
 
 
 def learn(config: Config, shards: int | None, *, taught: bool = False) -> dict[str, np.ndarray]:
@@ -62,28 +70,30 @@ def learn(config: Config, shards: int | None, *, taught: bool = False) -> dict[s
     mesh = None
     if shards is not None:
         mesh = make_mesh(shape_of(dataset, config.data, config.train).rows, shards)
-    share = () if mesh is None else (share_of(mesh),)
+    share = () if mesh is None else (batch_shard(mesh),)
     batches = training_batches(dataset, config.data, config.train, *share)
     graphdef, params = nnx.split(init_model(dataset, config), nnx.Param)
-    teacher = teacher_of(dataset, config) if taught else None
-    cut = None if mesh is None else cut_rows(rows, mesh)
-    objective = make_objective(graphdef, dataset, config, teacher, cut)
+    padded = None if mesh is None else padded_rows(rows, mesh)
+    objective = make_objective(graphdef, dataset, config, padded)
+    if taught:
+        teacher = teacher_of(dataset, config).pad(padded or rows)
+        objective = replace(objective, loss=distill(objective.loss, teacher))
     learner = make_learner(objective, config.train, 100)
     state: Any = learner.init(params)
     if mesh is not None:
-        state = place(state, mesh, rows)
+        state = shard_state(state, mesh, rows)
         require_cut(state, mesh.shape["model"])
-    dispatch = make_dispatch(learner.update, config.train.seed)
+    dispatch = make_dispatch(learner, config.train.seed)
     losses = []
     for number in range(2):
         batch: Any = batches.dispatch(number)
         if mesh is not None:
-            batch = split_batch(batch, mesh)
+            batch = shard_batch(batch, mesh)
         state, each = dispatch(state, batch)
         losses.append(np.asarray(each))
     if mesh is not None:
         require_cut(state, mesh.shape["model"])
-        state = fetch(state, mesh, rows)
+        state = unshard_state(state, mesh, rows)
     named = {name_of(path): np.asarray(leaf) for path, leaf in jax.tree.leaves_with_path(state)}
     return {**named, "losses": np.concatenate(losses)}
 
@@ -146,11 +156,11 @@ def test_a_table_that_is_cut_is_never_whole_on_a_device():
         config = replace(SMALL, train=train)
         mesh = make_mesh(16, 8)
         graphdef, params = nnx.split(init_model(dataset, config), nnx.Param)
-        objective = make_objective(graphdef, dataset, config, None, cut_rows(rows, mesh))
+        objective = make_objective(graphdef, dataset, config, padded_rows(rows, mesh))
         learner = make_learner(objective, config.train, 100)
-        state = place(learner.init(params), mesh, rows)
-        batch = split_batch(training_batches(dataset, config.data, train).dispatch(0), mesh)
-        dispatch: Any = make_dispatch(learner.update, 0)
+        state = shard_state(learner.init(params), mesh, rows)
+        batch = shard_batch(training_batches(dataset, config.data, train).dispatch(0), mesh)
+        dispatch: Any = make_dispatch(learner, 0)
         program = dispatch.lower(state, batch).compile().as_text()
         assert f"f32[{8},6]" in program  # eight rows of a table
         assert "f32[64,6]" not in program and "f32[62,6]" not in program
@@ -168,5 +178,5 @@ def test_a_state_comes_back_from_any_mesh_as_it_was():
     state = {"params": {"bias": jnp.arange(62.0), "candidates": jnp.ones((62, 3))}, "step": 5}
     for shards in (1, 2, 4, 8):
         mesh = make_mesh(8, shards)
-        back = fetch(place(state, mesh, 62), mesh, 62)
+        back = unshard_state(shard_state(state, mesh, 62), mesh, 62)
         assert jax.tree.all(jax.tree.map(np.array_equal, back, state))

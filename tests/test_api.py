@@ -16,8 +16,16 @@ from jaxrec.config.fields import values
 from jaxrec.training.keyword_settings import Settings
 from tests.exports import small_log
 
-# Trained in seconds.
-SMALL = {"embedding_dim": 8, "hidden_units": 12, "history_length": 5, "epochs": 2}
+
+def small(encoder: str) -> Settings:
+    """Return settings that train in seconds."""
+    return {
+        "encoder": encoder,
+        "embedding_dim": 8,
+        "hidden_units": 12,
+        "history_length": 5,
+        "epochs": 2,
+    }
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +37,7 @@ def shop(tmp_path_factory) -> Path:
         folder / "log.csv"
     )
     log = jaxrec.read_log(folder / "log.csv", user="customer", item="sku", time="bought_at")
-    run = jaxrec.train(log, encoder="rnn", directory=folder / "runs/shop", **SMALL)
+    run = jaxrec.train(log, directory=folder / "runs/shop", **small("rnn"))
     jaxrec.export(run, recipe="float32")
     return folder
 
@@ -100,13 +108,10 @@ def test_a_table_in_memory_is_a_log(kind, tmp_path, capsys):
     assert (log.rows, log.users, log.items) == (frame.height, 60, 20)
     assert capsys.readouterr().out.startswith(f"dataframe: {frame.height:,} rows, 60 users")
     if kind == "polars":
-        run = jaxrec.train(log, encoder="bow", directory=tmp_path / "run", **SMALL)
+        run = jaxrec.train(log, directory=tmp_path / "run", **small("bow"))
         frame.write_csv(tmp_path / "log.csv")
         other = jaxrec.train(
-            jaxrec.read_log(tmp_path / "log.csv"),
-            encoder="bow",
-            directory=tmp_path / "other",
-            **SMALL,
+            jaxrec.read_log(tmp_path / "log.csv"), directory=tmp_path / "other", **small("bow")
         )
         assert run.summary.test == other.summary.test
 

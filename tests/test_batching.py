@@ -13,11 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxrec.data import buckets
-from jaxrec.data.batching import TrainingBatches, WindowShape, cut_windows
+from jaxrec.data.batching import TrainingBatches
 from jaxrec.data.buckets import LEAST_SHARE, MOST_BUCKETS, bucket_edges
 from jaxrec.data.seen import met_in_batch
 from jaxrec.data.splits import Split, SplitName, split_timelines
 from jaxrec.data.timelines import Timelines
+from jaxrec.data.windowing import WindowShape, cut_windows
 from jaxrec.schema import ITEM, PAD
 from tests.worlds import left_padded, numbered_timelines, timelines_of, training_on_everything
 

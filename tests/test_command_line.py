@@ -113,14 +113,14 @@ def test_help_says_what_the_module_does_and_what_most_people_need(capsys):
     assert main_of(bake)(["--loaves=2", "--help"]) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith("The frame of every command")
-    assert f"{'  --loaves=INT':<30}how many (default: 1)" in said
-    assert f"{'  --crust.*':<30}--crust: how it gets a crust." in said
+    assert f"{'  --loaves=INT':<32}how many (default: 1)" in said
+    assert f"{'  --crust.*':<32}--crust: how it gets a crust." in said
     assert not any("--salt" in line or "--crust.heat" in line for line in said)
 
     assert main_of(bake)(["--help-all"]) == 0
     said = capsys.readouterr().out.splitlines()
-    assert f"{'  --salt=FLOAT':<30}in the dough" in said
-    assert f"{'  --crust.heat=INT':<30}of the oven (default: 250)" in said
+    assert f"{'  --salt=FLOAT':<32}in the dough" in said
+    assert f"{'  --crust.heat=INT':<32}of the oven (default: 250)" in said
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -48,7 +48,7 @@ def invented(path, encoder, age):
 def test_exports_are_found_however_deep_they_lie(tmp_path):
     runs = tmp_path / "runs"
     bow = invented(runs / "bow" / "export" / "model.tflite", "bow", age=30)
-    cnn = invented(runs / "presets" / "small-cnn" / "export" / "model.tflite", "cnn", age=20)
+    cnn = invented(runs / "more" / "small-cnn" / "export" / "model.tflite", "cnn", age=20)
     invented(tmp_path / "elsewhere" / "export" / "model.tflite", "rnn", age=10)
     rnn = runs / "more" / "sweep-x" / "rnn-n10-seed0" / "export" / "model.tflite"
     rnn.parents[1].mkdir(parents=True)

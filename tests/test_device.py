@@ -57,7 +57,7 @@ def encode(request):
         patch.setattr(lstm, "MOST_WRITTEN_OUT", most_written_out)
         on_device = jax.jit(lambda ids: device.encode(prepared, {ITEM: ids}))
         on_device(np.zeros((2, N), np.int32))
-    return on_device, jax.jit(lambda ids: model.context({ITEM: ids}))
+    return on_device, jax.jit(lambda ids: model.encode_last({ITEM: ids}))
 
 
 @settings(max_examples=25, deadline=None)
@@ -105,7 +105,7 @@ def told(request):
     """The context of what a file is told, on a device and in JAX."""
     model = make(request.param, features=FEATURES)
     prepared = device.prepare(model)
-    return jax.jit(lambda inputs: device.encode(prepared, inputs)), jax.jit(model.context)
+    return jax.jit(lambda inputs: device.encode(prepared, inputs)), jax.jit(model.encode_last)
 
 
 @settings(max_examples=60, deadline=None)

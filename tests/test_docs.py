@@ -40,7 +40,8 @@ STUDIES = ROOT / "experiments" / "studies"
 PAGES += [STUDIES / "README.md"]
 FLOWER = ROOT / "examples" / "flower" / "README.md"
 # Pages of the docs name these.
-INNER_PAGES = [FLOWER, *sorted(STUDIES.glob("*/README.md"))]
+RECIPES = ROOT / "experiments" / "recipes" / "README.md"
+INNER_PAGES = [FLOWER, RECIPES, *sorted(STUDIES.glob("*/README.md"))]
 SCRIPTS = [
     path.relative_to(ROOT).as_posix()
     for room in ("experiments", "experiments/studies/*", "demo", "examples/flower")
@@ -55,7 +56,7 @@ DOORS = {
     if (found := re.search(r'main\(\["(.*)", \*sys', path.read_text()))
 }
 # Their unknown flags go to run.py.
-PASS_ON = ("experiments/presets.py", "sweep")
+PASS_ON = ("sweep",)
 # The flags of Flower's commands that are known to work: those that this one gives them.
 OF_FLOWER = set(
     re.findall(r"--[a-z][a-z-]*", (ROOT / "examples" / "flower" / "check.py").read_text())
@@ -218,8 +219,8 @@ def test_the_commands_are_found():
     assert len(set(in_docstrings)) > 12
     assert on_pages[0] == "pip install -c constraints.txt -e '.[train]'"
     assert on_pages[1] == "python experiments/run.py --encoder=rnn"
-    unrolled = "python convert/to_tflite.py --run-dir=runs/presets/small-cnn --recipe=int8 "
-    assert unrolled + "--export-dir=runs/presets/small-cnn/int8" in on_pages
+    unrolled = "python convert/to_tflite.py --run-dir=runs/ml-1m-small-cnn --recipe=int8 "
+    assert unrolled + "--export-dir=runs/ml-1m-small-cnn/int8" in on_pages
 
 
 @pytest.mark.parametrize("command", [*SCRIPTS, *COMMANDS])

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from jaxrec.cli import compare, federate
 from jaxrec.cli import train as run_command
 from jaxrec.config.experiment import Config, TrainConfig
-from jaxrec.data.batching import Batch, WindowShape
+from jaxrec.data.batching import Batch
 from jaxrec.data.data_config import DataConfig
 from jaxrec.data.dataset import prepare
 from jaxrec.data.interactions import FilterConfig
@@ -32,6 +32,7 @@ from jaxrec.data.sources.log_config import LogConfig
 from jaxrec.data.sources.synthetic import SyntheticConfig
 from jaxrec.data.splits import split_timelines
 from jaxrec.data.vocabulary import Vocabulary
+from jaxrec.data.windowing import WindowShape
 from jaxrec.errors import UserError
 from jaxrec.federated import accounting, averaging, record, rounds
 from jaxrec.federated.averaging import Round, add_noise, begin, make_round, round_keys
@@ -53,7 +54,7 @@ from jaxrec.schema import ITEM
 from jaxrec.training.checkpoint import open_checkpoints, read_model
 from jaxrec.training.fit import init_model
 from jaxrec.training.objective import make_objective
-from jaxrec.training.rows import BY_ITEM, by_item
+from jaxrec.training.sparse_rows import ITEM_TABLES, item_tables
 from jaxrec.training.step import name_of
 from jaxrec.training.windows import training_batches
 from tests.exports import call, convert
@@ -193,13 +194,13 @@ def test_it_is_the_mean_of_what_clients_send_by_their_expected_number():
 
 def test_what_leaves_a_client_holds_no_row_of_an_item():
     shared, kept = part(PARAMS, "encoder")
-    assert set(kept) == {"activities.tables.item", "bias"} <= set(BY_ITEM)
+    assert set(kept) == {"activities.tables.item", "bias"} <= set(ITEM_TABLES)
     batches = CLIENTS.gather(np.array([6], np.int32), jax.random.key(1))
     own = jax.tree.map(lambda each: each[0], batches)
     canary = int(DATASET.vocabulary.encode(pl.Series([90]))[0])
     assert canary in own.targets
     update, _ = learn_locally(OBJECTIVE, shared, kept, own, jax.random.key(2), 0.1)
-    assert set(named(update)) == set(named(PARAMS)) - set(BY_ITEM)
+    assert set(named(update)) == set(named(PARAMS)) - set(ITEM_TABLES)
     assert all(DATASET.vocabulary.size + 1 not in leaf.shape for leaf in named(update).values())
     assert_same(join(shared, kept), PARAMS, rtol=0)
 
@@ -209,7 +210,7 @@ def test_a_table_that_is_not_shared_keeps_its_bits():
     without, with_it = cohort_of(*range(6)), cohort_of(*range(7))
     for cohort in (without, with_it):
         after = named(one_round(LOOSE, cohort)[0])
-        for name, table in by_item(PARAMS).items():
+        for name, table in item_tables(PARAMS).items():
             assert after[name].tobytes() == np.asarray(table).tobytes()
     # Where the table is shared, the row of an item that one client has tells of that client.
     rows = [
@@ -278,11 +279,11 @@ def test_noise_has_the_deviation_that_is_accounted_for():
 
     # On the sum, divided by the expected number of clients: 3 * 100 / 7.
     quiet, loud = (one_round(LOOSE, cohort_of(1, 2), noise=noise)[0] for noise in (0.0, 3.0))
-    there = set(named(PARAMS)) - set(by_item(PARAMS))
+    there = set(named(PARAMS)) - set(item_tables(PARAMS))
     added = np.concatenate([(named(loud)[n] - named(quiet)[n]).reshape(-1) for n in there])
     assert added.std() == pytest.approx(300 / 7, rel=5 / np.sqrt(2 * added.size))
     assert_same(one_round(LOOSE, cohort_of(1, 2), noise=3.0)[0], loud, rtol=0)
-    for name, table in by_item(PARAMS).items():
+    for name, table in item_tables(PARAMS).items():
         assert named(loud)[name].tobytes() == np.asarray(table).tobytes()
 
 
@@ -488,7 +489,7 @@ def test_a_run_of_rounds_is_a_run_like_any_other(trained, federated):
 
     before, after = parameters_of(trained / "run"), parameters_of(out)
     moved = {name for name in before if before[name].tobytes() != after[name].tobytes()}
-    assert moved == set(before) - set(BY_ITEM)
+    assert moved == set(before) - set(ITEM_TABLES)
 
     process = call(compare.main, str(out), "run", cwd=trained)
     assert process.returncode == 0, process.stderr

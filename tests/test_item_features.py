@@ -1,6 +1,7 @@
 """Features of items: a part of an item's vector in training, and nothing but a table in a file."""
 
 import json
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,7 @@ import pytest
 from flax import nnx
 
 from jaxrec.cli import train as one_run
+from jaxrec.config.experiment import TrainConfig
 from jaxrec.conversion.restore import restore
 from jaxrec.data.data_config import DataConfig
 from jaxrec.data.feature_names import feature_names
@@ -20,13 +22,15 @@ from jaxrec.data.item_features import (
     save_item_features,
 )
 from jaxrec.errors import UserError
+from jaxrec.models.folding import append_items, fold_features
 from jaxrec.models.model import PAD_BIAS
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runtime.bundle import read
 from jaxrec.schema import ITEM, Schema
-from jaxrec.training.objective import Objective
+from jaxrec.training.negatives import make_sampler
+from jaxrec.training.objective import Objective, loss
 from tests.exports import call, convert
-from tests.test_models import SIZE, make
+from tests.test_models import COUNTS, SIZE, make
 from tests.test_objective import batch_of
 
 CATALOGUE = pl.DataFrame(
@@ -89,7 +93,7 @@ def test_a_vector_is_the_sum_of_its_own_and_the_mean_of_its_values(tied):
     assert model.item_features is not None
     values = model.item_features.tables["genre"][...]
     own, candidates = model.activities.tables[ITEM][...], model.item_table
-    folded = model.fold(IDS)
+    folded = fold_features(model, IDS)
     for before, after in (
         (own, folded.activities.tables[ITEM][...]),
         (candidates, folded.item_table),
@@ -106,7 +110,7 @@ def test_an_item_without_its_own_has_the_vector_and_the_bias_of_its_features():
     values, bias = model.item_features.tables["genre"][...], model.item_bias
     biases, start = model.item_features.biases["genre"][...], model.item_features.bias[...]
     is_kept = jnp.ones(SIZE + 1, bool).at[jnp.array([0, 3, 5, 6])].set(False)
-    folded = model.fold(IDS, is_kept)
+    folded = fold_features(model, IDS, is_kept)
     np.testing.assert_allclose(folded.item_table[5], values[2], rtol=1e-6)
     np.testing.assert_allclose(folded.item_bias[5], start + biases[2], rtol=1e-5)
     np.testing.assert_allclose(folded.item_bias[3], start + (biases[1] + biases[3]) / 2, rtol=1e-5)
@@ -121,7 +125,7 @@ def test_items_that_are_appended_have_what_their_features_say():
     assert model.item_features is not None
     values = model.item_features.tables["genre"][...]
     start = model.item_features.bias[...] + model.item_features.biases["genre"][2]
-    appended, folded = model.append(ids), plain.fold(IDS)
+    appended, folded = append_items(model, ids), fold_features(plain, IDS)
     np.testing.assert_array_equal(appended.item_table[: SIZE + 1], folded.item_table)
     np.testing.assert_array_equal(appended.item_bias[: SIZE + 1], folded.item_bias)
     np.testing.assert_array_equal(appended.item_table[SIZE + 1], values[2])
@@ -134,9 +138,10 @@ def test_training_reaches_the_values_of_items():
     graphdef, params = nnx.split(model, nnx.Param)
     batch = batch_of(2)
     batch = batch._replace(history={ITEM: batch.history[ITEM]})
-    popularity = jnp.zeros(SIZE + 1)
+    schema = Schema(SIZE, 6, (GENRE.feature,))
+    sampler = make_sampler(TrainConfig(loss="full-softmax"), COUNTS)
     objective = Objective(
-        graphdef, Schema(SIZE, 6, (GENRE.feature,)), "uniform", None, popularity, 5, IDS, 0.5
+        graphdef, schema, partial(loss, history_length=5), sampler, IDS, id_dropout=0.5
     )
     gradients = jax.jit(jax.grad(objective))(params, batch, jax.random.key(0))
     by_value = jnp.abs(gradients["item_features"]["tables"]["genre"][...]).sum(axis=1)

@@ -10,7 +10,6 @@ from flax import nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxrec.models.activities import mask_of
 from jaxrec.models.dropout import default_rate, dropout
 from jaxrec.models.encoders import ENCODERS
 from jaxrec.models.encoders.convolution import Convolution, ConvolutionConfig
@@ -62,15 +61,14 @@ def drawn(build, seed):
 
 def context_of(model):
     """Encode whole histories."""
-    return jax.jit(model.context)
+    return jax.jit(model.encode_last)
 
 
 def contexts_of(model):
     """Encode what ends at each position of a window, as training does."""
 
     def contexts(history, count, span):
-        vectors = model.look_up(history)
-        return model.contexts(vectors, mask_of(history), count, span)
+        return model.encode_positions(history, count, span)
 
     return jax.jit(contexts, static_argnames=("count", "span"))
 

@@ -25,7 +25,7 @@ class Decay(Encoder):
     def __init__(self, width_in: int, units: int, config: None, *, rngs):
         self.width = width_in
 
-    def prefixes(
+    def encode_positions(
         self, activities_BLE: Float[jax.Array, "B L E"], mask_BL: Bool[jax.Array, "B L"], span: int
     ) -> Float[jax.Array, "B L E"]:
         # How many activities come after l up to p: gaps do not count.
@@ -34,7 +34,7 @@ class Decay(Encoder):
         weights_BLL = jnp.where((later_BLL >= 0) & (later_BLL < span), 0.5**later_BLL, 0)
         return jnp.tril(weights_BLL) @ activities_BLE
 
-    def whole(
+    def encode_last(
         self, activities_BNE: Float[jax.Array, "B N E"], there_BN: Float[jax.Array, "B N"]
     ) -> Float[jax.Array, "B E"]:
         length = there_BN.shape[1]

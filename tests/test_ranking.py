@@ -254,7 +254,7 @@ def test_the_scorer_of_a_model_is_the_models_own_scores():
     model = RecommenderModel(Schema(V, 4), config, counts, rngs=nnx.Rngs(0))
     items_BN = np.array([[0, 1, 2], [0, 0, 0]], np.int32)
     scores = np.asarray(work_out(model_scorer(*nnx.split(model))({ITEM: items_BN})))
-    expected = model.scores(model.context({ITEM: jnp.asarray(items_BN)}))
+    expected = model.scores(model.encode_last({ITEM: jnp.asarray(items_BN)}))
     np.testing.assert_allclose(scores, expected, rtol=1e-5)
     # An empty history gives the popular items, which have the small ids.
     assert np.argsort(-scores[1]).tolist() == [*range(1, V + 1), PAD]

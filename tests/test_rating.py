@@ -12,12 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxrec.conversion.graph.shapes import Shapes
-from jaxrec.data.batching import TrainingBatches, WindowShape
+from jaxrec.data.batching import TrainingBatches
 from jaxrec.data.data_config import DataConfig, RatingConfig
 from jaxrec.data.dataset import Dataset, prepare
 from jaxrec.data.head_labels import number_labels
 from jaxrec.data.interactions import FilterConfig
 from jaxrec.data.sources.load import load_interactions
+from jaxrec.data.windowing import WindowShape
 from jaxrec.errors import UserError
 from jaxrec.evaluation.predictions import (
     Predictor,
@@ -71,7 +72,7 @@ def test_the_loss_of_a_rating_by_hand():
 def test_a_model_rates_any_item_after_any_history():
     model = make("bow", heads=(STARS,))
     history = {ITEM: jnp.array([[0, 3, 5], [0, 0, 0]])}
-    context = model.context(history)
+    context = model.encode_last(history)
     found = model.predict("rating", context, jnp.array([[1, 2], [3, SIZE]]))
     expected, at_least = found["ratings"], found["at_least"]
     assert expected.shape == (2, 2) and at_least.shape == (2, 2, 2)
@@ -218,7 +219,7 @@ def test_an_app_is_told_how_items_would_be_rated():
     told = recommender.rate([103, 107], candidates)
     history = {ITEM: jnp.array([[0, 0, 0, 4, 8]])}
     ids = jnp.array([[5, PAD, 2, 1, 30, 29]])
-    found = model.predict("rating", model.context(history), ids)
+    found = model.predict("rating", model.encode_last(history), ids)
     expected, at_least = found["ratings"], found["at_least"]
     for place, (candidate, rating) in enumerate(zip(candidates, told, strict=True)):
         if candidate == 99:

@@ -256,15 +256,15 @@ def test_the_newest_run_is_the_one_that_finished_last_however_deep_it_lies(tmp_p
     first = finish(runs / "shallow", 1_000)
     assert newest(runs) == first
     assert first.ended == 1_000
-    preset = finish(runs / "presets" / "rnn-n10", 2_000)
-    assert newest(runs) == preset
+    recipe = finish(runs / "recipes" / "rnn-n10", 2_000)
+    assert newest(runs) == recipe
     cell = finish(runs / "more" / "sweep-ml-1m" / "bow-n10-seed0", 3_000)
     assert newest(runs) == cell
     # Begun later, and not finished.
     (runs / "begun").mkdir()
     save_config(CONFIG, runs / "begun" / "config.toml")
     assert newest(runs) == cell
-    assert newest(runs / "presets") == preset
+    assert newest(runs / "recipes") == recipe
 
 
 def test_a_run_that_lies_elsewhere_is_found_by_its_link_and_no_circle_is_walked(tmp_path):

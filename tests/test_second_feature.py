@@ -98,7 +98,7 @@ def test_the_file_says_what_the_model_says(run):
     source = restore(run.path)
     histories = {name: rows[:20] for name, rows in source.heldout.history.items()}
     ids = ids_of_inputs(source.model.features, histories)
-    contexts = source.model.context({name: jnp.asarray(rows) for name, rows in ids.items()})
+    contexts = source.model.encode_last({name: jnp.asarray(rows) for name, rows in ids.items()})
     device = DeviceModel(read(run.model_file).graph)
     found = device.encode_all(as_inputs(histories))
     # The file is rounded to int8.

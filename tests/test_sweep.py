@@ -82,9 +82,31 @@ def test_the_cells_are_every_combination_with_the_flags_of_all():
         assert (cell.config.data.dataset, cell.config.model.dropout) == ("ml-1m", 0.1)
 
 
+def test_what_one_encoder_reads_goes_to_its_cells_and_a_file_to_all(tmp_path):
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text('encoder = "rnn"\nepochs = 7\nhistory-length = 3\n[rnn]\nlayers = 2\n')
+    flags = SweepFlags(encoders="rnn,transformer", history_lengths="10")
+    others = [f"--config={recipe}", "--transformer.blocks=1", "--model-shards=2"]
+    recurrent, attention = make_cells(flags, others)
+    assert (recurrent.config.model.rnn.layers, attention.config.model.rnn.layers) == (2, 1)
+    assert attention.config.model.transformer.blocks == 1
+    assert recurrent.config.model.transformer.blocks == 2
+    for cell in (recurrent, attention):
+        assert (cell.config.train.epochs, cell.config.data.history_length) == (7, 10)
+        assert cell.flags == ["--model-shards=2"]
+
+
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
+        (
+            ["--encoders=bow,rnn", "--transformer.blocks=1"],
+            "--transformer.blocks=1 is of use to --encoder=transformer alone; give it",
+        ),
+        (
+            ["--encoders=transformer", "--hidden-units=10", "--transformer.heads=4"],
+            "--hidden-units=10 cannot be divided by --transformer.heads=4",
+        ),
         (["--encoders=bow,gru"], "has 'gru'; give some of bow,cnn,rnn,transformer"),
         (["--history-lengths=10,x"], "is no list of whole numbers"),
         (["--history-lengths=10,5000"], "--history-length=5000 is out of range"),
@@ -107,7 +129,7 @@ def test_a_mistake_is_one_line_before_anything_is_trained(place, capsys, flags, 
 def test_help_teaches(capsys):
     assert main(["--help"]) == 0
     text = capsys.readouterr().out
-    assert "--history-lengths" in text and "one of run.py's" in text
+    assert "--history-lengths" in text and "one of `jaxrec train`'s" in text
 
 
 PROTOCOL = Protocol(

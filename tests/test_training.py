@@ -22,10 +22,10 @@ from jaxrec.evaluation.ranking import model_scorer, rank
 from jaxrec.models.model import RecommenderModel
 from jaxrec.models.model_config import ModelConfig
 from jaxrec.runs.directory import RunDirectory
-from jaxrec.training import loop, objective
+from jaxrec.training import loop, negatives
 from jaxrec.training.checkpoint import open_checkpoints, restore_best
 from jaxrec.training.loop import train
-from jaxrec.training.objective import about_negatives, negatives_of
+from jaxrec.training.negatives import negative_count
 from jaxrec.training.windows import window_shape
 
 ITEMS = 20
@@ -182,7 +182,7 @@ def test_windows_are_as_asked_for_or_fit_the_history(history_length, given, targ
 
 
 @pytest.mark.parametrize(
-    ("given", "catalogue_size", "negatives"),
+    ("given", "catalogue_size", "count"),
     [
         ({}, 5000, None),
         ({}, 5001, 512),
@@ -191,25 +191,8 @@ def test_windows_are_as_asked_for_or_fit_the_history(history_length, given, targ
         ({"loss": "full-softmax"}, 100_000, None),
     ],
 )
-def test_small_catalogues_are_compared_whole(given, catalogue_size, negatives):
-    assert negatives_of(TrainConfig(**given), catalogue_size) == negatives
-
-
-@pytest.mark.parametrize(
-    ("given", "catalogue_size", "warned"),
-    [
-        ({"sampler": "batch"}, 5001, True),
-        ({"sampler": "batch"}, 5000, False),
-        ({"sampler": "batch", "negatives": 64}, 5000, False),
-        ({"sampler": "batch", "loss": "full-softmax"}, 5001, False),
-        ({}, 5001, False),
-    ],
-)
-def test_negatives_of_the_batch_alone_are_warned_of(given, catalogue_size, warned):
-    said = about_negatives(TrainConfig(**given), catalogue_size)
-    assert ["--sampler=batch alone is known to collapse" in line for line in said] == [
-        True
-    ] * warned
+def test_small_catalogues_are_compared_whole(given, catalogue_size, count):
+    assert negative_count(TrainConfig(**given), catalogue_size) == count
 
 
 class KilledError(Exception):
@@ -320,7 +303,7 @@ def test_a_final_fit_that_died_keeps_the_last_epoch_too(tmp_path, monkeypatch):
 
 
 def test_a_loss_that_is_not_a_number_stops_the_run(tmp_path, monkeypatch):
-    monkeypatch.setattr(objective, "log_popularity", lambda _: jnp.full(ITEMS + 1, jnp.nan))
+    monkeypatch.setattr(negatives, "log_popularity", lambda _: jnp.full(ITEMS + 1, jnp.nan))
     config = replace(CONFIG, train=replace(CONFIG.train, sampler="batch"))
     with pytest.raises(UserError, match=r"the loss is nan at step 1; .*--learning-rate"):
         fit(tmp_path, config)

@@ -71,9 +71,9 @@ def test_a_block_by_hand():
     read = normed(y) * np.array(encoder.scale)
     expected = np.concatenate([read, x_3E[0, 2], np.array(x_3E[0]).mean(axis=0)])
     there = jnp.ones((1, 3))
-    whole = jax.jit(encoder.whole)(x_3E, there)
+    whole = jax.jit(encoder.encode_last)(x_3E, there)
     np.testing.assert_allclose(whole[0], expected, rtol=1e-5, atol=1e-6)
-    prefixes = jax.jit(encoder.prefixes, static_argnums=2)(x_3E, there > 0, 3)
+    prefixes = jax.jit(encoder.encode_positions, static_argnums=2)(x_3E, there > 0, 3)
     np.testing.assert_allclose(prefixes[0, 2], expected, rtol=1e-5, atol=1e-6)
 
 
@@ -92,8 +92,8 @@ def test_long_histories_are_encoded_alike_by_both_views(length):
     kept = np.array([1, 3, length // 2, length])
     mask = jnp.asarray(np.arange(length) >= length - kept[:, None])
     x = jnp.where(mask[..., None], activities_of(length, batch), 0)
-    prefixes = jax.jit(encoder.prefixes, static_argnums=2)(x, mask, length)
-    whole = jax.jit(encoder.whole)(x, mask.astype(jnp.float32))
+    prefixes = jax.jit(encoder.encode_positions, static_argnums=2)(x, mask, length)
+    whole = jax.jit(encoder.encode_last)(x, mask.astype(jnp.float32))
     np.testing.assert_allclose(prefixes[:, -1], whole, rtol=1e-5, atol=1e-5)
 
 
@@ -105,13 +105,15 @@ def test_a_gradient_is_a_number_where_nothing_is_read():
     @jax.grad
     def by_activities(x, mask):
         x = jnp.where(mask[..., None], x, 0)
-        return jnp.where(mask[..., None], encoder.prefixes(x, mask, 3), 0).sum()
+        return jnp.where(mask[..., None], encoder.encode_positions(x, mask, 3), 0).sum()
 
     mask = jnp.array([[False, True, False, True, True, False]])
     gradient = by_activities(activities_of(6), mask)
     assert jnp.isfinite(gradient).all()
     assert (jnp.abs(gradient).max(axis=-1) > 0).tolist() == mask.tolist()
-    nothing = jax.jit(jax.grad(lambda x: encoder.prefixes(x, jnp.zeros_like(mask), 3).sum()))
+    nothing = jax.jit(
+        jax.grad(lambda x: encoder.encode_positions(x, jnp.zeros_like(mask), 3).sum())
+    )
     assert jnp.isfinite(nothing(jnp.zeros((1, 6, 3)))).all()
 
 

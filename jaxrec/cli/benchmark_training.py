@@ -30,8 +30,9 @@ from jaxrec.models.model_config import ModelConfig
 from jaxrec.training.compilation_cache import keep_compiled
 from jaxrec.training.fit import init_model
 from jaxrec.training.learner import make_learner
-from jaxrec.training.objective import make_objective, negatives_of
-from jaxrec.training.placement import make_mesh, place, split_batch
+from jaxrec.training.negatives import negative_count
+from jaxrec.training.objective import make_objective
+from jaxrec.training.sharding import make_mesh, shard_batch, shard_state
 from jaxrec.training.step import make_dispatch
 from jaxrec.training.windows import training_batches
 
@@ -66,8 +67,8 @@ class Training:
         objective = make_objective(self._graphdef, dataset, config)
         learner = make_learner(objective, flags.train, total_steps=10_000)
         self._batches, self._mesh = batches, make_mesh(batches.shape.rows)
-        self._state = place(learner.init(params), self._mesh, dataset.vocabulary.size + 1)
-        self._dispatch = make_dispatch(learner.update, flags.train.seed)
+        self._state = shard_state(learner.init(params), self._mesh, dataset.vocabulary.size + 1)
+        self._dispatch = make_dispatch(learner, flags.train.seed)
         self._numbers = count()
         self._compile()
 
@@ -81,7 +82,7 @@ class Training:
             shapes = tuple((leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(batch))
             if shapes not in met:
                 met.add(shapes)
-                self._state, _ = self._dispatch(self._state, split_batch(batch, self._mesh))
+                self._state, _ = self._dispatch(self._state, shard_batch(batch, self._mesh))
 
     def targets_per_s(self) -> float:
         """Train on a few dispatches; as in a run, one is gathered while the last one computes."""
@@ -90,7 +91,7 @@ class Training:
         for number in islice(self._numbers, DISPATCHES):
             batch = self._batches.dispatch(number)
             targets += int(np.count_nonzero(batch.targets))
-            self._state, losses = self._dispatch(self._state, split_batch(batch, self._mesh))
+            self._state, losses = self._dispatch(self._state, shard_batch(batch, self._mesh))
         losses.block_until_ready()
         return targets / (time.perf_counter() - started)
 
@@ -119,7 +120,7 @@ def measure(flags: BenchmarkFlags) -> None:
         for _ in range(flags.repeats)
     ]
 
-    negatives = negatives_of(flags.train, dataset.vocabulary.size)
+    negatives = negative_count(flags.train, dataset.vocabulary.size)
     print(
         f"{flags.data.dataset}, N = {flags.data.history_length}, d = {flags.model.embedding_dim}, "
         f"{flags.model.hidden_units} units, {negatives or 'all'} negatives, batches of "

@@ -17,7 +17,7 @@ import tyro
 from jaxrec.config.fields import flag_of
 
 # Where the sentences begin.
-_INDENT = 30
+_INDENT = 32
 _KINDS = {int: "INT", float: "FLOAT", str: "TEXT", Path: "PATH"}
 
 
@@ -69,9 +69,10 @@ def render_help(flags: type, about: str, *, everything: bool, width: int) -> str
 
 def _row(name: str, text: str, width: int) -> str:
     lines = textwrap.wrap(text, width - _INDENT, break_on_hyphens=False, break_long_words=False)
-    column = f"  {name}".ljust(_INDENT)
-    first = [column] if len(column) > _INDENT or not lines else [column + lines.pop(0)]
-    return "\n".join([*first, *(" " * _INDENT + line for line in lines)]).rstrip()
+    first = f"  {name}"
+    if lines and len(first) + 2 <= _INDENT:
+        first = first.ljust(_INDENT) + lines.pop(0)
+    return "\n".join([first, *(" " * _INDENT + line for line in lines)]).rstrip()
 
 
 def _sections(kind: type, default: Any) -> list[_Section]:
@@ -110,8 +111,10 @@ def _default(spec: Field[Any]) -> Any:
 
 
 def _shown(default: Any) -> str:
-    is_shown = default not in (MISSING, None, ()) and not isinstance(default, bool)
-    return f" (default: {default})" if is_shown else ""
+    if default is MISSING:
+        return " (required)"
+    is_said = default in (None, ()) or isinstance(default, bool)
+    return "" if is_said else f" (default: {default})"
 
 
 def _name(kind: type, field: str, hint: Any, default: Any) -> str:

@@ -4,7 +4,7 @@
     jaxrec train --dataset=prepared
 
 Logs that fit into memory need no such step. The flags that say how a log is read, what is dropped
-of it and what describes its items are given here, and not to run.py; all others to run.py.
+of it and what describes its items are given here, and not to `jaxrec train`; all others there.
 
 The users are dealt out to buckets, by a hash of their ids, and each bucket is worked on alone: as
 much memory is used as --memory allows, whatever the size of the log. Stop it at any moment: the
@@ -63,7 +63,7 @@ class PrepareFlags:
     filters: Flat[FilterConfig] = field(default_factory=FilterConfig)
     keep: str | None = None
     """other columns of your log that the folder keeps, for --activity-features and --label-weight
-    of run.py: device,price"""
+    of `jaxrec train`: device,price"""
     item_features: str | None = None
     """other columns of the item table that it keeps, for --item-features; genres and year it keeps
     anyway"""

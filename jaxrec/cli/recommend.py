@@ -43,7 +43,8 @@ class ListFlags:
     model: Path
     """a .tflite file that jaxrec made"""
     log: str
-    """what the users did: a file, or a folder or pattern of Parquet files, as run.py takes them"""
+    """what the users did: a file, or a folder or pattern of Parquet files, as `jaxrec train` takes
+    them"""
     out: Path
     """where the lists go, a .parquet or a .csv"""
     k: int = 10

@@ -3,10 +3,11 @@
     jaxrec sweep --dataset=ml-1m
     jaxrec sweep --encoders=bow,rnn --history-lengths=10,50 --seeds=0,1,2 --epochs=10
 
-Every flag that is not listed below is one of run.py's and goes to all cells (`--dataset`,
-`--embedding-dim`, ...). A cell is a run like any other, in <sweep>/<encoder>-n<N>-seed<seed>. Stop
-the sweep at any moment: the same command keeps the finished cells and goes on with the others. A
-cell that fails is named at the end and stops none of the rest; its output lies beside it in a .log.
+Every flag that is not listed below is one of `jaxrec train`'s and goes to all cells (`--dataset`,
+`--config=FILE`, ...); what one encoder alone reads (`--transformer.blocks`) goes to its own. A cell
+is a run like any other, in <sweep>/<encoder>-n<N>-seed<seed>. Stop the sweep at any moment: the
+same command keeps the finished cells and goes on with the others. A cell that fails is named at the
+end and stops none of the rest; its output lies beside it in a .log.
 
 Writes table.md, table.csv and quality.png into the sweep's folder; with --export (which needs the
 extra `convert`) every cell is converted too, all files are timed in turn in one process, and
@@ -69,7 +70,7 @@ class Cell:
     """One run of the sweep.
 
     Attributes:
-        flags: what run.py is given beside its settings ...
+        flags: what the training is given beside its settings ...
         config: ... and these.
     """
 

@@ -38,7 +38,8 @@ class RunFlags(SettingsFlags):
     """The run: where it is kept, and on which devices it trains."""
 
     run_dir: Path | None = None
-    """where the run is kept; default: runs/<dataset>-<encoder>-n<N>"""
+    """where the run is kept; default: runs/<dataset>-<encoder>-n<N>, or with --config=RECIPE.toml
+    runs/RECIPE"""
     resume: bool = False
     """go on with the unfinished run in the run directory; it ends as if never interrupted"""
     overwrite: bool = False
@@ -66,7 +67,7 @@ def run(flags: RunFlags) -> None:
     config = flags.settings
     join(flags.coordinator, flags.process_id, flags.num_processes)
     check_encoder(config.model)  # a mistake is answered before the log is read
-    directory = RunDirectory(flags.run_dir or default_path(config))
+    directory = RunDirectory(flags.run_dir or default_path(config, flags.config))
     if flags.dry_run:
         load_dataset(config)
         return

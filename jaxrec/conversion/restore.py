@@ -10,6 +10,7 @@ from jaxrec.conversion.new_items import read_new_items
 from jaxrec.data.item_features import ids_by_name
 from jaxrec.data.vocabulary import Vocabulary
 from jaxrec.errors import UserError
+from jaxrec.models.folding import append_items, fold_features
 from jaxrec.models.model import RecommenderModel
 from jaxrec.runs.directory import CATALOGUE, SCHEMA, VOCABULARY, RunDirectory
 from jaxrec.runs.heldout import Heldout
@@ -63,7 +64,10 @@ def restore(folder: Path, new_items: Path | None = None, boost: float = 0.0) -> 
         vocabulary, catalogue = new.vocabulary, pl.concat([catalogue, new.described])
         features, said = new.features, new.said
     item_ids = ids_by_name(features)
-    model = model.fold(item_ids) if new_items is None else model.append(item_ids, boost)
+    if new_items is None:
+        model = fold_features(model, item_ids)
+    else:
+        model = append_items(model, item_ids, boost)
     return RestoredRun(
         directory,
         config,

@@ -1,19 +1,25 @@
 """Batches for training: seeded order, fixed shapes, resumable at any dispatch."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int, Int32
+from jaxtyping import Float32, Int32
 
-from jaxrec.data.buckets import bucket_edges, is_worth
 from jaxrec.data.seen import seen_before
 from jaxrec.data.splits import Split
 from jaxrec.data.timelines import Timelines, gather
+from jaxrec.data.windowing import (
+    WHOLE_BATCH,
+    BatchShard,
+    Bucket,
+    Windows,
+    WindowShape,
+    cut_into_buckets,
+    cut_windows,
+)
 from jaxrec.schema import PAD
 
 
@@ -32,6 +38,10 @@ class Batch(NamedTuple):
             [B, _]; None where the loss does not leave them out.
         labels: the label id of each target by the name of a head, {name: [B, W]}; 0 where there is
             none.
+        candidates: the items that compete with the targets, which a step draws
+            (`training.transforms.Candidates`); None before.
+        item_rows: the rows of the item tables that the ids of a compact batch stand for
+            (`training.sparse_rows.compact`), [T]; None: the ids are the rows.
     """
 
     history: Mapping[str, Any]
@@ -39,70 +49,8 @@ class Batch(NamedTuple):
     weights: Any
     seen: Any
     labels: Mapping[str, Any] = {}
-
-
-class WindowShape(NamedTuple):
-    """The windows of a step.
-
-    Attributes:
-        length: W, targets.
-        lead_in: how far a window's history reaches back before its first target's predecessor.
-        batch_size: B, windows.
-        rows: what B is a multiple of, in steps of shorter timelines too.
-    """
-
-    length: int
-    lead_in: int
-    batch_size: int
-    rows: int = 1
-
-
-class Share(NamedTuple):
-    """Which part of each batch is gathered: parts [first, end) of so many that are as large.
-
-    A process gathers what its own devices work on.
-    """
-
-    first: int = 0
-    end: int = 1
-    of: int = 1
-
-
-ALL = Share()
-
-
-class Windows(NamedTuple):
-    """Slices of timelines: targets [first, end), read from the timeline's start on."""
-
-    starts: Int[np.ndarray, " n"]
-    firsts: Int[np.ndarray, " n"]
-    ends: Int[np.ndarray, " n"]
-
-
-@dataclass(frozen=True, eq=False)
-class Bucket:
-    """Windows that are gathered in one shape.
-
-    Attributes:
-        users: whose timelines are cut, [U].
-        shape: of a step.
-        is_whole: whether each timeline is one window.
-        windows: how many there are, n.
-        steps_per_dispatch: K ...
-        dispatches: ... in an epoch.
-    """
-
-    users: Int[np.ndarray, " U"]
-    shape: WindowShape
-    is_whole: bool
-    windows: int
-    steps_per_dispatch: int
-    dispatches: int
-
-    @property
-    def steps(self) -> int:
-        """Steps in an epoch."""
-        return self.steps_per_dispatch * self.dispatches
+    candidates: Any = None
+    item_rows: Any = None
 
 
 class TrainingBatches:
@@ -128,7 +76,7 @@ class TrainingBatches:
         seen_of: int | None,
         max_steps_per_dispatch: int,
         seed: int,
-        share: Share = ALL,
+        shard: BatchShard = WHOLE_BATCH,
     ):
         """Count the steps.
 
@@ -141,7 +89,7 @@ class TrainingBatches:
             seen_of: the size of the catalogue, to tell what was seen; None tells nothing.
             max_steps_per_dispatch: K, at the most.
             seed: seed of phases and order.
-            share: what is gathered of each batch; which windows are in it depends on no share.
+            shard: what is gathered of each batch; which windows are in it depends on no shard.
         """
         lengths = split.training_ends - timelines.offsets[:-1]
         self.shape = shape
@@ -155,7 +103,7 @@ class TrainingBatches:
         self._longest = int(lengths.max())
         self._seen_of = seen_of
         self._seed = seed
-        self._share = share
+        self._shard = shard
         self._buckets = cut_into_buckets(lengths, shape, max_steps_per_dispatch)
         self._plan = lru_cache(maxsize=1)(self._shuffle)
 
@@ -196,13 +144,13 @@ class TrainingBatches:
         """Gather a bucket's nth dispatch; each of its steps has its equal share of the windows."""
         count, shape = bucket.steps_per_dispatch, bucket.shape
         steps = np.arange(nth * count, (nth + 1) * count)[:, None]
-        part = shape.batch_size // self._share.of
-        own = np.arange(self._share.first * part, self._share.end * part)
+        part = shape.batch_size // self._shard.of
+        own = np.arange(self._shard.first * part, self._shard.end * part)
         rows = bucket.windows * steps // bucket.steps + own
-        is_there = rows < bucket.windows * (steps + 1) // bucket.steps
+        is_window = rows < bucket.windows * (steps + 1) // bucket.steps
         # A row of padding is an empty slice of the first timeline.
         starts, firsts, ends = (
-            np.where(is_there, each.take(rows, mode="clip"), 0) for each in windows
+            np.where(is_window, each.take(rows, mode="clip"), 0) for each in windows
         )
         history = self._timelines.windows(starts, ends - 1, shape.length + shape.lead_in)
         targets = gather(self._targets, firsts, ends, shape.length)
@@ -218,85 +166,3 @@ class TrainingBatches:
             name: gather(ids, firsts, ends, shape.length) for name, ids in self._labels.items()
         }
         return Batch(history, targets, counted, seen, labels)
-
-
-def cut_into_buckets(
-    lengths: Int[np.ndarray, " U"], shape: WindowShape, most_steps: int
-) -> list[Bucket]:
-    """Sort timelines into buckets; those without an activity are in none.
-
-    Args:
-        lengths: of the timelines.
-        shape: of a step of those that are longer than a window with its lead-in.
-        most_steps: in a dispatch.
-    """
-    whole, edges = _whole_timelines(lengths, shape)
-    buckets = []
-    for shorter, edge in pairwise([0, *edges]):
-        users = np.flatnonzero(whole & (lengths > shorter) & (lengths <= edge))
-        # About as many targets in a step of any shape.
-        size = shape.batch_size * shape.length / edge
-        cut = WindowShape(edge, 0, max(1, round(size / shape.rows)) * shape.rows)
-        buckets.append(_bucket(users, cut, True, len(users), most_steps))
-    users = np.flatnonzero(~whole & (lengths > 0))
-    if len(users):
-        windows = int((lengths[users] // shape.length + 1).sum())
-        buckets.append(_bucket(users, shape, False, windows, most_steps))
-    return buckets
-
-
-def _whole_timelines(
-    lengths: Int[np.ndarray, " U"], shape: WindowShape
-) -> tuple[Bool[np.ndarray, " U"], list[int]]:
-    """Tell which timelines are one window, and the lengths that these are padded to.
-
-    Where little is saved, none is: all are cut, and there is one shape.
-    """
-    size = shape.length + shape.lead_in
-    positions = size * np.where(lengths > 0, lengths // shape.length + 1, 0)
-    whole = (lengths > 0) & (lengths <= size)
-    if whole.any():
-        beside = int(positions[~whole].sum())
-        edges = bucket_edges(lengths[whole], beside=beside)
-        padded = int(np.array(edges)[np.searchsorted(edges, lengths[whole])].sum())
-        saved = int(positions[whole].sum()) - padded
-        if beside == 0 or is_worth(saved, of=positions.sum()):
-            return whole, edges
-    return np.zeros_like(whole), []
-
-
-def _bucket(
-    users: Int[np.ndarray, " U"],
-    shape: WindowShape,
-    is_whole: bool,
-    windows: int,
-    most_steps: int,
-) -> Bucket:
-    """Choose how many steps a dispatch has: those that leave the least to padding."""
-    steps = -(-windows // shape.batch_size)
-    choices = range(-(-most_steps // 2), most_steps + 1)
-    count = steps if steps <= most_steps else min(choices, key=lambda k: (-steps % k, -k))
-    return Bucket(users, shape, is_whole, windows, count, -(-steps // count))
-
-
-def cut_windows(
-    starts: Int[np.ndarray, " U"],
-    ends: Int[np.ndarray, " U"],
-    length: int,
-    rng: np.random.Generator,
-) -> Windows:
-    """Cut each slice [start, end) into windows of up to `length`, at a random phase.
-
-    A slice of T has T // length + 1 windows whatever the phase, so that every epoch has as many:
-    they end at length - r, 2 length - r, ... and the last at T. It is empty where nothing is left.
-    """
-    lengths = ends - starts
-    counts = np.where(lengths > 0, lengths // length + 1, 0)
-    slack = np.minimum(counts * length - lengths, length - 1)
-    phases = rng.integers(0, np.maximum(slack, 0) + 1)
-    user = np.repeat(np.arange(len(starts)), counts)
-    number = np.arange(len(user)) - np.repeat(np.cumsum(counts) - counts, counts)
-    window_firsts = np.maximum(number * length - phases[user], 0)
-    window_ends = np.minimum((number + 1) * length - phases[user], lengths[user])
-    own = starts[user]
-    return Windows(own, own + window_firsts, own + window_ends)

@@ -21,7 +21,7 @@ _SUFFIXES = re.compile(r"(\.(csv|tsv|txt|dat|inter|jsonl|ndjson|parquet|pq|gz|zs
 
 @dataclass(frozen=True)
 class RatingConfig:
-    """--rate: a second head, which predicts ratings."""
+    """The second head of --rate, which predicts ratings."""
 
     group: ClassVar = "rating"
     weight: float = setting(0.3, 0.0, 1000.0)
@@ -43,14 +43,15 @@ class DataConfig:
     data_dir: str | None = None
     """the folder that holds the MovieLens folder (ml-1m/ ...), if it is already on this machine"""
     items: str | None = None
-    """a table that describes your items: an id, and any of title, genres, year"""
+    """a table that describes your items: an id, and any of title, genres, year, with which
+    recommendations are shown"""
     users: str | None = setting(None, advanced=True)
     """a table that describes your users: an id, and what --user-features names"""
     history_length: int = setting(10, 1, 1000)
     """N: how many of a user's last interactions the model reads"""
     item_features: str | None = None
-    """columns of the item table that add to an item's vector, as genres,year; needed for items that
-    come after training"""
+    """columns of the item table that the model learns from, as genres,year; by them it knows items
+    that come after training"""
     activity_features: str | None = None
     """columns of your log that the model reads of each interaction beside the item, as
     rating,device"""
@@ -64,7 +65,7 @@ class DataConfig:
     time_zone: str = setting("UTC", advanced=True)
     """with --moment: where your users are, as Europe/Berlin"""
     rate: bool = False
-    """learn to predict ratings too: a second head that rates any item"""
+    """learn to predict ratings too; of your own log --log.rating names their column"""
     label_weight: str | None = setting(None, advanced=True)
     """what each target counts in training: a column of your log that holds numbers, or what each
     value of one counts (rating:1=0,2=0,3=0.5,4=1,5=2 or event:view=1,cart=3,buy=10)"""
@@ -79,8 +80,8 @@ class DataConfig:
     """recommend what the user has met before too, for logs where people come back to the same item;
     by default it is left out"""
     final_fit: bool = False
-    """learn the validation targets too, once they have chosen the settings: all epochs are trained
-    and the last is kept, for nothing is left to choose by"""
+    """train on the validation targets too, for the model that you ship, once they have chosen the
+    settings: all epochs are trained and the last is kept"""
     validation_users: int | None = setting(None, 10, 2**31 - 1, advanced=True)
     """validate on so many users, drawn by the seed: of many, a few thousand say enough; by default
     on all"""

@@ -67,7 +67,7 @@ def learn_of(
         span: how many items the model reads, N.
     """
     windows_WN, targets_M = moments(history_M, span)
-    contexts_WD = model.context({ITEM: windows_WN})
+    contexts_WD = model.encode_last({ITEM: windows_WN})
     items = Items(model.item_table, model.item_bias, model.item_table)
     found = adapt(Past(contexts_WD[:-1], targets_M), weights_M, items, config)
     return contexts_WD[-1], found

@@ -48,7 +48,7 @@ def _predict(
 ) -> Float[jax.Array, " B"]:
     model = nnx.merge(graphdef, params)
     expected = model.heads[head].outputs[0]
-    return model.predict(head, model.context(history), items_B[:, None])[expected][:, 0]
+    return model.predict(head, model.encode_last(history), items_B[:, None])[expected][:, 0]
 
 
 def label_baselines(dataset: Dataset, head: HeadSpec) -> dict[str, Predictor]:

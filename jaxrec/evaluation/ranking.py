@@ -83,7 +83,7 @@ def _contexts(
     params: nnx.State,
     history: Mapping[str, Int[jax.Array, "B *_"]],
 ) -> Float[jax.Array, "B D"]:
-    return nnx.merge(graphdef, params).context(history)
+    return nnx.merge(graphdef, params).encode_last(history)
 
 
 def rank(

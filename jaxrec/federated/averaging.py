@@ -16,7 +16,7 @@ from jaxrec.federated.cohorts import CLIENTS_AT_A_TIME
 from jaxrec.federated.settings import FederatedConfig
 from jaxrec.federated.sharing import join, part
 from jaxrec.training.objective import Objective
-from jaxrec.training.rows import Tables
+from jaxrec.training.sparse_rows import Tables
 from jaxrec.training.step import TrainState
 
 # As in Adaptive Federated Optimization (Reddi et al., 2021): what is added to Adam's root, and how

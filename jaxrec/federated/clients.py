@@ -9,7 +9,7 @@ from jaxtyping import Float
 from jaxrec.data.batching import Batch
 from jaxrec.federated.sharing import join
 from jaxrec.training.objective import Objective
-from jaxrec.training.rows import Tables
+from jaxrec.training.sparse_rows import Tables
 
 
 def learn_locally(

@@ -12,10 +12,11 @@ import jax
 import numpy as np
 from jaxtyping import Int
 
-from jaxrec.data.batching import Batch, Windows, WindowShape
+from jaxrec.data.batching import Batch
 from jaxrec.data.seen import seen_before
 from jaxrec.data.splits import Split
 from jaxrec.data.timelines import Timelines, gather
+from jaxrec.data.windowing import Windows, WindowShape
 from jaxrec.errors import UserError
 from jaxrec.schema import PAD
 

@@ -9,14 +9,14 @@ from typing import Any, Literal
 
 import jax
 
-from jaxrec.training.rows import Tables, by_item, with_tables
+from jaxrec.training.sparse_rows import Tables, item_tables, with_tables
 
 Share = Literal["encoder", "all"]
 
 
 def part(params: Any, share: Share) -> tuple[Any, Tables]:
     """Cut parameters into what is shared, with None in the place of all else, and that."""
-    kept = by_item(params) if share == "encoder" else {}
+    kept = item_tables(params) if share == "encoder" else {}
     return with_tables(params, dict.fromkeys(kept)), kept
 
 

@@ -14,7 +14,7 @@ from jaxrec.models.circumstances import Circumstances
 from jaxrec.models.dropout import default_rate, dropout
 from jaxrec.models.heads import HEADS
 from jaxrec.models.heads.head import Head
-from jaxrec.models.items import ItemFeatures, ItemIds
+from jaxrec.models.items import ItemFeatures
 from jaxrec.models.model_config import ModelConfig, make_encoder
 from jaxrec.schema import ITEM, PAD, Owner, Schema
 
@@ -98,99 +98,44 @@ class RecommenderModel(nnx.Module):
         """The score of each candidate after an empty history."""
         return self.bias[...]
 
-    def fold(
-        self, item_ids: ItemIds, is_own_kept_R: Bool[jax.Array, " R"] | None = None
-    ) -> "RecommenderModel":
-        """Add what the features of items say to the tables of items, and forget the features.
-
-        Args:
-            item_ids: the values of each item, by feature.
-            is_own_kept_R: an item without its own vector and bias has those of its features; None
-                leaves each its own.
-
-        Returns:
-            This model, changed.
-        """
-        if self.item_features is None:
-            return self
-        features_RD = self.item_features.vectors(item_ids)
-        tables = [self.activities.tables[ITEM], *([] if self.is_tied else [self.candidates])]
-        for table in tables:
-            own_RD = table[...]
-            if is_own_kept_R is not None:
-                own_RD = jnp.where(is_own_kept_R[:, None], own_RD, 0)
-            table[...] = own_RD + features_RD
-        if is_own_kept_R is not None:
-            keeps_R = is_own_kept_R.at[PAD].set(True)
-            biases_R = self.item_features.item_biases(item_ids)
-            self.bias[...] = jnp.where(keeps_R, self.item_bias, biases_R)
-        self.item_features = None
-        return self
-
-    def append(self, item_ids: ItemIds, boost: float = 0.0) -> "RecommenderModel":
-        """Add items behind the others that are known by their features alone; forget the features.
-
-        Args:
-            item_ids: the values of all items, old and new.
-            boost: what is added to the scores of the new ones.
-
-        Returns:
-            This model, changed.
-        """
-        old = self.item_bias.shape[0]
-        size = len(next(iter(item_ids.values())))
-        more = ((0, size - old), (0, 0))
-        tables = self.activities.tables
-        tables[ITEM] = nnx.Param(jnp.pad(tables[ITEM][...], more))
-        if not self.is_tied:
-            self.candidates = nnx.Param(jnp.pad(self.candidates[...], more))
-        self.bias = nnx.Param(jnp.pad(self.item_bias, more[0]))
-        for head in self.heads.values():
-            for name in head.item_parameters:
-                setattr(head, name, nnx.Param(jnp.pad(getattr(head, name)[...], more[0])))
-        self.fold(item_ids, jnp.arange(size) < old)
-        self.bias[...] = self.item_bias.at[old:].add(boost)
-        return self
-
-    def look_up(self, history: Mapping[str, Int[jax.Array, "B *_"]]) -> Vectors:
-        """Give the vectors of each feature but those of items."""
-        return {**self.activities.look_up(history), **self.circumstances.look_up(history)}
-
-    def contexts(
+    def encode_positions(
         self,
-        vectors: Vectors,
-        mask_BL: Bool[jax.Array, "B L"],
-        count: int,
-        span: int,
+        history: Mapping[str, Int[jax.Array, "B *_"]],
+        width: int,
+        history_length: int,
         dropout_key: jax.Array | None = None,
     ) -> Float[jax.Array, "W B D"]:
-        """Encode what ends at each of the last `count` positions, with dropout if there is a key.
+        """Return the query at each of the last `width` positions of windows: what training reads.
 
         Args:
-            vectors: of the features of windows of activities, their users and moments.
-            mask_BL: where there is an activity.
-            count: W, L at the most.
-            span: how far back an entry reads, as in `encoders`.
-            dropout_key: for training.
+            history: of windows [B, L], of their users and moments.
+            width: W, L at the most.
+            history_length: how far back a position reads, as in `encoders`.
+            dropout_key: for dropout, if there is any.
         """
-        keys = _split(dropout_key)
+        mask_BL, vectors = mask_of(history), self.look_up(history)
+        keys = (None, None) if dropout_key is None else jax.random.split(dropout_key)
         activities_BLE = dropout(self.activities.join(vectors, mask_BL), self.dropout_rate, keys[0])
-        encoded_BLH = self.encoder.prefixes(activities_BLE, mask_BL, span)
-        encoded_BWH = dropout(encoded_BLH[:, -count:], self.dropout_rate, keys[1])
-        # A prefix is empty until the first activity.
-        is_filled_BW = (jnp.cumsum(mask_BL, axis=1) > 0)[:, -count:]
+        encoded_BLH = self.encoder.encode_positions(activities_BLE, mask_BL, history_length)
+        encoded_BWH = dropout(encoded_BLH[:, -width:], self.dropout_rate, keys[1])
+        # A history is empty until the first activity.
+        is_filled_BW = (jnp.cumsum(mask_BL, axis=1) > 0)[:, -width:]
         encoded_WBH, is_filled_WB = (
             jnp.swapaxes(values, 0, 1) for values in (encoded_BWH, is_filled_BW)
         )
-        about_WBD = self.circumstances.join_each(vectors, count)
+        about_WBD = self.circumstances.join_each(vectors, width)
         return self.project(encoded_WBH, is_filled_WB, about_WBD)
 
-    def context(self, history: Mapping[str, Int[jax.Array, "B *_"]]) -> Float[jax.Array, "B D"]:
-        """Encode whole histories, known activities at the right end, in their circumstances."""
+    def encode_last(self, history: Mapping[str, Int[jax.Array, "B *_"]]) -> Float[jax.Array, "B D"]:
+        """Return the query of whole histories, known activities at the right end: what ships."""
         mask_BN, vectors = mask_of(history), self.look_up(history)
         activities_BNE = self.activities.join(vectors, mask_BN)
-        encoded_BH = self.encoder.whole(activities_BNE, mask_BN.astype(activities_BNE.dtype))
+        encoded_BH = self.encoder.encode_last(activities_BNE, mask_BN.astype(activities_BNE.dtype))
         return self.project(encoded_BH, jnp.any(mask_BN, axis=1), self.circumstances.join(vectors))
+
+    def look_up(self, history: Mapping[str, Int[jax.Array, "B *_"]]) -> Vectors:
+        """Return the embeddings of each feature but those of items."""
+        return {**self.activities.look_up(history), **self.circumstances.look_up(history)}
 
     def project(
         self,
@@ -221,20 +166,3 @@ class RecommenderModel(nnx.Module):
     def scores(self, context: Float[jax.Array, "*B D"]) -> Float[jax.Array, "*B R"]:
         """Score every item; column PAD is lower than any of them."""
         return context @ self.item_table.T + self.item_bias
-
-
-def _split(key: jax.Array | None) -> tuple[jax.Array | None, jax.Array | None]:
-    """Give one key for each of the two places of dropout."""
-    if key is None:
-        return None, None
-    first, second = jax.random.split(key)
-    return first, second
-
-
-def abstract_model(
-    schema: Schema, config: ModelConfig
-) -> tuple[nnx.GraphDef[RecommenderModel], nnx.State]:
-    """Give the structure of a model and the shapes of its parameters, and draw nothing."""
-    counts = np.zeros(schema.rows, np.int64)
-    model = nnx.eval_shape(lambda: RecommenderModel(schema, config, counts, rngs=nnx.Rngs(0)))
-    return nnx.split(model, nnx.Param)

@@ -232,8 +232,14 @@ class RunDirectory:
         summary.save(self.summary_file)
 
 
-def default_path(config: Config) -> Path:
-    """Return where a run is kept unless another directory is named."""
+def default_path(config: Config, file: Path | None = None) -> Path:
+    """Return where a run is kept unless another directory is named.
+
+    Args:
+        file: the file of settings, if one was given; a recipe gives its run its name.
+    """
+    if file is not None and file.name != CONFIG:
+        return Path("runs") / file.stem
     data = config.data
     return Path("runs") / f"{data.name}-{config.model.encoder}-n{data.history_length}"
 

@@ -56,8 +56,9 @@ def train(
         print(run.report())
     """
     experiment = Config()
-    if config is not None:
-        experiment = with_table(experiment, read_table(Path(config)), Path(config))
+    file = None if config is None else Path(config)
+    if file is not None:
+        experiment = with_table(experiment, read_table(file), file)
     experiment = with_table(experiment, _as_toml(settings), Path("jaxrec.train"))
     table: pl.DataFrame | None = None
     if isinstance(log, Log):
@@ -66,7 +67,7 @@ def train(
         data = replace(experiment.data, dataset=str(log))
     experiment = replace(experiment, data=data)
     check_encoder(experiment.model)
-    run_dir = RunDirectory(default_path(experiment) if directory is None else Path(directory))
+    run_dir = RunDirectory(default_path(experiment, file) if directory is None else Path(directory))
     run_dir.check(experiment, resume=resume, overwrite=overwrite)
     if not (resume and run_dir.is_finished):
         run_experiment(

@@ -19,7 +19,7 @@ from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, L
 
 from jaxrec.errors import UserError
 from jaxrec.files import require_room
-from jaxrec.models.model import RecommenderModel, abstract_model
+from jaxrec.models.model import RecommenderModel
 from jaxrec.models.model_config import ModelConfig
 from jaxrec.schema import Schema
 from jaxrec.training.step import TrainState, name_of
@@ -141,8 +141,10 @@ def read_model(folder: Path, schema: Schema, config: ModelConfig) -> Recommender
     Raises:
         UserError: as `restore_best`.
     """
-    # The structure alone: the parameters come from the checkpoint.
-    graphdef, like = abstract_model(schema, config)
+    counts = np.zeros(schema.rows, np.int64)
+    # The structure and the shapes alone: the parameters come from the checkpoint.
+    model = nnx.eval_shape(lambda: RecommenderModel(schema, config, counts, rngs=nnx.Rngs(0)))
+    graphdef, like = nnx.split(model, nnx.Param)
     # orbax warns that what is opened to be read will not be written.
     logging.disable(logging.WARNING)
     try:

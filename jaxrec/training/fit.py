@@ -15,12 +15,11 @@ from jaxrec.errors import UserError
 from jaxrec.models.model import RecommenderModel
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.summary import Summary
+from jaxrec.training.distillation import directory_of_teacher, read_teacher
 from jaxrec.training.evaluate import evaluate_and_save
 from jaxrec.training.loop import train
-from jaxrec.training.objective import about_negatives
-from jaxrec.training.placement import make_mesh
 from jaxrec.training.processes import by_leader, is_leader, leave, require_same, together
-from jaxrec.training.teacher import directory_of_teacher, read_teacher
+from jaxrec.training.sharding import make_mesh
 from jaxrec.training.windows import shape_of
 
 
@@ -35,7 +34,6 @@ def load_dataset(config: Config, table: pl.DataFrame | None = None) -> Dataset:
     if is_leader():
         print(render(dataset.intake, config.data.dataset))
         lines = about_targets(dataset, config.data)
-        lines += about_negatives(config.train, dataset.vocabulary.size)
         print("\n".join(f"  {line}" for line in lines), flush=True)
     return dataset
 

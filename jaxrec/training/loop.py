@@ -21,6 +21,7 @@ from jaxrec.data.item_features import ItemFeature, ids_by_name
 from jaxrec.errors import UserError
 from jaxrec.evaluation.metrics import means, target_values
 from jaxrec.evaluation.ranking import Scorer, model_scorer, rank
+from jaxrec.models.folding import fold_features
 from jaxrec.models.model import RecommenderModel
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.training.checkpoint import (
@@ -30,12 +31,19 @@ from jaxrec.training.checkpoint import (
     restore_latest,
     save,
 )
+from jaxrec.training.distillation import Teacher, distill
 from jaxrec.training.learner import make_learner
 from jaxrec.training.objective import make_objective
-from jaxrec.training.placement import cut_rows, fetch, make_mesh, place, share_of, split_batch
 from jaxrec.training.processes import by_leader, from_leader, is_leader
+from jaxrec.training.sharding import (
+    batch_shard,
+    make_mesh,
+    padded_rows,
+    shard_batch,
+    shard_state,
+    unshard_state,
+)
 from jaxrec.training.step import Dispatch, TrainState, make_dispatch
-from jaxrec.training.teacher import Teacher
 from jaxrec.training.windows import shape_of, training_batches
 
 STOP_ON = "ndcg@10"
@@ -70,18 +78,22 @@ def train(
     """Train to the end, from the latest checkpoint in the run directory if there is one.
 
     Args:
-        teacher: what the model learns from beside the data set.
-        model_shards: devices over which the tables of items are cut.
+        teacher: a model whose softmax is a part of the targets.
+        model_shards: devices over which the item tables are sharded.
 
     Raises:
         UserError: the loss is not a number, or a checkpoint does not fit.
     """
     graphdef, params = nnx.split(model, nnx.Param)
     mesh = make_mesh(shape_of(dataset, config.data, config.train).rows, model_shards)
-    batches = training_batches(dataset, config.data, config.train, share_of(mesh))
+    batches = training_batches(dataset, config.data, config.train, batch_shard(mesh))
     total_steps = config.train.epochs * batches.steps_per_epoch
     rows = dataset.vocabulary.size + 1
-    objective = make_objective(graphdef, dataset, config, teacher, cut_rows(rows, mesh))
+    padded = padded_rows(rows, mesh)
+    objective = make_objective(graphdef, dataset, config, padded)
+    if teacher is not None:
+        teacher = teacher.pad(padded or rows)
+        objective = replace(objective, loss=distill(objective.loss, teacher))
     learner = make_learner(objective, config.train, total_steps)
     state, progress = learner.init(params), Progress()
 
@@ -90,9 +102,9 @@ def train(
         restored = restore_latest(checkpoints, state)
         if restored:
             state, progress = restored
-        state = place(state, mesh, rows)
+        state = shard_state(state, mesh, rows)
         epochs = directory.metrics(progress.step)
-        dispatch = make_dispatch(learner.update, config.train.seed)
+        dispatch = make_dispatch(learner, config.train.seed)
         with (
             _board(directory, progress) as board,
             tqdm(
@@ -105,7 +117,7 @@ def train(
             while not _is_over(progress, config):
                 state, line = _train_epoch(dispatch, state, batches, mesh, progress.epoch, bar)
                 started = time.perf_counter()
-                whole = fetch(state, mesh, rows)
+                whole = unshard_state(state, mesh, rows)
                 scorer = model_scorer(*folded(graphdef, whole.params, dataset.item_features))
                 validation = _validate(scorer, dataset, config.data)
                 line["validation_seconds"] = time.perf_counter() - started
@@ -137,7 +149,7 @@ def folded(
     graphdef: nnx.GraphDef[RecommenderModel], params: nnx.State, features: Sequence[ItemFeature]
 ) -> tuple[nnx.GraphDef[RecommenderModel], nnx.State]:
     """Give a model without features of items: what they say is in its tables."""
-    return nnx.split(nnx.merge(graphdef, params).fold(ids_by_name(features)), nnx.Param)
+    return nnx.split(fold_features(nnx.merge(graphdef, params), ids_by_name(features)), nnx.Param)
 
 
 def _is_over(progress: Progress, config: Config) -> bool:
@@ -164,7 +176,7 @@ def _train_epoch(
     running: jax.Array | None = None
     for number in range(batches.dispatches_per_epoch):
         batch = batches.dispatch(epoch * batches.dispatches_per_epoch + number)
-        state, launched = dispatch(state, split_batch(batch, mesh))
+        state, launched = dispatch(state, shard_batch(batch, mesh))
         done = (number + 1) / batches.dispatches_per_epoch
         losses += _finite(running, first_step + len(losses))
         running = launched

@@ -1,94 +1,100 @@
-"""Negatives: S items drawn for a whole batch, with the log of how often each is expected.
+"""Negatives: the candidates that the targets of a batch compete with, drawn with replacement."""
 
-Every function draws with replacement, and gives the log of the expected number of copies of each id
-among the S, which the loss needs as its correction.
-"""
-
-from typing import NamedTuple
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Bool, Float, Int
+import numpy as np
+from jaxtyping import Float, Int
 
-from jaxrec.config.experiment import SamplerName
+from jaxrec.config.experiment import TrainConfig
+from jaxrec.training.transforms import Candidates
 
-
-class Negatives(NamedTuple):
-    """Items that targets are compared with.
-
-    Attributes:
-        ids_S: repeats allowed.
-        log_expected_S: log of the expected number of copies of each; None: they are the rows of the
-            whole table, which are not looked up.
-        met_BS: which of them do not compete with the targets of a row; None: all do.
-    """
-
-    ids_S: Int[jax.Array, " S"]
-    log_expected_S: Float[jax.Array, " S"] | None
-    met_BS: Bool[jax.Array, "B S"] | None = None
+# Defaults: a catalogue of up to so many items is compared whole, a larger one by so many negatives.
+SMALL_CATALOGUE, NEGATIVES = 5000, 512
 
 
-def everything(rows: int) -> Negatives:
-    """Take every id once, PAD too: its bias keeps it out."""
-    return Negatives(jnp.arange(rows), jnp.zeros(rows))
+Sampler = Callable[[jax.Array, Int[jax.Array, "B W"]], Candidates]
+"""From a key and the targets of a batch to candidates."""
 
 
-def whole_table(rows: int) -> Negatives:
-    """Take the same in another way: a table that lies on several devices stays where it lies."""
-    return Negatives(jnp.arange(rows), None)
+def negative_count(config: TrainConfig, catalogue_size: int) -> int | None:
+    """Return how many negatives a step draws; None: every item is a candidate."""
+    is_small = config.negatives is None and catalogue_size <= SMALL_CATALOGUE
+    if config.loss == "full-softmax" or (config.loss == "auto" and is_small):
+        return None
+    return config.negatives or NEGATIVES
 
 
-def draw_negatives(
-    key: jax.Array,
-    sampler: SamplerName,
-    count: int | None,
-    targets: Int[jax.Array, "*positions"],
-    log_popularity_R: Float[jax.Array, " R"],
-) -> Negatives:
-    """Draw `count` negatives by the named sampler; None draws none and takes everything.
+def make_sampler(
+    config: TrainConfig, item_counts: Int[np.ndarray, " R"], padded_rows: int | None = None
+) -> Sampler:
+    """Choose how candidates are drawn.
 
     Args:
-        log_popularity_R: log of each item's share of the training targets (`from_batch` needs it).
+        item_counts: how often each id is a training target.
+        padded_rows: of the item table where it is sharded.
     """
-    rows = log_popularity_R.shape[0]
-    if count is None:
-        return everything(rows)
-    if sampler == "uniform":
-        return uniform(key, count, rows - 1)
-    if sampler == "log-uniform":
-        return log_uniform(key, count, rows - 1)
-    return from_batch(key, count, targets, log_popularity_R)
+    size, log_popularity_R = len(item_counts) - 1, log_popularity(item_counts)
+    count = negative_count(config, size)
+
+    def sample(key: jax.Array, targets_BW: Int[jax.Array, "B W"]) -> Candidates:
+        if count is None:
+            return all_items(size) if padded_rows is None else whole_table(padded_rows)
+        if config.sampler == "batch":
+            return from_batch(key, count, targets_BW, log_popularity_R)
+        draw = uniform if config.sampler == "uniform" else log_uniform
+        return draw(key, count, size)
+
+    return sample
 
 
-def uniform(key: jax.Array, count: int, size: int) -> Negatives:
-    """Draw ids 1 to `size`, every one alike."""
-    ids = jax.random.randint(key, (count,), 1, size + 1)
-    return Negatives(ids, jnp.full((count,), jnp.log(count / size)))
+def all_items(size: int) -> Candidates:
+    """Return every id once, PAD too: its bias keeps it out."""
+    return Candidates(jnp.arange(size + 1), jnp.zeros(size + 1))
 
 
-def log_uniform(key: jax.Array, count: int, size: int) -> Negatives:
+def whole_table(rows: int) -> Candidates:
+    """Return the same for a sharded table: each device computes the logits of its own rows."""
+    return Candidates(jnp.arange(rows), None)
+
+
+def uniform(key: jax.Array, count: int, size: int) -> Candidates:
+    """Draw ids 1 to `size` with equal probability."""
+    ids_S = jax.random.randint(key, (count,), 1, size + 1)
+    return Candidates(ids_S, jnp.full((count,), jnp.log(count / size)))
+
+
+def log_uniform(key: jax.Array, count: int, size: int) -> Candidates:
     """Draw id i with probability log((i + 1) / i) / log(size + 1): Zipf's law, popular ids first.
 
     TensorFlow's log_uniform_candidate_sampler, for ids that begin at one.
     """
     log_range = jnp.log(jnp.float32(size + 1))
-    draws = jnp.exp(jax.random.uniform(key, (count,)) * log_range)
+    draws_S = jnp.exp(jax.random.uniform(key, (count,)) * log_range)
     # exp(u log(size + 1)) can round up to size + 1.
-    ids = jnp.clip(draws.astype(jnp.int32), 1, size)
-    probability = jnp.log1p(1 / ids.astype(jnp.float32)) / log_range
-    return Negatives(ids, jnp.log(count * probability))
+    ids_S = jnp.clip(draws_S.astype(jnp.int32), 1, size)
+    probability_S = jnp.log1p(1 / ids_S.astype(jnp.float32)) / log_range
+    return Candidates(ids_S, jnp.log(count * probability_S))
 
 
 def from_batch(
     key: jax.Array,
     count: int,
-    targets: Int[jax.Array, "*positions"],
+    targets_BW: Int[jax.Array, "*positions"],
     log_popularity_R: Float[jax.Array, " R"],
-) -> Negatives:
+) -> Candidates:
     """Draw targets of the batch: popular items more often. A drawn PAD weighs nothing in the loss.
 
-    As expected number of copies it takes the items' popularity over the whole training set.
+    Expected are as many copies as the item's popularity in the whole training set says.
     """
-    ids = targets.reshape(-1)[jax.random.randint(key, (count,), 0, targets.size)]
-    drawn = jnp.maximum(jnp.sum(ids != 0), 1).astype(jnp.float32)
-    return Negatives(ids, jnp.log(drawn) + log_popularity_R[ids])
+    targets_n = targets_BW.reshape(-1)
+    ids_S = targets_n[jax.random.randint(key, (count,), 0, targets_n.size)]
+    drawn = jnp.maximum(jnp.sum(ids_S != 0), 1).astype(jnp.float32)
+    return Candidates(ids_S, jnp.log(drawn) + log_popularity_R[ids_S])
+
+
+def log_popularity(item_counts: Int[np.ndarray, " R"]) -> Float[jax.Array, " R"]:
+    """Return the log of each item's share of the training targets; items without one count as 1."""
+    counts = np.maximum(item_counts, 1)
+    return jnp.asarray(np.log(counts / counts.sum()), jnp.float32)

@@ -1,12 +1,17 @@
-"""The training step: K of them in one dispatch, on pure state."""
+"""The training step: K of them in one dispatch, on pure state, with AdamW."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
+import optax
 from jaxtyping import Float, Int
 
+from jaxrec.config.experiment import TrainConfig
 from jaxrec.data.batching import Batch
+
+Scalar = Float[jax.Array, ""]
 
 
 class TrainState(NamedTuple):
@@ -23,18 +28,22 @@ class TrainState(NamedTuple):
     step: Int[jax.Array, ""]
 
 
-Update = Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Float[jax.Array, ""]]]
-"""A step: from a state, a batch and a key to the next state and the loss."""
+class Learner(NamedTuple):
+    """How parameters are updated: makes the first state, and the next one."""
+
+    init: Callable[[Any], TrainState]
+    update: Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Scalar]]
+
 
 Dispatch = Callable[[TrainState, Batch], tuple[TrainState, jax.Array]]
 
 
 def name_of(path: Any) -> str:
-    """Name a part of a state by its path: "encoder.layers.0.bias"."""
+    """Return the name of a part of a state by its path: "encoder.layers.0.bias"."""
     return jax.tree_util.keystr(path, simple=True, separator=".").removesuffix(".value")
 
 
-def make_dispatch(update: Update, seed: int) -> Dispatch:
+def make_dispatch(learner: Learner, seed: int) -> Dispatch:
     """Compile K training steps into one call, without a return to the host between them.
 
     Returns:
@@ -42,12 +51,65 @@ def make_dispatch(update: Update, seed: int) -> Dispatch:
         step, [K].
     """
 
-    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Float[jax.Array, ""]]:
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Scalar]:
         key = jax.random.fold_in(jax.random.key(seed), state.step)
-        state, value = update(state, batch, key)
-        return state._replace(step=state.step + 1), value
+        state, loss = learner.update(state, batch, key)
+        return state._replace(step=state.step + 1), loss
 
     def dispatch(state: TrainState, batches: Batch) -> tuple[TrainState, Float[jax.Array, " K"]]:
         return jax.lax.scan(step, state, batches)
 
     return jax.jit(dispatch, donate_argnums=0)
+
+
+def adamw_learner(
+    objective: Callable[[Any, Batch, jax.Array], Scalar], config: TrainConfig, total_steps: int
+) -> Learner:
+    """Update every parameter by AdamW."""
+    optimizer = adamw(config, total_steps)
+
+    def init(params: Any) -> TrainState:
+        return TrainState(params, optimizer.init(params), jnp.zeros((), jnp.int32))
+
+    def update(state: TrainState, batch: Batch, key: jax.Array) -> tuple[TrainState, Scalar]:
+        loss, gradients = jax.value_and_grad(objective)(state.params, batch, key)
+        params, optimizer_state = apply(optimizer, gradients, state.optimizer, state.params)
+        return state._replace(params=params, optimizer=optimizer_state), loss
+
+    return Learner(init, update)
+
+
+def adamw(config: TrainConfig, total_steps: int) -> optax.GradientTransformation:
+    """Return AdamW with clipped gradients.
+
+    Weight decay applies to matrices alone: a bias that is pulled to zero forgets how popular its
+    item is.
+    """
+    return optax.chain(
+        optax.clip_by_global_norm(config.clip_norm),
+        optax.adamw(
+            rate_schedule(config, total_steps),
+            weight_decay=config.weight_decay,
+            mask=lambda params: jax.tree.map(lambda leaf: leaf.ndim > 1, params),
+        ),
+    )
+
+
+def rate_schedule(config: TrainConfig, total_steps: int) -> optax.Schedule:
+    """Return the learning rate of each step: linear warm-up, and cosine decay to zero."""
+    return optax.warmup_cosine_decay_schedule(
+        init_value=0.0,
+        peak_value=config.learning_rate,
+        warmup_steps=round(config.warmup * total_steps),
+        decay_steps=total_steps,
+    )
+
+
+def apply(
+    optimizer: optax.GradientTransformation, gradients: Any, state: Any, params: Any
+) -> tuple[Any, Any]:
+    """Return the parameters after an update, and the optimizer's next state."""
+    # optax raises floats to integer powers, which the strict promotion of our tests refuses.
+    with jax.numpy_dtype_promotion("standard"):
+        updates, state = optimizer.update(gradients, state, params)
+    return optax.apply_updates(params, updates), state

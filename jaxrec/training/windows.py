@@ -3,9 +3,10 @@
 import math
 
 from jaxrec.config.experiment import TrainConfig
-from jaxrec.data.batching import ALL, Share, TrainingBatches, WindowShape
+from jaxrec.data.batching import TrainingBatches
 from jaxrec.data.data_config import DataConfig
 from jaxrec.data.dataset import Dataset
+from jaxrec.data.windowing import WHOLE_BATCH, BatchShard, WindowShape
 
 # Enough to hide what a dispatch costs; more would only make a bar that jumps.
 MAX_STEPS_PER_DISPATCH = 20
@@ -44,12 +45,12 @@ def shape_of(dataset: Dataset, data: DataConfig, config: TrainConfig) -> WindowS
 
 
 def training_batches(
-    dataset: Dataset, data: DataConfig, config: TrainConfig, share: Share = ALL
+    dataset: Dataset, data: DataConfig, config: TrainConfig, shard: BatchShard = WHOLE_BATCH
 ) -> TrainingBatches:
     """Cut the training part of a data set as the configuration says.
 
     Args:
-        share: the part of each batch that is gathered.
+        shard: the part of each batch that is gathered.
     """
     return TrainingBatches(
         dataset.timelines,
@@ -61,5 +62,5 @@ def training_batches(
         seen_of=None if data.keep_seen else dataset.vocabulary.size,
         max_steps_per_dispatch=MAX_STEPS_PER_DISPATCH,
         seed=config.seed,
-        share=share,
+        shard=shard,
     )

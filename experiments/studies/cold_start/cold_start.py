@@ -41,6 +41,7 @@ from jaxrec.errors import UserError
 from jaxrec.evaluation.metrics import means, target_values
 from jaxrec.evaluation.ranking import Histories, Scorer, model_scorer, rank
 from jaxrec.evaluation.scores import work_out
+from jaxrec.models.folding import append_items
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.report import figures_of, plus_minus
 from jaxrec.runs.text_table import lay_out
@@ -106,7 +107,8 @@ def run(flags: ColdStartFlags) -> None:
         directory = RunDirectory(Path(folder) / "run")
         directory.begin(config, old)
         trained = train(init_model(old, config), old, config, directory)
-    model = nnx.merge(trained.graphdef, trained.params).append(ids_by_name(trial.features))
+    model = nnx.merge(trained.graphdef, trained.params)
+    model = append_items(model, ids_by_name(trial.features))
     scorer = model_scorer(*nnx.split(model, nnx.Param))
     boost = largest_boost(scorer, trial, config.data, flags.keep)
     scorers = {

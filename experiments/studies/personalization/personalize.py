@@ -34,6 +34,7 @@ from jaxrec.errors import UserError
 from jaxrec.evaluation.adapted import adapted_scorer
 from jaxrec.evaluation.ranking import model_scorer, rank
 from jaxrec.models.adapter import AdaptConfig
+from jaxrec.models.folding import fold_features
 from jaxrec.models.model import RecommenderModel
 from jaxrec.runs.comparison import METRICS, differences, figures
 from jaxrec.runs.directory import RunDirectory
@@ -54,7 +55,7 @@ class PersonalizeFlags:
     run_dir: Path
     """a finished run; it is read and stays as it is"""
     dataset: str | None = None
-    """the log of the users, as run.py takes it; by default that of the run"""
+    """the log of the users, as `jaxrec train` takes it; by default that of the run"""
     log: LogConfig = field(default_factory=LogConfig)
     judge: Literal["validation", "test", "day"] = "test"
     """which target of each user: the last; the last but one, to choose settings by; or, of a log
@@ -74,7 +75,7 @@ def run(flags: PersonalizeFlags) -> None:
     population = read(source, config.data, seed=config.train.seed)
     print(render_intake(population.intake, config.data.dataset), flush=True)
     model = read_model(source.checkpoints, source.schema(), config.model)
-    model = model.fold(ids_by_name(source.item_features()))
+    model = fold_features(model, ids_by_name(source.item_features()))
     split = population.split
     positions = {"validation": split.validation, "test": split.test}.get(flags.judge)
     if positions is None:

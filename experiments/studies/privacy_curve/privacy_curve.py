@@ -51,7 +51,7 @@ class PrivacyFlags:
     run_dir: Path
     """a finished run; it is read and stays as it is"""
     dataset: str | None = None
-    """the log of the clients, as run.py takes it; by default that of the run"""
+    """the log of the clients, as `jaxrec train` takes it; by default that of the run"""
     log: LogConfig = field(default_factory=LogConfig)
     federated: Flat[FederatedConfig] = field(default_factory=FederatedConfig)
     epsilons: str = "1,2,4,8,16"

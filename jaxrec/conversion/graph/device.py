@@ -2,7 +2,7 @@
 
 It says what `jaxrec.models` says of the known ids of a history, in their order: padding and unknown
 ids weigh nothing wherever they stand. What differs is how a history comes to the encoder, whose
-`whole` ships as it is:
+`encode_last` ships as it is:
 
 - A lookup is a product with a one-hot matrix, which TensorFlow Lite folds into EMBEDDING_LOOKUP. A
   plain index would be clamped, and -1 would read the last row.
@@ -57,7 +57,7 @@ def encode(
         activities_BNE *= there_BN[..., None]
     if model.encoder.needs_order:
         activities_BNE, there_BN = close_gaps(activities_BNE, there_BN)
-    encoded_BH = model.encoder.whole(activities_BNE, there_BN)
+    encoded_BH = model.encoder.encode_last(activities_BNE, there_BN)
     tables = model.circumstances.tables
     about = {
         each.name: _vectors(tables[each.name][...], each, inputs[each.name][..., None])

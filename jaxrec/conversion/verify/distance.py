@@ -98,7 +98,7 @@ def refer(
 ) -> Reference:
     """Ask the model about what each trial on held-out histories means."""
     tried = trials(heldout, model.item_bias.shape[0] - 1, model.features)
-    encode = jax.jit(lambda model, history: model.context(history))
+    encode = jax.jit(lambda model, history: model.encode_last(history))
     contexts, best, best_ids = [], [], []
     for part in _parts(len(tried), model):
         meant = take(tried.meant, part)

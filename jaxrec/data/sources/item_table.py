@@ -25,7 +25,7 @@ _TYPES = {"title": pl.String(), "genres": pl.List(pl.String), "year": pl.Int32()
 
 @dataclass(frozen=True)
 class ItemTableConfig:
-    """--items=FILE: how the table that describes your items is read."""
+    """The table of --items: which of its columns is what, and how it is written."""
 
     group: ClassVar = "item-table"
     key: str | None = None

@@ -12,7 +12,7 @@ NO_TIMES = "none"
 
 @dataclass(frozen=True)
 class LogConfig:
-    """--dataset=FILE: how a log of your own is read."""
+    """A log of your own: which of its columns is what, and how it is written."""
 
     group: ClassVar = "log"
     user: str = "user"

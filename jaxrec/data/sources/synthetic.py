@@ -53,7 +53,7 @@ OPENING = 1_640_995_200  # 2022-01-01; users arrive within two years from then
 
 @dataclass(frozen=True)
 class SyntheticConfig:
-    """--dataset=synthetic: a made-up world of film-watchers."""
+    """The made-up world of --dataset=synthetic."""
 
     group: ClassVar = "synthetic"
     users: int = setting(2000, 10, 1_000_000)

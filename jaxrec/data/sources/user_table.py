@@ -18,7 +18,7 @@ _KEY = "the user's id"
 
 @dataclass(frozen=True)
 class UserTableConfig:
-    """--users=FILE: how the table that describes your users is read."""
+    """The table of --users: which of its columns is what, and how it is written."""
 
     group: ClassVar = "user-table"
     key: str | None = None

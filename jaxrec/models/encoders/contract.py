@@ -19,7 +19,7 @@ class Encoder(nnx.Module):
     A history of padding alone may be encoded as anything: the model knows that it is empty.
 
     Attributes:
-        needs_order: whether known activities must stand together at the right end for `whole`.
+        needs_order: whether `encode_last` needs known activities together at the right end.
         width: H.
     """
 
@@ -40,7 +40,7 @@ class Encoder(nnx.Module):
         """
         raise NotImplementedError
 
-    def prefixes(self, activities_BLE: Activities, mask_BL: Mask, span: int) -> Prefixes:
+    def encode_positions(self, activities_BLE: Activities, mask_BL: Mask, span: int) -> Prefixes:
         """Encode what ends at each position: one pass trains on L targets.
 
         A window of L activities may be longer than a history of `span`. What an encoder takes over
@@ -50,7 +50,7 @@ class Encoder(nnx.Module):
         """
         raise NotImplementedError
 
-    def whole(self, activities_BNE: Activities, there_BN: There) -> Whole:
+    def encode_last(self, activities_BNE: Activities, there_BN: There) -> Whole:
         """Encode the history, in the operations that are cheap on a device: this ships.
 
         Args:

@@ -17,7 +17,7 @@ RECENT = (1, 3)
 
 @dataclass(frozen=True)
 class ConvolutionConfig:
-    """--encoder=cnn: convolutions over time."""
+    """The convolutions of --encoder=cnn."""
 
     group: ClassVar = "cnn"
     layers: int = setting(2, 1, 16)
@@ -43,7 +43,7 @@ class Convolution(Encoder):
         layer = partial(nnx.Linear, out_features=units, kernel_init=he_normal, rngs=rngs)
         self.convolutions = nnx.List([layer(self.kernel_size * width) for width in widths])
 
-    def prefixes(self, activities_BLE: Activities, mask_BL: Mask, span: int) -> Prefixes:
+    def encode_positions(self, activities_BLE: Activities, mask_BL: Mask, span: int) -> Prefixes:
         """Take the maxima of the features up to each position.
 
         Where a window is longer than `span`, the earliest of them see past a history's start.
@@ -59,7 +59,7 @@ class Convolution(Encoder):
         maxima = [_running_maximum(x, min(recent, span)) for recent in (*RECENT, span)]
         return jnp.concatenate(maxima, axis=-1)
 
-    def whole(self, activities_BNE: Activities, there_BN: There) -> Whole:
+    def encode_last(self, activities_BNE: Activities, there_BN: There) -> Whole:
         """Take the maxima of the features of a history; a convolution is one CONV_2D."""
         there_B1N1 = there_BN[:, None, :, None]
         x = activities_BNE[:, None]

@@ -17,11 +17,11 @@ class Mean(Encoder):
         del units, config, rngs  # it has no settings and learns nothing
         self.width = width_in
 
-    def prefixes(self, activities_BLE: Activities, mask_BL: Mask, span: int) -> Prefixes:
+    def encode_positions(self, activities_BLE: Activities, mask_BL: Mask, span: int) -> Prefixes:
         """Take the means of the last `span` up to each position."""
         return running_mean(activities_BLE, mask_BL, span)
 
-    def whole(self, activities_BNE: Activities, there_BN: There) -> Whole:
+    def encode_last(self, activities_BNE: Activities, there_BN: There) -> Whole:
         """Take the mean of all."""
         return mean(activities_BNE, there_BN)
 

@@ -18,7 +18,7 @@ from jaxrec.models.lstm import LSTM
 
 @dataclass(frozen=True)
 class RecurrentConfig:
-    """--encoder=rnn: an LSTM, or several on top of each other."""
+    """The LSTM of --encoder=rnn."""
 
     group: ClassVar = "rnn"
     layers: int = setting(1, 1, 16)
@@ -36,7 +36,7 @@ class Recurrent(Encoder):
         widths = [width_in] + [units] * (config.layers - 1)
         self.layers = nnx.List([LSTM(width, units, rngs=rngs) for width in widths])
 
-    def prefixes(self, activities_BLE: Activities, mask_BL: Mask, span: int) -> Prefixes:
+    def encode_positions(self, activities_BLE: Activities, mask_BL: Mask, span: int) -> Prefixes:
         """Give the output after each activity, that activity and the mean up to it."""
         outputs_BLH = activities_BLE
         for layer in self.layers:
@@ -45,7 +45,7 @@ class Recurrent(Encoder):
         latest_BLE = _latest(activities_BLE, mask_BL)
         return jnp.concatenate([outputs_BLH, latest_BLE, means_BLE], axis=-1)
 
-    def whole(self, activities_BNE: Activities, there_BN: There) -> Whole:
+    def encode_last(self, activities_BNE: Activities, there_BN: There) -> Whole:
         """Give the output after the last activity, that activity and the mean of all."""
         there_NB1 = jnp.swapaxes(there_BN, 0, 1)[..., None]
         x_NBE = jnp.swapaxes(activities_BNE, 0, 1)

@@ -41,7 +41,7 @@ _PIECE = 16
 
 @dataclass(frozen=True)
 class TransformerConfig:
-    """--encoder=transformer: blocks of attention, with several heads each."""
+    """The attention of --encoder=transformer."""
 
     group: ClassVar = "transformer"
     blocks: int = setting(2, 1, 16)
@@ -69,7 +69,7 @@ class Transformer(Encoder):
         )
         self.scale = nnx.Param(jnp.full(units, _FIRST_SCALE))
 
-    def prefixes(self, activities_BLE: Activities, mask_BL: Mask, span: int) -> Prefixes:
+    def encode_positions(self, activities_BLE: Activities, mask_BL: Mask, span: int) -> Prefixes:
         """Read the last `span` from each position; a block on another reads what that one read."""
         length = mask_BL.shape[1]
         band_LL = np.tri(length, dtype=bool) & ~np.tri(length, k=-span, dtype=bool)
@@ -78,12 +78,12 @@ class Transformer(Encoder):
         x_nH = self.projection(activities_BLE.reshape(-1, activities_BLE.shape[-1]))
         x_BLH = x_nH.reshape(*mask_BL.shape, -1)
         for block in self.blocks:
-            x_BLH = block.prefixes(x_BLH, mask_BL.astype(x_BLH.dtype), is_read_BLL)
+            x_BLH = block.encode_positions(x_BLH, mask_BL.astype(x_BLH.dtype), is_read_BLL)
         read_BLH = norm(x_BLH) * self.scale[...]
         means_BLE = running_mean(activities_BLE, mask_BL, span)
         return jnp.concatenate([read_BLH, activities_BLE, means_BLE], axis=-1)
 
-    def whole(self, activities_BNE: Activities, there_BN: There) -> Whole:
+    def encode_last(self, activities_BNE: Activities, there_BN: There) -> Whole:
         """Read the history; the last block from the last position alone."""
         x_BNH = self.projection(activities_BNE)
         unread_BN = (1 - there_BN) * _UNREAD
@@ -115,7 +115,7 @@ class Block(nnx.Module):
         logits = jnp.asarray(np.log(fades / (1 - fades)), jnp.float32)
         self.fade = nnx.Linear(width, heads, bias_init=lambda *_: logits, rngs=rngs)
 
-    def prefixes(
+    def encode_positions(
         self,
         x_BLH: Prefixes,
         there_BL: There,

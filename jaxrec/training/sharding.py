@@ -1,12 +1,13 @@
-"""Placement: what lies on which device, at one place.
+"""Sharding: which device holds what, in one place.
 
-The devices are a mesh of two axes. A batch is cut along `data`. What PLACEMENT names is cut along
-`model`, by its rows; everything else is copied. XLA derives from that what each device computes: a
-look-up takes the rows that a shard has, and adds up over the shards; of a product with a whole
-table each shard computes its own scores, and what goes around is their maxima and sums.
+The devices are a mesh of two axes. Batches are sharded along `data`. What PARTITION_RULES name is
+sharded along `model`, by its rows; everything else is replicated. XLA derives from that what each
+device computes: a look-up takes the rows that a shard has, and adds up over the shards; of a
+product with a whole table each shard computes its own logits, and their maxima and sums are
+exchanged.
 
-A table whose rows cannot be cut evenly is longer while it is cut: its last rows stand for no item,
-get no gradient, and are gone from what `fetch` gives.
+A table whose rows cannot be divided evenly is padded while it is sharded: its last rows stand for
+no item, get no gradient, and are dropped by `unshard_state`.
 """
 
 import re
@@ -18,17 +19,17 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from jaxrec.data.batching import Share
+from jaxrec.data.windowing import BatchShard
 from jaxrec.errors import UserError
-from jaxrec.training.rows import BY_ITEM, lengthen
+from jaxrec.training.sparse_rows import ITEM_TABLES, pad
 from jaxrec.training.step import name_of
 
 Tree = TypeVar("Tree")
 
-_TABLES = "|".join(map(re.escape, BY_ITEM))
+_TABLES = "|".join(map(re.escape, ITEM_TABLES))
 
-# The axis along which the rows lie of what a pattern finds, by its name in a state.
-PLACEMENT = ((rf"(^|\.)(params|mu|nu|optimizer\.1)\.({_TABLES})$", "model"),)
+# The mesh axis of the rows of each array whose name in a state matches a pattern.
+PARTITION_RULES = ((rf"(^|\.)(params|mu|nu|optimizer\.1)\.({_TABLES})$", "model"),)
 
 
 def make_mesh(batch_rows: int, model_shards: int = 1) -> Mesh:
@@ -58,39 +59,39 @@ def make_mesh(batch_rows: int, model_shards: int = 1) -> Mesh:
     return Mesh(devices, axes, axis_types=(AxisType.Auto,) * len(axes))
 
 
-def share_of(mesh: Mesh) -> Share:
-    """Tell which part of each batch this process has."""
+def batch_shard(mesh: Mesh) -> BatchShard:
+    """Return which part of each batch this process gathers."""
     is_mine = np.vectorize(lambda device: device.process_index == jax.process_index())
     parts = np.flatnonzero(is_mine(mesh.devices).any(axis=1))
-    return Share(int(parts[0]), int(parts[-1]) + 1, len(mesh.devices))
+    return BatchShard(int(parts[0]), int(parts[-1]) + 1, len(mesh.devices))
 
 
-def cut_rows(rows: int, mesh: Mesh) -> int | None:
-    """Give how many rows a table of so many has while it is cut; None: it is not."""
+def padded_rows(rows: int, mesh: Mesh) -> int | None:
+    """Return how many rows a table of so many has while it is sharded; None: it is not."""
     shards = mesh.shape["model"]
     return None if shards == 1 else -(-rows // shards) * shards
 
 
-def place(state: Tree, mesh: Mesh, rows: int) -> Tree:
+def shard_state(state: Tree, mesh: Mesh, rows: int) -> Tree:
     """Put a state on the devices.
 
     Args:
-        rows: of the tables of items, R.
+        rows: of the item tables, R.
     """
-    longer = cut_rows(rows, mesh)
+    padded = padded_rows(rows, mesh)
 
     def put(path: Any, leaf: Any) -> jax.Array:
-        axis = _axis_of(name_of(path)) if longer else None
+        axis = _axis_of(name_of(path)) if padded else None
         if axis is not None:
-            leaf = lengthen(name_of(path).removeprefix("params."), leaf, longer or rows)
+            leaf = pad(name_of(path).removeprefix("params."), leaf, padded or rows)
         return _put(leaf, NamedSharding(mesh, PartitionSpec(axis) if axis else PartitionSpec()))
 
     return jax.tree.map_with_path(put, state)
 
 
-def fetch(state: Tree, mesh: Mesh, rows: int) -> Tree:
-    """Give a state as one device has it, in every process."""
-    if cut_rows(rows, mesh) is None and jax.process_count() == 1:
+def unshard_state(state: Tree, mesh: Mesh, rows: int) -> Tree:
+    """Return a state as one device has it, in every process."""
+    if padded_rows(rows, mesh) is None and jax.process_count() == 1:
         return state
 
     def get(path: Any, leaf: jax.Array) -> jax.Array:
@@ -100,13 +101,13 @@ def fetch(state: Tree, mesh: Mesh, rows: int) -> Tree:
     return jax.tree.map_with_path(get, state)
 
 
-def split_batch(tree: Tree, mesh: Mesh) -> Tree:
-    """Put arrays [K, B, ...] on the devices, cut along B, of which this process has its share."""
-    return jax.tree.map(lambda leaf: _put_share(leaf, mesh), tree)
+def shard_batch(tree: Tree, mesh: Mesh) -> Tree:
+    """Put arrays [K, B, ...] on the devices, split along B, of which this process has its part."""
+    return jax.tree.map(lambda leaf: _put_shard(leaf, mesh), tree)
 
 
 def _axis_of(name: str) -> str | None:
-    return next((axis for pattern, axis in PLACEMENT if re.search(pattern, name)), None)
+    return next((axis for pattern, axis in PARTITION_RULES if re.search(pattern, name)), None)
 
 
 def _put(leaf: Any, sharding: NamedSharding) -> jax.Array:
@@ -117,7 +118,7 @@ def _put(leaf: Any, sharding: NamedSharding) -> jax.Array:
     return jax.make_array_from_callback(whole.shape, sharding, lambda place: whole[place])
 
 
-def _put_share(leaf: Any, mesh: Mesh) -> jax.Array:
+def _put_shard(leaf: Any, mesh: Mesh) -> jax.Array:
     sharding = NamedSharding(mesh, PartitionSpec(None, "data"))
     if jax.process_count() == 1:
         return jax.device_put(leaf, sharding)

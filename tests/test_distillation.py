@@ -18,10 +18,10 @@ from jaxrec.evaluation.ranking import model_scorer
 from jaxrec.evaluation.scores import work_out
 from jaxrec.models.model_config import ModelConfig
 from jaxrec.runs.directory import RunDirectory
+from jaxrec.training.distillation import Teacher, read_teacher
 from jaxrec.training.fit import fit, init_model
 from jaxrec.training.loop import folded, train
-from jaxrec.training.losses import TEACHER_SHARE
-from jaxrec.training.teacher import Teacher, read_teacher
+from jaxrec.training.softmax import TEACHER_WEIGHT
 from tests.exports import call
 
 WORLD = DataConfig(synthetic=SyntheticConfig(users=300, items=100), item_features="genres")
@@ -52,19 +52,19 @@ def test_a_student_believes_its_teacher_by_half(tmp_path):
     obsessed = init_model(dataset, STUDENT)
     obsessed.bias[...] = obsessed.bias[...].at[7].set(30.0)
     student = init_model(dataset, STUDENT)
-    lessons = Teacher(obsessed, span=5)
+    lessons = Teacher(obsessed, history_length=5)
     trained = train(student, dataset, STUDENT, RunDirectory(tmp_path), lessons)
     scorer = model_scorer(*folded(trained.graphdef, trained.params, dataset.item_features))
     scores = work_out(scorer(dataset.timelines.histories(dataset.split.test, 10)))
     share = np.asarray(jax.nn.softmax(scores))[:, 7].mean()
-    assert share == pytest.approx(TEACHER_SHARE, abs=0.1)
+    assert share == pytest.approx(TEACHER_WEIGHT, abs=0.1)
 
 
 def test_a_run_learns_from_one_with_another_n(tmp_path, teacher):
     dataset = world(0)
     found = read_teacher(taught_by(teacher), dataset)
     assert found
-    assert found.span == 20
+    assert found.history_length == 20
     assert found.model.item_features is None  # what they say is in its tables
     fit(dataset, taught_by(teacher), RunDirectory(tmp_path / "run"))
 

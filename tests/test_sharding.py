@@ -1,4 +1,4 @@
-"""Placement: whatever the mesh, the same is learned."""
+"""Sharding: whatever the mesh, the same is learned."""
 
 import os
 import subprocess

@@ -1,0 +1,156 @@
+"""Windows: how timelines are cut for training, and which windows are gathered in one shape."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from jaxrec.data.buckets import bucket_edges, is_worth
+
+
+class WindowShape(NamedTuple):
+    """The windows of a step.
+
+    Attributes:
+        length: W, targets.
+        lead_in: how far a window's history reaches back before its first target's predecessor.
+        batch_size: B, windows.
+        rows: what B is a multiple of, in steps of shorter timelines too.
+    """
+
+    length: int
+    lead_in: int
+    batch_size: int
+    rows: int = 1
+
+
+class BatchShard(NamedTuple):
+    """The part of each batch that a process gathers, for its own devices.
+
+    Parts [first, end) of so many equal ones.
+    """
+
+    first: int = 0
+    end: int = 1
+    of: int = 1
+
+
+WHOLE_BATCH = BatchShard()
+
+
+class Windows(NamedTuple):
+    """Slices of timelines: targets [first, end), read from the timeline's start on."""
+
+    starts: Int[np.ndarray, " n"]
+    firsts: Int[np.ndarray, " n"]
+    ends: Int[np.ndarray, " n"]
+
+
+@dataclass(frozen=True, eq=False)
+class Bucket:
+    """Windows that are gathered in one shape.
+
+    Attributes:
+        users: whose timelines are cut, [U].
+        shape: of a step.
+        is_whole: whether each timeline is one window.
+        windows: how many there are, n.
+        steps_per_dispatch: K ...
+        dispatches: ... in an epoch.
+    """
+
+    users: Int[np.ndarray, " U"]
+    shape: WindowShape
+    is_whole: bool
+    windows: int
+    steps_per_dispatch: int
+    dispatches: int
+
+    @property
+    def steps(self) -> int:
+        """Steps in an epoch."""
+        return self.steps_per_dispatch * self.dispatches
+
+
+def cut_into_buckets(
+    lengths: Int[np.ndarray, " U"], shape: WindowShape, most_steps: int
+) -> list[Bucket]:
+    """Sort timelines into buckets; those without an activity are in none.
+
+    Args:
+        lengths: of the timelines.
+        shape: of a step of those that are longer than a window with its lead-in.
+        most_steps: in a dispatch.
+    """
+    whole, edges = _whole_timelines(lengths, shape)
+    buckets = []
+    for shorter, edge in pairwise([0, *edges]):
+        users = np.flatnonzero(whole & (lengths > shorter) & (lengths <= edge))
+        # About as many targets in a step of any shape.
+        size = shape.batch_size * shape.length / edge
+        cut = WindowShape(edge, 0, max(1, round(size / shape.rows)) * shape.rows)
+        buckets.append(_bucket(users, cut, True, len(users), most_steps))
+    users = np.flatnonzero(~whole & (lengths > 0))
+    if len(users):
+        windows = int((lengths[users] // shape.length + 1).sum())
+        buckets.append(_bucket(users, shape, False, windows, most_steps))
+    return buckets
+
+
+def _whole_timelines(
+    lengths: Int[np.ndarray, " U"], shape: WindowShape
+) -> tuple[Bool[np.ndarray, " U"], list[int]]:
+    """Tell which timelines are one window, and the lengths that these are padded to.
+
+    Where little is saved, none is: all are cut, and there is one shape.
+    """
+    size = shape.length + shape.lead_in
+    positions = size * np.where(lengths > 0, lengths // shape.length + 1, 0)
+    whole = (lengths > 0) & (lengths <= size)
+    if whole.any():
+        beside = int(positions[~whole].sum())
+        edges = bucket_edges(lengths[whole], beside=beside)
+        padded = int(np.array(edges)[np.searchsorted(edges, lengths[whole])].sum())
+        saved = int(positions[whole].sum()) - padded
+        if beside == 0 or is_worth(saved, of=positions.sum()):
+            return whole, edges
+    return np.zeros_like(whole), []
+
+
+def _bucket(
+    users: Int[np.ndarray, " U"],
+    shape: WindowShape,
+    is_whole: bool,
+    windows: int,
+    most_steps: int,
+) -> Bucket:
+    """Choose how many steps a dispatch has: those that leave the least to padding."""
+    steps = -(-windows // shape.batch_size)
+    choices = range(-(-most_steps // 2), most_steps + 1)
+    count = steps if steps <= most_steps else min(choices, key=lambda k: (-steps % k, -k))
+    return Bucket(users, shape, is_whole, windows, count, -(-steps // count))
+
+
+def cut_windows(
+    starts: Int[np.ndarray, " U"],
+    ends: Int[np.ndarray, " U"],
+    length: int,
+    rng: np.random.Generator,
+) -> Windows:
+    """Cut each slice [start, end) into windows of up to `length`, at a random phase.
+
+    A slice of T has T // length + 1 windows whatever the phase, so that every epoch has as many:
+    they end at length - r, 2 length - r, ... and the last at T. It is empty where nothing is left.
+    """
+    lengths = ends - starts
+    counts = np.where(lengths > 0, lengths // length + 1, 0)
+    slack = np.minimum(counts * length - lengths, length - 1)
+    phases = rng.integers(0, np.maximum(slack, 0) + 1)
+    user = np.repeat(np.arange(len(starts)), counts)
+    number = np.arange(len(user)) - np.repeat(np.cumsum(counts) - counts, counts)
+    window_firsts = np.maximum(number * length - phases[user], 0)
+    window_ends = np.minimum((number + 1) * length - phases[user], lengths[user])
+    own = starts[user]
+    return Windows(own, own + window_firsts, own + window_ends)

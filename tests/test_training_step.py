@@ -1,0 +1,68 @@
+"""The page on one training step: few files, which say what it quotes."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "training-step.md").read_text()
+FILES = re.findall(r"^\d\. \[(\S+\.py)\]", PAGE, flags=re.MULTILINE)
+QUOTATIONS = re.findall(
+    r"^`(\S+\.py)`, `(\S+)`:\n\n```py\n(.*?)```$", PAGE, re.MULTILINE | re.DOTALL
+)
+
+
+def source_of(path: str, name: str) -> list[str]:
+    """Return the lines of a function, or of a method as Class.method."""
+    text = (ROOT / path).read_text()
+    node: ast.AST = ast.parse(text)
+    for part in name.split("."):
+        (node,) = (
+            each
+            for each in ast.iter_child_nodes(node)
+            if isinstance(each, ast.FunctionDef | ast.ClassDef) and each.name == part
+        )
+    return [line.strip() for line in (ast.get_source_segment(text, node) or "").splitlines()]
+
+
+def require_quoted(quotation: str, lines: list[str]) -> None:
+    """Find each passage line by line, one after the other where "..." stands between them."""
+    start = 0
+    for passage in quotation.split("...\n"):
+        wanted = [line.strip() for line in passage.splitlines()]
+        places = [
+            place
+            for place in range(start, len(lines))
+            if lines[place : place + len(wanted)] == wanted
+        ]
+        assert places, f"not there: {passage}"
+        start = places[0] + len(wanted)
+
+
+@pytest.mark.parametrize(("path", "name", "quotation"), QUOTATIONS, ids=lambda value: value[:40])
+def test_the_code_says_what_the_page_quotes(path, name, quotation):
+    require_quoted(quotation, source_of(path, name))
+
+
+def test_every_block_is_a_quotation_from_a_file_of_the_list():
+    assert len(QUOTATIONS) == PAGE.count("```py\n") > 8
+    assert {path for path, _, _ in QUOTATIONS} == set(FILES)
+
+
+def test_a_step_is_at_most_eight_files_of_900_lines():
+    assert 0 < len(FILES) <= 8
+    assert sum(len((ROOT / path).read_text().splitlines()) for path in FILES) <= 900
+
+
+@pytest.mark.parametrize("quotation", ["return here\n", "return there\n...\nvalue = 1\n"])
+def test_what_the_code_does_not_say_is_found(quotation):
+    lines = ["value = 1", "return there"]
+    require_quoted("value = 1\n...\nreturn there\n", lines)
+    with pytest.raises(AssertionError, match="not there"):
+        require_quoted(quotation, lines)
+
+
+def test_every_file_that_the_page_names_is_there():
+    assert all((ROOT / path).exists() for path in re.findall(r"`(jaxrec/\S+?)`", PAGE))
