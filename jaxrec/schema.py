@@ -68,43 +68,35 @@ class Feature:
 
 
 @dataclass(frozen=True)
-class Label:
-    """What is learned of a target.
+class HeadSpec:
+    """What a head predicts of any item: its label, a column of the log.
 
     Attributes:
-        name: the key of its loss.
-        loss: how a prediction is judged: one of many, or by its place in an order.
-        weight: what it counts beside other labels.
-        values: of an ordinal one, ascending; id i is `values[i - 1]`, and 0 is an unknown one.
+        name: of the head, as in `models.heads.HEADS`, and of the column.
+        weight: of its loss, beside the loss of the next item, which has the weight one.
+        values: of the label, ascending; label id i is `values[i - 1]`, and 0 is a missing label.
     """
 
     name: str
-    loss: Literal["softmax", "ordinal"] = "softmax"
-    weight: float = 1.0
-    values: tuple[float, ...] = ()
-
-
-NEXT_ITEM = Label(ITEM)
-
-RATING = "rating"
-"""The label that tells how a user rated the item."""
+    weight: float
+    values: tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class Schema:
-    """The one place that knows the size of the catalogue, the features and the labels.
+    """The one place that knows the size of the catalogue, the features and the heads.
 
     Attributes:
         items: V.
         width: D.
         features: what is known beside the item; none is called `item`.
-        labels: what is learned; the next item is always one.
+        heads: what is predicted beside the next item.
     """
 
     items: int
     width: int
     features: tuple[Feature, ...] = ()
-    labels: tuple[Label, ...] = (NEXT_ITEM,)
+    heads: tuple[HeadSpec, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -114,11 +106,6 @@ class Schema:
     def features_of(self, owner: Owner) -> tuple[Feature, ...]:
         """Give what is known of an activity, an item, a user or a moment."""
         return tuple(each for each in self.features if each.of == owner)
-
-    @property
-    def rating(self) -> Label | None:
-        """What is learned of ratings, if it is."""
-        return next((each for each in self.labels if each.name == RATING), None)
 
     def save(self, path: Path) -> None:
         """Write the schema as JSON."""
@@ -137,8 +124,7 @@ class Schema:
                 Feature(**{**each, "values": tuple(each.get("values", ()))})
                 for each in saved["features"]
             )
-            labels = tuple(
-                Label(**{**each, "values": tuple(each.get("values", ()))})
-                for each in saved["labels"]
+            heads = tuple(
+                HeadSpec(**{**each, "values": tuple(each["values"])}) for each in saved["heads"]
             )
-            return cls(saved["items"], saved["width"], features, labels)
+            return cls(saved["items"], saved["width"], features, heads)

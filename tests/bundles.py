@@ -60,7 +60,7 @@ def made(
     nothing = pack_catalogue({name: [None] * len(items) for name in COLUMNS})
     said = asdict(shapes) | {
         "features": [described(each) for each in model.features],
-        "ratings": model.rating and list(model.rating.values),
+        **{head.outputs[0]: list(head.values) for head in model.heads.values()},
     }
     return bundle.Bundle(graph, list(items), Catalogue(items, nothing), said)
 

@@ -13,9 +13,8 @@ import tomli_w
 from jaxrec.config.experiment import Config, TrainConfig, differences, load_config, save_config
 from jaxrec.config.fields import flag_of
 from jaxrec.config.toml_file import FORMAT, read_table, with_table
-from jaxrec.data.data_config import DataConfig
+from jaxrec.data.data_config import DataConfig, RatingConfig
 from jaxrec.data.interactions import FilterConfig
-from jaxrec.data.rating_label import RatingConfig
 from jaxrec.data.sources.log_config import LogConfig
 from jaxrec.data.sources.synthetic import SyntheticConfig
 from jaxrec.errors import UserError

@@ -17,7 +17,6 @@ from jaxrec.conversion.graph.shapes import Shapes
 from jaxrec.conversion.recipes import RECIPES
 from jaxrec.conversion.verify.distance import Parity, compare, refer
 from jaxrec.conversion.verify.proof import (
-    FURTHEST_RATING,
     LEAST_OVERLAP,
     SCORE_TOLERANCE,
     TIE,
@@ -62,8 +61,8 @@ VARIANTS = {
     "keep what was seen": Variant("bow", keep_seen=True),
     "two LSTMs, written out": Variant("rnn", options={"rnn": RecurrentConfig(layers=2)}),
     "two LSTMs, looped": Variant("rnn", length=22, options={"rnn": RecurrentConfig(layers=2)}),
-    "ratings": Variant("rnn", batch=2, options={"labels": (STARS,)}),
-    "ratings, untied": Variant("bow", options={"labels": (STARS,), "tie_embeddings": False}),
+    "ratings": Variant("rnn", batch=2, options={"heads": (STARS,)}),
+    "ratings, untied": Variant("bow", options={"heads": (STARS,), "tie_embeddings": False}),
     "three blocks, longest": Variant(
         "transformer", 200, keep_seen=True, options={"transformer": TransformerConfig(blocks=3)}
     ),
@@ -269,7 +268,7 @@ def test_weights_behind_a_flatbuffer_are_brought_into_it(export):
         np.testing.assert_array_equal(given, wanted)
 
 
-EQUAL = Parity(10, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, "history 3 (empty): [0]")
+EQUAL = Parity(10, 0.0, 0.0, 0.0, 0.0, 1.0, "history 3 (empty): [0]")
 
 
 @pytest.mark.parametrize(
@@ -279,8 +278,8 @@ EQUAL = Parity(10, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, "history 3 (empty): [0]")
         ({"score_error": float("nan")}, "gets the scores wrong of"),
         ({"context_error": 1.1 * SCORE_TOLERANCE}, "gets the context wrong of"),
         ({"order_error": 1.1 * TIE}, "gets the order wrong of"),
-        ({"rating_error": 1.1 * FURTHEST_RATING["float32"]}, "gets the ratings wrong of"),
-        ({"rating_error": float("nan")}, "gets the ratings wrong of"),
+        ({"head_errors": {"rating": 1.1e-5}}, "predicts another rating of"),
+        ({"head_errors": {"rating": float("nan")}}, "predicts another rating of"),
         ({"overlap": LEAST_OVERLAP["float32"] - 0.01}, "keeps too few of"),
         ({"adapting_error": 1.1e-3}, "learns something else of users than"),
         ({"adapting_error": float("nan")}, "learns something else of users than"),
@@ -295,13 +294,13 @@ def test_float32_is_held_to_every_limit(change, complaint):
 
 
 def test_rounded_weights_are_judged_by_the_lists():
-    judge(Parity(10, 0.5, 0.5, 0.5, 0.0, 0.1, 0.9, ""), "int8")
-    with pytest.raises(FailedCheckError, match="the int8 file gets the ratings wrong of"):
-        judge(Parity(10, 0.0, 0.0, 0.0, 0.0, 0.3, 0.9, ""), "int8")
+    judge(Parity(10, 0.5, 0.5, 0.5, 0.0, 0.9, "", head_errors={"rating": 0.1}), "int8")
+    with pytest.raises(FailedCheckError, match="the int8 file predicts another rating of"):
+        judge(Parity(10, 0.0, 0.0, 0.0, 0.0, 0.9, "", head_errors={"rating": 0.3}), "int8")
     with pytest.raises(FailedCheckError, match="the int8 file keeps too few of"):
-        judge(Parity(10, 0.0, 0.0, 0.0, 0.0, 0.0, 0.5, ""), "int8")
+        judge(Parity(10, 0.0, 0.0, 0.0, 0.0, 0.5, ""), "int8")
     with pytest.raises(FailedCheckError, match="the float16 file keeps too few of"):
-        judge(Parity(10, 0.0, 0.0, 0.0, 0.0, 0.0, 0.9, ""), "float16")
+        judge(Parity(10, 0.0, 0.0, 0.0, 0.0, 0.9, ""), "float16")
 
 
 # A step of int8 is the largest entry by 127; float16 has steps of 2^-10 between 1 and 2.

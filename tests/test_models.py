@@ -18,7 +18,7 @@ from jaxrec.models.encoders.transformer import TransformerConfig
 from jaxrec.models.lstm import LSTM, lstm_cell
 from jaxrec.models.model import PAD_BIAS, RecommenderModel
 from jaxrec.models.model_config import ModelConfig
-from jaxrec.schema import ITEM, NEXT_ITEM, PAD, Feature, Schema
+from jaxrec.schema import ITEM, PAD, Feature, Schema
 from tests.worlds import left_padded
 
 SIZE = 30
@@ -38,9 +38,9 @@ POINTWISE = {
 }
 
 
-def make(encoder, seed=0, features=(), labels=(NEXT_ITEM,), size=SIZE, **settings):
+def make(encoder, seed=0, features=(), heads=(), size=SIZE, **settings):
     config = ModelConfig(encoder=encoder, **{"hidden_units": 8, "embedding_dim": 6, **settings})
-    schema = Schema(size, 6, features, labels)
+    schema = Schema(size, 6, features, heads)
     model = drawn(partial(RecommenderModel, schema, config, COUNTS[: size + 1]), seed)
     model.bias[...] = model.item_bias.at[PAD].set(PAD_BIAS)
     return model

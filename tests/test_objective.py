@@ -1,5 +1,6 @@
 """The objective: pure, with some features masked, and the losses of all heads added up."""
 
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -10,7 +11,7 @@ from flax import nnx
 from jaxrec.config.experiment import TrainConfig
 from jaxrec.data.batching import Batch
 from jaxrec.data.seen import Seen
-from jaxrec.schema import ITEM, NEXT_ITEM, Feature, Schema
+from jaxrec.schema import ITEM, Feature, HeadSpec, Schema
 from jaxrec.training.negatives import all_items, make_sampler
 from jaxrec.training.objective import Objective, loss, step_keys
 from jaxrec.training.transforms import MASK_RATE, add_candidates, mask_features
@@ -50,17 +51,20 @@ def test_features_but_the_item_are_masked_in_whole_rows_and_here_and_there():
 
 
 def test_heads_are_added_up_by_their_weights():
-    model, batch, key = make("bow"), batch_of(2), jax.random.key(0)
+    head = HeadSpec("rating", 1.0, (1.0, 2.0, 4.0))
+    model, batch, key = make("bow", heads=(head,)), batch_of(2), jax.random.key(0)
+    batch = batch._replace(labels={"rating": batch.targets % 4})
     graphdef, params = nnx.split(model, nnx.Param)
     sampler = make_sampler(TrainConfig(loss="full-softmax"), COUNTS)
     plain = partial(loss, history_length=5)
 
     def total(weight: float) -> jax.Array:
-        label = type(NEXT_ITEM)(NEXT_ITEM.name, weight=weight)
-        schema = Schema(SIZE, 6, (), (label,))
+        schema = Schema(SIZE, 6, (), (replace(head, weight=weight),))
         return Objective(graphdef, schema, plain, sampler)(params, batch, key)
 
     prepared = add_candidates(batch, all_items(SIZE))
-    alone = plain(model, prepared, step_keys(key).dropout)[NEXT_ITEM.name]
-    np.testing.assert_allclose(total(1.0), alone, rtol=1e-6)
-    np.testing.assert_allclose(total(0.25), alone / 4, rtol=1e-6)
+    alone = plain(model, prepared, step_keys(key).dropout)
+    assert alone["rating"] > 0
+    for weight in (0.0, 0.25, 1.0):
+        wanted = alone[ITEM] + weight * alone["rating"]
+        np.testing.assert_allclose(total(weight), wanted, rtol=1e-6)

@@ -11,7 +11,7 @@ from jaxrec.runs.directory import HELDOUT
 from jaxrec.runs.heldout import load_heldout
 from jaxrec.runtime import bundle
 from jaxrec.runtime.recommender import Recommender
-from jaxrec.schema import ITEM, RATING, Label
+from jaxrec.schema import ITEM, HeadSpec
 from tests.browser import site
 from tests.bundles import made, of_older_form, rewritten, saved
 from tests.exports import ENCODERS, command
@@ -281,8 +281,8 @@ def test_encodes_and_scores_as_the_runtime_in_python(page, models, histories, en
 @pytest.fixture(scope="module")
 def rating(place) -> Recommender:
     """A model that predicts ratings, with fewer candidates a call than the test asks for."""
-    label = Label(RATING, "ordinal", 1.0, (0.5, 1.0, 4.0))
-    model = made(make("rnn", labels=(label,)), Shapes(1, 5, 6, 4, False), list(range(100, 130)))
+    label = HeadSpec("rating", 1.0, (0.5, 1.0, 4.0))
+    model = made(make("rnn", heads=(label,)), Shapes(1, 5, 6, 4, False), list(range(100, 130)))
     return Recommender.load(saved(model, place.folder / "rating.tflite"))
 
 

@@ -13,26 +13,32 @@ from hypothesis import strategies as st
 
 from jaxrec.conversion.graph.shapes import Shapes
 from jaxrec.data.batching import TrainingBatches
-from jaxrec.data.data_config import DataConfig
+from jaxrec.data.data_config import DataConfig, RatingConfig
 from jaxrec.data.dataset import Dataset, prepare
+from jaxrec.data.head_labels import number_labels
 from jaxrec.data.interactions import FilterConfig
-from jaxrec.data.rating_label import RatingConfig, number_ratings
 from jaxrec.data.sources.load import load_interactions
 from jaxrec.data.windowing import WindowShape
 from jaxrec.errors import UserError
-from jaxrec.evaluation.ratings import Rater, biases, item_means, model_rater, rating_figures
-from jaxrec.models.rating import RatingHead, ordinal_loss
+from jaxrec.evaluation.predictions import (
+    Predictor,
+    biases,
+    item_means,
+    model_predictor,
+    prediction_figures,
+)
+from jaxrec.models.heads.rating import RatingHead
 from jaxrec.runtime import Recommender
-from jaxrec.schema import ITEM, PAD, RATING, Label
+from jaxrec.schema import ITEM, PAD, HeadSpec
 from tests.bundles import made
 from tests.test_models import SIZE, make
 from tests.worlds import log_of
 
-STARS = Label(RATING, "ordinal", 1.0, (1.0, 2.0, 4.0))
+STARS = HeadSpec("rating", 1.0, (1.0, 2.0, 4.0))
 
 
 def head(values=(1.0, 2.0, 4.0)) -> RatingHead:
-    return RatingHead(values, items=5, width=3, rngs=nnx.Rngs(0))
+    return RatingHead(replace(STARS, values=values), items=5, width=3, rngs=nnx.Rngs(0))
 
 
 @settings(deadline=None)
@@ -50,7 +56,7 @@ def test_a_rating_by_hand():
     context, items = jnp.ones((1, 3)), jnp.array([[1.0, 0.0, 2.0]])
     taste = rating.taste(context)[0]
     number = taste[0] + 2 * taste[2] + taste[3] + 0.25
-    logits = rating.logits(context, items, jnp.array([0.25]))
+    logits = rating.logits(context, items, {"bias": jnp.array([0.25])})
     np.testing.assert_allclose(logits[0], [number + 0.5, number - 0.5], rtol=1e-5)
     # Four out of ten give one star, four two, two give four.
     np.testing.assert_allclose(rating.expected(jnp.array([[0.6, 0.2]])), [1 + 0.6 + 2 * 0.2])
@@ -58,23 +64,26 @@ def test_a_rating_by_hand():
 
 def test_the_loss_of_a_rating_by_hand():
     logits = jnp.log(jnp.array([[[3.0, 1.0]] * 4]))  # above the first: 3/4, above both: 1/2
-    losses = ordinal_loss(logits, jnp.array([[1, 2, 3, 0]]))[0]
+    losses = head().losses(logits, jnp.array([[1, 2, 3, 0]]))[0]
     expected = [np.log(4) + np.log(2), -np.log(0.75) + np.log(2), -np.log(0.75) + np.log(2), 0]
     np.testing.assert_allclose(losses, expected, rtol=1e-5)
 
 
 def test_a_model_rates_any_item_after_any_history():
-    model = make("bow", labels=(STARS,))
+    model = make("bow", heads=(STARS,))
     history = {ITEM: jnp.array([[0, 3, 5], [0, 0, 0]])}
     context = model.encode_last(history)
-    expected, at_least = model.rate(context, jnp.array([[1, 2], [3, SIZE]]))
+    found = model.predict("rating", context, jnp.array([[1, 2], [3, SIZE]]))
+    expected, at_least = found["ratings"], found["at_least"]
     assert expected.shape == (2, 2) and at_least.shape == (2, 2, 2)
     assert (jnp.diff(at_least) <= 0).all() and (expected >= 1).all() and (expected <= 4).all()
-    assert model.rating is not None
-    logits = model.rating.logits(context[0], model.item_table[2], model.rating.bias[2])
+    rating = model.heads["rating"]
+    assert isinstance(rating, RatingHead)
+    logits = rating.logits(context[0], model.item_table[2], rating.rows(jnp.array(2)))
     np.testing.assert_allclose(at_least[0, 1], jax.nn.sigmoid(logits), rtol=1e-5)
     given_history = {ITEM: np.asarray(history[ITEM])}
-    told = model_rater(*nnx.split(model, nnx.Param))(given_history, np.zeros(2), np.array([2, 3]))
+    predictor = model_predictor(*nnx.split(model, nnx.Param), "rating")
+    told = predictor(given_history, np.zeros(2), np.array([2, 3]))
     np.testing.assert_allclose(told, [expected[0, 1], expected[1, 0]], rtol=1e-5)
 
 
@@ -96,13 +105,13 @@ ROWS[7] = (1, 1, None)
 
 def test_each_target_comes_with_its_rating():
     dataset = world(ROWS)
-    assert dataset.rating is not None and dataset.rating.values == (1.0, 2.0, 3.0, 4.0)
-    assert dataset.schema(4).rating == dataset.rating
+    assert dataset.heads == (HeadSpec("rating", 0.3, (1.0, 2.0, 3.0, 4.0)),)
+    assert dataset.schema(4).heads == dataset.heads
     batches = TrainingBatches(
         dataset.timelines,
         dataset.split,
         WindowShape(4, 1, 2),
-        ratings=dataset.rating_ids,
+        labels=dataset.labels,
         seen_of=None,
         max_steps_per_dispatch=2,
         seed=0,
@@ -111,13 +120,14 @@ def test_each_target_comes_with_its_rating():
     for number in range(batches.dispatches_per_epoch):
         batch = batches.dispatch(number)
         places = np.argwhere(batch.targets > 0)
-        assert (batch.ratings[batch.targets == 0] == 0).all()
+        ratings = batch.labels["rating"]
+        assert (ratings[batch.targets == 0] == 0).all()
         for place in map(tuple, places):
             user_known = {1.0 + (u + raw[batch.targets[place]]) % 4 for u in range(3)} | {0}
-            assert batch.ratings[place] in user_known
+            assert ratings[place] in user_known
 
 
-def rater(told: dict[tuple[int, int], float]) -> Rater:
+def predictor_of(told: dict[tuple[int, int], float]) -> Predictor:
     return lambda history, users, items: np.array(
         [told[pair] for pair in zip(users.tolist(), items.tolist(), strict=True)]
     )
@@ -131,7 +141,7 @@ def test_errors_and_concordance_by_hand():
     ids = {raw: number for number, raw in enumerate(dataset.vocabulary.values, start=1)}
     told = {(u, ids[i]): 3.0 for u in range(4) for i in range(3)}
     told |= {(0, ids[2]): 4.0, (1, ids[1]): 2.0, (3, ids[2]): 3.0}
-    found = rating_figures(rater(told), dataset, 3)
+    found = prediction_figures(predictor_of(told), dataset, dataset.heads[0], 3)
     # Test targets: 5, 2, 4, 1; told 4, 3, 3, 3.
     assert found.means["mae"] == (1 + 1 + 1 + 2) / 4
     np.testing.assert_allclose(found.means["rmse"], np.sqrt((1 + 1 + 1 + 4) / 4))
@@ -150,7 +160,7 @@ def test_both_of_a_pair_are_rated_by_the_history_before_the_first():
         seen.extend(zip(users, items, map(tuple, history[ITEM]), strict=True))
         return np.zeros(len(items))
 
-    rating_figures(remember, dataset, 6)
+    prediction_figures(remember, dataset, dataset.heads[0], 6)
     timelines, split = dataset.timelines, dataset.split
     for user in range(3):
         history = [told for who, _, told in seen[len(split.test) :] if who == user]
@@ -161,34 +171,38 @@ def test_both_of_a_pair_are_rated_by_the_history_before_the_first():
 def test_baselines_learn_from_the_training_histories_alone():
     dataset = world(ROWS)
     timelines = dataset.timelines
-    assert dataset.ratings is not None
-    changed = dataset.ratings.copy()
+    (head,) = dataset.heads
+    changed = dataset.labels["rating"].copy()
     changed[dataset.split.test], changed[dataset.split.validation] = 1, 4
     users, items = np.array([0, 1, 2]), np.array([1, 2, 3])
     for baseline in (biases, item_means):
-        told = baseline(dataset)({}, users, items)
-        again = baseline(replace(dataset, ratings=changed))({}, users, items)
+        told = baseline(dataset, head)({}, users, items)
+        again = baseline(replace(dataset, labels={"rating": changed}), head)({}, users, items)
         np.testing.assert_array_equal(told, again)
     first = timelines.items == 1
     learned = first & (np.arange(len(first)) < np.repeat(dataset.split.training_ends, 6))
+    assert dataset.ratings is not None
     expected = np.nanmean(dataset.ratings[learned])
-    assert item_means(dataset)({}, users, items)[0] == expected
+    assert item_means(dataset, head)({}, users, items)[0] == expected
 
 
 @pytest.mark.parametrize(
     ("ratings", "message"),
     [
-        (None, "--rate needs ratings and the log has none; leave it out"),
-        (["good", "bad"], "--rate needs ratings and the log has none"),
-        ([3.0, 3.0], "learns 2 to 32 different ratings, and the log has 1, as 3;"),
-        (np.arange(40.0), "learns 2 to 32 different ratings, and the log has 40, as 0;"),
+        (None, "--rate needs the log's rating as numbers and there are none; leave it out"),
+        (
+            ["good", "bad"],
+            "needs the log's rating as numbers .* name their column with --log.rating",
+        ),
+        ([3.0, 3.0], "learns 2 to 32 different values of rating, and the log has 1, as 3;"),
+        (np.arange(40.0), "learns 2 to 32 different values of rating, and the log has 40, as 0;"),
     ],
     ids=str,
 )
 def test_ratings_that_cannot_be_learned(ratings, message):
     log = pl.DataFrame({"user": [1]} if ratings is None else {"rating": ratings})
     with pytest.raises(UserError, match=message):
-        number_ratings(log, RatingConfig())
+        number_labels(log, DataConfig(rate=True).requested_heads())
 
 
 def test_a_weight_of_ratings_that_are_not_learned():
@@ -199,13 +213,14 @@ def test_a_weight_of_ratings_that_are_not_learned():
 @pytest.mark.filterwarnings("ignore")
 def test_an_app_is_told_how_items_would_be_rated():
     pytest.importorskip("tensorflow", reason="needs the extra convert")
-    model = make("rnn", labels=(STARS,))
+    model = make("rnn", heads=(STARS,))
     recommender = Recommender(made(model, Shapes(2, 5, 6, 4, False), list(range(100, 100 + SIZE))))
     candidates = [104, 99, 101, 100, 129, 128]
     told = recommender.rate([103, 107], candidates)
     history = {ITEM: jnp.array([[0, 0, 0, 4, 8]])}
     ids = jnp.array([[5, PAD, 2, 1, 30, 29]])
-    expected, at_least = model.rate(model.encode_last(history), ids)
+    found = model.predict("rating", model.encode_last(history), ids)
+    expected, at_least = found["ratings"], found["at_least"]
     for place, (candidate, rating) in enumerate(zip(candidates, told, strict=True)):
         if candidate == 99:
             assert rating is None
@@ -216,5 +231,5 @@ def test_an_app_is_told_how_items_would_be_rated():
         found = [rating.at_least[2.0], rating.at_least[4.0]]
         np.testing.assert_allclose(found, at_least[0, place], rtol=1e-4)
     assert recommender.rate([], []) == []
-    with pytest.raises(UserError, match="the model tells no ratings; train one with --rate"):
+    with pytest.raises(UserError, match="the model predicts no ratings; train one with --rate"):
         Recommender(made(make("bow"), Shapes(1, 5, 6, 4, False), list(range(SIZE)))).rate([], [1])

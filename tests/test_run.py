@@ -77,8 +77,8 @@ def test_the_summary_has_the_figures_and_their_protocol(finished):
     folder, _ = finished
     summary = json.loads((folder / "runs/synthetic-rnn-n10/summary.json").read_text())
     parts = {"protocol", "test", "validation", "baselines", "train", "model"}
-    assert summary.keys() == parts | {"ratings", "now_unknown"}
-    assert (summary["ratings"], summary["now_unknown"]) == ({}, None)
+    assert summary.keys() == parts | {"heads", "now_unknown"}
+    assert (summary["heads"], summary["now_unknown"]) == ({}, None)
     assert summary["protocol"]["split"] == "leave-one-out"
     assert summary["protocol"]["seen_items"] == "left out"
     assert summary["baselines"].keys() == {"popularity", "transitions"}

@@ -3,7 +3,7 @@
 import pytest
 
 from jaxrec.errors import UserError
-from jaxrec.schema import NEXT_ITEM, Feature, Label, Schema
+from jaxrec.schema import Feature, HeadSpec, Schema
 
 
 def test_a_schema_comes_back_equal(tmp_path):
@@ -12,7 +12,7 @@ def test_a_schema_comes_back_equal(tmp_path):
         Feature("rating", "activity", "id", 2, (1, "good")),
         Feature("user_age", "user", "number", 2, (18.5,)),
     )
-    schema = Schema(3000, 64, features, (NEXT_ITEM, Label("rating", weight=0.5)))
+    schema = Schema(3000, 64, features, (HeadSpec("rating", 0.5, (1.0, 3.5)),))
     schema.save(tmp_path / "schema.json")
     assert Schema.load(tmp_path / "schema.json") == schema
     assert schema.rows == 3001
@@ -20,7 +20,7 @@ def test_a_schema_comes_back_equal(tmp_path):
 
 @pytest.mark.parametrize(
     "content",
-    ["3", '{"items": 3}', '{"items": 3, "width": 4, "labels": [], "features": [{"name": "x"}]}'],
+    ["3", '{"items": 3}', '{"items": 3, "width": 4, "heads": [], "features": [{"name": "x"}]}'],
 )
 def test_a_damaged_schema_is_refused(tmp_path, content):
     (tmp_path / "schema.json").write_text(content)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxrec.config.experiment import TrainConfig
-from jaxrec.schema import ITEM, NEXT_ITEM, Schema
+from jaxrec.schema import ITEM, Schema
 from jaxrec.training.distillation import Teacher, distill
 from jaxrec.training.learner import TABLE_RATE, make_learner
 from jaxrec.training.negatives import make_sampler
@@ -46,12 +46,12 @@ def an_objective(
     *,
     teacher=None,
     features=(),
-    labels=(NEXT_ITEM,),
+    heads=(),
     item_ids=None,
     train=CONFIG,
 ):
     graphdef, params = nnx.split(model, nnx.Param)
-    schema, plain = Schema(SIZE, 6, features, labels), partial(loss, history_length=5)
+    schema, plain = Schema(SIZE, 6, features, heads), partial(loss, history_length=5)
     used = distill(plain, teacher) if teacher else plain
     return Objective(graphdef, schema, used, make_sampler(train, COUNTS), item_ids or {}), params
 
@@ -100,20 +100,21 @@ def test_row_wise_adagrad_by_hand():
 @pytest.mark.parametrize("kind", ["tied", "untied", "taught", "with features", "rated"])
 def test_gradients_of_sparse_rows_are_those_of_whole_tables(kind, candidates):
     features = (GENRE.feature,) if kind == "with features" else ()
-    labels = (NEXT_ITEM, STARS) if kind == "rated" else (NEXT_ITEM,)
-    model = make("rnn", features=features, labels=labels, tie_embeddings=kind != "untied")
+    heads = (STARS,) if kind == "rated" else ()
+    model = make("rnn", features=features, heads=heads, tie_embeddings=kind != "untied")
     teacher = Teacher(make("bow"), history_length=4) if kind == "taught" else None
     objective, params = an_objective(
         model,
         teacher=teacher,
         features=features,
-        labels=labels,
+        heads=heads,
         item_ids=IDS if features else None,
         train=replace(CONFIG, **candidates),
     )
     batch, key = of_items(3), jax.random.key(1)
     if kind == "rated":
-        batch = batch._replace(ratings=jnp.where(batch.targets > 0, batch.targets % 4, 0))
+        ratings = jnp.where(batch.targets > 0, batch.targets % 4, 0)
+        batch = batch._replace(labels={STARS.name: ratings})
     expected_loss, expected = jax.value_and_grad(objective)(params, batch, key)
     keys = step_keys(key)
     touched = compact(objective.prepare(batch, keys), SIZE + 1)

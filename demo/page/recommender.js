@@ -305,22 +305,48 @@ export class Recommender {
    * @throws {TypeError|RangeError} as in `score`.
    */
   async rate(items, candidates, options = {}) {
-    check(options, ["features"]);
-    const signature = this.#signatures.rate;
-    if (!signature) throw new BundleError("The model predicts no ratings: train one with --rate.");
+    if (!this.#signatures.rate) {
+      throw new BundleError("The model predicts no ratings: train one with --rate.");
+    }
     const raw = listOf(candidates, "candidates");
-    const ids = this.#known.idsOf(raw, "candidates");
-    const { inputs } = this.#ask(items, options.features);
-    const found = signature.runOnAll("candidates", ids, inputs);
+    const predictions = await this.predict("rate", items, raw, options);
     const [lowest, ...others] = this.model.ratings ?? [];
-    return raw.map((item, place) => {
-      if (ids[place] === NO_ITEM) return null;
+    return predictions.map((each, place) => {
+      if (each === null) return null;
       // The file leaves out the lowest rating, which every rating reaches.
       const atLeast = new Map([[lowest, 1]]);
-      others.forEach((rating, index) => {
-        atLeast.set(rating, found.at_least[place * others.length + index]);
+      for (const [index, rating] of others.entries()) atLeast.set(rating, each.at_least[index]);
+      return { item: raw[place], expected: each.ratings[0], atLeast };
+    });
+  }
+
+  /**
+   * Predict the label of a head for each candidate after a history; null for an unknown one.
+   *
+   * @param {string} signature of the head.
+   * @param {Iterable<Item>} items the history.
+   * @param {Iterable<Item>} candidates any number of items.
+   * @param {{features?: Features}} options
+   * @returns {Promise<(Record<string, Float32Array> | null)[]>} the outputs of the head by name.
+   * @throws {BundleError} the model has no such head.
+   * @throws {TypeError|RangeError} as in `score`.
+   */
+  async predict(signature, items, candidates, options = {}) {
+    check(options, ["features"]);
+    const head = this.#signatures[signature];
+    if (!head?.inputs.some(({ name }) => name === "candidates")) {
+      throw new BundleError(`The model has no head "${signature}": train one that has.`);
+    }
+    const ids = this.#known.idsOf(candidates, "candidates");
+    const { inputs } = this.#ask(items, options.features);
+    const outputs = Object.entries(head.runOnAll("candidates", ids, inputs));
+    return ids.map((id, place) => {
+      if (id === NO_ITEM) return null;
+      const ofOne = outputs.map(([name, values]) => {
+        const width = values.length / ids.length;
+        return [name, values.subarray(place * width, (place + 1) * width)];
       });
-      return { item, expected: found.ratings[place], atLeast };
+      return Object.fromEntries(ofOne);
     });
   }
 

@@ -38,11 +38,12 @@ def run(flags: ParityFlags) -> None:
     """
     parity = verify(flags.model, run_dir=flags.run_dir, new_items=flags.new_items)
     recipe = read(flags.model).model["recipe"]
+    heads = "".join(f"{name} error {each:.1e}, " for name, each in parity.head_errors.items())
     print(
         f"{flags.model}: {recipe}, equal on {parity.histories:,} histories; score error "
         f"{parity.score_error:.1e}, order error {parity.order_error:.1e}, context error "
         f"{parity.context_error:.1e}, vector error {parity.vector_error:.1e}, "
-        f"rating error {parity.rating_error:.1e}, adapting error {parity.adapting_error:.1e}, top-"
+        f"{heads}adapting error {parity.adapting_error:.1e}, top-"
         f"{OVERLAP_AT} overlap {parity.overlap:.4f}"
     )
 

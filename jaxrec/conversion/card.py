@@ -31,8 +31,6 @@ RULES = {
     "empty history": "All zeros give the popular items.",
     "scores": "Logits: higher is better, comparable within one call. A candidate that is unknown "
     "has about -1e9.",
-    "ratings": "What a user would give an item, expected, and the probabilities of each rating but "
-    "the lowest, or of a higher one. What is unknown has NaN.",
     "vectors": "The product of a context with an item's vector, and its bias, are its score. "
     "What is unknown has a vector of zeros and the bias -1e9.",
     "adapter": "What `adapt` learned of one user from the last activities, known ids at the right "
@@ -48,9 +46,14 @@ RULES = {
 
 
 def describe(conversion: Conversion) -> dict[str, Any]:
-    """Give model.json as it stands inside the file."""
+    """Give model.json as it stands inside the file.
+
+    The values of a head's label stand under the name of the output that expects one.
+    """
     run, product = conversion.source, conversion.product
+    heads = {head.outputs[0]: head for head in run.model.heads.values()}
     return {
+        **{output: list(head.values) for output, head in heads.items()},
         "format": bundle.FORMAT,
         "run": run.directory.path.absolute().name,
         "encoder": run.config.model.encoder,
@@ -58,9 +61,8 @@ def describe(conversion: Conversion) -> dict[str, Any]:
         **asdict(conversion.shapes),
         "signatures": _signatures(product.graph),
         "features": [_feature(each) for each in run.model.features],
-        "ratings": None if run.model.rating is None else list(run.model.rating.values),
         "adapt": None if conversion.adapt is None else asdict(conversion.adapt),
-        "rules": RULES,
+        "rules": RULES | {output: head.rule for output, head in heads.items()},
         "vocabulary": {"size": run.vocabulary.size, "sha256": run.vocabulary.digest},
         "boost": conversion.boost,
         "described_items": run.catalogue.filter(DESCRIBES).height,

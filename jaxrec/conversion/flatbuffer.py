@@ -1,7 +1,7 @@
 """The flatbuffer itself: put in order, and read for what it must and must not hold."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from copy import copy
 from dataclasses import dataclass
 from itertools import chain
@@ -209,15 +209,15 @@ def _count_tables(model: Any, used: list[list[str]]) -> int:
     return len(constants)
 
 
-def check_operations(facts: Facts, *, lookups: int, tables: int) -> None:
+def check_operations(facts: Facts, *, lookups: int, tables: int, heads: Iterable[str] = ()) -> None:
     """Refuse a graph that some runtime could not load, or that holds a table twice.
 
     Args:
         lookups: what is known by an id, the item being one: each has a table that its ids are
-            looked up in. `vectors` takes items alone, `rate` takes items beside all else, and
-            `adapt` looks up all that there are.
+            looked up in. `vectors` takes items alone, and `adapt` looks up all that there are.
         tables: of items, two when histories and candidates do not share one; and of what else has
             as many rows.
+        heads: signatures of heads, which take items beside all else.
 
     Raises:
         FailedCheckError: what is wrong.
@@ -228,7 +228,7 @@ def check_operations(facts: Facts, *, lookups: int, tables: int) -> None:
     fused = [name for name in facts.operators if name.endswith(_FUSED)]
     if fused or facts.has_state:
         raise FailedCheckError(f"the graph keeps state between calls ({fused or 'variables'})")
-    others = {"vectors": 1, "rate": lookups + 1, "adapt": lookups + 1}
+    others = {"vectors": 1, "adapt": lookups + 1, **dict.fromkeys(heads, lookups + 1)}
     wanted = {name: others.get(name, lookups) for name in facts.lookups}
     if facts.lookups != wanted:
         raise FailedCheckError(

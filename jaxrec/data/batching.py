@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,8 +36,8 @@ class Batch(NamedTuple):
             are not to be learned.
         seen: the items that the user met before the first target of each row, as `seen` keeps them,
             [B, _]; None where the loss does not leave them out.
-        ratings: the rating of each target, as ids, [B, W]; 0 where there is none. None if ratings
-            are not learned.
+        labels: the label id of each target by the name of a head, {name: [B, W]}; 0 where there is
+            none.
         candidates: the items that compete with the targets, which a step draws
             (`training.transforms.Candidates`); None before.
         item_rows: the rows of the item tables that the ids of a compact batch stand for
@@ -47,7 +48,7 @@ class Batch(NamedTuple):
     targets: Any
     weights: Any
     seen: Any
-    ratings: Any = None
+    labels: Mapping[str, Any] = {}
     candidates: Any = None
     item_rows: Any = None
 
@@ -70,7 +71,7 @@ class TrainingBatches:
         split: Split,
         shape: WindowShape,
         *,
-        ratings: Int32[np.ndarray, " n"] | None = None,
+        labels: Mapping[str, Int32[np.ndarray, " n"]] = MappingProxyType({}),
         weights: Float32[np.ndarray, " n"] | None = None,
         seen_of: int | None,
         max_steps_per_dispatch: int,
@@ -83,7 +84,7 @@ class TrainingBatches:
             timelines: the log.
             split: which of it is learned.
             shape: of a step of long timelines.
-            ratings: the id of each activity's rating, if ratings are learned.
+            labels: the label id of each activity by the name of a head.
             weights: what each position counts as a target; None: all the same.
             seen_of: the size of the catalogue, to tell what was seen; None tells nothing.
             max_steps_per_dispatch: K, at the most.
@@ -94,7 +95,9 @@ class TrainingBatches:
         self.shape = shape
         self._timelines = timelines
         self._targets = np.where(split.is_training_target, timelines.items, np.int32(PAD))
-        self._ratings = None if ratings is None else np.where(self._targets != PAD, ratings, 0)
+        self._labels = {
+            name: np.where(self._targets != PAD, ids, 0) for name, ids in labels.items()
+        }
         self._weights = weights
         self._training_ends = split.training_ends
         self._longest = int(lengths.max())
@@ -159,7 +162,7 @@ class TrainingBatches:
             met = seen_before(self._timelines, firsts.reshape(-1))
             most = 0 if bucket.is_whole else self._longest
             seen = met.as_batch(self._seen_of, most).reshape(*rows.shape, -1)
-        ratings = None
-        if self._ratings is not None:
-            ratings = gather(self._ratings, firsts, ends, shape.length)
-        return Batch(history, targets, counted, seen, ratings)
+        labels = {
+            name: gather(ids, firsts, ends, shape.length) for name, ids in self._labels.items()
+        }
+        return Batch(history, targets, counted, seen, labels)

@@ -4,10 +4,11 @@ import glob
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
-from jaxrec.config.fields import Flat, check, setting
+from jaxrec.config.fields import Flat, check, refuse_unused, setting
+from jaxrec.data.head_labels import HeadRequest
 from jaxrec.data.interactions import FilterConfig
-from jaxrec.data.rating_label import RatingConfig
 from jaxrec.data.sources.item_table import ItemTableConfig
 from jaxrec.data.sources.log_config import LogConfig
 from jaxrec.data.sources.synthetic import SyntheticConfig
@@ -16,6 +17,18 @@ from jaxrec.data.splits import SplitName
 
 # They tell the format of a log, and are no part of its name.
 _SUFFIXES = re.compile(r"(\.(csv|tsv|txt|dat|inter|jsonl|ndjson|parquet|pq|gz|zst))+$", re.I)
+
+
+@dataclass(frozen=True)
+class RatingConfig:
+    """The second head of --rate, which predicts ratings."""
+
+    group: ClassVar = "rating"
+    weight: float = setting(0.3, 0.0, 1000.0)
+    """what the loss of ratings counts beside that of the next item"""
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 @dataclass(frozen=True)
@@ -83,6 +96,17 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         check(self)
+
+    def requested_heads(self) -> dict[str, HeadRequest]:
+        """Return the heads beside the next item, by the column of the log that each predicts.
+
+        Raises:
+            UserError: there are settings of another.
+        """
+        if self.rate:
+            return {"rating": HeadRequest("--rate", "--log.rating", self.rating.weight)}
+        refuse_unused(self, "--rate", "rating")
+        return {}
 
     @property
     def told_time(self) -> bool:

@@ -1,6 +1,7 @@
 """Dataset: a log made ready for training, from whichever source."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
@@ -10,17 +11,17 @@ from jaxrec.data.activity_features import activity_features, moment_features, us
 from jaxrec.data.data_config import DataConfig
 from jaxrec.data.events import are_targets
 from jaxrec.data.feature_names import feature_names
+from jaxrec.data.head_labels import number_labels
 from jaxrec.data.intake import Intake, take_in
 from jaxrec.data.interactions import ITEM_COLUMNS, Interactions
 from jaxrec.data.item_features import ItemFeature, item_features
 from jaxrec.data.labels import target_weights
 from jaxrec.data.ordered import OrderedLog, order
-from jaxrec.data.rating_label import number_ratings
 from jaxrec.data.rating_scale import RatingScale, rating_scale, ratings_of
 from jaxrec.data.splits import Split, draw_users, learn_validation, split_timelines
 from jaxrec.data.timelines import Timelines
 from jaxrec.data.vocabulary import Vocabulary, order_items
-from jaxrec.schema import ITEM, NEXT_ITEM, PAD, Feature, Label, Schema
+from jaxrec.schema import ITEM, PAD, Feature, HeadSpec, Schema
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,8 +34,8 @@ class Dataset:
         intake: what became of the rows of the log.
         item_features: what adds to an item's vector.
         features: what the timelines have beside the item, of activities, users and moments.
-        rating: what is learned of ratings, if it is ...
-        rating_ids: ... and the id of each activity's, [n].
+        heads: what is predicted beside the next item ...
+        labels: ... and the label id of each activity by the name of a head, [n].
         weights: what each position counts as a target in training, one in the mean of these, [n];
             None: all count the same.
         ratings: the rating of each position as the log has it, NaN where it has none, [n];
@@ -49,8 +50,8 @@ class Dataset:
     intake: Intake
     item_features: tuple[ItemFeature, ...] = ()
     features: tuple[Feature, ...] = ()
-    rating: Label | None = None
-    rating_ids: Int32[np.ndarray, " n"] | None = None
+    heads: tuple[HeadSpec, ...] = ()
+    labels: Mapping[str, Int32[np.ndarray, " n"]] = field(default_factory=dict)
     weights: Float32[np.ndarray, " n"] | None = None
     ratings: Float32[np.ndarray, " n"] | None = None
     rating_scale: RatingScale | None = None
@@ -58,8 +59,7 @@ class Dataset:
     def schema(self, width: int) -> Schema:
         """Say what is known of an activity, with vectors of a width, D."""
         of_items = tuple(each.feature for each in self.item_features)
-        labels = (NEXT_ITEM, self.rating) if self.rating else (NEXT_ITEM,)
-        return Schema(self.vocabulary.size, width, (*of_items, *self.features), labels)
+        return Schema(self.vocabulary.size, width, (*of_items, *self.features), self.heads)
 
 
 def prepare(interactions: Interactions, config: DataConfig, *, seed: int) -> Dataset:
@@ -111,7 +111,7 @@ def make_dataset(log: OrderedLog, config: DataConfig, *, seed: int) -> Dataset:
         take_in(log, features, config),
         item_features(catalogue, feature_names(config, "item")),
         tuple(each for each, _ in features),
-        *(number_ratings(log.columns, config.rating) if config.rate else (None, None)),
+        *number_labels(log.columns, config.requested_heads()),
         weights,
         ratings_of(log.columns),
         rating_scale(ratings_of(log.source)),

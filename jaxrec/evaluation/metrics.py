@@ -16,13 +16,13 @@ NDCG_AT = 10
 
 
 @dataclass(frozen=True)
-class RatingFigures:
-    """What told ratings are worth.
+class PredictionFigures:
+    """What the predictions of a head are worth.
 
     Attributes:
         means: `mae`, `rmse`, and `concordance` where there is a pair.
         intervals: their 95% intervals, lower end first.
-        targets: how many were rated.
+        targets: how many have a label.
         pairs: how many pairs were compared.
     """
 

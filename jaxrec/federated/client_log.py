@@ -37,7 +37,7 @@ def client_config(source: RunDirectory, log: ClientLog) -> Config:
     config, schema = source.config(), source.schema()
     unsupported = {
         "it knows features": bool(schema.features),
-        "it learns ratings": schema.rating is not None,
+        "it predicts more than the next item": bool(schema.heads),
         "its targets count by degrees": config.data.label_weight is not None,
     }
     for reason, holds in unsupported.items():

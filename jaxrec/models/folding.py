@@ -62,8 +62,9 @@ def append_items(
     if not model.is_tied:
         model.candidates = nnx.Param(jnp.pad(model.candidates[...], padding))
     model.bias = nnx.Param(jnp.pad(model.item_bias, padding[0]))
-    if model.rating is not None:
-        model.rating.bias = nnx.Param(jnp.pad(model.rating.bias[...], padding[0]))
+    for head in model.heads.values():
+        for name in head.item_parameters:
+            setattr(head, name, nnx.Param(jnp.pad(getattr(head, name)[...], padding[0])))
     fold_features(model, item_ids, jnp.arange(size) < old)
     model.bias[...] = model.item_bias.at[old:].add(boost)
     return model

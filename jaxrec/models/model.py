@@ -12,9 +12,10 @@ from jaxtyping import Bool, Float, Int
 from jaxrec.models.activities import Activities, Vectors, init_table, mask_of
 from jaxrec.models.circumstances import Circumstances
 from jaxrec.models.dropout import default_rate, dropout
+from jaxrec.models.heads import HEADS
+from jaxrec.models.heads.head import Head
 from jaxrec.models.items import ItemFeatures
 from jaxrec.models.model_config import ModelConfig, make_encoder
-from jaxrec.models.rating import RatingHead
 from jaxrec.schema import ITEM, PAD, Owner, Schema
 
 # PAD's score. No candidate is ever worse, so that nothing else needs to leave PAD out; finite,
@@ -72,10 +73,15 @@ class RecommenderModel(nnx.Module):
             ItemFeatures(features, schema.width, middling, rngs=rngs) if features else None
         )
 
-        rating = schema.rating
-        self.rating = (
-            RatingHead(rating.values, schema.items, schema.width, rngs=rngs) if rating else None
-        )
+        self.head_names = tuple(spec.name for spec in schema.heads)
+        for spec in schema.heads:
+            head = HEADS[spec.name](spec, schema.items, schema.width, rngs=rngs)
+            setattr(self, spec.name, head)
+
+    @property
+    def heads(self) -> dict[str, Head]:
+        """What is predicted beside the next item, each an attribute by its name."""
+        return {name: getattr(self, name) for name in self.head_names}
 
     @property
     def is_tied(self) -> bool:
@@ -148,21 +154,14 @@ class RecommenderModel(nnx.Module):
             hidden = nnx.relu(layer(hidden))
         return jnp.where(is_filled[..., None], self.projection(hidden), 0)
 
-    def rate(
-        self, context: Float[jax.Array, "B D"], items_BM: Int[jax.Array, "B M"]
-    ) -> tuple[Float[jax.Array, "B M"], Float[jax.Array, "B M K_minus_1"]]:
-        """Tell how some items would be rated after some histories.
-
-        Returns:
-            The expected rating, and the probabilities of each rating but the lowest, or of a higher
-            one.
-        """
-        assert self.rating is not None
-        logits = self.rating.logits(
-            context[:, None], self.item_table[items_BM], self.rating.bias[...][items_BM]
-        )
-        at_least = jax.nn.sigmoid(logits)
-        return self.rating.expected(at_least), at_least
+    def predict(
+        self, head: str, query_BD: Float[jax.Array, "B D"], items_BM: Int[jax.Array, "B M"]
+    ) -> dict[str, Float[jax.Array, "B M *_"]]:
+        """Return the outputs of a head for some items after some histories."""
+        predictor = self.heads[head]
+        rows = predictor.rows(items_BM)
+        logits = predictor.logits(query_BD[:, None], self.item_table[items_BM], rows)
+        return predictor.predict(logits)
 
     def scores(self, context: Float[jax.Array, "*B D"]) -> Float[jax.Array, "*B R"]:
         """Score every item; column PAD is lower than any of them."""

@@ -124,24 +124,25 @@ def render_table(summary: Summary) -> str:
         [name, *(_cell(column, row) for column in _COLUMNS), f"{row.coverage:.1%}"]
         for name, row in rows.items()
     ]
-    return "\n".join([*lines, "", lay_out(cells), *_sliced(told, rows), *_ratings(summary)])
+    return "\n".join([*lines, "", lay_out(cells), *_sliced(told, rows), *_heads(summary)])
 
 
-def _ratings(summary: Summary) -> list[str]:
-    """Lay the figures of ratings out, if ratings were learned."""
-    if not summary.ratings:
-        return []
-    figures = next(iter(summary.ratings.values()))
-    columns = [name for name in ("mae", "rmse", "concordance") if name in figures.means]
-    cells = [["", *columns]]
-    cells += [
-        [name, *(plus_minus(each.means[column], each.intervals[column]) for column in columns)]
-        for name, each in summary.ratings.items()
-    ]
-    told = f"ratings of {figures.targets:,} targets"
-    if figures.pairs:
-        told += f"; concordance of {figures.pairs:,} pairs of one user's that differ"
-    return ["", told, "", lay_out(cells)]
+def _heads(summary: Summary) -> list[str]:
+    """Lay the figures of each head out."""
+    lines = []
+    for head, rows in summary.heads.items():
+        figures = next(iter(rows.values()))
+        columns = [name for name in ("mae", "rmse", "concordance") if name in figures.means]
+        cells = [["", *columns]]
+        cells += [
+            [name, *(plus_minus(each.means[column], each.intervals[column]) for column in columns)]
+            for name, each in rows.items()
+        ]
+        told = f"{head} of {figures.targets:,} targets"
+        if figures.pairs:
+            told += f"; concordance of {figures.pairs:,} pairs of one user's that differ"
+        lines += ["", told, "", lay_out(cells)]
+    return lines
 
 
 def _sliced(told: Protocol, rows: Mapping[str, Figures]) -> list[str]:

@@ -1,12 +1,15 @@
 """The summary of a run: its figures, and the protocol without which they mean nothing."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from jaxrec.data.intake import Intake
-from jaxrec.evaluation.metrics import RatingFigures
+from jaxrec.evaluation.metrics import PredictionFigures
 from jaxrec.files import read_json, reading, write_json
+
+AnyFigures = TypeVar("AnyFigures")
 
 
 @dataclass(frozen=True)
@@ -92,8 +95,7 @@ class Summary:
 
     Attributes:
         baselines: figures of each on the test targets, by name.
-        ratings: what the ratings of the model and of baselines are worth, by name, if ratings are
-            learned.
+        heads: what the predictions of the model and of baselines are worth, by head and name.
         now_unknown: the test figures where the model is not told the time of the target; None: it
             never is.
     """
@@ -104,7 +106,7 @@ class Summary:
     baselines: dict[str, Figures]
     train: TrainingFigures
     model: ModelFacts
-    ratings: dict[str, RatingFigures] = field(default_factory=dict)
+    heads: dict[str, dict[str, PredictionFigures]] = field(default_factory=dict)
     now_unknown: Figures | None = None
 
     def save(self, path: Path) -> None:
@@ -127,8 +129,9 @@ def load_summary(path: Path) -> Summary:
             "baselines": {name: _figures(each) for name, each in saved["baselines"].items()},
             "train": TrainingFigures(**saved["train"]),
             "model": ModelFacts(**saved["model"]),
-            "ratings": {
-                name: RatingFigures(**each) for name, each in saved.get("ratings", {}).items()
+            "heads": {
+                head: {name: _figures(each, PredictionFigures) for name, each in rows.items()}
+                for head, rows in saved["heads"].items()
             },
         }
         if saved.get("now_unknown"):
@@ -141,7 +144,7 @@ def _protocol(saved: Any) -> Protocol:
     return Protocol(**{**saved, "intake": Intake(**{**intake, "notes": tuple(intake["notes"])})})
 
 
-def _figures(saved: Any) -> Figures:
+def _figures(saved: Any, kind: Callable[..., AnyFigures] = Figures) -> AnyFigures:
     means = {name: float(mean) for name, mean in saved["means"].items()}
     intervals = {name: (low, high) for name, (low, high) in saved["intervals"].items()}
-    return Figures(**{**saved, "means": means, "intervals": intervals})
+    return kind(**{**saved, "means": means, "intervals": intervals})

@@ -65,18 +65,6 @@ class ItemVectors(NamedTuple):
     biases: NDArray[np.float32]
 
 
-class Ratings(NamedTuple):
-    """How candidates would be rated after some histories; NaN for what is unknown.
-
-    Attributes:
-        expected: float32 [n, m].
-        at_least: the probability of each rating but the lowest, or of a higher one, [n, m, K - 1].
-    """
-
-    expected: NDArray[np.float32]
-    at_least: NDArray[np.float32]
-
-
 class Learned(NamedTuple):
     """What `adapt` learned of a user.
 
@@ -150,18 +138,7 @@ class DeviceModel:
 
     def score_all(self, histories: Inputs, candidates: NDArray[np.int32]) -> NDArray[np.float32]:
         """Give the scores of any number of candidates of each history, [n, m]."""
-        return self._of_candidates("score", histories, candidates)["scores"]
-
-    def rate_all(self, histories: Inputs, candidates: NDArray[np.int32]) -> Ratings:
-        """Tell how any number of candidates would be rated after each history.
-
-        Raises:
-            UserError: the model has not learned it.
-        """
-        if "rate" not in self.signatures:
-            raise UserError("the model tells no ratings; train one with --rate")
-        found = self._of_candidates("rate", histories, candidates)
-        return Ratings(found["ratings"], found["at_least"])
+        return self.predict_all("score", histories, candidates)["scores"]
 
     def adapt(self, activities: NDArray[np.int32], weights: NDArray[np.float32]) -> Learned:
         """Learn of one user.
@@ -178,10 +155,10 @@ class DeviceModel:
         found = self.call("adapt", {ACTIVITIES: activities[None], WEIGHTS: weights[None]})
         return Learned(found["adapter"][0], float(found["before"][0]), float(found["after"][0]))
 
-    def _of_candidates(
+    def predict_all(
         self, signature: str, histories: Inputs, candidates: NDArray[np.int32]
     ) -> dict[str, np.ndarray]:
-        """Call a signature on as many candidates at a time as it takes, the second axis."""
+        """Return the outputs of a signature for any number of candidates, each [n, m, ...]."""
         count = candidates.shape[1]
         width = -(-max(1, count) // self.candidates) * self.candidates
         padded = np.zeros((len(candidates), width), np.int32)

@@ -14,7 +14,7 @@ from jaxrec.runtime.best import best_of, best_of_all, histories_at_a_time
 from jaxrec.runtime.bundle import Bundle, read
 from jaxrec.runtime.catalogue import Catalogue
 from jaxrec.runtime.features import Features, TakenFeature, numbers_of, taken_features
-from jaxrec.runtime.interpreter import ADAPTER, DeviceModel, ItemVectors, Lists
+from jaxrec.runtime.interpreter import ADAPTER, CANDIDATES, DeviceModel, ItemVectors, Lists
 from jaxrec.runtime.kept_adapter import Adapter, activities_of
 from jaxrec.runtime.known import NO_ITEM, KnownItems, RawItem, listed
 from jaxrec.runtime.recommendation import Rating, Recommendation, describe
@@ -200,24 +200,57 @@ class Recommender:
         *,
         features: Features | None = None,
     ) -> list[Rating | None]:
-        """Tell how each candidate would be rated after a history; None for an unknown one.
+        """Predict the rating of each candidate after a history; None for an unknown one.
 
         Raises:
-            UserError: as in `score`, or the model has not learned it.
+            UserError: as in `score`, or the model does not predict ratings.
         """
+        if "rate" not in self._device.signatures:
+            raise UserError("the model predicts no ratings; train one with --rate")
         candidates = listed(candidates, "candidates")
-        ids = self._known.ids_of(candidates, "candidates")
-        told = self._device.rate_all(
-            self._fill([self._ask(items, features)]), np.array([ids], np.int32)
-        )
+        predictions = self.predict("rate", items, candidates, features=features)
         lowest, *others = self.model.get("ratings") or [0]
         return [
-            Rating(item, expected, {lowest: 1.0, **dict(zip(others, at_least, strict=True))})
-            if number != NO_ITEM
-            else None
-            for item, number, expected, at_least in zip(
-                candidates, ids, told.expected[0].tolist(), told.at_least[0].tolist(), strict=True
+            Rating(
+                item,
+                each["ratings"],
+                {lowest: 1.0, **dict(zip(others, each["at_least"], strict=True))},
             )
+            if each is not None
+            else None
+            for item, each in zip(candidates, predictions, strict=True)
+        ]
+
+    def predict(
+        self,
+        signature: str,
+        items: Iterable[RawItem],
+        candidates: Iterable[RawItem],
+        *,
+        features: Features | None = None,
+    ) -> list[dict[str, Any] | None]:
+        """Predict the label of a head for each candidate after a history.
+
+        Args:
+            signature: of the head.
+            items: the history.
+
+        Returns:
+            The outputs of the head by name, numbers or lists; None for an unknown candidate.
+
+        Raises:
+            UserError: as in `score`, or the model has no such head.
+        """
+        ports = self._device.signatures.get(signature)
+        if ports is None or CANDIDATES not in ports.inputs:
+            raise UserError(f"the model has no head {signature!r}; train one that has")
+        ids = self._known.ids_of(candidates, "candidates")
+        inputs = self._fill([self._ask(items, features)])
+        found = self._device.predict_all(signature, inputs, np.array([ids], np.int32))
+        rows = zip(*(each[0].tolist() for each in found.values()), strict=True)
+        return [
+            dict(zip(found, row, strict=True)) if number != NO_ITEM else None
+            for number, row in zip(ids, rows, strict=True)
         ]
 
     def vectors(self) -> ItemVectors:

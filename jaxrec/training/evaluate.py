@@ -1,19 +1,19 @@
 """The last evaluation of a run: the model and its baselines, on the test and validation targets."""
 
 import jax
-from flax import nnx
 
 from jaxrec.config.experiment import Config
 from jaxrec.data.dataset import Dataset
 from jaxrec.evaluation.baselines import make_baselines
+from jaxrec.evaluation.metrics import PredictionFigures
+from jaxrec.evaluation.predictions import label_baselines, model_predictor, prediction_figures
 from jaxrec.evaluation.ranking import Ranking, Scorer, model_scorer, now_unknown, rank
-from jaxrec.evaluation.ratings import Rater, model_rater, rating_baselines, rating_figures
 from jaxrec.evaluation.slices import slices
-from jaxrec.models.model import RecommenderModel
 from jaxrec.runs.directory import CURVE, RunDirectory
 from jaxrec.runs.ranks import Ranks
 from jaxrec.runs.report import draw_curve, figures_of, protocol, training_figures
 from jaxrec.runs.summary import Figures, ModelFacts, Summary
+from jaxrec.schema import HeadSpec
 from jaxrec.training.loop import Trained, folded
 
 
@@ -40,6 +40,14 @@ def evaluate_and_save(
         ranking = rank(scorer, dataset, split.validation, config.data)
         return figures_of(ranking, size, of_validation)
 
+    def predicted(head: HeadSpec) -> dict[str, PredictionFigures]:
+        predictors = {config.model.encoder: model_predictor(*shipped, head.name)}
+        predictors |= label_baselines(dataset, head)
+        return {
+            name: prediction_figures(each, dataset, head, config.data.history_length)
+            for name, each in predictors.items()
+        }
+
     baselines, left_out = make_baselines(dataset, config.data.split)
     if left_out:
         print(left_out)
@@ -60,10 +68,7 @@ def evaluate_and_save(
         model=ModelFacts(
             config.model.encoder, sum(leaf.size for leaf in jax.tree.leaves(shipped[1]))
         ),
-        ratings={
-            name: rating_figures(rater, dataset, config.data.history_length)
-            for name, rater in _raters(shipped, dataset, config).items()
-        },
+        heads={head.name: predicted(head) for head in dataset.heads},
         now_unknown=without_now and figures_of(without_now, size, of_test),
     )
     levels = {name: validated(each).means["recall@10"] for name, each in baselines.items()}
@@ -71,12 +76,3 @@ def evaluate_and_save(
     targets, unknown = dataset.timelines.items[split.test], without_now and without_now.ranks
     directory.finish(summary, Ranks(test.users, targets, test.ranks, unknown, of_test))
     return summary
-
-
-def _raters(
-    shipped: tuple[nnx.GraphDef[RecommenderModel], nnx.State], dataset: Dataset, config: Config
-) -> dict[str, Rater]:
-    """Return the model and its baselines by name, if ratings are learned."""
-    if dataset.rating is None:
-        return {}
-    return {config.model.encoder: model_rater(*shipped), **rating_baselines(dataset)}

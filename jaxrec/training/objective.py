@@ -16,8 +16,7 @@ from jaxrec.data.dataset import Dataset
 from jaxrec.data.item_features import ids_by_name
 from jaxrec.models.items import ItemIds
 from jaxrec.models.model import RecommenderModel
-from jaxrec.models.rating import ordinal_loss
-from jaxrec.schema import NEXT_ITEM, RATING, Schema
+from jaxrec.schema import ITEM, Schema
 from jaxrec.training.negatives import Sampler, make_sampler
 from jaxrec.training.softmax import LogitFactors, SoftmaxLabels, softmax_loss
 from jaxrec.training.transforms import add_candidates, drop_ids, mask_features
@@ -34,7 +33,7 @@ def loss(
     history_length: int,
     item_loss: Callable[[LogitFactors, SoftmaxLabels], Float[jax.Array, ""]] = softmax_loss,
 ) -> Losses:
-    """Return the loss of each head.
+    """Return the loss of the next item, by the name `item`, and of each head.
 
     Args:
         model: with the features of items in its item table.
@@ -47,12 +46,10 @@ def loss(
     query_WBD = model.encode_positions(batch.history, len(targets_WB), history_length, key)
     factors = logit_factors(model, query_WBD, batch)
     labels = SoftmaxLabels(targets_WB, weights_WB, candidates.ids_S, candidates.excluded_BS)
-    losses = {NEXT_ITEM.name: item_loss(factors, labels)}
-    if model.rating is not None:
-        ratings_WB, bias_WB = batch.ratings.T, model.rating.bias[...][targets_WB]
-        logits = model.rating.logits(query_WBD, factors.target_WBD, bias_WB)
-        count = jnp.maximum(jnp.sum(ratings_WB > 0, dtype=jnp.float32), 1)
-        losses[RATING] = ordinal_loss(logits, ratings_WB).sum() / count
+    losses = {ITEM: item_loss(factors, labels)}
+    for name, head in model.heads.items():
+        target = factors.target_WBD, head.rows(targets_WB)
+        losses[name] = head.loss(query_WBD, *target, batch.labels[name].T)
     return losses
 
 
@@ -122,7 +119,8 @@ class Objective:
         model = nnx.merge(self.graphdef, params)
         model = drop_ids(model, item_ids, self.id_dropout, keys.id_dropout)
         losses = self.loss(model, batch, keys.dropout)
-        return jnp.stack([head.weight * losses[head.name] for head in self.schema.labels]).sum()
+        weights = {ITEM: 1.0} | {head.name: head.weight for head in self.schema.heads}
+        return jnp.stack([weights[name] * value for name, value in losses.items()]).sum()
 
 
 def make_objective(

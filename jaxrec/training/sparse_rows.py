@@ -13,12 +13,13 @@ import jax.numpy as jnp
 from jaxtyping import Float, Int
 
 from jaxrec.data.batching import Batch
+from jaxrec.models.heads import item_parameters
 from jaxrec.models.model import PAD_BIAS
 from jaxrec.schema import ITEM, PAD
 from jaxrec.training.step import name_of
 
 # Parameters of a model that have a row for each item.
-ITEM_TABLES = ("activities.tables.item", "candidates", "bias", "rating.bias")
+ITEM_TABLES = ("activities.tables.item", "candidates", "bias", *item_parameters())
 
 # Adagrad divides by the root of the accumulated squares, and by no less than this.
 EPSILON = 1e-8

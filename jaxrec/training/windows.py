@@ -56,7 +56,7 @@ def training_batches(
         dataset.timelines,
         dataset.split,
         shape_of(dataset, data, config),
-        ratings=dataset.rating_ids,
+        labels=dataset.labels,
         weights=dataset.weights,
         # The question of training is that of evaluation: which of the items that are new to a user?
         seen_of=None if data.keep_seen else dataset.vocabulary.size,

@@ -129,22 +129,18 @@ def biases(model: RecommenderModel, items_BM: Int[jax.Array, "B M"]) -> Float[ja
     return _entries(model.item_bias, items_BM)
 
 
-def rate(
+def predict(
     model: RecommenderModel,
-    context_BD: Float[jax.Array, "B D"],
+    name: str,
+    query_BD: Float[jax.Array, "B D"],
     items_BM: Int[jax.Array, "B M"],
-) -> tuple[Float[jax.Array, "B M"], Float[jax.Array, "B M K_minus_1"]]:
-    """Give the expected rating of some items, and how likely each or a higher one is.
-
-    What is unknown has no rating, NaN.
-    """
-    assert model.rating is not None
-    biases_R = model.rating.bias[...]
-    biases_BM = _entries(biases_R, items_BM)
-    logits = model.rating.logits(context_BD[:, None], vectors(model, items_BM), biases_BM)
-    is_known_BM = _is_known(items_BM, biases_R.shape[0])
-    at_least = jnp.where(is_known_BM[..., None], jax.nn.sigmoid(logits), jnp.nan)
-    return model.rating.expected(at_least), at_least
+) -> dict[str, Float[jax.Array, "B M *_"]]:
+    """Return the outputs of a head for some items, NaN for those that are unknown."""
+    head = model.heads[name]
+    rows = {each: _entries(getattr(head, each)[...], items_BM) for each in head.item_parameters}
+    logits = head.logits(query_BD[:, None], vectors(model, items_BM), rows)
+    is_known_BM = _is_known(items_BM, model.item_bias.shape[0])
+    return head.predict(jnp.where(is_known_BM[..., None], logits, jnp.nan))
 
 
 def adapt(

@@ -4,11 +4,13 @@
     encode      a history -> context float32 [B, D]
     score       a history, candidates int32 [B, M] -> scores float32 [B, M]
     vectors     items int32 [B, M] -> vectors float32 [B, M, D], biases float32 [B, M]
-    rate        a history, candidates int32 [B, M] -> ratings float32 [B, M], at_least float32
-                [B, M, K - 1], where the model has learned K different ratings
     adapt       activities int32 [1, M], weights float32 [1, M] -> adapter float32 [1, D], before
                 float32 [1], after float32 [1]: what is learned of a user, and the loss on what was
                 held back; where that was asked for
+
+Each head of the model has one more, by the name that its class gives it:
+
+    a history, candidates int32 [B, M] -> the outputs of the head, each float32 [B, M, ...]
 
 A history is `history` int32 [B, N], then the features of its activities, [B, N], and of its user
 and the moment, [B], each by its name: int32 ids or seconds, or float32 numbers. The product of a
@@ -20,6 +22,7 @@ nothing.
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from jaxrec.conversion.quiet import quiet
 
@@ -36,6 +39,7 @@ from jaxrec.conversion.graph.shapes import Shapes
 from jaxrec.conversion.graph.stand_ins import StandIns
 from jaxrec.conversion.inputs import as_history
 from jaxrec.models.adapter import AdaptConfig
+from jaxrec.models.heads.head import Head
 from jaxrec.models.model import PAD_BIAS
 from jaxrec.runtime.interpreter import ACTIVITIES, ADAPTER, CANDIDATES, HISTORY, ITEMS, WEIGHTS
 from jaxrec.schema import Feature
@@ -108,11 +112,17 @@ def signatures(
     def vectors(inputs: Tensors) -> dict[str, tf.Tensor]:
         return {"vectors": vectors_tf(inputs[ITEMS]), "biases": biases_tf(inputs[ITEMS])}
 
-    rate_tf = _to_tensorflow(lambda inputs, ids: device.rate(standing(), encoded(inputs), ids))
+    def predictions(name: str, head: Head) -> Signature:
+        outputs_tf = _to_tensorflow(
+            lambda inputs, ids: device.predict(standing(), name, encoded(inputs), ids)
+        )
 
-    def rate(inputs: Tensors) -> dict[str, tf.Tensor]:
-        ratings, at_least = rate_tf({name: inputs[name] for name in history}, inputs[CANDIDATES])
-        return {"ratings": ratings, "at_least": at_least}
+        def predict(inputs: Tensors) -> dict[str, tf.Tensor]:
+            found = outputs_tf({name: inputs[name] for name in history}, inputs[CANDIDATES])
+            return {output: found[output] for output in head.outputs}
+
+        # An adapter is learned of what a user takes, not of what heads predict.
+        return Signature(head.signature, history | candidates, predict, head.outputs)
 
     found = [
         Signature("recommend", told, recommend, ("ids", "scores")),
@@ -120,9 +130,7 @@ def signatures(
         Signature("score", told | candidates, score, ("scores",)),
         Signature("vectors", items, vectors, ("vectors", "biases")),
     ]
-    if model.rating is not None:
-        # An adapter is learned of what a user takes, not of how it is rated.
-        found.append(Signature("rate", history | candidates, rate, ("ratings", "at_least")))
+    found += [predictions(name, head) for name, head in model.heads.items()]
     if adapt is not None:
         found.append(_learning(stand_ins, shapes, adapt))
     return found
@@ -159,7 +167,7 @@ def _values(feature: Feature, shapes: Shapes) -> tf.TensorSpec:
     return tf.TensorSpec((shapes.batch_size, *length), dtype, feature.name)
 
 
-def _to_tensorflow(function: Callable) -> Callable[..., tf.Tensor]:
+def _to_tensorflow(function: Callable) -> Callable[..., Any]:
     return jax2tf.convert(function, with_gradient=False)
 
 

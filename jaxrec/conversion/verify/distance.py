@@ -1,6 +1,7 @@
 """Distance: how far a file is from the JAX model that it came from, in figures."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import jax
 import jax.numpy as jnp
@@ -43,11 +44,12 @@ class Parity:
             largest entry of the history's context.
         vector_error: the largest difference of an entry of an item's vector, in units of the
             largest entry of all; or of a bias, in units of one.
-        rating_error: the largest difference of the probability of a rating; 0 without ratings.
         overlap: mean share of the model's first ten among the file's first ten.
         worst: the history with the largest score error.
         adapting_error: that of what is learned of a user, as in `prove.adapting`; 0 where nothing
             is.
+        head_errors: by head, the largest difference of an output, in units of one, or of the
+            largest entry of the model's.
     """
 
     histories: int
@@ -55,10 +57,10 @@ class Parity:
     order_error: float
     context_error: float
     vector_error: float
-    rating_error: float
     overlap: float
     worst: str
     adapting_error: float = 0.0
+    head_errors: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +156,10 @@ def compare(device: DeviceModel, lists: Lists, reference: Reference) -> Parity:
         order_error=float(np.concatenate(order_errors).max()),
         context_error=float(context_error.max()),
         vector_error=_vector_error(device, model),
-        rating_error=_rating_error(device, model, given, contexts, candidates),
+        head_errors={
+            name: _head_error(device, model, name, given, contexts, candidates)
+            for name in model.heads
+        },
         adapting_error=adapting_error,
         overlap=float(kept.any(axis=2).mean()),
         worst=tried.describe(int(np.argmax(score_error))),
@@ -169,20 +174,22 @@ def _vector_error(device: DeviceModel, model: RecommenderModel) -> float:
     return float(np.nan_to_num(max(errors), nan=np.inf))
 
 
-def _rating_error(
+def _head_error(
     device: DeviceModel,
     model: RecommenderModel,
+    name: str,
     given: Inputs,
     contexts: Float32[np.ndarray, "n D"],
     candidates: Int32[np.ndarray, "n M"],
 ) -> float:
-    """Compare the probabilities of ratings; padding has none, in the file alone."""
-    if model.rating is None:
-        return 0.0
-    found = device.call_all("rate", {**given, CANDIDATES: candidates})["at_least"]
-    _, wanted = jax.jit(lambda model, *asked: model.rate(*asked))(model, contexts, candidates)
-    errors = np.abs(found - np.asarray(wanted))[candidates != PAD]
-    return float(np.nan_to_num(errors, nan=np.inf).max())
+    """Compare the outputs of a head; those of padding are NaN, in the file alone."""
+    found = device.call_all(model.heads[name].signature, {**given, CANDIDATES: candidates})
+    predict = jax.jit(lambda model, *asked: model.predict(name, *asked))
+    is_item, errors = candidates != PAD, []
+    for output, wanted in predict(model, contexts, candidates).items():
+        wanted = np.asarray(wanted)[is_item]
+        errors.append(np.abs(found[output][is_item] - wanted) / max(1, np.abs(wanted).max()))
+    return max(float(np.nan_to_num(each, nan=np.inf).max()) for each in errors)
 
 
 def _parts(count: int, model: RecommenderModel) -> list[slice]:

@@ -77,7 +77,7 @@ def _check_meaning(device: DeviceModel, strange: Trials, vocabulary_size: int) -
         return np.concatenate(results, axis=1)
 
     given, meant = everything(strange.given), everything(strange.meant)
-    # What is unknown has no rating, NaN.
+    # A head predicts NaN of what is unknown.
     error = np.nan_to_num(np.abs(given - meant) / np.maximum(1, np.abs(meant)))
     error[np.isnan(given) != np.isnan(meant)] = np.inf
     _require(error <= _ROUNDING, strange, "did not pass over what is unknown")

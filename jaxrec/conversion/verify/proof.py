@@ -9,6 +9,7 @@ from jaxrec.conversion.recipes import Recipe
 from jaxrec.conversion.verify.distance import Parity, Reference, compare
 from jaxrec.conversion.verify.guards import check_guards
 from jaxrec.errors import FailedCheckError
+from jaxrec.models.heads import HEADS
 from jaxrec.runtime.interpreter import DeviceModel, Lists
 
 # Of a float32 file, in the units of `Parity`.
@@ -22,10 +23,6 @@ FURTHEST_VECTOR: dict[Recipe, float] = {"float32": 0.0, "float16": 2**-11, "int8
 
 # The mean share of the model's first ten that a file must keep, to be called that model.
 LEAST_OVERLAP: dict[Recipe, float] = {"float32": 0.999, "float16": 0.98, "int8": 0.8}
-
-
-# The probability of a rating, by as much: contexts and vectors are rounded before it.
-FURTHEST_RATING: dict[Recipe, float] = {"float32": SCORE_TOLERANCE, "float16": 0.01, "int8": 0.2}
 
 # What is learned of a user, in the units of `adapting_error`.
 FURTHEST_ADAPTED: dict[Recipe, float] = {"float32": 1e-3, "float16": 0.02, "int8": 0.5}
@@ -63,7 +60,8 @@ def prove(graph: bytes, reference: Reference, recipe: Recipe) -> Proven:
     # What is compared has no row for what is unknown.
     alike = [each for each in model.features if each.size + (each in looked_up) == rows]
     tables = 1 + (not model.is_tied) + len(alike)
-    check_operations(facts, lookups=1 + len(looked_up), tables=tables)
+    heads = [head.signature for head in model.heads.values()]
+    check_operations(facts, lookups=1 + len(looked_up), tables=tables, heads=heads)
     check_guards(graph, device, lists, tried, rows - 1, keep_seen=reference.keep_seen)
     parity = compare(device, lists, reference)
     judge(parity, recipe)
@@ -78,8 +76,11 @@ def judge(parity: Parity, recipe: Recipe) -> None:
     """
     limits = [
         ("keeps too few of", 1 - parity.overlap, 1 - LEAST_OVERLAP[recipe]),
-        ("gets the ratings wrong of", parity.rating_error, FURTHEST_RATING[recipe]),
         ("learns something else of users than", parity.adapting_error, FURTHEST_ADAPTED[recipe]),
+    ]
+    limits += [
+        (f"predicts another {name} of", error, HEADS[name].tolerance[recipe])
+        for name, error in parity.head_errors.items()
     ]
     if recipe == "float32":
         limits += [

@@ -44,7 +44,7 @@ def load_ordered(config: DataConfig, *, seed: int, table: pl.DataFrame | None = 
     """
     if not is_prepared(config.dataset):
         return order(load_interactions(config, seed=seed, table=table), config.filters)
-    _refuse_unlearned(config)
+    config.requested_heads()
     for flag, value in changed(config, "filters", *_READERS).items():
         raise UserError(
             f"{flag}={value} says nothing of --dataset={config.dataset}, which is prepared; give "
@@ -66,7 +66,7 @@ def load_interactions(
     """
     name, columns = config.dataset, label_columns(config)
     require_events(config)
-    _refuse_unlearned(config)
+    config.requested_heads()
     if is_prepared(name):
         raise UserError(f"--dataset={name} is a prepared folder; give the log that it was made of")
     if name == "synthetic":
@@ -107,11 +107,6 @@ def load_interactions(
         f"unknown --dataset={name}; give synthetic, {', '.join(MOVIELENS)}, or the path of a "
         f"table: {FORMATS}"
     )
-
-
-def _refuse_unlearned(config: DataConfig) -> None:
-    if not config.rate:
-        refuse_unused(config, "--rate", "rating")
 
 
 def _refuse_all_but(config: DataConfig, read: set[str]) -> None:

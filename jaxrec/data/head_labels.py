@@ -1,0 +1,59 @@
+"""Labels of the heads: the columns of a log that are predicted, as ids."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+from jaxtyping import Int32
+
+from jaxrec.errors import UserError
+from jaxrec.schema import HeadSpec
+
+# An ordinal head has a threshold between every two.
+_MOST = 32
+
+Labels = dict[str, Int32[np.ndarray, " n"]]
+"""The label id of each activity by the name of a head, 0 where there is none."""
+
+
+class HeadRequest(NamedTuple):
+    """A head that is asked for.
+
+    Attributes:
+        flag: that asks for it ...
+        column_flag: ... and the one that names the column of the log that it predicts.
+        weight: of its loss.
+    """
+
+    flag: str
+    column_flag: str
+    weight: float
+
+
+def number_labels(
+    log: pl.DataFrame, heads: Mapping[str, HeadRequest]
+) -> tuple[tuple[HeadSpec, ...], Labels]:
+    """Return the heads that are asked for, and the labels of each.
+
+    Raises:
+        UserError: a label has no column of numbers, or they are no few steps.
+    """
+    specs, labels = [], {}
+    for name, (flag, column_flag, weight) in heads.items():
+        if not log.schema.get(name, pl.String()).is_numeric():
+            raise UserError(
+                f"{flag} needs the log's {name} as numbers and there are none; leave it out, or "
+                f"name their column with {column_flag}"
+            )
+        values = log[name].drop_nulls().unique().sort()
+        if not 2 <= len(values) <= _MOST:
+            raise UserError(
+                f"{flag} learns 2 to {_MOST} different values of {name}, and the log has "
+                f"{len(values):,}, as {values[0]:g}; round them, or leave it out"
+            )
+        specs.append(HeadSpec(name, weight, tuple(map(float, values))))
+        ids = pl.Series(np.arange(1, len(values) + 1, dtype=np.int32))
+        numbered = log[name].replace_strict(values, ids, default=0, return_dtype=pl.Int32)
+        labels[name] = numbered.to_numpy()
+    return tuple(specs), labels
