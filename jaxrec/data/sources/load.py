@@ -48,7 +48,7 @@ def load_ordered(config: DataConfig, *, seed: int, table: pl.DataFrame | None = 
     for flag, value in changed(config, "filters", *_READERS).items():
         raise UserError(
             f"{flag}={value} says nothing of --dataset={config.dataset}, which is prepared; give "
-            "it to prepare.py, or leave it out"
+            "it to `jaxrec prepare`, or leave it out"
         )
     return read_prepared(Path(config.dataset))
 
