@@ -50,6 +50,12 @@ def test_features_but_the_item_are_masked_in_whole_rows_and_here_and_there():
     assert (found["rating"][~row] != found["age"][~row]).any()
 
 
+def test_no_two_uses_of_randomness_in_a_step_share_a_key():
+    keys = step_keys(jax.random.key(0))
+    different = {tuple(jax.random.key_data(key).tolist()) for key in keys}
+    assert len(different) == len(keys) == 4
+
+
 def test_heads_are_added_up_by_their_weights():
     head = HeadSpec("rating", 1.0, (1.0, 2.0, 4.0))
     model, batch, key = make("bow", heads=(head,)), batch_of(2), jax.random.key(0)

@@ -76,9 +76,8 @@ class StepKeys(NamedTuple):
 
 
 def step_keys(key: jax.Array) -> StepKeys:
-    """Split the key of a step."""
-    negatives, dropout = jax.random.split(key)
-    return StepKeys(negatives, dropout, jax.random.fold_in(key, 0), jax.random.fold_in(key, 1))
+    """Split the key of a step, once for all: a key that is also folded would repeat some."""
+    return StepKeys(*jax.random.split(key, len(StepKeys._fields)))
 
 
 @dataclass(frozen=True, eq=False)
