@@ -287,7 +287,7 @@ MISTAKES = {
     ),
     "no such feature of the synthetic": (
         [*SMALL, "--user-features=age"],
-        "--user-features has 'age', and there is favourite, population; give some",
+        "--user-features has 'age', and there is favourite; give some",
     ),
     "nothing but ratings": (
         [*SMALL, "--activity-features=price"],

@@ -31,6 +31,7 @@ from jaxrec.runtime import Recommender
 from jaxrec.schema import AGE, Feature
 from tests.browser import site
 from tests.bundles import made, saved
+from tests.exports import small_log
 from tests.test_models import SIZE, make
 
 ROOT = Path(__file__).parents[1]
@@ -337,15 +338,16 @@ def run_python(page: Path) -> dict[str, Any]:
     return names
 
 
-def test_the_python_of_the_readme_recommends(tmp_path, monkeypatch, models, capsys):
+def test_the_python_of_the_readme_recommends(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("tensorflow", reason="needs the extra convert")
     monkeypatch.chdir(tmp_path)
-    place = Path("runs/synthetic-rnn-n10/export")
-    place.mkdir(parents=True)
-    shutil.copy(models["rnn"], place)
+    columns = {"user": "customer", "item": "sku", "timestamp": "bought_at"}
+    small_log().rename(columns).write_csv("log.csv")
     run_python(ROOT / "README.md")
     said = capsys.readouterr().out.splitlines()
-    assert len(said) == 6
-    assert said[-1].count("Recommendation(") == 3
+    assert said[0] == "log.csv: 720 rows, 60 users, 20 items"
+    assert any(line.startswith("popularity") for line in said)
+    assert said[-1].count("Recommendation(") == 5
 
 
 def test_the_python_of_shipping_recommends_and_updates(tmp_path, monkeypatch, models, capsys):

@@ -377,3 +377,18 @@ def test_without_its_packages_it_says_how_to_get_them(tmp_path):
     assert process.returncode == 2
     (line,) = process.stderr.splitlines()
     assert "pip install -c constraints.txt -e '.[convert]'" in line
+
+
+def test_a_run_of_two_devices_is_read_on_one(runs):
+    code = (
+        "import sys, jax; from pathlib import Path; from jaxrec.conversion.restore import restore; "
+    )
+    code += "restore(Path(sys.argv[1])); print(len(jax.devices()))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, runs["bow"]],
+        env={**os.environ, "XLA_FLAGS": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "1\n", done.stderr

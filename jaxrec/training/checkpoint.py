@@ -15,6 +15,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 from flax import nnx
+from jax.sharding import SingleDeviceSharding
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
 from jaxrec.errors import UserError
@@ -179,7 +180,14 @@ def _own(arrays: dict[str, Any]) -> dict[str, Any]:
 
 def _restore_item(manager: ocp.CheckpointManager, step: int, item: str, like: Tree) -> Tree:
     place = manager.directory / str(step) / item
-    wanted = _own(jax.tree.map(ocp.utils.to_shape_dtype_struct, _flatten(like)))
+    # On one device, whichever and however many devices wrote it.
+    device = SingleDeviceSharding(jax.local_devices()[0])
+    wanted = _own(
+        {
+            name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device)
+            for name, leaf in _flatten(like).items()
+        }
+    )
     try:
         found = manager.item_metadata(step)[item]
         mismatches = _mismatches(dict(found or {}), wanted)
