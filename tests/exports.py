@@ -41,12 +41,14 @@ def small_log() -> pl.DataFrame:
     )
 
 
-def command(script: str, *flags: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def command(
+    script: str, *flags: str, cwd: Path, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Type a command of the README."""
     return subprocess.run(
         [sys.executable, str(ROOT / script), *flags],
         cwd=cwd,
-        env={**os.environ, "XLA_FLAGS": "", "COLUMNS": "100"},
+        env={**os.environ, "XLA_FLAGS": "", "COLUMNS": "100", **environment},
         capture_output=True,
         text=True,
         timeout=300,

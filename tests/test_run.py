@@ -36,9 +36,9 @@ def run(*flags: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return call(one_run.main, *flags, cwd=cwd)
 
 
-def run_alone(*flags: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def run_alone(*flags: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run in a process of its own."""
-    return command("experiments/run.py", *flags, cwd=cwd)
+    return command("experiments/run.py", *flags, cwd=cwd, **environment)
 
 
 @pytest.fixture(scope="module")
@@ -203,13 +203,16 @@ def test_a_mistake_gets_one_line_and_leaves_nothing(tmp_path, mistake):
 
 
 @pytest.mark.parametrize("largest_file", [2_000, 30_000], ids=["at once", "at a checkpoint"])
-def test_a_full_disk_is_one_line_too(tmp_path, monkeypatch, largest_file):
+def test_a_full_disk_is_one_line_too(tmp_path, largest_file):
     """No file may grow beyond a limit: to a writer that is what a full disk is."""
-    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "")  # no file of it could be written
+    environment = {
+        "JAX_COMPILATION_CACHE_DIR": "",  # no file of it could be written
+        "XLA_FLAGS": os.environ["XLA_FLAGS"],
+    }
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, limit[1]))
     try:
-        process = run_alone(*SMALL, "--embedding-dim=128", cwd=tmp_path)
+        process = run_alone(*SMALL, "--embedding-dim=128", cwd=tmp_path, **environment)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
     assert process.returncode == 2, process.stderr

@@ -35,7 +35,6 @@ TINY = [
 @pytest.fixture
 def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XLA_FLAGS", "")
     return tmp_path
 
 

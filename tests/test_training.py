@@ -34,6 +34,8 @@ CONFIG = Config(
     ModelConfig(embedding_dim=16, hidden_units=32, dropout=0.0),
     TrainConfig(batch_size=16, negatives=32, epochs=8, learning_rate=0.02, seed=3),
 )
+# For tests that ask nothing of how well it learned.
+SHORT = replace(CONFIG, train=replace(CONFIG.train, epochs=4))
 
 
 def chain(noise: float, users: int = 400, length: int = 12, seed: int = 0) -> Interactions:
@@ -71,7 +73,7 @@ def fit(run_dir: Path, config: Config, noise: float = 0.1):
 def whole(tmp_path_factory):
     """The folder of one run that was never interrupted, and what it trained; not to be changed."""
     folder = tmp_path_factory.mktemp("whole")
-    trained, _ = fit(folder, CONFIG)
+    trained, _ = fit(folder, SHORT)
     return folder, trained
 
 
@@ -125,8 +127,8 @@ def test_an_untied_model_learns_too(tmp_path):
 
 def test_one_seed_gives_one_model(tmp_path, whole):
     _, first = whole
-    second, _ = fit(tmp_path / "again", CONFIG)
-    other, _ = fit(tmp_path / "other", replace(CONFIG, train=replace(CONFIG.train, seed=4)))
+    second, _ = fit(tmp_path / "again", SHORT)
+    other, _ = fit(tmp_path / "other", replace(SHORT, train=replace(SHORT.train, seed=4)))
     for ours, same, different in zip(
         *map(leaves, (first.params, second.params, other.params)), strict=True
     ):
@@ -140,7 +142,7 @@ def test_two_devices_train_like_one(tmp_path, monkeypatch, whole):
     _, both = whole
     one_device = jax.devices()[:1]
     monkeypatch.setattr(jax, "devices", lambda: one_device)
-    one, _ = fit(tmp_path / "one", CONFIG)
+    one, _ = fit(tmp_path / "one", SHORT)
     for ours, theirs in zip(leaves(both.params), leaves(one.params), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=2e-3)
 
@@ -213,13 +215,13 @@ def test_a_run_that_died_anywhere_ends_with_the_same_bits(tmp_path, monkeypatch,
 
     monkeypatch.setattr(room, place, dies_at_the_third_call)
     with pytest.raises(KilledError):
-        fit(tmp_path / "killed", CONFIG)
-    resumed, _ = fit(tmp_path / "killed", CONFIG)
+        fit(tmp_path / "killed", SHORT)
+    resumed, _ = fit(tmp_path / "killed", SHORT)
     for ours, theirs in zip(leaves(never_died.params), leaves(resumed.params), strict=True):
         np.testing.assert_array_equal(ours, theirs)
     losses = [[line["loss"] for line in run.epochs] for run in (never_died, resumed)]
     assert losses[0] == losses[1]
-    assert [line["epoch"] for line in resumed.epochs] == list(range(1, CONFIG.train.epochs + 1))
+    assert [line["epoch"] for line in resumed.epochs] == list(range(1, SHORT.train.epochs + 1))
 
 
 def test_what_rows_have_gathered_is_resumed_too(tmp_path, monkeypatch):
@@ -317,7 +319,7 @@ def test_the_step_of_the_first_bad_loss_is_named():
 
 def test_a_checkpoint_that_does_not_fit_names_the_difference(whole):
     folder, trained = whole
-    wider = replace(CONFIG, model=replace(CONFIG.model, hidden_units=33))
+    wider = replace(SHORT, model=replace(SHORT.model, hidden_units=33))
     with pytest.raises(UserError, match=r"layers.0.kernel has shape \(48, 128\), not"):
         fit(folder, wider)
     assert trained.epochs == RunDirectory(folder).metrics(trained.progress.step)
