@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jaxrec.cli.command_line import command
-from jaxrec.conversion.convert import ExportConfig, convert
+from jaxrec.conversion.convert import convert
+from jaxrec.conversion.export_config import ExportConfig
 from jaxrec.runs.directory import RunDirectory, newest
 from jaxrec.training.compilation_cache import keep_compiled
 

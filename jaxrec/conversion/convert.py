@@ -1,14 +1,14 @@
 """From a finished run to its .tflite file: restore, export, quantize, verify, measure, write."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 import polars as pl
 from tqdm import tqdm
 
-from jaxrec.config.fields import Flat, changed
+from jaxrec.conversion.export_config import ExportConfig
 from jaxrec.conversion.export_report import render_list_lengths, render_recipes
 from jaxrec.conversion.graph.shapes import choose_shapes
 from jaxrec.conversion.package import pack_for_servers, package, write
@@ -40,54 +40,6 @@ MANY_ITEMS = 100_000
 # million items a call takes 12 ms, by each of two or three files.
 MOST_SCORES = 400_000_000
 FEWEST_HISTORIES = 300
-
-# Of a score: more would be larger than any there is.
-MOST_BOOST = 100
-
-
-@dataclass(frozen=True)
-class ExportConfig:
-    """What a run is converted to."""
-
-    new_items: Path | None = None
-    """a table of items that came after training, of a run with --item-features: they are added
-    behind the others, which keep their numbers"""
-    boost: float = 0.0
-    """with --new-items: what is added to their scores; experiments/studies/cold_start finds how
-    much the others bear"""
-    recipe: Recipe | None = None
-    """how the weights are stored, tried beside float32 alone; default: of all, the smallest that
-    loses less than 1% of the float32 file's recall@10 on the held-out users"""
-    top_k: int | None = None
-    """items that `recommend` gives; default: 100, or as many as there are"""
-    candidates: int = 100
-    """items that one call of `score` takes"""
-    keep_seen: bool = False
-    """let `recommend` give items of the history too; a run with --keep-seen always does"""
-    ids_only: bool = False
-    """leave titles, genres and years out, where a licence forbids to pass them on"""
-    batch_size: int = 1
-    """histories in a call; above 1, model-batch<B>.tflite is written too, for servers"""
-    adapt: bool = False
-    """let the file learn of its user, on the device: a signature `adapt` more, and `adapter` in the
-    others; experiments/studies/personalization finds whether that helps, and with what settings"""
-    adapting: Flat[AdaptConfig] = field(default_factory=AdaptConfig)
-
-    def __post_init__(self) -> None:
-        """Check the values that need nothing but each other.
-
-        Raises:
-            UserError: one is out of range, or needs another that is not given.
-        """
-        if self.boost and self.new_items is None:
-            raise UserError(f"--boost={self.boost:g} is for new items; name them with --new-items")
-        if not abs(self.boost) <= MOST_BOOST:
-            raise UserError(
-                f"--boost={self.boost:g} is out of range; give it -{MOST_BOOST} to {MOST_BOOST}"
-            )
-        if not self.adapt:
-            for flag, value in changed(self.adapting).items():
-                raise UserError(f"{flag}={value} says how a file learns; give --adapt too")
 
 
 def export(
@@ -163,16 +115,8 @@ def convert(directory: RunDirectory, config: ExportConfig, export_dir: Path | No
     """
     source = restore(directory.path, config.new_items, config.boost)
     adapt = _adapting(config, source)
-    ended = datetime.fromtimestamp(source.directory.ended)
-    print(f"{source.directory.path}, which ended {ended:%Y-%m-%d %H:%M}")
-    if source.said:
-        print(source.said)
-    source = replace(source, heldout=_enough(source.heldout, source.vocabulary.size))
-    if config.ids_only:
-        nothing = {name: pl.lit(None, kind) for name, kind in DESCRIPTION.items()}
-        source = replace(source, catalogue=source.catalogue.with_columns(**nothing))
-    if warning := _beyond_a_browser(source.vocabulary.values.to_list()):
-        print(warning)
+    _announce(source)
+    source = _reduce(source, config)
     shapes = choose_shapes(
         batch_size=config.batch_size,
         history_length=source.config.data.history_length,
@@ -226,6 +170,25 @@ def convert(directory: RunDirectory, config: ExportConfig, export_dir: Path | No
     made = source.directory.model_file.name
     print(f"\n{export_dir / made}: {best}, {len(files[made]):,} bytes")
     return export_dir / made
+
+
+def _announce(source: RestoredRun) -> None:
+    """Print which run is converted, and what a person should know of its items."""
+    ended = datetime.fromtimestamp(source.directory.ended)
+    print(f"{source.directory.path}, which ended {ended:%Y-%m-%d %H:%M}")
+    if source.said:
+        print(source.said)
+    if warning := _beyond_a_browser(source.vocabulary.values.to_list()):
+        print(warning)
+
+
+def _reduce(source: RestoredRun, config: ExportConfig) -> RestoredRun:
+    """Return a run with as many held-out histories as a proof needs, and what ships of items."""
+    source = replace(source, heldout=_enough(source.heldout, source.vocabulary.size))
+    if config.ids_only:
+        nothing = {name: pl.lit(None, kind) for name, kind in DESCRIPTION.items()}
+        source = replace(source, catalogue=source.catalogue.with_columns(**nothing))
+    return source
 
 
 def _adapting(config: ExportConfig, source: RestoredRun) -> AdaptConfig | None:
