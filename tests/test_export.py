@@ -55,10 +55,7 @@ class Variant:
 
 VARIANTS = {
     **{f"{encoder}, N = 1": Variant(encoder, length=1) for encoder in ENCODERS},
-    **{f"{encoder}, a batch": Variant(encoder, batch=3) for encoder in ENCODERS},
-    **{f"{encoder}, long": Variant(encoder, length=23) for encoder in ENCODERS},
-    "untied": Variant("bow", options={"tie_embeddings": False}),
-    "keep what was seen": Variant("bow", keep_seen=True),
+    **{f"{encoder}, a long batch": Variant(encoder, 23, batch=3) for encoder in ENCODERS},
     "two LSTMs, written out": Variant("rnn", options={"rnn": RecurrentConfig(layers=2)}),
     "two LSTMs, looped": Variant("rnn", length=22, options={"rnn": RecurrentConfig(layers=2)}),
     "ratings": Variant("rnn", batch=2, options={"heads": (STARS,)}),
@@ -67,7 +64,7 @@ VARIANTS = {
         "transformer", 200, keep_seen=True, options={"transformer": TransformerConfig(blocks=3)}
     ),
     "no dense layer": Variant(
-        "cnn", options={"dense_layers": 0, "cnn": ConvolutionConfig(layers=1)}
+        "cnn", 23, options={"dense_layers": 0, "cnn": ConvolutionConfig(layers=1)}
     ),
 }
 

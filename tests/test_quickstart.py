@@ -39,7 +39,7 @@ def test_it_runs_from_a_log_to_a_list(tmp_path):
     process = subprocess.run(
         [sys.executable, "-c", "\n".join(code_cells())],
         cwd=tmp_path,
-        env={**os.environ, "XLA_FLAGS": "", "TMPDIR": str(tmp_path)},
+        env={**os.environ, "TMPDIR": str(tmp_path)},
         capture_output=True,
         text=True,
         timeout=300,
