@@ -409,7 +409,7 @@ def test_flags_of_the_preparation_are_refused_by_the_training(tmp_path):
         DataConfig(name, log=LogConfig(user="who")),
         DataConfig(name, items="items.csv"),
     ):
-        with pytest.raises(UserError, match=r"which is prepared; give it to prepare\.py"):
+        with pytest.raises(UserError, match=r"which is prepared; give it to `jaxrec prepare`"):
             load_ordered(config, seed=0)
 
 

@@ -372,9 +372,12 @@ def test_a_plain_export_takes_away_what_a_server_had(tmp_path):
 def test_without_its_packages_it_says_how_to_get_them(tmp_path):
     """The first command of the README installs what training needs alone."""
     (tmp_path / "sitecustomize.py").write_text(
-        "import importlib.util as util\n"
-        "find_spec = util.find_spec\n"
-        "util.find_spec = lambda name: None if name == 'tensorflow' else find_spec(name)\n"
+        "import sys\n"
+        "class Missing:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.partition('.')[0] in ('tensorflow', 'ai_edge_quantizer'):\n"
+        "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
+        "sys.meta_path.insert(0, Missing())\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     script = [sys.executable, str(ROOT / "convert" / "to_tflite.py")]

@@ -65,8 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if package == "jaxrec":
             raise
         print(
-            f"error: jaxrec {name} needs {package}, which is not installed; "
-            f"pip install 'jaxrec[{command.extra}]'",
+            f"error: jaxrec {name} needs {package}, which is not installed; pip install "
+            f"'jaxrec[{command.extra}]', or in a checkout "
+            f"`pip install -c constraints.txt -e '.[{command.extra}]'`",
             file=sys.stderr,
         )
         return 2

@@ -63,6 +63,7 @@ def command(
             words = sys.argv[1:] if arguments is None else arguments
             if {"-h", "--help", "--help-all"} & set(words):
                 print(_help(flags, description or "", everything="--help-all" in words))
+                _flush()
                 return 0
             given = parse_known(flags, words) if others else (parse(flags, words),)
             if before is not None:

@@ -136,7 +136,11 @@ def _docs(kind: type) -> dict[str, str]:
     found = {"": (inspect.getdoc(kind) or "").partition("\n")[0]}
     for base in reversed(kind.__mro__):
         if is_dataclass(base):
-            (tree,) = ast.parse(textwrap.dedent(inspect.getsource(base))).body
+            try:
+                source = inspect.getsource(base)
+            except OSError:  # it was typed, or is installed without its source
+                continue
+            (tree,) = ast.parse(textwrap.dedent(source)).body
             assert isinstance(tree, ast.ClassDef)
             for field, below in pairwise(tree.body):
                 match field, below:
