@@ -191,6 +191,12 @@ def test_the_top_of_the_house_is_read_at_a_glance():
     assert len(own - {"__init__.py", "__main__.py", "py.typed", "__pycache__"}) <= 13
 
 
+def test_every_room_of_jaxrec_is_a_package():
+    """Or else the wheel lacks it, and a checkout does not show that."""
+    rooms = {path.parent for path in (ROOT / "jaxrec").rglob("*.py")}
+    assert [room for room in rooms if not (room / "__init__.py").exists()] == []
+
+
 def test_a_name_means_one_thing():
     """But for commands, which are named as what they call."""
     inner = [name for name in house() if not in_any(name, {"jaxrec.cli", "experiments"})]
