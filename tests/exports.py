@@ -23,7 +23,7 @@ WORLD = [
     "--batch-size=32",
     "--learning-rate=0.01",
     "--dropout=0.1",
-    "--epochs=6",
+    "--epochs=4",
 ]
 
 

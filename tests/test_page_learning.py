@@ -62,6 +62,19 @@ def opened(browser, place) -> Page:
     return page
 
 
+def has_seen(page: Page, python: Recommender, places: list[int]) -> None:
+    """Fill the history as another tab does: tap after tap takes a second."""
+    page.evaluate(
+        """(entries) => {
+          const key = "jaxrec history synthetic";
+          localStorage.setItem(key, JSON.stringify(entries));
+          dispatchEvent(new StorageEvent("storage", { key }));
+        }""",
+        [{"item": python.items[place], "without": False} for place in places],
+    )
+    expect(page.locator("#seen li")).to_have_count(len(places))
+
+
 def hold_up(page: Page) -> list:
     """Let no model be loaded until what is asked for, in this list, goes on."""
     held = []
@@ -143,7 +156,7 @@ def test_what_does_not_help_is_dropped_and_said(page, python):
 
 
 def test_delete_my_data_deletes_what_was_learned(page, python):
-    tap(page, *taste(python))
+    has_seen(page, python, taste(python))
     page.locator("#learn").click()
     expect(page.locator("#forget")).to_be_visible()
     page.locator("#delete").click()
@@ -156,7 +169,7 @@ def test_a_newer_model_learns_again(browser, runs, model, python, tmp_path):
     newer = learning_model(runs, tmp_path / "newer", "--top-k=50")
     with site(tmp_path / "site", model) as place:
         page = opened(browser, place)
-        tap(page, *taste(python))
+        has_seen(page, python, taste(python))
         page.locator("#learn").click()
         expect(page.locator("#learned")).to_contain_text("Learned and kept")
         (old,) = kept_in(page).values()
@@ -173,7 +186,7 @@ def test_a_tap_is_answered_while_it_learns(browser, model, python, tmp_path):
     """The worker is held up for as long as the person taps: the page never waits for it."""
     with site(tmp_path / "site", model) as place:
         page = opened(browser, place)
-        tap(page, *taste(python))
+        has_seen(page, python, taste(python))
         held = hold_up(page)
         page.locator("#learn").click()
         expect(page.locator("#learned")).to_contain_text("Learning from your history")
@@ -224,7 +237,7 @@ def expect_nothing_learned(page: Page, python: Recommender, history: list) -> No
 @pytest.mark.parametrize("tab", ["this", "another"])
 def test_a_deletion_while_it_learns_drops_what_is_learned(browser, place, python, button, tab):
     page, places = opened(browser, place), taste(python)
-    tap(page, *places)
+    has_seen(page, python, places)
     learn(page)
     deleting = page
     if tab == "another":
@@ -247,7 +260,7 @@ def test_what_a_tab_learns_and_forgets_reaches_the_others(browser, place, python
     page, places = opened(browser, place), taste(python)
     other = page.context.new_page()
     open_page(other, place.url)
-    tap(page, *places)
+    has_seen(page, python, places)
     before = shown(page)
     learn(page)
     expect(other.locator("#learned")).to_contain_text("Learned and kept")
@@ -262,7 +275,7 @@ def test_what_a_tab_learns_and_forgets_reaches_the_others(browser, place, python
 
 def test_an_emptied_history_takes_what_it_taught(browser, place, python):
     page, places = opened(browser, place), taste(python)
-    tap(page, *places)
+    has_seen(page, python, places)
     learn(page)
     while page.locator("#seen li").count() > 1:
         page.locator("#seen [name=remove]").first.click()
@@ -276,7 +289,7 @@ def test_what_a_tab_stores_before_it_hears_of_a_deletion_is_neither_used_nor_kep
     browser, place, python
 ):
     page, places = opened(browser, place), taste(python)
-    tap(page, *places)
+    has_seen(page, python, places)
     learn(page)
     stored = page.evaluate("Object.entries(localStorage).find(([key]) => key.includes('learned'))")
     page.locator("#forget").click()
@@ -304,7 +317,7 @@ def test_forget_leaves_what_the_models_that_are_not_shown_have_learned(
     rewritten(model, tmp_path / "other.tflite", model_json={**whole, "run": "other"})
     with site(tmp_path / "site", model, tmp_path / "other.tflite") as place:
         page = opened(browser, place)
-        tap(page, *taste(python))
+        has_seen(page, python, taste(python))
         page.get_by_role("radio", name="Side by side").click()
         page.locator("#learn").click()
         expect(page.locator("#learned")).to_contain_text("other: Learned and kept")
@@ -340,7 +353,7 @@ def test_a_browser_that_keeps_nothing_learns_and_forgets(browser, place, python)
 def test_a_worker_that_fails_is_said_and_nothing_is_kept(browser, model, python, tmp_path):
     with site(tmp_path / "site", model) as place:
         page = opened(browser, place)
-        tap(page, *taste(python))
+        has_seen(page, python, taste(python))
         page.route("**/models/*", lambda route: route.fulfill(body="no model"))
         page.locator("#learn").click()
         expect(page.locator("#status")).to_contain_text("Nothing was learned: The model")
