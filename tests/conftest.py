@@ -1,5 +1,6 @@
 """The same ground for every test: two devices or more, strict types, shapes checked as they run."""
 
+import gc
 import os
 import tempfile
 from pathlib import Path
@@ -24,6 +25,8 @@ from jaxtyping import install_import_hook
 import tests.typechecker
 from tests.exports import ENCODERS, call, train
 
+# Traced programs are made of very many objects, and collecting them often takes seconds.
+gc.set_threshold(50_000, 20, 50)
 install_import_hook(["jaxrec"], f"{tests.typechecker.__name__}.check")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
