@@ -10,7 +10,7 @@ from flax import nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxrec.models.dropout import default_rate, dropout
+from jaxrec.models.dropout import dropout
 from jaxrec.models.encoders import ENCODERS
 from jaxrec.models.encoders.convolution import Convolution, ConvolutionConfig
 from jaxrec.models.encoders.recurrent import Recurrent, RecurrentConfig
@@ -354,15 +354,6 @@ def test_lstm_by_hand():
     np.testing.assert_allclose(got[0, -1], output, rtol=1e-5)
     whole = lstm.whole(jnp.swapaxes(inputs, 0, 1), jnp.ones((2, 1, 1)), every=False)
     np.testing.assert_allclose(whole[0], output, rtol=1e-5)
-
-
-def test_what_is_seldom_met_is_learned_with_more_dropout():
-    """30 targets an item are many; PAD, which has none, is no item."""
-    counts = np.array([0, 50, 10])
-    assert default_rate(counts) == 0.2
-    assert default_rate(counts - [0, 1, 0]) == 0.4
-    assert make("bow").dropout_rate == 0.4
-    assert make("bow", dropout=0.0).dropout_rate == 0.0
 
 
 def test_dropout_keeps_the_mean_and_drops_its_share():

@@ -25,8 +25,6 @@ from jaxrec.runs.directory import RunDirectory
 from jaxrec.training import loop, negatives
 from jaxrec.training.checkpoint import open_checkpoints, restore_best
 from jaxrec.training.loop import train
-from jaxrec.training.negatives import negative_count
-from jaxrec.training.windows import window_shape
 
 ITEMS = 20
 CONFIG = Config(
@@ -163,38 +161,6 @@ def test_the_form_of_what_was_seen_changes_no_bit(tmp_path, monkeypatch, loss):
     ):
         np.testing.assert_array_equal(ours, same)
         assert (ours != other).any()
-
-
-@pytest.mark.parametrize(
-    ("history_length", "given", "targets", "shape"),
-    [
-        (10, {}, 1_000_000, (20, 9, 64, 8)),
-        (10, {}, 200_000, (20, 9, 24, 8)),
-        (10, {}, 1_000, (20, 9, 16, 8)),
-        (32, {}, 1_000_000, (32, 31, 40, 8)),
-        (200, {}, 1_000_000, (50, 49, 32, 8)),
-        (200, {"window_length": 100}, 1_000_000, (100, 49, 16, 8)),
-        (10, {"window_length": 5}, 1_000_000, (5, 9, 256, 8)),
-        (10, {"window_length": 5, "lead_in": 0, "batch_size": 3}, 1_000, (5, 0, 3, 3)),
-    ],
-)
-def test_windows_are_as_asked_for_or_fit_the_history(history_length, given, targets, shape):
-    data = DataConfig(history_length=history_length)
-    assert window_shape(data, TrainConfig(**given), targets) == shape
-
-
-@pytest.mark.parametrize(
-    ("given", "catalogue_size", "count"),
-    [
-        ({}, 5000, None),
-        ({}, 5001, 512),
-        ({"negatives": 64}, 20, 64),
-        ({"loss": "sampled-softmax"}, 20, 512),
-        ({"loss": "full-softmax"}, 100_000, None),
-    ],
-)
-def test_small_catalogues_are_compared_whole(given, catalogue_size, count):
-    assert negative_count(TrainConfig(**given), catalogue_size) == count
 
 
 class KilledError(Exception):

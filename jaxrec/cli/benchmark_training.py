@@ -28,9 +28,9 @@ from jaxrec.evaluation.ranking import model_scorer, rank
 from jaxrec.models.encoders import ENCODERS
 from jaxrec.models.model_config import ModelConfig
 from jaxrec.training.compilation_cache import keep_compiled
+from jaxrec.training.defaults import negative_count
 from jaxrec.training.fit import init_model
 from jaxrec.training.learner import make_learner
-from jaxrec.training.negatives import negative_count
 from jaxrec.training.objective import make_objective
 from jaxrec.training.sharding import make_mesh, shard_batch, shard_state
 from jaxrec.training.step import make_dispatch

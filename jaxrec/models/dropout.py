@@ -2,18 +2,7 @@
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Float, Int
-
-# Where the configuration leaves it to us: what is seldom met is sooner learned by heart. Amazon
-# Beauty has 13 targets an item, MovieLens 1M has 289 (docs/results.md).
-SPARSE_TARGETS, SPARSE_RATE, DENSE_RATE = 30, 0.4, 0.2
-
-
-def default_rate(item_counts: Int[np.ndarray, " R"]) -> float:
-    """Give the share of units to drop, by how many training targets an item has on average."""
-    is_sparse = item_counts.sum() < SPARSE_TARGETS * (len(item_counts) - 1)
-    return SPARSE_RATE if is_sparse else DENSE_RATE
+from jaxtyping import Float
 
 
 def dropout(

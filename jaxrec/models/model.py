@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 
 from jaxrec.models.activities import Activities, Vectors, init_table, mask_of
 from jaxrec.models.circumstances import Circumstances
-from jaxrec.models.dropout import default_rate, dropout
+from jaxrec.models.dropout import dropout
 from jaxrec.models.heads import HEADS
 from jaxrec.models.heads.head import Head
 from jaxrec.models.items import ItemFeatures
@@ -46,12 +46,11 @@ class RecommenderModel(nnx.Module):
 
         Args:
             schema: items and features; the context is as wide as an item's vector.
-            config: encoder, widths, depths, dropout.
+            config: encoder, widths, depths, dropout; none is dropped if it leaves that open.
             item_counts: how often each id is a training target.
             rngs: the stream `params`.
         """
-        asked = config.dropout
-        self.dropout_rate = default_rate(item_counts) if asked is None else asked
+        self.dropout_rate = config.dropout or 0.0
         owners: tuple[Owner, ...] = ("activity", "user", "moment")
         self.features = tuple(each for of in owners for each in schema.features_of(of))
         self.activities = Activities(schema, rngs=rngs)

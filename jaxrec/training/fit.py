@@ -1,6 +1,7 @@
 """A whole run: from a configuration to a trained and evaluated model in its directory."""
 
 import shutil
+from dataclasses import replace
 from functools import partial
 
 import polars as pl
@@ -15,6 +16,7 @@ from jaxrec.errors import UserError
 from jaxrec.models.model import RecommenderModel
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.summary import Summary
+from jaxrec.training.defaults import dropout_rate
 from jaxrec.training.distillation import directory_of_teacher, read_teacher
 from jaxrec.training.evaluate import evaluate_and_save
 from jaxrec.training.loop import train
@@ -93,10 +95,12 @@ def fit(
 def init_model(dataset: Dataset, config: Config) -> RecommenderModel:
     """Initialize a model for a data set, from the seed of the training."""
     schema, counts = dataset.schema(config.model.embedding_dim), dataset.vocabulary.counts
+    rate = dropout_rate(config.model, dataset.vocabulary.size, int(counts.sum()))
+    model_config = replace(config.model, dropout=rate)
 
     @nnx.jit  # initialized eagerly, each shape would be compiled
     def init() -> RecommenderModel:
-        return RecommenderModel(schema, config.model, counts, rngs=nnx.Rngs(config.train.seed))
+        return RecommenderModel(schema, model_config, counts, rngs=nnx.Rngs(config.train.seed))
 
     return init()
 

@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from jaxrec.config.experiment import TrainConfig
 from jaxrec.data.batching import Batch
+from jaxrec.training.defaults import updates_rows
 from jaxrec.training.objective import Objective, step_keys
 from jaxrec.training.sparse_rows import (
     compact,
@@ -26,9 +27,6 @@ from jaxrec.training.step import (
     rate_schedule,
 )
 
-# Default: item tables of up to this size are updated whole at each step.
-SMALL_TABLE = 50_000
-
 # Row-wise Adagrad's rate, as a multiple of AdamW's: of 3, 10, 30, 60, 100 and 120 on
 # MovieLens 1M, 100 had the best validation (docs/speed.md).
 TABLE_RATE = 100.0
@@ -36,10 +34,7 @@ TABLE_RATE = 100.0
 
 def make_learner(objective: Objective, config: TrainConfig, total_steps: int) -> Learner:
     """Choose by the configuration, or by the size of the catalogue."""
-    chosen = config.table_optimizer
-    if chosen == "auto":
-        chosen = "adamw" if objective.schema.items <= SMALL_TABLE else "rowwise-adagrad"
-    make = adamw_learner if chosen == "adamw" else sparse_learner
+    make = sparse_learner if updates_rows(config, objective.schema.items) else adamw_learner
     return make(objective, config, total_steps)
 
 

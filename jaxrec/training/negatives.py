@@ -8,22 +8,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jaxrec.config.experiment import TrainConfig
+from jaxrec.training.defaults import negative_count
 from jaxrec.training.transforms import Candidates
-
-# Defaults: a catalogue of up to so many items is compared whole, a larger one by so many negatives.
-SMALL_CATALOGUE, NEGATIVES = 5000, 512
-
 
 Sampler = Callable[[jax.Array, Int[jax.Array, "B W"]], Candidates]
 """From a key and the targets of a batch to candidates."""
-
-
-def negative_count(config: TrainConfig, catalogue_size: int) -> int | None:
-    """Return how many negatives a step draws; None: every item is a candidate."""
-    is_small = config.negatives is None and catalogue_size <= SMALL_CATALOGUE
-    if config.loss == "full-softmax" or (config.loss == "auto" and is_small):
-        return None
-    return config.negatives or NEGATIVES
 
 
 def make_sampler(

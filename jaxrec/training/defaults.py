@@ -1,0 +1,65 @@
+"""Defaults: what a configuration leaves open, chosen by what the log is.
+
+A setting that is given is kept. docs/results.md has the figures behind each rule.
+"""
+
+import math
+
+from jaxrec.config.experiment import TrainConfig
+from jaxrec.data.data_config import DataConfig
+from jaxrec.data.windowing import WindowShape
+from jaxrec.models.model_config import ModelConfig
+
+# An item with few targets is soon learned by heart. Amazon Beauty has 13 targets an item,
+# MovieLens 1M has 289.
+FEW_TARGETS, HIGH_DROPOUT, LOW_DROPOUT = 30, 0.4, 0.2
+
+# Short windows read their lead-in for little; long ones leave few windows to a step.
+SHORTEST_WINDOW, LONGEST_WINDOW, LONGEST_LEAD_IN = 20, 50, 49
+# A step has as many targets as keep a processor busy. Of a small log it has fewer, so that an epoch
+# has about as many steps: with 1,280 instead of 400, Amazon Beauty is learned less well in as many
+# epochs.
+MOST_TARGETS, LEAST_TARGETS = 1280, 320
+STEPS_IN_AN_EPOCH = 500
+# Windows in a step are a multiple of this, to be split over as many devices.
+DEVICES = 8
+
+# A catalogue of up to so many items is compared whole, a larger one by so many negatives.
+SMALL_CATALOGUE, NEGATIVES = 5000, 512
+
+# Item tables of up to this size are updated whole at each step.
+SMALL_TABLE = 50_000
+
+
+def dropout_rate(config: ModelConfig, items: int, targets: int) -> float:
+    """Return the share of units to drop."""
+    if config.dropout is not None:
+        return config.dropout
+    return HIGH_DROPOUT if targets < FEW_TARGETS * items else LOW_DROPOUT
+
+
+def window_shape(data: DataConfig, config: TrainConfig, targets: int) -> WindowShape:
+    """Return the windows of a step, by the training targets of an epoch."""
+    length = config.window_length or min(max(data.history_length, SHORTEST_WINDOW), LONGEST_WINDOW)
+    lead_in = config.lead_in
+    if lead_in is None:
+        lead_in = min(data.history_length, LONGEST_LEAD_IN + 1) - 1
+    if config.batch_size is not None:
+        return WindowShape(length, lead_in, config.batch_size, config.batch_size)
+    wanted = min(max(targets // STEPS_IN_AN_EPOCH, LEAST_TARGETS), MOST_TARGETS)
+    return WindowShape(length, lead_in, DEVICES * math.ceil(wanted / length / DEVICES), DEVICES)
+
+
+def negative_count(config: TrainConfig, items: int) -> int | None:
+    """Return how many negatives a step draws; None: every item is a candidate."""
+    is_small = config.negatives is None and items <= SMALL_CATALOGUE
+    if config.loss == "full-softmax" or (config.loss == "auto" and is_small):
+        return None
+    return config.negatives or NEGATIVES
+
+
+def updates_rows(config: TrainConfig, items: int) -> bool:
+    """Tell whether a step updates only the rows of items that it touches."""
+    if config.table_optimizer == "auto":
+        return items > SMALL_TABLE
+    return config.table_optimizer == "rowwise-adagrad"

@@ -1,0 +1,60 @@
+"""Defaults: what a configuration leaves open is chosen by what the log is."""
+
+import pytest
+
+from jaxrec.config.experiment import TrainConfig
+from jaxrec.data.data_config import DataConfig
+from jaxrec.models.model_config import ModelConfig
+from jaxrec.training.defaults import dropout_rate, negative_count, updates_rows, window_shape
+
+
+def test_items_with_few_targets_are_learned_with_more_dropout():
+    """30 targets an item are many."""
+    assert dropout_rate(ModelConfig(), items=2, targets=60) == 0.2
+    assert dropout_rate(ModelConfig(), items=2, targets=59) == 0.4
+    assert dropout_rate(ModelConfig(dropout=0.0), items=2, targets=59) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("history_length", "given", "targets", "shape"),
+    [
+        (10, {}, 1_000_000, (20, 9, 64, 8)),
+        (10, {}, 200_000, (20, 9, 24, 8)),
+        (10, {}, 1_000, (20, 9, 16, 8)),
+        (32, {}, 1_000_000, (32, 31, 40, 8)),
+        (200, {}, 1_000_000, (50, 49, 32, 8)),
+        (200, {"window_length": 100}, 1_000_000, (100, 49, 16, 8)),
+        (10, {"window_length": 5}, 1_000_000, (5, 9, 256, 8)),
+        (10, {"window_length": 5, "lead_in": 0, "batch_size": 3}, 1_000, (5, 0, 3, 3)),
+    ],
+)
+def test_windows_are_as_asked_for_or_fit_the_history(history_length, given, targets, shape):
+    data = DataConfig(history_length=history_length)
+    assert window_shape(data, TrainConfig(**given), targets) == shape
+
+
+@pytest.mark.parametrize(
+    ("given", "catalogue_size", "count"),
+    [
+        ({}, 5000, None),
+        ({}, 5001, 512),
+        ({"negatives": 64}, 20, 64),
+        ({"loss": "sampled-softmax"}, 20, 512),
+        ({"loss": "full-softmax"}, 100_000, None),
+    ],
+)
+def test_small_catalogues_are_compared_whole(given, catalogue_size, count):
+    assert negative_count(TrainConfig(**given), catalogue_size) == count
+
+
+@pytest.mark.parametrize(
+    ("table_optimizer", "items", "expected"),
+    [
+        ("auto", 50_000, False),
+        ("auto", 50_001, True),
+        ("adamw", 50_001, False),
+        ("rowwise-adagrad", 20, True),
+    ],
+)
+def test_large_tables_are_updated_by_rows(table_optimizer, items, expected):
+    assert updates_rows(TrainConfig(table_optimizer=table_optimizer), items) is expected
