@@ -77,7 +77,7 @@ def learn(config: Config, shards: int | None, *, taught: bool = False) -> dict[s
     objective = make_objective(graphdef, dataset, config, padded)
     if taught:
         teacher = teacher_of(dataset, config).pad(padded or rows)
-        objective = replace(objective, loss=distill(objective.loss, teacher))
+        objective = replace(objective, loss=distill(objective.loss, [teacher]))
     learner = make_learner(objective, config.train, 100)
     state: Any = learner.init(params)
     if mesh is not None:

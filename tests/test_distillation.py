@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -18,10 +19,10 @@ from jaxrec.evaluation.ranking import model_scorer
 from jaxrec.evaluation.scores import work_out
 from jaxrec.models.model_config import ModelConfig
 from jaxrec.runs.directory import RunDirectory
-from jaxrec.training.distillation import Teacher, read_teacher
+from jaxrec.training.distillation import Teacher, mean_logits, read_teachers
 from jaxrec.training.fit import fit, init_model
 from jaxrec.training.loop import folded, train
-from jaxrec.training.softmax import TEACHER_WEIGHT
+from jaxrec.training.softmax import TEACHER_WEIGHT, LogitFactors
 from tests.exports import call
 
 WORLD = DataConfig(synthetic=SyntheticConfig(users=300, items=100), item_features="genres")
@@ -53,17 +54,44 @@ def test_a_student_believes_its_teacher_by_half(tmp_path):
     obsessed.bias[...] = obsessed.bias[...].at[7].set(30.0)
     student = init_model(dataset, STUDENT)
     lessons = Teacher(obsessed, history_length=5)
-    trained = train(student, dataset, STUDENT, RunDirectory(tmp_path), lessons)
+    trained = train(student, dataset, STUDENT, RunDirectory(tmp_path), [lessons])
     scorer = model_scorer(*folded(trained.graphdef, trained.params, dataset.item_features))
     scores = work_out(scorer(dataset.timelines.histories(dataset.split.test, 10)))
     share = np.asarray(jax.nn.softmax(scores))[:, 7].mean()
     assert share == pytest.approx(TEACHER_WEIGHT, abs=0.1)
 
 
+def test_the_logits_of_several_teachers_are_averaged():
+    """Of models of different widths."""
+    rng = np.random.default_rng(0)
+
+    def factors_of(width):
+        shapes = [(3, 2, width), (3, 2, width), (3, 2), (7, width), (7,)]
+        return LogitFactors(*(jnp.asarray(rng.normal(size=shape), jnp.float32) for shape in shapes))
+
+    def logits(of):
+        target = jnp.sum(of.query_WBD * of.target_WBD, axis=-1) + of.target_bias_WB
+        return target, of.query_WBD @ of.candidates_SD.T + of.candidate_bias_S
+
+    wide, narrow = factors_of(5), factors_of(2)
+    for got, *each in zip(*map(logits, (mean_logits([wide, narrow]), wide, narrow)), strict=True):
+        np.testing.assert_allclose(got, np.mean(each, axis=0), rtol=1e-5, atol=1e-6)
+
+
+def test_a_run_learns_from_two_teachers(tmp_path, teacher):
+    """Which are the same here: so what is learned is what one of them teaches."""
+    learned = []
+    for name, folders in {"one": str(teacher), "two": f"{teacher},{teacher}"}.items():
+        config = replace(STUDENT, train=replace(STUDENT.train, teacher=folders))
+        summary = fit(world(0), config, RunDirectory(tmp_path / name))
+        assert summary
+        learned.append(summary.test.means["ndcg@10"])
+    assert learned[0] == pytest.approx(learned[1], abs=1e-3)
+
+
 def test_a_run_learns_from_one_with_another_n(tmp_path, teacher):
     dataset = world(0)
-    found = read_teacher(taught_by(teacher), dataset)
-    assert found
+    (found,) = read_teachers(taught_by(teacher), dataset)
     assert found.history_length == 20
     assert found.model.item_features is None  # what they say is in its tables
     fit(dataset, taught_by(teacher), RunDirectory(tmp_path / "run"))
@@ -81,8 +109,10 @@ def test_a_teacher_that_knows_other_targets_is_refused(tmp_path, teacher):
     assert not any(tmp_path.iterdir())
 
 
-def test_a_teacher_that_is_no_finished_run_is_refused(tmp_path):
-    assert "--teacher=away is no finished run" in refused("--teacher=away", cwd=tmp_path)
+@pytest.mark.parametrize("others", ["", "{teacher},"])
+def test_a_teacher_that_is_no_finished_run_is_refused(tmp_path, teacher, others):
+    flags = [f"--teacher={others.format(teacher=teacher)}away", "--item-features=genres"]
+    assert "--teacher=away is no finished run" in refused(*flags, cwd=tmp_path)
 
 
 def test_a_run_does_not_replace_its_teacher(teacher):

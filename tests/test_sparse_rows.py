@@ -52,7 +52,7 @@ def an_objective(
 ):
     graphdef, params = nnx.split(model, nnx.Param)
     schema, plain = Schema(SIZE, 6, features, heads), partial(loss, history_length=5)
-    used = distill(plain, teacher) if teacher else plain
+    used = distill(plain, [teacher]) if teacher else plain
     return Objective(graphdef, schema, used, make_sampler(train, COUNTS), item_ids or {}), params
 
 

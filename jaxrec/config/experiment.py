@@ -41,8 +41,8 @@ class TrainConfig:
     """where negatives come from: every item alike; log-uniform over the items ordered by
     popularity; or targets of the same batch"""
     teacher: str | None = setting(None, advanced=True)
-    """a finished run, as runs/ml-1m-rnn-n10, on the same data: its scores of all items count as
-    much as the target (distillation); a small model becomes better for it"""
+    """finished runs on the same data, as runs/a,runs/b: the mean of their scores counts as much as
+    the target (distillation); a small model becomes better for one, any model for several"""
     window_length: int | None = setting(None, 1, 10_000, advanced=True)
     """targets in a window of one user's timeline, all learned in one pass; by default N, but 20 at
     the least and 50 at the most; where many timelines fit with their lead-in, these are not cut"""

@@ -1,11 +1,13 @@
-"""Distillation: learn a finished run's softmax over the candidates beside the targets."""
+"""Distillation: learn the softmax of finished runs over the candidates beside the targets."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Int
 
@@ -14,6 +16,7 @@ from jaxrec.data.batching import Batch
 from jaxrec.data.dataset import Dataset
 from jaxrec.data.item_features import ids_by_name
 from jaxrec.errors import UserError
+from jaxrec.models.activities import sum_of
 from jaxrec.models.folding import fold_features
 from jaxrec.models.model import RecommenderModel
 from jaxrec.runs.directory import RunDirectory
@@ -55,51 +58,68 @@ class Teacher(NamedTuple):
         return logit_factors(self.model, query_WBD, batch)
 
 
-def distill(loss: Loss, teacher: Teacher) -> Loss:
-    """Return a loss whose targets are in part what a teacher thinks (Hinton et al., 2015)."""
+def distill(loss: Loss, teachers: Sequence[Teacher]) -> Loss:
+    """Return a loss whose targets are in part the softmax of teachers (Hinton et al., 2015).
+
+    The logits of several teachers are averaged.
+    """
 
     def distilled(model: RecommenderModel, batch: Batch, key: jax.Array | None) -> Losses:
-        item_loss = partial(softmax_loss, teacher=teacher.logit_factors(batch))
-        return loss(model, batch, key, item_loss=item_loss)
+        factors = mean_logits([teacher.logit_factors(batch) for teacher in teachers])
+        return loss(model, batch, key, item_loss=partial(softmax_loss, teacher=factors))
 
     return distilled
 
 
-def directory_of_teacher(config: Config) -> RunDirectory | None:
-    """Find what a run is to learn from; its N may be another.
+def mean_logits(factors: Sequence[LogitFactors]) -> LogitFactors:
+    """Return factors whose logits are the means of the logits of each."""
+    queries, targets, target_biases, candidates, candidate_biases = zip(*factors, strict=True)
+    return LogitFactors(
+        jnp.concatenate(queries, axis=-1) / len(factors),
+        jnp.concatenate(targets, axis=-1),
+        sum_of(target_biases) / len(factors),
+        jnp.concatenate(candidates, axis=-1),
+        sum_of(candidate_biases) / len(factors),
+    )
+
+
+def directories_of_teachers(config: Config) -> list[RunDirectory]:
+    """Find the runs that a run is to learn from; their N may be others.
 
     Raises:
-        UserError: it is no finished run, or knows other data: it might have learned the targets
+        UserError: one is no finished run, or knows other data: it might have learned the targets
             that this run is judged by.
     """
-    if config.train.teacher is None:
-        return None
-    directory = RunDirectory(Path(config.train.teacher))
-    if not directory.is_finished:
-        raise UserError(f"--teacher={directory.path} is no finished run; train it first")
-    data = replace(directory.config().data, history_length=config.data.history_length)
-    if different := differences(replace(config, data=data), config):
-        raise UserError(
-            f"--teacher={directory.path} learned from other data ({'; '.join(different)}); give "
-            "its flags to this run, or train it anew"
-        )
-    return directory
+    directories = [
+        RunDirectory(Path(path)) for path in (config.train.teacher or "").split(",") if path
+    ]
+    for directory in directories:
+        if not directory.is_finished:
+            raise UserError(f"--teacher={directory.path} is no finished run; train it first")
+        data = replace(directory.config().data, history_length=config.data.history_length)
+        if different := differences(replace(config, data=data), config):
+            raise UserError(
+                f"--teacher={directory.path} learned from other data ({'; '.join(different)}); "
+                "give its flags to this run, or train it anew"
+            )
+    return directories
 
 
-def read_teacher(config: Config, dataset: Dataset) -> Teacher | None:
-    """Read what a run is to learn from, if anything.
+def read_teachers(config: Config, dataset: Dataset) -> list[Teacher]:
+    """Read the runs that a run is to learn from.
 
     Raises:
-        UserError: `directory_of_teacher` says no, it knows other items, or it is damaged.
+        UserError: `directories_of_teachers` says no, one knows other items, or is damaged.
     """
-    directory = directory_of_teacher(config)
-    if directory is None:
-        return None
+    return [_read_teacher(each, dataset) for each in directories_of_teachers(config)]
+
+
+def _read_teacher(directory: RunDirectory, dataset: Dataset) -> Teacher:
     if directory.vocabulary().digest != dataset.vocabulary.digest:
         raise UserError(
             f"--teacher={directory.path} knows other items: the data has changed; train it anew"
         )
-    of_teacher = directory.config()
-    model = read_model(directory.checkpoints, directory.schema(), of_teacher.model)
+    config = directory.config()
+    model = read_model(directory.checkpoints, directory.schema(), config.model)
     folded = fold_features(model, ids_by_name(directory.item_features()))
-    return Teacher(folded, of_teacher.data.history_length)
+    return Teacher(folded, config.data.history_length)

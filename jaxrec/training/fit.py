@@ -17,7 +17,7 @@ from jaxrec.models.model import RecommenderModel
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.summary import Summary
 from jaxrec.training.defaults import dropout_rate
-from jaxrec.training.distillation import directory_of_teacher, read_teacher
+from jaxrec.training.distillation import directories_of_teachers, read_teachers
 from jaxrec.training.evaluate import evaluate_and_save
 from jaxrec.training.loop import train
 from jaxrec.training.processes import by_leader, is_leader, leave, require_same, together
@@ -61,11 +61,11 @@ def run_experiment(
     Raises:
         UserError: the data, the directory or the devices do not fit the configuration.
     """
-    teacher = directory_of_teacher(config)
-    if teacher and teacher.path.resolve() == directory.path.resolve():
-        raise UserError(
-            f"--teacher={teacher.path} is the run directory too; name another --run-dir"
-        )
+    for teacher in directories_of_teachers(config):
+        if teacher.path.resolve() == directory.path.resolve():
+            raise UserError(
+                f"--teacher={teacher.path} is the run directory too; name another --run-dir"
+            )
     dataset = load_dataset(config, table)
     require_same(config, dataset.vocabulary.digest)
     # What cannot be trained is refused before an older run is gone.
@@ -83,11 +83,11 @@ def fit(
     Returns:
         The summary; None in a process that only helped to train.
     """
-    teacher = read_teacher(config, dataset)
+    teachers = read_teachers(config, dataset)
     by_leader(partial(directory.begin, config, dataset))
     with together():
         model = init_model(dataset, config)
-        trained = train(model, dataset, config, directory, teacher, model_shards=model_shards)
+        trained = train(model, dataset, config, directory, teachers, model_shards=model_shards)
     leave()
     return evaluate_and_save(trained, dataset, config, directory) if is_leader() else None
 

@@ -71,14 +71,14 @@ def train(
     dataset: Dataset,
     config: Config,
     directory: RunDirectory,
-    teacher: Teacher | None = None,
+    teachers: Sequence[Teacher] = (),
     *,
     model_shards: int = 1,
 ) -> Trained:
     """Train to the end, from the latest checkpoint in the run directory if there is one.
 
     Args:
-        teacher: a model whose softmax is a part of the targets.
+        teachers: models whose softmax is a part of the targets.
         model_shards: devices over which the item tables are sharded.
 
     Raises:
@@ -91,9 +91,9 @@ def train(
     rows = dataset.vocabulary.size + 1
     padded = padded_rows(rows, mesh)
     objective = make_objective(graphdef, dataset, config, padded)
-    if teacher is not None:
-        teacher = teacher.pad(padded or rows)
-        objective = replace(objective, loss=distill(objective.loss, teacher))
+    if teachers:
+        teachers = [teacher.pad(padded or rows) for teacher in teachers]
+        objective = replace(objective, loss=distill(objective.loss, teachers))
     learner = make_learner(objective, config.train, total_steps)
     state, progress = learner.init(params), Progress()
 
