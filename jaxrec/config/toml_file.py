@@ -21,7 +21,7 @@ from jaxrec.errors import UserError
 from jaxrec.files import replacing
 
 # The number of a run directory's layout; a reader refuses any other.
-FORMAT = 7
+FORMAT = 8
 
 Settings = TypeVar("Settings")
 

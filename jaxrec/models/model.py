@@ -9,7 +9,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Bool, Float, Int
 
-from jaxrec.models.activities import Activities, Vectors, init_table, mask_of
+from jaxrec.models.activities import Activities, Vectors, mask_of
 from jaxrec.models.circumstances import Circumstances
 from jaxrec.models.dropout import dropout
 from jaxrec.models.heads import HEADS
@@ -26,9 +26,10 @@ PAD_BIAS = -1e9
 class RecommenderModel(nnx.Module):
     """Scores every item as what comes after a history.
 
-    `context @ item_table.T + item_bias`, where the context is the encoded history after dense
-    layers and a linear projection to the item space. An empty history has the context zero, so
-    that its scores are the item bias; the bias starts as the log of the items' popularity.
+    `query @ item_table.T + item_bias`, where the query is the encoded history after dense layers
+    and a projection to the item space, plus the vector of the last activity (a skip connection): so
+    training starts from the similarity of items, and learns what differs. The query of an empty
+    history is zero; its scores are the item bias, which starts as the log of the popularity.
 
     Attributes:
         features: what it is told beside the items, of activities, users and moments.
@@ -45,7 +46,7 @@ class RecommenderModel(nnx.Module):
         """Draw the parameters.
 
         Args:
-            schema: items and features; the context is as wide as an item's vector.
+            schema: items and features; the query is as wide as an item's vector.
             config: encoder, widths, depths, dropout; none is dropped if it leaves that open.
             item_counts: how often each id is a training target.
             rngs: the stream `params`.
@@ -63,7 +64,8 @@ class RecommenderModel(nnx.Module):
         self.dense = nnx.List([layer(width) for width in widths[:-1]])
         self.projection = nnx.Linear(widths[-1], schema.width, rngs=rngs)
         if not config.tie_embeddings:
-            self.candidates = nnx.Param(init_table(rngs.params(), schema.items, schema.width))
+            # A copy, so that the skip connection finds similar items here too.
+            self.candidates = nnx.Param(jnp.copy(self.activities.tables[ITEM][...]))
         popularity = np.log((item_counts + 1) / (item_counts + 1).sum())
         popularity[PAD] = PAD_BIAS
         self.bias = nnx.Param(jnp.asarray(popularity, jnp.float32))
@@ -119,18 +121,20 @@ class RecommenderModel(nnx.Module):
         encoded_BWH = dropout(encoded_BLH[:, -width:], self.dropout_rate, keys[1])
         # A history is empty until the first activity.
         is_filled_BW = (jnp.cumsum(mask_BL, axis=1) > 0)[:, -width:]
-        encoded_WBH, is_filled_WB = (
-            jnp.swapaxes(values, 0, 1) for values in (encoded_BWH, is_filled_BW)
+        encoded_WBH, last_WBD, is_filled_WB = (
+            jnp.swapaxes(values, 0, 1)
+            for values in (encoded_BWH, activities_BLE[:, -width:], is_filled_BW)
         )
         about_WBD = self.circumstances.join_each(vectors, width)
-        return self.project(encoded_WBH, is_filled_WB, about_WBD)
+        return self.project(encoded_WBH, last_WBD, is_filled_WB, about_WBD)
 
     def encode_last(self, history: Mapping[str, Int[jax.Array, "B *_"]]) -> Float[jax.Array, "B D"]:
         """Return the query of whole histories, known activities at the right end: what ships."""
         mask_BN, vectors = mask_of(history), self.look_up(history)
         activities_BNE = self.activities.join(vectors, mask_BN)
         encoded_BH = self.encoder.encode_last(activities_BNE, mask_BN.astype(activities_BNE.dtype))
-        return self.project(encoded_BH, jnp.any(mask_BN, axis=1), self.circumstances.join(vectors))
+        about_BD = self.circumstances.join(vectors)
+        return self.project(encoded_BH, activities_BNE[:, -1], jnp.any(mask_BN, axis=1), about_BD)
 
     def look_up(self, history: Mapping[str, Int[jax.Array, "B *_"]]) -> Vectors:
         """Return the embeddings of each feature but those of items."""
@@ -139,19 +143,23 @@ class RecommenderModel(nnx.Module):
     def project(
         self,
         encoded: Float[jax.Array, "*W B H"],
+        last: Float[jax.Array, "*W B D"],
         is_filled: Bool[jax.Array, "*W B"],
         about: Float[jax.Array, "*W B D"] | None = None,
     ) -> Float[jax.Array, "*W B D"]:
-        """Map encodings, and the vectors of the circumstances, to the item space.
+        """Return the query of each encoding, in the item space.
 
-        The context of a history that is not filled is zero, whatever the circumstances are.
+        Args:
+            encoded: the output of the encoder.
+            last: the vector of the last activity.
+            is_filled: whether there is one; the query of an empty history is zero, whatever the
+                circumstances are.
+            about: the vectors of the circumstances.
         """
-        hidden = encoded
-        if about is not None:
-            hidden = jnp.concatenate([encoded, about], axis=-1)
+        hidden = encoded if about is None else jnp.concatenate([encoded, about], axis=-1)
         for layer in self.dense:
             hidden = nnx.relu(layer(hidden))
-        return jnp.where(is_filled[..., None], self.projection(hidden), 0)
+        return jnp.where(is_filled[..., None], self.projection(hidden) + last, 0)
 
     def predict(
         self, head: str, query_BD: Float[jax.Array, "B D"], items_BM: Int[jax.Array, "B M"]
@@ -162,6 +170,6 @@ class RecommenderModel(nnx.Module):
         logits = predictor.logits(query_BD[:, None], self.item_table[items_BM], rows)
         return predictor.predict(logits)
 
-    def scores(self, context: Float[jax.Array, "*B D"]) -> Float[jax.Array, "*B R"]:
+    def scores(self, query: Float[jax.Array, "*B D"]) -> Float[jax.Array, "*B R"]:
         """Score every item; column PAD is lower than any of them."""
-        return context @ self.item_table.T + self.item_bias
+        return query @ self.item_table.T + self.item_bias

@@ -19,7 +19,7 @@ class ModelConfig:
 
     encoder: str = "rnn"
     """what reads the history; rnn: an LSTM; transformer: attention, with one block the fastest on a
-    device; cnn: convolutions; bow: mean of the items, whatever their order"""
+    device; cnn: convolutions; bow: mean of the items"""
     embedding_dim: int = setting(64, 1, 4096)
     """width of an item's vector"""
     hidden_units: int = setting(128, 1, 8192)

@@ -7,7 +7,7 @@ ids weigh nothing wherever they stand. What differs is how a history comes to th
 - A lookup is a product with a one-hot matrix, which TensorFlow Lite folds into EMBEDDING_LOOKUP. A
   plain index would be clamped, and -1 would read the last row.
 - The item row of PAD is zero, in both tables if there are two, so that no mask follows a lookup.
-- Known activities are moved together at the right end, if the encoder reads their order.
+- Known activities are moved together at the right end.
 """
 
 from collections.abc import Mapping
@@ -42,7 +42,7 @@ def prepare(model: RecommenderModel) -> RecommenderModel:
 def encode(
     model: RecommenderModel, inputs: Mapping[str, Shaped[jax.Array, "B *N"]]
 ) -> Float[jax.Array, "B D"]:
-    """Give the context of each history, any value of an input allowed; ids of items are ITEM."""
+    """Return the query of each history, any value of an input allowed; ids of items are ITEM."""
     is_known_BN = _is_known(inputs[ITEM], model.item_bias.shape[0])
     there_BN = is_known_BN.astype(jnp.float32)
     activities_BNE = _look_up(model.activities.tables[ITEM][...], inputs[ITEM])
@@ -55,8 +55,7 @@ def encode(
     if of_activities:
         # An unknown value has a vector, but where there is no activity there is none.
         activities_BNE *= there_BN[..., None]
-    if model.encoder.needs_order:
-        activities_BNE, there_BN = close_gaps(activities_BNE, there_BN)
+    activities_BNE, there_BN = close_gaps(activities_BNE, there_BN)
     encoded_BH = model.encoder.encode_last(activities_BNE, there_BN)
     tables = model.circumstances.tables
     about = {
@@ -64,7 +63,8 @@ def encode(
         for each in model.features
         if each.of != "activity"
     }
-    return model.project(encoded_BH, jnp.any(is_known_BN, axis=1), model.circumstances.join(about))
+    about_BD, is_filled_B = model.circumstances.join(about), jnp.any(is_known_BN, axis=1)
+    return model.project(encoded_BH, activities_BNE[:, -1], is_filled_B, about_BD)
 
 
 def _vectors(

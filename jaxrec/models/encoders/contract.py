@@ -1,6 +1,6 @@
 """The contract of an encoder: a history of activities becomes one vector."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import jax
 from flax import nnx
@@ -19,11 +19,9 @@ class Encoder(nnx.Module):
     A history of padding alone may be encoded as anything: the model knows that it is empty.
 
     Attributes:
-        needs_order: whether `encode_last` needs known activities together at the right end.
         width: H.
     """
 
-    needs_order: ClassVar[bool] = True
     width: int
 
     def __init__(self, width_in: int, units: int, config: Any, *, rngs: nnx.Rngs):

@@ -11,8 +11,6 @@ _GROUP = 16
 class Mean(Encoder):
     """The mean of the activities that are there."""
 
-    needs_order = False
-
     def __init__(self, width_in: int, units: int, config: None, *, rngs: nnx.Rngs):
         del units, config, rngs  # it has no settings and learns nothing
         self.width = width_in

@@ -42,8 +42,7 @@ class Recurrent(Encoder):
         for layer in self.layers:
             outputs_BLH = layer.prefixes(outputs_BLH, mask_BL)
         means_BLE = running_mean(activities_BLE, mask_BL, span)
-        latest_BLE = _latest(activities_BLE, mask_BL)
-        return jnp.concatenate([outputs_BLH, latest_BLE, means_BLE], axis=-1)
+        return jnp.concatenate([outputs_BLH, activities_BLE, means_BLE], axis=-1)
 
     def encode_last(self, activities_BNE: Activities, there_BN: There) -> Whole:
         """Give the output after the last activity, that activity and the mean of all."""
@@ -54,13 +53,3 @@ class Recurrent(Encoder):
         output_BH = self.layers[-1].whole(x_NBE, there_NB1, every=False)
         mean_BE = mean(activities_BNE, there_BN)
         return jnp.concatenate([output_BH, activities_BNE[:, -1], mean_BE], axis=-1)
-
-
-def _latest(activities_BLE: Activities, mask_BL: Mask) -> Activities:
-    """Give the last activity up to each position, over any padding behind it.
-
-    As a product with zeros and ones: the gradient of an index is a scatter, which is slow on CPUs.
-    """
-    met_BL = jnp.cumsum(mask_BL, axis=1)
-    takes_BLL = (met_BL[:, :, None] == met_BL[:, None, :]) & mask_BL[:, None, :]
-    return takes_BLL.astype(activities_BLE.dtype) @ activities_BLE
