@@ -2,10 +2,19 @@
 
 import pytest
 
-from jaxrec.config.experiment import TrainConfig
+from jaxrec.config.experiment import Config, TrainConfig
 from jaxrec.data.data_config import DataConfig
+from jaxrec.data.dataset import prepare
+from jaxrec.data.sources.load import load_interactions
+from jaxrec.data.sources.synthetic import SyntheticConfig
 from jaxrec.models.model_config import ModelConfig
-from jaxrec.training.defaults import dropout_rate, negative_count, updates_rows, window_shape
+from jaxrec.training.defaults import (
+    describe_defaults,
+    dropout_rate,
+    negative_count,
+    updates_rows,
+    window_shape,
+)
 
 
 def test_items_with_few_targets_are_learned_with_more_dropout():
@@ -58,3 +67,16 @@ def test_small_catalogues_are_compared_whole(given, catalogue_size, count):
 )
 def test_large_tables_are_updated_by_rows(table_optimizer, items, expected):
     assert updates_rows(TrainConfig(table_optimizer=table_optimizer), items) is expected
+
+
+def test_what_was_chosen_is_said_and_what_was_given_is_not():
+    data = DataConfig(synthetic=SyntheticConfig(users=50, items=40))
+    dataset = prepare(load_interactions(data, seed=0), data, seed=0)
+    targets = int(dataset.split.is_training_target.sum())
+    per_item = targets / dataset.vocabulary.size
+    assert describe_defaults(Config(data), dataset) == (
+        f"dropout 0.4 ({per_item:.0f} targets an item), every item beside each target (40 items), "
+        f"320 targets a step (of {targets:,})"
+    )
+    given = TrainConfig(negatives=7, batch_size=16, table_optimizer="rowwise-adagrad")
+    assert not describe_defaults(Config(data, ModelConfig(dropout=0.1), given), dataset)

@@ -5,8 +5,9 @@ A setting that is given is kept. docs/results.md has the figures behind each rul
 
 import math
 
-from jaxrec.config.experiment import TrainConfig
+from jaxrec.config.experiment import Config, TrainConfig
 from jaxrec.data.data_config import DataConfig
+from jaxrec.data.dataset import Dataset
 from jaxrec.data.windowing import WindowShape
 from jaxrec.models.model_config import ModelConfig
 
@@ -63,3 +64,23 @@ def updates_rows(config: TrainConfig, items: int) -> bool:
     if config.table_optimizer == "auto":
         return items > SMALL_TABLE
     return config.table_optimizer == "rowwise-adagrad"
+
+
+def describe_defaults(config: Config, dataset: Dataset) -> str:
+    """Say in one line what was chosen by the log, and why; empty if nothing was left open."""
+    model, train = config.model, config.train
+    items, targets = dataset.vocabulary.size, int(dataset.vocabulary.counts.sum())
+    chosen = []
+    if model.dropout is None:
+        rate = dropout_rate(model, items, targets)
+        chosen.append(f"dropout {rate:g} ({targets / items:,.0f} targets an item)")
+    if train.loss == "auto" and train.negatives is None:
+        count = negative_count(train, items)
+        candidates = f"{count:,} negatives" if count else "every item"
+        chosen.append(f"{candidates} beside each target ({items:,} items)")
+    if train.batch_size is None:
+        windows = window_shape(config.data, train, targets)
+        chosen.append(f"{windows.batch_size * windows.length:,} targets a step (of {targets:,})")
+    if train.table_optimizer == "auto" and updates_rows(train, items):
+        chosen.append("row-wise Adagrad for the item table")
+    return ", ".join(chosen)

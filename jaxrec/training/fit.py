@@ -16,7 +16,7 @@ from jaxrec.errors import UserError
 from jaxrec.models.model import RecommenderModel
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.summary import Summary
-from jaxrec.training.defaults import dropout_rate
+from jaxrec.training.defaults import describe_defaults, dropout_rate
 from jaxrec.training.distillation import directories_of_teachers, read_teachers
 from jaxrec.training.evaluate import evaluate_and_save
 from jaxrec.training.loop import train
@@ -36,6 +36,8 @@ def load_dataset(config: Config, table: pl.DataFrame | None = None) -> Dataset:
     if is_leader():
         print(render(dataset.intake, config.data.dataset))
         lines = about_targets(dataset, config.data)
+        if chosen := describe_defaults(config, dataset):
+            lines.append(f"chosen for this log: {chosen}")
         print("\n".join(f"  {line}" for line in lines), flush=True)
     return dataset
 
