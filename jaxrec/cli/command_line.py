@@ -96,14 +96,18 @@ def command(
     return main
 
 
-def parse(flags: type[Flags], arguments: Sequence[str]) -> Flags:
+def parse(flags: type[Flags], arguments: Sequence[str], default: Flags | None = None) -> Flags:
     """Read the flags of a command.
+
+    Args:
+        default: what flags that are not given are; None: as their class says.
 
     Raises:
         UserError: a flag is unknown or its value impossible.
     """
+    words = _words(flags, arguments)
     with _in_one_line():
-        return tyro.cli(flags, **_words(flags, arguments))
+        return tyro.cli(flags, **(words if default is None else {**words, "default": default}))
 
 
 def parse_known(flags: type[Flags], arguments: Sequence[str]) -> tuple[Flags, list[str]]:

@@ -1,0 +1,103 @@
+r"""Compare settings with the defaults on the validation targets, over several seeds.
+
+    python experiments/studies/quality/quality.py --change=--dropout=0.3 \
+        --change="--negatives=2048 --epochs=10" --dataset=ml-1m --epochs=5
+
+Trains with the flags that every training is given, once for each seed, and again with each change.
+The table has the means over the seeds, and each change's difference from the first row, paired by
+seed, with its standard error. The test targets are not shown, so that nothing is chosen by them.
+
+The same command goes on where it was stopped.
+"""
+
+import shlex
+import statistics
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from jaxrec.cli.command_line import command, parse, split_numbers
+from jaxrec.cli.settings import SettingsFlags
+from jaxrec.config.experiment import Config
+from jaxrec.errors import UserError
+from jaxrec.runs.directory import RunDirectory
+from jaxrec.runs.text_table import lay_out
+from jaxrec.training.compilation_cache import keep_compiled
+from jaxrec.training.fit import run_experiment
+
+METRICS = ("recall@10", "ndcg@10")
+
+
+@dataclass(frozen=True)
+class QualityFlags(SettingsFlags):
+    """What is compared; the settings are those of all trainings."""
+
+    change: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """flags that a training is given beside the others; give the flag again for another training"""
+    seeds: str = "0,1,2"
+    """seeds, separated by commas"""
+    out: Path = Path("runs/quality")
+    """folder of the runs"""
+
+
+def compare(flags: QualityFlags) -> None:
+    """Train what is missing, and print the table.
+
+    Raises:
+        UserError: a flag is wrong; nothing was trained.
+    """
+    if not flags.change:
+        raise UserError("there is nothing to compare; give --change=FLAGS")
+    seeds = split_numbers("--seeds", flags.seeds)
+    given = SettingsFlags(flags.data, flags.model, flags.train)
+    configs = {
+        (change, seed): parse(
+            SettingsFlags, [*shlex.split(change), f"--seed={seed}"], default=given
+        ).settings
+        for change in ("", *flags.change)
+        for seed in seeds
+    }
+    directories = {}
+    for number, (key, config) in enumerate(configs.items()):
+        directories[key] = RunDirectory(flags.out / f"{number // len(seeds)}-seed{key[1]}")
+        directories[key].check(config, resume=True, overwrite=False, flag="--out")
+    values = {key: validate(directories[key], config) for key, config in configs.items()}
+    cells = [["", *(f"{each}{suffix}" for each in METRICS for suffix in ("", " - first row"))]]
+    for change in ("", *flags.change):
+        row = [change or "as given"]
+        for column in range(len(METRICS)):
+            own = [values[change, seed][column] for seed in seeds]
+            base = [values["", seed][column] for seed in seeds]
+            row += [f"{statistics.mean(own):.4f}", difference(own, base) if change else ""]
+        cells.append(row)
+    print(f"\n{lay_out(cells)}")
+
+
+def validate(directory: RunDirectory, config: Config) -> list[float]:
+    """Train, unless that is done, and return the metrics of the validation targets."""
+    if not directory.is_finished:
+        print(f"\n{directory.path}")
+        run_experiment(config, directory)
+    means = directory.summary().validation.means
+    return [means[metric] for metric in METRICS]
+
+
+def difference(values: Sequence[float], base: Sequence[float]) -> str:
+    """Return the mean of the differences, with its standard error if there are several."""
+    each = [value - other for value, other in zip(values, base, strict=True)]
+    error = f" ±{statistics.stdev(each) / len(each) ** 0.5:.4f}" if len(each) > 1 else ""
+    return f"{statistics.mean(each):+.4f}{error}"
+
+
+main = command(
+    compare,
+    remedy="free or open the place, or give another --out",
+    interrupted="the same command goes on",
+    before=keep_compiled,
+)
+
+if __name__ == "__main__":
+    sys.exit(main())
