@@ -224,7 +224,8 @@ def test_a_dry_run_says_what_targets_weigh_and_how_many_cannot_be_found(place):
     weight = "rating:1=0,2=0,3=1,4=1,5=1"
     process = run(*flags, "--target-events=buy", f"--label-weight={weight}", cwd=place)
     assert process.returncode == 0, process.stderr
-    lines = process.stdout.splitlines()
+    *lines, chosen = process.stdout.splitlines()
+    assert chosen.startswith("  chosen for this log: dropout 0.4 ")
     # Of the nine steps six are buys; four of these are learned, rated 2, 3, 5 and 1.
     assert lines[-3] == (
         "  leave-one-out, buy alone: 116 targets to train on, 29 to validate, 29 to test"
