@@ -1,5 +1,6 @@
 """Defaults: what a configuration leaves open is chosen by what the log is."""
 
+import numpy as np
 import pytest
 
 from jaxrec.config.experiment import Config, TrainConfig
@@ -11,7 +12,9 @@ from jaxrec.models.model_config import ModelConfig
 from jaxrec.training.defaults import (
     describe_defaults,
     dropout_rate,
+    effective_items,
     negative_count,
+    sampler_name,
     updates_rows,
     window_shape,
 )
@@ -54,6 +57,15 @@ def test_windows_are_as_asked_for_or_fit_the_history(history_length, given, targ
 )
 def test_small_catalogues_are_compared_whole(given, catalogue_size, count):
     assert negative_count(TrainConfig(**given), catalogue_size) == count
+
+
+def test_negatives_are_of_the_batch_where_few_items_have_most_targets():
+    even, uneven = np.array([0, *[3] * 40]), np.array([0, 400, *[1] * 39])
+    assert effective_items(even) == pytest.approx(40)
+    assert effective_items(np.array([0, 2, 2, 0])) == pytest.approx(2)
+    assert sampler_name(TrainConfig(), even) == "uniform"
+    assert sampler_name(TrainConfig(), uneven) == "batch"
+    assert sampler_name(TrainConfig(sampler="uniform"), uneven) == "uniform"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from jaxrec.errors import UserError
 from jaxrec.files import reading
 from jaxrec.models.model_config import ModelConfig
 
-SamplerName = Literal["uniform", "log-uniform", "batch"]
+SamplerName = Literal["auto", "uniform", "log-uniform", "batch"]
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,10 @@ class TrainConfig:
     of up to 5,000 items, unless --negatives are given"""
     negatives: int | None = setting(None, 1, 1_000_000, advanced=True)
     """sampled negatives, shared by the whole batch; by default 512 where the loss samples"""
-    sampler: SamplerName = setting("uniform", advanced=True)
+    sampler: SamplerName = setting("auto", advanced=True)
     """where negatives come from: every item alike; log-uniform over the items ordered by
-    popularity; or targets of the same batch"""
+    popularity; or targets of the same batch; auto: the batch where few items have most targets,
+    else every item"""
     teacher: str | None = setting(None, advanced=True)
     """finished runs on the same data, as runs/a,runs/b: the mean of their scores counts as much as
     the target (distillation); a small model becomes better for one, any model for several"""

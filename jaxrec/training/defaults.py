@@ -5,7 +5,10 @@ A setting that is given is kept. docs/results.md has the figures behind each rul
 
 import math
 
-from jaxrec.config.experiment import Config, TrainConfig
+import numpy as np
+from jaxtyping import Int
+
+from jaxrec.config.experiment import Config, SamplerName, TrainConfig
 from jaxrec.data.data_config import DataConfig
 from jaxrec.data.dataset import Dataset
 from jaxrec.data.windowing import WindowShape
@@ -27,6 +30,12 @@ DEVICES = 8
 
 # A catalogue of up to so many items is compared whole, a larger one by so many negatives.
 SMALL_CATALOGUE, NEGATIVES = 5000, 512
+
+# Negatives of the batch are as popular as the targets. Where popularity is uneven they teach faster
+# than uniform ones, which seldom are popular items; where it is even they are learned by heart. The
+# effective number of items is 9% of the catalogue of an invented log, on which the batch finds
+# twice as much, and 56% of Amazon Beauty's, on which uniform negatives find more.
+UNEVEN = 0.25
 
 # Item tables of up to this size are updated whole at each step.
 SMALL_TABLE = 50_000
@@ -59,6 +68,21 @@ def negative_count(config: TrainConfig, items: int) -> int | None:
     return config.negatives or NEGATIVES
 
 
+def sampler_name(config: TrainConfig, item_counts: Int[np.ndarray, " R"]) -> SamplerName:
+    """Return where negatives come from, never "auto"."""
+    if config.sampler != "auto":
+        return config.sampler
+    is_uneven = effective_items(item_counts) < UNEVEN * (len(item_counts) - 1)
+    return "batch" if is_uneven else "uniform"
+
+
+def effective_items(item_counts: Int[np.ndarray, " R"]) -> float:
+    """Return the number of items that, equally popular, would have this entropy of popularity."""
+    counts = item_counts[item_counts > 0]
+    shares = counts / counts.sum()
+    return float(np.exp(-np.sum(shares * np.log(shares))))
+
+
 def updates_rows(config: TrainConfig, items: int) -> bool:
     """Tell whether a step updates only the rows of items that it touches."""
     if config.table_optimizer == "auto":
@@ -76,7 +100,8 @@ def describe_defaults(config: Config, dataset: Dataset) -> str:
         chosen.append(f"dropout {rate:g} ({targets / items:,.0f} targets an item)")
     if train.loss == "auto" and train.negatives is None:
         count = negative_count(train, items)
-        candidates = f"{count:,} negatives" if count else "every item"
+        source = sampler_name(train, dataset.vocabulary.counts)
+        candidates = f"{count:,} negatives ({source})" if count else "every item"
         chosen.append(f"{candidates} beside each target ({items:,} items)")
     if train.batch_size is None:
         windows = window_shape(config.data, train, targets)

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jaxrec.config.experiment import TrainConfig
-from jaxrec.training.defaults import negative_count
+from jaxrec.training.defaults import negative_count, sampler_name
 from jaxrec.training.transforms import Candidates
 
 Sampler = Callable[[jax.Array, Int[jax.Array, "B W"]], Candidates]
@@ -25,14 +25,14 @@ def make_sampler(
         padded_rows: of the item table where it is sharded.
     """
     size, log_popularity_R = len(item_counts) - 1, log_popularity(item_counts)
-    count = negative_count(config, size)
+    count, source = negative_count(config, size), sampler_name(config, item_counts)
 
     def sample(key: jax.Array, targets_BW: Int[jax.Array, "B W"]) -> Candidates:
         if count is None:
             return all_items(size) if padded_rows is None else whole_table(padded_rows)
-        if config.sampler == "batch":
+        if source == "batch":
             return from_batch(key, count, targets_BW, log_popularity_R)
-        draw = uniform if config.sampler == "uniform" else log_uniform
+        draw = uniform if source == "uniform" else log_uniform
         return draw(key, count, size)
 
     return sample
