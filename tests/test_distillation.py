@@ -109,10 +109,13 @@ def test_a_teacher_that_knows_other_targets_is_refused(tmp_path, teacher):
     assert not any(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("others", ["", "{teacher},"])
-def test_a_teacher_that_is_no_finished_run_is_refused(tmp_path, teacher, others):
-    flags = [f"--teacher={others.format(teacher=teacher)}away", "--item-features=genres"]
-    assert "--teacher=away is no finished run" in refused(*flags, cwd=tmp_path)
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [("away", "away"), ("{teacher},away", "away"), ("{teacher},", "."), ("", ".")],
+)
+def test_a_teacher_that_is_no_finished_run_is_refused(tmp_path, teacher, given, named):
+    flags = [f"--teacher={given.format(teacher=teacher)}", "--item-features=genres"]
+    assert f"--teacher={named} is no finished run" in refused(*flags, cwd=tmp_path)
 
 
 def test_a_run_does_not_replace_its_teacher(teacher):

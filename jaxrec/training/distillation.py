@@ -90,9 +90,9 @@ def directories_of_teachers(config: Config) -> list[RunDirectory]:
         UserError: one is no finished run, or knows other data: it might have learned the targets
             that this run is judged by.
     """
-    directories = [
-        RunDirectory(Path(path)) for path in (config.train.teacher or "").split(",") if path
-    ]
+    teachers = config.train.teacher
+    paths = [] if teachers is None else teachers.split(",")
+    directories = [RunDirectory(Path(path)) for path in paths]
     for directory in directories:
         if not directory.is_finished:
             raise UserError(f"--teacher={directory.path} is no finished run; train it first")
