@@ -18,6 +18,7 @@ from jaxrec.training.defaults import (
     updates_rows,
     window_shape,
 )
+from jaxrec.training.fit import init_model
 
 
 def test_items_with_few_targets_are_learned_with_more_dropout():
@@ -90,5 +91,6 @@ def test_what_was_chosen_is_said_and_what_was_given_is_not():
         f"dropout 0.4 ({per_item:.0f} targets an item), every item beside each target (40 items), "
         f"320 targets a step (of {targets:,})"
     )
+    assert init_model(dataset, Config(data)).dropout_rate == 0.4
     given = TrainConfig(negatives=7, batch_size=16, table_optimizer="rowwise-adagrad")
     assert not describe_defaults(Config(data, ModelConfig(dropout=0.1), given), dataset)

@@ -270,7 +270,7 @@ def query_by_hand(model, encoding, last):
 
 @pytest.mark.parametrize("tie_embeddings", [True, False])
 def test_training_starts_from_the_similarity_of_items(tie_embeddings):
-    """What the skip connection alone says of an item: its product with the last one."""
+    """The skip connection alone scores an item by its product with the last one."""
     config = ModelConfig(embedding_dim=6, tie_embeddings=tie_embeddings)
     model = nnx.jit(lambda: RecommenderModel(Schema(SIZE, 6), config, COUNTS, rngs=nnx.Rngs(0)))()
     model.projection.kernel[...] = jnp.zeros_like(model.projection.kernel[...])
@@ -377,6 +377,11 @@ def test_lstm_by_hand():
     np.testing.assert_allclose(got[0, -1], output, rtol=1e-5)
     whole = lstm.whole(jnp.swapaxes(inputs, 0, 1), jnp.ones((2, 1, 1)), every=False)
     np.testing.assert_allclose(whole[0], output, rtol=1e-5)
+
+
+def test_the_dropout_of_a_configuration_is_kept():
+    assert make("bow", dropout=0.3).dropout_rate == 0.3
+    assert make("bow", dropout=0.0).dropout_rate == 0.0
 
 
 def test_dropout_keeps_the_mean_and_drops_its_share():

@@ -83,14 +83,14 @@ def effective_items(item_counts: Int[np.ndarray, " R"]) -> float:
 
 
 def updates_rows(config: TrainConfig, items: int) -> bool:
-    """Tell whether a step updates only the rows of items that it touches."""
+    """Return whether a step updates only the rows of items that it touches."""
     if config.table_optimizer == "auto":
         return items > SMALL_TABLE
     return config.table_optimizer == "rowwise-adagrad"
 
 
 def describe_defaults(config: Config, dataset: Dataset) -> str:
-    """Say in one line what was chosen by the log, and why; empty if nothing was left open."""
+    """Return one line on what was chosen by the log, and why; empty if nothing was left open."""
     model, train = config.model, config.train
     items, targets = dataset.vocabulary.size, int(dataset.vocabulary.counts.sum())
     chosen = []

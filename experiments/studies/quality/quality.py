@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import tyro
 
 from jaxrec.cli.command_line import command, parse, split_numbers
@@ -53,26 +54,21 @@ def compare(flags: QualityFlags) -> None:
         raise UserError("there is nothing to compare; give --change=FLAGS")
     seeds = split_numbers("--seeds", flags.seeds)
     given = SettingsFlags(flags.data, flags.model, flags.train)
-    configs = {
-        (change, seed): parse(
-            SettingsFlags, [*shlex.split(change), f"--seed={seed}"], default=given
-        ).settings
-        for change in ("", *flags.change)
-        for seed in seeds
-    }
-    directories = {}
-    for number, (key, config) in enumerate(configs.items()):
-        directories[key] = RunDirectory(flags.out / f"{number // len(seeds)}-seed{key[1]}")
-        directories[key].check(config, resume=True, overwrite=False, flag="--out")
-    values = {key: validate(directories[key], config) for key, config in configs.items()}
+    runs = []
+    for row, change in enumerate(("", *flags.change)):
+        for seed in seeds:
+            words = [*shlex.split(change), f"--seed={seed}"]
+            config = parse(SettingsFlags, words, default=given).settings
+            directory = RunDirectory(flags.out / f"{row}-seed{seed}")
+            directory.check(config, resume=True, overwrite=False, flag="--out")
+            runs.append((directory, config))
+    values = np.array([validate(*run) for run in runs]).reshape(-1, len(seeds), len(METRICS))
     cells = [["", *(f"{each}{suffix}" for each in METRICS for suffix in ("", " - first row"))]]
-    for change in ("", *flags.change):
-        row = [change or "as given"]
-        for column in range(len(METRICS)):
-            own = [values[change, seed][column] for seed in seeds]
-            base = [values["", seed][column] for seed in seeds]
-            row += [f"{statistics.mean(own):.4f}", difference(own, base) if change else ""]
-        cells.append(row)
+    for change, of_seeds in zip(("", *flags.change), values, strict=True):
+        cells.append([change or "as given"])
+        for own, base in zip(of_seeds.T.tolist(), values[0].T.tolist(), strict=True):
+            gain = difference(own, base) if change else ""
+            cells[-1] += [f"{statistics.mean(own):.4f}", gain]
     print(f"\n{lay_out(cells)}")
 
 
