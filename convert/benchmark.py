@@ -1,4 +1,4 @@
-"""`python convert/benchmark.py` is `jaxrec benchmark`: time .tflite files in one process."""
+"""Alias of `jaxrec benchmark`: time .tflite files in one process."""
 
 import sys
 

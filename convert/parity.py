@@ -1,4 +1,4 @@
-"""`python convert/parity.py` is `jaxrec verify`: compare a .tflite file with its JAX model."""
+"""Alias of `jaxrec verify`: compare a .tflite file with its JAX model."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""`python convert/recommend.py` is `jaxrec recommend`: recommend to all users of a log."""
+"""Alias of `jaxrec recommend`: recommend to all users of a log."""
 
 import sys
 

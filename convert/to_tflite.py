@@ -1,4 +1,4 @@
-"""`python convert/to_tflite.py` is `jaxrec export`: convert a run to a verified .tflite file."""
+"""Alias of `jaxrec export`: convert a run to a verified .tflite file."""
 
 import sys
 

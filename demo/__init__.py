@@ -1,1 +1,1 @@
-"""The page that recommends inside the browser, and the command that serves it."""
+"""The demo page, which recommends inside the browser, and the command that serves it."""

@@ -1,4 +1,4 @@
-"""Titles, genres and years of a page's models, from a table of one's own."""
+"""Titles, genres and years of a page's models, read from a table of items."""
 
 import io
 import zipfile
@@ -18,17 +18,17 @@ from jaxrec.runtime.catalogue import pack_catalogue
 def describe(
     exports: Sequence[Export], items: str, config: ItemTableConfig
 ) -> tuple[list[Export], str]:
-    """Put what a table says of the items into the models, in the place of what they say.
+    """Return models whose catalogues are replaced by the descriptions of a table.
 
     Items that are not in the table have neither title nor genres nor year.
 
     Args:
-        exports: one at least; they share their items.
-        items: the table's file.
-        config: how it is read.
+        exports: one or more models of the same items.
+        items: the path of the table.
+        config: the settings for reading the table.
 
     Returns:
-        The models, the same but for their catalogue; and what the table had, for the person.
+        The models with the new catalogue, and a summary of the table to print.
 
     Raises:
         UserError: the table cannot be read, or describes none of the items.
@@ -37,17 +37,17 @@ def describe(
     table, notes = read_items(items, config, known)
     catalogue = known.to_frame().join(table, on="item", how="left", maintain_order="left")
     content = pack_catalogue(catalogue.to_dict(as_series=False))
-    own = [replace(each, data=_with_catalogue(each, content)) for each in exports]
+    described = [replace(each, data=_with_catalogue(each, content)) for each in exports]
     count = catalogue.filter(DESCRIBES).height
     lines = [
         f"{items}: {count:,} of {len(known):,} items described",
         *(f"  note: {note}" for note in notes),
     ]
-    return own, "\n".join(lines)
+    return described, "\n".join(lines)
 
 
 def _with_catalogue(export: Export, catalogue: bytes) -> bytes:
-    """Pack a model anew; its other parts are what they were, but for the format of an older one."""
+    """Pack a model with another catalogue and the current format; other parts are unchanged."""
     old = bundle.parse(export.data, export.path)
     with zipfile.ZipFile(io.BytesIO(export.data)) as archive:
         members = {

@@ -1,4 +1,4 @@
-"""Which exports a page gets: the newest, and those of other encoders on the same catalogue."""
+"""The exports of a page: the newest, and those of other encoders with the same vocabulary."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from jaxrec.errors import UserError
 from jaxrec.files import find_below
 from jaxrec.runtime import bundle
 
-# Where a run has its file.
+# Path of the file within a run directory.
 MODEL = "export/model.tflite"
 
 
@@ -19,9 +19,9 @@ class Export:
     """One model that the page can run.
 
     Attributes:
-        path: where it was read.
-        data: the whole .tflite file, proven to be whole.
-        model: what it says of itself (model.json).
+        path: the file that it was read from.
+        data: the content of the .tflite file, which was checked to be intact.
+        model: the content of its model.json.
     """
 
     path: Path
@@ -30,27 +30,27 @@ class Export:
 
     @property
     def vocabulary(self) -> str:
-        """The hash of its items: models of one page must share it."""
+        """Return the hash of the vocabulary, which all models of a page share."""
         return self.model["vocabulary"]["sha256"]
 
     @property
     def written(self) -> datetime:
-        """When the file was written here, in the time of this machine."""
+        """Return the time at which the file was written on this machine, in local time."""
         return datetime.fromtimestamp(self.path.stat().st_mtime)
 
 
 def choose_exports(named: Sequence[Path], root: Path = Path("runs")) -> list[Export]:
-    """Read the exports that were named, or else the newest and its companions.
+    """Read the named exports, or by default the newest one and its companions.
 
     Companions are the newest export of each other encoder with the same vocabulary.
 
     Args:
-        named: .tflite files, or folders that hold a model.tflite; the first is shown first.
-        root: where runs are, however deep, if none is named.
+        named: .tflite files, or folders with a model.tflite; the first is shown first.
+        root: the folder that is searched at any depth if none is named.
 
     Raises:
-        UserError: there is none, one is damaged, or they do not share a vocabulary.
-        OSError: one cannot be read.
+        UserError: there is no export, one is damaged, or they do not share a vocabulary.
+        OSError: an export cannot be read.
     """
     if not named:
         return _newest(root)
@@ -76,7 +76,7 @@ def _newest(root: Path) -> list[Export]:
         try:
             export = _read(path)
         except UserError:
-            continue  # an old run's: it was not asked for
+            continue  # damaged or of an older format, and not named by the user
         if export.vocabulary == first.vocabulary:
             chosen.setdefault(export.model["encoder"], export)
     return list(chosen.values())

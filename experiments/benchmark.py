@@ -1,4 +1,4 @@
-"""`python experiments/benchmark.py` is `jaxrec benchmark-training`: measure training."""
+"""Alias of `jaxrec benchmark-training`: measure training."""
 
 import sys
 

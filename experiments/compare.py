@@ -1,4 +1,4 @@
-"""`python experiments/compare.py` is `jaxrec compare`: compare finished runs on the same users."""
+"""Alias of `jaxrec compare`: compare finished runs on the same users."""
 
 import sys
 

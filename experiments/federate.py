@@ -1,4 +1,4 @@
-"""`python experiments/federate.py` is `jaxrec federate`: continue a run by federated rounds."""
+"""Alias of `jaxrec federate`: continue a run by federated rounds."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""`python experiments/prepare.py` is `jaxrec prepare`: prepare a log larger than memory."""
+"""Alias of `jaxrec prepare`: prepare a log larger than memory."""
 
 import sys
 

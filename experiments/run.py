@@ -1,4 +1,4 @@
-"""`python experiments/run.py` is `jaxrec train`: train a recommender on a log, and evaluate it."""
+"""Alias of `jaxrec train`: train a recommender on a log, and evaluate it."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""`python experiments/sweep.py` is `jaxrec sweep`: train encoders, history lengths and seeds."""
+"""Alias of `jaxrec sweep`: train encoders, history lengths and seeds."""
 
 import sys
 

@@ -10,8 +10,8 @@ Train on a log, export one small .tflite file, recommend with it:
     print(run.report())
     print(jaxrec.Recommender.load(file).recommend(["A12", "B7"], k=5))
 
-Each name is imported when it is first used: an application that recommends needs NumPy and LiteRT
-alone, and `import jaxrec` takes neither.
+Each public name is imported on first use: an application that only recommends needs NumPy and
+LiteRT, and `import jaxrec` alone needs neither.
 """
 
 from importlib import import_module
@@ -44,8 +44,8 @@ __all__ = [
     "verify",
 ]
 
-# Where each public name is, and the extra of the package that brings what it imports.
-_HOMES = {
+# The module of each public name, and the extra of the package that installs its dependencies.
+_PUBLIC = {
     "FailedCheckError": ("jaxrec.errors", None),
     "Log": ("jaxrec.data.sources.python_log", "train"),
     "Recommendation": ("jaxrec.runtime", None),
@@ -61,15 +61,15 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name.
+    """Import a public name on first use.
 
     Raises:
-        AttributeError: there is none of this name.
+        AttributeError: the name is not public.
         ImportError: packages that it needs are not installed.
     """
-    if name not in _HOMES:
+    if name not in _PUBLIC:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module, extra = _HOMES[name]
+    module, extra = _PUBLIC[name]
     try:
         found = getattr(import_module(module), name)
     except ModuleNotFoundError as error:
@@ -84,4 +84,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return sorted({*globals(), *_PUBLIC})

@@ -1,4 +1,4 @@
-"""`python -m jaxrec`: the command `jaxrec`, by the interpreter that runs it."""
+"""Entry point of `python -m jaxrec`: the command `jaxrec`, run by this interpreter."""
 
 import sys
 

@@ -1,11 +1,11 @@
-"""The exceptions whose message is meant for the person at the keyboard."""
+"""Exceptions whose messages are meant for the user."""
 
 
 class UserError(Exception):
-    """Something outside the program is wrong: a flag, a file, a disk.
+    """An error outside the program, such as in a flag, in a file or on a disk.
 
-    The message is one line that says what is wrong, where, and what to do about it. A command
-    prints it without a traceback and exits with code 2.
+    The message is one line with the error, its location and the remedy. A command prints it without
+    a traceback and exits with code 2.
 
     Example:
         try:
@@ -16,10 +16,10 @@ class UserError(Exception):
 
 
 class FailedCheckError(Exception):
-    """What was made does not pass its check, and was not kept.
+    """An output that fails its check and is not kept.
 
-    The message is one line that names the worst case. A command prints it without a traceback and
-    exits with code 1.
+    The message is one line with the worst case. A command prints it without a traceback and exits
+    with code 1.
 
     Example:
         try:

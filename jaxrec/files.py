@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Atomic writing and checked reading of files."""
 
 import io
 import json
@@ -16,10 +16,10 @@ from jaxrec.errors import UserError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a temporary file that takes the place of `path` when the block ends without an error.
+    """Open a temporary file that replaces `path` when the block ends without an error.
 
-    A reader sees the old content or the new, never a part; a failed or killed writer leaves the
-    old content where it was.
+    Readers see either the old content or the new, never a part; a failed or killed writer leaves
+    the old content in place.
     """
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -27,7 +27,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        # mkstemp makes files that their owner alone may read; a run is meant to be shared.
+        # mkstemp creates files that only their owner can read; a run is meant to be shared.
         umask = os.umask(0)
         os.umask(umask)
         Path(temporary).chmod(0o666 & ~umask)
@@ -38,12 +38,12 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def require_room(folder: Path, size: int = 0) -> None:
-    """Find out before a work whether what it makes could be written, so many bytes of it.
+    """Check that `size` bytes can be written to a folder, before the work that produces them.
 
-    Some systems cannot allocate without writing; there the writer finds out by itself.
+    On a system that cannot allocate without writing, only write permission is checked.
 
     Raises:
-        OSError: it could not, in the system's own word; `folder` is its file name.
+        OSError: they cannot, with the system's message; its file name is `folder`.
     """
     place = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
     try:
@@ -56,13 +56,13 @@ def require_room(folder: Path, size: int = 0) -> None:
 
 
 def write_json(path: Path, value: Any, *, indent: int | None = 2) -> None:
-    """Write `value` as JSON, atomically; as `as_json` does."""
+    """Write `value` as JSON, atomically and in the format of `as_json`."""
     with replacing(path) as file:
         file.write(as_json(value, indent=indent))
 
 
 def as_json(value: Any, *, indent: int | None = 2) -> bytes:
-    """Give `value` as JSON, readable or, with `indent=None`, in one line, as suits many items."""
+    """Return `value` as JSON: indented or, with `indent=None`, in one line, for large values."""
     return (json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
@@ -83,19 +83,19 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Read arrays that `write_arrays` wrote; nothing in them can be code.
+    """Read arrays that `write_arrays` wrote; pickled objects are rejected, as they can run code.
 
     Raises:
         UserError: the file is missing or damaged.
     """
-    # Not from the path: np.load leaves a damaged file open.
+    # Not from the path, because np.load does not close a damaged file.
     with reading(path), np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
         return dict(arrays)
 
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Fold what is raised while a file of a run is read, and taken apart, into one line.
+    """Convert the errors of reading and parsing a file of a run to a message of one line.
 
     Raises:
         UserError: the file is missing or damaged.
@@ -106,7 +106,7 @@ def reading(path: Path) -> Iterator[None]:
         raise UserError(f"{path} is missing; is this the run directory of a jaxrec run?") from None
     except UserError:
         raise
-    # zipfile and what it unpacks with have a dozen ways to say that a file is cut or changed.
+    # zipfile and its decompressors raise a dozen types of errors for a damaged file.
     except Exception as error:
         if isinstance(error, OSError) and error.filename:
             raise  # it cannot be read, and may be whole
@@ -114,13 +114,13 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def find_below(root: Path, name: str) -> list[Path]:
-    """Find the files of a name in the folders below a root, however deep."""
-    # `**` follows no link, so that no circle is walked; `*` follows one: a run may be a link.
+    """Return the files of a name in all folders below a root, at any depth."""
+    # `**` follows no links, which avoids cycles; `*` follows one, because a run may be a link.
     return list(root.glob(f"**/*/{name}"))
 
 
 def require_one_length(*columns: Sized) -> None:
-    """Refuse columns that cannot belong together.
+    """Check that columns have the same length.
 
     Raises:
         ValueError: they differ in length.

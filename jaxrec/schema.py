@@ -1,15 +1,15 @@
-"""The schema: what an activity of a history consists of, and what is learned about it.
+"""The schema: features of activities, items, users and moments, and the heads of a model.
 
-The letters in names of arrays, here and everywhere:
+Letters in the names of arrays, in all files:
 
-    B  examples in a batch            D  width of an item's vector
-    L  activities in a window         E  width of an activity's vector (all features together)
+    B  examples in a batch            D  width of an item embedding
+    L  activities in a window         E  width of an activity embedding (all features together)
     N  L at evaluation and export     H  width of an encoding
     S  sampled negatives              V  items in the catalogue
     W  targets in a window            R  rows of a table, V + 1: row 0 is PAD's
     K  steps in one dispatch          C  channels of a convolution
     T  items that a step touches      U  users
-    n  whatever is counted here
+    n  any other number
 """
 
 import math
@@ -20,20 +20,20 @@ from typing import Literal
 from jaxrec.files import read_json, reading, write_json
 
 PAD = 0
-"""The id that fills a short history, of every feature; never a candidate."""
+"""The padding id of short histories, for every feature; never a candidate."""
 
 UNKNOWN = 0
-"""The id of a value that is not known, of every feature but the item."""
+"""The id of an unknown value, for every feature except the item."""
 
 ITEM = "item"
-"""What the user acted on, and what is predicted: every activity has one."""
+"""The feature that a user acts on and a model predicts; every activity has one."""
 
 
 AGE = "age"
-"""The feature that is time: how long ago each activity was, in seconds."""
+"""The time feature: the age of each activity, in seconds."""
 
 UNKNOWN_AGE = -1
-"""What a file takes for an age that is not known; any number below zero is one."""
+"""The input of a file for an unknown age, as is any other number below zero."""
 
 Owner = Literal["activity", "item", "user", "moment"]
 Value = str | int | float
@@ -41,17 +41,17 @@ Value = str | int | float
 
 @dataclass(frozen=True)
 class Feature:
-    """What is known beside the item.
+    """A feature beside the item.
 
-    A model takes ids of all kinds; `data.feature_values` tells the ids of what a file takes.
+    A model takes ids for all kinds; `data.feature_values` converts the inputs of a file to ids.
 
     Attributes:
-        name: the key of its values in a batch, and its input of a file.
-        of: what has it: each activity, the item as such, the user, or the moment of the target.
-        kind: one id, several, a number that belongs to a bucket, or the age of an activity.
-        size: number of values; ids run from 1 to `size`, and 0 is an unknown one.
-        values: of all features but those of items, what each id stands for: id i for
-            `values[i - 1]`. Of a number, the edges between buckets: id i for what is less than
+        name: the key of its values in a batch, and the name of its input in a file.
+        of: its owner: each activity, the item itself, the user, or the moment of the target.
+        kind: one id, several ids, a number that is put into a bucket, or the age of an activity.
+        size: number of values; ids run from 1 to `size`, and 0 is unknown.
+        values: for all features except those of items, the value of each id: id i is
+            `values[i - 1]`. For a number, the edges between buckets: id i is a number less than
             `values[i - 1]`, and not less than the edge before.
     """
 
@@ -63,17 +63,17 @@ class Feature:
 
     @property
     def unknown(self) -> float:
-        """What a file takes for a value that is not known."""
+        """The input of a file for an unknown value."""
         return {"number": math.nan, "age": UNKNOWN_AGE}.get(self.kind, UNKNOWN)
 
 
 @dataclass(frozen=True)
 class HeadSpec:
-    """What a head predicts of any item: its label, a column of the log.
+    """The label that a head predicts for any item, which is a column of the log.
 
     Attributes:
         name: of the head, as in `models.heads.HEADS`, and of the column.
-        weight: of its loss, beside the loss of the next item, which has the weight one.
+        weight: of its loss; the loss of the next item has the weight one.
         values: of the label, ascending; label id i is `values[i - 1]`, and 0 is a missing label.
     """
 
@@ -84,13 +84,13 @@ class HeadSpec:
 
 @dataclass(frozen=True)
 class Schema:
-    """The one place that knows the size of the catalogue, the features and the heads.
+    """The single definition of the size of the catalogue, the features and the heads.
 
     Attributes:
-        items: V.
-        width: D.
-        features: what is known beside the item; none is called `item`.
-        heads: what is predicted beside the next item.
+        items: number of items, V.
+        width: of an item embedding, D.
+        features: features beside the item; none is called `item`.
+        heads: labels that are predicted beside the next item.
     """
 
     items: int
@@ -100,11 +100,11 @@ class Schema:
 
     @property
     def rows(self) -> int:
-        """Rows of a table of items, R."""
+        """Number of rows of an item table, R."""
         return self.items + 1
 
     def features_of(self, owner: Owner) -> tuple[Feature, ...]:
-        """Give what is known of an activity, an item, a user or a moment."""
+        """Return the features of activities, items, users or moments."""
         return tuple(each for each in self.features if each.of == owner)
 
     def save(self, path: Path) -> None:

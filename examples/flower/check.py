@@ -39,9 +39,9 @@ from jaxrec.training.step import name_of
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 
-# Of the largest number of an array.
+# Largest allowed difference, relative to the largest number of an array.
 ROUNDING = 1e-5
-# For one program, in seconds; an installation downloads half a gigabyte.
+# Timeouts of one program, in seconds; an installation downloads half a gigabyte.
 PATIENCE, PATIENCE_TO_INSTALL = 300, 1800
 
 SMALL_RUN = (
@@ -49,7 +49,7 @@ SMALL_RUN = (
     "--hidden-units=16 --epochs=1"
 )
 ACTIVITIES = 12
-# Two users, who take part with probability 1. Noise and Adam's memory show in a second round.
+# Two users, who take part with probability 1. A second round tests the noise and Adam's state.
 CASES: dict[str, dict[str, Any]] = {
     "plain": {"rounds": 1, "clients": 2, "seed": 3},
     "noisy": {
@@ -70,9 +70,9 @@ default = "here"
 address = "127.0.0.1:{port}"
 insecure = true
 """
-# Ray takes two processors a client unless it is told.
+# Ray reserves two CPUs for each client by default.
 SIMULATION = "--federation-config=num-supernodes=2 client-resources-num-cpus=1"
-# Nobody else is told of what is done here.
+# No telemetry and no update checks.
 QUIET = {
     "FLWR_TELEMETRY_ENABLED": "0",
     "FLWR_DISABLE_UPDATE_CHECK": "1",
@@ -90,11 +90,11 @@ class CheckFlags:
 
 @dataclass(frozen=True)
 class Place:
-    """Where everything of one check lies.
+    """The paths of one check.
 
     Attributes:
-        folder: temporary.
-        tools: the programs of Flower's environment.
+        folder: the temporary folder.
+        tools: the folder with the programs of Flower's environment.
     """
 
     folder: Path
@@ -102,40 +102,40 @@ class Place:
 
     @property
     def run(self) -> Path:
-        """The run that is continued."""
+        """Return the directory of the run that is continued."""
         return self.folder / "run"
 
     @property
     def logs(self) -> Path:
-        """The folder with the log of each device."""
+        """Return the folder with the log of each device."""
         return self.folder / "logs"
 
     @property
     def home(self) -> Path:
-        """Flower's folder, instead of one in the user's home."""
+        """Return Flower's folder, which replaces one in the user's home."""
         return self.folder / "flwr"
 
     @property
     def ray(self) -> Path:
-        """Ray's folder."""
+        """Return Ray's folder."""
         return self.folder / "ray"
 
     @property
     def variables(self) -> dict[str, str]:
-        """What Flower's programs are told."""
+        """Return the environment variables of Flower's programs."""
         folders = {"FLWR_HOME": str(self.home), "RAY_TMPDIR": str(self.ray)}
         path = f"{self.tools}{os.pathsep}{os.environ['PATH']}"
         return {**os.environ, **QUIET, **folders, "PATH": path}
 
 
 def run(flags: CheckFlags) -> None:
-    """Make, run, compare, print.
+    """Run the rounds by federate.py and by Flower, and compare the parameters.
 
     Raises:
         UserError: a program failed.
         FailedCheckError: the parameters differ.
     """
-    # Ray's sockets lie below, and their paths must be short.
+    # Ray's sockets are below this folder, and the length of their paths is limited.
     with tempfile.TemporaryDirectory(prefix="jaxrec") as name:
         folder = Path(name)
         environment = (flags.environment or folder / "environment").absolute()
@@ -167,7 +167,7 @@ def run(flags: CheckFlags) -> None:
 
 
 def make_environment(environment: Path, folder: Path) -> None:
-    """Make Flower's environment, with this checkout in it."""
+    """Create Flower's environment, with this checkout installed in it."""
     before = time.perf_counter()
     call([sys.executable, "-m", "venv", str(environment)], folder / "venv.txt")
     install = [str(environment / "bin" / "python"), "-m", "pip", "install"]
@@ -178,7 +178,7 @@ def make_environment(environment: Path, folder: Path) -> None:
 
 
 def write_logs(place: Place) -> None:
-    """Write the log of two users for federate.py, and the log of each for its device."""
+    """Write one log of both users for federate.py, and a log of each user for its device."""
     items = RunDirectory(place.run).vocabulary().values.to_list()
     rng = np.random.default_rng(0)
     logs = [
@@ -192,7 +192,7 @@ def write_logs(place: Place) -> None:
 
 
 def by_federate(place: Place, case: str, settings: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Do the rounds of a case by federate.py, and read the parameters."""
+    """Run the rounds of a case by federate.py, and return the parameters."""
     out = place.folder / case
     flags = {"run-dir": place.run, "dataset": place.folder / "both.csv", "out": out, **settings}
     words = [f"--{name}={value}" for name, value in flags.items()]
@@ -203,18 +203,18 @@ def by_federate(place: Place, case: str, settings: Mapping[str, Any]) -> dict[st
 def by_flower(
     place: Place, case: str, settings: Mapping[str, Any], more: Sequence[str]
 ) -> dict[str, np.ndarray]:
-    """Do the rounds of a case by the SuperLink that is there, and read the parameters.
+    """Run the rounds of a case by the running SuperLink, and return the parameters.
 
     Args:
-        more: flags for `flwr run`.
+        more: additional flags of `flwr run`.
 
     Raises:
-        UserError: nothing came out.
+        UserError: no run was written.
     """
     out, log = place.folder / case, place.folder / "flwr.txt"
     paths = {"run-dir": place.run, "out": out, "logs": place.logs}
     given = {**settings, **{name: str(path) for name, path in paths.items()}}
-    # What JSON writes of numbers and text is TOML too.
+    # Numbers and strings in JSON are valid TOML.
     lines = [f"{name} = {json.dumps(value)}" for name, value in given.items()]
     config = place.folder / "settings.toml"
     config.write_text("\n".join(lines))
@@ -227,7 +227,7 @@ def by_flower(
 
 @contextlib.contextmanager
 def simulation(place: Place) -> Iterator[list[str]]:
-    """Let a SuperLink simulate two devices until the end of the block; give flags for runs."""
+    """Run a SuperLink that simulates two devices, and yield the flags for `flwr run`."""
     (port,) = free_ports(1)
     with superlink(place, port, "--simulation"):
         yield [SIMULATION]
@@ -235,7 +235,7 @@ def simulation(place: Place) -> Iterator[list[str]]:
 
 @contextlib.contextmanager
 def processes(place: Place) -> Iterator[list[str]]:
-    """Run a SuperLink and two devices, which know their own logs alone; runs need no flags."""
+    """Run a SuperLink and two SuperNodes, each with its own log alone, and yield no flags."""
     port, fleet, *own = free_ports(4)
     address = f"127.0.0.1:{fleet}"
     with contextlib.ExitStack() as stack:
@@ -250,10 +250,10 @@ def processes(place: Place) -> Iterator[list[str]]:
 
 @contextlib.contextmanager
 def superlink(place: Place, port: int, *more: str) -> Iterator[None]:
-    """Run a SuperLink on 127.0.0.1, and tell `flwr run` of it."""
+    """Run a SuperLink on 127.0.0.1, and configure it for `flwr run`."""
     (place.home / "config.toml").write_text(CONNECTION.format(port=port))
     words = ["flower-superlink", "--insecure", "--host=127.0.0.1", f"--port={port}"]
-    # Everything is installed, and Flower would install it again for each run.
+    # The dependencies are installed, and Flower would install them again for each run.
     words += ["--disable-runtime-dependency-installation", *more]
     with running(place, words, "superlink.txt") as process:
         wait_until_open(port, process, place.folder / "superlink.txt")
@@ -262,7 +262,7 @@ def superlink(place: Place, port: int, *more: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def running(place: Place, words: Sequence[str], log: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a program until the end of the block, and end it with all that it has started."""
+    """Run a program during the block, and then end it with all processes that it has started."""
     with (place.folder / log).open("wb") as file:
         process = subprocess.Popen(
             words,
@@ -271,7 +271,7 @@ def running(place: Place, words: Sequence[str], log: str) -> Iterator[subprocess
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
-            # Ctrl-C is for this command, which then ends them in order.
+            # Ctrl-C then reaches only this command, which ends the programs in order.
             start_new_session=True,
         )
     try:
@@ -281,7 +281,7 @@ def running(place: Place, words: Sequence[str], log: str) -> Iterator[subprocess
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """End a program gently, and then for good whatever it has started, in other sessions too."""
+    """Terminate a program, and then kill all that it has started, in other sessions too."""
     below = descendants(process.pid)
     process.terminate()
     try:
@@ -295,17 +295,18 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 def descendants(pid: int) -> list[int]:
-    """List the processes that a process has started, and those that they have."""
+    """Return the ids of the processes that a process has started, directly or indirectly."""
     table = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, check=True)
     pairs = [tuple(map(int, line.split())) for line in table.stdout.splitlines()]
     found = [pid]
+    # The list grows during the loop, which so visits all generations.
     for above in found:
         found += [child for child, parent in pairs if parent == above]
     return found[1:]
 
 
 def wait_until_open(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Wait until something listens.
+    """Wait until a program listens on a port.
 
     Raises:
         UserError: the program ended, or took too long.
@@ -319,7 +320,7 @@ def wait_until_open(port: int, process: subprocess.Popen[bytes], log: Path) -> N
 
 
 def free_ports(count: int) -> list[int]:
-    """Find ports of 127.0.0.1 that nobody listens on."""
+    """Return free ports of 127.0.0.1."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
@@ -334,10 +335,10 @@ def call(
     variables: Mapping[str, str] | None = None,
     seconds: float = PATIENCE,
 ) -> None:
-    """Run a program to its end.
+    """Run a program to its end, with its output in a log.
 
     Raises:
-        UserError: it failed or took too long; with the last line that it said.
+        UserError: the program failed or took too long; the message has the reason in its log.
     """
     with log.open("wb") as file:
         try:
@@ -361,7 +362,7 @@ def call(
 
 
 def reason_in(log: Path) -> str:
-    """Find what went wrong in what a program said: its last error, or its last line."""
+    """Return the reason of a failure from a log: its last error, or its last line."""
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines()]
     lines = [line for line in lines if line] or ["it said nothing"]
     return next(
@@ -370,7 +371,7 @@ def reason_in(log: Path) -> str:
 
 
 def parameters(run: Path) -> dict[str, np.ndarray]:
-    """Read the parameters of a run by their names."""
+    """Read the parameters of a run, by name."""
     source = RunDirectory(run)
     model = read_model(source.checkpoints, source.schema(), source.config().model)
     params = nnx.state(model, nnx.Param)
@@ -378,9 +379,9 @@ def parameters(run: Path) -> dict[str, np.ndarray]:
 
 
 def difference(ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray]) -> float:
-    """Give the largest difference of a number, as a part of the largest of its array.
+    """Return the largest difference of a number, relative to the largest of its array.
 
-    It is infinite where names, shapes or finite numbers are missing.
+    It is infinite if names or shapes differ, or if a number of `theirs` is not finite.
     """
     if {name: array.shape for name, array in ours.items()} != {
         name: array.shape for name, array in theirs.items() if np.isfinite(array).all()

@@ -1,7 +1,7 @@
-"""The command `jaxrec`, and the doors in experiments/ and convert/ that lead to its parts.
+"""The command `jaxrec`; scripts in experiments/ and convert/ run its subcommands.
 
-A command is a module of this package with a `main`; it is imported when it is asked for, so that
-one whose packages are not installed can say which extra brings them.
+A subcommand is a module of this package with a `main`. It is imported when it is run, so that an
+error can name the extra that installs its missing packages.
 """
 
 import sys
@@ -12,12 +12,12 @@ from importlib import import_module
 
 @dataclass(frozen=True)
 class Command:
-    """A command of `jaxrec`.
+    """A subcommand of `jaxrec`.
 
     Attributes:
-        module: where its `main` is.
-        extra: the extra of the package that brings what it imports.
-        summary: what it does, in one line.
+        module: the module with its `main`.
+        extra: the extra of the package that installs its dependencies.
+        summary: its line in the list of subcommands.
     """
 
     module: str
@@ -44,11 +44,11 @@ _USAGE = "usage: jaxrec COMMAND [FLAGS]; jaxrec COMMAND --help tells more of one
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command by its name, which is the first argument.
+    """Run the subcommand that the first argument names.
 
     Returns:
-        The exit code: that of the command; 2 if there is none of this name, or if packages that it
-        needs are not installed.
+        The exit code of the subcommand; 2 if it does not exist, or if packages that it needs are
+        not installed.
     """
     name, *words = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if name in ("-h", "--help"):

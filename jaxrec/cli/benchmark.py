@@ -40,7 +40,7 @@ from jaxrec.runtime.bundle import Bundle, read
 from jaxrec.runtime.interpreter import HISTORY, DeviceModel, Inputs
 from jaxrec.schema import ITEM
 
-# As long as a call is timed, so many different histories are enough.
+# Different histories to time a file on; more are not needed for the number of timed calls.
 _HISTORIES = 2000
 
 
@@ -60,7 +60,7 @@ class TimingFlags:
 
 @dataclass(frozen=True)
 class TimedFile:
-    """A line of the table."""
+    """A file to time, and its line of the table."""
 
     name: str
     file_bytes: int
@@ -69,7 +69,7 @@ class TimedFile:
     recall: float | None
 
     def figures(self, times: Float[np.ndarray, " calls"]) -> dict[str, Any]:
-        """Name everything, for programs."""
+        """Return the file's figures as JSON values, given the time of each call, µs."""
         return {
             "name": self.name,
             "file_bytes": self.file_bytes,
@@ -80,21 +80,22 @@ class TimedFile:
 
 
 def run(flags: TimingFlags) -> None:
-    """Measure and print.
+    """Time the files and print a table.
 
     Raises:
-        UserError: a file is not what it should be.
+        UserError: no file is named, or one cannot be timed.
     """
     if not flags.models:
         raise UserError("no model; name at least one .tflite file")
     bundles = [read(path) for path in flags.models]
-    heldouts = list(map(_heldout, flags.models, bundles))
+    heldouts = list(map(_read_heldout, flags.models, bundles))
     named = [named_file("--against", text) for text in flags.against]
     peers = [(name, read_peer(path)) for name, path in named]
     with quiet():
-        files = list(map(_own, flags.models, bundles, heldouts))
+        files = list(map(_load_file, flags.models, bundles, heldouts))
         files += [
-            _theirs(name, graph, flags.models[0], bundles[0], heldouts[0]) for name, graph in peers
+            _load_peer(name, graph, flags.models[0], bundles[0], heldouts[0])
+            for name, graph in peers
         ]
     times = measure([file.contender for file in files], rounds=flags.rounds)
     figures = [file.figures(each) for file, each in zip(files, times, strict=True)]
@@ -105,7 +106,7 @@ def run(flags: TimingFlags) -> None:
 
 
 def _table(figures: list[dict[str, Any]], peers: list[dict[str, Any]]) -> str:
-    """Lay the figures out, a line for each file and a column for the ratio to each peer."""
+    """Format the figures, with a line for each file and a column for the ratio to each peer."""
     marks = [peer["microseconds"]["p50"] for peer in peers]
     ratios = [f"/ {peer['name']}" for peer in peers]
     cells = [["", "file", "weights", "p50", "p90", "p99", *ratios, "recall@10"]]
@@ -124,12 +125,12 @@ def _table(figures: list[dict[str, Any]], peers: list[dict[str, Any]]) -> str:
     return lay_out(cells)
 
 
-def _own(path: Path, bundle: Bundle, heldout: Heldout | None) -> TimedFile:
-    """Load a file of ours; without its run directory histories are drawn, and recall is None."""
+def _load_file(path: Path, bundle: Bundle, heldout: Heldout | None) -> TimedFile:
+    """Load a jaxrec file; without its run directory, histories are random and recall is None."""
     device = DeviceModel(bundle.graph)
     size = len(bundle.items)
     if heldout is None:
-        histories, recall = _drawn(device, size), None
+        histories, recall = _draw_histories(device, size), None
     else:
         histories = as_inputs(heldout.history)
         keep_seen = bundle.model["evaluation"]["protocol"]["seen_items"] == "kept"
@@ -140,16 +141,16 @@ def _own(path: Path, bundle: Bundle, heldout: Heldout | None) -> TimedFile:
     return TimedFile(str(path), path.stat().st_size, weights, contender, recall)
 
 
-def _drawn(device: DeviceModel, catalogue_size: int) -> Inputs:
-    """Draw histories of any items, of which nothing else is known."""
+def _draw_histories(device: DeviceModel, catalogue_size: int) -> Inputs:
+    """Draw histories of uniformly random items, with all other features unknown."""
     shape = (_HISTORIES, device.history_length)
     ports = device.signatures["recommend"].inputs
     drawn = np.random.default_rng(0).integers(1, catalogue_size + 1, shape, np.int32)
     return {name: np.zeros(shape, port.dtype) for name, port in ports.items()} | {HISTORY: drawn}
 
 
-def _heldout(path: Path, bundle: Bundle) -> Heldout | None:
-    """Read the held-out histories of the run directory in which a file lies, if it lies in one."""
+def _read_heldout(path: Path, bundle: Bundle) -> Heldout | None:
+    """Read the held-out histories of a file's run directory; None if it has none that fit."""
     directory = RunDirectory(path.absolute().parent.parent)
     if not directory.is_finished:
         return None
@@ -158,10 +159,10 @@ def _heldout(path: Path, bundle: Bundle) -> Heldout | None:
     return heldout if fits else None
 
 
-def _theirs(
+def _load_peer(
     name: str, graph: bytes, model_path: Path, bundle: Bundle, heldout: Heldout | None
 ) -> TimedFile:
-    """Load a peer, and give it the histories of the first model's users."""
+    """Load a peer, with the held-out histories of the first model's run as inputs."""
     items = [item for item in bundle.items if isinstance(item, int)]
     if heldout is None or len(items) < len(bundle.items):
         raise UserError(

@@ -1,4 +1,4 @@
-"""What every command does alike: read its flags, and fold an error into one line and a code."""
+"""The common part of all commands: parsing flags, and reporting errors by a line and exit code."""
 
 import contextlib
 import inspect
@@ -19,15 +19,15 @@ from jaxrec.errors import FailedCheckError, UserError
 
 Flags = TypeVar("Flags")
 
-# 128 + SIGPIPE, as a shell reports a program that a closed pipe ended.
+# 128 + SIGPIPE, the exit code that a shell reports for a program ended by a closed pipe.
 _CLOSED_PIPE = 141
-# Of a line of help: longer ones are hard to read.
-_MOST_COLUMNS = 100
+# Longest line of help: longer ones are hard to read.
+_MAX_COLUMNS = 100
 
 
 @dataclass(frozen=True)
 class _ConfigFlag:
-    """The flag of a command whose flags can `from_file`."""
+    """The flag `--config`, which is parsed first if a command's flags have `from_file`."""
 
     config: Path | None = None
 
@@ -39,20 +39,20 @@ def command(
     interrupted: str,
     before: Callable[[], None] | None = None,
 ) -> Callable[..., int]:
-    """Make a command's `main` of what it does.
+    """Return the `main` of a command.
 
     Args:
-        action: its first parameter is annotated with the dataclass of the flags; a second one, if
-            there is one, takes the words that are no flags. Its module's docstring is what `--help`
-            says first.
-        remedy: what to do when a file cannot be read or written.
-        interrupted: what is said when the person stops the command.
-        before: what is done first, once the flags are right.
+        action: the function of the command. Its first parameter is annotated with the dataclass of
+            the flags; an optional second one takes the remaining arguments. The docstring of its
+            module is printed first by `--help`.
+        remedy: the advice to print if a file cannot be read or written.
+        interrupted: the text to print if the user interrupts the command.
+        before: a function to call between parsing the flags and the action.
 
     Returns:
-        From the words after the command's name (by default those of the process) to the exit code:
-        0; 2 for anything that the person can mend; 1 for a product that failed its check; 130 for
-        an interruption; 141 where the reader of the output has gone, as in `| head`.
+        A function from the arguments after the command's name (by default those of the process) to
+        the exit code: 0; 2 for an error that the user can fix; 1 for a product that failed its
+        check; 130 for an interruption; 141 if the reader of the output has gone, as in `| head`.
     """
     first, *others = inspect.signature(action).parameters
     flags = get_type_hints(action)[first]
@@ -97,36 +97,36 @@ def command(
 
 
 def parse(flags: type[Flags], arguments: Sequence[str], default: Flags | None = None) -> Flags:
-    """Read the flags of a command.
+    """Parse the flags of a command.
 
     Args:
-        default: what flags that are not given are; None: as their class says.
+        default: the values of flags that are not given; None: the defaults of the class.
 
     Raises:
-        UserError: a flag is unknown or its value impossible.
+        UserError: a flag is unknown or has an invalid value.
     """
-    words = _words(flags, arguments)
-    with _in_one_line():
+    words = _tyro_arguments(flags, arguments)
+    with _one_line_errors():
         return tyro.cli(flags, **(words if default is None else {**words, "default": default}))
 
 
 def parse_known(flags: type[Flags], arguments: Sequence[str]) -> tuple[Flags, list[str]]:
-    """Read the flags of a command, and return the words that are none of them.
+    """Parse the flags of a command, and return them and the remaining arguments.
 
     Raises:
-        UserError: a value is impossible.
+        UserError: a flag has an invalid value.
     """
-    with _in_one_line():
-        return tyro.cli(flags, **_words(flags, arguments), return_unknown_args=True)
+    with _one_line_errors():
+        return tyro.cli(flags, **_tyro_arguments(flags, arguments), return_unknown_args=True)
 
 
 def _help(flags: type, about: str, *, everything: bool) -> str:
-    width = min(shutil.get_terminal_size().columns, _MOST_COLUMNS)
+    width = min(shutil.get_terminal_size().columns, _MAX_COLUMNS)
     return render_help(flags, about, everything=everything, width=width)
 
 
-def _words(flags: type[Any], arguments: Sequence[str]) -> dict[str, Any]:
-    """Return what tyro is given: the words, and the file of `--config` as the default."""
+def _tyro_arguments(flags: type[Any], arguments: Sequence[str]) -> dict[str, Any]:
+    """Return the arguments of `tyro.cli`, with the file of `--config` as the default."""
     words: dict[str, Any] = {"args": arguments, "add_help": False}
     if not hasattr(flags, "from_file"):
         return words
@@ -137,7 +137,7 @@ def _words(flags: type[Any], arguments: Sequence[str]) -> dict[str, Any]:
 
 
 def split_words(flag: str, text: str, known: Sequence[str]) -> list[str]:
-    """Cut a list at its commas.
+    """Split a comma-separated list of known words, and drop repeats.
 
     Raises:
         UserError: a word is unknown.
@@ -150,10 +150,10 @@ def split_words(flag: str, text: str, known: Sequence[str]) -> list[str]:
 
 
 def split_numbers(flag: str, text: str) -> list[int]:
-    """Cut a list at its commas.
+    """Split a comma-separated list of whole numbers, and drop repeats.
 
     Raises:
-        UserError: a part is no whole number.
+        UserError: a part is not a whole number.
     """
     try:
         return list(dict.fromkeys(map(int, text.split(","))))
@@ -162,10 +162,10 @@ def split_numbers(flag: str, text: str) -> list[int]:
 
 
 def named_file(flag: str, text: str) -> tuple[str, Path]:
-    """Cut `NAME=FILE`; a file that is given no name has its stem.
+    """Parse `NAME=FILE`, or `FILE`, whose name is its stem.
 
     Raises:
-        UserError: there is no such file.
+        UserError: the file does not exist.
     """
     name, _, file = ("", "", text) if Path(text).is_file() else text.rpartition("=")
     path = Path(file)
@@ -175,13 +175,13 @@ def named_file(flag: str, text: str) -> tuple[str, Path]:
 
 
 def _flush() -> None:
-    """Write what is left while an error can still be told."""
-    # A print, because sys.stdout is None where a shell has closed it.
+    """Flush standard output while an error can still be reported."""
+    # By print, because sys.stdout is None if the shell has closed it.
     print(end="", flush=True)
 
 
 def _discard_output() -> None:
-    """Redirect streams that cannot be written to the null device: Python flushes them at exit."""
+    """Redirect unwritable streams to the null device, because Python flushes them at exit."""
     null = os.open(os.devnull, os.O_WRONLY)
     for stream in filter(None, (sys.stdout, sys.stderr)):
         try:
@@ -192,8 +192,8 @@ def _discard_output() -> None:
 
 
 @contextlib.contextmanager
-def _in_one_line() -> Iterator[None]:
-    """Fold the box that tyro draws around an error into one line."""
+def _one_line_errors() -> Iterator[None]:
+    """Convert the box that tyro draws around an error into a `UserError` of one line."""
     box = io.StringIO()
     try:
         with contextlib.redirect_stderr(box):

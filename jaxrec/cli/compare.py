@@ -29,10 +29,10 @@ class CompareFlags:
 
 
 def run(flags: CompareFlags) -> None:
-    """Compare and print.
+    """Compare runs and print the tables.
 
     Raises:
-        UserError: there are fewer than two runs, or they cannot be compared.
+        UserError: fewer than two runs are given, or they are not comparable.
     """
     print(compare(*flags.runs))
 

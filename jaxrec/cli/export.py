@@ -37,11 +37,11 @@ class ExportFlags(ExportConfig):
 
 
 def run(flags: ExportFlags) -> None:
-    """Convert a run, and print what came of it.
+    """Convert a run and print the result.
 
     Raises:
-        UserError: anything that the user can mend.
-        FailedCheckError: the file that was asked for is not equal to its model.
+        UserError: an error that the user can fix.
+        FailedCheckError: the requested file is not equal to its model.
     """
     directory = newest() if flags.run_dir is None else RunDirectory(flags.run_dir)
     convert(directory, flags, flags.export_dir)

@@ -48,13 +48,13 @@ class FederateFlags:
 
 
 def run(flags: FederateFlags) -> None:
-    """Do the rounds, and print the figures before and after.
+    """Run the rounds, and print the figures before and after.
 
     Raises:
-        UserError: anything that the user can mend.
+        UserError: an error that the user can fix.
     """
     source = flags.run_dir
-    # A path may end in no name: `.` or `..`.
+    # A path such as `.` or `..` ends in no name that could be extended.
     named = source if source.name.strip(".") else source.resolve()
     run_federated_experiment(
         RunDirectory(source),

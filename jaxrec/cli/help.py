@@ -1,7 +1,7 @@
-"""What `--help` and `--help-all` print: what a command does, its flags, and their groups.
+"""The output of `--help` and `--help-all`: a command's description, its flags and their groups.
 
-The sentence of a flag is the docstring under its field, the heading of a section that of its
-dataclass. `--help` leaves out groups, and fields that are `advanced`.
+The text of a flag is the docstring under its field; the heading of a section is the first line of
+its dataclass's docstring. `--help` omits groups, and fields that are `advanced`.
 """
 
 import ast
@@ -16,7 +16,7 @@ import tyro
 
 from jaxrec.config.fields import flag_of
 
-# Where the sentences begin.
+# Column at which the texts of flags begin.
 _INDENT = 32
 _KINDS = {int: "INT", float: "FLOAT", str: "TEXT", Path: "PATH"}
 
@@ -31,8 +31,8 @@ class _Section(NamedTuple):
     """The flags of a dataclass.
 
     Attributes:
-        group: what their names begin with, if anything.
-        heading: what they are about.
+        group: the prefix of their names, or empty.
+        heading: the line above them.
     """
 
     group: str
@@ -41,13 +41,13 @@ class _Section(NamedTuple):
 
 
 def render_help(flags: type, about: str, *, everything: bool, width: int) -> str:
-    """Lay out the help of a command.
+    """Format the help of a command.
 
     Args:
         flags: the dataclass of its flags.
-        about: what the command does, with examples.
-        everything: show groups and advanced flags too.
-        width: of a line.
+        about: the description of the command, with examples.
+        everything: whether to list groups and advanced flags too.
+        width: the width of a line, in characters.
     """
     sections = _sections(flags, None)
     groups = [each for each in sections if each.group]
@@ -79,9 +79,9 @@ def _sections(kind: type, default: Any) -> list[_Section]:
     """Return a section for each dataclass that the flags of a command consist of.
 
     Args:
-        default: the defaults, where they are not those of the class.
+        default: an instance with the defaults; None: the defaults of the class.
     """
-    hints, docs = get_type_hints(kind, include_extras=True), _docs(kind)
+    hints, docs = get_type_hints(kind, include_extras=True), _field_docs(kind)
     defaults = {
         spec.name: _default(spec) if default is None else getattr(default, spec.name)
         for spec in fields(kind)
@@ -95,14 +95,14 @@ def _sections(kind: type, default: Any) -> list[_Section]:
     own = [
         _Flag(
             _name(kind, spec.name, hints[spec.name], defaults[spec.name]),
-            docs.get(spec.name, "") + _shown(defaults[spec.name]),
+            docs.get(spec.name, "") + _format_default(defaults[spec.name]),
             spec.metadata.get("advanced", False),
         )
         for spec in fields(kind)
         if not is_dataclass(defaults[spec.name])
     ]
-    section = _Section(getattr(kind, "group", ""), _docs(kind)[""], own)
-    # What every command has that trains comes before what is one's own.
+    section = _Section(getattr(kind, "group", ""), _field_docs(kind)[""], own)
+    # The settings that all training commands share come before a command's own flags.
     return [*parts, section] if is_dataclass(next(iter(defaults.values()))) else [section, *parts]
 
 
@@ -110,15 +110,15 @@ def _default(spec: Field[Any]) -> Any:
     return spec.default if spec.default_factory is MISSING else spec.default_factory()
 
 
-def _shown(default: Any) -> str:
+def _format_default(default: Any) -> str:
     if default is MISSING:
         return " (required)"
-    is_said = default in (None, ()) or isinstance(default, bool)
-    return "" if is_said else f" (default: {default})"
+    is_hidden = default in (None, ()) or isinstance(default, bool)
+    return "" if is_hidden else f" (default: {default})"
 
 
 def _name(kind: type, field: str, hint: Any, default: Any) -> str:
-    """Return a flag as it is typed, with what it takes."""
+    """Return a flag as it is typed, with a placeholder for its value."""
     if tyro.conf.Positional in getattr(hint, "__metadata__", ()):
         return f"{field.upper()} ..."
     flag = flag_of(kind, field)
@@ -131,14 +131,14 @@ def _name(kind: type, field: str, hint: Any, default: Any) -> str:
     return f"{flag}={next(_KINDS[each] for each in (hint, *get_args(hint)) if each in _KINDS)}"
 
 
-def _docs(kind: type) -> dict[str, str]:
-    """Return the docstring under each field of a dataclass, and the first line of its own as ""."""
+def _field_docs(kind: type) -> dict[str, str]:
+    """Return the docstring under each field of a dataclass; "" has the first line of its own."""
     found = {"": (inspect.getdoc(kind) or "").partition("\n")[0]}
     for base in reversed(kind.__mro__):
         if is_dataclass(base):
             try:
                 source = inspect.getsource(base)
-            except OSError:  # it was typed, or is installed without its source
+            except OSError:  # defined interactively, or installed without its source
                 continue
             (tree,) = ast.parse(textwrap.dedent(source)).body
             assert isinstance(tree, ast.ClassDef)

@@ -38,11 +38,11 @@ from jaxrec.data.sources.user_table import UserTableConfig
 from jaxrec.errors import UserError
 from jaxrec.files import read_json, write_json
 
-# These say how it is done, and not what comes out.
-_HOW = ("--out", "--memory", "--engine", "--master", "--overwrite")
+# Flags that do not affect the result.
+_EXECUTION = ("--out", "--memory", "--engine", "--master", "--overwrite")
 
-# Rows that are dealt out at once; of little memory fewer.
-_MOST_AT_ONCE, _BYTES_AT_ONCE = 1_000_000, 2_000
+# Most rows assigned to buckets at once, and bytes of memory per row: less memory, fewer rows.
+_MOST_AT_ONCE, _BYTES_A_ROW = 1_000_000, 2_000
 
 
 @dataclass(frozen=True)
@@ -82,17 +82,17 @@ class PrepareFlags:
 
 
 def run(flags: PrepareFlags) -> None:
-    """Prepare, and say what came in.
+    """Prepare a log and print a summary of it.
 
     Raises:
-        UserError: anything that the user can mend.
+        UserError: an error that the user can fix.
     """
-    memory = _bytes(flags.memory)
+    memory = _parse_bytes(flags.memory)
     if not 1 <= flags.buckets <= 10_000:
         raise UserError(f"--buckets={flags.buckets} is out of range; give it 1 to 10,000")
     opened = open_log(flags.dataset, flags.log, others=dict.fromkeys(_words(flags.keep), "--keep"))
     require_columns(opened.file, opened.flags, "--log.columns")
-    made_of = _made_of(flags, opened)
+    made_of = _inputs(flags, opened)
     work = flags.out / "work"
     if not _is_finished(flags, made_of):
         _begin(flags.out, work, made_of, overwrite=flags.overwrite)
@@ -120,14 +120,14 @@ def _engine(flags: PrepareFlags, memory: int) -> Engine:
         return Spark(flags.master)
     if flags.master != PrepareFlags.master:
         raise UserError(f"--master={flags.master} is of use to --engine=spark alone; give it")
-    return Local(min(_MOST_AT_ONCE, memory // _BYTES_AT_ONCE))
+    return Local(min(_MOST_AT_ONCE, memory // _BYTES_A_ROW))
 
 
 def _is_finished(flags: PrepareFlags, made_of: Mapping[str, Any]) -> bool:
-    """Tell whether all of this was done before.
+    """Return whether this preparation is finished.
 
     Raises:
-        UserError: the folder holds something else.
+        UserError: the folder has a finished preparation of other inputs.
     """
     if flags.overwrite or not is_prepared(str(flags.out)):
         return False
@@ -139,10 +139,10 @@ def _is_finished(flags: PrepareFlags, made_of: Mapping[str, Any]) -> bool:
 
 
 def _begin(folder: Path, work: Path, made_of: Mapping[str, Any], *, overwrite: bool) -> None:
-    """Make room for a preparation, or go on with one.
+    """Create the folders of a preparation, or keep those of an interrupted one.
 
     Raises:
-        UserError: the folder holds something else.
+        UserError: the folder has other files, or a preparation of other inputs.
     """
     settings = work / "settings.json"
     is_ours = is_prepared(str(folder)) or settings.exists()
@@ -161,20 +161,21 @@ def _begin(folder: Path, work: Path, made_of: Mapping[str, Any], *, overwrite: b
     write_json(settings, made_of)
 
 
-def _made_of(flags: PrepareFlags, opened: LogFile) -> dict[str, Any]:
-    """Name all that decides what comes out, and the state of the files."""
+def _inputs(flags: PrepareFlags, opened: LogFile) -> dict[str, Any]:
+    """Return all inputs of the result: the flags, and the path, size and time of each file."""
     file = opened.file
     paths = getattr(file, "files", [file.path])
-    decisive = {flag: value for flag, value in values(flags).items() if flag not in _HOW}
-    said = {
+    decisive = {flag: value for flag, value in values(flags).items() if flag not in _EXECUTION}
+    inputs = {
         **decisive,
         "files": [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in paths],
     }
-    return json.loads(json.dumps(said))
+    # In the form that is read back from JSON, to be compared with it.
+    return json.loads(json.dumps(inputs))
 
 
 def _differences(saved: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
-    """Name the flags that differ; the files, if all flags are the same."""
+    """Describe the flags that differ, or the change of the log if all flags are the same."""
     names = [name for name in asked if saved.get(name) != asked[name]]
     flags = [f"{name}: {saved.get(name)}, not {asked[name]}" for name in names]
     return "the log has changed" if names == ["files"] else "; ".join(flags[:3])
@@ -184,7 +185,7 @@ def _words(text: str | None) -> list[str]:
     return text.split(",") if text else []
 
 
-def _bytes(text: str) -> int:
+def _parse_bytes(text: str) -> int:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(MB|GB)", text)
     size = float(found[1]) * {"MB": 1e6, "GB": 1e9}[found[2]] if found else 0
     if size < 100e6:

@@ -53,10 +53,10 @@ class ListFlags:
 
 
 def run(flags: ListFlags) -> None:
-    """Read, recommend, write.
+    """Read a log, recommend to its users and write their lists.
 
     Raises:
-        UserError: anything that the user can mend.
+        UserError: an error that the user can fix.
     """
     _check_out(flags)
     bundle = read(flags.model)
@@ -66,17 +66,17 @@ def run(flags: ListFlags) -> None:
     interactions = load_table(flags.log, flags.columns, flag="--log")
     log = _with_ids(interactions.log, bundle, flags)
     users = log.group_by("user", maintain_order=True).agg(known=(pl.col("id") != PAD).sum())
-    print(_intake(interactions, log, users, flags))
+    print(_summarize(interactions, log, users, flags))
     taken = taken_features(bundle.model)
     if taken:
         names = ", ".join(each.name for each in taken)
         print(f"  the model takes {names} too, which are unknown to it in these lists")
 
     ids, ends = log["id"].to_numpy(), np.cumsum(users["known"].to_numpy(), dtype=np.int64)
-    met = Seen(ids[ids != PAD], np.append(0, ends))
+    seen = Seen(ids[ids != PAD], np.append(0, ends))
     with quiet():
         device = DeviceModel(bundle.graph)
-    lists = _lists(device, taken, met, size, flags.k, keep_seen=bundle.model["keep_seen"])
+    lists = _recommend(device, taken, seen, size, flags.k, keep_seen=bundle.model["keep_seen"])
     table = _table(users["user"], lists, bundle)
     flags.out.parent.mkdir(parents=True, exist_ok=True)
     with replacing(flags.out) as file:
@@ -85,7 +85,7 @@ def run(flags: ListFlags) -> None:
 
 
 def _check_out(flags: ListFlags) -> None:
-    """Refuse before any work a place that cannot be written to, or should not be."""
+    """Raise, before any work, if the output cannot or should not be written."""
     out = flags.out
     if not _is_csv(out) and out.suffix.lower() != ".parquet":
         raise UserError(f"--out={out} is neither .parquet nor .csv; name a file of these")
@@ -101,10 +101,10 @@ def _is_csv(path: Path) -> bool:
 
 
 def _with_ids(log: pl.DataFrame, bundle: Bundle, flags: ListFlags) -> pl.DataFrame:
-    """Order a log by user and time, and give each item its `id`, PAD if it is not known.
+    """Sort a log by user and time, and add the `id` of each item, PAD if it is unknown.
 
     Raises:
-        UserError: none is known.
+        UserError: no item is known.
     """
     raw = pl.Series(bundle.items).cast(pl.String)
     numbers = pl.Series(range(1, len(raw) + 1), dtype=pl.Int32)
@@ -119,11 +119,11 @@ def _with_ids(log: pl.DataFrame, bundle: Bundle, flags: ListFlags) -> pl.DataFra
     return log
 
 
-def _intake(
+def _summarize(
     interactions: Interactions, log: pl.DataFrame, users: pl.DataFrame, flags: ListFlags
 ) -> str:
-    """Say what came in, what is odd about it, and what is not known of it."""
-    unknown, strangers = log.filter(pl.col("id") == PAD), users.filter(pl.col("known") == 0)
+    """Format a summary of a log: its size, dropped rows, notes, and unknown items and users."""
+    unknown, unknown_users = log.filter(pl.col("id") == PAD), users.filter(pl.col("known") == 0)
     lines = [f"{flags.log}: {log.height:,} interactions of {users.height:,} users"]
     lines += [f"  dropped: {count:,} by {flag}" for flag, count in interactions.dropped.items()]
     lines += [f"  note: {note}" for note in interactions.notes]
@@ -132,51 +132,51 @@ def _intake(
             f"  not known to the model: {unknown['item'].n_unique():,} items, in "
             f"{unknown.height:,} interactions; they are passed over"
         )
-    if strangers.height:
+    if unknown_users.height:
         lines.append(
-            f"  {strangers.height:,} users, of whose items none is known, get the popular items"
+            f"  {unknown_users.height:,} users, of whose items none is known, get the popular items"
         )
     return "\n".join(lines)
 
 
-def _lists(
+def _recommend(
     device: DeviceModel,
     taken: Sequence[TakenFeature],
-    met: Seen,
+    seen: Seen,
     size: int,
     k: int,
     *,
     keep_seen: bool,
 ) -> Lists:
-    """Make the list of each user, [U, k], as many at a time as fit in memory.
+    """Compute the list of each user, [U, k], in batches that fit in memory.
 
     Args:
-        taken: what the model takes beside items; all of it is unknown.
-        met: the ids of their items, the oldest first.
-        size: items of the catalogue.
+        taken: the features of the model beside items, all of which are unknown here.
+        seen: the ids of each user's items, oldest first.
+        size: the number of items in the catalogue.
     """
     length = device.history_length
     ports = device.signatures["recommend"].inputs
     step = histories_at_a_time(device, size)
     found = []
-    with tqdm(total=len(met), unit="user", disable=None, leave=False) as bar:
-        for start in range(0, len(met), step):
-            users = np.arange(start, min(start + step, len(met)))
+    with tqdm(total=len(seen), unit="user", disable=None, leave=False) as bar:
+        for start in range(0, len(seen), step):
+            users = np.arange(start, min(start + step, len(seen)))
             histories = unknown_inputs(ports, taken, len(users))
-            ends = met.offsets[users + 1]
-            histories[HISTORY] = gather(met.ids, met.offsets[users], ends, length)
-            closed = np.zeros((len(users), size + 1), bool)
-            closed[:, PAD] = True
+            ends = seen.offsets[users + 1]
+            histories[HISTORY] = gather(seen.ids, seen.offsets[users], ends, length)
+            excluded = np.zeros((len(users), size + 1), bool)
+            excluded[:, PAD] = True
             if not keep_seen:
-                own = met.take(users)
-                closed[own.rows, own.ids] = True
-            found.append(best_of_all(device, histories, closed, k))
+                of_batch = seen.take(users)
+                excluded[of_batch.rows, of_batch.ids] = True
+            found.append(best_of_all(device, histories, excluded, k))
             bar.update(len(users))
     return Lists(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
 
 def _table(users: pl.Series, lists: Lists, bundle: Bundle) -> pl.DataFrame:
-    """Write a row for each place of each list that is filled."""
+    """Return a table with a row for each filled place of each list."""
     rows, places = np.nonzero(lists.ids)
     recommended, entry_of = np.unique(lists.ids[rows, places], return_inverse=True)
     entries = [bundle.catalogue[number - 1] for number in recommended.tolist()]

@@ -1,4 +1,4 @@
-"""The settings of a run as flags, and as a file of them that the flags outdo."""
+"""The settings of a run as flags, with a file of settings that the flags override."""
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,7 +22,7 @@ class SettingsFlags:
 
     @property
     def settings(self) -> Config:
-        """Everything that decides what a run learns."""
+        """Return the configuration of the run."""
         return Config(self.data, self.model, self.train)
 
     @classmethod
@@ -30,7 +30,7 @@ class SettingsFlags:
         """Return the flags with the settings of a file as their defaults.
 
         Raises:
-            UserError: the file cannot be read, or a setting in it is unknown or impossible.
+            UserError: the file cannot be read, or a setting in it is unknown or invalid.
         """
         flags = cls()
         config = with_table(flags.settings, read_table(path), path)

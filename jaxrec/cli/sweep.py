@@ -42,8 +42,8 @@ from jaxrec.models.model_config import check_encoder
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.sweep_report import write_report
 
-# Given by the sweep to each cell.
-_OWN = ("--encoder", "--history-length", "--seed", "--run-dir", "--resume", "--overwrite")
+# Flags that the sweep itself sets for each cell.
+_RESERVED = ("--encoder", "--history-length", "--seed", "--run-dir", "--resume", "--overwrite")
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,8 @@ class Cell:
     """One run of the sweep.
 
     Attributes:
-        flags: what the training is given beside its settings ...
-        config: ... and these.
+        flags: the flags of the training beside its settings.
+        config: the settings.
     """
 
     directory: RunDirectory
@@ -80,26 +80,26 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """The name of its folder."""
+        """Return the name of the run directory."""
         return self.directory.path.name
 
     @property
     def settings(self) -> Path:
-        """Where its settings are handed over."""
+        """Return the path of the file that passes the settings to the training."""
         return self.directory.path.with_suffix(".toml")
 
     @property
     def log(self) -> Path:
-        """Where its commands say what they do."""
+        """Return the path of the file with the output of the cell's commands."""
         return self.directory.path.with_suffix(".log")
 
 
 def run(flags: SweepFlags, others: Sequence[str]) -> None:
-    """Train what is missing, write table and plots, print the table.
+    """Train the missing cells, write tables and plots, and print the table.
 
     Raises:
-        UserError: a flag is wrong; nothing was trained.
-        FailedCheckError: some cells failed; the others stand in the table.
+        UserError: a flag is wrong, and nothing was trained; or the exports cannot be timed.
+        FailedCheckError: some cells failed; the others are in the table.
     """
     cells = make_cells(flags, others)
     sweep_dir = cells[0].directory.path.parent
@@ -127,14 +127,14 @@ def run(flags: SweepFlags, others: Sequence[str]) -> None:
 
 
 def make_cells(flags: SweepFlags, others: Sequence[str]) -> list[Cell]:
-    """List the cells, and check every flag before anything is trained.
+    """Return the cells, with every flag checked before anything is trained.
 
     Raises:
-        UserError: one is wrong, or a cell had begun with other settings.
+        UserError: a flag is wrong, or a cell was begun with other settings.
     """
     for word in others:
         name = word.split("=")[0]
-        if name in _OWN:
+        if name in _RESERVED:
             raise UserError(f"{name} is given by the sweep itself; leave it out")
     encoders = split_words("--encoders", flags.encoders, list(ENCODERS))
     for published in flags.against:
@@ -168,45 +168,45 @@ def make_cells(flags: SweepFlags, others: Sequence[str]) -> list[Cell]:
 
 
 def train_cell(cell: Cell) -> str | None:
-    """Train a cell, from where it was, in a process of its own; give what went wrong, if anything.
+    """Train or resume a cell in a subprocess, and return its error, if any.
 
-    A process of its own gives its memory back, and takes nothing down if it dies.
+    A subprocess returns its memory to the system, and a crash does not end the sweep.
     """
     if cell.directory.is_finished:
         return None
     save_config(cell.config, cell.settings)
     place = f"--run-dir={cell.directory.path}"
-    return _call(cell.log, "train", f"--config={cell.settings}", *cell.flags, place, "--resume")
+    return _run_cli(cell.log, "train", f"--config={cell.settings}", *cell.flags, place, "--resume")
 
 
 def export_cell(cell: Cell) -> str | None:
-    """Convert a finished cell, unless it is converted; give what went wrong, if anything."""
+    """Convert a finished cell unless that is done, and return the error, if any."""
     model = cell.directory.model_file
     if model.exists() and model.stat().st_mtime >= cell.directory.ended:
         return None
-    return _call(cell.log, "export", f"--run-dir={cell.directory.path}")
+    return _run_cli(cell.log, "export", f"--run-dir={cell.directory.path}")
 
 
 def time_exports(flags: SweepFlags, models: Sequence[Path], sweep_dir: Path) -> Path | None:
-    """Time the models that there are against each other and the published; give their figures.
+    """Time the existing models and the published ones in turn, and return the file of figures.
 
     Raises:
-        UserError: they cannot be timed.
+        UserError: the models cannot be timed.
     """
-    there = [str(model) for model in models if model.exists()]
-    if not there:
+    existing = [str(model) for model in models if model.exists()]
+    if not existing:
         return None
     place = sweep_dir / "latency.json"
     against = [f"--against={published}" for published in flags.against]
     log = sweep_dir / "latency.log"
-    failure = _call(log, "benchmark", *there, *against, f"--json={place}")
+    failure = _run_cli(log, "benchmark", *existing, *against, f"--json={place}")
     if failure:
         raise UserError(f"the exports cannot be timed: {failure}")
     return place
 
 
-def _call(log: Path, name: str, *arguments: str) -> str | None:
-    """Run a command with its output in a log; give the last line of a failure."""
+def _run_cli(log: Path, name: str, *arguments: str) -> str | None:
+    """Run a command with its output in a log, and return the last line if it fails."""
     command = [sys.executable, "-m", "jaxrec", name, *arguments]
     with log.open("a") as file:
         done = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, check=False)

@@ -59,14 +59,14 @@ class RunFlags(SettingsFlags):
 
 
 def run(flags: RunFlags) -> None:
-    """Load, train, evaluate, write, print.
+    """Train and evaluate a run, write its directory and print its table.
 
     Raises:
-        UserError: anything that the user can mend.
+        UserError: an error that the user can fix.
     """
     config = flags.settings
     join(flags.coordinator, flags.process_id, flags.num_processes)
-    check_encoder(config.model)  # a mistake is answered before the log is read
+    check_encoder(config.model)  # reports a mistake before the log is read
     directory = RunDirectory(flags.run_dir or default_path(config, flags.config))
     if flags.dry_run:
         load_dataset(config)

@@ -30,11 +30,11 @@ class ParityFlags:
 
 
 def run(flags: ParityFlags) -> None:
-    """Compare and print.
+    """Compare a file with its model and print the errors.
 
     Raises:
-        UserError: a file is missing or damaged, or the two do not belong together.
-        FailedCheckError: they are not equal.
+        UserError: a file is missing or damaged, or the file does not belong to the run.
+        FailedCheckError: the file and the model are not equal.
     """
     parity = verify(flags.model, run_dir=flags.run_dir, new_items=flags.new_items)
     recipe = read(flags.model).model["recipe"]

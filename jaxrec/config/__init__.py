@@ -1,5 +1,5 @@
-"""Settings: what every configuration has in common, and that of a whole run.
+"""Settings: the common base of all configurations, and the configuration of a whole run.
 
-What one reader alone reads stands beside it: an encoder's settings in `models/encoders/`, those of
+Settings of a single component are defined beside it: an encoder's in `models/encoders/`, those of
 a log in `data/sources/`.
 """

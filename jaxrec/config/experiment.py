@@ -1,4 +1,4 @@
-"""Everything that decides what a run learns: its data, its model, and how it is trained."""
+"""The configuration of a run: its data, its model and its training."""
 
 import tomllib
 from dataclasses import dataclass, field
@@ -66,7 +66,7 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class Config:
-    """Everything that decides what a run learns."""
+    """The configuration of a run: all settings that determine the trained model."""
 
     data: Flat[DataConfig] = field(default_factory=DataConfig)
     model: Flat[ModelConfig] = field(default_factory=ModelConfig)
@@ -94,15 +94,15 @@ def load_config(path: Path) -> Config:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
         require_format(table.pop("format", None), path)
         config = with_table(Config(), table, path)
-        # What is missing is no default: the file was cut.
+        # A missing key does not stand for its default: the file is truncated.
         if lacking := set(as_table(config)) - set(table):
             raise ValueError(f"it lacks {min(lacking)}")
     return config
 
 
 def differences(saved: Config, asked: Config) -> list[str]:
-    """Name each setting in which two configurations differ, as "--flag: saved, not asked".
+    """Return each setting in which two configurations differ, as "--flag: saved, not asked".
 
-    The folder of the data may differ: the same data may have moved.
+    The folder of the data may differ, because the same data may have moved.
     """
-    return [told for told in differing(saved, asked) if not told.startswith("--data-dir:")]
+    return [line for line in differing(saved, asked) if not line.startswith("--data-dir:")]

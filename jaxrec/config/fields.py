@@ -1,9 +1,9 @@
 """Fields of configurations: their limits, their choices, and the flags that set them.
 
 A configuration is a frozen dataclass whose `__post_init__` calls `check`. The docstring under each
-field is what help prints for its flag. A configuration with a `group` is a group of flags on the
-command line (`--transformer.blocks`) and a table of a TOML file. The fields of one without a group
-stand beside those of the configuration that it is part of, which annotates it as `Flat`.
+field is the help text of its flag. A configuration with a `group` is a group of flags on the
+command line (`--transformer.blocks`) and a table of a TOML file. A configuration without a group is
+annotated as `Flat` by the one that contains it, and its fields are on the same level.
 """
 
 from dataclasses import field, fields, is_dataclass
@@ -15,7 +15,7 @@ from jaxrec.errors import UserError
 
 Part = TypeVar("Part")
 
-# Without a prefix on the command line.
+# Annotates a nested configuration whose flags have no prefix on the command line.
 Flat = Annotated[Part, tyro.conf.arg(name="")]
 
 
@@ -25,9 +25,9 @@ def setting(
     """Declare a field of a configuration.
 
     Args:
-        low: the least value that is allowed ...
-        high: ... and the largest.
-        advanced: `--help` leaves it out, and `--help-all` shows it.
+        low: the smallest allowed value.
+        high: the largest allowed value.
+        advanced: whether only `--help-all` lists the flag, and `--help` omits it.
     """
     limits = {} if low is None else {"low": low, "high": high}
     return field(default=default, metadata={**limits, "advanced": advanced})
@@ -44,10 +44,10 @@ def flag_of(config: Any, name: str) -> str:
 
 
 def check(config: Any) -> None:
-    """Refuse a value beyond its limits, both of which are allowed, or that is none of its choices.
+    """Raise if a value is outside its limits, which are inclusive, or is none of its choices.
 
     Raises:
-        UserError: which flag.
+        UserError: a value is not allowed; the message names its flag.
     """
     hints = get_type_hints(type(config)).items()
     choices = {name: get_args(hint) for name, hint in hints if get_origin(hint) is Literal}
@@ -65,7 +65,7 @@ def check(config: Any) -> None:
 
 
 def values(config: Any) -> dict[str, Any]:
-    """Return the value of each flag of a configuration, of the parts inside it too."""
+    """Return the value of each flag of a configuration, including nested configurations."""
     found = {}
     for spec in fields(config):
         value = getattr(config, spec.name)
@@ -74,7 +74,7 @@ def values(config: Any) -> dict[str, Any]:
 
 
 def changed(config: Any, *names: str) -> dict[str, Any]:
-    """Return the flags whose value is not the default, of some fields or of all."""
+    """Return the flags of the named fields, by default all, whose value is not the default."""
     names = names or tuple(spec.name for spec in fields(config))
     default, found = type(config)(), {}
     for name in names:
@@ -87,21 +87,21 @@ def changed(config: Any, *names: str) -> dict[str, Any]:
 
 
 def refuse_unused(config: Any, reader: str, *names: str) -> None:
-    """Refuse settings that nothing reads: none is ignored in silence.
+    """Raise if an unused setting differs from its default, so that none is silently ignored.
 
     Args:
-        reader: the flag that makes them be read.
+        reader: the flag with which the settings would be used.
         names: fields of the configuration; by default all.
 
     Raises:
-        UserError: one is not the default.
+        UserError: a setting is not the default.
     """
     for flag, value in changed(config, *names).items():
         raise UserError(f"{flag}={value} is of use to {reader} alone; give it")
 
 
 def differing(old: Any, new: Any) -> list[str]:
-    """Name each flag in which two configurations of one class differ: "--flag: old, not new"."""
+    """Return each flag in which two configurations of one class differ: "--flag: old, not new"."""
     before, after = values(old), values(new)
     return [
         f"{flag}: {before[flag]}, not {after[flag]}"

@@ -1,4 +1,4 @@
-"""Configurations as TOML: the names are those of the flags, and a group of flags is a table.
+"""Configurations as TOML: the keys are the names of the flags, and a group of flags is a table.
 
 encoder = "transformer"
 history-length = 50
@@ -20,7 +20,7 @@ from jaxrec.config.fields import flag_of, values
 from jaxrec.errors import UserError
 from jaxrec.files import replacing
 
-# The number of a run directory's layout; a reader refuses any other.
+# Version of the layout of run directories; readers refuse any other.
 FORMAT = 8
 
 Settings = TypeVar("Settings")
@@ -29,7 +29,7 @@ _KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: 
 
 
 def as_table(config: Any) -> dict[str, Any]:
-    """Return a configuration as a TOML table. What is None is left out: TOML has no word for it."""
+    """Return a configuration as a TOML table, without fields that are None: TOML has no null."""
     table: dict[str, Any] = {}
     for spec in fields(config):
         value = getattr(config, spec.name)
@@ -42,16 +42,16 @@ def as_table(config: Any) -> dict[str, Any]:
 
 
 def write_table(table: Mapping[str, Any], path: Path) -> None:
-    """Write a table as a TOML file, with the number of the format."""
+    """Write a table as a TOML file, with the version of the format."""
     with replacing(path) as file:
         tomli_w.dump({"format": FORMAT, **table}, file)
 
 
 def read_table(path: Path) -> dict[str, Any]:
-    """Read a TOML file of settings: a recipe, or that of a run.
+    """Read a TOML file of settings: a recipe, or the configuration of a run.
 
     Raises:
-        UserError: it is missing, no TOML, or of another format.
+        UserError: the file is missing, is not TOML, or has another format.
     """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -64,10 +64,10 @@ def read_table(path: Path) -> dict[str, Any]:
 
 
 def require_format(found: Any, path: Path) -> None:
-    """Refuse a run of another format.
+    """Raise unless a file has the current run format.
 
     Raises:
-        UserError: it is.
+        UserError: the format is another one.
     """
     if found != FORMAT:
         raise UserError(
@@ -76,17 +76,17 @@ def require_format(found: Any, path: Path) -> None:
 
 
 def with_table(config: Settings, table: Mapping[str, Any], path: Path) -> Settings:
-    """Return a configuration with the values of a table in the place of its own.
+    """Return a configuration with the values of a table in place of its own.
 
     Args:
-        path: the file of the table.
+        path: the file of the table, for error messages.
 
     Raises:
-        UserError: a key is unknown, or a value of another type or out of range.
+        UserError: a key is unknown, or a value has another type or is out of range.
     """
-    left = dict(table)
-    replaced = _take(config, left, path)
-    for key in left:
+    remaining = dict(table)
+    replaced = _apply_table(config, remaining, path)
+    for key in remaining:
         known = [name[2:] for name in values(config)]
         near = difflib.get_close_matches(_name(config, key), known, n=1)
         remedy = f"did you mean {near[0]}?" if near else "--help-all lists what there is"
@@ -94,13 +94,13 @@ def with_table(config: Settings, table: Mapping[str, Any], path: Path) -> Settin
     return replaced
 
 
-def _take(config: Any, table: dict[str, Any], path: Path) -> Any:
-    """Move what a configuration has of a table from there into it."""
+def _apply_table(config: Any, table: dict[str, Any], path: Path) -> Any:
+    """Return a configuration with the table's values of its fields; these leave the table."""
     hints, found = get_type_hints(type(config)), {}
     for spec in fields(config):
         value, key = getattr(config, spec.name), _key(spec.name)
         if is_dataclass(value) and _is_flat(value):
-            found[spec.name] = _take(value, table, path)
+            found[spec.name] = _apply_table(value, table, path)
         elif key in table and is_dataclass(value):
             inner = table.pop(key)
             if not isinstance(inner, dict):
@@ -115,10 +115,10 @@ def _take(config: Any, table: dict[str, Any], path: Path) -> Any:
 
 
 def _typed(value: Any, hint: Any, name: str, path: Path) -> Any:
-    """Return a value as the type of its field.
+    """Return a value converted to the type of its field.
 
     Raises:
-        UserError: it is of another type, or none of the choices.
+        UserError: the value has another type, or is none of the choices.
     """
     if get_origin(hint) is Literal:
         if value not in get_args(hint):

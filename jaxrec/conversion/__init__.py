@@ -1,1 +1,1 @@
-"""From a finished run to one .tflite file; TensorFlow is imported in `graph` alone."""
+"""Conversion of a finished run to a .tflite file; only `graph` imports TensorFlow."""

@@ -1,4 +1,4 @@
-"""The model card: what a file says of itself, to programs (model.json) and to people."""
+"""Model cards: the description of a file, for programs (model.json) and for people."""
 
 import platform
 from dataclasses import asdict, replace
@@ -46,9 +46,9 @@ RULES = {
 
 
 def describe(conversion: Conversion) -> dict[str, Any]:
-    """Give model.json as it stands inside the file.
+    """Return the content of the model.json inside the file.
 
-    The values of a head's label stand under the name of the output that expects one.
+    The label values of a head are listed under its first output, the expected value of the label.
     """
     run, product = conversion.source, conversion.product
     heads = {head.outputs[0]: head for head in run.model.heads.values()}
@@ -98,9 +98,9 @@ def describe(conversion: Conversion) -> dict[str, Any]:
 
 
 def _feature(feature: Feature) -> dict[str, Any]:
-    """Say of an input what it belongs to, what its values mean, and what means that none is known.
+    """Return owner, kind and values of an input, and the value that stands for an unknown one.
 
-    JSON has no NaN, which a number that is not known is: it is null there.
+    JSON has no NaN, the value of an unknown number: it becomes null.
     """
     unknown = None if feature.kind == "number" else feature.unknown
     return {
@@ -113,32 +113,32 @@ def _feature(feature: Feature) -> dict[str, Any]:
 
 
 def _without_notes(protocol: Protocol) -> dict[str, Any]:
-    """Give a protocol without what quotes the log: a note may hold the id of a user."""
+    """Return a protocol without the notes on the log, which may quote the id of a user."""
     return asdict(replace(protocol, intake=replace(protocol.intake, notes=())))
 
 
 def _flat(figures: Figures) -> dict[str, Any]:
-    """Give each metric, and its interval as <name>_interval: format 1 of a file has them so."""
+    """Return each metric, and its interval as <name>_interval, as in file format 1."""
     intervals = {f"{name}_interval": each for name, each in figures.intervals.items()}
     return {**figures.means, **intervals, f"coverage@{COVERAGE_AT}": figures.coverage}
 
 
 def _signatures(graph: bytes) -> dict[str, Any]:
-    """List names, types and shapes of every signature's inputs and outputs."""
+    """Return dtype and shape of the inputs and outputs of every signature, by name."""
     return {
         name: {
             side: {port: {"dtype": dtype, "shape": list(shape)} for port, (dtype, shape) in ports}
-            for side, ports in (("inputs", ends.inputs.items()), ("outputs", ends.outputs.items()))
+            for side, ports in (("inputs", each.inputs.items()), ("outputs", each.outputs.items()))
         }
-        for name, ends in DeviceModel(graph).signatures.items()
+        for name, each in DeviceModel(graph).signatures.items()
     }
 
 
 def render(model: dict[str, Any]) -> str:
-    """Write model.json down for people, as Markdown."""
+    """Format model.json as Markdown, for people."""
     protocol, test = model["evaluation"]["protocol"], model["evaluation"]["test"]
     signatures = [
-        f"- `{name}`: {_ends(each['inputs'])} -> {_ends(each['outputs'])}"
+        f"- `{name}`: {_format_ports(each['inputs'])} -> {_format_ports(each['outputs'])}"
         for name, each in model["signatures"].items()
     ]
     low, high = test[f"recall@{RECALL_AT}_interval"]
@@ -169,5 +169,5 @@ def render(model: dict[str, Any]) -> str:
     return "\n\n".join(paragraphs) + "\n"
 
 
-def _ends(ends: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {each['dtype']} {each['shape']}" for name, each in ends.items())
+def _format_ports(ports: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {each['dtype']} {each['shape']}" for name, each in ports.items())

@@ -1,4 +1,4 @@
-"""From a finished run to its .tflite file: restore, export, quantize, verify, measure, write."""
+"""Conversion of a finished run to its .tflite file, from the checkpoint to the files on disk."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -31,13 +31,13 @@ from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.heldout import Heldout
 from jaxrec.runs.run import Run
 
-# Lists as short as pages and apps show them, whose time stands beside that of the file's own. Among
-# many items to choose some is little of a call, however few.
+# Lengths of the lists that pages and apps show, timed beside the file's own top_k. From MANY_ITEMS
+# on they are not timed: top-k selection is then a small part of a call for every k.
 SHORT = (10, 20)
 MANY_ITEMS = 100_000
 
-# Of a large catalogue a file is proven, and its recall taken, on fewer held-out histories: of a
-# million items a call takes 12 ms, by each of two or three files.
+# With a large catalogue a file is verified, and its recall computed, on fewer held-out histories: a
+# call takes 12 ms with a million items, and there are two or three files to call.
 MOST_SCORES = 400_000_000
 FEWEST_HISTORIES = 300
 
@@ -56,29 +56,29 @@ def export(
     boost: float = 0.0,
     adapt: AdaptConfig | None = None,
 ) -> Path:
-    """Convert a finished run to one .tflite file, and verify that the file equals its model.
+    """Convert a finished run to one .tflite file, and verify the file against its JAX model.
 
     Args:
         run: a run, or its directory.
-        export_dir: where the file goes, with model.json and catalogue.json; None: the folder
+        export_dir: directory of the file, model.json and catalogue.json; None: the directory
             export/ of the run.
-        recipe: how the weights are stored, "float32", "float16" or "int8"; None: the smallest that
-            loses less than 1% of the float32 file's recall@10.
-        top_k: items that the file recommends; None: 100, or as many as there are.
-        candidates: items that one call of its signature `score` takes.
-        keep_seen: recommend items of the history too.
-        ids_only: leave titles, genres and years out.
-        batch_size: histories in a call; above 1 a second file is written, for servers.
-        new_items: a table of items that came after training, for a run with features of items.
-        boost: what is added to the scores of the new items.
-        adapt: let the file learn of its user on the device, with these settings.
+        recipe: number format of the weights, "float32", "float16" or "int8"; None: the smallest
+            file that loses less than 1% of the float32 file's recall@10.
+        top_k: number of items to recommend; None: 100, or as many as there are.
+        candidates: number of items that one call of the signature `score` takes.
+        keep_seen: whether to recommend items of the history too.
+        ids_only: whether to leave out titles, genres and years.
+        batch_size: histories per call; above 1, a second file is written for servers.
+        new_items: table of items added after training, for a run with item features.
+        boost: constant added to the scores of the new items.
+        adapt: settings of on-device adaptation to the user; None: no adaptation.
 
     Returns:
         The path of the .tflite file.
 
     Raises:
-        UserError: the run is not finished, or a value does not fit it.
-        FailedCheckError: the file is not equal to its model; nothing was written.
+        UserError: if the run is not finished, or an argument does not fit it.
+        FailedCheckError: if the file does not match its model; nothing is written then.
 
     Example:
         file = jaxrec.export("runs/shop", recipe="float32", top_k=10)
@@ -101,20 +101,20 @@ def export(
 
 
 def convert(directory: RunDirectory, config: ExportConfig, export_dir: Path | None = None) -> Path:
-    """Convert a finished run, verify the file, and write it with its description.
+    """Convert a finished run, verify the file, and write it with model.json and catalogue.json.
 
     Args:
-        export_dir: where the files go; None: the folder export/ of the run.
+        export_dir: directory of the files; None: the directory export/ of the run.
 
     Returns:
-        The .tflite file.
+        The path of the .tflite file.
 
     Raises:
-        UserError: anything that the user can mend.
-        FailedCheckError: the file that was asked for is not equal to its model.
+        UserError: if the run or a setting is invalid.
+        FailedCheckError: if the requested file does not match its model.
     """
     source = restore(directory.path, config.new_items, config.boost)
-    adapt = _adapting(config, source)
+    adapt = _adapt_config(config, source)
     _announce(source)
     source = _reduce(source, config)
     shapes = choose_shapes(
@@ -128,10 +128,10 @@ def convert(directory: RunDirectory, config: ExportConfig, export_dir: Path | No
     single = replace(shapes, batch_size=1)
     export_dir = export_dir or source.directory.model_file.parent
     require_room(export_dir)
-    # TensorFlow takes seconds to import: a mistake is answered before.
+    # TensorFlow takes seconds to import: invalid settings are reported first.
     from jaxrec.conversion.graph.export import export_model
 
-    # Of float32 more is asked, and every other is held against it.
+    # float32 has the strictest limits, and is the baseline for the recall of the other recipes.
     recipes: list[Recipe] = [
         each for each in RECIPES if config.recipe in (None, each) or each == "float32"
     ]
@@ -158,44 +158,44 @@ def convert(directory: RunDirectory, config: ExportConfig, export_dir: Path | No
         files = package(conversion)
         if shapes.batch_size > 1:
             exported = export_model(source.model, shapes)
-            # A server has no one to learn of.
+            # A server has no single user to adapt to.
             server = make(exported, source, replace(reference, adapt=None), best)
-            conversion_of_many = replace(conversion, shapes=shapes, product=server, adapt=None)
-            files |= pack_for_servers(conversion_of_many)
+            conversion_for_servers = replace(conversion, shapes=shapes, product=server, adapt=None)
+            files |= pack_for_servers(conversion_for_servers)
         bar.update()
     write(export_dir, files)
     print(render_recipes(conversion, failures))
     if by_top_k:
         print(render_list_lengths(by_top_k))
-    made = source.directory.model_file.name
-    print(f"\n{export_dir / made}: {best}, {len(files[made]):,} bytes")
-    return export_dir / made
+    file_name = source.directory.model_file.name
+    print(f"\n{export_dir / file_name}: {best}, {len(files[file_name]):,} bytes")
+    return export_dir / file_name
 
 
 def _announce(source: RestoredRun) -> None:
-    """Print which run is converted, and what a person should know of its items."""
+    """Print which run is converted, with notes on its items."""
     ended = datetime.fromtimestamp(source.directory.ended)
     print(f"{source.directory.path}, which ended {ended:%Y-%m-%d %H:%M}")
     if source.said:
         print(source.said)
-    if warning := _beyond_a_browser(source.vocabulary.values.to_list()):
+    if warning := _inexact_ids_warning(source.vocabulary.values.to_list()):
         print(warning)
 
 
 def _reduce(source: RestoredRun, config: ExportConfig) -> RestoredRun:
-    """Return a run with as many held-out histories as a proof needs, and what ships of items."""
-    source = replace(source, heldout=_enough(source.heldout, source.vocabulary.size))
+    """Return the run with the held-out histories to verify on and the item descriptions to ship."""
+    source = replace(source, heldout=_subsample(source.heldout, source.vocabulary.size))
     if config.ids_only:
         nothing = {name: pl.lit(None, kind) for name, kind in DESCRIPTION.items()}
         source = replace(source, catalogue=source.catalogue.with_columns(**nothing))
     return source
 
 
-def _adapting(config: ExportConfig, source: RestoredRun) -> AdaptConfig | None:
-    """Say how the file learns of its user, if it shall.
+def _adapt_config(config: ExportConfig, source: RestoredRun) -> AdaptConfig | None:
+    """Return the settings of on-device adaptation, or None without --adapt.
 
     Raises:
-        UserError: it could not.
+        UserError: if the settings or the run do not allow adaptation.
     """
     if not config.adapt:
         return None
@@ -213,14 +213,14 @@ def _adapting(config: ExportConfig, source: RestoredRun) -> AdaptConfig | None:
     return config.adapting
 
 
-def _enough(heldout: Heldout, items: int) -> Heldout:
-    """Take so many held-out histories that a proof takes no minutes; of few items, all."""
+def _subsample(heldout: Heldout, items: int) -> Heldout:
+    """Return the held-out histories, thinned out evenly where MOST_SCORES would be exceeded."""
     most = max(MOST_SCORES // items, FEWEST_HISTORIES)
     return heldout.some(most) if most < len(heldout.target) else heldout
 
 
-def _beyond_a_browser(items: Sequence[int | str]) -> str | None:
-    """Say that a page could not tell items apart, if so: its numbers are exact up to 2^53 - 1."""
+def _inexact_ids_warning(items: Sequence[int | str]) -> str | None:
+    """Return a warning if ids exceed 2^53 - 1, up to which JavaScript's numbers are exact."""
     beyond = [each for each in items if isinstance(each, int) and abs(each) > 2**53 - 1]
     if not beyond:
         return None
@@ -237,7 +237,7 @@ def _make_all(
     reference: Reference,
     bar: tqdm,
 ) -> tuple[dict[Recipe, Product], dict[Recipe, FailedCheckError]]:
-    """Make the product of each recipe; those that fail are kept apart."""
+    """Build the product of each recipe, and collect the errors of those that fail."""
     products, failures = {}, {}
     for recipe in recipes:
         bar.set_description(recipe)

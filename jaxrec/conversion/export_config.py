@@ -1,4 +1,4 @@
-"""What a run is converted to: the file's lists, weights, items and learning."""
+"""Configuration of an export: lists, weights, items and on-device adaptation."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,13 +8,13 @@ from jaxrec.conversion.recipes import Recipe
 from jaxrec.errors import UserError
 from jaxrec.models.adapter import AdaptConfig
 
-# Of a score: more would be larger than any there is.
+# Limit of the boost of a score: no score itself is larger.
 MOST_BOOST = 100
 
 
 @dataclass(frozen=True)
 class ExportConfig:
-    """What a run is converted to."""
+    """Settings of an export."""
 
     new_items: Path | None = None
     """a table of items that came after training, of a run with --item-features: they are added
@@ -41,10 +41,10 @@ class ExportConfig:
     adapting: Flat[AdaptConfig] = field(default_factory=AdaptConfig)
 
     def __post_init__(self) -> None:
-        """Check the values that need nothing but each other.
+        """Check the values that depend on each other alone.
 
         Raises:
-            UserError: one is out of range, or needs another that is not given.
+            UserError: if a value is out of range, or requires a flag that is not given.
         """
         if self.boost and self.new_items is None:
             raise UserError(f"--boost={self.boost:g} is for new items; name them with --new-items")

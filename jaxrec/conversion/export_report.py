@@ -1,4 +1,4 @@
-"""The report of a conversion, as text."""
+"""Text report of a conversion."""
 
 from collections.abc import Mapping
 
@@ -11,18 +11,18 @@ from jaxrec.runs.text_table import lay_out
 
 
 def render_recipes(conversion: Conversion, failures: Mapping[Recipe, FailedCheckError]) -> str:
-    """Put the recipes side by side."""
+    """Format the recipes as a table, with the run and the protocol above it."""
     source, shapes, chosen = conversion.source, conversion.shapes, conversion.product
     model = source.config.model
-    told, test = source.summary.protocol, source.summary.test
+    protocol, test = source.summary.protocol, source.summary.test
     seen = "kept" if shapes.keep_seen else "left out"
     lines = [
         f"{model.encoder}, N = {shapes.history_length}, "
         f"d = {model.embedding_dim}, {source.vocabulary.size:,} items, top {shapes.top_k}, items "
         f"of the history {seen}",
         f"parity on {chosen.parity.histories:,} histories; recall@{RECALL_AT} on "
-        f"{len(source.heldout.target):,} held-out targets ({told.dataset}, {told.split}, "
-        f"seen items {told.seen_items}), {test.means['recall@10']:.4f} in JAX",
+        f"{len(source.heldout.target):,} held-out targets ({protocol.dataset}, {protocol.split}, "
+        f"seen items {protocol.seen_items}), {test.means['recall@10']:.4f} in JAX",
         f"time of a call: {machine()}, µs",
         "",
     ]
@@ -46,7 +46,7 @@ def render_recipes(conversion: Conversion, failures: Mapping[Recipe, FailedCheck
 
 
 def render_list_lengths(times: Mapping[int, float]) -> str:
-    """Say what lists of several lengths cost."""
+    """Format the time of a call for lists of several lengths."""
     *shorter, (top_k, time) = ((k, f"{time:.1f}") for k, time in times.items())
     others = ", ".join(f"{other} with --top-k={k}" for k, other in shorter)
     return f"\na call takes {time} µs with the {top_k} items of its list; {others}"

@@ -1,4 +1,4 @@
-"""The flatbuffer itself: put in order, and read for what it must and must not hold."""
+"""TensorFlow Lite flatbuffers: rewriting, inspection and checks of their operators."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -14,8 +14,8 @@ from jaxtyping import Float32
 
 from jaxrec.errors import FailedCheckError
 
-# How the names of fused ones end: LiteRT's CompiledModel and LiteRT.js refuse them, and they keep
-# state between calls.
+# Suffixes of the names of fused recurrent operators: LiteRT's CompiledModel and LiteRT.js refuse
+# them, and they keep state between calls.
 _FUSED = ("LSTM", "RNN")
 _OPERATOR_NAMES = {
     code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)
@@ -24,14 +24,14 @@ _OPERATOR_NAMES = {
 
 @dataclass(frozen=True)
 class Facts:
-    """What a flatbuffer holds.
+    """Contents of a flatbuffer.
 
     Attributes:
-        operators: every operation that occurs, with how often it does, by name.
-        lookups: how many EMBEDDING_LOOKUPs each signature has.
-        weight_bytes: all constants together.
-        tables: constants of the shape of the items' table.
-        has_state: a tensor keeps its value between calls.
+        operators: number of occurrences of each operator, by name.
+        lookups: number of EMBEDDING_LOOKUP operators in each signature.
+        weight_bytes: size of all constants together.
+        tables: number of constants with the shape of the item table or of its transpose.
+        has_state: whether a tensor keeps its value between calls.
     """
 
     operators: dict[str, int]
@@ -42,9 +42,9 @@ class Facts:
 
 
 def _unpack(graph: bytes) -> Any:
-    """Read the flatbuffer's tables, and the constants that the quantizer puts behind it.
+    """Parse a flatbuffer, with the constants that the quantizer appends behind it.
 
-    The generated types say too little to be checked.
+    The generated classes are typed too loosely for a type checker, hence Any.
     """
     model: Any = schema.ModelT.InitFromObj(schema.Model.GetRootAs(graph, 0))
     for buffer in model.buffers:
@@ -56,14 +56,14 @@ def _unpack(graph: bytes) -> Any:
 
 
 def _pack(model: Any, size: int) -> bytes:
-    """Write the flatbuffer's tables down; `size` is about how many bytes they need."""
+    """Serialize a flatbuffer; `size` is the initial size of its builder in bytes."""
     builder = flatbuffers.Builder(size)
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())
 
 
 def _operator_names(model: Any) -> list[str]:
-    """Name each code of an operation, those that are not built in as CUSTOM."""
+    """Return the name of each operator code; names of custom operators begin with CUSTOM."""
     return [
         _OPERATOR_NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)]
         if code.customCode is None
@@ -73,16 +73,17 @@ def _operator_names(model: Any) -> list[str]:
 
 
 def tidy(graph: bytes, *, first: str) -> bytes:
-    """Make `first` the signature of a caller who names none, and drop what no runtime reads.
+    """Move the signature `first` to subgraph 0, the default, and drop unused metadata.
 
-    Converters put the signatures into alphabetical order. Names of inner tensors are a fifth of an
-    unrolled LSTM's file; inputs and outputs get the names that their signature has for them.
+    Converters sort the signatures alphabetically, and callers who name none get subgraph 0. No
+    runtime reads the names of inner tensors, a fifth of the file of an unrolled LSTM. Inputs and
+    outputs get the names that their signature has for them.
     """
     model = _unpack(graph)
-    place = next(s.subgraphIndex for s in model.signatureDefs if s.signatureKey == first.encode())
+    default = next(s.subgraphIndex for s in model.signatureDefs if s.signatureKey == first.encode())
     subgraphs = model.subgraphs
-    subgraphs[0], subgraphs[place] = subgraphs[place], subgraphs[0]
-    moved = {0: place, place: 0}
+    subgraphs[0], subgraphs[default] = subgraphs[default], subgraphs[0]
+    moved = {0: default, default: 0}
     for subgraph in subgraphs:
         for tensor in subgraph.tensors:
             tensor.name = None
@@ -98,10 +99,11 @@ def tidy(graph: bytes, *, first: str) -> bytes:
 
 
 def with_top_k(graph: bytes, top_k: int) -> bytes:
-    """Let the lists of a flatbuffer that this program made have another length, all else equal.
+    """Return a flatbuffer with another top_k, everything else unchanged.
 
     Args:
-        top_k: not more than there are items.
+        graph: a flatbuffer of this package.
+        top_k: at most the number of items.
     """
     model = _unpack(graph)
     constant: Any = schema.BufferT()
@@ -112,7 +114,7 @@ def with_top_k(graph: bytes, top_k: int) -> bytes:
         for operator in subgraph.operators or []:
             if names[operator.opcodeIndex] != "TOPK_V2":
                 continue
-            # Others may read the same constant: the operator gets one of its own.
+            # Other operators may read the same constant, so this one gets its own.
             number = copy(subgraph.tensors[operator.inputs[1]])
             number.buffer = len(model.buffers) - 1
             subgraph.tensors.append(number)
@@ -123,14 +125,14 @@ def with_top_k(graph: bytes, top_k: int) -> bytes:
 
 
 def replace_constants(graph: bytes, tables: Mapping[float, Float32[np.ndarray, "R D"]]) -> bytes:
-    """Put each table in the place of the constants of its shape that repeat its number.
+    """Replace each table's placeholders, the constants of its shape filled with its number.
 
     Raises:
-        FailedCheckError: there is no such constant.
+        FailedCheckError: if a table has no placeholder.
     """
     model = _unpack(graph)
     for number, table in tables.items():
-        places = {
+        placeholders = {
             tensor.buffer
             for subgraph in model.subgraphs
             for tensor in subgraph.tensors
@@ -138,17 +140,20 @@ def replace_constants(graph: bytes, tables: Mapping[float, Float32[np.ndarray, "
             if model.buffers[tensor.buffer].data is not None
             if np.all(model.buffers[tensor.buffer].data.view(np.float32) == np.float32(number))
         }
-        if not places:
+        if not placeholders:
             raise FailedCheckError(f"the graph has no place for a table of {table.shape}")
-        for place in places:
-            model.buffers[place].data = np.ascontiguousarray(table).reshape(-1).view(np.uint8)
+        for buffer in placeholders:
+            model.buffers[buffer].data = np.ascontiguousarray(table).reshape(-1).view(np.uint8)
     return _pack(model, len(graph))
 
 
 def large_products(graph: bytes, least: int) -> list[str]:
-    """Name the results of products with a constant of so many entries that is no table of items.
+    """Return the names of the results of products with large constants, except item scores.
 
-    A table is what ids are looked up in; by it items are scored.
+    A constant that EMBEDDING_LOOKUP reads is an embedding table; products with it score items.
+
+    Args:
+        least: number of entries from which on a constant is large.
     """
     model = _unpack(graph)
     names = _operator_names(model)
@@ -172,7 +177,7 @@ def large_products(graph: bytes, least: int) -> list[str]:
 
 
 def read_facts(graph: bytes) -> Facts:
-    """Read a flatbuffer that this program made."""
+    """Read the contents of a flatbuffer of this package."""
     model = _unpack(graph)
     names = _operator_names(model)
     used = [[names[each.opcodeIndex] for each in g.operators or []] for g in model.subgraphs]
@@ -189,9 +194,9 @@ def read_facts(graph: bytes) -> Facts:
 
 
 def _count_tables(model: Any, used: list[list[str]]) -> int:
-    """Count the constants that have the shape of the items' table, lying or standing.
+    """Count the constants with the shape of the item table or of its transpose.
 
-    It is the table with the most rows of all that are looked up in.
+    The item table is the one with the most rows of all that EMBEDDING_LOOKUP reads.
     """
     looked_up = [
         tuple(sorted(subgraph.tensors[operator.inputs[1]].shape))
@@ -210,17 +215,17 @@ def _count_tables(model: Any, used: list[list[str]]) -> int:
 
 
 def check_operations(facts: Facts, *, lookups: int, tables: int, heads: Iterable[str] = ()) -> None:
-    """Refuse a graph that some runtime could not load, or that holds a table twice.
+    """Check that every runtime can load a graph and that it stores no table twice.
 
     Args:
-        lookups: what is known by an id, the item being one: each has a table that its ids are
-            looked up in. `vectors` takes items alone, and `adapt` looks up all that there are.
-        tables: of items, two when histories and candidates do not share one; and of what else has
-            as many rows.
-        heads: signatures of heads, which take items beside all else.
+        lookups: number of features whose ids are looked up in a table, the item included.
+            `vectors` looks up items alone, and `adapt` also the whole item table.
+        tables: number of item tables, two when histories and candidates do not share one, plus
+            other tables with as many rows.
+        heads: names of the signatures of heads, which look up items beside the history.
 
     Raises:
-        FailedCheckError: what is wrong.
+        FailedCheckError: if an operator is custom or keeps state, or a count differs.
     """
     custom = [name for name in facts.operators if name.startswith("CUSTOM")]
     if custom:

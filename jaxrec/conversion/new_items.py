@@ -1,4 +1,4 @@
-"""New items: what came after training, known by its features alone."""
+"""New items: items added after training, embedded by their features alone."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ from jaxrec.schema import PAD
 
 @dataclass(frozen=True, eq=False)
 class NewItems:
-    """Items behind those of a run, in the order of their table.
+    """Items appended to those of a run, in the order of their table.
 
     Attributes:
-        vocabulary: the ids of the run as they were, and the new ones.
-        described: `item`, `title`, `genres`, `year` of the new ones, one row each.
-        features: the values of all items, old and new.
-        said: what a person should know of them.
+        vocabulary: the unchanged ids of the run, followed by those of the new items.
+        described: `item`, `title`, `genres`, `year` of the new items, one row each.
+        features: feature values of all items, old and new.
+        said: notes on the new items, to be printed.
     """
 
     vocabulary: Vocabulary
@@ -36,12 +36,12 @@ class NewItems:
 def read_new_items(
     path: Path, config: DataConfig, vocabulary: Vocabulary, features: tuple[ItemFeature, ...]
 ) -> NewItems:
-    """Read the items of a table that a run does not know.
+    """Read the items of a table that are not in the vocabulary of a run.
 
-    Its columns are named as in the item table that the run was trained with.
+    The columns have the names of the item table that the run was trained with.
 
     Raises:
-        UserError: the run learned no features, or the table cannot be read or has no new item.
+        UserError: if the run has no item features, or the table cannot be read or has no new item.
     """
     if not features:
         raise UserError(
@@ -75,13 +75,14 @@ def read_new_items(
         Vocabulary(pl.concat([old, new]), np.pad(vocabulary.counts, (0, len(new)))),
         described.select(ITEM_COLUMNS),
         features,
-        _said(path, len(new), len(ids) - len(new), features, notes),
+        _format_notes(path, len(new), len(ids) - len(new), features, notes),
     )
 
 
-def _said(
+def _format_notes(
     path: Path, new: int, known: int, features: Sequence[ItemFeature], notes: Sequence[str]
 ) -> str:
+    """Format the counts of new and known items, and the notes on them."""
     lines = [f"{path}: {new:,} new items"]
     if known:
         lines.append(f"  known to the run, and left as they are: {known:,}")

@@ -1,4 +1,4 @@
-"""The package: what a conversion leaves in its folder, made whole and put there at once."""
+"""Packages: the files of a conversion, built in memory and written atomically."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,32 +14,32 @@ from jaxrec.runtime.catalogue import pack_catalogue
 
 
 def package(conversion: Conversion) -> dict[str, bytes]:
-    """Give the content of each file, by name."""
+    """Return the content of each file, by name."""
     model = card.describe(conversion)
     tflite = pack(conversion, model)
     times = {recipe: product.latency for recipe, product in conversion.products.items()}
     beside = {
         **model,
         "file": {"bytes": len(tflite), "sha256": bundle.sha256(tflite)},
-        # Inside the file a time would make every conversion differ.
+        # Not inside the .tflite file: times would make the bytes of every conversion differ.
         "latency": {"machine": machine(), "unit": "µs", "recipes": times},
     }
     return {
         conversion.source.directory.model_file.name: tflite,
         bundle.MODEL: as_json(beside),
-        # For apps that have no `Recommender` to read it in the file.
+        # For apps without a `Recommender` to read the catalogue inside the .tflite file.
         CATALOGUE: as_json(conversion.source.catalogue.to_dict(as_series=False), indent=None),
     }
 
 
 def pack_for_servers(conversion: Conversion) -> dict[str, bytes]:
-    """Give the file of a batch of histories, by its name."""
+    """Return the content of the file for batches of histories, by its name."""
     name = f"model-batch{conversion.shapes.batch_size}.tflite"
     return {name: pack(conversion, card.describe(conversion))}
 
 
 def pack(conversion: Conversion, model: dict[str, Any]) -> bytes:
-    """Put vocabulary, catalogue and model card behind a flatbuffer."""
+    """Append vocabulary, catalogue and model card to a flatbuffer."""
     source = conversion.source
     vocabulary = {"digest": source.vocabulary.digest, "values": source.vocabulary.values.to_list()}
     members = {
@@ -52,10 +52,10 @@ def pack(conversion: Conversion, model: dict[str, Any]) -> bytes:
 
 
 def write(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Put each file in its place at once; take away what an older export left.
+    """Write each file atomically, and delete the server files of an older export.
 
-    A writer that is killed between two files leaves both whole; model.json holds the model's hash,
-    by which a reader sees that they are not of one export.
+    A process that is killed between two files leaves each of them intact. model.json has the hash
+    of the .tflite file, so that a reader detects files of different exports.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():

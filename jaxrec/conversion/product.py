@@ -1,4 +1,4 @@
-"""A product: a flatbuffer made by a recipe, with the proof that it is what it should be."""
+"""Products: flatbuffers quantized by a recipe, verified and measured."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,23 +18,23 @@ from jaxrec.errors import FailedCheckError
 from jaxrec.models.adapter import AdaptConfig
 from jaxrec.runs.heldout import Heldout
 
-# What the default recipe may lose of the float32 file's recall@10.
+# Largest relative loss of the float32 file's recall@10 in a recipe chosen by default.
 MOST_LOST = 0.01
 
-# Enough for a median, in a fraction of a second.
+# Rounds enough for a median, in a fraction of a second.
 _ROUNDS_BY_TOP_K = 10
 
-# A catalogue so large that a call takes milliseconds is timed by fewer of them.
+# Time limit: with a large catalogue, where a call takes milliseconds, fewer rounds are run.
 _SECONDS = 4.0
 
 
 @dataclass(frozen=True)
 class Product:
-    """A flatbuffer, and what was found about it.
+    """A verified flatbuffer with its measurements.
 
     Attributes:
-        recall: recall@10 on the held-out users through the file.
-        latency: percentiles of the time of a call, µs; empty until it was timed.
+        recall: recall@10 of the file on the held-out users.
+        latency: percentiles of the time of a call, in µs; empty until it is timed.
     """
 
     recipe: Recipe
@@ -47,13 +47,13 @@ class Product:
 
 @dataclass(frozen=True)
 class Conversion:
-    """What a run is made into.
+    """The result of converting a run.
 
     Attributes:
-        product: the one that is shipped.
-        products: every recipe that was tried and passed, for comparison.
-        boost: what was added to the scores of new items.
-        adapt: how the file learns of a user, if it does.
+        product: the product that is shipped.
+        products: the products of all recipes that passed verification, for comparison.
+        boost: constant added to the scores of new items.
+        adapt: settings of on-device adaptation; None without it.
     """
 
     source: RestoredRun
@@ -65,14 +65,14 @@ class Conversion:
 
 
 def make(exported: bytes, run: RestoredRun, reference: Reference, recipe: Recipe) -> Product:
-    """Quantize what was exported, and prove it.
+    """Quantize an exported flatbuffer, verify it, and compute its recall.
 
     Raises:
-        FailedCheckError: it is not equal to its model.
+        FailedCheckError: if it does not match its model.
     """
     graph = tidy(quantize(exported, recipe), first="recommend")
     device, lists, facts, parity = prove(graph, reference, recipe)
-    # The held-out histories come first.
+    # The trials begin with the held-out histories, so `lists` does too.
     recall = recall_through(
         device, lists, run.heldout, run.vocabulary.size, keep_seen=run.config.data.keep_seen
     )
@@ -80,7 +80,7 @@ def make(exported: bytes, run: RestoredRun, reference: Reference, recipe: Recipe
 
 
 def time_in_turn(products: Mapping[Recipe, Product], heldout: Heldout) -> dict[Recipe, Product]:
-    """Time products that take one history a call, in turn, on those of held-out users."""
+    """Return products of batch size 1 with their latency on held-out histories, timed in turn."""
     inputs = as_inputs(heldout.history)
     with quiet():
         contenders = [contend(product.graph, inputs) for product in products.values()]
@@ -90,7 +90,7 @@ def time_in_turn(products: Mapping[Recipe, Product], heldout: Heldout) -> dict[R
 
 
 def time_by_top_k(product: Product, top_ks: Sequence[int], heldout: Heldout) -> dict[int, float]:
-    """Give the median time of a call for lists of several lengths, µs, timed in turn."""
+    """Return the median time of a call in µs for several values of top_k, timed in turn."""
     inputs = as_inputs(heldout.history)
     with quiet():
         contenders = [contend(with_top_k(product.graph, top_k), inputs) for top_k in top_ks]
@@ -103,10 +103,10 @@ def choose(
     failures: Mapping[Recipe, FailedCheckError],
     asked: Recipe | None,
 ) -> Recipe:
-    """Take what was asked for, or else the smallest that loses less than MOST_LOST of the recall.
+    """Return the requested recipe, or the smallest that loses less than MOST_LOST of the recall.
 
     Raises:
-        FailedCheckError: it failed; without float32 there is nothing to compare others with.
+        FailedCheckError: if the requested recipe failed, or without one float32, the baseline.
     """
     needed = asked or "float32"
     if needed in failures:

@@ -1,4 +1,4 @@
-"""Silence: TensorFlow and LiteRT write to the process's own streams whatever Python says."""
+"""Suppression of the output that TensorFlow and LiteRT write past Python's own streams."""
 
 import atexit
 import contextlib
@@ -12,20 +12,20 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Swallow what a block writes to standard output and error; an exception brings it back."""
+    """Suppress standard output and error of a block; an exception gets them as a note."""
     sys.stdout.flush()
     sys.stderr.flush()
     saved = {stream: os.dup(stream) for stream in (1, 2)}
     disabled = logging.root.manager.disable
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as output:
         try:
             logging.disable(logging.WARNING)
             for stream in saved:
-                os.dup2(said.fileno(), stream)
+                os.dup2(output.fileno(), stream)
             yield
         except Exception as error:
-            said.seek(0)
-            error.add_note(said.read().decode(errors="replace"))
+            output.seek(0)
+            error.add_note(output.read().decode(errors="replace"))
             raise
         finally:
             sys.stdout.flush()
@@ -38,5 +38,5 @@ def quiet() -> Iterator[None]:
 
 @functools.cache
 def quiet_at_exit() -> None:
-    """Swallow what LiteRT's libraries write to standard error when Python has ended already."""
+    """Suppress what LiteRT's libraries write to standard error after Python's exit handlers."""
     atexit.register(lambda: os.dup2(os.open(os.devnull, os.O_WRONLY), 2))

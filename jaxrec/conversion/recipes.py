@@ -1,4 +1,4 @@
-"""Recipes: the ways to store the weights of a file."""
+"""Recipes: the number formats in which a file stores its weights."""
 
 from typing import Literal, get_args
 

@@ -1,4 +1,4 @@
-"""Restore: from a finished run directory to its model and all that conversion asks about it."""
+"""Restored runs: the model of a finished run, with the data that conversion needs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,14 +21,14 @@ from jaxrec.training.checkpoint import read_model
 
 @dataclass(frozen=True, eq=False)
 class RestoredRun:
-    """A finished run.
+    """A finished run, read from its directory.
 
     Attributes:
-        catalogue: `item` (raw), `title`, `genres`, `year` of each id, in their order, [V] rows.
-        summary: the figures, with their protocol.
-        model: the recommender with the parameters of the best epoch on validation; what features
-            say of the items is in its tables.
-        said: what a person should know of the items that were added.
+        catalogue: `item` (raw), `title`, `genres`, `year` of each id, in order of id, [V] rows.
+        summary: the metrics, with their protocol.
+        model: the recommender with the parameters of the best epoch on validation; item features
+            are folded into its item tables.
+        said: notes on the new items, to be printed; empty without new items.
     """
 
     directory: RunDirectory
@@ -42,15 +42,15 @@ class RestoredRun:
 
 
 def restore(folder: Path, new_items: Path | None = None, boost: float = 0.0) -> RestoredRun:
-    """Read a run directory; nothing in it is changed.
+    """Read a run directory, without changing it.
 
     Args:
-        new_items: a table of items that are added to those of the run ...
-        boost: ... and what is added to their scores.
+        new_items: table of items to append to those of the run.
+        boost: constant added to the scores of the new items.
 
     Raises:
-        UserError: it is no finished run, of another version, damaged, or its files do not fit each
-            other.
+        UserError: if the run is not finished, of another version or damaged, or its files do not
+            fit each other.
     """
     directory = RunDirectory(folder)
     directory.require_finished()
@@ -83,10 +83,10 @@ def restore(folder: Path, new_items: Path | None = None, boost: float = 0.0) -> 
 def _require_fit(
     directory: RunDirectory, schema: Schema, vocabulary: Vocabulary, catalogue: pl.DataFrame
 ) -> None:
-    """Refuse files of different runs.
+    """Check that catalogue and schema have the items of the vocabulary.
 
     Raises:
-        UserError: which ones.
+        UserError: if one of them belongs to another run.
     """
     for name, fits in (
         (CATALOGUE, catalogue["item"].equals(vocabulary.values)),

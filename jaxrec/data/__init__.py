@@ -1,1 +1,1 @@
-"""From a log of interactions to batches of histories; NumPy and Polars only, never JAX."""
+"""Data pipeline from interaction logs to training batches; NumPy and Polars only, never JAX."""

@@ -1,4 +1,4 @@
-"""Features of activities and users: what a log and a table of users say, as ids."""
+"""Features of activities, users and moments, encoded as ids."""
 
 from dataclasses import replace
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from jaxrec.data.sources.log_config import NO_TIMES
 from jaxrec.errors import UserError
 from jaxrec.schema import AGE, UNKNOWN_AGE, Feature
 
-# As ISO 8601 counts: Monday is 1.
+# ISO 8601 weekdays: Monday is 1.
 _WEEK = range(1, 8)
 
 _AGE = Feature(AGE, "activity", "age", len(LEAST_GAPS))
@@ -26,7 +26,7 @@ class Numbered(NamedTuple):
     """A feature, and the ids of its values.
 
     Attributes:
-        ids: of each activity or its moment, [n], or of each user, [U].
+        ids: id of each activity or of its moment, [n], or of each user, [U].
     """
 
     feature: Feature
@@ -34,32 +34,32 @@ class Numbered(NamedTuple):
 
 
 def activity_features(log: OrderedLog, config: DataConfig) -> list[Numbered]:
-    """Number what the configuration names of each activity.
+    """Encode the configured columns of each activity, and with --time its time gap, as ids.
 
     Raises:
-        UserError: a column is missing, or tells nothing; or the times are no seconds.
+        UserError: a column is missing or carries no information, or the time unit is unknown.
     """
-    asked = feature_names(config, "activity")
-    found = [
+    names = feature_names(config, "activity")
+    encoded = [
         Numbered(
             *number_values(
                 _column(log.columns, name, "activity"), "activity", "--activity-features"
             )
         )
-        for name in asked
+        for name in names
     ]
     if config.time:
         if config.log.time == NO_TIMES:
             raise UserError("--time needs times, and --log.time=none says that there are none")
-        found.append(Numbered(_AGE, _gaps(log)))
-    return found
+        encoded.append(Numbered(_AGE, _gaps(log)))
+    return encoded
 
 
 def user_features(log: OrderedLog, config: DataConfig) -> list[Numbered]:
-    """Number what the configuration names of each user; as inputs their names begin with "user_".
+    """Encode the configured columns of each user as ids; their input names begin with "user_".
 
     Raises:
-        UserError: there is no table, or a column is missing, or tells nothing.
+        UserError: there is no table of users, or a column is missing or carries no information.
     """
     names = feature_names(config, "user")
     if not names:
@@ -67,17 +67,18 @@ def user_features(log: OrderedLog, config: DataConfig) -> list[Numbered]:
     if log.users.width == 1:
         raise UserError(f"--user-features: --dataset={config.dataset} says nothing of its users")
     columns = [_column(log.users, name, "user") for name in names]
-    found = [number_values(column, "user", "--user-features") for column in columns]
+    encoded = [number_values(column, "user", "--user-features") for column in columns]
     return [
-        Numbered(replace(feature, name=input_of_user(feature.name)), ids) for feature, ids in found
+        Numbered(replace(feature, name=input_of_user(feature.name)), ids)
+        for feature, ids in encoded
     ]
 
 
 def moment_features(log: OrderedLog, config: DataConfig) -> list[Numbered]:
-    """Number what is known of the moment of each activity, in the users' zone.
+    """Encode the hour and weekday of each activity, in the users' time zone, as ids.
 
     Raises:
-        UserError: the times are no seconds since 1970.
+        UserError: the log has no times, or their unit is unknown.
     """
     names = moment_names(config)
     if not names:
@@ -102,17 +103,17 @@ def moment_features(log: OrderedLog, config: DataConfig) -> list[Numbered]:
 
 
 def _column(table: pl.DataFrame, name: str, owner: str) -> pl.Series:
-    known = [each for each in table.columns if each not in ("user", "item", "timestamp")]
-    if name not in known:
+    names = [each for each in table.columns if each not in ("user", "item", "timestamp")]
+    if name not in names:
         raise UserError(
-            f"--{owner}-features has {name!r}, and there is {', '.join(known) or 'nothing'}; give "
+            f"--{owner}-features has {name!r}, and there is {', '.join(names) or 'nothing'}; give "
             "some of these"
         )
     return table[name]
 
 
 def _gaps(log: OrderedLog) -> Int32[np.ndarray, " n"]:
-    """Give the bucket of the gap from each activity to the user's next; 0 behind the last."""
+    """Return the bucket of the gap from each activity to the user's next; 0 for the last one."""
     if log.ticks_per_second is None:
         raise UserError(
             f"--time: times from {log.timestamps.min():.15g} to {log.timestamps.max():.15g} are no "

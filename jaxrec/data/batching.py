@@ -1,4 +1,4 @@
-"""Batches for training: seeded order, fixed shapes, resumable at any dispatch."""
+"""Training batches: seeded order, fixed shapes, resumable at any dispatch."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -24,23 +24,22 @@ from jaxrec.schema import PAD
 
 
 class Batch(NamedTuple):
-    """Windows of users' timelines, in arrays of NumPy or of JAX.
+    """Windows of users' timelines, as NumPy or JAX arrays.
 
-    The K batches of a dispatch are one, with an axis more before B.
+    The K batches of a dispatch are stacked along an additional axis before B.
 
     Attributes:
-        history: ids of each feature, {name: [B, L]}; most recent last, PAD on the left.
+        history: ids of each feature, {name: [B, L]}, most recent last, PAD on the left; features
+            of users are [B].
         targets: the item that follows each of the last W positions of the history, [B, W]; PAD
             where there is no target.
-        weights: what each target counts, [B, W]; zero where there is none, and of targets that
-            are not to be learned.
-        seen: the items that the user met before the first target of each row, as `seen` keeps them,
-            [B, _]; None where the loss does not leave them out.
-        labels: the label id of each target by the name of a head, {name: [B, W]}; 0 where there is
-            none.
-        candidates: the items that compete with the targets, which a step draws
-            (`training.transforms.Candidates`); None before.
-        item_rows: the rows of the item tables that the ids of a compact batch stand for
+        weights: target weights, [B, W]; zero where there is no training target.
+        seen: the items that the user interacted with before the first target of each row, in a form
+            of `data.seen`, [B, _]; None where the loss does not exclude them.
+        labels: the label id of each target by head name, {name: [B, W]}; 0 where it has none.
+        candidates: the items that compete with the targets (`training.transforms.Candidates`);
+            None until a step samples them.
+        item_rows: the rows of the item tables that the ids of a compact batch index
             (`training.sparse_rows.compact`), [T]; None: the ids are the rows.
     """
 
@@ -54,15 +53,15 @@ class Batch(NamedTuple):
 
 
 class TrainingBatches:
-    """Every training target once an epoch, in windows of one user's targets.
+    """Batches that contain every training target once per epoch.
 
-    Timelines are cut into windows of up to W targets, at a new random phase in each epoch. Where
-    many fit into a window with its lead-in, each of these is one window, and is gathered with those
-    of about its length. So there are a few shapes of batches; those of a dispatch have one.
+    Each timeline is cut into windows of up to W targets, at a new random phase in each epoch. If
+    many timelines fit into a window with its lead-in, each of these is a single window and is
+    batched with timelines of similar length. So there are a few shapes, but one in each dispatch.
 
-    The batches of a dispatch are a pure function of the seed and the dispatch's number: nothing
-    needs to be saved to resume. In each epoch the windows of a shape are shuffled over all users,
-    and so are the dispatches. A step that is not full has rows of padding alone.
+    The batches of a dispatch are a pure function of the seed and the dispatch number: resuming
+    needs no saved state. In each epoch the windows of a shape are shuffled over all users, and the
+    dispatches are shuffled too. Incomplete steps are filled up with rows of padding.
     """
 
     def __init__(
@@ -78,18 +77,18 @@ class TrainingBatches:
         seed: int,
         shard: BatchShard = WHOLE_BATCH,
     ):
-        """Count the steps.
+        """Choose the batch shapes and count the steps.
 
         Args:
             timelines: the log.
-            split: which of it is learned.
-            shape: of a step of long timelines.
-            labels: the label id of each activity by the name of a head.
-            weights: what each position counts as a target; None: all the same.
-            seen_of: the size of the catalogue, to tell what was seen; None tells nothing.
-            max_steps_per_dispatch: K, at the most.
-            seed: seed of phases and order.
-            shard: what is gathered of each batch; which windows are in it depends on no shard.
+            split: its training targets are used.
+            shape: of steps with timelines that do not fit into a single window.
+            labels: the label id of each activity by head name.
+            weights: the target weight of each position; None: all are equal.
+            seen_of: size of the catalogue, V; None: batches have no `seen`.
+            max_steps_per_dispatch: upper limit of K.
+            seed: of phases and order.
+            shard: the part of each batch to gather; the windows of a batch do not depend on it.
         """
         lengths = split.training_ends - timelines.offsets[:-1]
         self.shape = shape
@@ -113,16 +112,16 @@ class TrainingBatches:
         self.steps_per_epoch = sum(each.steps for each in self._buckets)
 
     def dispatch(self, number: int) -> Batch:
-        """Gather the batches of dispatch 0, 1, 2, ... of the whole training."""
+        """Gather the batches of a dispatch, numbered 0, 1, 2, ... over all epochs."""
         epoch, within = divmod(number, self.dispatches_per_epoch)
-        of_buckets, order = self._plan(epoch)
+        bucket_windows, order = self._plan(epoch)
         which, nth = order[within]
-        return self._gather(self._buckets[which], of_buckets[which], nth)
+        return self._gather(self._buckets[which], bucket_windows[which], nth)
 
     def _shuffle(self, epoch: int) -> tuple[list[Windows], list[tuple[int, int]]]:
-        """Give each bucket's windows, and for each dispatch its bucket and its number therein."""
+        """Return the windows of each bucket, and the (bucket, index in it) of each dispatch."""
         rng = np.random.default_rng([self._seed, epoch])
-        of_buckets = []
+        bucket_windows = []
         for bucket in self._buckets:
             starts = self._timelines.offsets[bucket.users]
             ends = self._training_ends[bucket.users]
@@ -132,37 +131,38 @@ class TrainingBatches:
                 else cut_windows(starts, ends, bucket.shape.length, rng)
             )
             order = rng.permutation(bucket.windows)
-            of_buckets.append(Windows(*(each[order] for each in windows)))
+            bucket_windows.append(Windows(*(each[order] for each in windows)))
         dispatches = [
             (which, nth)
             for which, bucket in enumerate(self._buckets)
             for nth in range(bucket.dispatches)
         ]
-        return of_buckets, [dispatches[i] for i in rng.permutation(len(dispatches))]
+        return bucket_windows, [dispatches[i] for i in rng.permutation(len(dispatches))]
 
     def _gather(self, bucket: Bucket, windows: Windows, nth: int) -> Batch:
-        """Gather a bucket's nth dispatch; each of its steps has its equal share of the windows."""
+        """Gather a bucket's nth dispatch; its windows are spread evenly over all steps."""
         count, shape = bucket.steps_per_dispatch, bucket.shape
         steps = np.arange(nth * count, (nth + 1) * count)[:, None]
         part = shape.batch_size // self._shard.of
-        own = np.arange(self._shard.first * part, self._shard.end * part)
-        rows = bucket.windows * steps // bucket.steps + own
+        shard_rows = np.arange(self._shard.first * part, self._shard.end * part)
+        rows = bucket.windows * steps // bucket.steps + shard_rows
         is_window = rows < bucket.windows * (steps + 1) // bucket.steps
-        # A row of padding is an empty slice of the first timeline.
+        # Rows of padding are empty slices of the first timeline.
         starts, firsts, ends = (
             np.where(is_window, each.take(rows, mode="clip"), 0) for each in windows
         )
         history = self._timelines.windows(starts, ends - 1, shape.length + shape.lead_in)
         targets = gather(self._targets, firsts, ends, shape.length)
-        counted = (targets != PAD).astype(np.float32)
+        weights = (targets != PAD).astype(np.float32)
         if self._weights is not None:
-            counted *= gather(self._weights, firsts, ends, shape.length)
+            weights *= gather(self._weights, firsts, ends, shape.length)
         seen = None
         if self._seen_of is not None:
-            met = seen_before(self._timelines, firsts.reshape(-1))
-            most = 0 if bucket.is_whole else self._longest
-            seen = met.as_batch(self._seen_of, most).reshape(*rows.shape, -1)
+            seen_items = seen_before(self._timelines, firsts.reshape(-1))
+            # A whole timeline has no activity before its first target.
+            max_seen = 0 if bucket.is_whole else self._longest
+            seen = seen_items.as_batch(self._seen_of, max_seen).reshape(*rows.shape, -1)
         labels = {
             name: gather(ids, firsts, ends, shape.length) for name, ids in self._labels.items()
         }
-        return Batch(history, targets, counted, seen, labels)
+        return Batch(history, targets, weights, seen, labels)

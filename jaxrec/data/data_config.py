@@ -1,4 +1,4 @@
-"""The data's configuration; what only one source reads stands beside it."""
+"""Configuration of the data; the settings of a single source are defined beside that source."""
 
 import glob
 import re
@@ -15,7 +15,7 @@ from jaxrec.data.sources.synthetic import SyntheticConfig
 from jaxrec.data.sources.user_table import UserTableConfig
 from jaxrec.data.splits import SplitName
 
-# They tell the format of a log, and are no part of its name.
+# Suffixes that indicate the format of a log; they are not part of its name.
 _SUFFIXES = re.compile(r"(\.(csv|tsv|txt|dat|inter|jsonl|ndjson|parquet|pq|gz|zst))+$", re.I)
 
 
@@ -101,7 +101,7 @@ class DataConfig:
         """Return the heads beside the next item, by the column of the log that each predicts.
 
         Raises:
-            UserError: there are settings of another.
+            UserError: settings are given for a head that is not requested.
         """
         if self.rate:
             return {"rating": HeadRequest("--rate", "--log.rating", self.rating.weight)}
@@ -110,12 +110,12 @@ class DataConfig:
 
     @property
     def told_time(self) -> bool:
-        """Whether a model knows when its target came."""
+        """True if the model is given the time of its target, by --time or --moment."""
         return self.time or self.moment is not None
 
     @property
     def name(self) -> str:
-        """The name of the data: that of its file or folder, without what says its format."""
+        """Name of the data: the last part of its path without wildcards, less format suffixes."""
         path = Path(self.dataset)
         named = next(each for each in (path, *path.parents) if not glob.has_magic(each.name))
         return _SUFFIXES.sub("", named.name) or "log"

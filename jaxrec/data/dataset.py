@@ -1,4 +1,4 @@
-"""Dataset: a log made ready for training, from whichever source."""
+"""Dataset: a log of any source, prepared for training."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,21 +26,21 @@ from jaxrec.schema import ITEM, PAD, Feature, HeadSpec, Schema
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Timelines, their split, and what their ids mean.
+    """Timelines, their split, and the meaning of their ids.
 
     Attributes:
-        catalogue: what is known of each id, in the order of the ids: `item` (raw), `title`,
-            `genres`, `year`; null where unknown, [V] rows.
-        intake: what became of the rows of the log.
-        item_features: what adds to an item's vector.
-        features: what the timelines have beside the item, of activities, users and moments.
-        heads: what is predicted beside the next item ...
-        labels: ... and the label id of each activity by the name of a head, [n].
-        weights: what each position counts as a target in training, one in the mean of these, [n];
-            None: all count the same.
-        ratings: the rating of each position as the log has it, NaN where it has none, [n];
+        catalogue: description of each item, in the order of the ids: `item` (raw), `title`,
+            `genres`, `year`; null where unknown, V rows.
+        intake: summary of the rows of the log.
+        item_features: features that add to item embeddings.
+        features: features of activities, users and moments in the timelines, beside the item.
+        heads: the heads beside that of the next item ...
+        labels: ... and the label id of each activity by head name, [n].
+        weights: the target weight of each position, with a mean of one over the training targets,
+            [n]; None: all are equal.
+        ratings: the rating of each position on the log's own scale, NaN where it has none, [n];
             None: the log has none.
-        rating_scale: that of all rows, those that were dropped too; None: they tell nothing apart.
+        rating_scale: scale of all rows, including dropped ones; None: no two ratings differ.
     """
 
     timelines: Timelines
@@ -57,28 +57,28 @@ class Dataset:
     rating_scale: RatingScale | None = None
 
     def schema(self, width: int) -> Schema:
-        """Say what is known of an activity, with vectors of a width, D."""
+        """Return the schema of the items, features and heads, with vectors of width D."""
         of_items = tuple(each.feature for each in self.item_features)
         return Schema(self.vocabulary.size, width, (*of_items, *self.features), self.heads)
 
 
 def prepare(interactions: Interactions, config: DataConfig, *, seed: int) -> Dataset:
-    """Make a log that lies in memory ready for training.
+    """Build a dataset from a log in memory.
 
     Raises:
-        UserError: too little is left.
+        UserError: the filters or the split leave too few interactions.
     """
     return make_dataset(order(interactions, config.filters), config, seed=seed)
 
 
 def make_dataset(log: OrderedLog, config: DataConfig, *, seed: int) -> Dataset:
-    """Split an ordered log, and give every item its id.
+    """Build a dataset from an ordered log: split it, and assign the item ids.
 
     Raises:
-        UserError: too little is left.
+        UserError: the split leaves too few targets, or the configuration does not fit the log.
     """
-    # The ids follow from the training targets and the split from times and events alone, so the
-    # split comes first, on timelines whose items have other numbers yet.
+    # Item ids depend on the training targets, and the split on times and events alone. So the log
+    # is split first, on timelines whose items still have the numbers of the ordered log.
     numbered = Timelines({ITEM: log.items}, log.offsets, log.timestamps)
     is_target = are_targets(log, config)
     split = split_timelines(numbered, config.split, seed=seed, is_target=is_target)

@@ -1,4 +1,4 @@
-"""Events: a log may have several kinds of them, and some kinds alone may be predicted."""
+"""Events: a log may have several kinds, and the targets may be restricted to some of them."""
 
 import numpy as np
 from jaxtyping import Bool
@@ -10,10 +10,10 @@ from jaxrec.errors import UserError
 
 
 def require_events(config: DataConfig) -> None:
-    """Refuse kinds of events that no column can have.
+    """Check that --target-events is well-formed, and that a column of events is configured.
 
     Raises:
-        UserError: --target-events names nothing, or there is no --log.event.
+        UserError: --target-events is malformed, or --log.event is missing.
     """
     if _target_events(config) and config.log.event is None:
         raise UserError(
@@ -23,22 +23,22 @@ def require_events(config: DataConfig) -> None:
 
 
 def are_targets(log: OrderedLog, config: DataConfig) -> Bool[np.ndarray, " n"]:
-    """Tell which activities are to be predicted: those of --target-events, or all.
+    """Return a mask of the activities that may be targets: those of --target-events, or all.
 
     Raises:
-        UserError: there are no events, or none of a kind.
+        UserError: --target-events is malformed, or the log has no events of one of its kinds.
     """
-    asked = _target_events(config)
-    if not asked:
+    names = _target_events(config)
+    if not names:
         return np.ones(len(log.items), bool)
-    # A kind whose rows were all dropped is no mistake.
-    kinds = values_in(log.source["event"], asked, f"--target-events={config.target_events}")
+    # Looked up in the source: a kind whose rows were all dropped is not an error.
+    kinds = values_in(log.source["event"], names, f"--target-events={config.target_events}")
     return log.columns["event"].is_in(kinds).to_numpy()
 
 
 def _target_events(config: DataConfig) -> list[str]:
-    asked = config.target_events
-    kinds = asked.split(",") if asked is not None else []
+    given = config.target_events
+    kinds = given.split(",") if given is not None else []
     if "" in kinds or len(set(kinds)) < len(kinds):
-        raise UserError(f"--target-events={asked}: give kinds of events, each once, as in buy,cart")
+        raise UserError(f"--target-events={given}: give kinds of events, each once, as in buy,cart")
     return kinds

@@ -1,4 +1,4 @@
-"""The names of features: which columns, and which moments, a configuration asks for."""
+"""Names of features: the columns and the features of the moment that a configuration requests."""
 
 import re
 from keyword import iskeyword
@@ -8,38 +8,38 @@ from jaxrec.data.data_config import DataConfig
 from jaxrec.errors import UserError
 from jaxrec.schema import AGE, ITEM, Owner
 
-# What a table has beside features.
-_NO_FEATURES: dict[Owner, tuple[str, ...]] = {
+# Columns of a table that cannot be features.
+_RESERVED_COLUMNS: dict[Owner, tuple[str, ...]] = {
     "item": (ITEM, "title"),
     "activity": ("user", ITEM, "timestamp"),
     "user": ("user", ITEM),
 }
 
-# Features of activities and users are inputs of a file, beside these.
+# Other inputs of an exported file, beside the features of activities and users.
 _OTHER_INPUTS = ("history", "candidates", "items")
 _INPUT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
-_MANY: dict[Owner, str] = {"item": "items", "activity": "activities", "user": "users"}
+_PLURALS: dict[Owner, str] = {"item": "items", "activity": "activities", "user": "users"}
 
-# What is known of a moment, and how many values it has: ids from 1.
+# Features of the moment, and the number of values of each; ids start at 1.
 MOMENTS = {"hour": 24, "weekday": 7}
 
 
 def feature_names(config: DataConfig, owner: Owner) -> list[str]:
-    """Cut the features of items, activities or users that were asked for.
+    """Parse the names of the requested features of items, activities or users.
 
     Raises:
-        UserError: one is named twice, or cannot be one.
+        UserError: a name is repeated, or cannot be that of a feature.
     """
-    flag, asked = f"--{owner}-features", getattr(config, f"{owner}_features")
-    names = asked.split(",") if asked else []
-    taken = [*_OTHER_INPUTS, *([AGE] if config.time else []), *moment_names(config)]
+    flag, given = f"--{owner}-features", getattr(config, f"{owner}_features")
+    names = given.split(",") if given else []
+    used_names = [*_OTHER_INPUTS, *([AGE] if config.time else []), *moment_names(config)]
     if owner == "activity":
-        taken += [input_of_user(name).lower() for name in feature_names(config, "user")]
+        used_names += [input_of_user(name).lower() for name in feature_names(config, "user")]
     for name in names:
-        if names.count(name) > 1 or name in ("", *_NO_FEATURES[owner]):
+        if names.count(name) > 1 or name in ("", *_RESERVED_COLUMNS[owner]):
             raise UserError(
-                f"{flag}={asked} has {name!r}; give columns that several {_MANY[owner]} share, "
+                f"{flag}={given} has {name!r}; give columns that several {_PLURALS[owner]} share, "
                 "each once"
             )
         if owner == "item":
@@ -47,21 +47,21 @@ def feature_names(config: DataConfig, owner: Owner) -> list[str]:
         input_name = input_of_user(name) if owner == "user" else name
         if not _INPUT_NAME.fullmatch(name) or iskeyword(input_name) or input_name == "self":
             raise UserError(
-                f"{flag}={asked}: {name!r} is to be the name of an input, of letters, digits and _ "
+                f"{flag}={given}: {name!r} is to be the name of an input, of letters, digits and _ "
                 "alone, and no word of Python's; rename the column"
             )
-        # TensorFlow does not tell capitals apart.
-        if input_name.lower() in taken:
-            raise UserError(f"{flag}={asked}: {name!r} is another input's name; rename the column")
-        taken.append(input_name.lower())
+        # TensorFlow's input names are case-insensitive.
+        if input_name.lower() in used_names:
+            raise UserError(f"{flag}={given}: {name!r} is another input's name; rename the column")
+        used_names.append(input_name.lower())
     return names
 
 
 def moment_names(config: DataConfig) -> list[str]:
-    """Cut what is to be known of the moment.
+    """Parse the names of the requested features of the moment.
 
     Raises:
-        UserError: one is unknown or named twice; or a zone is given without need, or unknown.
+        UserError: a name is unknown or repeated, or the time zone is unknown or has no effect.
     """
     names = config.moment.split(",") if config.moment else []
     for name in names:
@@ -80,5 +80,5 @@ def moment_names(config: DataConfig) -> list[str]:
 
 
 def input_of_user(name: str) -> str:
-    """Name the input of a feature of users by its column."""
+    """Return the input name of a user feature, given its column."""
     return f"user_{name}"

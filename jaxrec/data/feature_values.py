@@ -1,7 +1,7 @@
-"""Values of features of activities and users: as a column has them, a model and a file.
+"""Values of activity and user features, in a column, in a model and in an exported file.
 
-A column has raw values. A model takes ids, by which it looks vectors up; 0 is an unknown value. A
-file takes what an app can know: the ids of values that it lists, numbers, and ages in seconds.
+A column has raw values. A model takes ids, which index embedding tables; 0 is an unknown value. A
+file takes what an app has: ids of the values that it lists, numbers, and ages in seconds.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,26 +15,26 @@ from jaxrec.errors import UserError
 from jaxrec.schema import Feature, Owner
 
 LARGEST = 1e38
-"""What is larger, on either side of zero, or not a number, is an unknown number."""
+"""Largest absolute value of a number; anything larger, and NaN, is unknown."""
 
-# A number of more different values than this is known by its bucket, each of as many rows.
-_MOST_NUMBERS = 32
+# Numbers with more distinct values than this are encoded as buckets of about equal counts.
+_MAX_DISTINCT = 32
 _BUCKETS = 16
 
 
 def number_values(
     column: pl.Series, of: Owner, flag: str
 ) -> tuple[Feature, Int32[np.ndarray, " n"]]:
-    """Number the values of a column, of numbers or of text; null is an unknown value.
+    """Encode a column of numbers or text as ids; null is an unknown value.
 
     Args:
-        flag: the one that named the column.
+        flag: the flag that named the column, for error messages.
 
     Returns:
         The feature, and the id of each row.
 
     Raises:
-        UserError: the column tells nothing apart, or everything.
+        UserError: the column is empty or constant, or different in each row as an id is.
     """
     if column.dtype.is_numeric():
         column = column.set(~(column.abs() <= LARGEST), None)
@@ -45,14 +45,14 @@ def number_values(
         raise UserError(f"{flag}: nothing is known of {column.name}; leave it out")
     if len(values) == 1:
         raise UserError(f"{flag}: {column.name} has one value in all rows; leave it out")
-    is_cut = column.dtype.is_float() and (known % 1 != 0).any()
-    if len(values) == len(known) and not is_cut:
+    is_fractional = column.dtype.is_float() and (known % 1 != 0).any()
+    if len(values) == len(known) and not is_fractional:
         raise UserError(
             f"{flag}: {column.name} is another in each of {len(known):,} rows, as an id is; leave "
             "it out"
         )
-    if column.dtype.is_numeric() and len(values) > _MOST_NUMBERS:
-        return _in_buckets(column, of, flag)
+    if column.dtype.is_numeric() and len(values) > _MAX_DISTINCT:
+        return _bucketize(column, of, flag)
     if column.dtype.is_numeric():
         values = values.sort()
     ids = pl.Series(np.arange(1, len(values) + 1, dtype=np.int32))
@@ -60,8 +60,8 @@ def number_values(
     return Feature(column.name, of, "id", len(values), tuple(map(plain, values))), numbers
 
 
-def _in_buckets(column: pl.Series, of: Owner, flag: str) -> tuple[Feature, Int32[np.ndarray, " n"]]:
-    """Cut numbers into buckets of about as many rows; what has many has a bucket of its own."""
+def _bucketize(column: pl.Series, of: Owner, flag: str) -> tuple[Feature, Int32[np.ndarray, " n"]]:
+    """Encode numbers as buckets of about equal counts; a frequent value has its own bucket."""
     numbers = column.cast(pl.Float32).fill_null(np.nan).to_numpy()
     values, counts = np.unique(numbers[~np.isnan(numbers)], return_counts=True)
     if len(values) == 1:
@@ -79,7 +79,7 @@ def _in_buckets(column: pl.Series, of: Owner, flag: str) -> tuple[Feature, Int32
 def bucket_ids(
     feature: Feature, numbers: Float32[np.ndarray, "*shape"]
 ) -> Int32[np.ndarray, "*shape"]:
-    """Give the bucket of each number, 0 for what is none."""
+    """Return the bucket of each number, from 1; 0 for unknown numbers."""
     edges = np.array(feature.values, np.float32)
     ids = 1 + np.searchsorted(edges, numbers, side="right")
     return np.where(np.abs(numbers) <= LARGEST, ids, 0).astype(np.int32)
@@ -88,9 +88,9 @@ def bucket_ids(
 def some_numbers(
     feature: Feature, ids: Int32[np.ndarray, "*shape"]
 ) -> Float32[np.ndarray, "*shape"]:
-    """Give a number of each bucket; NaN for an unknown one."""
+    """Return a number from the bucket of each id; NaN for id 0, an unknown value."""
     edges = np.array(feature.values, np.float32)
-    # The float just below an edge may be so small that a device takes it for zero.
+    # Well below the first edge: the next smaller float may be subnormal, and flushed to zero.
     below = np.maximum(edges[:1] - np.maximum(np.abs(edges[:1]), 1), -LARGEST)
     numbers = np.concatenate([[np.nan], below, edges])
     return numbers.astype(np.float32)[ids]
@@ -99,24 +99,24 @@ def some_numbers(
 def ids_of_inputs(
     features: Sequence[Feature], inputs: Mapping[str, Shaped[np.ndarray, "n *N"]]
 ) -> dict[str, Int32[np.ndarray, "n *N"]]:
-    """Turn what a file takes into what a model takes.
+    """Convert the inputs of an exported file to those of a model.
 
     Args:
         features: of activities and users.
-        inputs: by the names of features; what has another name stays as it is.
+        inputs: by feature name; inputs of other names are returned unchanged.
     """
-    found = dict(inputs)
+    converted = dict(inputs)
     for feature in features:
         given = inputs[feature.name]
         if feature.kind == "age":
-            found[feature.name] = gap_ids_of_ages(given)
+            converted[feature.name] = gap_ids_of_ages(given)
         elif feature.kind == "number":
-            found[feature.name] = bucket_ids(feature, given)
+            converted[feature.name] = bucket_ids(feature, given)
         else:
-            found[feature.name] = np.where((given > 0) & (given <= feature.size), given, 0)
-    return found
+            converted[feature.name] = np.where((given > 0) & (given <= feature.size), given, 0)
+    return converted
 
 
 def plain(value: str | float) -> str | int | float:
-    """Give a value as people write it: a whole number without a point."""
+    """Convert a whole float to an integer, for display; return other values unchanged."""
     return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -1,7 +1,7 @@
-"""Gaps: how long it was from each activity to the next, as one of 31 buckets.
+"""Time gaps: the time from each activity to the next, as one of 31 buckets.
 
-What a model knows of time. On a device the gap behind the last activity ends now; in training the
-next activity, the target of the one before, tells when now was.
+They are the input of a model with --time. On a device the gap after the last activity ends now. In
+training it ends at the time of the next activity, which is the target.
 """
 
 import numpy as np
@@ -10,30 +10,30 @@ from jaxtyping import Int, Int32, Shaped
 from jaxrec.schema import UNKNOWN_AGE
 
 DAY = 86_400
-"""Seconds."""
+"""Seconds in a day."""
 
 LONGEST = 1 << 30
-"""Seconds, 34 years: what is as long or longer is unknown."""
+"""Seconds, 34 years; gaps and ages of this length or longer are unknown."""
 
 LEAST_GAPS = (0, *(1 << power for power in range(30)))
-"""The shortest gap of each bucket, in seconds: 1 is no time at all, 2 one second, 3 two or three,
+"""The shortest gap of each bucket, in seconds: bucket 1 is zero, 2 one second, 3 two or three,
 4 four to seven, up to LONGEST."""
 
 
 def gap_ids(seconds: Int[np.ndarray, "*shape"]) -> Int32[np.ndarray, "*shape"]:
-    """Give the bucket of each gap, from 1; 0 for what is negative or too long."""
+    """Return the bucket of each gap, from 1; 0 for gaps that are negative or too long."""
     is_known = (seconds >= 0) & (seconds < LONGEST)
-    # Rounded as on a device, where 2 ** 25 - 1 is 2 ** 25.
+    # Rounded to float32 as on a device, where 2 ** 25 - 1 becomes 2 ** 25.
     rounded = np.where(is_known, seconds, 0).astype(np.float32)
     ids = np.searchsorted(LEAST_GAPS, rounded, side="right")
     return np.where(is_known, ids, 0).astype(np.int32)
 
 
 def gap_ids_of_ages(ages: Int32[np.ndarray, "n N"]) -> Int32[np.ndarray, "n N"]:
-    """Give the bucket of the gap behind each activity of some histories.
+    """Return the bucket of the gap after each activity of histories.
 
     Args:
-        ages: seconds from each activity to now, the most recent last.
+        ages: seconds from each activity to now, most recent last.
     """
     is_known = (ages >= 0) & (ages < LONGEST)
     next_ages = np.append(ages[:, 1:], np.zeros_like(ages[:, :1]), axis=1)
@@ -45,5 +45,5 @@ def gap_ids_of_ages(ages: Int32[np.ndarray, "n N"]) -> Int32[np.ndarray, "n N"]:
 def whole_seconds(
     timestamps: Shaped[np.ndarray, "*shape"], ticks_per_second: int
 ) -> Int[np.ndarray, "*shape"]:
-    """Cut times to whole seconds, as a clock shows them."""
+    """Convert timestamps to whole seconds, rounding down."""
     return (timestamps // ticks_per_second).astype(np.int64)

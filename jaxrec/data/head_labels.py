@@ -1,4 +1,4 @@
-"""Labels of the heads: the columns of a log that are predicted, as ids."""
+"""Labels of the heads: the columns of a log that heads predict, encoded as ids."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -10,19 +10,19 @@ from jaxtyping import Int32
 from jaxrec.errors import UserError
 from jaxrec.schema import HeadSpec
 
-# An ordinal head has a threshold between every two.
-_MOST = 32
+# Maximum number of values: an ordinal head has a threshold between each two adjacent ones.
+_MAX_VALUES = 32
 
 Labels = dict[str, Int32[np.ndarray, " n"]]
-"""The label id of each activity by the name of a head, 0 where there is none."""
+"""The label id of each activity by head name; 0 where it has none."""
 
 
 class HeadRequest(NamedTuple):
-    """A head that is asked for.
+    """A requested head.
 
     Attributes:
-        flag: that asks for it ...
-        column_flag: ... and the one that names the column of the log that it predicts.
+        flag: the flag that requests it.
+        column_flag: the flag that names the column of the log that it predicts.
         weight: of its loss.
     """
 
@@ -34,10 +34,10 @@ class HeadRequest(NamedTuple):
 def number_labels(
     log: pl.DataFrame, heads: Mapping[str, HeadRequest]
 ) -> tuple[tuple[HeadSpec, ...], Labels]:
-    """Return the heads that are asked for, and the labels of each.
+    """Return the requested heads, and the labels of each.
 
     Raises:
-        UserError: a label has no column of numbers, or they are no few steps.
+        UserError: a label has no numeric column, or that has too few or too many distinct values.
     """
     specs, labels = [], {}
     for name, (flag, column_flag, weight) in heads.items():
@@ -47,9 +47,9 @@ def number_labels(
                 f"name their column with {column_flag}"
             )
         values = log[name].drop_nulls().unique().sort()
-        if not 2 <= len(values) <= _MOST:
+        if not 2 <= len(values) <= _MAX_VALUES:
             raise UserError(
-                f"{flag} learns 2 to {_MOST} different values of {name}, and the log has "
+                f"{flag} learns 2 to {_MAX_VALUES} different values of {name}, and the log has "
                 f"{len(values):,}, as {values[0]:g}; round them, or leave it out"
             )
         specs.append(HeadSpec(name, weight, tuple(map(float, values))))

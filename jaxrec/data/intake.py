@@ -1,4 +1,4 @@
-"""Intake: what came in with a log, what was dropped of it, and what is odd."""
+"""Intake: summary of a log, with the numbers of kept and dropped rows, and its anomalies."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,17 +15,17 @@ from jaxrec.schema import UNKNOWN, Feature
 
 @dataclass(frozen=True)
 class Intake:
-    """What became of the rows of a log.
+    """Summary of the rows of a log.
 
     Attributes:
-        rows: how many the source had.
-        kept: how many are learned from or tested on.
-        users: whose they are.
-        items: what they are about.
-        described: how many of the items have a title, genres or a year; None: none has.
-        dropped: how many rows were dropped, by the flag that asked for it.
-        tied_steps: share of the steps from one activity of a user to the next that take no time.
-        notes: what was guessed and what is odd, a sentence each.
+        rows: number of rows in the source.
+        kept: number of rows that are used in training, validation or test.
+        users: number of users in the kept rows.
+        items: number of items in the kept rows.
+        described: number of items with a title, genres or a year; None: no item has any.
+        dropped: number of dropped rows, by the flag that requested it.
+        tied_steps: share of pairs of consecutive activities of a user that have equal times.
+        notes: assumptions and anomalies, one sentence each.
     """
 
     rows: int
@@ -39,62 +39,63 @@ class Intake:
 
 
 def take_in(log: OrderedLog, features: Sequence[Numbered], config: DataConfig) -> Intake:
-    """Sum up what was kept, and say what is odd in it.
+    """Summarize the kept rows of a log, and note their anomalies.
 
     Args:
-        log: what was kept.
-        features: of its activities and users.
+        log: the kept rows.
+        features: of activities, users and moments.
     """
-    odd, items = log.oddities, log.catalogue.height
+    oddities, items = log.oddities, log.catalogue.height
     described = log.catalogue.filter(DESCRIBES).height
     notes = (
         *log.notes,
-        *_about_features(features, log.ticks_per_second),
-        *_about_ties(odd),
-        *_about_copies(odd),
-        *_about_conversion(items, config),
+        *_feature_notes(features, log.ticks_per_second),
+        *_tie_notes(oddities),
+        *_duplicate_notes(oddities),
+        *_conversion_notes(items, config),
     )
     return Intake(
         *(log.rows, len(log.items), len(log.offsets) - 1, items, described or None),
-        *(log.dropped, odd.tied_steps, notes),
+        *(log.dropped, oddities.tied_steps, notes),
     )
 
 
-def _about_features(features: Sequence[Numbered], ticks_per_second: int | None) -> list[str]:
+def _feature_notes(features: Sequence[Numbered], ticks_per_second: int | None) -> list[str]:
     return [
-        _about_times(feature, ticks_per_second)
+        _time_note(feature, ticks_per_second)
         if feature.kind == "age" or feature.of == "moment"
-        else _about_feature(feature, ids)
+        else _feature_note(feature, ids)
         for feature, ids in features
     ]
 
 
-def _about_times(feature: Feature, ticks_per_second: int | None) -> str:
+def _time_note(feature: Feature, ticks_per_second: int | None) -> str:
     (unit,) = (unit for unit, ticks in TICKS_PER_SECOND.items() if ticks == ticks_per_second)
-    told = "--time" if feature.kind == "age" else f"--moment={feature.name}"
-    return f"{told}: times are read as {unit}"
+    flag = "--time" if feature.kind == "age" else f"--moment={feature.name}"
+    return f"{flag}: times are read as {unit}"
 
 
-def _about_feature(feature: Feature, ids: Int32[np.ndarray, " n"]) -> str:
-    told = "texts" if isinstance(feature.values[0], str) else "numbers"
-    told = told if feature.kind == "id" else f"buckets of {told}"
+def _feature_note(feature: Feature, ids: Int32[np.ndarray, " n"]) -> str:
+    kind = "texts" if isinstance(feature.values[0], str) else "numbers"
+    kind = kind if feature.kind == "id" else f"buckets of {kind}"
     owners = "activities" if feature.of == "activity" else "users"
     unknown = np.count_nonzero(ids == UNKNOWN)
     return (
-        f"{feature.name}: {feature.size:,} {told}, unknown for {unknown:,} of {len(ids):,} {owners}"
+        f"{feature.name}: {feature.size:,} {kind}, unknown for {unknown:,} of {len(ids):,} {owners}"
     )
 
 
-def _about_ties(odd: Oddities) -> list[str]:
+def _tie_notes(odd: Oddities) -> list[str]:
     if not odd.tied:
         return []
     order = "the order of the source"
+    # Of the pairs of rows with different times, more than 90% go back in time.
     if odd.backwards > 9 * odd.forwards:
         order += ", which runs from new to old,"
     return [f"{odd.tied_steps:.1%} of a user's steps take no time: {order} counts there"]
 
 
-def _about_copies(odd: Oddities) -> list[str]:
+def _duplicate_notes(odd: Oddities) -> list[str]:
     if not odd.copies:
         return []
     return [
@@ -103,7 +104,7 @@ def _about_copies(odd: Oddities) -> list[str]:
     ]
 
 
-def _about_conversion(items: int, config: DataConfig) -> list[str]:
+def _conversion_notes(items: int, config: DataConfig) -> list[str]:
     if config.keep_seen or items > config.history_length:
         return []
     return [
@@ -113,7 +114,7 @@ def _about_conversion(items: int, config: DataConfig) -> list[str]:
 
 
 def render(intake: Intake, name: str) -> str:
-    """Say it in one short block."""
+    """Format an intake as a short block of lines."""
     lines = [
         f"{name}: {intake.rows:,} rows in, {intake.kept:,} kept: interactions of {intake.users:,} "
         f"users with {intake.items:,} items"

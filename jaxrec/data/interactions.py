@@ -1,4 +1,4 @@
-"""Interactions: the one type that every source of data returns."""
+"""Interactions: the type that every data source returns."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -9,11 +9,11 @@ import polars as pl
 from jaxrec.config.fields import check, setting
 from jaxrec.errors import UserError
 
-# What is known of an item beside its id.
+# Columns that describe an item, beside its id.
 DESCRIPTION = {"title": pl.String(), "genres": pl.List(pl.String()), "year": pl.Int32()}
 ITEM_COLUMNS = ("item", *DESCRIPTION)
 
-# Which rows of an item table say something.
+# True for the rows of an item table that have any description.
 DESCRIBES = pl.any_horizontal(pl.col(*DESCRIPTION).is_not_null())
 
 TimeUnit = Literal["auto", "seconds", "milliseconds", "microseconds", "nanoseconds"]
@@ -27,21 +27,21 @@ TICKS_PER_SECOND: dict[TimeUnit, int] = {
 
 @dataclass(frozen=True, eq=False)
 class Interactions:
-    """A log of who did what when, and what is known of the items.
+    """A log of interactions, with descriptions of its items and users.
 
     Attributes:
-        log: one row an interaction, in the order of the source: `user` and `item` (raw ids of any
-            type), `timestamp` (integer or float, in the source's unit), where the source has one
-            `rating` (Float64) and `event` (of text or of numbers), and what other columns were
-            asked for, of text or of numbers.
-        items: one row an item, in any order, for at least the items that are described:
+        log: one row per interaction, in the order of the source: `user` and `item` (raw ids of any
+            type), `timestamp` (integer or float, in the source's unit), `rating` (Float64) and
+            `event` (text or numbers) where the source has them, and the other requested columns,
+            text or numbers.
+        items: one row per item, in any order, for at least the items that are described:
             `item` (of the type in the log), `title` (String), `genres` (List(String)) and
-            `year` (Int32), and what other columns were asked for; null where unknown.
-        users: one row a user: `user` (of the type in the log) and what columns were asked for, of
-            text or of numbers; null where unknown. None: no table describes them.
-        ticks_per_second: the unit of the times; None where it cannot be told.
-        dropped: how many rows of the source were dropped, by the flag that asked for it.
-        notes: what the source had to guess, and what is odd in it.
+            `year` (Int32), and the other requested columns; null where unknown.
+        users: one row per user: `user` (of the type in the log) and the requested columns, text or
+            numbers; null where unknown. None: no table describes users.
+        ticks_per_second: unit of the timestamps; None if unknown.
+        dropped: number of rows dropped from the source, by the flag that requested it.
+        notes: assumptions that the source made, and anomalies in it.
     """
 
     log: pl.DataFrame
@@ -60,7 +60,7 @@ class Interactions:
 
     @property
     def rows(self) -> int:
-        """How many rows the source had."""
+        """Number of rows in the source."""
         return self.log.height + sum(self.dropped.values())
 
 
@@ -82,13 +82,13 @@ class FilterConfig:
 
 
 def keep_frequent(interactions: Interactions, config: FilterConfig) -> Interactions:
-    """Drop copies, then low ratings, rare items, and short users, once each and in this order.
+    """Drop duplicates, low ratings, rare items and short users, once each and in this order.
 
-    One pass, as the published preparations do it: dropping users can leave an item with fewer
-    interactions than its minimum, and that item stays.
+    A single pass, as in the published preprocessing: dropping users can leave an item with fewer
+    interactions than its minimum, and that item is kept.
 
     Raises:
-        UserError: the log has no ratings to filter by, or nothing is left.
+        UserError: the log is empty, has no ratings to filter by, or has no row left.
     """
     rows = interactions.log
     if rows.is_empty():
@@ -101,10 +101,10 @@ def keep_frequent(interactions: Interactions, config: FilterConfig) -> Interacti
 
 
 def drop_rows(log: pl.DataFrame, config: FilterConfig) -> tuple[pl.DataFrame, dict[str, int]]:
-    """Drop copies, then low ratings; a user's rows alone decide.
+    """Drop duplicates, then low ratings; the result for a user depends on that user's rows alone.
 
     Returns:
-        What is left, and how many rows each flag dropped.
+        The remaining rows, and the number of rows that each flag dropped.
 
     Raises:
         UserError: there are no ratings to filter by.
@@ -125,49 +125,49 @@ def drop_rows(log: pl.DataFrame, config: FilterConfig) -> tuple[pl.DataFrame, di
 
 
 def count_items(log: pl.DataFrame) -> pl.DataFrame:
-    """Count the rows of each `item`."""
+    """Return the number of rows of each `item`, as `count`."""
     return log.group_by("item").len("count")
 
 
 def frequent_items(counts: pl.DataFrame, config: FilterConfig) -> pl.Series:
-    """Give the items that stay, in their order."""
+    """Return the items with enough interactions, sorted."""
     return counts.filter(pl.col("count") >= config.min_item_interactions)["item"].sort()
 
 
 def drop_rare(
     log: pl.DataFrame, items: pl.Series, config: FilterConfig
 ) -> tuple[pl.DataFrame, dict[str, int]]:
-    """Drop items that are not among some, then users with few rows left.
+    """Drop rows of items other than `items`, then of users with too few rows left.
 
     Returns:
-        What is left, and how many rows each flag dropped.
+        The remaining rows, and the number of rows that each flag dropped.
     """
-    of_items = log.join(items.to_frame("item"), on="item", how="semi", maintain_order="left")
-    least = config.min_user_interactions
-    kept = of_items.filter(pl.len().over("user") >= least)
+    frequent = log.join(items.to_frame("item"), on="item", how="semi", maintain_order="left")
+    min_rows = config.min_user_interactions
+    kept = frequent.filter(pl.len().over("user") >= min_rows)
     flag = f"--min-item-interactions={config.min_item_interactions}"
     return kept, {
-        **count_dropped(flag, log, of_items),
-        **count_dropped(f"--min-user-interactions={least}", of_items, kept),
+        **count_dropped(flag, log, frequent),
+        **count_dropped(f"--min-user-interactions={min_rows}", frequent, kept),
     }
 
 
 def count_dropped(flag: str, before: pl.DataFrame, after: pl.DataFrame) -> dict[str, int]:
-    """Count what a flag dropped."""
+    """Return the number of rows that a flag dropped, by the flag."""
     return {flag: before.height - after.height}
 
 
 def not_zero(dropped: Mapping[str, int]) -> dict[str, int]:
-    """Pass over the flags that dropped nothing."""
+    """Return the counts of the flags that dropped any rows."""
     return {flag: count for flag, count in dropped.items() if count}
 
 
 def require_some(kept: int, rows: int, dropped: Mapping[str, int]) -> None:
-    """Refuse filters that leave nothing.
+    """Check that the filters leave any rows.
 
     Raises:
-        UserError: they do.
+        UserError: they leave none.
     """
     if not kept:
-        told = ", ".join(f"{count:,} by {flag}" for flag, count in dropped.items())
-        raise UserError(f"nothing is left of {rows:,} rows: {told} were dropped; lower these")
+        counts = ", ".join(f"{count:,} by {flag}" for flag, count in dropped.items())
+        raise UserError(f"nothing is left of {rows:,} rows: {counts} were dropped; lower these")

@@ -1,4 +1,4 @@
-"""Features of items: the values that a table gives each item, as ids."""
+"""Features of items: values of the columns of an item table, encoded as ids."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,13 +15,13 @@ from jaxrec.schema import PAD, Feature
 
 @dataclass(frozen=True, eq=False)
 class ItemFeature:
-    """What one column says of the items.
+    """The values of one column, which may have several per item.
 
     Attributes:
         name: of the column.
-        values: the text of each id, the most frequent first; id i is `values[i - 1]`.
-        ids: of the values of each item, PAD filling the row of one that has fewer; row PAD and
-            those of items of which nothing is known hold nothing else, [R, M].
+        values: the text of each id, most frequent first; id i is `values[i - 1]`.
+        ids: ids of the values of each item, padded with PAD, [R, M]; row PAD and the rows of items
+            without values contain PAD alone.
     """
 
     name: str
@@ -30,37 +30,37 @@ class ItemFeature:
 
     @property
     def feature(self) -> Feature:
-        """Describe it for a schema."""
+        """Description of the feature for a schema."""
         return Feature(self.name, "item", "ids", len(self.values))
 
     def extend(self, column: pl.Series) -> tuple["ItemFeature", list[str]]:
-        """Put items behind the others, by what is said of them.
+        """Append items, given their values of the column.
 
         Returns:
-            The feature with more rows, and the values that it does not have.
+            The feature with the appended rows, and the values of these that it has no id for.
         """
         rows = _values_of(column)
-        more = _ids_of(rows, self.values, len(column))
-        width = max(self.ids.shape[1], more.shape[1])
-        both = [np.pad(ids, ((0, 0), (0, width - ids.shape[1]))) for ids in (self.ids, more)]
+        added = _ids_of(rows, self.values, len(column))
+        width = max(self.ids.shape[1], added.shape[1])
+        padded = [np.pad(ids, ((0, 0), (0, width - ids.shape[1]))) for ids in (self.ids, added)]
         unknown = rows["value"].unique(maintain_order=True)
         unknown = unknown.filter(~unknown.is_in(list(self.values))).to_list()
-        return replace(self, ids=np.concatenate(both)), unknown
+        return replace(self, ids=np.concatenate(padded)), unknown
 
 
 def ids_by_name(features: Sequence[ItemFeature]) -> dict[str, Int32[np.ndarray, "R _"]]:
-    """Give the values of each item by feature, as a model takes them."""
+    """Return the ids of each item's values by feature name, as a model takes them."""
     return {each.name: each.ids for each in features}
 
 
 def item_features(catalogue: pl.DataFrame, names: Sequence[str]) -> tuple[ItemFeature, ...]:
-    """Number the values of some columns of a catalogue.
+    """Encode columns of a catalogue as ids.
 
     Args:
-        catalogue: a row for each id, in their order.
+        catalogue: one row per item, in the order of the ids.
 
     Raises:
-        UserError: a column is not there, or tells nothing apart, or everything.
+        UserError: a column is missing or constant, or different for each item as an id is.
     """
     known = [name for name in catalogue.columns if name not in ("item", "title")]
     for name in names:
@@ -69,10 +69,10 @@ def item_features(catalogue: pl.DataFrame, names: Sequence[str]) -> tuple[ItemFe
                 f"--item-features has {name!r}, and the item table has {', '.join(known)}; give "
                 "some of these"
             )
-    return tuple(_number(catalogue[name]) for name in names)
+    return tuple(_encode(catalogue[name]) for name in names)
 
 
-def _number(column: pl.Series) -> ItemFeature:
+def _encode(column: pl.Series) -> ItemFeature:
     name, size = column.name, len(column)
     rows = _values_of(column)
     counts = rows.group_by("value").len().sort(["len", "value"], descending=[True, False])
@@ -88,7 +88,7 @@ def _number(column: pl.Series) -> ItemFeature:
 
 
 def _values_of(column: pl.Series) -> pl.DataFrame:
-    """Give each `row`, from 0, with each `value` that it has, as text."""
+    """Return the distinct pairs of a `row`, from 0, and a `value` that it has, as text."""
     rows = pl.DataFrame({"row": pl.int_range(len(column), eager=True), "value": column})
     if column.dtype.is_nested():
         rows = rows.explode("value")
@@ -97,7 +97,7 @@ def _values_of(column: pl.Series) -> pl.DataFrame:
 
 
 def _ids_of(rows: pl.DataFrame, values: Sequence[str], size: int) -> Int32[np.ndarray, "n M"]:
-    """Give the ids of the values of each row; a value that is not among `values` is passed over."""
+    """Return the ids of the values of each row, padded with PAD; unknown values are skipped."""
     numbers = pl.DataFrame({"value": values}).with_row_index("id", offset=PAD + 1)
     known = rows.join(numbers, on="value", maintain_order="left")
     places = known.select(pl.int_range(pl.len()).over("row")).to_series().to_numpy()
@@ -107,7 +107,7 @@ def _ids_of(rows: pl.DataFrame, values: Sequence[str], size: int) -> Int32[np.nd
 
 
 def save_item_features(features: Sequence[ItemFeature], path: Path) -> None:
-    """Write values and ids; nothing in the file can be code."""
+    """Write values and ids as plain arrays, without pickled objects."""
     arrays = {}
     for each in features:
         arrays |= {f"values.{each.name}": np.array(each.values), f"ids.{each.name}": each.ids}

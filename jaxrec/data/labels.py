@@ -1,4 +1,4 @@
-"""Labels with degrees: what each target counts in training."""
+"""Target weights of --label-weight: how much each target counts in training."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,18 +13,18 @@ from jaxrec.data.feature_values import plain
 from jaxrec.data.ordered import OrderedLog
 from jaxrec.errors import UserError
 
-_NOT_LABELS = ("user", "item", "timestamp")
+_KEY_COLUMNS = ("user", "item", "timestamp")
 
-# As many values of a column are shown.
-_SHOWN = 8
+# Maximum number of values of a column in an error message.
+_MAX_SHOWN = 8
 
 
 class LabelWeight(NamedTuple):
-    """What --label-weight asks for.
+    """A parsed --label-weight.
 
     Attributes:
         column: of the log.
-        by_value: the weight of each of its values, as it was written; None: it holds the weights.
+        by_value: the weight of each value, as text; None: the column itself contains the weights.
     """
 
     column: str
@@ -32,13 +32,13 @@ class LabelWeight(NamedTuple):
 
 
 def label_columns(config: DataConfig) -> list[str]:
-    """Give the columns of the log that tell what a target counts.
+    """Return the columns of the log that determine the target weights.
 
     Raises:
-        UserError: --label-weight cannot be read.
+        UserError: --label-weight is malformed.
     """
-    asked = _label_weight(config)
-    return [asked.column] if asked else []
+    parsed = _parse_label_weight(config)
+    return [parsed.column] if parsed else []
 
 
 def target_weights(
@@ -47,63 +47,64 @@ def target_weights(
     is_training_target: Bool[np.ndarray, " n"],
     config: DataConfig,
 ) -> Float32[np.ndarray, " n"] | None:
-    """Give what each activity counts as a target in training: one in the mean of all of these.
+    """Return the weight of each training target; their mean is one.
 
-    A target that weighs nothing is none in effect: it costs no loss. But it stays one of the mean,
-    of the items' popularity, of validation and of the test: candidates, baselines and figures mean
-    what they mean without weights.
+    A target of weight zero adds nothing to the loss. It still counts in the mean of the weights, in
+    the popularity of items, in validation and in the test: candidates, baselines and metrics have
+    the same meaning as without weights.
 
     Args:
-        log: a value that never occurs in its source is a mistake.
-        is_target: which activities are to be predicted: of these the weight must be known ...
-        is_training_target: ... and which of them in training.
+        log: its source must contain each value of --label-weight.
+        is_target: mask of the activities that may be targets: each of them must have a weight.
+        is_training_target: mask of the training targets among them.
 
     Returns:
-        Zero for what is no training target; None where all count the same.
+        Weights, zero for other activities; None without --label-weight: all are equal.
 
     Raises:
-        UserError: a weight is missing, negative or no number, or all are zero.
+        UserError: a weight is missing, negative or not a number, or all are zero.
     """
-    asked = _label_weight(config)
-    if asked is None:
+    parsed = _parse_label_weight(config)
+    if parsed is None:
         return None
-    known = log.columns.columns
-    if asked.column not in known:
+    names = log.columns.columns
+    if parsed.column not in names:
         raise UserError(
-            f"--label-weight has {asked.column!r}, and there is {', '.join(known) or 'nothing'}; "
+            f"--label-weight has {parsed.column!r}, and there is {', '.join(names) or 'nothing'}; "
             "give one of these"
         )
-    column, targets = log.columns[asked.column], pl.Series(is_target)
-    if asked.by_value is None:
-        weights = _as_written(log, column, targets)
+    column, targets = log.columns[parsed.column], pl.Series(is_target)
+    if parsed.by_value is None:
+        weights = _read_weights(log, column, targets)
     else:
-        weights = _mapped(log, column, targets, asked.by_value)
-    counted = np.where(is_training_target, weights, 0.0)
-    largest = counted.max()
+        weights = _map_weights(log, column, targets, parsed.by_value)
+    training_weights = np.where(is_training_target, weights, 0.0)
+    largest = training_weights.max()
     if largest == 0:
         raise UserError(
             f"--label-weight={config.label_weight}: each of {is_training_target.sum():,} targets "
             "to train on weighs nothing; give some of them more"
         )
-    counted /= largest
-    return (counted / counted[is_training_target].mean()).astype(np.float32)
+    # Scaled to at most one, so that the mean cannot overflow.
+    training_weights /= largest
+    return (training_weights / training_weights[is_training_target].mean()).astype(np.float32)
 
 
 def effective_number(weights: Float32[np.ndarray, " n"]) -> float:
-    """Tell how many targets of one weight say as much as these (Kish, 1965, Survey Sampling)."""
+    """Return the effective sample size of weighted targets (Kish, 1965, Survey Sampling)."""
     exact = weights.astype(np.float64)
     return float(exact.sum() ** 2 / (exact**2).sum())
 
 
-def _label_weight(config: DataConfig) -> LabelWeight | None:
-    asked = config.label_weight
-    if asked is None:
+def _parse_label_weight(config: DataConfig) -> LabelWeight | None:
+    given = config.label_weight
+    if given is None:
         return None
-    is_map = "=" in asked
-    column, _, pairs = asked.partition(":") if is_map else (asked, "", "")
-    if column in ("", *_NOT_LABELS):
+    is_map = "=" in given
+    column, _, pairs = given.partition(":") if is_map else (given, "", "")
+    if column in ("", *_KEY_COLUMNS):
         raise UserError(
-            f"--label-weight={asked} has {column!r} for a column; give one that holds a rating, an "
+            f"--label-weight={given} has {column!r} for a column; give one that holds a rating, an "
             "event or a weight"
         )
     if not is_map:
@@ -113,47 +114,47 @@ def _label_weight(config: DataConfig) -> LabelWeight | None:
         value, _, weight = pair.rpartition("=")
         if value == "" or value in by_value:
             raise UserError(
-                f"--label-weight={asked} has {pair!r}; give each value once and what it counts, as "
+                f"--label-weight={given} has {pair!r}; give each value once and what it counts, as "
                 "in rating:3=0.5,4=1,5=2"
             )
-        by_value[value] = _weight(weight, asked)
+        by_value[value] = _parse_weight(weight, given)
     return LabelWeight(column, by_value)
 
 
-def _weight(written: str, asked: str) -> float:
+def _parse_weight(written: str, given: str) -> float:
     try:
         weight = float(written)
     except ValueError:
         weight = math.nan
     if not 0 <= weight < math.inf:
         raise UserError(
-            f"--label-weight={asked} has the weight {written!r}; give a number, zero or more"
+            f"--label-weight={given} has the weight {written!r}; give a number, zero or more"
         )
     return weight
 
 
 def values_in(column: pl.Series, written: Sequence[str], said: str) -> list[Any]:
-    """Read values as a column has them: numbers if it holds numbers, else text.
+    """Parse values to the type of a column: numbers if it is numeric, otherwise text.
 
     Args:
-        said: what names them, a flag.
+        said: the flag that names the values, for error messages.
 
     Raises:
-        UserError: one never occurs, or is there twice.
+        UserError: a value never occurs in the column, or is repeated.
     """
     is_numeric = column.dtype.is_numeric()
-    values = [_number(each) if is_numeric else each for each in written]
-    there = set(column.unique())
+    values = [_parse_number(each) if is_numeric else each for each in written]
+    occurring = set(column.unique())
     for value, text in zip(values, written, strict=True):
-        if value not in there:
+        if value not in occurring:
             raise UserError(f"{said}: {text!r} never occurs; there is {_most_common(column)}")
         if values.count(value) > 1:
             raise UserError(f"{said}: {text!r} is there twice; leave one out")
     return values
 
 
-def _number(text: str) -> float:
-    """Read a number; what is none equals nothing."""
+def _parse_number(text: str) -> float:
+    """Parse a number; return NaN, which equals no value, for other text."""
     try:
         return float(text)
     except ValueError:
@@ -162,34 +163,34 @@ def _number(text: str) -> float:
 
 def _most_common(column: pl.Series) -> str:
     counts = column.drop_nulls().value_counts(sort=True, name="count").rows()
-    shown = [f"{plain(value)} ({count:,} rows)" for value, count in counts[:_SHOWN]]
-    return ", ".join([*shown, "..."] if len(counts) > _SHOWN else shown)
+    shown = [f"{plain(value)} ({count:,} rows)" for value, count in counts[:_MAX_SHOWN]]
+    return ", ".join([*shown, "..."] if len(counts) > _MAX_SHOWN else shown)
 
 
-def _as_written(log: OrderedLog, column: pl.Series, is_target: pl.Series) -> np.ndarray:
-    """Read the weights that a column holds; zero where no target is."""
+def _read_weights(log: OrderedLog, column: pl.Series, is_target: pl.Series) -> np.ndarray:
+    """Return the weights that a column contains; zero for activities without one."""
     flag = f"--label-weight={column.name}"
-    _refuse_empty(log, column, is_target, flag)
+    _require_values(log, column, is_target, flag)
     numbers = column.cast(pl.Float64, strict=False)
     is_bad = (~(numbers >= 0)).fill_null(True) & is_target
     if is_bad.any():
         value = plain(column.filter(is_bad)[0])
         raise UserError(
-            f"{flag} holds {value!r}, {_where(log, is_bad)}; a weight is a number, zero or more"
+            f"{flag} holds {value!r}, {_locate(log, is_bad)}; a weight is a number, zero or more"
         )
     return numbers.fill_null(0).to_numpy()
 
 
-def _mapped(
+def _map_weights(
     log: OrderedLog,
     column: pl.Series,
     is_target: pl.Series,
     by_value: Mapping[str, float],
 ) -> np.ndarray:
-    """Give the weight of each value; zero where no target is."""
+    """Return the weight of each activity's value; zero for values without one."""
     flag = f"--label-weight of {column.name}"
     values = values_in(log.source[column.name], list(by_value), flag)
-    _refuse_empty(log, column, is_target, flag)
+    _require_values(log, column, is_target, flag)
     weights = column.replace_strict(
         pl.Series(values, dtype=column.dtype),
         pl.Series(list(by_value.values()), dtype=pl.Float64),
@@ -205,17 +206,17 @@ def _mapped(
     return weights.fill_null(0).to_numpy()
 
 
-def _refuse_empty(log: OrderedLog, column: pl.Series, is_target: pl.Series, flag: str) -> None:
+def _require_values(log: OrderedLog, column: pl.Series, is_target: pl.Series, flag: str) -> None:
     is_bad = column.is_null() & is_target
     if is_bad.any():
         raise UserError(
-            f"{flag}: the column is empty, {_where(log, is_bad)}; say what each target counts, or "
+            f"{flag}: the column is empty, {_locate(log, is_bad)}; say what each target counts, or "
             "delete these rows"
         )
 
 
-def _where(log: OrderedLog, is_bad: pl.Series) -> str:
-    """Name the first row of some, and count them."""
+def _locate(log: OrderedLog, is_bad: pl.Series) -> str:
+    """Format the first of the bad rows, and the number of the others."""
     more = int(is_bad.sum()) - 1
     also = f", and in {more:,} more of {len(log.items):,} rows" if more else ""
     return f"for {log.told(is_bad.arg_true()[0])}{also}"

@@ -1,6 +1,6 @@
-"""Ordered log: by user and time, with its items numbered. Training starts from it.
+"""Ordered log: sorted by user and time, with numbered items; the input of training.
 
-A small log becomes one in memory; a large one lies in a prepared folder (`prepared`).
+A small log is ordered in memory; a large one is read from a prepared folder (`prepared`).
 """
 
 from collections.abc import Mapping
@@ -14,18 +14,18 @@ from jaxtyping import Int, Int32, Shaped
 from jaxrec.data.interactions import FilterConfig, Interactions, keep_frequent
 from jaxrec.data.vocabulary import number_items
 
-# What every log has. What other columns say of an activity is read where it is of use.
-_OWN = ("user", "item", "timestamp")
+# Columns of every log. Features, labels and weights are read from the others.
+_KEY_COLUMNS = ("user", "item", "timestamp")
 
 
 @dataclass(frozen=True)
 class Oddities:
-    """Counts of what is odd in a log; those of its parts add up.
+    """Counts of anomalies in a log; the counts of its parts add up.
 
     Attributes:
-        steps: from one activity of a user to the next ...
-        tied: ... of these take no time.
-        backwards: steps of a user's from row to row of the source in which time falls ...
+        steps: pairs of consecutive activities of a user ...
+        tied: ... of which these have equal times.
+        backwards: pairs of consecutive rows of a user in the source in which time falls ...
         forwards: ... and in which it rises.
         copies: rows that repeat the user, the item and the time of another.
     """
@@ -38,7 +38,7 @@ class Oddities:
 
     @property
     def tied_steps(self) -> float:
-        """Share of the steps that take no time."""
+        """Share of the steps whose two activities have equal times."""
         return self.tied / max(self.steps, 1)
 
     def __add__(self, other: "Oddities") -> "Oddities":
@@ -47,15 +47,15 @@ class Oddities:
 
 
 class Ordered(NamedTuple):
-    """Activities by user and time.
+    """Activities sorted by user and time.
 
     Attributes:
-        users: the raw users, in their order, [U].
-        offsets: where the activities of each begin, and where the last one's end, [U + 1].
+        users: the raw users, sorted, [U].
+        offsets: start of each user's activities, and the end of the last user's, [U + 1].
         items: the number of each activity's item, [n].
-        timestamps: [n].
-        columns: what else is known of each, n rows.
-        oddities: of them.
+        timestamps: the time of each activity, [n].
+        columns: the other columns of the activities, n rows.
+        oddities: anomalies of the activities.
     """
 
     users: pl.Series
@@ -68,23 +68,23 @@ class Ordered(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class OrderedLog:
-    """A log by user and time.
+    """A log sorted by user and time.
 
     Attributes:
-        catalogue: a row for each item, by raw item: `item`, `title`, `genres`, `year` and what
-            other columns were asked for; null where unknown. Items are numbered by its rows, from
-            1.
+        catalogue: one row per item, sorted by raw item: `item`, `title`, `genres`, `year` and the
+            other requested columns; null where unknown. Items are numbered by row, from 1.
         items: the number of each activity's item, [n].
         offsets: user u's activities are `offsets[u]` to `offsets[u + 1] - 1`, [U + 1].
-        timestamps: the time of each, never falling within a user, [n].
-        columns: what else is known of each, as ratings and events, n rows.
-        source: the same of the rows that were dropped too, in any order, if it is known.
-        users: a row for each: `user` (raw), and what is known of them beside it.
-        ticks_per_second: the unit of the times; None where it cannot be told.
-        rows: how many the source had.
-        dropped: how many of these were dropped, by the flag that asked for it.
-        oddities: of those that were kept.
-        notes: what the source had to guess, and what is odd in it.
+        timestamps: the time of each activity, non-decreasing within a user, [n].
+        columns: the other columns of the activities, such as ratings and events, n rows.
+        source: the same columns of all rows before the filters, in any order; of a prepared folder,
+            `columns` itself, as dropped rows are not stored.
+        users: one row per user: `user` (raw), and the columns that describe users.
+        ticks_per_second: unit of the timestamps; None if unknown.
+        rows: number of rows in the source.
+        dropped: number of rows dropped from these, by the flag that requested it.
+        oddities: anomalies of the kept rows.
+        notes: assumptions that the source made, and anomalies in it.
     """
 
     catalogue: pl.DataFrame
@@ -101,17 +101,17 @@ class OrderedLog:
     notes: tuple[str, ...] = ()
 
     def told(self, position: int) -> str:
-        """Name an activity, as a message does."""
+        """Format the user and the item of an activity, for error messages."""
         user = int(np.searchsorted(self.offsets, position, side="right")) - 1
         item = int(self.items[position]) - 1
         return f"user {self.users['user'][user]!r} and item {self.catalogue['item'][item]!r}"
 
 
 def order(interactions: Interactions, filters: FilterConfig) -> OrderedLog:
-    """Filter a log, order it by user and time, and number its items.
+    """Filter a log, sort it by user and time, and number its items.
 
     Raises:
-        UserError: nothing is left.
+        UserError: the filters leave no row, or cannot be applied.
     """
     kept = keep_frequent(interactions, filters)
     known = kept.log["item"].unique().sort()
@@ -126,7 +126,7 @@ def order(interactions: Interactions, filters: FilterConfig) -> OrderedLog:
         rows.offsets,
         rows.timestamps,
         rows.columns,
-        interactions.log.drop(_OWN),
+        interactions.log.drop(_KEY_COLUMNS),
         users,
         kept.ticks_per_second,
         kept.rows,
@@ -137,14 +137,14 @@ def order(interactions: Interactions, filters: FilterConfig) -> OrderedLog:
 
 
 def order_rows(log: pl.DataFrame, items: pl.Series) -> Ordered:
-    """Sort all activities of some users.
+    """Sort the activities of some users by user and time.
 
-    The sort is stable: activities of one moment keep the order of the source (an unstable sort
+    The sort is stable: activities of equal times keep the order of the source (an unstable sort
     changes up to a quarter of MovieLens's test targets).
 
     Args:
-        log: of these users, in the order of the source.
-        items: the raw item of each number from 1 on.
+        log: all rows of these users, in the order of the source.
+        items: the raw item of each number, from 1.
     """
     ordered = log.sort("user", "timestamp", maintain_order=True)
     users = ordered.group_by("user", maintain_order=True).len()
@@ -154,17 +154,17 @@ def order_rows(log: pl.DataFrame, items: pl.Series) -> Ordered:
         offsets,
         number_items(ordered["item"], items),
         ordered["timestamp"].to_numpy(),
-        ordered.drop(_OWN),
-        _oddities(log, ordered),
+        ordered.drop(_KEY_COLUMNS),
+        _count_oddities(log, ordered),
     )
 
 
-def _oddities(log: pl.DataFrame, ordered: pl.DataFrame) -> Oddities:
+def _count_oddities(log: pl.DataFrame, ordered: pl.DataFrame) -> Oddities:
     is_step = ordered["user"].eq_missing(ordered["user"].shift())
     is_tied = is_step & ordered["timestamp"].eq_missing(ordered["timestamp"].shift())
     step = pl.col("timestamp").diff().over("user")
     backwards, forwards = log.select(back=step < 0, on=step > 0).sum().row(0)
-    # A copy stands at a tied step; most logs have few of them.
-    beside = ordered.filter(is_tied | is_tied.shift(-1, fill_value=False)).select(_OWN)
-    copies = beside.height - beside.n_unique()
+    # Copies have equal times, so only tied rows need a search; most logs have few.
+    tied_rows = ordered.filter(is_tied | is_tied.shift(-1, fill_value=False)).select(_KEY_COLUMNS)
+    copies = tied_rows.height - tied_rows.n_unique()
     return Oddities(int(is_step.sum()), int(is_tied.sum()), backwards, forwards, copies)

@@ -1,15 +1,15 @@
-"""A prepared folder: a log by user and time, in flat arrays that are read where they lie.
+"""Prepared folder: a log sorted by user and time, in flat arrays that are memory-mapped.
 
-    manifest.json      what it is, and the users of each bucket
-    items.parquet      a row for each item: it, how often it occurs, what is known of it
-    users.parquet      a row for each user: it, and what is known of it
-    offsets.npy        where each user's activities begin, and where the last one's end
-    item.npy           the number of each activity's item, by the rows of items.parquet, from 1
-    timestamp.npy      its time
-    columns.arrow      what else is known of it, if anything
+    manifest.json      contents and checksums, and the number of users in each bucket
+    items.parquet      one row per item: raw item, number of interactions, description
+    users.parquet      one row per user: raw user, description
+    offsets.npy        start of each user's activities, and the end of the last user's
+    item.npy           the number of each activity's item: its row in items.parquet, from 1
+    timestamp.npy      the time of each activity
+    columns.arrow      the other columns of the activities, if there are any
 
-The users of a bucket lie side by side, and so do their activities. Bucket b holds the users whose
-id, as text, has a CRC-32 that is b modulo the number of buckets; in it they are in their order.
+The users of a bucket are contiguous, and so are their activities. Bucket b contains the users whose
+id, as text, has a CRC-32 equal to b modulo the number of buckets. Users are sorted within it.
 """
 
 import json
@@ -29,7 +29,7 @@ from jaxrec.data.ordered import Oddities, OrderedLog
 from jaxrec.errors import UserError
 from jaxrec.files import replacing, write_json
 
-# The number of the layout; a reader refuses any other.
+# Version of the layout; a reader rejects any other.
 LAYOUT = 1
 
 MANIFEST = "manifest.json"
@@ -42,13 +42,13 @@ MOST_ROWS = 2**32 - 1
 
 @dataclass(frozen=True)
 class UserBucket:
-    """The users of a bucket.
+    """Size and checksums of a bucket.
 
     Attributes:
-        users: how many.
-        rows: their activities.
-        item: the CRC-32 of their part of item.npy ...
-        timestamp: ... and of timestamp.npy.
+        users: number of users.
+        rows: number of their activities.
+        item: CRC-32 of the bucket's part of item.npy ...
+        timestamp: ... and of its part of timestamp.npy.
     """
 
     users: int
@@ -59,17 +59,17 @@ class UserBucket:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a prepared folder says of itself.
+    """Contents of a prepared folder's manifest.
 
     Attributes:
-        made_of: the log and the flags.
-        buckets: in their order.
-        tables: the CRC-32 of each other file, by its name.
-        rows: how many the log had ...
-        dropped: ... and how many of them each flag dropped.
-        oddities: of those that were kept.
-        ticks_per_second: the unit of the times; None where it cannot be told.
-        notes: what had to be guessed, and what is odd.
+        made_of: the log and the flags that the folder was prepared from.
+        buckets: sizes and checksums, in the order of the buckets.
+        tables: CRC-32 of each other file, by file name.
+        rows: number of rows in the log ...
+        dropped: ... and the number of rows dropped from these, by flag.
+        oddities: anomalies of the kept rows.
+        ticks_per_second: unit of the timestamps; None if unknown.
+        notes: assumptions and anomalies.
     """
 
     made_of: Mapping[str, Any]
@@ -83,23 +83,23 @@ class Manifest:
 
 
 def is_prepared(name: str) -> bool:
-    """Tell whether a data set is a prepared folder."""
+    """Return whether the name of a data set is that of a prepared folder."""
     return (Path(name) / MANIFEST).is_file()
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write what makes a folder a prepared one: it comes last."""
+    """Write the manifest, as the last file: a folder without one is not a prepared folder."""
     write_json(folder / MANIFEST, {"layout": LAYOUT, **asdict(manifest)})
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read what a folder says of itself.
+    """Read the manifest of a prepared folder.
 
     Raises:
         UserError: it is missing or damaged, or of another layout.
     """
     path = folder / MANIFEST
-    with _whole(path):
+    with _reading(path):
         saved = json.loads(path.read_text(encoding="utf-8"))
         layout = saved.pop("layout")
         if layout != LAYOUT:
@@ -111,14 +111,14 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def write_flat(path: Path, parts: Iterator[Shaped[np.ndarray, " _"]], count: int) -> list[int]:
-    """Write an array of so many entries part by part; give the CRC-32 of each.
+    """Write an array of `count` entries part by part, and return the CRC-32 of each part.
 
-    The parts are of one type, and there is one at the least.
+    All parts have the same dtype, and there is at least one.
     """
-    sums = []
+    checksums = []
     with replacing(path) as file:
         for part in parts:
-            if not sums:
+            if not checksums:
                 header = {
                     "descr": np.lib.format.dtype_to_descr(part.dtype),
                     "fortran_order": False,
@@ -126,24 +126,24 @@ def write_flat(path: Path, parts: Iterator[Shaped[np.ndarray, " _"]], count: int
                 }
                 np.lib.format.write_array_header_1_0(file, header)
             file.write(part.data)
-            sums.append(zlib.crc32(part.data))
-    return sums
+            checksums.append(zlib.crc32(part.data))
+    return checksums
 
 
 def checksum(path: Path) -> int:
-    """Give the CRC-32 of a file."""
-    found = 0
+    """Return the CRC-32 of a file."""
+    crc = 0
     with path.open("rb") as file:
         while block := file.read(1 << 20):
-            found = zlib.crc32(block, found)
-    return found
+            crc = zlib.crc32(block, crc)
+    return crc
 
 
 def read_prepared(folder: Path) -> OrderedLog:
-    """Read a prepared folder; its arrays stay on the disk until they are used.
+    """Read a prepared folder; its arrays are memory-mapped.
 
     Raises:
-        UserError: something of it is missing or damaged, or it has too many rows.
+        UserError: a file is missing or damaged, or there are too many rows.
     """
     manifest = read_manifest(folder)
     rows = sum(each.rows for each in manifest.buckets)
@@ -152,13 +152,13 @@ def read_prepared(folder: Path) -> OrderedLog:
             f"{folder} holds {rows:,} activities, and a process takes {MOST_ROWS:,}; prepare less "
             "of the log, as its last months"
         )
-    for name, found in manifest.tables.items():
-        with _whole(folder / name):
-            if checksum(folder / name) != found:
+    for name, expected in manifest.tables.items():
+        with _reading(folder / name):
+            if checksum(folder / name) != expected:
                 raise ValueError("it is not what was written")
-    offsets, items, timestamps = (_mapped(folder / each) for each in (OFFSETS, ITEM, TIMESTAMP))
+    offsets, items, timestamps = (_memory_map(folder / each) for each in (OFFSETS, ITEM, TIMESTAMP))
     _check_buckets(folder, manifest, {ITEM: items, TIMESTAMP: timestamps})
-    with _whole(folder / ITEMS), _whole(folder / USERS), _whole(folder / COLUMNS):
+    with _reading(folder / ITEMS), _reading(folder / USERS), _reading(folder / COLUMNS):
         catalogue, users = pl.read_parquet(folder / ITEMS), pl.read_parquet(folder / USERS)
         columns = pl.DataFrame()
         if COLUMNS in manifest.tables:
@@ -182,12 +182,12 @@ def read_prepared(folder: Path) -> OrderedLog:
 def _check_buckets(
     folder: Path, manifest: Manifest, arrays: Mapping[str, Shaped[np.ndarray, " n"]]
 ) -> None:
-    """Refuse the first bucket that is missing or damaged."""
+    """Check the CRC-32 of each bucket's part of the arrays."""
     start = 0
     for number, bucket in enumerate(tqdm(manifest.buckets, desc="check", unit="bucket", delay=2)):
         end = start + bucket.rows
-        for name, found in ((ITEM, bucket.item), (TIMESTAMP, bucket.timestamp)):
-            if zlib.crc32(arrays[name][start:end].data) != found:
+        for name, expected in ((ITEM, bucket.item), (TIMESTAMP, bucket.timestamp)):
+            if zlib.crc32(arrays[name][start:end].data) != expected:
                 raise UserError(
                     f"{folder / name}: bucket {number} of {len(manifest.buckets)}, rows {start:,} "
                     f"to {end:,}, is damaged; prepare the log again"
@@ -195,14 +195,14 @@ def _check_buckets(
         start = end
 
 
-def _mapped(path: Path) -> Shaped[np.ndarray, " n"]:
-    with _whole(path):
+def _memory_map(path: Path) -> Shaped[np.ndarray, " n"]:
+    with _reading(path):
         return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
 @contextmanager
-def _whole(path: Path) -> Iterator[None]:
-    """Fold what is raised over a file of a prepared folder into one line."""
+def _reading(path: Path) -> Iterator[None]:
+    """Raise errors in reading a file of a prepared folder as a UserError of one line."""
     try:
         yield
     except FileNotFoundError:

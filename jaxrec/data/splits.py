@@ -1,15 +1,15 @@
-"""Splits: which positions are training targets, validation and test. Each has its own name.
+"""Splits: positions of the training, validation and test targets, by one of three protocols.
 
-The three answer different questions and their figures must never stand in one column:
+The protocols answer different questions, and their metrics must never be reported in one column:
 
-- leave-one-out: what does a user do next, the future of other users being known? The protocol of
+- leave-one-out: predict each user's next item, given the future of other users. The protocol of
   most papers.
-- temporal: what do users do after a day T, from nothing later than T? Closest to an app.
-- random-pairs: the protocol of the 2020 TensorFlow Lite system. Training sees the future of the
-  user whom it is tested on, so its figures are comparable with nothing else.
+- temporal: predict activities after a day T from nothing later than T. Closest to an app.
+- random-pairs: the protocol of the 2020 TensorFlow Lite system. Training includes the future of the
+  users in the test, so its metrics are comparable with those of no other protocol.
 
-Where a log has several kinds of events, some kinds may be the only targets. Histories hold all that
-came before a target, of every kind.
+If a log has several kinds of events, targets may be restricted to some of them. Histories contain
+all activities before a target, of every kind.
 """
 
 from dataclasses import dataclass, replace
@@ -26,13 +26,13 @@ SplitName = Literal["leave-one-out", "temporal", "random-pairs"]
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """The parts of a log.
+    """Positions of the targets of each part of a log.
 
     Attributes:
-        is_training_target: positions whose item the model may learn to predict, [n].
+        is_training_target: mask of the positions whose items are targets in training, [n].
         training_ends: user u's training history ends before this position, [U].
-        validation: positions of the targets that choose settings and stop training.
-        test: positions of the targets that are reported, read once.
+        validation: positions of the targets for choosing settings and for early stopping.
+        test: positions of the targets for reported metrics, evaluated once.
     """
 
     is_training_target: Bool[np.ndarray, " n"]
@@ -48,13 +48,13 @@ def split_timelines(
     seed: int,
     is_target: Bool[np.ndarray, " n"] | None = None,
 ) -> Split:
-    """Split by the named protocol; `seed` shuffles the random pairs.
+    """Split timelines by the named protocol; `seed` shuffles the random pairs.
 
     Args:
-        is_target: which activities may be targets of any part; None: all.
+        is_target: mask of the activities that may be targets of any part; None: all.
 
     Raises:
-        UserError: nothing is left to train on, to validate or to test.
+        UserError: there is no target for training, validation or the test.
     """
     if is_target is None:
         is_target = np.ones(len(timelines.items), bool)
@@ -77,14 +77,16 @@ def split_timelines(
 def draw_users(
     timelines: Timelines, split: Split, *, seed: int, validation: int | None, test: int | None
 ) -> Split:
-    """Judge by the targets of some users alone; nobody else's are learned for that.
+    """Restrict validation and test to random users.
+
+    The held-out targets of the other users are not added to training.
 
     Args:
-        validation: users who are drawn for the validation; None, or more than there are: all.
+        validation: number of users drawn for validation; None, or more than there are: all.
         test: the same for the test.
     """
 
-    def of_some(positions: Int[np.ndarray, " n"], count: int | None) -> Int[np.ndarray, " m"]:
+    def sample_users(positions: Int[np.ndarray, " n"], count: int | None) -> Int[np.ndarray, " m"]:
         owners = timelines.users_of(positions)
         users = np.unique(owners)
         if count is None or count >= len(users):
@@ -94,36 +96,36 @@ def draw_users(
 
     return replace(
         split,
-        validation=of_some(split.validation, validation),
-        test=of_some(split.test, test),
+        validation=sample_users(split.validation, validation),
+        test=sample_users(split.test, test),
     )
 
 
 def learn_validation(
     timelines: Timelines, split: Split, is_target: Bool[np.ndarray, " n"] | None = None
 ) -> Split:
-    """Let training reach to the validation targets: for a last fit, when they have done their work.
+    """Add the validation targets to the training targets, for a final fit with chosen settings.
 
-    They are still named, but what a model says of them is no measure any more.
+    They also remain in `validation`, but metrics on them no longer measure generalization.
 
     Args:
-        is_target: as for `split_timelines`.
+        is_target: as in `split_timelines`.
     """
     ends = split.training_ends.copy()
     users = timelines.users_of(split.validation)
     np.maximum.at(ends, users, split.validation + 1)
-    newly = _before(timelines, ends) & ~_before(timelines, split.training_ends)
+    is_added = _mask_before(timelines, ends) & ~_mask_before(timelines, split.training_ends)
     if is_target is not None:
-        newly &= is_target
-    is_training_target = split.is_training_target | newly
+        is_added &= is_target
+    is_training_target = split.is_training_target | is_added
     is_training_target[split.validation] = True
     return Split(is_training_target, ends, split.validation, split.test)
 
 
 def _leave_one_out(timelines: Timelines, is_target: Bool[np.ndarray, " n"]) -> Split:
-    """Hold out the last two targets of each user who has three or more.
+    """Split off the last two targets of each user who has three or more.
 
-    What came between the two, of other kinds, is in the history of the test alone.
+    Activities of other kinds between the two are in the history of the test target alone.
     """
     starts, ends = timelines.offsets[:-1], timelines.offsets[1:]
     tested = np.add.reduceat(is_target, starts, dtype=np.int64) >= 3
@@ -132,7 +134,9 @@ def _leave_one_out(timelines: Timelines, is_target: Bool[np.ndarray, " n"]) -> S
     validation = last[test]
     training_ends = ends.copy()
     training_ends[tested] = validation
-    return Split(is_target & _before(timelines, training_ends), training_ends, validation, test)
+    return Split(
+        is_target & _mask_before(timelines, training_ends), training_ends, validation, test
+    )
 
 
 def _temporal(
@@ -140,22 +144,22 @@ def _temporal(
     is_target: Bool[np.ndarray, " n"],
     cuts: tuple[float, float] = (0.8, 0.9),
 ) -> Split:
-    """Cut at two moments, the quantiles `cuts` of all interactions: the same for everybody.
+    """Split at two times, the quantiles `cuts` of all interactions, which all users share.
 
-    Each user's last target between the cuts is for validation, each user's last target after the
-    second for the test ("last" of the global temporal splits in Gusak et al., 2025,
-    Time to Split); both need at least one activity before them. Histories run up to the target,
-    as they do on a device; the model has learned nothing from beyond the first cut.
+    Each user's last target between the cuts is for validation, and each user's last target after
+    the second cut is for the test ("last" of the global temporal splits in Gusak et al., 2025,
+    Time to Split). Both need at least one activity before them. Histories extend to the target,
+    as they do on a device; the model is trained on nothing after the first cut.
     """
     starts, ends = timelines.offsets[:-1], timelines.offsets[1:]
     first, second = np.quantile(timelines.timestamps, cuts, method="higher")
-    # Times never fall within a user, so a user's part before a cut is as long as it has rows there.
+    # Times are non-decreasing within a user, so the number of rows before a cut locates it.
     until_first = starts + np.add.reduceat(timelines.timestamps < first, starts, dtype=np.int64)
     until_second = starts + np.add.reduceat(timelines.timestamps < second, starts, dtype=np.int64)
     last = _last_target(is_target)
     validation, test = last[until_second], last[ends]
     return Split(
-        is_target & _before(timelines, until_first),
+        is_target & _mask_before(timelines, until_first),
         until_first,
         validation[(validation >= until_first) & (validation > starts)],
         test[(test >= until_second) & (test > starts)],
@@ -167,7 +171,7 @@ def _random_pairs(
 ) -> Split:
     """Shuffle all (history, next) pairs: 90% train, 10% are held out, a tenth of them to validate.
 
-    Training histories hold items that are tested elsewhere: this split leaks the future.
+    Training histories contain items that are test targets elsewhere: this split leaks the future.
     """
     has_history = np.ones(len(timelines.items), bool)
     has_history[timelines.offsets[:-1]] = False
@@ -179,13 +183,13 @@ def _random_pairs(
     return Split(is_training_target, timelines.offsets[1:], np.sort(validation), np.sort(test))
 
 
-def _before(timelines: Timelines, ends: Int[np.ndarray, " U"]) -> Bool[np.ndarray, " n"]:
-    """Mark each user's positions before an end."""
+def _mask_before(timelines: Timelines, ends: Int[np.ndarray, " U"]) -> Bool[np.ndarray, " n"]:
+    """Return a mask of each user's positions before an end."""
     positions = np.arange(len(timelines.items))
     return positions < np.repeat(ends, timelines.lengths)
 
 
 def _last_target(is_target: Bool[np.ndarray, " n"]) -> Int[np.ndarray, " n_plus_1"]:
-    """Give the last target before each position, and before the end; -1 where there is none."""
+    """Return the last target before each position, and before the end; -1 if there is none."""
     positions = np.where(is_target, np.arange(len(is_target)), -1)
     return np.append(-1, np.maximum.accumulate(positions))

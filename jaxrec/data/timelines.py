@@ -1,7 +1,7 @@
-"""Timelines: every user's activities in order of time, and histories gathered from them by index.
+"""Timelines: users' activities in order of time, and histories gathered from them by index.
 
-All activities of all users lie in one flat array per feature, a user's timeline between two
-offsets. A history is a slice of it, taken when it is needed; nothing is stored per example.
+Each feature is one flat array over the activities of all users; offsets delimit a user's timeline.
+A history is a slice of these, gathered on demand; nothing is stored per example.
 """
 
 from dataclasses import dataclass, field
@@ -15,14 +15,14 @@ from jaxrec.schema import ITEM, PAD, UNKNOWN_AGE
 
 @dataclass(frozen=True, eq=False)
 class Timelines:
-    """The log by user and time. A position is an index into the flat arrays, 0 to n - 1.
+    """A log sorted by user and time. A position is an index into the flat arrays, 0 to n - 1.
 
     Attributes:
         activities: ids of each feature, {name: [n]}.
         offsets: user u's positions are `offsets[u]` to `offsets[u + 1] - 1`, [U + 1].
-        timestamps: the time of each position, never falling within a user, [n].
+        timestamps: the time of each position, non-decreasing within a user, [n].
         users: ids of each feature of a user, {name: [U]}.
-        ticks_per_second: the unit of the times; None where it cannot be told.
+        ticks_per_second: unit of the timestamps; None if unknown.
         moments: ids of each feature of the moment of a position, {name: [n]}.
     """
 
@@ -35,7 +35,7 @@ class Timelines:
 
     @property
     def items(self) -> Int32[np.ndarray, " n"]:
-        """The item id of each position."""
+        """Item id of each position."""
         return self.activities[ITEM]
 
     @property
@@ -44,21 +44,21 @@ class Timelines:
         return np.diff(self.offsets)
 
     def users_of(self, positions: Int[np.ndarray, "*B"]) -> Int[np.ndarray, "*B"]:
-        """Give the user, 0 to U - 1, whose timeline holds each position."""
+        """Return the user, 0 to U - 1, whose timeline contains each position."""
         return np.searchsorted(self.offsets, positions, side="right") - 1
 
     def histories(
         self, positions: Int[np.ndarray, " B"], length: int
     ) -> dict[str, Int32[np.ndarray, "B *L"]]:
-        """Gather what is known before each position, as `windows` does, and of its moment, [B]."""
+        """Gather the `windows` before each position, and the features of its moment, [B]."""
         starts = self.offsets[self.users_of(positions)]
         moments = {name: ids[positions] for name, ids in self.moments.items()}
         return self.windows(starts, positions, length) | moments
 
     def ages(self, positions: Int[np.ndarray, " B"], length: int) -> Int32[np.ndarray, "B L"]:
-        """Tell how old each activity of the histories is when that at the position comes.
+        """Return the ages of the last `length` activities before each position, at its time.
 
-        In seconds; UNKNOWN_AGE where there is none, or where it is older than any gap.
+        Ages are in seconds; UNKNOWN_AGE for padding, and for ages of LONGEST or more.
         """
         assert self.ticks_per_second is not None
         seconds = whole_seconds(self.timestamps, self.ticks_per_second)
@@ -73,8 +73,8 @@ class Timelines:
     ) -> dict[str, Int32[np.ndarray, "*B L"]]:
         """Gather every feature of the last `length` activities of each slice [start, end).
 
-        Most recent last, PAD on the left. And the features of each slice's user, [*B], and of the
-        moment in which the next activity came, [*B, L].
+        Most recent last, PAD on the left. Features of each slice's user, [*B], are added, and for
+        each activity those of the moment of the next one, [*B, L].
         """
         windows = {name: gather(ids, starts, ends, length) for name, ids in self.activities.items()}
         users = self.users_of(starts) if self.users else None
@@ -91,7 +91,7 @@ def gather(
     ends: Int[np.ndarray, "*B"],
     length: int,
 ) -> Shaped[np.ndarray, "*B L"]:
-    """Take the last `length` values of each slice [start, end), PAD on the left of short ones."""
+    """Gather the last `length` values of each slice [start, end); PAD on the left of short ones."""
     positions = ends[..., None] + np.arange(-length, 0)
     inside = positions >= starts[..., None]
     return np.where(inside, values[np.where(inside, positions, 0)], values.dtype.type(PAD))

@@ -1,4 +1,4 @@
-"""Vocabulary: raw item <-> id, most popular first."""
+"""Vocabulary: mapping between raw items and ids, most popular first."""
 
 import hashlib
 import json
@@ -16,12 +16,12 @@ from jaxrec.schema import PAD
 
 @dataclass(frozen=True, eq=False)
 class Vocabulary:
-    """The items that a model knows. Ids run from 1 to `size`; PAD = 0 is every other item.
+    """The items of a model. Ids run from 1 to `size`; PAD = 0 stands for every other item.
 
     Attributes:
-        values: the raw item of each id, integers or strings; id i is `values[i - 1]`. Ordered by
+        values: the raw item of each id, integers or strings; id i is `values[i - 1]`. Sorted by
             `counts`, so that a small id is a popular item (log-uniform sampling relies on it).
-        counts: how often each id is a training target, [V + 1]; `counts[PAD]` is 0.
+        counts: number of training targets of each id, [V + 1]; `counts[PAD]` is 0.
     """
 
     values: pl.Series
@@ -34,11 +34,11 @@ class Vocabulary:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the values in their order: two files fit each other if theirs are equal."""
+        """SHA-256 of the values in order; files of equal digests are compatible."""
         return hashlib.sha256(json.dumps(self.values.to_list()).encode()).hexdigest()
 
     def encode(self, items: pl.Series) -> Int32[np.ndarray, " n"]:
-        """Give the id of each raw item; PAD for items that are not known."""
+        """Return the id of each raw item; PAD for unknown items."""
         return number_items(items, self.values)
 
     def save(self, path: Path) -> None:
@@ -49,7 +49,7 @@ class Vocabulary:
 
 
 def number_items(items: pl.Series, values: pl.Series) -> Int32[np.ndarray, " n"]:
-    """Give the place of each item among some values, from 1; PAD for what is none of them."""
+    """Return the index of each item in `values`, from 1; PAD for items that are not in it."""
     numbers = pl.Series(np.arange(1, len(values) + 1, dtype=np.int32))
     return items.replace_strict(values, numbers, default=PAD, return_dtype=pl.Int32).to_numpy()
 
@@ -59,17 +59,17 @@ def order_items(
     items: Int32[np.ndarray, " n"],
     is_training_target: Bool[np.ndarray, " n"],
 ) -> tuple[Vocabulary, Int[np.ndarray, " V"]]:
-    """Order the items by how often they are a training target; ties as `values` has them.
+    """Sort items by how often they are a training target; ties keep the order of `values`.
 
-    Items that never are one stay in the catalogue, last: they can be asked for in a test.
+    Items that are never a training target stay in the catalogue, last: they may be test targets.
 
     Args:
         values: raw items, [V].
-        items: that of each activity, numbered by `values` from 1 on.
-        is_training_target: which activities count.
+        items: the item of each activity, as an index in `values` from 1.
+        is_training_target: mask of the activities to count.
 
     Returns:
-        The vocabulary, and the place in `values` of each of its items.
+        The vocabulary, and the index in `values` of each of its items, from 0.
     """
     counts = np.bincount(items[is_training_target], minlength=len(values) + 1)[1:]
     places = np.argsort(-counts, kind="stable")
@@ -80,7 +80,7 @@ def load_vocabulary(path: Path) -> Vocabulary:
     """Read a vocabulary that `Vocabulary.save` wrote.
 
     Raises:
-        UserError: the file is missing or damaged, or its values do not have its digest.
+        UserError: the file is missing or damaged, or its digest does not match its values.
     """
     saved = read_json(path)
     with reading(path):

@@ -1,4 +1,4 @@
-"""Windows: how timelines are cut for training, and which windows are gathered in one shape."""
+"""Windows of timelines for training, and buckets of windows that share one shape."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,13 +11,13 @@ from jaxrec.data.buckets import bucket_edges, is_worth
 
 
 class WindowShape(NamedTuple):
-    """The windows of a step.
+    """Shape of the windows of a step.
 
     Attributes:
-        length: W, targets.
-        lead_in: how far a window's history reaches back before its first target's predecessor.
-        batch_size: B, windows.
-        rows: what B is a multiple of, in steps of shorter timelines too.
+        length: W, targets per window.
+        lead_in: number of activities in the history before the first target's predecessor.
+        batch_size: B, windows per step.
+        rows: B is a multiple of this, also in steps of shorter timelines.
     """
 
     length: int
@@ -27,9 +27,9 @@ class WindowShape(NamedTuple):
 
 
 class BatchShard(NamedTuple):
-    """The part of each batch that a process gathers, for its own devices.
+    """The part of each batch that a process gathers for its devices.
 
-    Parts [first, end) of so many equal ones.
+    These are parts [first, end) of `of` equal parts.
     """
 
     first: int = 0
@@ -41,7 +41,7 @@ WHOLE_BATCH = BatchShard()
 
 
 class Windows(NamedTuple):
-    """Slices of timelines: targets [first, end), read from the timeline's start on."""
+    """Slices of timelines: targets [first, end), with histories from the timeline's start on."""
 
     starts: Int[np.ndarray, " n"]
     firsts: Int[np.ndarray, " n"]
@@ -53,12 +53,12 @@ class Bucket:
     """Windows that are gathered in one shape.
 
     Attributes:
-        users: whose timelines are cut, [U].
+        users: the users whose timelines are cut, [U].
         shape: of a step.
-        is_whole: whether each timeline is one window.
-        windows: how many there are, n.
-        steps_per_dispatch: K ...
-        dispatches: ... in an epoch.
+        is_whole: whether each timeline is a single window.
+        windows: number of windows in an epoch, n.
+        steps_per_dispatch: K.
+        dispatches: number of dispatches in an epoch.
     """
 
     users: Int[np.ndarray, " U"]
@@ -70,41 +70,41 @@ class Bucket:
 
     @property
     def steps(self) -> int:
-        """Steps in an epoch."""
+        """Number of steps in an epoch."""
         return self.steps_per_dispatch * self.dispatches
 
 
 def cut_into_buckets(
     lengths: Int[np.ndarray, " U"], shape: WindowShape, most_steps: int
 ) -> list[Bucket]:
-    """Sort timelines into buckets; those without an activity are in none.
+    """Assign timelines to buckets; empty timelines are in none.
 
     Args:
         lengths: of the timelines.
-        shape: of a step of those that are longer than a window with its lead-in.
-        most_steps: in a dispatch.
+        shape: of steps with timelines that are longer than a window with its lead-in.
+        most_steps: upper limit of the steps of a dispatch.
     """
     whole, edges = _whole_timelines(lengths, shape)
     buckets = []
     for shorter, edge in pairwise([0, *edges]):
         users = np.flatnonzero(whole & (lengths > shorter) & (lengths <= edge))
-        # About as many targets in a step of any shape.
+        # Steps of all shapes have about the same number of targets.
         size = shape.batch_size * shape.length / edge
-        cut = WindowShape(edge, 0, max(1, round(size / shape.rows)) * shape.rows)
-        buckets.append(_bucket(users, cut, True, len(users), most_steps))
+        bucket_shape = WindowShape(edge, 0, max(1, round(size / shape.rows)) * shape.rows)
+        buckets.append(_make_bucket(users, bucket_shape, True, len(users), most_steps))
     users = np.flatnonzero(~whole & (lengths > 0))
     if len(users):
         windows = int((lengths[users] // shape.length + 1).sum())
-        buckets.append(_bucket(users, shape, False, windows, most_steps))
+        buckets.append(_make_bucket(users, shape, False, windows, most_steps))
     return buckets
 
 
 def _whole_timelines(
     lengths: Int[np.ndarray, " U"], shape: WindowShape
 ) -> tuple[Bool[np.ndarray, " U"], list[int]]:
-    """Tell which timelines are one window, and the lengths that these are padded to.
+    """Return which timelines are a single window, and the lengths that these are padded to.
 
-    Where little is saved, none is: all are cut, and there is one shape.
+    If that would save little, none is: all timelines are cut, and there is one shape.
     """
     size = shape.length + shape.lead_in
     positions = size * np.where(lengths > 0, lengths // shape.length + 1, 0)
@@ -119,14 +119,14 @@ def _whole_timelines(
     return np.zeros_like(whole), []
 
 
-def _bucket(
+def _make_bucket(
     users: Int[np.ndarray, " U"],
     shape: WindowShape,
     is_whole: bool,
     windows: int,
     most_steps: int,
 ) -> Bucket:
-    """Choose how many steps a dispatch has: those that leave the least to padding."""
+    """Build a bucket, with the number of steps per dispatch that needs the least padding."""
     steps = -(-windows // shape.batch_size)
     choices = range(-(-most_steps // 2), most_steps + 1)
     count = steps if steps <= most_steps else min(choices, key=lambda k: (-steps % k, -k))
@@ -139,10 +139,10 @@ def cut_windows(
     length: int,
     rng: np.random.Generator,
 ) -> Windows:
-    """Cut each slice [start, end) into windows of up to `length`, at a random phase.
+    """Cut each slice [start, end) into windows of up to `length` targets, at a random phase.
 
-    A slice of T has T // length + 1 windows whatever the phase, so that every epoch has as many:
-    they end at length - r, 2 length - r, ... and the last at T. It is empty where nothing is left.
+    A slice of T targets has T // length + 1 windows at any phase r, so every epoch has equally
+    many. They end at length - r, 2 length - r, ... and T; the last is empty if no target is left.
     """
     lengths = ends - starts
     counts = np.where(lengths > 0, lengths // length + 1, 0)
@@ -152,5 +152,5 @@ def cut_windows(
     number = np.arange(len(user)) - np.repeat(np.cumsum(counts) - counts, counts)
     window_firsts = np.maximum(number * length - phases[user], 0)
     window_ends = np.minimum((number + 1) * length - phases[user], lengths[user])
-    own = starts[user]
-    return Windows(own, own + window_firsts, own + window_ends)
+    timeline_starts = starts[user]
+    return Windows(timeline_starts, timeline_starts + window_firsts, timeline_starts + window_ends)

@@ -1,1 +1,1 @@
-"""Evaluation: where targets rank, what that is worth, and beside what."""
+"""Evaluation: ranks of targets, metrics with intervals, and baselines."""

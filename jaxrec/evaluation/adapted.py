@@ -1,4 +1,4 @@
-"""Adapted scores: by the model's context of a history, and what was learned of its user."""
+"""Adapted scores: from the model's query of a history plus an adapter of its user."""
 
 from functools import partial
 
@@ -13,29 +13,29 @@ from jaxrec.models.adapter import AdaptConfig, Adapted, Items, Past, adapt, mome
 from jaxrec.models.model import RecommenderModel
 from jaxrec.schema import ITEM
 
-# Of so many users the scores of all activities are in memory at a time.
-_AT_A_TIME = 16
+# Users at a time: the scores of all items after each of their activities are in memory.
+_BATCH_SIZE = 16
 
 
 def adapted_scorer(model: RecommenderModel, config: AdaptConfig, *, span: int) -> Scorer:
-    """Score as a model does that learned of each user what a device can.
+    """Return a scorer that adapts a model to each user, as an exported file does on a device.
 
     Args:
-        model: without features, but for those that are folded into its items; it reads the last
-            `span` items, N. The scorer learns from longer histories, of M items.
+        model: without features, except those that are folded into its item tables; it reads the
+            last `span` items, N. Adapters are trained on longer histories, of M items.
     """
     graphdef, params = nnx.split(model)
     table_RD, bias_R = model.item_table, model.item_bias
 
     def score(histories: Histories) -> Factors:
-        contexts_BD = _adapted(graphdef, span, config, params, jnp.asarray(histories[ITEM]))
-        return Factors(contexts_BD, table_RD, bias_R)
+        query_BD = _adapted_queries(graphdef, span, config, params, jnp.asarray(histories[ITEM]))
+        return Factors(query_BD, table_RD, bias_R)
 
     return score
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
-def _adapted(
+def _adapted_queries(
     graphdef: nnx.GraphDef[RecommenderModel],
     span: int,
     config: AdaptConfig,
@@ -45,11 +45,11 @@ def _adapted(
     model = nnx.merge(graphdef, params)
     weights_M = jnp.asarray(recency(histories_BM.shape[1], config.half_life))
 
-    def one(history_M: Int[jax.Array, " M"]) -> Float[jax.Array, " D"]:
-        last_D, found = learn_of(model, history_M, weights_M, span, config)
-        return last_D + found.adapter_D
+    def adapt_query(history_M: Int[jax.Array, " M"]) -> Float[jax.Array, " D"]:
+        last_D, adapted = learn_of(model, history_M, weights_M, span, config)
+        return last_D + adapted.adapter_D
 
-    return jax.lax.map(one, histories_BM, batch_size=_AT_A_TIME)
+    return jax.lax.map(adapt_query, histories_BM, batch_size=_BATCH_SIZE)
 
 
 def learn_of(
@@ -59,15 +59,15 @@ def learn_of(
     span: int,
     config: AdaptConfig,
 ) -> tuple[Float[jax.Array, " D"], Adapted]:
-    """Give the context at the end of a user's history, and what is learned of the user.
+    """Return the query at the end of a user's history, and the adapter of the user.
 
     Args:
         history_M: known ids at the right end, PAD before them.
-        weights_M: how much each activity counts.
-        span: how many items the model reads, N.
+        weights_M: weight of each activity in the training loss.
+        span: number of items that the model reads, N.
     """
     windows_WN, targets_M = moments(history_M, span)
-    contexts_WD = model.encode_last({ITEM: windows_WN})
+    query_WD = model.encode_last({ITEM: windows_WN})
     items = Items(model.item_table, model.item_bias, model.item_table)
-    found = adapt(Past(contexts_WD[:-1], targets_M), weights_M, items, config)
-    return contexts_WD[-1], found
+    adapted = adapt(Past(query_WD[:-1], targets_M), weights_M, items, config)
+    return query_WD[-1], adapted

@@ -1,4 +1,4 @@
-"""Baselines: what a model must beat to be worth its training."""
+"""Baselines: simple scorers that a trained model should outperform."""
 
 import numpy as np
 from jaxtyping import Float32, Int
@@ -12,14 +12,14 @@ from jaxrec.schema import ITEM
 
 RECENT_DAYS = 7
 
-_SECONDS_A_DAY = 86_400
+_SECONDS_PER_DAY = 86_400
 
 
 def make_baselines(dataset: Dataset, split: SplitName) -> tuple[dict[str, Scorer], str]:
-    """Make every baseline of a data set, by name.
+    """Build all baselines of a data set.
 
     Returns:
-        The baselines, and why one of them is left out, or nothing.
+        The baselines by name, and the reason why one of them is missing, or an empty string.
     """
     counts, timelines = dataset.vocabulary.counts, dataset.timelines
     baselines: dict[str, Scorer] = {
@@ -34,39 +34,39 @@ def make_baselines(dataset: Dataset, split: SplitName) -> tuple[dict[str, Scorer
             f"no baseline {name!r}: times from {times.min():.15g} to {times.max():.15g} are no "
             "seconds, milli-, micro- or nanoseconds since 1970; --log.time-unit says what they are"
         )
-    window = RECENT_DAYS * _SECONDS_A_DAY * timelines.ticks_per_second
+    window = RECENT_DAYS * _SECONDS_PER_DAY * timelines.ticks_per_second
     return baselines | {name: recent_popularity(timelines, dataset.split, counts, window)}, ""
 
 
 class Popularity:
-    """Every history is followed by what is followed most: counts of the training targets."""
+    """Scores items by popularity, their counts among the training targets, for every history."""
 
     def __init__(self, item_counts: Int[np.ndarray, " R"]):
         self._scores_R = item_counts.astype(np.float32)
 
     def __call__(self, history: Histories) -> Factors:
-        """Score every item."""
+        """Return the scores of all items after each history."""
         return same_for_all(self._scores_R, len(history[ITEM]))
 
 
 def recent_popularity(
     timelines: Timelines, split: Split, item_counts: Int[np.ndarray, " R"], window: int
 ) -> Popularity:
-    """Count the training targets of the last `window` units of time; ties by `item_counts`."""
+    """Return popularity among targets of the last `window` units of time; ties by `item_counts`."""
     times = timelines.timestamps[split.is_training_target]
     recent = timelines.items[split.is_training_target][times > times.max() - window]
     recent_counts = np.bincount(recent, minlength=len(item_counts))
-    # An item's place among all pairs of counts, in their order, is its score.
+    # The score of an item is the rank of its pair of counts in lexicographic order.
     pairs = np.stack([recent_counts, item_counts], axis=1)
-    _, places = np.unique(pairs, axis=0, return_inverse=True)
-    return Popularity(places)
+    _, scores_R = np.unique(pairs, axis=0, return_inverse=True)
+    return Popularity(scores_R)
 
 
 class Transitions:
-    """What followed the last item in training, counted: a Markov chain of first order.
+    """First-order Markov chain: scores items by how often they followed the last one in training.
 
-    Items that never followed it come after those that did, by their popularity, which adds less
-    than one count.
+    Items that never followed it rank below those that did, by their popularity: it adds less than
+    one count.
     """
 
     def __init__(self, timelines: Timelines, split: Split, item_counts: Int[np.ndarray, " R"]):
@@ -77,28 +77,28 @@ class Transitions:
         pairs, counts = np.unique(pairs, return_counts=True)
         last, self._next = np.divmod(pairs, size)
         self._counts = counts.astype(np.float32)
-        # The pairs that begin with item i are rows offsets[i] to offsets[i + 1] - 1.
+        # The pairs whose first item is i are rows offsets[i] to offsets[i + 1] - 1.
         self._offsets = np.searchsorted(last, np.arange(size + 1))
         self._popularity_R = (item_counts / (item_counts.sum() + 1)).astype(np.float32)
 
     def __call__(self, history: Histories) -> Factors:
-        """Score every item."""
+        """Return the scores of all items after each history."""
         last = history[ITEM][:, -1]
         lengths = self._offsets[last + 1] - self._offsets[last]
         row = np.repeat(np.arange(len(last)), lengths)
         within = np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
         pair = self._offsets[last[row]] + within
-        # Filled up with what counts for nothing to one of few lengths: each is compiled.
-        more = (1 << len(pair).bit_length()) - len(pair)
+        # Padded with ignored entries to a power of two, because each length is compiled.
+        padding = (1 << len(pair).bit_length()) - len(pair)
         added = (
-            np.pad(row, (0, more)),
-            np.pad(self._next[pair], (0, more), constant_values=len(self._popularity_R)),
-            np.pad(self._counts[pair], (0, more)),
+            np.pad(row, (0, padding)),
+            np.pad(self._next[pair], (0, padding), constant_values=len(self._popularity_R)),
+            np.pad(self._counts[pair], (0, padding)),
         )
         return same_for_all(self._popularity_R, len(last))._replace(added=added)
 
 
 def same_for_all(scores_R: Float32[np.ndarray, " R"], rows: int) -> Factors:
-    """Give the same scores to so many histories."""
-    nothing_BD, nothing_RD = (np.zeros((size, 0), np.float32) for size in (rows, len(scores_R)))
-    return Factors(nothing_BD, nothing_RD, scores_R)
+    """Return the factors of the same scores for each of `rows` histories."""
+    empty_BD, empty_RD = (np.zeros((size, 0), np.float32) for size in (rows, len(scores_R)))
+    return Factors(empty_BD, empty_RD, scores_R)

@@ -1,8 +1,8 @@
-"""Metrics: from the rank of each target to recall@k, NDCG@k, MRR, with intervals. NumPy alone.
+"""Metrics: recall@k, NDCG@k and MRR from the rank of each target, with intervals; NumPy alone.
 
-With one relevant item a target: recall@k is the share of ranks up to k, NDCG@k the mean of
-1 / log2(1 + rank) where the rank is up to k (else 0), MRR the mean of 1 / rank. Where targets count
-more or less (`evaluation.slices`), means are weighted.
+With one relevant item per target, recall@k is the share of ranks up to k, NDCG@k the mean of
+1 / log2(1 + rank) where the rank is up to k (else 0), and MRR the mean of 1 / rank. If targets have
+weights (`evaluation.slices`), means are weighted.
 """
 
 from collections.abc import Mapping
@@ -17,13 +17,13 @@ NDCG_AT = 10
 
 @dataclass(frozen=True)
 class PredictionFigures:
-    """What the predictions of a head are worth.
+    """Metrics of the predictions of a head.
 
     Attributes:
-        means: `mae`, `rmse`, and `concordance` where there is a pair.
+        means: `mae`, `rmse`, and `concordance` if there is a pair.
         intervals: their 95% intervals, lower end first.
-        targets: how many have a label.
-        pairs: how many pairs were compared.
+        targets: number of targets with a label.
+        pairs: number of compared pairs.
     """
 
     means: dict[str, float]
@@ -33,7 +33,7 @@ class PredictionFigures:
 
 
 def target_values(ranks: Int[np.ndarray, " n"]) -> dict[str, Float[np.ndarray, " n"]]:
-    """Give what each target adds to each metric; a metric is the mean of its values.
+    """Return the value of each target for each metric; a metric is the mean of its values.
 
     Args:
         ranks: 1 for the best of all candidates.
@@ -50,14 +50,14 @@ def target_values(ranks: Int[np.ndarray, " n"]) -> dict[str, Float[np.ndarray, "
 
 
 def missed_rank(catalogue_size: int) -> int:
-    """Give the rank of a target that is no candidate: worse than any other, beyond every k."""
+    """Return the rank of a target that is no candidate: worse than any other, beyond every k."""
     return max(catalogue_size, *RECALL_AT, NDCG_AT) + 1
 
 
 def means(
     values: Mapping[str, Float[np.ndarray, " n"]], weights: Float[np.ndarray, " n"] | None = None
 ) -> dict[str, float]:
-    """Average each metric over the targets, by what they count."""
+    """Return the mean of each metric over the targets, weighted if there are weights."""
     return {name: float(np.average(value, weights=weights)) for name, value in values.items()}
 
 
@@ -69,22 +69,22 @@ def bootstrap_intervals(
     seed: int = 0,
     resamples: int = 1000,
 ) -> dict[str, tuple[float, float]]:
-    """Give a 95% interval of each mean: percentiles over resampled users (Efron, 1979).
+    """Return a 95% interval of each mean: percentiles over resampled users (Efron, 1979).
 
-    Users are drawn, not targets, because the targets of one user are not independent. Users none of
-    whose targets counts are not drawn.
+    Users are resampled, not targets, because the targets of one user are not independent. Users
+    whose targets all have zero weight are left out.
     """
     if weights is not None:
-        counts = weights > 0
-        values = {name: (weights * value)[counts] for name, value in values.items()}
-        users, weights = users[counts], weights[counts]
+        is_weighted = weights > 0
+        values = {name: (weights * value)[is_weighted] for name, value in values.items()}
+        users, weights = users[is_weighted], weights[is_weighted]
     _, user_of_target = np.unique(users, return_inverse=True)
     weight_of_user = np.bincount(user_of_target, weights)
     sums = np.stack([np.bincount(user_of_target, value) for value in values.values()])
     rng = np.random.default_rng(seed)
     drawn_means = np.empty((resamples, len(sums)))
     for resample in range(resamples):
-        drawn = rng.integers(0, len(weight_of_user), len(weight_of_user))
-        drawn_means[resample] = sums[:, drawn].sum(axis=1) / weight_of_user[drawn].sum()
+        sample = rng.integers(0, len(weight_of_user), len(weight_of_user))
+        drawn_means[resample] = sums[:, sample].sum(axis=1) / weight_of_user[sample].sum()
     low, high = np.percentile(drawn_means, [2.5, 97.5], axis=0)
     return {name: (float(low[i]), float(high[i])) for i, name in enumerate(values)}

@@ -1,4 +1,4 @@
-"""Evaluation: the rank of every target among the whole catalogue."""
+"""Ranking: the rank of every target among the whole catalogue."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -24,12 +24,12 @@ Histories = Mapping[str, Int32[np.ndarray, "B *N"]]
 """Ids of each feature: of activities [B, N], most recent last, PAD on the left; of others [B]."""
 
 Scorer = Callable[[Histories], Scores]
-"""From histories to the score of every item; PAD's is not read."""
+"""A function of histories that returns the score of every item; that of PAD is ignored."""
 
 # Scores in memory at a time, 4 bytes each.
 _SCORES_AT_A_TIME = 4_000_000
-# Beyond so many items a row of scores is not held whole, if that can be helped: of a million items
-# with d = 32, two cores of a Xeon rank a history in 1.4 ms instead of 3.8, and with the best ten in
+# With more items, targets are ranked in blocks if a scorer returns factors. With a million items
+# and d = 32, two cores of a Xeon rank a history in 1.4 ms instead of 3.8, and with the top ten in
 # 4.4 instead of 6.1.
 _MOST_WHOLE = 1 << 16
 _HISTORIES_IN_BLOCKS = 64
@@ -37,14 +37,14 @@ _HISTORIES_IN_BLOCKS = 64
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """Where the targets ended.
+    """The ranks of targets.
 
     Attributes:
         users: the user of each target, [n].
-        ranks: 1 is the best, the number of candidates the worst; a target that is left out has
-            `metrics.missed_rank`, [n].
-        covered: items that stand in the top 10 of at least one history; 0 if nobody asked.
-        seen_targets: targets that the user had met before; left out, they count as missed.
+        ranks: from 1, the best, to the number of candidates; `metrics.missed_rank` for an excluded
+            target, [n].
+        covered: number of items in the top 10 of at least one history; 0 if not requested.
+        seen_targets: number of targets in the user's past; if excluded, they count as missed.
     """
 
     users: Int[np.ndarray, " n"]
@@ -54,31 +54,31 @@ class Ranking:
 
 
 def model_scorer(graphdef: nnx.GraphDef[RecommenderModel], params: nnx.State) -> Scorer:
-    """Score by a model, given as what nnx.split makes of it."""
+    """Return a scorer from a model, which is given as the result of nnx.split."""
     model = nnx.merge(graphdef, params)
     table_RD, bias_R = model.item_table, model.item_bias
-    return lambda history: Factors(_contexts(graphdef, params, history), table_RD, bias_R)
+    return lambda history: Factors(_queries(graphdef, params, history), table_RD, bias_R)
 
 
 def now_unknown(scorer: Scorer, moments: Iterable[str]) -> Scorer:
-    """Score as if nobody knew what time it is: what earlier gaps say alone.
+    """Return a scorer that masks the time of the target, but not the time gaps before it.
 
     Args:
-        moments: features of the moment.
+        moments: names of the features of the moment.
     """
 
     def score(history: Histories) -> Scores:
-        told = {**history, **{name: np.zeros_like(history[name]) for name in moments}}
-        if AGE in told:
-            told[AGE] = told[AGE].copy()
-            told[AGE][:, -1] = UNKNOWN
-        return scorer(told)
+        masked = {**history, **{name: np.zeros_like(history[name]) for name in moments}}
+        if AGE in masked:
+            masked[AGE] = masked[AGE].copy()
+            masked[AGE][:, -1] = UNKNOWN
+        return scorer(masked)
 
     return score
 
 
 @partial(jax.jit, static_argnums=0)
-def _contexts(
+def _queries(
     graphdef: nnx.GraphDef[RecommenderModel],
     params: nnx.State,
     history: Mapping[str, Int[jax.Array, "B *_"]],
@@ -94,39 +94,38 @@ def rank(
     *,
     coverage: bool = True,
 ) -> Ranking:
-    """Rank the item at each position among all items, by the history before it.
+    """Rank the item at each position among all items, given the history before it.
 
-    Ties count against the target, as does a score that is not a number. Unless the configuration
-    keeps it, every item that the user met before the target (however long ago) is left out of the
-    ranking.
+    Ties count against the target, as does a score that is NaN. Unless the configuration keeps them,
+    all items of the user's past before the target, however long ago, are excluded from the ranking.
 
     Args:
-        coverage: whether to find what is covered, which takes as long as all the rest.
+        coverage: whether to compute `Ranking.covered`, which takes as long as all the rest.
     """
     timelines, catalogue_size = dataset.timelines, dataset.vocabulary.size
     in_blocks = catalogue_size > _MOST_WHOLE
-    fitting = _HISTORIES_IN_BLOCKS if in_blocks else _SCORES_AT_A_TIME // (catalogue_size + 1)
-    batch_size = max(1, min(len(positions), fitting))
+    max_batch = _HISTORIES_IN_BLOCKS if in_blocks else _SCORES_AT_A_TIME // (catalogue_size + 1)
+    batch_size = max(1, min(len(positions), max_batch))
     top = min(COVERAGE_AT, catalogue_size) if coverage else 0
     seen, targets = seen_before(timelines, positions), timelines.items[positions]
     is_seen = seen.holds(targets[:, None])[:, 0]
-    parts = _parts(np.minimum(np.diff(seen.offsets), config.history_length), batch_size)
-    # All batches have as many rows: the last is filled up with its first, the lists with PAD.
-    parts_seen = [seen.take(rows) for rows, _ in parts]
-    most = 0 if config.keep_seen else max(len(met.ids) for met in parts_seen)
+    batches = _length_batches(np.minimum(np.diff(seen.offsets), config.history_length), batch_size)
+    # All batches have the same shape: the last repeats its rows, and excluded ids end with PAD.
+    batches_seen = [seen.take(rows) for rows, _ in batches]
+    max_seen = 0 if config.keep_seen else max(len(past.ids) for past in batches_seen)
     ranks = np.empty(len(positions), np.int32)
     recommended = np.zeros(catalogue_size + 1, bool)
-    for (rows, length), met in zip(parts, parts_seen, strict=True):
-        filled = np.resize(positions[rows], batch_size)
-        left_out = np.zeros((2, most), np.int32)
+    for (rows, length), past in zip(batches, batches_seen, strict=True):
+        padded = np.resize(positions[rows], batch_size)
+        excluded = np.zeros((2, max_seen), np.int32)
         if not config.keep_seen:
-            left_out[:, : len(met.ids)] = met.rows, met.ids
-        scores = scorer(timelines.histories(filled, length))
-        asked = (timelines.items[filled], left_out)
+            excluded[:, : len(past.ids)] = past.rows, past.ids
+        scores = scorer(timelines.histories(padded, length))
+        request = (timelines.items[padded], excluded)
         if in_blocks and isinstance(scores, Factors):
-            rank_B, top_BK = rank_in_blocks(scores, *asked, top=top)
+            rank_B, top_BK = rank_in_blocks(scores, *request, top=top)
         else:
-            rank_B, top_BK = rank_whole(work_out(scores), *asked, top=top)
+            rank_B, top_BK = rank_whole(work_out(scores), *request, top=top)
         ranks[rows] = np.asarray(rank_B)[: len(rows)]
         recommended[np.asarray(top_BK)[: len(rows)]] = True
     if not config.keep_seen:
@@ -135,8 +134,10 @@ def rank(
     return Ranking(users, ranks, int(recommended[1:].sum()), int(is_seen.sum()))
 
 
-def _parts(lengths: Int[np.ndarray, " n"], size: int) -> list[tuple[Int[np.ndarray, " size"], int]]:
-    """Sort histories by length into batches; give the rows of each, and what length is read."""
+def _length_batches(
+    lengths: Int[np.ndarray, " n"], size: int
+) -> list[tuple[Int[np.ndarray, " size"], int]]:
+    """Return batches of histories sorted by length: the rows of each, and the length to read."""
     edges = np.array(bucket_edges(lengths))
     batches = np.split(order := np.argsort(lengths, kind="stable"), range(size, len(order), size))
     return [(rows, int(edges[edges >= lengths[rows].max()][0])) for rows in batches]

@@ -1,1 +1,1 @@
-"""Federated: many users go on teaching one model, and nobody's timeline leaves its device."""
+"""Federated learning: clients continue to train one model, and keep their timelines."""

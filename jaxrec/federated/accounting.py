@@ -1,7 +1,7 @@
-"""Accounting: what noise guarantees to each user, by Google's dp-accounting (extra `federated`).
+"""Privacy accounting of federated rounds by Google's dp-accounting (extra `federated`).
 
-Differential privacy of users: with and without all that one user has, the model that comes out is
-about as likely (Dwork et al., 2006; McMahan et al., 2018, for federated learning).
+The guarantee is user-level differential privacy: any resulting model is about as likely with all
+data of one user as without it (Dwork et al., 2006; McMahan et al., 2018, for federated learning).
 """
 
 import logging
@@ -13,13 +13,13 @@ from typing import Any
 from jaxrec.errors import UserError
 from jaxrec.federated.settings import FederatedConfig
 
-# What calibration leaves of the noise multiplier.
+# Absolute tolerance of a calibrated noise multiplier.
 _TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
 class Guarantee:
-    """What a number of rounds guarantees to each user.
+    """The privacy guarantee of a number of rounds to each user.
 
     Attributes:
         noise_multiplier: standard deviation of the noise on the sum, as a multiple of the largest
@@ -35,7 +35,7 @@ class Guarantee:
 
     @property
     def said(self) -> list[str]:
-        """Say it with what it rests on, a line each."""
+        """Return the guarantee and its assumptions in words, one per line."""
         return [
             f"epsilon = {self.epsilon:.4g} at delta = {self.delta:.3g}, of each user's whole "
             f"timeline, after {self.rounds:,} rounds: noise multiplier "
@@ -59,11 +59,11 @@ NO_GUARANTEE = (
 
 
 def guarantee(config: FederatedConfig, population: int) -> Guarantee | None:
-    """Work out what is guaranteed to a population; None without noise.
+    """Return the guarantee to the users of a population; None without noise.
 
     Raises:
-        UserError: the epsilon that was asked for takes too much noise, the delta guarantees
-            nothing, or the extra is missing.
+        UserError: the requested epsilon needs too much noise, delta is 1 / population or more, or
+            the extra is not installed.
     """
     if not config.is_noisy:
         return None
@@ -82,8 +82,8 @@ def guarantee(config: FederatedConfig, population: int) -> Guarantee | None:
 
 def epsilon_of(noise_multiplier: float, participation: float, rounds: int, delta: float) -> float:
     """Bound epsilon by the Rényi accountant of Poisson-sampled Gaussians (Mironov et al., 2019)."""
-    accountant = _accounting().rdp.RdpAccountant()
-    with _quiet():
+    accountant = _import_accounting().rdp.RdpAccountant()
+    with _without_warnings():
         accountant.compose(_event(noise_multiplier, participation), rounds)
         return float(accountant.get_epsilon(delta))
 
@@ -91,16 +91,16 @@ def epsilon_of(noise_multiplier: float, participation: float, rounds: int, delta
 def noise_for(
     epsilon: float, participation: float, rounds: int, delta: float, *, most: float
 ) -> float:
-    """Find the least noise multiplier that an epsilon takes, within 0.001 and on the safe side.
+    """Compute the least noise multiplier for an epsilon, to within 0.001 and on the safe side.
 
     Args:
-        most: where to stop looking. With a multiplier as high as there are clients in a round, each
-            number has as much noise as all of them can send together.
+        most: upper end of the search. A multiplier equal to the number of clients in a round adds
+            as much noise to each number as all clients together can contribute to it.
 
     Raises:
-        UserError: it is more than `most`.
+        UserError: the multiplier would be more than `most`.
     """
-    accounting = _accounting()
+    accounting = _import_accounting()
     least = epsilon_of(most, participation, rounds, delta)
     if least > epsilon:
         raise UserError(
@@ -108,7 +108,7 @@ def noise_for(
             f"clients of a round can send together, {rounds:,} rounds still give {least:.2g} at "
             f"delta = {delta:.2g}; take a larger epsilon, fewer --rounds, or more users"
         )
-    with _quiet():
+    with _without_warnings():
         return float(
             accounting.calibrate_dp_mechanism(
                 accounting.rdp.RdpAccountant,
@@ -122,16 +122,16 @@ def noise_for(
 
 
 def _event(noise_multiplier: float, participation: float) -> Any:
-    accounting = _accounting()
+    accounting = _import_accounting()
     event = accounting.GaussianDpEvent(noise_multiplier)
     return accounting.PoissonSampledDpEvent(participation, event)
 
 
-def _accounting() -> Any:
-    """Import what most never need.
+def _import_accounting() -> Any:
+    """Import dp-accounting, which only rounds with noise need.
 
     Raises:
-        UserError: it is not installed.
+        UserError: the package is not installed.
     """
     try:
         import dp_accounting
@@ -145,8 +145,8 @@ def _accounting() -> Any:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep to itself which orders the accountant passes over: any order gives a bound."""
+def _without_warnings() -> Iterator[None]:
+    """Suppress warnings about Rényi orders that the accountant skips: any order gives a bound."""
     logging.disable(logging.WARNING)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Averaging: a round of the server, one pure function of its state and of a cohort's windows."""
+"""Federated averaging: a round as a pure function of the server's state and a cohort's windows."""
 
 from collections.abc import Callable
 from functools import partial
@@ -19,21 +19,21 @@ from jaxrec.training.objective import Objective
 from jaxrec.training.sparse_rows import Tables
 from jaxrec.training.step import TrainState
 
-# As in Adaptive Federated Optimization (Reddi et al., 2021): what is added to Adam's root, and how
-# long it remembers.
-_ADAPTIVITY, _DECAYS = 1e-3, (0.9, 0.99)
+# Epsilon and betas of the server's Adam, as in Adaptive Federated Optimization (Reddi et al.,
+# 2021); epsilon is added to the root.
+_ADAM_EPS, _ADAM_BETAS = 1e-3, (0.9, 0.99)
 _RATES = {"fedavg": 1.0, "fedadam": 0.003}
 
 
 class RoundFacts(NamedTuple):
-    """What a round tells of itself: sums over its clients, scalars of JAX or of Python.
+    """Sums over the clients of a round, scalars of JAX or of Python.
 
     Attributes:
-        clients: who took part ...
-        left_out: ... of these, whose updates were no numbers, and count as zero ...
-        shortened: ... and whose were clipped.
-        targets: what they learned from.
-        loss: the sum of their mean losses; nothing of those that are left out.
+        clients: the number of clients that took part.
+        left_out: the number of these whose updates were not finite, and count as zero.
+        shortened: the number of these whose updates were clipped.
+        targets: the number of targets that the clients not left out trained on.
+        loss: the sum of the mean losses of the clients not left out.
     """
 
     clients: Any
@@ -44,12 +44,12 @@ class RoundFacts(NamedTuple):
 
 
 Round = Callable[[TrainState, Any, Batch], tuple[TrainState, RoundFacts]]
-"""From the server's state (donated) and the numbers and windows of a cohort, -1 for nobody, to the
-next state."""
+"""Function from the server's state (donated), the client ids of a cohort (-1 for padding) and their
+windows to the next state and the sums of the round."""
 
 
 class RoundKeys(NamedTuple):
-    """What is drawn in a round: who takes part, their windows, what learning draws, the noise."""
+    """PRNG keys of a round: for its cohort, their windows, local training and the noise."""
 
     cohort: jax.Array
     windows: jax.Array
@@ -58,28 +58,28 @@ class RoundKeys(NamedTuple):
 
 
 def round_keys(seed: int, number: int | jax.Array) -> RoundKeys:
-    """Give the keys of round 0, 1, 2, ..."""
+    """Return the keys of a round; `number` counts rounds from 0."""
     return RoundKeys(*jax.random.split(jax.random.fold_in(jax.random.key(seed), number), 4))
 
 
 def server_optimizer(config: FederatedConfig) -> optax.GradientTransformation:
-    """Give what the server does with the mean of what came in, as if it were a gradient."""
-    asked = config.server_learning_rate
-    rate = _RATES[config.server_optimizer] if asked is None else asked
+    """Return the server's optimizer, which treats the negated mean update as a gradient."""
+    configured = config.server_learning_rate
+    rate = _RATES[config.server_optimizer] if configured is None else configured
     if config.server_optimizer == "fedadam":
-        return optax.adam(rate, *_DECAYS, eps=_ADAPTIVITY)
-    # As a schedule, for a checkpoint needs a state that is not empty.
+        return optax.adam(rate, *_ADAM_BETAS, eps=_ADAM_EPS)
+    # A schedule gives the optimizer a state; a checkpoint cannot hold an empty one.
     return optax.sgd(optax.constant_schedule(rate))
 
 
 def begin(params: Any, config: FederatedConfig) -> TrainState:
-    """Make the server's state before the first round: the whole model, and the optimizer's."""
+    """Initialize the server's state: all parameters, and an optimizer state for the shared ones."""
     shared, _ = part(params, config.share)
     return TrainState(params, server_optimizer(config).init(shared), jnp.zeros((), jnp.int32))
 
 
 def make_round(objective: Objective, config: FederatedConfig, noise_multiplier: float) -> Round:
-    """Compile a round into one call.
+    """Return a round as one compiled function.
 
     Args:
         noise_multiplier: standard deviation of the noise on the sum, as a multiple of the norm
@@ -93,24 +93,24 @@ def make_round(objective: Objective, config: FederatedConfig, noise_multiplier: 
         keys = round_keys(config.seed, state.step)
         learn = partial(contribute, objective, shared, kept, keys.learning, config)
 
-        def add(total: Any, chunk: tuple[jax.Array, Batch]) -> tuple[Any, None]:
-            def some() -> Any:
+        def add_chunk(total: Any, chunk: tuple[jax.Array, Batch]) -> tuple[Any, None]:
+            def train() -> Any:
                 summed = jax.tree.map(lambda leaf: leaf.sum(axis=0), jax.vmap(learn)(*chunk))
                 return jax.tree.map(jnp.add, total, summed)
 
-            # Places that nobody takes cost nothing.
-            return jax.lax.cond(jnp.any(chunk[0] >= 0), some, lambda: total), None
+            # A chunk of padding alone skips the training.
+            return jax.lax.cond(jnp.any(chunk[0] >= 0), train, lambda: total), None
 
-        nothing = (
+        zeros = (
             jax.tree.map(jnp.zeros_like, shared),
             RoundFacts(*[jnp.int32(0)] * 4, loss=jnp.float32(0)),
         )
-        side_by_side = (len(cohort_P) // CLIENTS_AT_A_TIME, CLIENTS_AT_A_TIME)
+        chunk_shape = (len(cohort_P) // CLIENTS_AT_A_TIME, CLIENTS_AT_A_TIME)
         chunks = jax.tree.map(
-            lambda each: each.reshape(*side_by_side, *each.shape[1:]), (cohort_P, batches)
+            lambda each: each.reshape(*chunk_shape, *each.shape[1:]), (cohort_P, batches)
         )
-        (summed, told), _ = jax.lax.scan(add, nothing, chunks)
-        return change(state, summed, keys.noise, config, noise_multiplier), told
+        (summed, facts), _ = jax.lax.scan(add_chunk, zeros, chunks)
+        return change(state, summed, keys.noise, config, noise_multiplier), facts
 
     return jax.jit(one_round, donate_argnums=0)
 
@@ -124,26 +124,26 @@ def contribute(
     client: Int[jax.Array, ""],
     batches: Batch,
 ) -> tuple[Any, RoundFacts]:
-    """Do what one client does in a round, and give what may leave its device.
+    """Train one client in a round, and return all that may leave its device.
 
     Args:
-        shared: the parameters that the client changes ...
-        kept: ... and those that it reads alone.
-        key: of the round, for what learning draws.
-        client: its number; -1 is nobody, who sends zeros.
-        batches: one for each step, with an axis of steps before all others.
+        shared: the parameters that the client trains.
+        kept: the parameters that the client reads but does not change.
+        key: the round's key for local training.
+        client: the client's id; -1 is padding, whose update is zero.
+        batches: one batch per step, with steps as the leading axis.
 
     Returns:
-        The clipped update, and what is told of it.
+        The clipped update, and the client's part of the round's sums.
     """
-    own_key = jax.random.fold_in(key, client)
+    client_key = jax.random.fold_in(key, client)
     update, loss = learn_locally(
-        objective, shared, kept, batches, own_key, config.local_learning_rate
+        objective, shared, kept, batches, client_key, config.local_learning_rate
     )
-    clipped, is_there = clip(update, config.clip_norm), client >= 0
-    counts = is_there & clipped.is_finite
-    sent = jax.tree.map(lambda leaf: jnp.where(is_there, leaf, 0), clipped.update)
-    numbers = (is_there, is_there & ~clipped.is_finite, counts & clipped.is_shorter)
+    clipped, is_client = clip(update, config.clip_norm), client >= 0
+    counts = is_client & clipped.is_finite
+    sent = jax.tree.map(lambda leaf: jnp.where(is_client, leaf, 0), clipped.update)
+    numbers = (is_client, is_client & ~clipped.is_finite, counts & clipped.is_shorter)
     targets = jnp.where(counts, jnp.count_nonzero(batches.targets), 0)
     numbers = (each.astype(jnp.int32) for each in numbers)
     return sent, RoundFacts(*numbers, targets=targets, loss=jnp.where(counts, loss, 0))
@@ -156,25 +156,25 @@ def change(
     config: FederatedConfig,
     noise_multiplier: float,
 ) -> TrainState:
-    """Do what the server does with the sum of what came in.
+    """Update the server's state by the sum of a round's updates, with noise.
 
     Args:
-        summed: of the shape of what is shared.
-        key: of the round, for the noise.
+        summed: the sum of the clipped updates, with the structure of the shared parameters.
+        key: the round's key for the noise.
     """
     shared, kept = part(state.params, config.share)
     noised = add_noise(summed, key, noise_multiplier * config.clip_norm)
-    # By the expected number: the actual one would tell who takes part.
-    against = jax.tree.map(lambda leaf: -leaf / config.clients, noised)
-    # optax raises floats to integer powers, which the strict promotion of our tests refuses.
+    # Divided by the expected cohort size: the actual size would reveal who takes part.
+    grads = jax.tree.map(lambda leaf: -leaf / config.clients, noised)
+    # optax raises floats to integer powers, which the tests' strict dtype promotion rejects.
     with jax.numpy_dtype_promotion("standard"):
-        updates, optimizer_state = server_optimizer(config).update(against, state.optimizer, shared)
+        updates, optimizer_state = server_optimizer(config).update(grads, state.optimizer, shared)
     params = join(optax.apply_updates(shared, updates), kept)
     return TrainState(params, optimizer_state, state.step + 1)
 
 
 def add_noise(summed: Any, key: jax.Array, deviation: float) -> Any:
-    """Add one draw of a Gaussian to every number."""
+    """Add independent Gaussian noise to every number, with a standard deviation of `deviation`."""
     if deviation == 0:
         return summed
     leaves, structure = jax.tree.flatten(summed)

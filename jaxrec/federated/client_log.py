@@ -1,4 +1,4 @@
-"""The log of the clients: that of the run, or one of other users whose items have the run's ids."""
+"""The clients' log: that of the run, or one of other users encoded by the run's vocabulary."""
 
 from dataclasses import dataclass, field, replace
 
@@ -16,11 +16,11 @@ from jaxrec.training.windows import shape_of
 
 @dataclass(frozen=True)
 class ClientLog:
-    """Which log the clients learn from.
+    """The log that the clients train on.
 
     Attributes:
-        dataset: the log, as `jaxrec train` takes it; None is the log of the run.
-        columns: how it is read, where that differs from the log of the run.
+        dataset: the log, as in `jaxrec train`; None is the log of the run.
+        columns: the settings for reading it that differ from those of the run's log.
     """
 
     dataset: str | None = None
@@ -28,10 +28,10 @@ class ClientLog:
 
 
 def client_config(source: RunDirectory, log: ClientLog) -> Config:
-    """Return the configuration of the new run: that of the source, on the log of the clients.
+    """Return the configuration of the new run: that of the source, with the clients' log.
 
     Raises:
-        UserError: the source is not finished, or learned from more than items.
+        UserError: the source is not finished, or has features, heads or target weights.
     """
     source.require_finished()
     config, schema = source.config(), source.schema()
@@ -56,10 +56,10 @@ def client_config(source: RunDirectory, log: ClientLog) -> Config:
 def load_clients(
     source: RunDirectory, log: ClientLog, config: Config, settings: FederatedConfig
 ) -> tuple[Dataset, Clients]:
-    """Load the log of the clients, and the users of it who have training targets.
+    """Load the clients' log, and its users with training targets as clients.
 
     Args:
-        config: as `client_config` returns it.
+        config: the configuration that `client_config` returned.
 
     Raises:
         UserError: the log cannot be read, or has fewer clients than a round expects.

@@ -1,4 +1,4 @@
-"""Clients: what one device does in a round, a pure function of the model and of its own windows."""
+"""Local training of one client, a pure function of the model and the client's windows."""
 
 from typing import Any
 
@@ -20,25 +20,25 @@ def learn_locally(
     key: jax.Array,
     rate: float,
 ) -> tuple[Any, Float[jax.Array, ""]]:
-    """Take some steps of SGD on windows of one client's timeline.
+    """Run steps of SGD on windows of one client's timeline.
 
     Args:
-        shared: the parameters that the client changes ...
-        kept: ... and those that it reads alone.
-        batches: one for each step, with an axis of steps before all others.
-        key: for dropout and negatives.
+        shared: the parameters that the client trains.
+        kept: the parameters that the client reads but does not change.
+        batches: one batch per step, with steps as the leading axis.
+        key: PRNG key for dropout and negatives.
         rate: learning rate.
 
     Returns:
-        By how much the shared parameters changed, and the mean loss of the steps.
+        The change of the shared parameters, and the mean loss of the steps.
     """
 
-    def step(now: Any, inputs: tuple[Batch, jax.Array]) -> tuple[Any, Float[jax.Array, ""]]:
+    def step(params: Any, inputs: tuple[Batch, jax.Array]) -> tuple[Any, Float[jax.Array, ""]]:
         batch, step_key = inputs
         value, gradients = jax.value_and_grad(
             lambda each: objective(join(each, kept), batch, step_key)
-        )(now)
-        return jax.tree.map(lambda leaf, slope: leaf - rate * slope, now, gradients), value
+        )(params)
+        return jax.tree.map(lambda leaf, grad: leaf - rate * grad, params, gradients), value
 
     keys = jax.random.split(key, len(batches.targets))
     after, losses = jax.lax.scan(step, shared, (batches, keys))

@@ -1,4 +1,4 @@
-"""Clipping: what one client sends weighs no more than a bound, whatever it holds."""
+"""Clipping of a client's update to a norm, whatever numbers it contains."""
 
 from typing import Any, NamedTuple
 
@@ -6,17 +6,17 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float
 
-# The least normal number of 32 bits: what is smaller may count as zero.
+# The smallest normal float32; smaller numbers may be flushed to zero.
 _TINY = float(jnp.finfo(jnp.float32).tiny)
 
 
 class Clipped(NamedTuple):
-    """An update that may leave a device.
+    """A clipped update, which may leave a device.
 
     Attributes:
-        update: no longer than the bound; zero if a number of it was infinite or none.
-        is_finite: whether all were numbers.
-        is_shorter: whether it was scaled down.
+        update: an update with a norm of at most the bound; zero if the original was not finite.
+        is_finite: whether all numbers of the original are finite.
+        is_shorter: whether the original was scaled down.
     """
 
     update: Any
@@ -25,11 +25,11 @@ class Clipped(NamedTuple):
 
 
 def clip(update: Any, bound: float | Float[jax.Array, ""]) -> Clipped:
-    """Scale a whole update down to a norm, over all its arrays together.
+    """Clip an update to a norm over all its arrays together.
 
-    The norm of what is divided by its largest number cannot overflow, so that 1e30 is clipped as
-    everything else. By an eighth of it, for one over the largest of all numbers would be rounded
-    to zero.
+    The norm is computed after division by an eighth of the largest number. So it cannot overflow,
+    and an update with 1e30 is clipped like any other. The eighth keeps the divisor's reciprocal a
+    normal number: that of the largest float32 would be flushed to zero.
     """
     leaves = jax.tree.leaves(update)
     is_finite = jnp.stack([jnp.isfinite(leaf).all() for leaf in leaves]).all()
@@ -39,6 +39,6 @@ def clip(update: Any, bound: float | Float[jax.Array, ""]) -> Clipped:
     unit = jnp.maximum(largest / 8, _TINY)
     scaled = jax.tree.map(lambda leaf: leaf / unit, finite)
     squares = jnp.stack([jnp.sum(leaf * leaf) for leaf in jax.tree.leaves(scaled)])
-    most = bound / jnp.maximum(jnp.sqrt(squares.sum()), _TINY)
-    scale = jnp.minimum(unit, most)
-    return Clipped(jax.tree.map(lambda leaf: leaf * scale, scaled), is_finite, unit > most)
+    max_scale = bound / jnp.maximum(jnp.sqrt(squares.sum()), _TINY)
+    scale = jnp.minimum(unit, max_scale)
+    return Clipped(jax.tree.map(lambda leaf: leaf * scale, scaled), is_finite, unit > max_scale)

@@ -1,7 +1,7 @@
-"""Cohorts: who takes part in a round, and which windows of their timelines they learn from.
+"""Cohorts: the clients of a round, and the windows of their timelines that they train on.
 
-Whether a user takes part depends on the seed, the round and that user alone. This is what the
-accountant counts on, so nobody is left out because a cohort is large.
+Whether a user takes part depends on the seed, the round and that user alone. Privacy accounting
+relies on this, so no client is dropped because a cohort is large.
 """
 
 import math
@@ -20,30 +20,30 @@ from jaxrec.data.windowing import Windows, WindowShape
 from jaxrec.errors import UserError
 from jaxrec.schema import PAD
 
-# Clients that learn side by side; more take more memory.
+# Clients that are trained in one vectorized chunk; a larger chunk takes more memory.
 CLIENTS_AT_A_TIME = 16
 
 
 def draw_cohort(key: jax.Array, population: int, expected: int) -> Int[np.ndarray, " n"]:
-    """Draw who takes part: each with the same probability, whoever else does (Poisson sampling).
+    """Draw a cohort, each user independently with the same probability (Poisson sampling).
 
     Args:
-        population: U; users are numbered from 0.
-        expected: how many take part on average.
+        population: U, the number of users, who are numbered from 0.
+        expected: the mean size of a cohort.
     """
     takes_part_U = jax.random.bernoulli(key, expected / population, (population,))
     return np.flatnonzero(np.asarray(takes_part_U))
 
 
 def places_for(cohort: int, population: int, expected: int) -> int:
-    """Give how many places a round is compiled with: a multiple of CLIENTS_AT_A_TIME.
+    """Return the padded cohort size that a round is compiled for, a multiple of CLIENTS_AT_A_TIME.
 
-    It is the same for all rounds, but for one in 10^9 by Bernstein's inequality, whose cohort is
-    larger: its round is compiled with twice as many, as often as need be.
+    It is the same for all rounds but one in 10^9, by Bernstein's inequality: if a cohort is larger,
+    the size is doubled until it fits, and the round is compiled again.
     """
-    doubt = 9 * math.log(10)
-    more = doubt / 3 + math.sqrt((doubt / 3) ** 2 + 2 * doubt * expected)
-    places = min(math.ceil(expected + more), population)
+    exponent = 9 * math.log(10)
+    margin = exponent / 3 + math.sqrt((exponent / 3) ** 2 + 2 * exponent * expected)
+    places = min(math.ceil(expected + margin), population)
     while places < cohort:
         places *= 2
     return math.ceil(places / CLIENTS_AT_A_TIME) * CLIENTS_AT_A_TIME
@@ -51,14 +51,14 @@ def places_for(cohort: int, population: int, expected: int) -> int:
 
 @dataclass(frozen=True, eq=False)
 class Clients:
-    """The users who have something to learn from.
+    """The users with training targets.
 
     Attributes:
-        users: which of the timelines are theirs, [U].
-        shape: W and the lead-in of a window; a batch is one.
+        users: the indices of their timelines, [U].
+        shape: W and the lead-in of a window; a batch is one window.
         steps: batches of a client in a round, S.
-        seen_of: the size of the catalogue, to tell what was seen; None tells nothing.
-        first: the number of the first of them. A device that holds one user alone is any number.
+        seen_of: the size of the catalogue, if batches carry seen items; None: they do not.
+        first: the client id of the first user; any number on a device that has one user alone.
     """
 
     timelines: Timelines
@@ -71,19 +71,19 @@ class Clients:
 
     @property
     def count(self) -> int:
-        """How many there are, U."""
+        """Return the number of clients, U."""
         return len(self.users)
 
     def gather(self, cohort: Int[np.ndarray, " P"], key: jax.Array) -> Batch:
-        """Gather the windows of some clients, each drawn by the key and the client's number.
+        """Gather windows of a cohort, each drawn by the key and the client's id.
 
         Args:
-            cohort: their numbers, from `first` on; -1 is nobody, who has empty windows.
+            cohort: client ids, from `first` on; -1 is padding, which has empty windows.
 
         Returns:
-            Batches of one window, with axes of clients and steps before all others, [P, S, 1, ...].
+            Batches of one window, with clients and steps as the leading axes, [P, S, 1, ...].
         """
-        starts, firsts, ends = (each[..., None] for each in self._windows(cohort, key))
+        starts, firsts, ends = (each[..., None] for each in self._draw_windows(cohort, key))
         shape = self.shape
         history = self.timelines.windows(starts, ends - 1, shape.length + shape.lead_in)
         is_target = gather(self.split.is_training_target, firsts, ends, shape.length)
@@ -92,20 +92,20 @@ class Clients:
         )
         seen = None
         if self.seen_of is not None:
-            met = seen_before(self.timelines, firsts.reshape(-1))
+            seen_items = seen_before(self.timelines, firsts.reshape(-1))
             longest = int(self.timelines.lengths[self.users].max())
-            seen = met.as_batch(self.seen_of, longest).reshape(*firsts.shape, -1)
+            seen = seen_items.as_batch(self.seen_of, longest).reshape(*firsts.shape, -1)
         return Batch(history, targets, (targets != PAD).astype(np.float32), seen)
 
-    def _windows(self, cohort: Int[np.ndarray, " P"], key: jax.Array) -> Windows:
+    def _draw_windows(self, cohort: Int[np.ndarray, " P"], key: jax.Array) -> Windows:
         """Draw S windows of each client's training history, each [P, S].
 
-        A window ends anywhere from its timeline's first activity on to W - 1 beyond its last, and
-        is cut at both: so every target is learned as often as any other.
+        The end of a window is uniform from the first activity to W - 1 beyond the last, and the
+        window is cut to the training history. So every target is trained on equally often.
         """
-        users, is_there = self.users[np.maximum(cohort - self.first, 0)], cohort >= 0
-        starts = np.where(is_there, self.timelines.offsets[users], 0)[:, None]
-        lengths = np.where(is_there, self.split.training_ends[users], 0)[:, None] - starts
+        users, is_client = self.users[np.maximum(cohort - self.first, 0)], cohort >= 0
+        starts = np.where(is_client, self.timelines.offsets[users], 0)[:, None]
+        lengths = np.where(is_client, self.split.training_ends[users], 0)[:, None] - starts
         most = (lengths[:, 0] + self.shape.length).astype(np.int32)
         ends = np.asarray(_draw_ends(key, cohort, most, self.steps))
         firsts = np.minimum(np.maximum(ends - self.shape.length, 0), lengths)
@@ -122,10 +122,10 @@ def make_clients(
     steps: int,
     seen_of: int | None,
 ) -> Clients:
-    """Take the users with a training target as clients.
+    """Return the users with a training target as clients.
 
     Raises:
-        UserError: there are fewer than a round asks for.
+        UserError: there are fewer clients than a round expects.
     """
     owners = timelines.users_of(np.flatnonzero(split.is_training_target))
     users = np.unique(owners)
@@ -141,7 +141,7 @@ def make_clients(
 def _draw_ends(
     key: jax.Array, cohort_P: Int[jax.Array, " P"], most_P: Int[jax.Array, " P"], steps: int
 ) -> Int[jax.Array, "P S"]:
-    """Draw numbers from 1 to `most` - 1 for each client; 1 where there are none."""
+    """Draw integers from 1 to `most` - 1 for each client; 1 if that range is empty."""
 
     def draw(client: jax.Array, most: jax.Array) -> jax.Array:
         return jax.random.randint(jax.random.fold_in(key, client), (steps,), 1, most)

@@ -1,4 +1,4 @@
-"""A whole run of federated rounds: from a finished run and the log of its clients to a new run."""
+"""A run of federated rounds: from a finished run and the clients' log to a new run."""
 
 from dataclasses import asdict, replace
 
@@ -36,16 +36,16 @@ def run_federated_experiment(
     resume: bool = False,
     overwrite: bool = False,
 ) -> None:
-    """Continue a finished run by federated rounds; print its figures before and after.
+    """Continue a finished run by federated rounds, and print its figures before and after.
 
     Args:
         source: the finished run; it is read and not changed.
-        out: where the new run is written.
+        out: the directory of the new run.
         resume: continue the unfinished run in `out`.
         overwrite: replace the run in `out`.
 
     Raises:
-        UserError: the run, the log, the settings or the directory do not fit.
+        UserError: the run, the log, the settings or the directory cannot be used.
     """
     config = client_config(source, log)
     if out.path.resolve() == source.path.resolve():
@@ -60,12 +60,12 @@ def run_federated_experiment(
     dataset, clients = load_clients(source, log, config, settings)
     print(render_intake(dataset.intake, config.data.dataset))
     privacy = guarantee(settings, clients.count)
-    print("\n".join(f"  {line}" for line in _about(clients, settings, privacy)), flush=True)
+    print("\n".join(f"  {line}" for line in _describe(clients, settings, privacy)), flush=True)
 
-    # Candidates are weighted by the counts of the source's log, not by those of the clients.
+    # Candidates are weighted by the item counts of the source's log, not of the clients' log.
     known = replace(dataset, vocabulary=source.vocabulary())
     model = load_initial_model(source, known, config)
-    before = _rank_before(model, dataset, config)
+    before = _evaluate_initial_model(model, dataset, config)
     if resumed:
         require_same_model(out, model.digest)
         out.begin(config, known)
@@ -84,21 +84,21 @@ def run_federated_experiment(
     print(f"\n{out.summary_file}")
 
 
-def _rank_before(model: InitialModel, dataset: Dataset, config: Config) -> Ranks:
-    """Rank the targets by the initial model; print the figures, and return the ranks of the test.
+def _evaluate_initial_model(model: InitialModel, dataset: Dataset, config: Config) -> Ranks:
+    """Print the figures of the initial model, and return its ranks of the test targets.
 
-    The validation is printed so that the first round can be compared with it.
+    The validation figures are printed for comparison with those of the first rounds.
     """
     test, validation = (
         rank_targets(model, dataset, config, positions)
         for positions in (dataset.split.test, dataset.split.validation)
     )
-    figures = f"validation {_figures(validation)}; test {_figures(test)}"
+    figures = f"validation {_format_figures(validation)}; test {_format_figures(test)}"
     print(f"before the first round: {figures}", flush=True)
     return test
 
 
-def _about(clients: Clients, settings: FederatedConfig, privacy: Guarantee | None) -> list[str]:
+def _describe(clients: Clients, settings: FederatedConfig, privacy: Guarantee | None) -> list[str]:
     share = settings.clients / clients.count
     sent = {
         "encoder": "the encoder and the layers behind it; the table of items stays as it is",
@@ -117,6 +117,6 @@ def _privacy_lines(privacy: Guarantee | None) -> list[str]:
     return privacy.said if privacy else [NO_GUARANTEE]
 
 
-def _figures(ranks: Ranks) -> str:
+def _format_figures(ranks: Ranks) -> str:
     averages = means(target_values(ranks.ranks))
     return "  ".join(f"{metric} {averages[metric]:.4f}" for metric in METRICS)

@@ -1,4 +1,4 @@
-"""The initial model of federated rounds: that of a finished run."""
+"""The initial model of federated rounds, which is that of a finished run."""
 
 import hashlib
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from jaxrec.training.step import name_of
 
 @dataclass(frozen=True, eq=False)
 class InitialModel:
-    """A model before the first round.
+    """The model before the first round.
 
     Attributes:
         digest: SHA-256 of the parameters and their names.
@@ -37,11 +37,11 @@ def load_initial_model(source: RunDirectory, dataset: Dataset, config: Config) -
     """Load the model of a run, with the dropout that it was trained with.
 
     Args:
-        dataset: one with the vocabulary of the run.
+        dataset: a dataset with the vocabulary of the run.
     """
     graphdef, _ = nnx.split(init_model(dataset, config), nnx.Param)
     model = read_model(source.checkpoints, source.schema(), config.model)
-    # It may come from several devices; rounds run on one.
+    # The parameters may be spread over several devices; rounds run on one.
     params = jax.device_put(nnx.split(model, nnx.Param)[1], jax.devices()[0])
     digest = hashlib.sha256()
     for path, leaf in jax.tree.leaves_with_path(params):
@@ -52,7 +52,7 @@ def load_initial_model(source: RunDirectory, dataset: Dataset, config: Config) -
 def rank_targets(
     model: InitialModel, dataset: Dataset, config: Config, positions: Int[np.ndarray, " n"]
 ) -> Ranks:
-    """Rank the targets at some positions of a data set."""
+    """Rank the targets at the given positions of a dataset."""
     scorer = model_scorer(model.graphdef, model.params)
     ranking = rank(scorer, dataset, positions, config.data, coverage=False)
     targets = dataset.timelines.items[positions]

@@ -1,6 +1,6 @@
-"""The record of federated rounds in a run directory: their settings, and what they guarantee.
+"""The record of federated rounds in a run directory: their settings and privacy guarantee.
 
-It is `federated.json`, beside the files of any run (jaxrec/runs/directory.py).
+It is the file `federated.json`, beside the files of any run (jaxrec/runs/directory.py).
 """
 
 import shutil
@@ -23,14 +23,14 @@ RECORD = "federated.json"
 
 @dataclass(frozen=True)
 class FederatedRecord:
-    """What is recorded before the first round.
+    """The facts that are recorded before the first round.
 
     Attributes:
         settings: the fields of `FederatedConfig`, and their values.
         begins_with: the digest of the initial model.
-        clients: how many there are.
-        privacy: what the noise guarantees; None without noise.
-        privacy_said: the same in sentences.
+        clients: the number of clients.
+        privacy: the guarantee; None without noise.
+        privacy_said: the guarantee in words.
     """
 
     settings: dict[str, Any]
@@ -43,11 +43,11 @@ class FederatedRecord:
 def begin_federated_run(
     out: RunDirectory, config: Config, dataset: Dataset, record: FederatedRecord
 ) -> None:
-    """Begin a run directory, complete or not at all, in the place of an older one.
+    """Write the first files of a run directory, all or none, in place of an older directory.
 
     Args:
-        dataset: the log of the clients with the vocabulary of the source, whose counts are those of
-            the log that it learned from. The counts of clients are private.
+        dataset: the clients' log with the vocabulary of the source. The item counts of that
+            vocabulary are those of the source's log; those of the clients are private.
     """
     out.path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.path.parent, prefix=f".{out.path.name}.") as folder:
@@ -63,7 +63,7 @@ def load_record(out: RunDirectory) -> FederatedRecord:
     """Load the record of a run directory.
 
     Raises:
-        UserError: it is not one of federated rounds, or the file is damaged.
+        UserError: the run is not one of federated rounds, or the file is damaged.
     """
     path = out.path / RECORD
     if not path.exists():
@@ -75,10 +75,10 @@ def load_record(out: RunDirectory) -> FederatedRecord:
 
 
 def require_same_settings(out: RunDirectory, settings: FederatedConfig) -> None:
-    """Refuse to continue a run by other settings.
+    """Raise unless a run was begun with these settings.
 
     Raises:
-        UserError: the settings differ, or it is not a run of federated rounds.
+        UserError: the settings differ, or the run is not one of federated rounds.
     """
     saved = load_record(out).settings
     with reading(out.path / RECORD):
@@ -91,7 +91,7 @@ def require_same_settings(out: RunDirectory, settings: FederatedConfig) -> None:
 
 
 def require_same_model(out: RunDirectory, digest: str) -> None:
-    """Refuse to continue a run from another initial model.
+    """Raise unless a run was begun with this initial model.
 
     Raises:
         UserError: the digests differ.

@@ -1,4 +1,4 @@
-"""Rounds: one after the other, a validation and a checkpoint after every tenth and the last."""
+"""The loop over rounds, with validation and a checkpoint after every tenth round and the last."""
 
 import time
 from typing import Any
@@ -35,17 +35,17 @@ def federate(
     directory: RunDirectory,
     noise_multiplier: float,
 ) -> Trained:
-    """Do all rounds, from the latest checkpoint in the run directory if there is one.
+    """Run all rounds, from the latest checkpoint in the run directory if there is one.
 
-    The last parameters are kept: to choose by the validation would tell of users beside what is
-    accounted for.
+    The parameters of the last round are kept: selection by validation would reveal more about users
+    than the guarantee accounts for.
 
     Args:
-        params: of the run that is continued.
-        dataset: of the clients; what is validated on.
+        params: the parameters of the run that is continued.
+        dataset: the clients' log, with the validation targets.
 
     Raises:
-        UserError: what came back was no numbers, or a checkpoint does not fit.
+        UserError: no update of a round was finite, or a checkpoint does not fit.
     """
     one_round = make_round(objective, settings, noise_multiplier)
     state, progress = begin(params, settings), Progress()
@@ -54,14 +54,14 @@ def federate(
         if restored:
             state, progress = restored
         else:
-            # A round takes its state, and the caller's parameters are still read.
+            # A round donates its state, and the caller still reads its parameters.
             state = jax.tree.map(jax.numpy.copy, state)
         lines = directory.metrics(progress.step)
         with tqdm(total=settings.rounds, initial=progress.step, unit="round", disable=None) as bar:
             while progress.step < settings.rounds:
                 count = min(ROUNDS_A_CHECKPOINT, settings.rounds - progress.step)
                 first = progress.step
-                state, line = _some_rounds(one_round, state, first, count, clients, settings, bar)
+                state, line = _run_rounds(one_round, state, first, count, clients, settings, bar)
                 started = time.perf_counter()
                 scorer = model_scorer(objective.graphdef, state.params)
                 ranking = rank(
@@ -72,15 +72,15 @@ def federate(
                 done, score = first + count, line["validation"][STOP_ON]
                 progress = Progress(done, done, best_epoch=done, best_score=score)
                 lines.append(line)
-                # Metrics first: a run killed between the two repeats the rounds and their line.
+                # Metrics first: a run killed before the checkpoint repeats its rounds and line.
                 directory.write_metrics(lines)
-                # The last round is kept, whatever its score.
+                # The number of rounds is the score, so that the last round is kept as the best.
                 save(checkpoints, state, progress, float(done))
-                bar.write(_said(line, settings))
+                bar.write(_format_line(line, settings))
     return Trained(objective.graphdef, state.params, lines, progress)
 
 
-def _some_rounds(
+def _run_rounds(
     one_round: Round,
     state: TrainState,
     first: int,
@@ -89,10 +89,10 @@ def _some_rounds(
     settings: FederatedConfig,
     bar: tqdm,
 ) -> tuple[TrainState, dict[str, Any]]:
-    """Do rounds from `first` on.
+    """Run `count` rounds from round `first` on.
 
     Returns:
-        The next state, and their line for metrics.jsonl.
+        The next state, and a line of metrics.jsonl for these rounds.
     """
     started, sums = time.perf_counter(), np.zeros(len(RoundFacts._fields))
     for number in range(first, first + count):
@@ -100,32 +100,32 @@ def _some_rounds(
         cohort = draw_cohort(keys.cohort, clients.count, settings.clients)
         places = places_for(len(cohort), clients.count, settings.clients)
         cohort = np.pad(cohort, (0, places - len(cohort)), constant_values=-1).astype(np.int32)
-        state, told = one_round(state, cohort, clients.gather(cohort, keys.windows))
-        told = RoundFacts(*(float(each) for each in told))
-        if told.clients and told.clients == told.left_out:
+        state, facts = one_round(state, cohort, clients.gather(cohort, keys.windows))
+        facts = RoundFacts(*(float(each) for each in facts))
+        if facts.clients and facts.clients == facts.left_out:
             raise UserError(
                 f"no client of round {number + 1} sent back numbers; start anew with a lower "
                 "--local-learning-rate or --server-learning-rate (the last checkpoint is still "
                 "good)"
             )
-        sums += told
+        sums += facts
         seconds = time.perf_counter() - started
         bar.set_postfix_str(f"{60 * sums[0] / seconds:,.0f} clients a minute")
         bar.update(1)
-    told = RoundFacts(*sums.tolist())
+    facts = RoundFacts(*sums.tolist())
     return state, {
         "epoch": first + count,
         "step": first + count,
-        "loss": told.loss / max(told.clients - told.left_out, 1),
-        "targets": int(told.targets),
-        "clients": int(told.clients),
-        "left_out": int(told.left_out),
-        "clipped": int(told.shortened),
+        "loss": facts.loss / max(facts.clients - facts.left_out, 1),
+        "targets": int(facts.targets),
+        "clients": int(facts.clients),
+        "left_out": int(facts.left_out),
+        "clipped": int(facts.shortened),
         "seconds": time.perf_counter() - started,
     }
 
 
-def _said(line: dict[str, Any], settings: FederatedConfig) -> str:
+def _format_line(line: dict[str, Any], settings: FederatedConfig) -> str:
     clients, validation = line["clients"], line["validation"]
     left_out = f", {line['left_out']} left out: no numbers" if line["left_out"] else ""
     return (

@@ -43,7 +43,7 @@ class FederatedConfig:
 
     @property
     def is_noisy(self) -> bool:
-        """Whether noise was asked for."""
+        """Return whether the settings add noise."""
         return self.noise_multiplier > 0 or self.epsilon is not None
 
     def __post_init__(self) -> None:

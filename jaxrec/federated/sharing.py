@@ -1,7 +1,7 @@
-"""Sharing: which parameters clients send and the server changes, and which stay as they are.
+"""Sharing: the parameters that clients send and the server changes, and those that stay fixed.
 
-Rows of the item table that moved tell what a user touched, whatever they moved by. So the tables
-with a row for each item are kept apart, unless they are asked for.
+The rows of the item table that changed reveal the items of a user, however small the change. So
+the tables with a row for each item stay fixed, unless the settings share all parameters.
 """
 
 from collections.abc import Mapping
@@ -15,11 +15,11 @@ Share = Literal["encoder", "all"]
 
 
 def part(params: Any, share: Share) -> tuple[Any, Tables]:
-    """Cut parameters into what is shared, with None in the place of all else, and that."""
+    """Split parameters into the shared ones, with None for all others, and the fixed tables."""
     kept = item_tables(params) if share == "encoder" else {}
     return with_tables(params, dict.fromkeys(kept)), kept
 
 
 def join(shared: Any, kept: Mapping[str, jax.Array]) -> Any:
-    """Put together what `part` cut."""
+    """Join the parameters that `part` split."""
     return with_tables(shared, kept)

@@ -1,1 +1,1 @@
-"""The model: embeddings of activities, an encoder of histories, scores of items."""
+"""The recommender model: activity embeddings, history encoders, item scores and heads."""

@@ -1,16 +1,16 @@
-"""The adapter: what is learned of one user, a vector that is added to every context.
+"""Adapter: a vector that is learned from one user's activities and added to every query.
 
-A score is the product of a context and an item's vector, so a vector added to the context moves the
-scores of all items at once, and costs nothing to apply. It is learned from the user's own last
-activities by softmax cross entropy, whose gradient is what the model expects less what came:
-forward operations alone, as a device has them. The model stays as it is, and an adapter of zeros
-gives its scores bit for bit.
+A score is the product of a query and an item embedding. So a vector that is added to the query
+changes the scores of all items, at no cost. It is trained on the user's own last activities by
+softmax cross entropy, whose gradient is the expected item embedding minus the observed one: it
+needs forward operations alone, as a device has them. The model does not change, and an adapter of
+zeros gives its scores bit for bit.
 
-The guard: the user's very last activities are held back, and an adapter that does not make them
-likelier is dropped. Nothing but the user's own past speaks for it. So it is learned from zero each
-time: an older one had learned from what is held back now.
+The user's most recent activities are held out as a guard: an adapter that does not lower their loss
+is dropped. The user's own past is the only evidence, so an adapter is trained from zero each time:
+an earlier one was trained on activities that are held out now.
 
-Functions are of one user; vmap them over several. A file has them as its signature `adapt`.
+Functions take one user; vmap them over several. A file exports them as its signature `adapt`.
 """
 
 from dataclasses import dataclass
@@ -24,8 +24,8 @@ from jaxtyping import Float, Int
 from jaxrec.errors import UserError
 from jaxrec.schema import PAD
 
-# Adam's decay of the first and the second moment, and what keeps it from dividing by zero.
-_FIRST, _SECOND, _LEAST = 0.9, 0.999, 1e-8
+# Adam's decay rates of the first and second moment, and the epsilon of its denominator.
+_BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,10 @@ class AdaptConfig:
     of few activities"""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be.
+        """Check the ranges of the settings.
 
         Raises:
-            UserError: which flag.
+            UserError: a setting is out of range; the message names its flag.
         """
         if not 0 <= self.held_back < self.activities:
             raise UserError(
@@ -67,10 +67,10 @@ class AdaptConfig:
             raise UserError(f"--decay={self.decay} is out of range; give 0 or more")
 
     def require_more_than(self, span: int) -> None:
-        """Refuse to learn from no more than what a model reads anyway.
+        """Check that the adapter is trained on more activities than the model reads anyway.
 
         Raises:
-            UserError: it is so.
+            UserError: `activities` is at most `span`.
         """
         if self.activities <= span:
             raise UserError(
@@ -80,11 +80,11 @@ class AdaptConfig:
 
 
 class Past(NamedTuple):
-    """What one user did last.
+    """The last activities of one user.
 
     Attributes:
-        contexts_MD: the model's context before each activity, the most recent activity last.
-        targets_M: the item of each; PAD is nothing to learn from.
+        contexts_MD: the model's query before each activity, the most recent activity last.
+        targets_M: the item of each activity; PAD is no target.
     """
 
     contexts_MD: Float[jax.Array, "M D"]
@@ -92,12 +92,13 @@ class Past(NamedTuple):
 
 
 class Items(NamedTuple):
-    """By what items are scored.
+    """The parameters that items are scored with.
 
     Attributes:
-        bias_R: that of PAD is lower than any score.
-        summed_RD: the table again, where its rows are added up: a file would hold it twice, once
-            standing and once lying, if both were the same constant.
+        table_RD: item embeddings.
+        bias_R: item biases; that of PAD is lower than any score.
+        summed_RD: the same table, for the sums of its rows. One constant for both uses would be
+            stored twice in a file, the second time transposed.
     """
 
     table_RD: Float[jax.Array, "R D"]
@@ -106,12 +107,12 @@ class Items(NamedTuple):
 
 
 class Adapted(NamedTuple):
-    """What was learned.
+    """A trained adapter, and the losses that it was judged by.
 
     Attributes:
         adapter_D: zeros if it was dropped.
-        before: the mean cross entropy of what was held back, without the adapter ...
-        after: ... and with what was learned; NaN if nothing was held back.
+        before: the mean cross entropy of the held-out activities without the adapter.
+        after: the same with the trained adapter; both are NaN if nothing was held out.
     """
 
     adapter_D: Float[jax.Array, " D"]
@@ -122,15 +123,15 @@ class Adapted(NamedTuple):
 def moments(
     history_M: Int[jax.Array, " M"], span: int
 ) -> tuple[Int[jax.Array, "M_plus_1 N"], Int[jax.Array, " M"]]:
-    """Cut a history into what is learned from.
+    """Return the training examples of a history: windows and their targets.
 
     Args:
         history_M: known ids at the right end, PAD before them.
-        span: how many items the model reads, N.
+        span: number of items that the model reads, N.
 
     Returns:
-        The last N items before each activity and before what comes next, and the item of each
-        activity; PAD where nothing was known before it.
+        The last N items before each activity and at the end, and the item of each activity; PAD
+        where there is no item before it.
     """
     ends = np.arange(len(history_M) + 1)
     windows_WN = jnp.pad(history_M, (span, 0))[ends[:, None] + np.arange(span)]
@@ -140,42 +141,42 @@ def moments(
 def adapt(
     past: Past, weights_M: Float[jax.Array, " M"], items: Items, config: AdaptConfig
 ) -> Adapted:
-    """Learn an adapter, and keep it if it helps where it did not learn.
+    """Train an adapter, and keep it if it lowers the loss of held-out activities.
 
-    What decides is learned from all but `held_back`; what is kept is learned from everything.
+    The adapter that decides is trained without them; the one that is kept is trained on all.
 
     Args:
-        weights_M: how much each activity counts where it is learned from, 0 or more; of what is no
-            target nothing does.
+        weights_M: the weight of each activity in the training loss, 0 or more; that of PAD is
+            ignored.
     """
     is_target_M = past.targets_M != PAD
     weights_M = jnp.where(is_target_M, weights_M, 0)
     if config.held_back == 0:
-        nothing = jnp.asarray(jnp.nan)
-        return Adapted(learn(past, weights_M, items, config), nothing, nothing)
+        undefined = jnp.asarray(jnp.nan)
+        return Adapted(learn(past, weights_M, items, config), undefined, undefined)
     is_held_M = is_target_M & (jnp.arange(len(weights_M)) >= len(weights_M) - config.held_back)
-    tried_D = learn(past, jnp.where(is_held_M, 0, weights_M), items, config)
+    trial_D = learn(past, jnp.where(is_held_M, 0, weights_M), items, config)
     before, after = (
         jnp.mean(cross_entropies(adapter_D, past, items), where=is_held_M)
-        for adapter_D in (jnp.zeros_like(tried_D), tried_D)
+        for adapter_D in (jnp.zeros_like(trial_D), trial_D)
     )
-    # Nothing held back is NaN, which is not less.
+    # Without a held-out target the means are NaN, and the comparison is False.
     adapter_D = jnp.where(after < before, learn(past, weights_M, items, config), 0)
     return Adapted(adapter_D, before, after)
 
 
 def recency(count: int, half_life: float) -> Float[np.ndarray, " M"]:
-    """Weigh each of M activities: the last by one, one `half_life` activities before it by half."""
+    """Return the weights of M activities: 1 for the last, halved per `half_life` before it."""
     return np.float32(0.5) ** (np.arange(count, dtype=np.float32)[::-1] / np.float32(half_life))
 
 
 def learn(
     past: Past, weights_M: Float[jax.Array, " M"], items: Items, config: AdaptConfig
 ) -> Float[jax.Array, " D"]:
-    """Take some steps of Adam from zero; without a weight it stays zero.
+    """Train an adapter from zero by steps of Adam; it stays zero if all weights are.
 
-    The gradient of the weighted cross entropies is the sum of the items' vectors that the model
-    expects, less the sum of those that came.
+    The gradient of the weighted cross entropies is the weighted sum of the item embeddings that the
+    model expects, minus that of the observed ones.
     """
 
     def step(
@@ -183,15 +184,15 @@ def learn(
     ) -> tuple[jax.Array, jax.Array, jax.Array]:
         adapter_D, first_D, second_D = state
         expected_D = expected(adapter_D, past, weights_M, items)
-        slope_D = expected_D - came_D + config.decay * adapter_D
-        first_D = _FIRST * first_D + (1 - _FIRST) * slope_D
-        second_D = _SECOND * second_D + (1 - _SECOND) * slope_D**2
-        taken = number.astype(jnp.float32) + 1
-        length_D = jnp.sqrt(second_D / (1 - _SECOND**taken)) + _LEAST
-        direction_D = first_D / (1 - _FIRST**taken) / length_D
+        gradient_D = expected_D - observed_D + config.decay * adapter_D
+        first_D = _BETA1 * first_D + (1 - _BETA1) * gradient_D
+        second_D = _BETA2 * second_D + (1 - _BETA2) * gradient_D**2
+        count = number.astype(jnp.float32) + 1
+        scale_D = jnp.sqrt(second_D / (1 - _BETA2**count)) + _EPSILON
+        direction_D = first_D / (1 - _BETA1**count) / scale_D
         return adapter_D - config.rate * direction_D, first_D, second_D
 
-    came_D = weights_M @ items.summed_RD[past.targets_M]
+    observed_D = weights_M @ items.summed_RD[past.targets_M]
     zeros_D = jnp.zeros(past.contexts_MD.shape[1])
     return jax.lax.fori_loop(0, config.steps, step, (zeros_D, zeros_D, zeros_D))[0]
 
@@ -202,17 +203,17 @@ def expected(
     weights_M: Float[jax.Array, " M"],
     items: Items,
 ) -> Float[jax.Array, " D"]:
-    """Give the weighted sum of the items' vectors that a model with an adapter expects."""
-    shares_MR = jax.nn.softmax(_scores(adapter_D, past, items))
-    return (weights_M @ shares_MR) @ items.summed_RD
+    """Return the weighted sum of the item embeddings that a model with an adapter expects."""
+    probabilities_MR = jax.nn.softmax(_scores(adapter_D, past, items))
+    return (weights_M @ probabilities_MR) @ items.summed_RD
 
 
 def cross_entropies(
     adapter_D: Float[jax.Array, " D"], past: Past, items: Items
 ) -> Float[jax.Array, " M"]:
-    """Tell how surprising each activity is, natural logarithms; what is none, very."""
-    log_shares_MR = jax.nn.log_softmax(_scores(adapter_D, past, items))
-    return -jnp.take_along_axis(log_shares_MR, past.targets_M[:, None], axis=1)[:, 0]
+    """Return the cross entropy of each activity, natural logarithms; that of PAD is large."""
+    log_probabilities_MR = jax.nn.log_softmax(_scores(adapter_D, past, items))
+    return -jnp.take_along_axis(log_probabilities_MR, past.targets_M[:, None], axis=1)[:, 0]
 
 
 def _scores(adapter_D: Float[jax.Array, " D"], past: Past, items: Items) -> Float[jax.Array, "M R"]:

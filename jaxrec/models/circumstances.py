@@ -1,4 +1,4 @@
-"""Circumstances: what is known of a user and of the moment beside the history, for the head."""
+"""Context features: embeddings of what is known about the user and the moment."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ from jaxrec.schema import Schema
 
 
 class Circumstances(nnx.Module):
-    """One table for each feature of a user or a moment; the rows of all are added up."""
+    """Embedding tables of the context features, one per feature, whose rows are added up."""
 
     def __init__(self, schema: Schema, *, rngs: nnx.Rngs):
         features = (*schema.features_of("user"), *schema.features_of("moment"))
@@ -22,20 +22,20 @@ class Circumstances(nnx.Module):
         self.width = schema.width if features else 0
 
     def look_up(self, given: Mapping[str, Int[jax.Array, "B *_"]]) -> Vectors:
-        """Give the vectors of each feature, those of unknown values too."""
+        """Return the embeddings of each feature, including those of unknown values."""
         return {name: self.tables[name][given[name]] for name in self.names}
 
     def join(self, vectors: Vectors) -> Float[jax.Array, "B D"] | None:
-        """Add the vectors up; None if there is no feature."""
+        """Return the sum of the embeddings; None if there is no feature."""
         return sum_of([vectors[name] for name in self.names]) if self.names else None
 
     def join_each(self, vectors: Vectors, count: int) -> Float[jax.Array, "W B D"] | None:
-        """Add the vectors up at each of the last `count` positions of windows.
+        """Return the sum of the embeddings at each of the last `count` positions of windows.
 
-        A user's, [B, D], are the same at all; a moment's are those of the positions, [B, L, D].
+        A user's embeddings, [B, D], are repeated; those of moments, [B, L, D], differ by position.
         """
         if not self.names:
             return None
-        each = [vectors[name] for name in self.names]
-        each = [x if x.ndim == 3 else jnp.repeat(x[:, None], count, axis=1) for x in each]
-        return jnp.swapaxes(sum_of([x[:, -count:] for x in each]), 0, 1)
+        terms = [vectors[name] for name in self.names]
+        terms = [x if x.ndim == 3 else jnp.repeat(x[:, None], count, axis=1) for x in terms]
+        return jnp.swapaxes(sum_of([x[:, -count:] for x in terms]), 0, 1)

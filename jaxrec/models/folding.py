@@ -1,4 +1,4 @@
-"""Folding: what the features of items say becomes a part of the item tables, as a file has them."""
+"""Folding of item features into the item tables, as an exported file stores them."""
 
 import jax
 import jax.numpy as jnp
@@ -15,25 +15,25 @@ def fold_features(
     item_ids: ItemIds,
     is_id_kept_R: Bool[jax.Array, " R"] | None = None,
 ) -> RecommenderModel:
-    """Add what the features of items say to the item tables, and forget the features.
+    """Add the embeddings of item features to the item tables, and remove the features.
 
     Args:
-        item_ids: the values of each item, by feature.
-        is_id_kept_R: an item whose ID is not kept has the vector and the bias of its features
-            alone; None keeps every ID.
+        item_ids: the value ids of each item, by feature.
+        is_id_kept_R: False for an item whose ID is dropped: its embedding and bias come from its
+            features alone. None keeps every ID.
 
     Returns:
-        The same model, changed.
+        The same model, modified in place.
     """
     if model.item_features is None:
         return model
     features_RD = model.item_features.vectors(item_ids)
     tables = [model.activities.tables[ITEM], *([] if model.is_tied else [model.candidates])]
     for table in tables:
-        own_RD = table[...]
+        embedding_RD = table[...]
         if is_id_kept_R is not None:
-            own_RD = jnp.where(is_id_kept_R[:, None], own_RD, 0)
-        table[...] = own_RD + features_RD
+            embedding_RD = jnp.where(is_id_kept_R[:, None], embedding_RD, 0)
+        table[...] = embedding_RD + features_RD
     if is_id_kept_R is not None:
         is_kept_R = is_id_kept_R.at[PAD].set(True)
         biases_R = model.item_features.item_biases(item_ids)
@@ -45,14 +45,14 @@ def fold_features(
 def append_items(
     model: RecommenderModel, item_ids: ItemIds, boost: float = 0.0
 ) -> RecommenderModel:
-    """Add items behind the others that are known by their features alone; forget the features.
+    """Append items that are known by their features alone, and fold the features into the tables.
 
     Args:
-        item_ids: the values of all items, old and new.
-        boost: what is added to the scores of the new ones.
+        item_ids: the value ids of all items, existing ones first, by feature.
+        boost: added to the scores of the new items.
 
     Returns:
-        The same model, changed.
+        The same model, modified in place.
     """
     old = model.item_bias.shape[0]
     size = len(next(iter(item_ids.values())))

@@ -1,8 +1,8 @@
-"""Features of items: what is known of an item beside its id, as a part of its vector.
+"""Item features: embeddings and biases of what is known about an item beside its ID.
 
-An item's vector is the sum of its own and, for each feature, the mean of the vectors of its values.
-An item that is known by its features alone has their vectors and their biases. Once a model is
-trained all this is one table: a file knows nothing of features.
+An item embedding is the sum of the embedding of its ID and, for each feature, the mean embedding of
+its values. An item without an ID embedding has the embeddings and biases of its features alone.
+After training, all of this is folded into one table: an exported file has no item features.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,11 +17,11 @@ from jaxrec.models.activities import init_tables
 from jaxrec.schema import PAD, Feature
 
 ItemIds = Mapping[str, Int[jax.Array | np.ndarray, "R _"]]
-"""The values of each item by feature, as ids; 0 fills a row, and PAD's holds nothing else."""
+"""The value ids of each item, by feature, padded with 0; the row of PAD is all zeros."""
 
 
 class ItemFeatures(nnx.Module):
-    """One table for each feature, of vectors as wide as an item's, and of biases."""
+    """One table of embeddings, as wide as an item's, and one of biases for each feature."""
 
     def __init__(
         self,
@@ -31,12 +31,12 @@ class ItemFeatures(nnx.Module):
         *,
         rngs: nnx.Rngs,
     ):
-        """Draw the vectors.
+        """Initialize the parameters.
 
         Args:
-            features: of items.
-            width: of an item's vector, D.
-            bias: where the bias of an item without its own starts.
+            features: the item features.
+            width: of an item embedding, D.
+            bias: initial bias of an item that is known by its features alone.
         """
         self.names = tuple(sorted(each.name for each in features))
         sizes = {each.name: each.size for each in features}
@@ -47,12 +47,12 @@ class ItemFeatures(nnx.Module):
         self.bias = nnx.Param(bias)
 
     def vectors(self, item_ids: ItemIds) -> Float[jax.Array, "R D"]:
-        """Give the sum over the features of the mean of each item's values; zero without any."""
+        """Return the sum over features of the mean embedding of each item's values."""
         means = [mean_of(self.tables[name][...], item_ids[name]) for name in self.names]
         return jnp.stack(means).sum(axis=0)
 
     def item_biases(self, item_ids: ItemIds) -> Float[jax.Array, " R"]:
-        """Give the bias of each item, were it known by its features alone."""
+        """Return the bias that each item has if it is known by its features alone."""
         columns = {name: self.biases[name][...][:, None] for name in self.names}
         means = [mean_of(columns[name], item_ids[name])[:, 0] for name in self.names]
         return self.bias[...] + jnp.stack(means).sum(axis=0)
@@ -61,9 +61,9 @@ class ItemFeatures(nnx.Module):
 def mean_of(
     table_FD: Float[jax.Array, "F D"], ids_RM: Int[jax.Array | np.ndarray, "R M"]
 ) -> Float[jax.Array, "R D"]:
-    """Give the mean of some rows for each item, zero where there are none."""
+    """Return the mean of each item's rows of a table; zero for an item without values."""
     ids_RM = jnp.asarray(ids_RM)
-    is_there_RM = ids_RM != PAD
-    rows_RMD = jnp.where(is_there_RM[..., None], table_FD[ids_RM], 0)
-    counts_R1 = jnp.sum(is_there_RM, axis=1, keepdims=True, dtype=table_FD.dtype)
+    is_valid_RM = ids_RM != PAD
+    rows_RMD = jnp.where(is_valid_RM[..., None], table_FD[ids_RM], 0)
+    counts_R1 = jnp.sum(is_valid_RM, axis=1, keepdims=True, dtype=table_FD.dtype)
     return rows_RMD.sum(axis=1) / jnp.maximum(counts_R1, 1)

@@ -1,4 +1,4 @@
-"""The model: activities, encoder, dense layers, and a dot product with every item."""
+"""The model: activity embeddings, encoder, dense layers, and a dot product with every item."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -18,21 +18,21 @@ from jaxrec.models.items import ItemFeatures
 from jaxrec.models.model_config import ModelConfig, make_encoder
 from jaxrec.schema import ITEM, PAD, Owner, Schema
 
-# PAD's score. No candidate is ever worse, so that nothing else needs to leave PAD out; finite,
+# Bias of PAD, below the score of any candidate, so that nothing else needs to exclude PAD. Finite,
 # because infinities do not survive quantization.
 PAD_BIAS = -1e9
 
 
 class RecommenderModel(nnx.Module):
-    """Scores every item as what comes after a history.
+    """Scores every item as the next one of a history.
 
     `query @ item_table.T + item_bias`, where the query is the encoded history after dense layers
-    and a projection to the item space, plus the vector of the last activity (a skip connection): so
-    training starts from the similarity of items, and learns what differs. The query of an empty
-    history is zero; its scores are the item bias, which starts as the log of the popularity.
+    and a projection to the item space, plus the embedding of the last activity. With this skip
+    connection, training starts from the similarity of items and learns what differs. The query of
+    an empty history is zero: its scores are the item bias, initialized to the log of popularity.
 
     Attributes:
-        features: what it is told beside the items, of activities, users and moments.
+        features: inputs beside the items: features of activities, users and moments.
     """
 
     def __init__(
@@ -43,12 +43,12 @@ class RecommenderModel(nnx.Module):
         *,
         rngs: nnx.Rngs,
     ):
-        """Draw the parameters.
+        """Initialize the parameters.
 
         Args:
-            schema: items and features; the query is as wide as an item's vector.
-            config: encoder, widths, depths, dropout; none is dropped if it leaves that open.
-            item_counts: how often each id is a training target.
+            schema: items and features; the query is as wide as an item embedding.
+            config: encoder, widths, depths and dropout; a rate of None is zero.
+            item_counts: number of training targets with each id.
             rngs: the stream `params`.
         """
         self.dropout_rate = config.dropout or 0.0
@@ -64,7 +64,7 @@ class RecommenderModel(nnx.Module):
         self.dense = nnx.List([layer(width) for width in widths[:-1]])
         self.projection = nnx.Linear(widths[-1], schema.width, rngs=rngs)
         if not config.tie_embeddings:
-            # A copy, so that the skip connection finds similar items here too.
+            # A copy, so that the skip connection scores similar items high here too.
             self.candidates = nnx.Param(jnp.copy(self.activities.tables[ITEM][...]))
         popularity = np.log((item_counts + 1) / (item_counts + 1).sum())
         popularity[PAD] = PAD_BIAS
@@ -81,17 +81,17 @@ class RecommenderModel(nnx.Module):
 
     @property
     def heads(self) -> dict[str, Head]:
-        """What is predicted beside the next item, each an attribute by its name."""
+        """The heads beside that of the next item, by name; each is an attribute of this name."""
         return {name: getattr(self, name) for name in self.head_names}
 
     @property
     def is_tied(self) -> bool:
-        """Whether histories and candidates share one table of items."""
+        """True if histories and candidates share one item table."""
         return not hasattr(self, "candidates")
 
     @property
     def item_table(self) -> Float[jax.Array, "R D"]:
-        """The vector of each candidate; the histories' own table when the two are tied."""
+        """The embedding of each candidate; the histories' table where the two are tied."""
         return (self.activities.tables[ITEM] if self.is_tied else self.candidates)[...]
 
     @property
@@ -106,13 +106,13 @@ class RecommenderModel(nnx.Module):
         history_length: int,
         dropout_key: jax.Array | None = None,
     ) -> Float[jax.Array, "W B D"]:
-        """Return the query at each of the last `width` positions of windows: what training reads.
+        """Return the query at each of the last `width` positions of windows, for training.
 
         Args:
-            history: of windows [B, L], of their users and moments.
-            width: W, L at the most.
-            history_length: how far back a position reads, as in `encoders`.
-            dropout_key: for dropout, if there is any.
+            history: ids of each feature of windows, [B, L], and of their users and moments.
+            width: W, at most L.
+            history_length: number of activities that a position reads, as in `encoders`.
+            dropout_key: key for dropout; None drops nothing.
         """
         mask_BL, vectors = mask_of(history), self.look_up(history)
         keys = (None, None) if dropout_key is None else jax.random.split(dropout_key)
@@ -129,7 +129,7 @@ class RecommenderModel(nnx.Module):
         return self.project(encoded_WBH, last_WBD, is_filled_WB, about_WBD)
 
     def encode_last(self, history: Mapping[str, Int[jax.Array, "B *_"]]) -> Float[jax.Array, "B D"]:
-        """Return the query of whole histories, known activities at the right end: what ships."""
+        """Return the query of whole histories, activities at the right end; this is exported."""
         mask_BN, vectors = mask_of(history), self.look_up(history)
         activities_BNE = self.activities.join(vectors, mask_BN)
         encoded_BH = self.encoder.encode_last(activities_BNE, mask_BN.astype(activities_BNE.dtype))
@@ -137,7 +137,7 @@ class RecommenderModel(nnx.Module):
         return self.project(encoded_BH, activities_BNE[:, -1], jnp.any(mask_BN, axis=1), about_BD)
 
     def look_up(self, history: Mapping[str, Int[jax.Array, "B *_"]]) -> Vectors:
-        """Return the embeddings of each feature but those of items."""
+        """Return the embeddings of every feature except item features."""
         return {**self.activities.look_up(history), **self.circumstances.look_up(history)}
 
     def project(
@@ -151,10 +151,10 @@ class RecommenderModel(nnx.Module):
 
         Args:
             encoded: the output of the encoder.
-            last: the vector of the last activity.
-            is_filled: whether there is one; the query of an empty history is zero, whatever the
-                circumstances are.
-            about: the vectors of the circumstances.
+            last: the embedding of the last activity.
+            is_filled: whether there is one; the query of an empty history is zero for any context
+                features.
+            about: the sum of the embeddings of the context features.
         """
         hidden = encoded if about is None else jnp.concatenate([encoded, about], axis=-1)
         for layer in self.dense:
@@ -164,12 +164,12 @@ class RecommenderModel(nnx.Module):
     def predict(
         self, head: str, query_BD: Float[jax.Array, "B D"], items_BM: Int[jax.Array, "B M"]
     ) -> dict[str, Float[jax.Array, "B M *_"]]:
-        """Return the outputs of a head for some items after some histories."""
+        """Return the outputs of a head for M items after each of B histories."""
         predictor = self.heads[head]
         rows = predictor.rows(items_BM)
         logits = predictor.logits(query_BD[:, None], self.item_table[items_BM], rows)
         return predictor.predict(logits)
 
     def scores(self, query: Float[jax.Array, "*B D"]) -> Float[jax.Array, "*B R"]:
-        """Score every item; column PAD is lower than any of them."""
+        """Return the score of every item; column PAD is lower than any of them."""
         return query @ self.item_table.T + self.item_bias

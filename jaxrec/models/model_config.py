@@ -1,4 +1,4 @@
-"""The model's configuration; what only one encoder reads stands beside it."""
+"""The model's configuration; the settings of one encoder are defined beside that encoder."""
 
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any
@@ -44,12 +44,12 @@ class ModelConfig:
 
     @property
     def of_encoders(self) -> dict[str, Any]:
-        """What one encoder alone reads, by its name."""
+        """The settings that only one encoder reads, by its name."""
         parts = {spec.name: getattr(self, spec.name) for spec in fields(self)}
         return {name: part for name, part in parts.items() if is_dataclass(part)}
 
     def with_encoder(self, name: str) -> "ModelConfig":
-        """Return the same with another encoder; what only others read is as by default."""
+        """Return the configuration with another encoder, and defaults for all others' settings."""
         others = {each: type(part)() for each, part in self.of_encoders.items() if each != name}
         return replace(self, encoder=name, **others)
 
@@ -58,8 +58,8 @@ def make_encoder(config: ModelConfig, width_in: int, *, rngs: nnx.Rngs) -> Encod
     """Initialize the encoder of a model.
 
     Raises:
-        UserError: there is none of this name, its settings do not fit each other, or there are
-            settings of another one.
+        UserError: there is no encoder of this name, its settings do not fit each other, or settings
+            of another encoder are given.
     """
     encoder, settings = encoder_class(config.encoder), config.of_encoders
     for name, part in settings.items():
@@ -69,9 +69,9 @@ def make_encoder(config: ModelConfig, width_in: int, *, rngs: nnx.Rngs) -> Encod
 
 
 def check_encoder(config: ModelConfig) -> None:
-    """Refuse what `make_encoder` would, before any data is read.
+    """Check the settings as `make_encoder` does, before any data is read.
 
     Raises:
-        UserError: as there.
+        UserError: as `make_encoder`.
     """
     nnx.eval_shape(lambda: make_encoder(config, config.embedding_dim, rngs=nnx.Rngs(0)))

@@ -1,1 +1,1 @@
-"""Runs: what training leaves, and whoever asks for it later reads."""
+"""Runs: their directories, summaries and reports, and comparisons between them."""

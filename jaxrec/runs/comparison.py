@@ -1,4 +1,4 @@
-"""Compare finished runs on the same users by paired bootstrap."""
+"""Comparison of finished runs on the same users by paired bootstrap."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,19 +19,19 @@ from jaxrec.runs.text_table import lay_out
 
 METRICS = ("recall@10", "ndcg@10", "mrr")
 
-# What must be the same for a difference to mean anything.
+# Fields of the protocol in which runs must agree for their differences to be comparable.
 _PROTOCOL = ("dataset", "split", "final_fit", "target_events", "candidates", "seen_items")
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A finished run and how it was judged.
+    """A finished run and its evaluation.
 
     Attributes:
-        name: its directory.
-        protocol: how its figures were taken.
-        vocabulary: the hash of its items.
-        ranks: where its test targets ended.
+        name: the run directory.
+        protocol: the protocol of its figures.
+        vocabulary: the hash of its vocabulary.
+        ranks: the ranks of its test targets.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Judged:
     ranks: Ranks
 
     def rows(self) -> list[tuple[str, Ranks]]:
-        """Give the ranks, and those with now unknown, each with what it is called."""
+        """Return labelled ranks, with a second row if there are ranks without the target's time."""
         if self.ranks.now_unknown is None:
             return [(self.name, self.ranks)]
         unknown = replace(self.ranks, ranks=self.ranks.now_unknown)
@@ -48,16 +48,16 @@ class Judged:
 
 
 def compare(*run_dirs: str | Path) -> str:
-    """Return a table of runs and of their differences, over all targets and over shared slices.
+    """Return a table of runs and their differences, over all targets and over shared slices.
 
-    A difference whose 95% interval, by paired bootstrap over the users, leaves zero out is marked
-    with *.
+    A difference is marked with * if its 95% interval, by paired bootstrap over users, excludes
+    zero.
 
     Args:
         run_dirs: two or more finished runs on the same users.
 
     Raises:
-        UserError: there are fewer than two, one cannot be read, or they cannot be compared.
+        UserError: fewer than two runs are given, one cannot be read, or they are not comparable.
 
     Example:
         print(jaxrec.compare("runs/shop", "runs/shop-bow"))
@@ -67,15 +67,15 @@ def compare(*run_dirs: str | Path) -> str:
     runs = [read_run(Path(path)) for path in run_dirs]
     for other in runs[1:]:
         check_comparable(runs[0], other)
-    told = replace(runs[0].protocol, told_time=False)
-    parts = [f"{describe(told)}; [...] is 95%, * leaves zero out", render(runs)]
+    protocol = replace(runs[0].protocol, told_time=False)
+    parts = [f"{describe(protocol)}; [...] is 95%, * leaves zero out", render(runs)]
     for name in shared_slices(runs):
         parts += [about_slice(name, runs[0].protocol.slices[name]), render(runs, name)]
     return "\n\n".join(parts)
 
 
 def render(runs: Sequence[Judged], name: str | None = None) -> str:
-    """Lay the figures and the differences of runs out, of all targets or of a slice."""
+    """Format the figures and pairwise differences of runs, over all targets or over one slice."""
     rows = [row for each in runs for row in each.rows()]
     metrics = METRICS if name is None else metrics_in(name)
     weights = None if name is None else runs[0].ranks.slices[name]
@@ -88,7 +88,7 @@ def render(runs: Sequence[Judged], name: str | None = None) -> str:
 
 
 def shared_slices(runs: Sequence[Judged]) -> list[str]:
-    """Name the slices that are the same in all runs; those of times if one is told the time."""
+    """Return the slices that all runs share; `LATER` only if a model knows the target's time."""
     names = runs[0].ranks.slices
     if not any(each.protocol.told_time for each in runs):
         names = [name for name in names if name != LATER]
@@ -102,21 +102,21 @@ def _is_shared(name: str, first: Judged, other: Judged) -> bool:
 
 
 def read_run(path: Path) -> Judged:
-    """Read what a comparison needs of a run.
+    """Read the parts of a run that a comparison needs.
 
     Raises:
-        UserError: it is no finished run, or of another format.
+        UserError: the run is not finished, or has another format.
     """
     found = RunDirectory(path)
-    found.config()  # says of which format
+    found.config()  # raises if the run has another format
     return Judged(str(path), found.summary().protocol, found.vocabulary().digest, found.ranks())
 
 
 def check_comparable(first: Judged, other: Judged) -> None:
-    """Refuse runs that were judged differently or on others.
+    """Raise unless two runs agree in their protocol, items, users and targets.
 
     Raises:
-        UserError: they were; it says in what.
+        UserError: they differ; the message names the difference.
     """
     for name in _PROTOCOL:
         ours, theirs = getattr(first.protocol, name), getattr(other.protocol, name)
@@ -141,10 +141,10 @@ def figures(
     metrics: Sequence[str] = METRICS,
     weights: Float64[np.ndarray, " n"] | None = None,
 ) -> list[str]:
-    """Give each metric with half the width of its interval.
+    """Format each metric with half the width of its 95% interval.
 
     Args:
-        weights: what each target counts; None: all the same.
+        weights: the weight of each target; None: equal weights.
     """
     every = target_values(ranks.ranks)
     values = {name: every[name] for name in metrics}
@@ -158,7 +158,7 @@ def differences(
     metrics: Sequence[str] = METRICS,
     weights: Float64[np.ndarray, " n"] | None = None,
 ) -> list[str]:
-    """Give the difference of each metric with its interval, marked if zero is outside.
+    """Format the difference of each metric with its 95% interval, marked * if it excludes zero.
 
     The mean of the differences is the difference of the means, so resampling the users of the
     differences is the paired bootstrap (Efron and Tibshirani, 1993, chapter 16).

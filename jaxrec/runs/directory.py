@@ -1,20 +1,20 @@
 """The run directory: the contract between training and conversion.
 
-    config.toml        what was asked for, and the number of this format
-    schema.json        what an activity consists of, and what is learned
-    vocabulary.json    the raw item of each id, most popular first, with its hash
+    config.toml        the settings of the run, and the version of this format
+    schema.json        the size of the catalogue, the features and the heads
+    vocabulary.json    the raw item of each id, most popular first, and their hash
     catalogue.json     item, title, genres and year of each id, in columns
-    item_features.npz  the values of each id that add to its vector, if any do
-    heldout.npz        test histories with their targets, for parity and benchmarks
+    item_features.npz  the feature values of each id, if items have features
+    heldout.npz        test histories with their targets, for parity checks and benchmarks
     checkpoints/       the latest and the best
-    metrics.jsonl      one line an epoch
+    metrics.jsonl      the metrics, one line per epoch
     tensorboard/       the same for TensorBoard
-    curve.png          the same to look at
-    ranks.npz          where each test target ended, to compare runs user by user
-    summary.json       the figures; written last: a run that has it is finished
-    export/            the .tflite file, when the run is converted
+    curve.png          the same as a plot
+    ranks.npz          the rank of each test target, to compare runs user by user
+    summary.json       the figures; written last, so a run that has it is finished
+    export/            the .tflite file, once the run is converted
 
-Everything but checkpoints is written under a temporary name and renamed.
+Everything but the checkpoints is written under a temporary name and renamed.
 """
 
 import json
@@ -41,7 +41,7 @@ from jaxrec.runs.summary import Summary, load_summary
 from jaxrec.schema import Schema
 
 CONFIG = "config.toml"
-# Of earlier formats, which are refused.
+# The configuration of earlier formats, which are refused.
 OLDER_CONFIG = "config.json"
 SCHEMA = "schema.json"
 VOCABULARY = "vocabulary.json"
@@ -57,67 +57,67 @@ MODEL = "export/model.tflite"
 
 @dataclass(frozen=True)
 class RunDirectory:
-    """The folder of a run, begun or not; what is read and damaged is a UserError."""
+    """The folder of a run, begun or not; reading a damaged file raises `UserError`."""
 
     path: Path
 
     @property
     def is_begun(self) -> bool:
-        """Whether its contract was written."""
+        """Return whether the directory holds a run, of this format or an earlier one."""
         return (self.path / CONFIG).exists() or (self.path / OLDER_CONFIG).exists()
 
     @property
     def is_finished(self) -> bool:
-        """Whether the run came to its end."""
+        """Return whether the run is finished."""
         return self.summary_file.exists()
 
     @property
     def ended(self) -> float:
-        """When it came to its end, in seconds since 1970."""
+        """Return the time at which the run finished, in seconds since 1970."""
         return self.summary_file.stat().st_mtime
 
     @property
     def summary_file(self) -> Path:
-        """The figures, as a file."""
+        """Return the path of the summary."""
         return self.path / SUMMARY
 
     @property
     def checkpoints(self) -> Path:
-        """Where the checkpoints lie."""
+        """Return the folder of the checkpoints."""
         return self.path / "checkpoints"
 
     @property
     def tensorboard(self) -> Path:
-        """Where TensorBoard's events lie."""
+        """Return the folder of TensorBoard's events."""
         return self.path / "tensorboard"
 
     @property
     def model_file(self) -> Path:
-        """The .tflite file, where conversion writes it."""
+        """Return the path of the .tflite file, which conversion writes."""
         return self.path / MODEL
 
     def config(self) -> Config:
-        """Read what was asked for."""
+        """Read the configuration of the run."""
         return load_config(self.path / CONFIG)
 
     def schema(self) -> Schema:
-        """Read what an activity consists of, and what is learned."""
+        """Read the schema: the size of the catalogue, the features and the heads."""
         return Schema.load(self.path / SCHEMA)
 
     def vocabulary(self) -> Vocabulary:
-        """Read the raw item of each id."""
+        """Read the vocabulary: the raw item of each id."""
         return load_vocabulary(self.path / VOCABULARY)
 
     def catalogue(self) -> pl.DataFrame:
-        """Read `item` (raw), `title`, `genres`, `year` of each id, in their order, [V] rows."""
+        """Read `item` (raw), `title`, `genres` and `year` of each id, in id order, [V] rows."""
         saved = read_json(self.path / CATALOGUE)
-        # Of columns, and of a list of entries, which earlier runs wrote, Polars makes the same.
+        # Polars accepts both forms: columns, and the list of entries that earlier runs wrote.
         with reading(self.path / CATALOGUE):
             table = pl.DataFrame(saved, schema_overrides=DESCRIPTION, infer_schema_length=None)
             return table.select(ITEM_COLUMNS)
 
     def item_features(self) -> tuple[ItemFeature, ...]:
-        """Read the values of each id that add to its vector."""
+        """Read the features whose embeddings are added to an item's embedding."""
         names = [each.name for each in self.schema().features_of("item")]
         return load_item_features(self.path / ITEM_FEATURES, names) if names else ()
 
@@ -126,17 +126,17 @@ class RunDirectory:
         return load_heldout(self.path / HELDOUT)
 
     def ranks(self) -> Ranks:
-        """Read where each test target ended."""
+        """Read the ranks of the test targets."""
         return load_ranks(self.path / RANKS)
 
     def summary(self) -> Summary:
-        """Read the figures."""
+        """Read the summary: the figures and their protocol."""
         return load_summary(self.summary_file)
 
     def metrics(self, until_step: int) -> list[dict[str, Any]]:
         """Read the metrics of the epochs that ended at `until_step` or before.
 
-        A killed run may have left later lines, and half of one: they are left out.
+        A killed run may have left later lines and an incomplete one; they are ignored.
         """
         path = self.path / METRICS
         epochs = []
@@ -150,20 +150,21 @@ class RunDirectory:
         return epochs
 
     def write_metrics(self, epochs: list[dict[str, Any]]) -> None:
-        """Write one line an epoch."""
+        """Write the metrics, one line per epoch."""
         with replacing(self.path / METRICS) as file:
             file.writelines(json.dumps(epoch).encode() + b"\n" for epoch in epochs)
 
     def check(
         self, config: Config, *, resume: bool, overwrite: bool, flag: str = "--run-dir"
     ) -> None:
-        """Refuse a directory that this run must not touch, before any work is done.
+        """Raise, before any work is done, if a run must not write to this directory.
 
         Args:
-            flag: what names the directory.
+            flag: the flag that sets the directory, for error messages.
 
         Raises:
-            UserError: it belongs to a finished run, another configuration, or something else.
+            UserError: the directory holds other files, a run that is neither resumed nor
+                overwritten, or a run of another configuration.
         """
         if resume and overwrite:
             raise UserError("--resume and --overwrite exclude each other; give one of them")
@@ -189,10 +190,10 @@ class RunDirectory:
             )
 
     def require_finished(self) -> None:
-        """Refuse what is no finished run.
+        """Raise unless the run is finished.
 
         Raises:
-            UserError: which it is.
+            UserError: there is no run, or it is unfinished.
         """
         if not self.is_begun:
             raise UserError(f"{self.path} is no run directory; name one with --run-dir")
@@ -202,10 +203,10 @@ class RunDirectory:
             )
 
     def begin(self, config: Config, dataset: Dataset) -> None:
-        """Write what conversion needs beside the checkpoint; the configuration comes last.
+        """Write the files that conversion needs beside a checkpoint; the configuration comes last.
 
         Raises:
-            UserError: the run that is resumed had learned from other data.
+            UserError: the run is resumed, and was trained on other items.
         """
         if self.is_begun:
             if self.vocabulary().digest != dataset.vocabulary.digest:
@@ -227,16 +228,16 @@ class RunDirectory:
         save_config(config, self.path / CONFIG)
 
     def finish(self, summary: Summary, ranks: Ranks) -> None:
-        """Write what a finished run leaves; the summary comes last."""
+        """Write the files of a finished run; the summary comes last."""
         save_ranks(ranks, self.path / RANKS)
         summary.save(self.summary_file)
 
 
 def default_path(config: Config, file: Path | None = None) -> Path:
-    """Return where a run is kept unless another directory is named.
+    """Return the default directory of a run.
 
     Args:
-        file: the file of settings, if one was given; a recipe gives its run its name.
+        file: the settings file, if one was given; the run of a recipe has the recipe's name.
     """
     if file is not None and file.name != CONFIG:
         return Path("runs") / file.stem
@@ -245,10 +246,10 @@ def default_path(config: Config, file: Path | None = None) -> Path:
 
 
 def newest(root: Path = Path("runs")) -> RunDirectory:
-    """Find the run below a folder, however deep, that finished last.
+    """Return the run that finished last, of those at any depth below a folder.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no finished run.
     """
     runs = [RunDirectory(path.parent) for path in find_below(root, SUMMARY)]
     if not runs:

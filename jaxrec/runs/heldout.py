@@ -1,4 +1,4 @@
-"""Held-out histories: what a run leaves so that its exports can be judged without its data."""
+"""Held-out histories: test histories of a run, to evaluate its exports without its log."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +20,10 @@ class Heldout:
     """Test histories with their targets.
 
     Attributes:
-        history: what a file takes of each feature, of activities [n, N], most recent last, PAD on
-            the left, and of users [n].
-        target: the item that came next, [n].
-        seen: the ids met before each target, however long ago.
+        history: the inputs of an exported file by feature: of activities [n, N], most recent last,
+            padded with PAD on the left; of users [n].
+        target: the id of the next item, [n].
+        seen: the ids seen at any time before each target.
     """
 
     history: dict[str, Shaped[np.ndarray, "n *N"]]
@@ -31,14 +31,14 @@ class Heldout:
     seen: Seen
 
     def some(self, count: int) -> "Heldout":
-        """Take so many of them, spread over all."""
+        """Return up to `count` of the histories, evenly spaced."""
         rows = np.unique(np.linspace(0, len(self.target) - 1, count, dtype=np.int64))
         history = {name: ids[rows] for name, ids in self.history.items()}
         return Heldout(history, self.target[rows], self.seen.take(rows))
 
 
 def draw_heldout(dataset: Dataset, history_length: int, *, seed: int) -> Heldout:
-    """Gather the histories of the test targets, at most LIMIT of them, drawn by the seed."""
+    """Gather the histories of the test targets; beyond LIMIT, those of a random sample."""
     timelines, positions = dataset.timelines, dataset.split.test
     if len(positions) > LIMIT:
         rng = np.random.default_rng(seed)
@@ -57,14 +57,14 @@ def draw_heldout(dataset: Dataset, history_length: int, *, seed: int) -> Heldout
 
 
 def save_heldout(heldout: Heldout, path: Path) -> None:
-    """Write the histories, features as `history.<name>`."""
+    """Write held-out histories as .npz, with features as `history.<name>`."""
     arrays = {f"history.{name}": ids for name, ids in heldout.history.items()}
     seen = {"seen": heldout.seen.ids, "seen_offsets": heldout.seen.offsets}
     write_arrays(path, {**arrays, **seen, "target": heldout.target})
 
 
 def load_heldout(path: Path) -> Heldout:
-    """Read histories that `save_heldout` wrote.
+    """Read held-out histories that `save_heldout` wrote.
 
     Raises:
         UserError: the file is missing or damaged.

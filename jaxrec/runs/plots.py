@@ -1,4 +1,4 @@
-"""Plots that can be read: two panels, and labels that keep apart however close their places."""
+"""Figures of two panels, with labels that do not overlap however close their points are."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,12 +11,12 @@ from matplotlib.text import Annotation, Text
 
 from jaxrec.files import replacing
 
-# Between the boxes of two labels, in pixels.
+# Gap between the boxes of two labels, in pixels.
 _SPACE = 2
 
 
 def two_panels(title: str) -> tuple[Figure, Sequence[Axes]]:
-    """Begin a figure with two axes side by side, with room for labels at both of their ends."""
+    """Return a figure with two axes in a row, with margins for labels at both of their ends."""
     figure = Figure(figsize=(10, 4), dpi=120, layout="constrained")
     figure.suptitle(title, fontsize=10)
     panels = list(figure.subplots(1, 2))
@@ -27,7 +27,7 @@ def two_panels(title: str) -> tuple[Figure, Sequence[Axes]]:
 
 
 def save_plot(figure: Figure, path: Path) -> None:
-    """Write a PNG."""
+    """Write a figure as a PNG."""
     with replacing(path) as file:
         figure.savefig(file, format="png")
 
@@ -35,10 +35,10 @@ def save_plot(figure: Figure, path: Path) -> None:
 def label(
     axes: Axes, name: str, place: tuple[float, float], colour: str, *, up: float = 0.0, **more: Any
 ) -> Annotation:
-    """Write a name to the right of a place, tied to it by a line; `keep_apart` may move it.
+    """Annotate a point with a name on its right and a line to it; `keep_apart` may move the name.
 
     Args:
-        up: how much higher, in points.
+        up: vertical offset of the name, in points.
     """
     line = {"arrowstyle": "-", "color": colour, "linewidth": 0.6, "relpos": (0, 0.5)}
     return axes.annotate(
@@ -56,7 +56,7 @@ def label(
 
 
 def label_ends(axes: Axes, ends: Sequence[tuple[str, float, str]]) -> list[Annotation]:
-    """Name lines beside the right end of the axes: name, last value and colour of each."""
+    """Label lines at the right end of the axes, given each line's name, last value and colour."""
     return [
         label(axes, name, (1.0, value), colour, xycoords=("axes fraction", "data"))
         for name, value, colour in ends
@@ -64,10 +64,10 @@ def label_ends(axes: Axes, ends: Sequence[tuple[str, float, str]]) -> list[Annot
 
 
 def keep_apart(figure: Figure, labels: Sequence[Annotation]) -> None:
-    """Move labels down until no two overlap and none is above the axes; this settles the layout."""
+    """Move labels down until no two overlap and none is above the axes; this freezes the layout."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
-    # A label's own box: an annotation's holds its line too.
+    # The box of the text alone: an annotation's extent includes its line.
     boxes = [Text.get_window_extent(each) for each in labels]
 
     def near(one: int, other: int) -> bool:
@@ -85,10 +85,10 @@ def keep_apart(figure: Figure, labels: Sequence[Annotation]) -> None:
 def spread(
     places: Sequence[float], gap: float, near: Callable[[int, int], bool] = lambda *_: True
 ) -> list[float]:
-    """Move places up as little as their order allows, so that neighbours keep a gap.
+    """Return places moved up as little as their order allows, so that neighbours keep a gap.
 
     Args:
-        near: whether the places of two indices are in each other's way.
+        near: a predicate of two indices; only places for which it is true keep the gap.
     """
     moved = list(places)
     settled: list[int] = []

@@ -1,4 +1,4 @@
-"""Population: a log of other users, by the ids that a run knows its items by."""
+"""Logs of other populations of users, with items encoded by a run's vocabulary."""
 
 from dataclasses import replace
 
@@ -18,14 +18,14 @@ from jaxrec.errors import UserError
 from jaxrec.runs.directory import VOCABULARY, RunDirectory
 from jaxrec.schema import ITEM, PAD
 
-# What drops the rows of unknown items.
-_BY_THE_RUN = "the items that the run knows"
+# Name under which the dropped rows of unknown items are counted.
+_DROPPED_BY = "the items that the run knows"
 
 
 def population_config(of_run: DataConfig, dataset: str, log: LogConfig) -> DataConfig:
-    """Say how a log of another population is read: as the run's own was, but for what is given.
+    """Return a run's data settings for another population's log, with those given in `log`.
 
-    Items are dropped for being unknown to the run, and not for being rare. They have its titles.
+    Items are dropped if they are unknown to the run, not if they are rare. Titles are the run's.
     """
     given = {name: value for name, value in vars(log).items() if value != getattr(LogConfig, name)}
     return replace(
@@ -47,7 +47,7 @@ def read_own(run: RunDirectory, config: DataConfig, *, seed: int) -> Dataset:
     """Read the log that a run was trained on.
 
     Raises:
-        UserError: it cannot be read, or is not the same any more.
+        UserError: the log cannot be read, or its items have changed.
     """
     dataset = make_dataset(load_ordered(config, seed=seed), config, seed=seed)
     if dataset.vocabulary.digest != run.vocabulary().digest:
@@ -59,10 +59,10 @@ def read_own(run: RunDirectory, config: DataConfig, *, seed: int) -> Dataset:
 
 
 def read_population(run: RunDirectory, config: DataConfig, *, seed: int) -> Dataset:
-    """Read the log of a population, and number its items as a run does.
+    """Read the log of a population, and encode its items by a run's vocabulary.
 
     Raises:
-        UserError: it cannot be read, or nothing of it is known.
+        UserError: the log cannot be read, or the run knows none of its items.
     """
     vocabulary, catalogue = run.vocabulary(), run.catalogue()
     interactions = only_known(load_interactions(config, seed=seed), vocabulary, catalogue)
@@ -72,10 +72,10 @@ def read_population(run: RunDirectory, config: DataConfig, *, seed: int) -> Data
 def only_known(
     interactions: Interactions, vocabulary: Vocabulary, catalogue: pl.DataFrame
 ) -> Interactions:
-    """Drop the rows of items that a vocabulary does not have; ids are compared as they print.
+    """Drop the rows of items that are not in a vocabulary; raw items are compared as strings.
 
     Args:
-        catalogue: what is known of each id of the vocabulary.
+        catalogue: the description of each id of the vocabulary.
 
     Raises:
         UserError: no row is left.
@@ -95,7 +95,7 @@ def only_known(
     notes = interactions.notes
     if unknown.height:
         notes += (f"{unknown['raw'].n_unique():,} items are unknown to the run",)
-    dropped = {**interactions.dropped, **({_BY_THE_RUN: unknown.height} if unknown.height else {})}
+    dropped = {**interactions.dropped, **({_DROPPED_BY: unknown.height} if unknown.height else {})}
     return replace(
         interactions,
         log=kept.drop("raw", "text"),
@@ -106,9 +106,9 @@ def only_known(
 
 
 def numbered_by(dataset: Dataset, vocabulary: Vocabulary, catalogue: pl.DataFrame) -> Dataset:
-    """Give the items of a data set the ids of a vocabulary, which has them all.
+    """Encode the items of a dataset anew by a vocabulary that contains them all.
 
-    Its counts are those of the data set.
+    The counts stay those of the dataset.
     """
     numbers = np.append(PAD, vocabulary.encode(dataset.vocabulary.values)).astype(np.int32)
     counts = np.zeros(vocabulary.size + 1, np.int64)

@@ -1,4 +1,4 @@
-"""Ranks: where a run's test targets ended, kept so that runs can be compared user by user."""
+"""Ranks of a run's test targets, stored so that runs can be compared user by user."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,15 +14,15 @@ _SLICE = "slice."
 
 @dataclass(frozen=True, eq=False)
 class Ranks:
-    """The test targets of a run.
+    """The test targets of a run and their ranks.
 
     Attributes:
         users: the user of each target, [n].
         targets: the id of each target, [n].
-        ranks: 1 for the best of all candidates, [n].
-        now_unknown: the same where the model is not told the time of the target, [n]; None: it
-            never is.
-        slices: what each target counts in figures apart, [n] by the name of the slice.
+        ranks: the rank of each target among all candidates, 1 for the best, [n].
+        now_unknown: the ranks by the model without the target's time, [n]; None: the model does
+            not use that time.
+        slices: the weight of each target in the figures of a slice, [n] by the slice's name.
     """
 
     users: Int[np.ndarray, " n"]
@@ -33,13 +33,13 @@ class Ranks:
 
 
 def save_ranks(ranks: Ranks, path: Path) -> None:
-    """Write them down, slices as `slice.<name>`."""
+    """Write ranks as .npz, with slices as `slice.<name>`."""
     arrays = {name: each for name, each in vars(ranks).items() if isinstance(each, np.ndarray)}
     write_arrays(path, arrays | {_SLICE + name: each for name, each in ranks.slices.items()})
 
 
 def load_ranks(path: Path) -> Ranks:
-    """Read what `save_ranks` wrote.
+    """Read ranks that `save_ranks` wrote.
 
     Raises:
         UserError: the file is missing or damaged.

@@ -1,4 +1,4 @@
-"""The report of a run: one table for people, one summary for programs, one picture."""
+"""The report of a run: the figures of its summary, a text table and the training curve."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -20,14 +20,14 @@ from jaxrec.runs.text_table import lay_out
 _COLUMNS = ("recall@1", "recall@5", "recall@10", "recall@50", "ndcg@10", "mrr", "mean_rank")
 _WITH_INTERVAL = ("recall@10", "ndcg@10")
 
-# Figures of a model that is told the time of the target, and of the same where it is not.
+# Row labels of a model that knows the target's time, and of the same model without that time.
 TOLD_TIME, NOW_UNKNOWN = "told the time", "now unknown"
 
 
 def protocol(
     config: Config, dataset: Dataset, ranking: Ranking, found: Slices | None = None
 ) -> Protocol:
-    """Say how the figures were taken: a figure without this means nothing."""
+    """Return the protocol of a ranking; figures of different protocols are not comparable."""
     weights, test_users = dataset.weights, len(set(ranking.users.tolist()))
     asked = config.data.test_users
     return Protocol(
@@ -55,10 +55,11 @@ def protocol(
 
 
 def figures_of(ranking: Ranking, candidates: int, found: Slices | None = None) -> Figures:
-    """Give every metric of a ranking of so many candidates, with its interval.
+    """Compute every metric of a ranking with its 95% interval.
 
     Args:
-        found: the slices of the targets of which there are figures too.
+        candidates: the number of candidates.
+        found: the slices of the targets that get figures of their own.
     """
     every = target_values(ranking.ranks)
     averages, intervals = means(every), bootstrap_intervals(every, ranking.users)
@@ -70,7 +71,7 @@ def figures_of(ranking: Ranking, candidates: int, found: Slices | None = None) -
 
 
 def describe(told: Protocol) -> str:
-    """Say a protocol in one line, but for N and the interval, which differ between tables."""
+    """Format a protocol in one line, without N and the interval, which differ between tables."""
     return (
         f"{told.dataset}, {told.split}"
         f"{f', {told.target_events} alone' if told.target_events else ''}"
@@ -83,13 +84,13 @@ def describe(told: Protocol) -> str:
 
 
 def plus_minus(mean: float, interval: Sequence[float]) -> str:
-    """Give a mean with half the width of its interval."""
+    """Format a mean with half the width of its interval."""
     low, high = interval
     return f"{mean:.4f} ±{(high - low) / 2:.4f}"
 
 
 def training_figures(epochs: list[dict[str, Any]], best_epoch: int) -> TrainingFigures:
-    """Sum the epochs up; targets/s is the median of the epochs, the first of which compiles."""
+    """Summarize the epochs; targets/s is their median, because the first epoch compiles."""
     return TrainingFigures(
         targets_per_s=statistics.median(line["targets"] / line["seconds"] for line in epochs),
         seconds=sum(line["seconds"] for line in epochs),
@@ -101,7 +102,7 @@ def training_figures(epochs: list[dict[str, Any]], best_epoch: int) -> TrainingF
 
 
 def render_table(summary: Summary) -> str:
-    """Lay the test figures of the model and its baselines out under their protocol."""
+    """Format the test figures of the model and its baselines as a table under their protocol."""
     told = summary.protocol
     lines = [f"{describe(told)}, N = {told.history_length}, ± is {told.interval}"]
     if told.leaks_the_future:
@@ -124,11 +125,11 @@ def render_table(summary: Summary) -> str:
         [name, *(_cell(column, row) for column in _COLUMNS), f"{row.coverage:.1%}"]
         for name, row in rows.items()
     ]
-    return "\n".join([*lines, "", lay_out(cells), *_sliced(told, rows), *_heads(summary)])
+    return "\n".join([*lines, "", lay_out(cells), *_slice_lines(told, rows), *_head_lines(summary)])
 
 
-def _heads(summary: Summary) -> list[str]:
-    """Lay the figures of each head out."""
+def _head_lines(summary: Summary) -> list[str]:
+    """Format the figures of each head as lines."""
     lines = []
     for head, rows in summary.heads.items():
         figures = next(iter(rows.values()))
@@ -145,8 +146,8 @@ def _heads(summary: Summary) -> list[str]:
     return lines
 
 
-def _sliced(told: Protocol, rows: Mapping[str, Figures]) -> list[str]:
-    """Lay the figures of slices out; those of times where the model is told the time."""
+def _slice_lines(told: Protocol, rows: Mapping[str, Figures]) -> list[str]:
+    """Format the figures of slices as lines; `LATER` only if the model knows the target's time."""
     shown = [name for name in told.slices if name != LATER or told.told_time]
     columns = [label(metric, name) for name in shown for metric in metrics_in(name)]
     if not columns:
@@ -158,7 +159,7 @@ def _sliced(told: Protocol, rows: Mapping[str, Figures]) -> list[str]:
 
 
 def about_slice(name: str, targets: int) -> str:
-    """Say which targets count in a slice."""
+    """Describe which targets a slice counts."""
     if name == GRADED:
         return f"{name}: a target counts 2^g - 1, g from 0 for the lowest rating to 4"
     which = ", a minute or more after the activity before" if name == LATER else ""
@@ -166,7 +167,7 @@ def about_slice(name: str, targets: int) -> str:
 
 
 def plus_minus_of(figures: Figures, name: str) -> str:
-    """Give a metric with half the width of its interval."""
+    """Format a metric with half the width of its interval."""
     return plus_minus(figures.means[name], figures.intervals[name])
 
 
@@ -185,11 +186,11 @@ def draw_curve(
     baselines: Mapping[str, float],
     unit: str = "epoch",
 ) -> None:
-    """Draw loss and validation figures by epoch, as a PNG, with the baselines as lines.
+    """Plot loss and validation metrics by epoch, with baselines as lines, and write a PNG.
 
     Args:
         baselines: validation recall@10 of each baseline.
-        unit: what the epochs are.
+        unit: the label of the x axis.
     """
     figure, (loss_axes, quality_axes) = two_panels(title)
     numbers = [line["epoch"] for line in epochs]

@@ -1,4 +1,4 @@
-"""A finished run, as it is read in Python."""
+"""Finished runs, as the Python API returns them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +10,11 @@ from jaxrec.runs.summary import Summary
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: its directory, and its figures with the protocol they were taken by.
+    """A finished run: its directory, and its figures with their protocol.
 
     Attributes:
         path: the run directory.
-        summary: the figures, on the test and validation targets, of the model and the baselines.
+        summary: the figures of the model and the baselines on the test and validation targets.
 
     Example:
         run = jaxrec.Run.load("runs/shop")
@@ -27,15 +27,15 @@ class Run:
 
     @classmethod
     def load(cls, path: str | Path) -> "Run":
-        """Load a run that was trained before.
+        """Load a finished run from its directory.
 
         Raises:
-            UserError: it is no finished run, or it is damaged.
+            UserError: the run is not finished, or a file of it is damaged.
         """
         directory = RunDirectory(Path(path))
         directory.require_finished()
         return cls(directory.path, directory.summary())
 
     def report(self) -> str:
-        """Return the table of the test figures of the model and its baselines."""
+        """Return the test figures of the model and its baselines as a text table."""
         return render_table(self.summary)

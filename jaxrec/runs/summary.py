@@ -1,4 +1,4 @@
-"""The summary of a run: its figures, and the protocol without which they mean nothing."""
+"""The summary of a run: its figures, and the protocol under which they are comparable."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -14,21 +14,22 @@ AnyFigures = TypeVar("AnyFigures")
 
 @dataclass(frozen=True)
 class Protocol:
-    """How the figures were taken.
+    """The protocol of an evaluation.
 
     Attributes:
-        final_fit: whether the validation targets were learned too.
+        final_fit: whether the validation targets were trained on too.
         seen_items: "kept" among the candidates, or "left out".
-        test_targets_seen_before: those that the user had met; left out, they count as missed.
-        interval: what an interval says.
-        intake: what became of the rows of the log.
-        target_events: the kinds of events that are predicted, as they were asked for; None: all.
-        label_weight: what the training targets count, as it was asked for ...
-        effective_targets: ... and how many equal ones weigh as much; None: all count the same.
-        validation_targets: how many chose the epoch.
-        users_drawn: whether the test users were drawn, and may be not all there are.
-        told_time: whether the model knows when the target came (`--time`, `--moment`).
-        slices: of how many test targets figures are given apart, by the name of the slice.
+        test_targets_seen_before: test targets that the user had seen before; if seen items are
+            excluded, these count as missed.
+        interval: the level and the method of the intervals.
+        intake: the numbers of rows read, kept and dropped, and notes on the log.
+        target_events: the kinds of events that are predicted, as configured; None: all.
+        label_weight: the weights of the training targets, as configured.
+        effective_targets: the effective number of targets with these weights; None: equal weights.
+        validation_targets: the number of targets that selected the epoch.
+        users_drawn: whether the test users are a random sample, and maybe not all users.
+        told_time: whether the model knows the time of the target (`--time`, `--moment`).
+        slices: the number of test targets of each slice with its own figures, by name.
     """
 
     dataset: str
@@ -55,13 +56,13 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Figures:
-    """What a ranking is worth.
+    """The metrics of a ranking.
 
     Attributes:
-        means: each metric over the targets, by name, as in recall@10; and some over a slice of the
-            targets (`evaluation.slices.label`).
-        intervals: its 95% interval, lower end first.
-        coverage: share of the items that stand in the top 10 of at least one history.
+        means: the mean of each metric over the targets, by name, as in recall@10; and of some over
+            a slice of the targets (`evaluation.slices.label`).
+        intervals: the 95% interval of each mean, lower end first.
+        coverage: share of the items that are in the top 10 of at least one history.
     """
 
     means: dict[str, float]
@@ -71,7 +72,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class TrainingFigures:
-    """What training took; its speed is the median of the epochs, the first of which compiles."""
+    """The cost of training; the speed is the median over epochs, because the first compiles."""
 
     targets_per_s: float
     seconds: float
@@ -83,7 +84,7 @@ class TrainingFigures:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """The encoder, and the number of parameters of the whole model."""
+    """The encoder and the number of parameters of the whole model."""
 
     encoder: str
     parameters: int
@@ -91,13 +92,13 @@ class ModelFacts:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a finished run says of itself.
+    """The figures of a finished run, with their protocol.
 
     Attributes:
-        baselines: figures of each on the test targets, by name.
-        heads: what the predictions of the model and of baselines are worth, by head and name.
-        now_unknown: the test figures where the model is not told the time of the target; None: it
-            never is.
+        baselines: the test figures of each baseline, by name.
+        heads: the figures of the predictions of the model and of baselines, by head and name.
+        now_unknown: the test figures of the model without the target's time; None: the model does
+            not use that time.
     """
 
     protocol: Protocol
@@ -110,41 +111,41 @@ class Summary:
     now_unknown: Figures | None = None
 
     def save(self, path: Path) -> None:
-        """Write it as JSON."""
+        """Write the summary as JSON."""
         write_json(path, asdict(self))
 
 
 def load_summary(path: Path) -> Summary:
-    """Read what `Summary.save` wrote.
+    """Read a summary that `Summary.save` wrote.
 
     Raises:
-        UserError: the file is missing or damaged, or holds what this version does not know.
+        UserError: the file is missing or damaged, or has fields unknown to this version.
     """
     saved = read_json(path)
     with reading(path):
         parts = {
-            "protocol": _protocol(saved["protocol"]),
-            "test": _figures(saved["test"]),
-            "validation": _figures(saved["validation"]),
-            "baselines": {name: _figures(each) for name, each in saved["baselines"].items()},
+            "protocol": _parse_protocol(saved["protocol"]),
+            "test": _parse_figures(saved["test"]),
+            "validation": _parse_figures(saved["validation"]),
+            "baselines": {name: _parse_figures(each) for name, each in saved["baselines"].items()},
             "train": TrainingFigures(**saved["train"]),
             "model": ModelFacts(**saved["model"]),
             "heads": {
-                head: {name: _figures(each, PredictionFigures) for name, each in rows.items()}
+                head: {name: _parse_figures(each, PredictionFigures) for name, each in rows.items()}
                 for head, rows in saved["heads"].items()
             },
         }
         if saved.get("now_unknown"):
-            parts["now_unknown"] = _figures(saved["now_unknown"])
+            parts["now_unknown"] = _parse_figures(saved["now_unknown"])
         return Summary(**{**saved, **parts})
 
 
-def _protocol(saved: Any) -> Protocol:
+def _parse_protocol(saved: Any) -> Protocol:
     intake = saved["intake"]
     return Protocol(**{**saved, "intake": Intake(**{**intake, "notes": tuple(intake["notes"])})})
 
 
-def _figures(saved: Any, kind: Callable[..., AnyFigures] = Figures) -> AnyFigures:
+def _parse_figures(saved: Any, kind: Callable[..., AnyFigures] = Figures) -> AnyFigures:
     means = {name: float(mean) for name, mean in saved["means"].items()}
     intervals = {name: (low, high) for name, (low, high) in saved["intervals"].items()}
     return kind(**{**saved, "means": means, "intervals": intervals})

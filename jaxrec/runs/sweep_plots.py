@@ -1,4 +1,4 @@
-"""The plots of a sweep: quality over the history length, and over what a file costs."""
+"""The plots of a sweep: quality over the history length, and over the cost of a file."""
 
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,10 +14,10 @@ from jaxrec.runs.plots import keep_apart, label, label_ends, two_panels
 from jaxrec.runs.summary import Summary
 from jaxrec.runs.sweep_results import METRICS, NAMES, Row
 
-# Of a published model in the legend.
-_LONGEST_NAME = 32
+# Longest name of a published model in the legend, in characters.
+_MAX_NAME_LENGTH = 32
 
-# What a file costs, of what jaxrec benchmark wrote about it.
+# Cost of a file by axis label, from the figures that `jaxrec benchmark` writes.
 _COSTS: dict[str, Callable[[Mapping[str, Any]], float]] = {
     "median time of a call, µs, one thread of this machine": lambda one: one["microseconds"]["p50"],
     "size of the file, KB": lambda one: one["file_bytes"] / 1e3,
@@ -25,15 +25,15 @@ _COSTS: dict[str, Callable[[Mapping[str, Any]], float]] = {
 
 
 def draw_quality(summary: Summary, rows: Sequence[Row]) -> Figure:
-    """Draw both metrics over N, a line an encoder with 95% intervals, baselines as levels."""
-    told = summary.protocol
+    """Plot both metrics over N, with a line per encoder, 95% intervals and baselines as levels."""
+    protocol = summary.protocol
     figure, panels = two_panels(
-        f"{told.dataset}, {told.split}, {told.test_users:,} test users, seen items "
-        f"{told.seen_items}; bars are 95% intervals over users"
+        f"{protocol.dataset}, {protocol.split}, {protocol.test_users:,} test users, seen items "
+        f"{protocol.seen_items}; bars are 95% intervals over users"
     )
     colours = _colours(row.encoder for row in rows)
     by_length = sorted(rows, key=lambda row: row.history_length)
-    lengths = _apart([row.history_length for row in by_length])
+    lengths = _spaced_ticks([row.history_length for row in by_length])
     labels = []
     for axes, name in zip(panels, METRICS, strict=True):
         axes.set_xscale("log")
@@ -43,7 +43,7 @@ def draw_quality(summary: Summary, rows: Sequence[Row]) -> Figure:
         ends = []
         for number, (encoder, colour) in enumerate(colours.items()):
             own = [row for row in by_length if row.encoder == encoder]
-            # Side by side, so that no bar hides another.
+            # Shifted by encoder, so that no interval hides another.
             xs = [row.history_length * (1 + 0.03 * number) for row in own]
             ys = [row.means[name] for row in own]
             lows, highs = zip(*(row.intervals[name] for row in own), strict=True)
@@ -60,13 +60,13 @@ def draw_quality(summary: Summary, rows: Sequence[Row]) -> Figure:
 
 
 def draw_frontier(cells: Mapping[Path, Summary], timed: Sequence[Mapping[str, Any]]) -> Figure:
-    """Draw recall@10 through the file against latency and size, a line an encoder, N at its points.
+    """Plot recall@10 of the files against latency and size, with a line per encoder over N.
 
     Published models are crosses.
 
     Args:
-        cells: what each says of itself, by the place of its model.
-        timed: what jaxrec benchmark wrote about each file.
+        cells: the summary of each cell, by the path of its model.
+        timed: the figures of each file that `jaxrec benchmark` wrote.
     """
     known = {str(model): summary for model, summary in cells.items()}
     own = [(known[each["name"]], each) for each in timed if each["name"] in known]
@@ -92,7 +92,7 @@ def draw_frontier(cells: Mapping[Path, Summary], timed: Sequence[Mapping[str, An
             ]
         for each, marker in zip(published, cycle("x+1234"), strict=False):
             name = each["name"].replace("_", " ")
-            short = textwrap.shorten(name, _LONGEST_NAME, placeholder=" …")
+            short = textwrap.shorten(name, _MAX_NAME_LENGTH, placeholder=" …")
             place = cost(each), each["recall@10"]
             axes.plot(*place, marker, color="black", markersize=9, label=short)
         axes.set(xlabel=title, ylabel="recall@10, test users", ylim=(0, None))
@@ -107,12 +107,12 @@ def draw_frontier(cells: Mapping[Path, Summary], timed: Sequence[Mapping[str, An
 
 
 def _colours(encoders: Iterable[str]) -> dict[str, str]:
-    """Give each encoder a colour of the cycle, in the order in which they come."""
+    """Assign each encoder a colour of the cycle, in order of appearance."""
     return {encoder: f"C{number}" for number, encoder in enumerate(dict.fromkeys(encoders))}
 
 
-def _apart(lengths: Sequence[int]) -> list[int]:
-    """Leave out what would stand on top of a tick's number, an eighth of the axis from the last."""
+def _spaced_ticks(lengths: Sequence[int]) -> list[int]:
+    """Return the lengths whose tick labels do not overlap: over an eighth of the axis apart."""
     kept = [lengths[0]]
     for length in lengths:
         if log(length / kept[-1]) > 0.125 * log(lengths[-1] / lengths[0]):

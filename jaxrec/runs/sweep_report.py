@@ -1,4 +1,4 @@
-"""The report of a sweep: a table for people, one for programs, and the plots."""
+"""The report of a sweep: its results as Markdown and CSV, and the plots."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,11 +15,11 @@ from jaxrec.runs.sweep_results import METRICS, Row, make_rows
 
 
 def write_report(folder: Path, cells: Mapping[Path, Summary], latency: Path | None) -> str:
-    """Write tables and plots; give the table for people.
+    """Write tables and plots, and return the Markdown table.
 
     Args:
-        cells: what each says of itself, by the place of its model, converted or not.
-        latency: what jaxrec benchmark wrote about the exports, if they were timed.
+        cells: the summary of each cell, by the path of its model, whether or not it is converted.
+        latency: the file that `jaxrec benchmark` wrote about the exports, if they were timed.
     """
     rows, first = make_rows(cells.values()), next(iter(cells.values()))
     table = render(first, rows)
@@ -33,7 +33,7 @@ def write_report(folder: Path, cells: Mapping[Path, Summary], latency: Path | No
 
 
 def render(summary: Summary, rows: Sequence[Row]) -> str:
-    """Lay the rows and the baselines out in Markdown, under their protocol."""
+    """Format the rows and the baselines as a Markdown table under their protocol."""
     lines = [
         f"{describe(summary.protocol)}; ± is {summary.protocol.interval}",
         "",
@@ -60,7 +60,7 @@ def _with_interval(row: Row, name: str) -> str:
 
 
 def render_csv(rows: Sequence[Row]) -> str:
-    """Lay the rows out for programs."""
+    """Format the rows as CSV."""
     return pl.DataFrame([_columns(row) for row in rows]).write_csv()
 
 

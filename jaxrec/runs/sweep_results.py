@@ -1,4 +1,4 @@
-"""What a sweep found: the summaries of its finished cells, joined over the seeds."""
+"""The results of a sweep: the summaries of its finished cells, aggregated over the seeds."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ METRICS = tuple(NAMES)
 
 @dataclass(frozen=True)
 class Row:
-    """An encoder at a history length, over its seeds.
+    """The results of an encoder at a history length, aggregated over its seeds.
 
     Attributes:
-        means: each metric on the test users.
-        intervals: its 95% interval over users, the mean of the seeds'.
-        spreads: its lowest and highest seed.
-        minutes: of training, the median seed.
+        means: each metric on the test users, the mean over seeds.
+        intervals: its 95% interval over users, the mean over seeds of each end.
+        spreads: its lowest and highest value over seeds.
+        minutes: the training time, the median over seeds.
     """
 
     encoder: str
@@ -33,7 +33,7 @@ class Row:
 
 
 def make_rows(summaries: Iterable[Summary]) -> list[Row]:
-    """Join the seeds of each encoder and history length, in the order in which they come."""
+    """Aggregate the seeds of each encoder and history length, in order of first appearance."""
     groups: dict[tuple[str, int], list[Summary]] = {}
     for each in summaries:
         groups.setdefault((each.model.encoder, each.protocol.history_length), []).append(each)

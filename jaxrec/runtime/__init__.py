@@ -1,4 +1,4 @@
-"""Runtime: what an application in Python uses, given the one .tflite file and nothing else.
+"""The runtime for applications in Python. It needs one .tflite file and nothing else of a run.
 
     from jaxrec.runtime import Recommender
 
@@ -6,7 +6,7 @@
     for each in recommender.recommend([1193, 661, 914], k=5):
         print(each.item, each.title, each.score)
 
-Needs NumPy and ai-edge-litert; neither JAX nor TensorFlow.
+It requires NumPy and ai-edge-litert, but neither JAX nor TensorFlow.
 """
 
 from jaxrec.runtime.features import TakenFeature

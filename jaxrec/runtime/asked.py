@@ -1,4 +1,4 @@
-"""Asked: a caller's histories as the file takes them."""
+"""Requests: a caller's histories, and the inputs of a model file for them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
@@ -15,13 +15,13 @@ Entry = TypeVar("Entry")
 
 
 class Asked(NamedTuple):
-    """One history, and what goes with it.
+    """One request: a history, its features, and the items to exclude.
 
     Attributes:
-        ids: of all its items, NO_ITEM for those that the model does not know.
-        features: what the file takes for each feature of the model: for those of activities one
-            number for each of its items, for those of the user one.
-        exclude: ids that are left out of its list, beside its own.
+        ids: the ids of all items of the history, NO_ITEM for unknown ones.
+        features: the input of each feature: a number for each item of the history for a feature of
+            activities, otherwise a single number.
+        exclude: the ids to exclude from the list in addition to the history.
     """
 
     ids: Sequence[int]
@@ -32,10 +32,10 @@ class Asked(NamedTuple):
 def one_each(
     name: str, values: Iterable[Entry] | None, missing: Entry, count: int
 ) -> Sequence[Entry]:
-    """Give one value for each of some histories, `missing` to all if there is none.
+    """Return one value for each of `count` histories, `missing` for all if `values` is None.
 
     Raises:
-        UserError: they are not as many.
+        UserError: if the number of values is not `count`.
     """
     if values is None:
         return [missing] * count
@@ -48,7 +48,7 @@ def one_each(
 def unknown_inputs(
     ports: Mapping[str, Port], taken: Sequence[TakenFeature], count: int
 ) -> dict[str, np.ndarray]:
-    """Make the inputs of some empty histories, of which nothing else is known either."""
+    """Build the inputs of `count` empty histories, with unknown values for all features."""
     unknown = {HISTORY: NO_ITEM, **{each.name: each.unknown for each in taken}}
     return {
         name: np.full((count, *ports[name].shape[1:]), value, ports[name].dtype)
@@ -59,22 +59,22 @@ def unknown_inputs(
 def fill(
     ports: Mapping[str, Port], taken: Sequence[TakenFeature], asked: Sequence[Asked]
 ) -> dict[str, np.ndarray]:
-    """Write the last N known activities of each history at the right end of each input."""
+    """Build the inputs of some requests: the last N known activities of each, right-aligned."""
     inputs = unknown_inputs(ports, taken, len(asked))
     length = ports[HISTORY].shape[1]
     for row, (ids, features, _) in enumerate(asked):
-        known = [place for place, number in enumerate(ids) if number != NO_ITEM][-length:]
+        known = [position for position, number in enumerate(ids) if number != NO_ITEM][-length:]
         for name, values in {**features, HISTORY: ids}.items():
             if isinstance(values, Sequence):
-                inputs[name][row, length - len(known) :] = [values[place] for place in known]
+                inputs[name][row, length - len(known) :] = [values[position] for position in known]
             else:
                 inputs[name][row] = values
     return inputs
 
 
 def close(asked: Sequence[Asked], catalogue_size: int, *, keep_seen: bool) -> Closed:
-    """Leave out of each list what is excluded and, but for `keep_seen`, its whole history."""
-    closed = np.zeros((len(asked), catalogue_size + 1), bool)
+    """Build the mask of excluded items: `exclude` and, unless `keep_seen`, the whole history."""
+    excluded = np.zeros((len(asked), catalogue_size + 1), bool)
     for row, (ids, _, exclude) in enumerate(asked):
-        closed[row, [NO_ITEM, *exclude, *([] if keep_seen else ids)]] = True
-    return closed
+        excluded[row, [NO_ITEM, *exclude, *([] if keep_seen else ids)]] = True
+    return excluded

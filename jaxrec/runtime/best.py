@@ -1,4 +1,4 @@
-"""Best: the items that come first after a history, of all that are open to it."""
+"""Top-k: the highest-scored items after a history, without those that are excluded."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,26 +7,27 @@ from jaxrec.runtime.interpreter import DeviceModel, Inputs, Lists
 from jaxrec.runtime.known import NO_ITEM
 
 Closed = NDArray[np.bool_]
-"""The items that are left out of each list, by their ids, NO_ITEM among them, [n, V + 1]."""
+"""The mask of excluded items, by id, [n, V + 1]; NO_ITEM is always excluded."""
 
-# Entries of a table of histories by items that are in memory at a time.
+# The maximum number of entries of a histories-by-items array in memory.
 _AT_A_TIME = 4_000_000
 
 
 def histories_at_a_time(device: DeviceModel, catalogue_size: int) -> int:
-    """Say for how many histories lists are best made together: full batches that fit in memory."""
+    """Return the number of histories to rank together: as many full batches as fit in memory."""
     return device.batch_size * max(1, _AT_A_TIME // (device.batch_size * (catalogue_size + 1)))
 
 
 def best_of_all(device: DeviceModel, histories: Inputs, closed: Closed, k: int) -> Lists:
-    """Give the k best items of each history; of equal ones the lower id comes first.
+    """Return the top k items of each history; among equal scores, lower ids come first.
 
-    The file's own lists do, where k of their items are open; elsewhere every item is scored.
+    The file's own list is used where at least k of its items are not excluded. For the other
+    histories every item is scored.
 
     Returns:
-        [n, k]; NO_ITEM, with the score -inf, where no more are open.
+        [n, k]; padded with NO_ITEM, of score -inf, where fewer than k items are left.
     """
-    found = _first(device.recommend_all(histories), closed, k)
+    found = _drop_excluded(device.recommend_all(histories), closed, k)
     short = np.flatnonzero(found.ids[:, -1] == NO_ITEM)
     if len(short):
         histories = {name: rows[short] for name, rows in histories.items()}
@@ -43,7 +44,7 @@ def best_of(
     closed: Closed,
     k: int,
 ) -> Lists:
-    """Give the k best of some items for each history, as `best_of_all` does.
+    """Return the top k of some items for each history, as `best_of_all` does.
 
     Args:
         candidates: their ids, in ascending order.
@@ -52,21 +53,21 @@ def best_of(
     scores = device.score_all(histories, ids)
     order = np.argsort(-scores, axis=1, kind="stable")
     rows = np.arange(len(closed))[:, None]
-    return _first(Lists(ids[rows, order], scores[rows, order]), closed, k)
+    return _drop_excluded(Lists(ids[rows, order], scores[rows, order]), closed, k)
 
 
-def _first(lists: Lists, closed: Closed, k: int) -> Lists:
-    """Give the k first of each list that are open."""
+def _drop_excluded(lists: Lists, excluded: Closed, k: int) -> Lists:
+    """Return the first k items of each list that are not excluded."""
     ids, scores = lists
     rows = np.arange(len(ids))[:, None]
-    if ids.shape[1] >= k and not closed[rows, ids[:, :k]].any():
-        return Lists(ids[:, :k], scores[:, :k])  # as almost always: the graph leaves histories out
-    is_closed = closed[rows, ids]
-    # Those that are open come before the others, both in their order.
-    order = np.argsort(is_closed, axis=1, kind="stable")[:, :k]
-    is_closed = is_closed[rows, order]
-    ids = np.where(is_closed, NO_ITEM, ids[rows, order])
-    scores = np.where(is_closed, -np.inf, scores[rows, order])
+    if ids.shape[1] >= k and not excluded[rows, ids[:, :k]].any():
+        return Lists(ids[:, :k], scores[:, :k])  # the usual case: the graph excludes the history
+    is_excluded = excluded[rows, ids]
+    # The sort is stable: excluded items move to the end, and the others keep their order.
+    order = np.argsort(is_excluded, axis=1, kind="stable")[:, :k]
+    is_excluded = is_excluded[rows, order]
+    ids = np.where(is_excluded, NO_ITEM, ids[rows, order])
+    scores = np.where(is_excluded, -np.inf, scores[rows, order])
     missing = k - order.shape[1]
     if missing <= 0:
         return Lists(ids, scores)

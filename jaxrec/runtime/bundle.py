@@ -1,12 +1,12 @@
-"""The bundle: a flatbuffer with a zip archive behind it, one file for every kind of reader.
+"""The bundle: a flatbuffer followed by a zip archive, in one file that both kinds of readers open.
 
-A runtime reads the flatbuffer and ignores what follows; a zip tool looks for its directory at the
-end and ignores what comes first. The archive holds
+A runtime reads the flatbuffer and ignores the bytes after it; a zip tool finds the directory at the
+end and ignores the bytes before the archive. The archive has the members
 
     vocabulary.json   the raw item of each id (id i is entry i - 1), with its hash
     catalogue.jsonl   title, genres and year of each id, in blocks
     model.json        signatures, shapes, rules, figures; the hash of the flatbuffer
-    MODEL_CARD.md     the same for people
+    MODEL_CARD.md     the same as a readable page
 """
 
 import hashlib
@@ -27,24 +27,24 @@ CATALOGUE = "catalogue.jsonl"
 MODEL = "model.json"
 CARD = "MODEL_CARD.md"
 
-# The number of the bundle's layout; a reader refuses any other but the one before, whose catalogue
-# was one list of entries.
+# The version of the layout. A reader refuses all but this one and the previous one, whose catalogue
+# is a single list of entries.
 FORMAT = 2
 _ENTRIES_FORMAT, _ENTRIES = 1, "catalogue.json"
 
-# A small archive can unfold to any size; ours never comes near this.
+# A limit against zip bombs; members of a bundle are far smaller.
 _MAX_MEMBER_BYTES = 1 << 28
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """What one file holds.
+    """The content of one file.
 
     Attributes:
         graph: the flatbuffer.
-        items: the raw item of each id, id i at i - 1, [V].
+        items: the raw item of each id, that of id i at i - 1, [V].
         catalogue: `id`, `item`, `title`, `genres`, `year` of each id, [V].
-        model: model.json.
+        model: the content of model.json.
     """
 
     graph: bytes
@@ -54,35 +54,35 @@ class Bundle:
 
 
 def sha256(data: bytes) -> str:
-    """Give the hash by which files are told apart."""
+    """Return the hash that identifies a file, in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
 
 
 def pack(graph: bytes, members: Mapping[str, bytes]) -> bytes:
-    """Append an archive to a flatbuffer; the same content gives the same bytes."""
+    """Append an archive to a flatbuffer; equal content results in equal bytes."""
     file = io.BytesIO(graph)
     with zipfile.ZipFile(file, "a", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for name, content in members.items():
-            # A fixed time, the earliest that zip knows.
+            # A fixed time, the earliest of the zip format, makes the bytes reproducible.
             archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content, 8, 9)
     return file.getvalue()
 
 
 def read(path: Path) -> Bundle:
-    """Read a file that `pack` made, and prove that it is whole before any runtime sees it.
+    """Read a file that `pack` wrote, and verify its integrity before a runtime loads it.
 
     Raises:
-        UserError: it is not ours, of another version, or damaged.
-        OSError: it cannot be read.
+        UserError: if the file is not a bundle, has another version, or is damaged.
+        OSError: if the file cannot be read.
     """
     return parse(path.read_bytes(), path)
 
 
 def parse(data: bytes, path: Path) -> Bundle:
-    """Take the content of a file apart, as `read` does; messages name its path.
+    """Parse the content of a file, as `read` does; `path` is for messages.
 
     Raises:
-        UserError: it is not ours, of another version, or damaged.
+        UserError: if the content is not a bundle, has another version, or is damaged.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -107,7 +107,7 @@ def parse(data: bytes, path: Path) -> Bundle:
         ) from None
     except UserError:
         raise
-    # zipfile and what it unpacks with have a dozen ways to say that a file was changed.
+    # zipfile and its decompressors raise a dozen kinds of exceptions for a modified file.
     except Exception as error:
         raise UserError(f"{path} is damaged ({error}); convert its run again") from None
     if not whole:
@@ -116,12 +116,12 @@ def parse(data: bytes, path: Path) -> Bundle:
 
 
 def _in_blocks(entries: Sequence[Mapping[str, Any]]) -> bytes:
-    """Write a list of entries, as older files have it, in blocks."""
+    """Convert the list of entries of an older file to blocks."""
     return pack_catalogue({name: [entry[name] for entry in entries] for name in COLUMNS})
 
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    """Read one member; zipfile compares its checksum."""
+    """Read one member; zipfile verifies its checksum."""
     if info.file_size > _MAX_MEMBER_BYTES:
         raise ValueError(f"{info.filename} would unfold to {info.file_size:,} bytes")
     return archive.read(info)

@@ -1,14 +1,14 @@
-"""The catalogue of a file: what is known of each item, in columns, read a block at a time.
+"""The catalogue of a file: the title, genres and year of each item, in blocks of columns.
 
-In the archive it is catalogue.jsonl. Its first line says how many items there are, how many a block
-holds, whether any has a title, and which genres there are; each further line is a block, in the
-order of the ids. A genre is its place in the first line, and a column of which nothing is known is
-left out:
+In the archive it is catalogue.jsonl. The first line has the number of items, the number of items in
+a block, whether any item has a title, and the names of the genres. Each further line is a block, in
+the order of the ids. A genre is an index into the names of the first line, and a column without any
+value is left out:
 
     {"items": 1500, "block": 1024, "titled": true, "genres": ["Comedy", "Drama"]}
     {"title": ["Ash", null, ...], "genres": [[1], null, ...], "year": [1999, null, ...]}
 
-So a million items take no second to open, and a list of ten reads ten blocks at most.
+So a million items open in less than a second, and a list of ten reads at most ten blocks.
 """
 
 import json
@@ -18,11 +18,11 @@ from typing import Any, overload
 from jaxrec.runtime.known import RawItem
 
 Entry = dict[str, Any]
-"""`id`, `item`, `title`, `genres` and `year` of an item; what is not known is None."""
+"""`id`, `item`, `title`, `genres` and `year` of an item; unknown values are None."""
 
 COLUMNS = ("title", "genres", "year")
 
-# Small enough that a block is read in well under a millisecond.
+# Items in a block: few enough to parse it in well under a millisecond.
 _BLOCK = 1024
 
 
@@ -30,7 +30,7 @@ class Catalogue(Sequence[Entry]):
     """The entries of all items, that of id i at i - 1, [V].
 
     Raises:
-        ValueError: the content is of another number of items.
+        ValueError: if the content is for another number of items.
     """
 
     def __init__(self, items: Sequence[RawItem], content: bytes):
@@ -43,7 +43,7 @@ class Catalogue(Sequence[Entry]):
             raise ValueError(f"its catalogue is of {described:,} items, not {len(items):,}")
 
     def __len__(self) -> int:
-        """Give the number of items, V."""
+        """Return the number of items, V."""
         return len(self._items)
 
     @overload
@@ -53,18 +53,18 @@ class Catalogue(Sequence[Entry]):
     def __getitem__(self, index: slice) -> list[Entry]: ...
 
     def __getitem__(self, index: int | slice) -> Entry | list[Entry]:
-        """Give the entry at an index, or those of a slice, as a list does."""
+        """Return the entry at an index, or the list of entries of a slice."""
         if isinstance(index, slice):
             return [self._entry(each) for each in range(len(self))[index]]
         return self._entry(range(len(self))[index])
 
     def _entry(self, index: int) -> Entry:
-        number, place = divmod(index, self._head["block"])
-        # Two threads may both read a block: they read the same.
+        number, offset = divmod(index, self._head["block"])
+        # No lock is needed: two threads that parse the same block store equal values.
         if number not in self._read:
             self._read[number] = json.loads(self._lines[number])
         block = self._read[number]
-        title, genres, year = (block[name][place] if name in block else None for name in COLUMNS)
+        title, genres, year = (block[name][offset] if name in block else None for name in COLUMNS)
         names = None if genres is None else [self._head["genres"][each] for each in genres]
         return {
             "id": index + 1,
@@ -76,7 +76,7 @@ class Catalogue(Sequence[Entry]):
 
 
 def pack_catalogue(columns: Mapping[str, Sequence[Any]]) -> bytes:
-    """Write `title`, `genres` and `year` of all items, [V] each, as `Catalogue` reads them."""
+    """Encode `title`, `genres` and `year` of all items, [V] each, as `Catalogue` reads them."""
     names = sorted({genre for genres in columns["genres"] for genre in genres or ()})
     number_of = {name: number for number, name in enumerate(names)}
     numbered = [
@@ -94,9 +94,9 @@ def pack_catalogue(columns: Mapping[str, Sequence[Any]]) -> bytes:
         lines.append(
             {name: values for name, values in block.items() if any(v is not None for v in values)}
         )
-    return b"".join(_line(line) for line in lines)
+    return b"".join(_encode_line(line) for line in lines)
 
 
-def _line(value: Mapping[str, Any]) -> bytes:
-    # A line break within a title is written \n: JSON has none of its own within a text.
+def _encode_line(value: Mapping[str, Any]) -> bytes:
+    # JSON escapes a line break within a string as \n, so a value is always a single line.
     return (json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n").encode()

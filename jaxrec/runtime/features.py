@@ -1,4 +1,4 @@
-"""Features: what a model takes beside the items, and what a caller's values are to its file."""
+"""Features: what a model takes beside the items, and the encoding of a caller's values."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,16 +10,16 @@ from jaxrec.errors import UserError
 from jaxrec.runtime.known import listed, shown
 
 Value = str | SupportsFloat | None
-"""As an app has it: one of the log's values, or a number; None: it is not known."""
+"""A raw value of an application: one of the log's values, or a number; None: it is unknown."""
 
 Features = Mapping[str, Value | Sequence[Value]]
-"""What is known beside the items, by the name of each feature: of activities one value for each
-item of the history, in the same order; of the user and of the moment one value."""
+"""Values by the name of a feature: one for each item of the history, in the same order, for a
+feature of activities; a single one for a feature of the user or of the moment."""
 
-# An id of no value, and any number below zero, as a file takes them.
+# The inputs for an unknown id and for an unknown age; any negative age is unknown.
 _NO_VALUE, _NO_AGE = 0, -1
 
-# What is further from zero is no float32, and unknown to a file.
+# Numbers beyond this magnitude may overflow float32, so they count as unknown.
 _LARGEST = 1e38
 
 _LAST_INT32 = (1 << 31) - 1
@@ -27,15 +27,15 @@ _LAST_INT32 = (1 << 31) - 1
 
 @dataclass(frozen=True)
 class TakenFeature:
-    """What a model takes beside the items.
+    """A feature that a model takes beside the items.
 
     Attributes:
-        name: by which it is given.
-        of: what has it: each activity of the history, the user, or the moment of the call: its
-            `hour`, from 0, and `weekday`, 1 being Monday, where the user is.
-        kind: one of `values`, a number, or an age: the seconds from an activity to now.
-        values: of kind `id`, all that the model knows, as the log has them; of a number the edges
-            between those that are alike to the model.
+        name: the name of the feature, as in `Features`.
+        of: its owner: each activity of the history, the user, or the moment of the call. Features
+            of the moment are `hour`, from 0, and `weekday`, 1 for Monday, in the user's time zone.
+        kind: `id`: one of `values`; `number`; or `age`: the seconds from an activity to now.
+        values: for kind `id`, all known values, as in the log; for `number`, the edges between the
+            buckets of numbers that the model does not distinguish.
     """
 
     name: str
@@ -45,17 +45,17 @@ class TakenFeature:
 
     @property
     def unknown(self) -> float:
-        """What the file takes for a value that is not known."""
+        """The input for an unknown value."""
         return {"number": math.nan, "age": _NO_AGE}.get(self.kind, _NO_VALUE)
 
     def number_of(self, value: object) -> float:
-        """Give what the file takes for a value.
+        """Return the input for a value.
 
-        Unknown are None, NaN, a value that is not one of `values`, an age below zero, and what is
-        too large for the file.
+        None, NaN, a value that is not one of `values`, an age below zero, and a number too large
+        for the file are unknown.
 
         Raises:
-            UserError: it should be a number or an age, and is none.
+            UserError: if a number or an age is expected, and the value is not a number.
         """
         if self.kind == "id":
             return self._ids.get(value, _NO_VALUE)
@@ -64,8 +64,8 @@ class TakenFeature:
         number = self._as_number(value)
         if not abs(number) <= _LARGEST:
             return self.unknown
-        # Cut to whole seconds; what is less than a second ahead of now is no age either.
-        return number if self.kind == "number" else _within_int32(math.floor(number))
+        # Rounded down, so that an activity less than a second in the future has a negative age.
+        return number if self.kind == "number" else _clip_age(math.floor(number))
 
     @cached_property
     def _ids(self) -> dict[object, int]:
@@ -86,7 +86,7 @@ class TakenFeature:
 
 
 def taken_features(model: Mapping[str, Any]) -> tuple[TakenFeature, ...]:
-    """Read from model.json what a model takes; a file of before there were features takes none."""
+    """Return the features in model.json; a file older than features has none."""
     return tuple(
         TakenFeature(each["name"], each["of"], each["kind"], tuple(each["values"]))
         for each in model.get("features", ())
@@ -96,15 +96,15 @@ def taken_features(model: Mapping[str, Any]) -> tuple[TakenFeature, ...]:
 def numbers_of(
     taken: Sequence[TakenFeature], given: Features, count: int, what: str
 ) -> dict[str, float | list[float]]:
-    """Give what the file takes for the features of a history; those that are missing are unknown.
+    """Return the inputs for the features of a history; missing features are unknown.
 
     Args:
-        count: of its items.
-        what: the items in an error, in the plural.
+        count: the number of items of the history.
+        what: the name of the items in messages, in the plural.
 
     Raises:
-        UserError: the model takes no such feature, or not so many values of it, or not of this
-            kind.
+        UserError: if the model does not take a feature, or a feature has the wrong number or kind
+            of values.
     """
     others = [name for name in given if name not in {each.name for each in taken}]
     if others:
@@ -113,16 +113,16 @@ def numbers_of(
     found: dict[str, float | list[float]] = {}
     for each in taken:
         if each.of != "activity":
-            found[each.name] = each.number_of(_one(each, given.get(each.name)))
+            found[each.name] = each.number_of(_require_single(each, given.get(each.name)))
         elif each.name in given:
-            values = _one_each(each.name, given[each.name], count, what)
+            values = _require_per_item(each.name, given[each.name], count, what)
             found[each.name] = [each.number_of(value) for value in values]
         else:
             found[each.name] = [each.unknown] * count
     return found
 
 
-def _one(feature: TakenFeature, value: object) -> object:
+def _require_single(feature: TakenFeature, value: object) -> object:
     if isinstance(value, Iterable) and not isinstance(value, str | bytes):
         raise UserError(
             f"{feature.name!r} is of the {feature.of}, and is {shown(value)}; give one value"
@@ -130,12 +130,12 @@ def _one(feature: TakenFeature, value: object) -> object:
     return value
 
 
-def _one_each(name: str, given: object, count: int, what: str) -> list[Any]:
+def _require_per_item(name: str, given: object, count: int, what: str) -> list[Any]:
     values = listed(given, f"values of {name!r}")
     if len(values) != count:
         raise UserError(f"{len(values)} values of {name!r} for {count} {what}; give one for each")
     return values
 
 
-def _within_int32(seconds: int) -> int:
+def _clip_age(seconds: int) -> int:
     return min(max(seconds, _NO_AGE), _LAST_INT32)

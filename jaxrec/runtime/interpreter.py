@@ -1,9 +1,9 @@
-"""LiteRT's interpreter, with the signatures of our files as functions of arrays.
+"""The LiteRT interpreter, with the signatures of a model file as functions of arrays.
 
-Arrays that go in and come out have their examples in the first axis. `Inputs` are named as in the
-file: `history`, the item ids of some histories, [n, N], one array of that shape for each other
-feature of an activity, and one for each of the user, [n]; `candidates` or `items`, other ids,
-[n, M]; `adapter`, what was learned of a user, [n, D], which is zeros where none is given.
+The first axis of all inputs and outputs is the batch. `Inputs` are named as in the file: `history`,
+the item ids of some histories, [n, N]; one array of that shape for each feature of activities, and
+one, [n], for each feature of the user or the moment; `candidates` or `items`, other ids, [n, M];
+`adapter`, the learned vector of a user, [n, D], zeros by default.
 """
 
 from collections.abc import Mapping
@@ -26,8 +26,8 @@ class Port(NamedTuple):
     """One input or output of a signature.
 
     Attributes:
-        dtype: NumPy's name of it.
-        shape: B, the examples of a call, comes first.
+        dtype: its NumPy name.
+        shape: the first axis is B, the examples of a call.
     """
 
     dtype: str
@@ -35,14 +35,14 @@ class Port(NamedTuple):
 
 
 class Ports(NamedTuple):
-    """What a signature takes and gives, by name."""
+    """The inputs and outputs of a signature, by name."""
 
     inputs: dict[str, Port]
     outputs: dict[str, Port]
 
 
 class Lists(NamedTuple):
-    """What was recommended for some histories, best first.
+    """Recommended items of some histories, best first.
 
     Attributes:
         ids: int32 [n, k].
@@ -54,7 +54,7 @@ class Lists(NamedTuple):
 
 
 class ItemVectors(NamedTuple):
-    """By what items are scored: the product of a context with a vector, and the bias.
+    """The embeddings of items; a score is the product of a query and an embedding, plus the bias.
 
     Attributes:
         vectors: float32 [n, D].
@@ -66,12 +66,12 @@ class ItemVectors(NamedTuple):
 
 
 class Learned(NamedTuple):
-    """What `adapt` learned of a user.
+    """The result of the signature `adapt` for one user.
 
     Attributes:
-        adapter: float32 [D], zeros if it was dropped.
-        before: the mean cross entropy of what was held back, without the adapter ...
-        after: ... and with what was learned; NaN if nothing was held back.
+        adapter: float32 [D], zeros if it was rejected.
+        before: the mean cross entropy of the held-back activities without an adapter.
+        after: the same with the learned adapter. Both are NaN if nothing was held back.
     """
 
     adapter: NDArray[np.float32]
@@ -80,10 +80,10 @@ class Learned(NamedTuple):
 
 
 class DeviceModel:
-    """A flatbuffer ready to run, on one thread. Callers in several threads take turns.
+    """A flatbuffer that is ready to run, on one thread; concurrent calls wait for each other.
 
     Attributes:
-        signatures: what each takes and gives.
+        signatures: the inputs and outputs of each.
         batch_size: B.
         history_length: N.
         top_k: k.
@@ -96,14 +96,14 @@ class DeviceModel:
         names = interpreter.get_signature_list()
         self._runners = {name: interpreter.get_signature_runner(name) for name in names}
         # An interpreter has one set of tensors: a call must read its outputs before the next one
-        # writes its inputs. The lock costs 0.1 µs a call.
-        self._turn = Lock()
+        # writes its inputs. The lock costs 0.1 µs per call.
+        self._lock = Lock()
         self.signatures = {
             name: Ports(_ports(runner.get_input_details()), _ports(runner.get_output_details()))
             for name, runner in self._runners.items()
         }
-        # Without an adapter, the model as it was shipped.
-        self._shipped = {
+        # An adapter of zeros leaves the model as it was shipped.
+        self._zero_adapter = {
             name: {
                 port: np.zeros(each.shape, each.dtype)
                 for port, each in ports.inputs.items()
@@ -117,38 +117,38 @@ class DeviceModel:
         self.top_k = recommend.outputs["ids"].shape[1]
 
     def call(self, signature: str, inputs: Inputs) -> dict[str, np.ndarray]:
-        """Run a signature on B examples, when it is this thread's turn; the outputs are copies."""
-        with self._turn:
-            return self._runners[signature](**{**self._shipped[signature], **inputs})
+        """Run a signature on B examples, after any running call; the outputs are copies."""
+        with self._lock:
+            return self._runners[signature](**{**self._zero_adapter[signature], **inputs})
 
     def call_all(self, signature: str, inputs: Inputs) -> dict[str, np.ndarray]:
-        """Run a signature on any number of examples, a batch at a time."""
+        """Run a signature on any number of examples, in batches of B."""
         count = len(next(iter(inputs.values())))
         found = [self.call(signature, batch) for batch in self.batches(inputs)]
         return {name: np.concatenate([each[name] for each in found])[:count] for name in found[0]}
 
     def recommend_all(self, histories: Inputs) -> Lists:
-        """Give the best items of each history."""
+        """Return the top k items of each history."""
         found = self.call_all("recommend", histories)
         return Lists(found["ids"], found["scores"])
 
     def encode_all(self, histories: Inputs) -> NDArray[np.float32]:
-        """Give the context of each history, [n, D]."""
+        """Return the query of each history, [n, D]."""
         return self.call_all("encode", histories)["context"]
 
     def score_all(self, histories: Inputs, candidates: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Give the scores of any number of candidates of each history, [n, m]."""
+        """Return the scores of any number of candidates of each history, [n, m]."""
         return self.predict_all("score", histories, candidates)["scores"]
 
     def adapt(self, activities: NDArray[np.int32], weights: NDArray[np.float32]) -> Learned:
-        """Learn of one user.
+        """Learn the adapter of one user.
 
         Args:
-            activities: known ids at the right end, [M].
-            weights: how much each counts, [M].
+            activities: known ids, right-aligned, [M].
+            weights: the weight of each activity, [M].
 
         Raises:
-            UserError: the file cannot learn.
+            UserError: if the file was exported without `adapt`.
         """
         if "adapt" not in self.signatures:
             raise UserError("the model cannot learn of a user; convert its run with --adapt")
@@ -173,10 +173,10 @@ class DeviceModel:
         }
 
     def vectors_all(self, items: NDArray[np.int32]) -> ItemVectors:
-        """Give the vectors of any number of items, [n].
+        """Return the embeddings and biases of any number of items, [n].
 
         Raises:
-            UserError: the file is of before it had them.
+            UserError: if the file is older than the signature `vectors`.
         """
         if "vectors" not in self.signatures:
             raise UserError("the file has no signature `vectors`; convert its run again")
@@ -188,7 +188,7 @@ class DeviceModel:
         return ItemVectors(vectors.reshape(-1, vectors.shape[2])[:size], biases.reshape(-1)[:size])
 
     def batches(self, inputs: Inputs) -> list[dict[str, np.ndarray]]:
-        """Cut examples into batches of B, the last filled up with zeros, which no result is of."""
+        """Split examples into batches of B; the last is padded with zeros that callers cut off."""
         count = len(next(iter(inputs.values())))
         missing = -count % self.batch_size
         if missing:

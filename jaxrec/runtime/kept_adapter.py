@@ -1,4 +1,4 @@
-"""Adapter: what a file learned of its user, as an application keeps it."""
+"""Adapters: what a model file learned of a user, in the form that an application stores."""
 
 import json
 import math
@@ -12,20 +12,20 @@ from numpy.typing import NDArray
 from jaxrec.errors import UserError
 from jaxrec.runtime.known import NO_ITEM
 
-# The number of the layout; a reader refuses any other.
+# The version of the layout; a reader refuses any other.
 _FORMAT = 1
 
 
 @dataclass(frozen=True, eq=False)
 class Adapter:
-    """What was learned of one user, for one file. To forget it, drop it.
+    """The adapter of one user for one model file. To forget what was learned, delete it.
 
     Attributes:
-        vector: added to the context of every history, [D]; zeros if it did not help.
-        model: the SHA-256 of the graph that learned it; no other takes it.
-        before: how surprising the last activities were to the model as it was shipped: the mean
-            cross entropy of those that were held back ...
-        after: ... and with what was learned from the others.
+        vector: added to the query of every history, [D]; zeros if it did not help.
+        model: the SHA-256 of the graph that learned the vector; no other graph accepts it.
+        before: the mean cross entropy of the user's last activities, which were held back, with the
+            model as it was shipped.
+        after: the same with an adapter that was learned from the other activities.
     """
 
     vector: NDArray[np.float32]
@@ -34,19 +34,19 @@ class Adapter:
     after: float
 
     def __eq__(self, other: object) -> bool:
-        """Compare by content; losses that are NaN in both are equal."""
+        """Compare by content; losses that are NaN in both adapters are equal."""
         if not isinstance(other, Adapter):
             return NotImplemented
         return self.to_json() == other.to_json()
 
     @property
     def is_kept(self) -> bool:
-        """Whether it helped: otherwise it changes nothing."""
+        """True if the adapter has an effect; one that did not help was rejected."""
         return bool(self.vector.any())
 
     def to_json(self) -> str:
-        """Write it down, for an application to keep."""
-        # JSON has no NaN, which a loss is where nothing was held back.
+        """Return the adapter as JSON, for an application to store."""
+        # JSON has no NaN, the value of both losses if nothing was held back.
         before, after = (None if math.isnan(each) else each for each in (self.before, self.after))
         return json.dumps(
             {
@@ -60,10 +60,10 @@ class Adapter:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Adapter":
-        """Read what `to_json` wrote.
+        """Parse the output of `to_json`.
 
         Raises:
-            UserError: it is none, or damaged.
+            UserError: if the text is not an adapter, or is damaged.
         """
         try:
             content = json.loads(text)
@@ -82,14 +82,14 @@ class Adapter:
             ) from None
 
     def require_fit(self, model: str, width: int) -> None:
-        """Refuse an adapter that is of another model, or none.
+        """Check that the adapter is valid and belongs to a model.
 
         Args:
             model: the hash of the graph.
-            width: of a context, D.
+            width: the width of a query, D.
 
         Raises:
-            UserError: it is so.
+            UserError: if it is invalid, or belongs to another model.
         """
         if self.model != model:
             raise UserError(
@@ -108,20 +108,20 @@ class Adapter:
 def activities_of(
     ids: Sequence[int], weights: Iterable[float] | None, settings: Mapping[str, Any]
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Give what a file learns from: the last M known items at the right end, and their weights.
+    """Return the inputs of `adapt`: the last M known items, right-aligned, and their weights.
 
     Args:
-        ids: of a history, NO_ITEM for what the model does not know.
-        weights: how much each counts; by default the last counts one, and one `half_life`
-            activities before it half.
+        ids: the ids of a history, NO_ITEM for unknown items.
+        weights: the weight of each item; None: 1 for the last known item, halved for every
+            `half_life` known items before it.
         settings: `adapt` of model.json.
 
     Raises:
-        UserError: too few are known; or there are not as many weights, or one is negative or no
-            number.
+        UserError: if too few items are known, the number of weights is wrong, or a weight is
+            negative or not a finite number.
     """
-    known = [place for place, number in enumerate(ids) if number != NO_ITEM]
-    # The first is learned from only as what came before the second.
+    known = [position for position, number in enumerate(ids) if number != NO_ITEM]
+    # The first item is no target, only the history of the second; one more target is trained on.
     least = settings["held_back"] + 2
     if len(known) < least:
         raise UserError(
@@ -139,6 +139,6 @@ def activities_of(
             raise UserError("weights holds what is less than 0 or no number; give 0 or more")
         counts = given[known]
     most = settings["activities"]
-    numbers = np.array([ids[place] for place in known[-most:]], np.int32)
+    numbers = np.array([ids[position] for position in known[-most:]], np.int32)
     padding = (most - len(numbers), 0)
     return np.pad(numbers, padding), np.pad(counts[-most:], padding)

@@ -1,6 +1,6 @@
-"""Known: the raw items of a model and their ids, and what is said to who asks for others.
+"""The raw items of a model and their ids, and the errors for unknown items.
 
-What a caller gives may be anything, so that no type is asked of it.
+Callers may pass values of any type, so the arguments are of type `object`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -8,30 +8,30 @@ from typing import Any
 
 from jaxrec.errors import UserError
 
-# The id of no item: of a place that is not filled, and of what the model does not know.
+# The id of padding, and of an item that the model does not know.
 NO_ITEM = 0
 
 RawItem = int | str
 
 
 class KnownItems:
-    """Gives the id of a raw item, i for the i-th."""
+    """A mapping from raw items to ids: i for the i-th item, from 1."""
 
     def __init__(self, items: Sequence[RawItem]):
         self._id_of: dict[object, int] = {item: i for i, item in enumerate(items, start=1)}
 
     def id_of(self, item: object) -> int:
-        """Give the id of an item, NO_ITEM if the model does not know it."""
+        """Return the id of an item, NO_ITEM if the model does not know it."""
         try:
             return self._id_of.get(item, NO_ITEM)
-        except TypeError:  # a list in the place of an item has no hash
+        except TypeError:  # a value without a hash, such as a list
             return NO_ITEM
 
     def known_id_of(self, item: object) -> int:
-        """Give the id of an item.
+        """Return the id of an item.
 
         Raises:
-            UserError: the model does not know it.
+            UserError: if the model does not know the item.
         """
         number = self.id_of(item)
         if number == NO_ITEM:
@@ -39,22 +39,22 @@ class KnownItems:
         return number
 
     def ids_of(self, items: object, what: str = "items") -> list[int]:
-        """Give the id of each item, NO_ITEM for those that the model does not know.
+        """Return the id of each item, NO_ITEM for those that the model does not know.
 
         Args:
-            what: the items in an error, in the plural.
+            what: the name of the items in messages, in the plural.
 
         Raises:
-            UserError: they are no list.
+            UserError: if `items` is not a list.
         """
         return [self.id_of(item) for item in listed(items, what)]
 
     def some_ids_of(self, items: object, what: str = "items") -> list[int]:
-        """Give the id of each item, as `ids_of` does, of items that cannot all be unknown.
+        """Return the id of each item, as `ids_of` does, and check that not all are unknown.
 
         Raises:
-            UserError: they are no list, or there are some and none is known. Most often the log
-                has numbers, and these are text.
+            UserError: if `items` is not a list, or not empty and all are unknown. The usual cause
+                is that the log has numbers, and the items are strings.
         """
         items = listed(items, what)
         ids = self.ids_of(items, what)
@@ -67,13 +67,13 @@ class KnownItems:
 
 
 def listed(values: object, what: str) -> list[Any]:
-    """Give values as a list; a text is one value, and no list of its letters.
+    """Return values as a list; a string is a single value, not a list of characters.
 
     Args:
-        what: the values in an error, in the plural.
+        what: the name of the values in messages, in the plural.
 
     Raises:
-        UserError: it is one value.
+        UserError: if `values` is a single value.
     """
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
         raise UserError(f"the {what} are {shown(values)}, not a list; give [{values!r:.60}]")
@@ -81,5 +81,5 @@ def listed(values: object, what: str) -> list[Any]:
 
 
 def shown(value: object) -> str:
-    """Write a value down with its type, if it is short."""
+    """Format a value, cut to 60 characters, with its type."""
     return f"{value!r:.60} ({type(value).__name__})"

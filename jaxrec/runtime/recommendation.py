@@ -1,4 +1,4 @@
-"""Recommendation: an item of a list, with what the catalogue says of it; and how it is rated."""
+"""Recommended items with their catalogue entries, and predicted ratings."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class Recommendation:
     Attributes:
         item: the raw item, as in the log.
         score: higher is better; comparable within one list.
-        title: None where the catalogue does not know it; so are `genres` and `year`.
+        title: None if the catalogue has none; the same for `genres` and `year`.
 
     Example:
         recommender = jaxrec.Recommender.load("runs/shop/export/model.tflite")
@@ -32,12 +32,12 @@ class Recommendation:
 
 @dataclass(frozen=True)
 class Rating:
-    """How a user would rate an item.
+    """The predicted rating of an item by a user.
 
     Attributes:
         item: the raw item, as in the log.
-        expected: the mean of the ratings, each by its probability.
-        at_least: the probability of each rating of the log, or of a higher one, by the rating.
+        expected: the mean of the predicted distribution of ratings.
+        at_least: for each rating of the log, the probability of this rating or a higher one.
     """
 
     item: RawItem
@@ -46,7 +46,7 @@ class Rating:
 
 
 def describe(lists: Lists, catalogue: Catalogue) -> list[list[Recommendation]]:
-    """Say what the items of some lists are; a list ends where there is no item."""
+    """Convert lists of ids to recommendations; NO_ITEM, the padding, is left out."""
     return [
         [
             _recommendation(catalogue[number - 1], score)

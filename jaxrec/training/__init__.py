@@ -1,1 +1,1 @@
-"""Training: the loss, the step, and the loop around it."""
+"""Training: the loss, the training step, and the training loop."""

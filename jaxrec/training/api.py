@@ -1,4 +1,4 @@
-"""Training in Python: `jaxrec.train`, which takes what `jaxrec train` takes."""
+"""The Python interface of training: `jaxrec.train`, with the settings of `jaxrec train`."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -27,28 +27,28 @@ def train(
     model_shards: int = 1,
     **settings: Unpack[Settings],
 ) -> Run:
-    """Train a recommender on a log, and evaluate it on items that it has not seen.
+    """Train a recommender on a log, and evaluate it on held-out activities.
 
-    Progress is printed, an epoch a line. A run that was interrupted goes on with `resume`, to the
-    same parameters bit for bit.
+    Prints one line of progress per epoch. With `resume`, an interrupted run continues to the same
+    parameters bit for bit.
 
     Args:
-        log: what `jaxrec.read_log` returns; or a name that `jaxrec train --dataset` takes:
-            "synthetic", "ml-1m", a file, a prepared folder.
-        directory: where the run is kept; None: runs/<dataset>-<encoder>-n<N>.
-        config: a TOML file of settings; those that are given here outdo it.
-        resume: go on with the unfinished run in the directory.
+        log: the result of `jaxrec.read_log`; or a value of `jaxrec train --dataset`: "synthetic",
+            "ml-1m", a file, a prepared folder.
+        directory: the run directory; None: runs/<dataset>-<encoder>-n<N>.
+        config: a TOML file of settings; the keyword arguments override it.
+        resume: continue the unfinished run in the directory.
         overwrite: replace the run in the directory.
-        model_shards: devices over which the tables of items are sharded.
-        settings: as the flags of `jaxrec train --help-all`: `encoder="transformer"`,
+        model_shards: number of devices over which the item tables are sharded.
+        settings: named as the flags of `jaxrec train --help-all`: `encoder="transformer"`,
             `history_length=50`, and a group as a mapping, `transformer={"blocks": 1}`.
 
     Returns:
         The finished run.
 
     Raises:
-        UserError: a setting is unknown or impossible, the log cannot be trained on, or the
-            directory holds another run.
+        UserError: a setting is unknown or out of range, the log cannot be trained on, or the
+            directory contains another run.
 
     Example:
         log = jaxrec.read_log("log.csv", user="customer", item="sku", time="bought_at")
@@ -77,7 +77,7 @@ def train(
 
 
 def _as_toml(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Write the names of settings as a TOML file has them; None is what it leaves out."""
+    """Return settings with the names of a TOML file, without those that are None."""
     return {
         name.replace("_", "-"): _as_toml(value) if isinstance(value, Mapping) else value
         for name, value in settings.items()

@@ -1,8 +1,8 @@
-"""Checkpoints: the whole state after an evaluation, kept atomically by orbax.
+"""Checkpoints: the training state after each evaluation, written atomically by orbax.
 
-Two are on disk: the latest, from which a run resumes, and the best on validation, which is what
-evaluation and conversion use. Each holds three items: `params` and `optimizer`, flat dictionaries
-whose keys are the paths of the arrays, and `progress`, JSON.
+Two are kept on disk: the latest, from which a run resumes, and the best on validation, which
+evaluation and export read. Each has three items: `params` and `optimizer`, flat dictionaries keyed
+by the path of each array, and `progress`, JSON.
 """
 
 import logging
@@ -30,13 +30,13 @@ Tree = TypeVar("Tree")
 
 @dataclass(frozen=True)
 class Progress:
-    """Where training stands after an epoch.
+    """The progress of training after an epoch.
 
     Attributes:
-        epoch: epochs done.
-        step: steps done.
-        best_epoch: the epoch with the best validation score so far; the last epoch where the score
-            selects nothing, as in a final fit.
+        epoch: number of completed epochs.
+        step: number of completed steps.
+        best_epoch: the epoch with the best validation score so far; the last epoch in a final fit,
+            where the score does not select.
         best_score: the validation score of that epoch; higher is better.
     """
 
@@ -47,15 +47,15 @@ class Progress:
 
 
 def open_checkpoints(folder: Path, *, read_only: bool = False) -> ocp.CheckpointManager:
-    """Open a run's checkpoints; what a killed run left half-written is removed.
+    """Open the checkpoints of a run; remove incomplete ones of a killed run.
 
-    Use as a context manager, which waits for the last write.
+    Use it as a context manager, which waits for the last write.
 
     Args:
-        read_only: change nothing on disk, for those who did not train the run.
+        read_only: do not change anything on disk, for a run that is only evaluated or exported.
 
     Raises:
-        UserError: there is nothing to read.
+        UserError: the folder is missing and `read_only` is set.
     """
     if read_only and not folder.is_dir():
         raise UserError(f"{folder} is missing; train the run again")
@@ -69,7 +69,7 @@ def open_checkpoints(folder: Path, *, read_only: bool = False) -> ocp.Checkpoint
         create=False,
         read_only=read_only,
         enable_async_checkpointing=False,
-        # Of several processes the first one writes, and asks nobody.
+        # Each process is its own primary host: the leader writes without waiting for the others.
         multiprocessing_options=ocp.options.MultiprocessingOptions(
             primary_host=jax.process_index(),
             active_processes={jax.process_index()},
@@ -81,26 +81,26 @@ def open_checkpoints(folder: Path, *, read_only: bool = False) -> ocp.Checkpoint
         "optimizer": ocp.StandardCheckpointHandler(),
         "progress": ocp.JsonCheckpointHandler(),
     }
-    # orbax wants an absolute path.
+    # orbax requires an absolute path.
     return ocp.CheckpointManager(folder.absolute(), options=options, item_handlers=handlers)
 
 
 def save(
     manager: ocp.CheckpointManager, state: TrainState, progress: Progress, score: float
 ) -> None:
-    """Write a checkpoint that appears whole or not at all.
+    """Write a checkpoint atomically.
 
     Args:
-        score: the checkpoint with the highest one is kept, and is what `restore_best` reads.
+        score: the checkpoint with the highest score is kept, and `restore_best` reads it.
 
     Raises:
-        OSError: there is no room for it.
+        OSError: there is not enough disk space.
     """
-    # Without room orbax's threads would fail all at once.
+    # Checked first: on a full disk, the threads of orbax would all fail at once.
     require_room(Path(manager.directory), sum(leaf.nbytes for leaf in jax.tree.leaves(state)))
     items = ocp.args.Composite(
-        params=ocp.args.StandardSave(_own(_flatten(state.params))),
-        optimizer=ocp.args.StandardSave(_own(_flatten(state.optimizer))),
+        params=ocp.args.StandardSave(_as_local_arrays(_flatten(state.params))),
+        optimizer=ocp.args.StandardSave(_as_local_arrays(_flatten(state.optimizer))),
         progress=ocp.args.JsonSave(asdict(progress)),
     )
     manager.save(progress.step, args=items, metrics={"score": score})
@@ -112,7 +112,7 @@ def restore_latest(
     """Restore the latest checkpoint into the structure of `like`; None if there is none yet.
 
     Raises:
-        UserError: the checkpoint is damaged or does not fit the model, and where.
+        UserError: the checkpoint is damaged or does not fit the model; the message names its path.
     """
     step = manager.latest_step()
     if step is None:
@@ -128,7 +128,7 @@ def restore_best(manager: ocp.CheckpointManager, like: nnx.State) -> nnx.State:
     """Restore the parameters with the best validation score into the structure of `like`.
 
     Raises:
-        UserError: there is none, or it is damaged or does not fit the model, and where.
+        UserError: there is none, or it is damaged or does not fit the model.
     """
     step = manager.best_step()
     if step is None:
@@ -137,16 +137,16 @@ def restore_best(manager: ocp.CheckpointManager, like: nnx.State) -> nnx.State:
 
 
 def read_model(folder: Path, schema: Schema, config: ModelConfig) -> RecommenderModel:
-    """Read a model that somebody else trained, as it was best; nothing on disk changes.
+    """Read the best model of a finished run, without changing anything on disk.
 
     Raises:
         UserError: as `restore_best`.
     """
     counts = np.zeros(schema.rows, np.int64)
-    # The structure and the shapes alone: the parameters come from the checkpoint.
+    # Structure and shapes alone: the parameters are read from the checkpoint.
     model = nnx.eval_shape(lambda: RecommenderModel(schema, config, counts, rngs=nnx.Rngs(0)))
     graphdef, like = nnx.split(model, nnx.Param)
-    # orbax warns that what is opened to be read will not be written.
+    # orbax warns that a manager that is opened read-only will not write.
     logging.disable(logging.WARNING)
     try:
         with open_checkpoints(folder, read_only=True) as checkpoints:
@@ -160,29 +160,29 @@ def _score(metrics: Mapping[str, float]) -> float:
 
 
 def _flatten(tree: Any) -> dict[str, jax.Array | jax.ShapeDtypeStruct]:
-    """Name each array of a tree, or its shape."""
+    """Return the arrays of a tree, or their shapes, by name."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
     return {name_of(path): leaf for path, leaf in leaves}
 
 
-def _own(arrays: dict[str, Any]) -> dict[str, Any]:
-    """Give arrays as orbax takes what one of several processes writes or reads: NumPy's."""
+def _as_local_arrays(arrays: dict[str, Any]) -> dict[str, Any]:
+    """Convert arrays to NumPy in a multi-process run, where a process reads or writes alone."""
     if jax.process_count() == 1:
         return arrays
 
-    def own(array: Any) -> np.ndarray:
+    def as_numpy(array: Any) -> np.ndarray:
         if isinstance(array, jax.ShapeDtypeStruct):
             return np.zeros(array.shape, array.dtype)
         return np.asarray(array)
 
-    return {name: own(array) for name, array in arrays.items()}
+    return {name: as_numpy(array) for name, array in arrays.items()}
 
 
 def _restore_item(manager: ocp.CheckpointManager, step: int, item: str, like: Tree) -> Tree:
-    place = manager.directory / str(step) / item
-    # On one device, whichever and however many devices wrote it.
+    path = manager.directory / str(step) / item
+    # Restored onto one device, whatever the number and kind of devices that wrote it.
     device = SingleDeviceSharding(jax.local_devices()[0])
-    wanted = _own(
+    wanted = _as_local_arrays(
         {
             name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device)
             for name, leaf in _flatten(like).items()
@@ -193,24 +193,24 @@ def _restore_item(manager: ocp.CheckpointManager, step: int, item: str, like: Tr
         mismatches = _mismatches(dict(found or {}), wanted)
         if mismatches:
             raise UserError(
-                f"{place} does not fit the configuration: {'; '.join(mismatches)}; give the flags "
+                f"{path} does not fit the configuration: {'; '.join(mismatches)}; give the flags "
                 "it was trained with, or train anew with --overwrite"
             )
         composite = ocp.args.Composite(**{item: ocp.args.StandardRestore(wanted)})
         flat = manager.restore(step, args=composite)[item]
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f"{place} is damaged ({reason}); train anew with --overwrite") from error
+        raise UserError(f"{path} is damaged ({reason}); train anew with --overwrite") from error
     return jax.tree.unflatten(jax.tree.structure(like), [flat[name] for name in wanted])
 
 
 def _mismatches(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """Say which arrays are missing, unknown, or of another shape."""
-    said = [f"{name} is missing" for name in wanted.keys() - found.keys()]
-    said += [f"{name} is unknown" for name in found.keys() - wanted.keys()]
-    said += [
+    """Return a message for each array that is missing, unknown, or of another shape."""
+    messages = [f"{name} is missing" for name in wanted.keys() - found.keys()]
+    messages += [f"{name} is unknown" for name in found.keys() - wanted.keys()]
+    messages += [
         f"{name} has shape {tuple(found[name].shape)}, not {wanted[name].shape}"
         for name in wanted.keys() & found.keys()
         if tuple(found[name].shape) != wanted[name].shape
     ]
-    return sorted(said)
+    return sorted(messages)

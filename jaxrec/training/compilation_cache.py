@@ -1,4 +1,4 @@
-"""What XLA compiled is kept for the next start of a command, in the user's cache directory."""
+"""Persistent compilation cache: programs that XLA compiled, in the user's cache directory."""
 
 import contextlib
 import warnings
@@ -9,25 +9,25 @@ import platformdirs
 
 from jaxrec.files import require_room
 
-# A run on a CPU keeps about a megabyte; each other width or length keeps as much again.
+# A run on a CPU adds about a megabyte; each other width or length adds as much again.
 MOST_BYTES = 256 << 20
-# Where there is less, an entry would be cut short; JAX never writes it anew.
+# With less disk space, an entry could be truncated, and JAX never rewrites it.
 ROOM_BYTES = 8 << 20
 
 
 def keep_compiled() -> None:
-    """Let JAX keep what it compiles, and find what an earlier command compiled.
+    """Enable JAX's persistent compilation cache, shared by all commands of the user.
 
-    To be called before anything is compiled: JAX looks once where its cache is. An entry is found
-    by JAX's own rules: the program, the versions, the flags and the kind of the machine. Where JAX
-    has a cache already, as by JAX_COMPILATION_CACHE_DIR, that one stays as it is. What cannot be
-    kept or read is compiled again, without a word.
+    Call it before anything is compiled: JAX reads the location of its cache once. JAX's own key
+    selects an entry: the program, the versions, the flags and the kind of machine. A cache that is
+    already configured, as by JAX_COMPILATION_CACHE_DIR, is left unchanged. A program that cannot be
+    written or read is silently compiled again.
     """
-    told = jax.config.jax_compilation_cache_dir  # pyright: ignore[reportAttributeAccessIssue]
-    if told is not None:
+    configured = jax.config.jax_compilation_cache_dir  # pyright: ignore[reportAttributeAccessIssue]
+    if configured is not None:
         return
     folder = Path(platformdirs.user_cache_dir("jaxrec")) / "compiled"
-    # Without a home, it would lie in the working directory.
+    # Without a home directory, the path is relative to the working directory.
     if not folder.is_absolute():
         return
     try:
@@ -37,23 +37,23 @@ def keep_compiled() -> None:
     except OSError:
         return
     jax.config.update("jax_compilation_cache_dir", str(folder))
-    # Most programs of a run take less than JAX's second each, and seconds together.
+    # Most programs of a run take less than JAX's threshold of a second, but seconds in total.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     warnings.filterwarnings("ignore", r"Error (reading|writing) persistent compilation cache entry")
 
 
 def forget_oldest(folder: Path, most_bytes: int) -> None:
-    """Delete the files of a cache that were read longest ago, until the others fit.
+    """Delete the least recently read files of a cache until the others fit.
 
-    JAX can do so itself. But it needs one more package, locks the folder for each entry, and writes
-    nothing any more once a killed command has left an entry without its time.
+    JAX can do this itself, but needs another package, locks the folder for each entry, and stops
+    writing as soon as a killed command has left an entry without its access time.
     """
     files = [(path.stat(), path) for path in folder.iterdir() if path.is_file()]
     size = sum(status.st_size for status, _ in files)
     for status, path in sorted(files, key=lambda each: each[0].st_atime):
         if size <= most_bytes:
             return
-        # Another command may have been quicker.
+        # Another command may have deleted it.
         with contextlib.suppress(FileNotFoundError):
             path.unlink()
         size -= status.st_size

@@ -1,4 +1,4 @@
-"""Distillation: learn the softmax of finished runs over the candidates beside the targets."""
+"""Distillation: a loss whose targets are partly the softmax of finished runs."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,30 +27,30 @@ from jaxrec.training.sparse_rows import gather, item_tables, pad, with_tables
 
 
 class Teacher(NamedTuple):
-    """A trained model.
+    """A trained model whose softmax is a part of the targets.
 
     Attributes:
-        model: with the parameters of its best epoch, and the features of items in its tables.
-        history_length: how many activities its histories have, N.
+        model: with the parameters of its best epoch and item features folded into its tables.
+        history_length: of its histories, N.
     """
 
     model: RecommenderModel
     history_length: int
 
     def gather(self, rows_T: Int[jax.Array, " T"]) -> "Teacher":
-        """Return a teacher whose item tables hold some rows alone."""
+        """Return a teacher whose item tables have the given rows alone."""
         graphdef, params = nnx.split(self.model, nnx.Param)
         params = with_tables(params, gather(item_tables(params), rows_T))
         return self._replace(model=nnx.merge(graphdef, params))
 
     def pad(self, rows: int) -> "Teacher":
-        """Return a teacher whose item tables have rows of no item behind the others."""
+        """Return a teacher whose item tables are padded to a number of rows."""
         graphdef, params = nnx.split(self.model, nnx.Param)
         tables = {name: pad(name, table, rows) for name, table in item_tables(params).items()}
         return self._replace(model=nnx.merge(graphdef, with_tables(params, tables)))
 
     def logit_factors(self, batch: Batch) -> LogitFactors:
-        """Return what its logits of a batch's targets and candidates are computed from."""
+        """Return the factors of the teacher's logits of a batch's targets and candidates."""
         if batch.item_rows is not None:
             self = self.gather(batch.item_rows)
         width = batch.targets.shape[1]
@@ -59,7 +59,7 @@ class Teacher(NamedTuple):
 
 
 def distill(loss: Loss, teachers: Sequence[Teacher]) -> Loss:
-    """Return a loss whose targets are in part the softmax of teachers (Hinton et al., 2015).
+    """Return a loss whose targets are partly the softmax of teachers (Hinton et al., 2015).
 
     The logits of several teachers are averaged.
     """
@@ -72,7 +72,7 @@ def distill(loss: Loss, teachers: Sequence[Teacher]) -> Loss:
 
 
 def mean_logits(factors: Sequence[LogitFactors]) -> LogitFactors:
-    """Return factors whose logits are the means of the logits of each."""
+    """Return factors of the mean of several logits, by concatenation along D."""
     queries, targets, target_biases, candidates, candidate_biases = zip(*factors, strict=True)
     return LogitFactors(
         jnp.concatenate(queries, axis=-1) / len(factors),
@@ -84,11 +84,11 @@ def mean_logits(factors: Sequence[LogitFactors]) -> LogitFactors:
 
 
 def directories_of_teachers(config: Config) -> list[RunDirectory]:
-    """Find the runs that a run is to learn from; their N may be others.
+    """Return the directories of a run's teachers; their history lengths may differ.
 
     Raises:
-        UserError: one is no finished run, or knows other data: it might have learned the targets
-            that this run is judged by.
+        UserError: one is no finished run, or was trained on other data, which may contain the
+            targets that this run is evaluated on.
     """
     teachers = config.train.teacher
     paths = [] if teachers is None else teachers.split(",")
@@ -106,10 +106,10 @@ def directories_of_teachers(config: Config) -> list[RunDirectory]:
 
 
 def read_teachers(config: Config, dataset: Dataset) -> list[Teacher]:
-    """Read the runs that a run is to learn from.
+    """Load the teachers of a run.
 
     Raises:
-        UserError: `directories_of_teachers` says no, one knows other items, or is damaged.
+        UserError: as `directories_of_teachers`, or one has other items or is damaged.
     """
     return [_read_teacher(each, dataset) for each in directories_of_teachers(config)]
 

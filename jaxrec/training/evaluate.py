@@ -1,4 +1,4 @@
-"""The last evaluation of a run: the model and its baselines, on the test and validation targets."""
+"""The final evaluation of a run: model and baselines, on the test and validation targets."""
 
 import jax
 
@@ -25,10 +25,10 @@ def evaluate_and_save(
     *,
     unit: str = "epoch",
 ) -> Summary:
-    """Evaluate the best parameters and the baselines; write what a finished run leaves.
+    """Evaluate the best parameters and the baselines, and write the files of a finished run.
 
     Args:
-        unit: what the epochs of the training are called in the plot.
+        unit: label of an epoch in the plot.
     """
     size, split = dataset.vocabulary.size, dataset.split
     of_test, of_validation = slices(dataset, split.test), slices(dataset, split.validation)
@@ -54,9 +54,9 @@ def evaluate_and_save(
     shipped = folded(trained.graphdef, trained.params, dataset.item_features)
     scorer = model_scorer(*shipped)
     test = tested(scorer)
-    without_now = None
+    without_moment = None
     if config.data.told_time:
-        without_now = tested(now_unknown(scorer, dataset.timelines.moments))
+        without_moment = tested(now_unknown(scorer, dataset.timelines.moments))
     summary = Summary(
         protocol(config, dataset, test, of_test),
         test=figures_of(test, size, of_test),
@@ -69,10 +69,10 @@ def evaluate_and_save(
             config.model.encoder, sum(leaf.size for leaf in jax.tree.leaves(shipped[1]))
         ),
         heads={head.name: predicted(head) for head in dataset.heads},
-        now_unknown=without_now and figures_of(without_now, size, of_test),
+        now_unknown=without_moment and figures_of(without_moment, size, of_test),
     )
     levels = {name: validated(each).means["recall@10"] for name, each in baselines.items()}
     draw_curve(directory.path / CURVE, directory.path.name, trained.epochs, levels, unit)
-    targets, unknown = dataset.timelines.items[split.test], without_now and without_now.ranks
+    targets, unknown = dataset.timelines.items[split.test], without_moment and without_moment.ranks
     directory.finish(summary, Ranks(test.users, targets, test.ranks, unknown, of_test))
     return summary

@@ -1,4 +1,4 @@
-"""A whole run: from a configuration to a trained and evaluated model in its directory."""
+"""A complete run: from a configuration to a trained and evaluated model in its directory."""
 
 import shutil
 from dataclasses import replace
@@ -26,10 +26,10 @@ from jaxrec.training.windows import shape_of
 
 
 def load_dataset(config: Config, table: pl.DataFrame | None = None) -> Dataset:
-    """Read the log of a configuration, split it, and print a summary of what was read.
+    """Read the log of a configuration, split it, and print a summary of the log.
 
     Args:
-        table: the log itself, if it lies in memory.
+        table: the log, if it is in memory.
     """
     log = load_ordered(config.data, seed=config.train.seed, table=table)
     dataset = make_dataset(log, config.data, seed=config.train.seed)
@@ -50,15 +50,15 @@ def run_experiment(
     overwrite: bool = False,
     model_shards: int = 1,
 ) -> Summary | None:
-    """Load the data, train, and evaluate; go on from where the directory stands.
+    """Load the data, train and evaluate; resume from the latest checkpoint in the directory.
 
     Args:
-        table: the log itself, if it lies in memory.
-        overwrite: remove an older run from the directory, once everything else is known to fit.
-        model_shards: devices over which the tables of items are sharded.
+        table: the log, if it is in memory.
+        overwrite: remove an older run from the directory, after all other checks have passed.
+        model_shards: number of devices over which the item tables are sharded.
 
     Returns:
-        The summary; None in a process that only helped to train.
+        The summary; None in all processes except the leader.
 
     Raises:
         UserError: the data, the directory or the devices do not fit the configuration.
@@ -70,7 +70,7 @@ def run_experiment(
             )
     dataset = load_dataset(config, table)
     require_same(config, dataset.vocabulary.digest)
-    # What cannot be trained is refused before an older run is gone.
+    # Checked before an older run is removed.
     make_mesh(shape_of(dataset, config.data, config.train).rows, model_shards)
     if overwrite:
         by_leader(partial(_remove, directory))
@@ -80,10 +80,10 @@ def run_experiment(
 def fit(
     dataset: Dataset, config: Config, directory: RunDirectory, *, model_shards: int = 1
 ) -> Summary | None:
-    """Train on a data set from where the directory stands, evaluate and save.
+    """Train on a data set from the latest checkpoint in the directory, evaluate and save.
 
     Returns:
-        The summary; None in a process that only helped to train.
+        The summary; None in all processes except the leader.
     """
     teachers = read_teachers(config, dataset)
     by_leader(partial(directory.begin, config, dataset))
@@ -95,12 +95,12 @@ def fit(
 
 
 def init_model(dataset: Dataset, config: Config) -> RecommenderModel:
-    """Initialize a model for a data set, from the seed of the training."""
+    """Initialize the model of a data set from the training seed."""
     schema, counts = dataset.schema(config.model.embedding_dim), dataset.vocabulary.counts
     rate = dropout_rate(config.model, dataset.vocabulary.size, int(counts.sum()))
     model_config = replace(config.model, dropout=rate)
 
-    @nnx.jit  # initialized eagerly, each shape would be compiled
+    @nnx.jit  # run eagerly, each shape would be compiled on its own
     def init() -> RecommenderModel:
         return RecommenderModel(schema, model_config, counts, rngs=nnx.Rngs(config.train.seed))
 

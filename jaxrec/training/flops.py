@@ -26,9 +26,10 @@ def _flops(jaxpr: Jaxpr) -> int:
     for equation in jaxpr.eqns:
         if equation.primitive.name == "dot_general":
             (contracted, _), _ = equation.params["dimension_numbers"]
-            shape = equation.invars[0].aval.shape
-            depth = math.prod(shape[axis] for axis in contracted)
-            total += 2 * depth * math.prod(equation.outvars[0].aval.shape)
+            operand: Any = equation.invars[0].aval
+            product: Any = equation.outvars[0].aval
+            depth = math.prod(operand.shape[axis] for axis in contracted)
+            total += 2 * depth * math.prod(product.shape)
         trips = equation.params["length"] if equation.primitive.name == "scan" else 1
         total += trips * sum(_flops(inner) for inner in jaxprs_in_params(equation.params))
     return total

@@ -1,6 +1,6 @@
 """The settings of `jaxrec.train` as keyword arguments, with their types.
 
-They are the fields of the configuration, which say what each means and which values it takes
+They are the fields of the configuration, where their meanings and values are documented
 (`jaxrec train --help-all`); a test holds the two equal.
 """
 
@@ -15,7 +15,7 @@ Group = Mapping[str, int | float | str | bool | None]
 
 
 class Settings(TypedDict, total=False):
-    """What decides what a run learns, but for the log and how it is read."""
+    """All settings of a run, except those of the log and of how it is read."""
 
     # The data.
     data_dir: str | None

@@ -1,4 +1,4 @@
-"""Learner: AdamW on all parameters, or row-wise Adagrad on the item rows of a step."""
+"""Learners: AdamW on all parameters, or row-wise Adagrad on the item rows of a step."""
 
 import jax
 import jax.numpy as jnp
@@ -27,21 +27,21 @@ from jaxrec.training.step import (
     rate_schedule,
 )
 
-# Row-wise Adagrad's rate, as a multiple of AdamW's: of 3, 10, 30, 60, 100 and 120 on
-# MovieLens 1M, 100 had the best validation (docs/speed.md).
+# Learning rate of row-wise Adagrad as a multiple of AdamW's. Among 3, 10, 30, 60, 100 and 120, 100
+# was the best on the validation targets of MovieLens 1M (docs/speed.md).
 TABLE_RATE = 100.0
 
 
 def make_learner(objective: Objective, config: TrainConfig, total_steps: int) -> Learner:
-    """Choose by the configuration, or by the size of the catalogue."""
+    """Return the learner that the configuration, or else the size of the catalogue, selects."""
     make = sparse_learner if updates_rows(config, objective.schema.items) else adamw_learner
     return make(objective, config, total_steps)
 
 
 def sparse_learner(objective: Objective, config: TrainConfig, total_steps: int) -> Learner:
-    """Update the rows of items that a step touches by row-wise Adagrad, all else by AdamW."""
+    """Return a learner with row-wise Adagrad for the item rows of a step and AdamW for the rest."""
     optimizer, schedule = adamw(config, total_steps), rate_schedule(config, total_steps)
-    # All gradients together; that the optimizer clips its part again changes nothing.
+    # Clips all gradients together; the optimizer clips its part again, which has no effect.
     clip = optax.clip_by_global_norm(config.clip_norm)
 
     def init(params: nnx.State) -> TrainState:
@@ -54,7 +54,7 @@ def sparse_learner(objective: Objective, config: TrainConfig, total_steps: int) 
     ) -> tuple[TrainState, Float[jax.Array, ""]]:
         (optimizer_state, accumulators), tables = state.optimizer, item_tables(state.params)
         keys = step_keys(key)
-        # As many rows as the tables have, where they are padded too.
+        # The number of rows that the tables have, including padding for sharding.
         batch = compact(objective.prepare(batch, keys), len(next(iter(tables.values()))))
         rows = with_tables(state.params, gather(tables, batch.item_rows))
         loss, gradients = jax.value_and_grad(objective.evaluate)(rows, batch, keys)

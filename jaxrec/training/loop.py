@@ -1,4 +1,4 @@
-"""Training: epochs of dispatches, an evaluation and a checkpoint after each, early stopping."""
+"""The training loop: evaluation and a checkpoint after each epoch, and early stopping."""
 
 import time
 from collections.abc import Sequence
@@ -55,9 +55,9 @@ class Trained:
 
     Attributes:
         graphdef: the model's structure, for nnx.merge with `params`.
-        params: the parameters of the best epoch on validation; of the last one in a final fit.
+        params: the parameters of the best epoch on validation; of the last epoch in a final fit.
         epochs: the metrics of each epoch, as in metrics.jsonl.
-        progress: where training ended.
+        progress: the progress at the end of training.
     """
 
     graphdef: nnx.GraphDef[RecommenderModel]
@@ -75,14 +75,14 @@ def train(
     *,
     model_shards: int = 1,
 ) -> Trained:
-    """Train to the end, from the latest checkpoint in the run directory if there is one.
+    """Train a model to the end, from the latest checkpoint in the run directory if there is one.
 
     Args:
         teachers: models whose softmax is a part of the targets.
-        model_shards: devices over which the item tables are sharded.
+        model_shards: number of devices over which the item tables are sharded.
 
     Raises:
-        UserError: the loss is not a number, or a checkpoint does not fit.
+        UserError: the loss is not finite, or a checkpoint does not fit.
     """
     graphdef, params = nnx.split(model, nnx.Param)
     mesh = make_mesh(shape_of(dataset, config.data, config.train).rows, model_shards)
@@ -106,7 +106,7 @@ def train(
         epochs = directory.metrics(progress.step)
         dispatch = make_dispatch(learner, config.train.seed)
         with (
-            _board(directory, progress) as board,
+            _open_board(directory, progress) as board,
             tqdm(
                 total=total_steps,
                 initial=progress.step,
@@ -114,14 +114,14 @@ def train(
                 disable=None if is_leader() else True,
             ) as bar,
         ):
-            while not _is_over(progress, config):
+            while not _is_finished(progress, config):
                 state, line = _train_epoch(dispatch, state, batches, mesh, progress.epoch, bar)
                 started = time.perf_counter()
                 whole = unshard_state(state, mesh, rows)
                 scorer = model_scorer(*folded(graphdef, whole.params, dataset.item_features))
                 validation = _validate(scorer, dataset, config.data)
                 line["validation_seconds"] = time.perf_counter() - started
-                # All processes stop at the same epoch, though they may round in other ways.
+                # Processes may round differently, but must stop at the same epoch.
                 score = from_leader(validation[STOP_ON])
                 progress = _advance(progress, line, score, config.data.final_fit)
                 line["validation"] = validation
@@ -129,17 +129,17 @@ def train(
                 if board is not None:
                     # Metrics first: a run killed between the two repeats the epoch and its line.
                     directory.write_metrics(epochs)
-                    # The last epoch of a final fit is kept, whatever its score.
-                    kept_by = float(line["epoch"]) if config.data.final_fit else score
-                    save(checkpoints, whole, progress, kept_by)
+                    # A final fit keeps its last epoch, whatever the score.
+                    selection_score = float(line["epoch"]) if config.data.final_fit else score
+                    save(checkpoints, whole, progress, selection_score)
                     _tell(line, config, board, bar)
-        # What a process found that writes nothing is nobody's.
+        # The result of all processes except the leader is discarded.
         best = restore_best(checkpoints, params) if is_leader() else params
         return Trained(graphdef, best, epochs, progress)
 
 
-def _board(directory: RunDirectory, progress: Progress) -> AbstractContextManager[Any]:
-    """Open what shows the training; None in a process that writes nothing."""
+def _open_board(directory: RunDirectory, progress: Progress) -> AbstractContextManager[Any]:
+    """Return a TensorBoard writer as a context; one of None in all processes except the leader."""
     if not is_leader():
         return nullcontext()
     return SummaryWriter(str(directory.tensorboard), purge_step=progress.step + 1)
@@ -148,11 +148,11 @@ def _board(directory: RunDirectory, progress: Progress) -> AbstractContextManage
 def folded(
     graphdef: nnx.GraphDef[RecommenderModel], params: nnx.State, features: Sequence[ItemFeature]
 ) -> tuple[nnx.GraphDef[RecommenderModel], nnx.State]:
-    """Give a model without features of items: what they say is in its tables."""
+    """Return the same model with item features folded into its tables."""
     return nnx.split(fold_features(nnx.merge(graphdef, params), ids_by_name(features)), nnx.Param)
 
 
-def _is_over(progress: Progress, config: Config) -> bool:
+def _is_finished(progress: Progress, config: Config) -> bool:
     waited = progress.epoch - progress.best_epoch
     return progress.epoch >= config.train.epochs or waited >= config.train.patience
 
@@ -165,7 +165,7 @@ def _train_epoch(
     epoch: int,
     bar: tqdm,
 ) -> tuple[TrainState, dict[str, Any]]:
-    """Run one epoch; the host looks at a dispatch's losses while the next one runs.
+    """Run one epoch; the host checks the losses of a dispatch while the next one runs.
 
     Returns:
         The next state, and the epoch's line for metrics.jsonl.
@@ -198,10 +198,10 @@ def _train_epoch(
 
 
 def _finite(losses: jax.Array | None, first_step: int) -> list[float]:
-    """Fetch the losses of a dispatch.
+    """Return the losses of a dispatch, fetched from the device.
 
     Raises:
-        UserError: one is not a finite number; its step is named.
+        UserError: a loss is not finite; the message names its step.
     """
     fetched = [] if losses is None else np.asarray(losses).tolist()
     for offset, loss in enumerate(fetched):
@@ -226,7 +226,7 @@ def _advance(progress: Progress, line: dict[str, Any], score: float, final_fit: 
 
 
 def _tell(line: dict[str, Any], config: Config, board: SummaryWriter, bar: tqdm) -> None:
-    """Print one line on an epoch, and show it to TensorBoard."""
+    """Print one line for an epoch, and write its metrics to TensorBoard."""
     validation, speed = line["validation"], line["targets"] / line["seconds"]
     bar.write(
         f"epoch {line['epoch']:>3}/{config.train.epochs}  loss {line['loss']:.4f}  "

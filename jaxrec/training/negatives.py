@@ -1,4 +1,4 @@
-"""Negatives: the candidates that the targets of a batch compete with, drawn with replacement."""
+"""Negatives: candidates that compete with the targets of a batch, sampled with replacement."""
 
 from collections.abc import Callable
 
@@ -12,17 +12,17 @@ from jaxrec.training.defaults import negative_count, sampler_name
 from jaxrec.training.transforms import Candidates
 
 Sampler = Callable[[jax.Array, Int[jax.Array, "B W"]], Candidates]
-"""From a key and the targets of a batch to candidates."""
+"""A function of a key and the targets of a batch that returns candidates."""
 
 
 def make_sampler(
     config: TrainConfig, item_counts: Int[np.ndarray, " R"], padded_rows: int | None = None
 ) -> Sampler:
-    """Choose how candidates are drawn.
+    """Return the sampler that the configuration selects.
 
     Args:
-        item_counts: how often each id is a training target.
-        padded_rows: of the item table where it is sharded.
+        item_counts: number of training targets with each id.
+        padded_rows: number of rows of a sharded item table; None if it is not sharded.
     """
     size, log_popularity_R = len(item_counts) - 1, log_popularity(item_counts)
     count, source = negative_count(config, size), sampler_name(config, item_counts)
@@ -39,25 +39,25 @@ def make_sampler(
 
 
 def all_items(size: int) -> Candidates:
-    """Return every id once, PAD too: its bias keeps it out."""
+    """Return every id once, including PAD, which its bias excludes."""
     return Candidates(jnp.arange(size + 1), jnp.zeros(size + 1))
 
 
 def whole_table(rows: int) -> Candidates:
-    """Return the same for a sharded table: each device computes the logits of its own rows."""
+    """Return all rows of a sharded table; each device computes the logits of its own rows."""
     return Candidates(jnp.arange(rows), None)
 
 
 def uniform(key: jax.Array, count: int, size: int) -> Candidates:
-    """Draw ids 1 to `size` with equal probability."""
+    """Sample ids 1 to `size` with equal probability."""
     ids_S = jax.random.randint(key, (count,), 1, size + 1)
     return Candidates(ids_S, jnp.full((count,), jnp.log(count / size)))
 
 
 def log_uniform(key: jax.Array, count: int, size: int) -> Candidates:
-    """Draw id i with probability log((i + 1) / i) / log(size + 1): Zipf's law, popular ids first.
+    """Sample id i with probability log((i + 1) / i) / log(size + 1): Zipf's law, popular ids first.
 
-    TensorFlow's log_uniform_candidate_sampler, for ids that begin at one.
+    The distribution of TensorFlow's log_uniform_candidate_sampler, for ids from one.
     """
     log_range = jnp.log(jnp.float32(size + 1))
     draws_S = jnp.exp(jax.random.uniform(key, (count,)) * log_range)
@@ -73,9 +73,9 @@ def from_batch(
     targets_BW: Int[jax.Array, "*positions"],
     log_popularity_R: Float[jax.Array, " R"],
 ) -> Candidates:
-    """Draw targets of the batch: popular items more often. A drawn PAD weighs nothing in the loss.
+    """Sample targets of the batch, so popular items more often; PAD has no effect on the loss.
 
-    Expected are as many copies as the item's popularity in the whole training set says.
+    The expected number of copies of an item follows from its share of all training targets.
     """
     targets_n = targets_BW.reshape(-1)
     ids_S = targets_n[jax.random.randint(key, (count,), 0, targets_n.size)]

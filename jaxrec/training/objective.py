@@ -1,4 +1,4 @@
-"""The objective: what training minimizes, a pure function of parameters, batch and key."""
+"""The objective that training minimizes: a pure function of parameters, batch and key."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -33,14 +33,14 @@ def loss(
     history_length: int,
     item_loss: Callable[[LogitFactors, SoftmaxLabels], Float[jax.Array, ""]] = softmax_loss,
 ) -> Losses:
-    """Return the loss of the next item, by the name `item`, and of each head.
+    """Return the loss of the next item, under the name `item`, and of each head.
 
     Args:
-        model: with the features of items in its item table.
+        model: with item features folded into its item table.
         batch: B windows with their candidates.
-        key: for dropout; None drops nothing.
-        history_length: how many activities a target's history has, N.
-        item_loss: of the next item.
+        key: for dropout; None disables dropout.
+        history_length: number of activities in the history of a target, N.
+        item_loss: loss of the next item.
     """
     targets_WB, weights_WB, candidates = batch.targets.T, batch.weights.T, batch.candidates
     query_WBD = model.encode_positions(batch.history, len(targets_WB), history_length, key)
@@ -56,7 +56,7 @@ def loss(
 def logit_factors(
     model: RecommenderModel, query_WBD: Float[jax.Array, "W B D"], batch: Batch
 ) -> LogitFactors:
-    """Look up the embeddings and biases of a batch's targets and candidates."""
+    """Gather the embeddings and biases of a batch's targets and candidates."""
     table_RD, bias_R = model.item_table, model.item_bias
     targets_WB, candidates = batch.targets.T, batch.candidates
     targets = table_RD[targets_WB], bias_R[targets_WB]
@@ -67,7 +67,7 @@ def logit_factors(
 
 
 class StepKeys(NamedTuple):
-    """The random keys of a step, one for each use."""
+    """The random keys of a step, one per use."""
 
     negatives: jax.Array
     dropout: jax.Array
@@ -76,21 +76,21 @@ class StepKeys(NamedTuple):
 
 
 def step_keys(key: jax.Array) -> StepKeys:
-    """Split the key of a step, once for all: a key that is also folded would repeat some."""
+    """Split the key of a step into all of its uses: folding it as well would repeat some keys."""
     return StepKeys(*jax.random.split(key, len(StepKeys._fields)))
 
 
 @dataclass(frozen=True, eq=False)
 class Objective:
-    """What comes before and after the loss: candidates, transforms, the sum over the heads.
+    """The training objective: candidates, transforms, the loss, and its sum over the heads.
 
     Attributes:
-        graphdef: the model's structure.
-        schema: the heads with their weights.
-        loss: of a model, a batch with candidates, and a key for dropout.
+        graphdef: structure of the model.
+        schema: has the heads with their weights.
+        loss: function of a model, a batch with candidates, and a key for dropout.
         sampler: draws candidates.
-        item_ids: the values of each item by feature, as `fold_features` takes them.
-        id_dropout: share of the items whose IDs a step drops.
+        item_ids: the value ids of each item by feature, as `fold_features` takes them.
+        id_dropout: share of the items whose IDs are dropped in a step.
     """
 
     graphdef: nnx.GraphDef[RecommenderModel]
@@ -111,7 +111,7 @@ class Objective:
         return mask_features(batch, keys.mask)
 
     def evaluate(self, params: nnx.State, batch: Batch, keys: StepKeys) -> Float[jax.Array, ""]:
-        """Return the weighted sum of the losses of all heads, of a batch that is prepared."""
+        """Return the weighted sum of the losses of all heads on a prepared batch."""
         item_ids = self.item_ids
         if batch.item_rows is not None:
             item_ids = {name: jnp.asarray(ids)[batch.item_rows] for name, ids in item_ids.items()}
@@ -128,10 +128,10 @@ def make_objective(
     config: Config,
     padded_rows: int | None = None,
 ) -> Objective:
-    """Make the objective of a data set.
+    """Build the objective of a data set.
 
     Args:
-        padded_rows: of the item tables, where they are sharded.
+        padded_rows: number of rows of sharded item tables; None if they are not sharded.
     """
     schema = dataset.schema(config.model.embedding_dim)
     padding = ((0, (padded_rows or schema.rows) - schema.rows), (0, 0))

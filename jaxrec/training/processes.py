@@ -1,7 +1,7 @@
-"""Processes: several machines train one model, each with devices of its own.
+"""Processes: training of one model on several machines, each with its own devices.
 
-All of them read the log, work on their parts of each batch, and hold the same state or their shards
-of it. The first one, the leader, alone measures, decides and writes.
+Every process reads the log, computes its part of each batch, and holds the whole state or its shard
+of it. Only the first process, the leader, measures, decides and writes.
 """
 
 import hashlib
@@ -19,28 +19,28 @@ from jax.experimental import multihost_utils
 from jaxrec.config.experiment import Config
 from jaxrec.errors import UserError
 
-# Let JAX find the others itself, as it can under Slurm, on Kubernetes and on TPUs.
+# JAX finds the other processes itself, as it can under Slurm, on Kubernetes and on TPUs.
 AUTO = "auto"
 
-# How long a process is waited for: at the beginning, in between and at the end.
+# Timeout for another process at initialization, between heartbeats and at shutdown.
 PATIENCE_SECONDS = 30
 
 
 def join(coordinator: str | None, process_id: int | None, num_processes: int | None) -> None:
-    """Find the other processes, before JAX is asked for a device.
+    """Initialize JAX's distributed runtime; call it before JAX accesses a device.
 
     Args:
-        coordinator: HOST:PORT of the first process, which listens there; AUTO; None: there is no
+        coordinator: HOST:PORT of the first process, which listens there; AUTO; None if there is no
             other process.
-        process_id: which one this is, from 0 ...
-        num_processes: ... and how many there are.
+        process_id: index of this process, from 0.
+        num_processes: number of processes.
 
     Raises:
-        UserError: they are not told, or the first is not there.
+        UserError: an argument is missing or invalid, or the first process cannot be reached.
     """
-    told = (process_id, num_processes)
+    arguments = (process_id, num_processes)
     if coordinator is None:
-        if told != (None, None):
+        if arguments != (None, None):
             raise UserError("--process-id and --num-processes need --coordinator=HOST:PORT")
         return
     if coordinator == AUTO:
@@ -58,22 +58,22 @@ def join(coordinator: str | None, process_id: int | None, num_processes: int | N
         coordinator_address=coordinator,
         num_processes=num_processes,
         process_id=process_id,
-        # Not on every address of this machine.
+        # JAX's default is to listen on all addresses of this machine.
         coordinator_bind_address=coordinator,
     )
 
 
 def _wait_for(coordinator: str) -> None:
-    """Wait until the first process listens: JAX would end this one without a word of ours."""
+    """Wait until the first process listens; JAX would abort this process without our message."""
     host, _, port = coordinator.rpartition(":")
     if not (host and port.isdecimal()):
         raise UserError(f"--coordinator={coordinator} is no HOST:PORT, as 10.0.0.1:9876")
-    until = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
             socket.create_connection((host, int(port)), timeout=1).close()
         except OSError as error:
-            if time.monotonic() > until:
+            if time.monotonic() > deadline:
                 raise UserError(
                     f"--coordinator={coordinator}: nobody listens there ({error.strerror}); start "
                     "process 0 on that machine, and let this one reach it"
@@ -83,13 +83,13 @@ def _wait_for(coordinator: str) -> None:
             return
 
 
-def _initialize(coordinator: str, **told) -> None:
+def _initialize(coordinator: str, **options) -> None:
     try:
         jax.distributed.initialize(
             initialization_timeout=PATIENCE_SECONDS,
             heartbeat_timeout_seconds=PATIENCE_SECONDS,
             shutdown_timeout_seconds=PATIENCE_SECONDS,
-            **told,
+            **options,
         )
     except (RuntimeError, ValueError) as error:
         reason = str(error).partition("\n")[0]
@@ -100,15 +100,15 @@ def _initialize(coordinator: str, **told) -> None:
 
 
 def is_leader() -> bool:
-    """Tell whether this process writes and decides."""
+    """Return whether this process is the leader, which decides and writes."""
     return jax.process_index() == 0
 
 
 def by_leader(action: Callable[[], None]) -> None:
-    """Let the leader alone do something; the others wait for it.
+    """Run an action in the leader alone; the other processes wait for it.
 
     Raises:
-        UserError: the leader could not; the others say so.
+        UserError: the action failed; other processes refer to the message of the leader.
     """
     error: Exception | None = None
     if is_leader():
@@ -124,27 +124,27 @@ def by_leader(action: Callable[[], None]) -> None:
 
 
 def from_leader(value: float) -> float:
-    """Give every process what the leader has."""
+    """Return the leader's value in every process."""
     if jax.process_count() == 1:
         return value
     return float(multihost_utils.broadcast_one_to_all(np.float64(value)))
 
 
 def require_same(config: Config, digest: str) -> None:
-    """Refuse processes that would train other models, or on other data.
+    """Check that all processes have the same configuration and the same data.
 
     Args:
         digest: of the items.
 
     Raises:
-        UserError: they do, in each process.
+        UserError: they differ; every process raises it.
     """
     if jax.process_count() == 1:
         return
-    told = json.dumps([asdict(config), digest], sort_keys=True).encode()
-    mine = np.frombuffer(hashlib.sha256(told).digest()[:4], np.int32)
-    every = np.asarray(multihost_utils.process_allgather(mine)).reshape(-1)
-    others = np.flatnonzero(every != every[0])
+    settings = json.dumps([asdict(config), digest], sort_keys=True).encode()
+    local_hash = np.frombuffer(hashlib.sha256(settings).digest()[:4], np.int32)
+    hashes = np.asarray(multihost_utils.process_allgather(local_hash)).reshape(-1)
+    others = np.flatnonzero(hashes != hashes[0])
     if len(others):
         raise UserError(
             f"process {others[0]} has other flags or other data than process 0; give all of them "
@@ -154,10 +154,10 @@ def require_same(config: Config, digest: str) -> None:
 
 @contextmanager
 def together() -> Iterator[None]:
-    """Say in one line that another process was lost.
+    """Convert the error of JAX for a lost process to a message of one line.
 
     Raises:
-        UserError: it was.
+        UserError: another process was lost.
     """
     try:
         yield
@@ -171,9 +171,9 @@ def together() -> Iterator[None]:
 
 
 def leave() -> None:
-    """Let the other processes go; this one may go on alone.
+    """Shut down JAX's distributed runtime; this process may continue alone.
 
-    Each waits for the last to come here, so that nobody takes the end of one for a failure.
+    Every process waits for the last one here, so that none takes the exit of another for a failure.
     """
     if jax.process_count() > 1:
         jax.distributed.shutdown()

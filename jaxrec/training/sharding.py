@@ -1,12 +1,11 @@
-"""Sharding: which device holds what, in one place.
+"""Sharding: the placement of all arrays on the devices.
 
-The devices are a mesh of two axes. Batches are sharded along `data`. What PARTITION_RULES name is
-sharded along `model`, by its rows; everything else is replicated. XLA derives from that what each
-device computes: a look-up takes the rows that a shard has, and adds up over the shards; of a
-product with a whole table each shard computes its own logits, and their maxima and sums are
-exchanged.
+The devices form a mesh of two axes. Batches are sharded along `data`. Arrays that PARTITION_RULES
+name are sharded along `model`, by rows; everything else is replicated. XLA derives the computation
+of each device: a gather reads the rows of each shard and adds up over the shards; for a product
+with a whole table, each shard computes its own logits, and their maxima and sums are exchanged.
 
-A table whose rows cannot be divided evenly is padded while it is sharded: its last rows stand for
+A table whose rows cannot be divided evenly is padded while it is sharded: its last rows belong to
 no item, get no gradient, and are dropped by `unshard_state`.
 """
 
@@ -33,13 +32,13 @@ PARTITION_RULES = ((rf"(^|\.)(params|mu|nu|optimizer\.1)\.({_TABLES})$", "model"
 
 
 def make_mesh(batch_rows: int, model_shards: int = 1) -> Mesh:
-    """Line all devices of all processes up, `model_shards` of them side by side.
+    """Build a mesh of all devices of all processes, with `model_shards` along the axis `model`.
 
     Args:
-        batch_rows: of what the size of every batch is a multiple.
+        batch_rows: a divisor of every batch size.
 
     Raises:
-        UserError: they cannot be lined up so, or a batch cannot be cut evenly.
+        UserError: the devices do not form such a mesh, or a batch cannot be split evenly.
     """
     count = len(jax.devices())
     if model_shards < 1 or count % model_shards:
@@ -54,71 +53,71 @@ def make_mesh(batch_rows: int, model_shards: int = 1) -> Mesh:
             f"{data}"
         )
     axes = ("data", "model")
-    # In the order of the processes: a process has neighbouring parts of a batch.
+    # In the order of the processes, so that each has contiguous parts of a batch.
     devices = np.array(jax.devices()).reshape(data, model_shards)
     return Mesh(devices, axes, axis_types=(AxisType.Auto,) * len(axes))
 
 
 def batch_shard(mesh: Mesh) -> BatchShard:
-    """Return which part of each batch this process gathers."""
+    """Return the part of each batch that this process gathers."""
     is_mine = np.vectorize(lambda device: device.process_index == jax.process_index())
     parts = np.flatnonzero(is_mine(mesh.devices).any(axis=1))
     return BatchShard(int(parts[0]), int(parts[-1]) + 1, len(mesh.devices))
 
 
 def padded_rows(rows: int, mesh: Mesh) -> int | None:
-    """Return how many rows a table of so many has while it is sharded; None: it is not."""
+    """Return the padded number of rows of a sharded table; None if it is not sharded."""
     shards = mesh.shape["model"]
     return None if shards == 1 else -(-rows // shards) * shards
 
 
 def shard_state(state: Tree, mesh: Mesh, rows: int) -> Tree:
-    """Put a state on the devices.
+    """Shard a state over the devices.
 
     Args:
         rows: of the item tables, R.
     """
     padded = padded_rows(rows, mesh)
 
-    def put(path: Any, leaf: Any) -> jax.Array:
-        axis = _axis_of(name_of(path)) if padded else None
+    def shard(path: Any, leaf: Any) -> jax.Array:
+        axis = _mesh_axis(name_of(path)) if padded else None
         if axis is not None:
             leaf = pad(name_of(path).removeprefix("params."), leaf, padded or rows)
-        return _put(leaf, NamedSharding(mesh, PartitionSpec(axis) if axis else PartitionSpec()))
+        return _place(leaf, NamedSharding(mesh, PartitionSpec(axis) if axis else PartitionSpec()))
 
-    return jax.tree.map_with_path(put, state)
+    return jax.tree.map_with_path(shard, state)
 
 
 def unshard_state(state: Tree, mesh: Mesh, rows: int) -> Tree:
-    """Return a state as one device has it, in every process."""
+    """Return a state unsharded and without padding, in every process."""
     if padded_rows(rows, mesh) is None and jax.process_count() == 1:
         return state
 
-    def get(path: Any, leaf: jax.Array) -> jax.Array:
+    def unshard(path: Any, leaf: jax.Array) -> jax.Array:
         whole = multihost_utils.process_allgather(leaf, tiled=True)
-        return jnp.asarray(whole[:rows] if _axis_of(name_of(path)) else whole)
+        return jnp.asarray(whole[:rows] if _mesh_axis(name_of(path)) else whole)
 
-    return jax.tree.map_with_path(get, state)
+    return jax.tree.map_with_path(unshard, state)
 
 
 def shard_batch(tree: Tree, mesh: Mesh) -> Tree:
-    """Put arrays [K, B, ...] on the devices, split along B, of which this process has its part."""
-    return jax.tree.map(lambda leaf: _put_shard(leaf, mesh), tree)
+    """Shard arrays [K, B, ...] along B; each process passes the part that it gathered."""
+    return jax.tree.map(lambda leaf: _place_batch(leaf, mesh), tree)
 
 
-def _axis_of(name: str) -> str | None:
+def _mesh_axis(name: str) -> str | None:
     return next((axis for pattern, axis in PARTITION_RULES if re.search(pattern, name)), None)
 
 
-def _put(leaf: Any, sharding: NamedSharding) -> jax.Array:
+def _place(leaf: Any, sharding: NamedSharding) -> jax.Array:
     if jax.process_count() == 1:
         return jax.device_put(leaf, sharding)
-    # Each process has all of it, and puts what its devices are to hold.
+    # Each process has the whole array, and copies the shards of its own devices.
     whole = np.asarray(leaf)
     return jax.make_array_from_callback(whole.shape, sharding, lambda place: whole[place])
 
 
-def _put_shard(leaf: Any, mesh: Mesh) -> jax.Array:
+def _place_batch(leaf: Any, mesh: Mesh) -> jax.Array:
     sharding = NamedSharding(mesh, PartitionSpec(None, "data"))
     if jax.process_count() == 1:
         return jax.device_put(leaf, sharding)

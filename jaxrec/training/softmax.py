@@ -1,7 +1,7 @@
-"""Softmax loss of the next item, among the whole catalogue or sampled negatives.
+"""Softmax loss of the next item, over the whole catalogue or sampled negatives.
 
 `reference_softmax_loss` is the formula. Training calls `softmax_loss`: the same function, computed
-in tiles, with a gradient written by hand. A property test holds the two equal.
+in tiles and with a custom gradient. A property test holds the two equal.
 """
 
 import operator
@@ -21,15 +21,15 @@ TEACHER_WEIGHT = 0.5
 
 
 class LogitFactors(NamedTuple):
-    """What logits are computed from: `query @ embedding + bias`.
+    """The factors of logits, which are `query @ embedding + bias`.
 
     Attributes:
-        query_WBD: B encoded histories at each of W positions, in the order of time.
-        target_WBD: the embedding of the item that follows each query ...
-        target_bias_WB: ... and its bias.
-        candidates_SD: embeddings of the items that compete with every target ...
-        candidate_bias_S: ... and their biases, less the log of how many copies of each are expected
-            (`transforms.Candidates`). PAD's is lower than any logit.
+        query_WBD: queries of B histories at each of W positions, in the order of time.
+        target_WBD: embedding of the item that follows each query.
+        target_bias_WB: bias of the item that follows each query.
+        candidates_SD: embeddings of the items that compete with every target.
+        candidate_bias_S: their biases, minus the log of the expected number of copies of each
+            (`transforms.Candidates`). That of PAD is lower than any logit.
     """
 
     query_WBD: Float[jax.Array, "W B D"]
@@ -40,15 +40,15 @@ class LogitFactors(NamedTuple):
 
 
 class SoftmaxLabels(NamedTuple):
-    """What is right, and what competes with it.
+    """The targets, and the candidates that compete with them.
 
     Attributes:
         targets_WB: the item that follows each query.
-        weights_WB: its weight in the mean; zero where there is no target.
+        weights_WB: target weights in the mean; zero where there is no target.
         candidates_S: the items that compete with every target.
-        excluded_BS: candidates that do not compete with the targets of a row, because the user had
-            met them; a target then is excluded from its position on. None: at its position alone,
-            where it has a logit already.
+        excluded_BS: candidates that are excluded in a row, because they are in the user's past; a
+            target then is excluded from its position on. None: a target is excluded at its own
+            position alone, where it has a logit already.
     """
 
     targets_WB: Int[jax.Array, "W B"]
@@ -66,10 +66,10 @@ def reference_softmax_loss(
     (Bengio and Senécal, 2003).
 
     Args:
-        factors: of the model that learns.
+        factors: of the model that is trained.
         labels: targets and candidates.
-        teacher: factors of a model whose softmax makes up TEACHER_WEIGHT of each target
-            distribution (Hinton et al., 2015).
+        teacher: factors of a model whose softmax has TEACHER_WEIGHT in each target distribution
+            (Hinton et al., 2015).
     """
     excluded_WBS = labels.targets_WB[..., None] == labels.candidates_S
     if labels.excluded_BS is not None:
@@ -92,7 +92,7 @@ def reference_softmax_loss(
 def softmax_loss(
     factors: LogitFactors, labels: SoftmaxLabels, teacher: LogitFactors | None = None
 ) -> Float[jax.Array, ""]:
-    """Return `reference_softmax_loss` of the same arguments, computed in tiles."""
+    """Compute `reference_softmax_loss` of the same arguments, in tiles."""
     return _forward(factors, labels, teacher)[0]
 
 
@@ -104,13 +104,13 @@ def _normalized(weights_WB: Float[jax.Array, "W B"]) -> Float[jax.Array, "W B"]:
 def _forward(
     factors: LogitFactors, labels: SoftmaxLabels, teacher: LogitFactors | None
 ) -> tuple[Float[jax.Array, ""], LogitFactors]:
-    """Compute the loss, and already here its gradients by the factors.
+    """Compute the loss, and its gradients with respect to the factors.
 
-    A tile of a few positions at a time, so that its logits stay in a cache: kept for all positions
-    until the backward pass, they would be the largest array of a step.
+    Both are computed for a few positions at a time, so that the logits of this tile stay in a
+    cache: logits kept for the backward pass would be the largest array of a step.
     """
     (by_target, shared), weights_WB = _split(factors), _normalized(labels.weights_WB)
-    taught_by_target, taught_shared = (None, None) if teacher is None else _split(teacher)
+    teacher_by_target, teacher_shared = (None, None) if teacher is None else _split(teacher)
     width, batch = weights_WB.shape
     count = min(width, -(-TILE_ROWS // batch))
     padding = -width % count
@@ -121,24 +121,24 @@ def _forward(
 
     def step(carry: Any, tile: Any) -> Any:
         excluded_BS, sums = carry
-        by_target, weights_PB, targets_PB, taught_by_target = tile
+        by_target, weights_PB, targets_PB, teacher_by_target = tile
         excluded_PBS = labels.candidates_S == targets_PB[..., None]
         if excluded_BS is not None:
             so_far = accumulate(excluded_PBS, operator.or_, initial=excluded_BS)
             excluded_PBS = jnp.stack(list(so_far)[1:])
             excluded_BS = excluded_PBS[-1]
-        by_target, weights_n, excluded_nS, taught_by_target = jax.tree.map(
+        by_target, weights_n, excluded_nS, teacher_by_target = jax.tree.map(
             lambda values: values.reshape(count * batch, *values.shape[2:]),
-            (by_target, weights_PB, excluded_PBS, taught_by_target),
+            (by_target, weights_PB, excluded_PBS, teacher_by_target),
         )
-        taught = None
-        if taught_shared is not None:
-            taught = _softmax(taught_by_target, taught_shared, excluded_nS)
-        loss, d_by_target, d_shared = _tile(by_target, shared, weights_n, excluded_nS, taught)
+        soft_targets = None
+        if teacher_shared is not None:
+            soft_targets = _softmax(teacher_by_target, teacher_shared, excluded_nS)
+        loss, d_by_target, d_shared = _tile(by_target, shared, weights_n, excluded_nS, soft_targets)
         return (excluded_BS, jax.tree.map(jnp.add, sums, (loss, d_shared))), d_by_target
 
     start = labels.excluded_BS, jax.tree.map(jnp.zeros_like, (weights_WB[0, 0], shared))
-    tiles = jax.tree.map(tiled, (by_target, weights_WB, labels.targets_WB, taught_by_target))
+    tiles = jax.tree.map(tiled, (by_target, weights_WB, labels.targets_WB, teacher_by_target))
     (_, (loss, (d_columns_DS, d_bias_S))), d_by_target = jax.lax.scan(step, start, tiles)
     d_by_target = jax.tree.map(
         lambda d, of: d.reshape(width + padding, *of.shape[1:])[:width], d_by_target, by_target
@@ -154,17 +154,17 @@ softmax_loss.defvjp(_forward, _backward)
 
 
 def _split(factors: LogitFactors) -> tuple[tuple[jax.Array, ...], tuple[jax.Array, ...]]:
-    """Split factors in those of each target, and columns and biases that all targets share.
+    """Split factors into those of each target, and columns and biases that all targets share.
 
-    As columns, because the gradient of rows would be a matrix product of a shape that is several
-    times slower on a CPU.
+    Candidates are columns, because the gradient of rows would be a matrix product of a shape that
+    is several times slower on a CPU.
     """
     *by_target, candidates_SD, candidate_bias_S = factors
     return tuple(by_target), (candidates_SD.T, candidate_bias_S)
 
 
 class _Softmax(NamedTuple):
-    """Softmax of n targets among S candidates, before the division by its sum."""
+    """Softmax of n targets and their S candidates, before the division by its sum."""
 
     target_logit_n: jax.Array
     logits_nS: jax.Array
@@ -190,28 +190,28 @@ def _tile(
     shared: tuple[jax.Array, ...],
     weights_n: Float[jax.Array, " n"],
     excluded_nS: Bool[jax.Array, "n S"],
-    taught: _Softmax | None,
+    soft_targets: _Softmax | None,
 ) -> tuple[Float[jax.Array, ""], tuple[jax.Array, ...], tuple[jax.Array, ...]]:
     """Compute the weighted sum of the losses of n targets, and its gradients.
 
-    The gradient by a logit is `weight * (exp / sum - wanted)`. Arrays as large as the logits are
-    passed over as seldom as can be: not they are divided by the sum, but what they are multiplied
-    with.
+    The gradient with respect to a logit is `weight * (exp / sum - wanted)`. To pass over arrays of
+    the size of the logits as rarely as possible, the division by the sum is applied to the smaller
+    arrays that they are multiplied with.
     """
     (query_nD, target_nD, _), (columns_DS, _) = by_target, shared
-    own = _softmax(by_target, shared, excluded_nS)
-    losses_n = own.max_n + jnp.log(own.sum_n) - own.target_logit_n
-    excess_nS = own.exp_nS
-    if taught is not None:
-        wanted_nS = (TEACHER_WEIGHT / taught.sum_n)[:, None] * taught.exp_nS
-        margins_nS = jnp.where(excluded_nS, 0, own.target_logit_n[:, None] - own.logits_nS)
+    student = _softmax(by_target, shared, excluded_nS)
+    losses_n = student.max_n + jnp.log(student.sum_n) - student.target_logit_n
+    excess_nS = student.exp_nS
+    if soft_targets is not None:
+        wanted_nS = (TEACHER_WEIGHT / soft_targets.sum_n)[:, None] * soft_targets.exp_nS
+        margins_nS = jnp.where(excluded_nS, 0, student.target_logit_n[:, None] - student.logits_nS)
         losses_n += jnp.sum(wanted_nS * margins_nS, axis=1)
-        excess_nS -= own.sum_n[:, None] * wanted_nS
-    scale_n1 = (weights_n / own.sum_n)[:, None]
+        excess_nS -= student.sum_n[:, None] * wanted_nS
+    scale_n1 = (weights_n / student.sum_n)[:, None]
     # The gradients of all logits of a row add up to zero.
     d_target_n1 = -jnp.sum(excess_nS, axis=1, keepdims=True) * scale_n1
     d_query_nD = scale_n1 * (excess_nS @ columns_DS.T) + d_target_n1 * target_nD
     d_by_target = d_query_nD, d_target_n1 * query_nD, d_target_n1[:, 0]
-    # One product for columns and biases.
+    # One product yields the gradients of both columns and biases.
     d_shared_FS = jnp.concatenate([scale_n1 * query_nD, scale_n1], axis=1).T @ excess_nS
     return jnp.sum(weights_n * losses_n), d_by_target, (d_shared_FS[:-1], d_shared_FS[-1])

@@ -1,8 +1,8 @@
-"""Sparse rows: a step that updates only the rows it touched costs the same in any catalogue.
+"""Sparse rows: steps that update only the rows they touch, at the same cost for any catalogue.
 
-`compact` renumbers the items of a batch, and `gather` returns their rows as small tables. The
-gradients of these are dense, and repeats are added up. `scatter_adagrad` then updates the rows in
-the large tables, with one number of state a row.
+`compact` renumbers the items of a batch, and `gather` returns their rows as small tables. Their
+gradients are dense, and those of repeated items are summed. `scatter_adagrad` then updates the rows
+in the large tables, with one number of optimizer state per row.
 """
 
 from collections.abc import Mapping
@@ -18,23 +18,23 @@ from jaxrec.models.model import PAD_BIAS
 from jaxrec.schema import ITEM, PAD
 from jaxrec.training.step import name_of
 
-# Parameters of a model that have a row for each item.
+# Parameters of a model that have one row per item.
 ITEM_TABLES = ("activities.tables.item", "candidates", "bias", *item_parameters())
 
-# Adagrad divides by the root of the accumulated squares, and by no less than this.
+# Added to the denominator of Adagrad, the root of the accumulated squares.
 EPSILON = 1e-8
 
 Tables = dict[str, jax.Array]
 
 
 def item_tables(params: Any) -> Tables:
-    """Return the parameters that have a row for each item by name, or their gradients."""
+    """Return the parameters with one row per item, or their gradients, by name."""
     named = {name_of(path): leaf for path, leaf in jax.tree.leaves_with_path(params)}
     return {name: named[name] for name in ITEM_TABLES if name in named}
 
 
 def with_tables(params: Any, tables: Mapping[str, jax.Array | None]) -> Any:
-    """Return parameters with other tables, or None, in the place of those named."""
+    """Return parameters in which the named tables are replaced, by arrays or by None."""
     return jax.tree.map_with_path(
         lambda path, leaf: tables.get(name_of(path), leaf),
         params,
@@ -43,14 +43,14 @@ def with_tables(params: Any, tables: Mapping[str, jax.Array | None]) -> Any:
 
 
 def compact(batch: Batch, rows: int) -> Batch:
-    """Return a batch whose ids count the items that it touches: histories, targets, candidates.
+    """Return a batch whose item ids index the items of its histories, targets and candidates.
 
-    Its `item_rows` are the rows of these items in ascending order, PAD's first; behind them a row
-    that no table has.
+    Its `item_rows` are the table rows of these items in ascending order, PAD's first, padded with
+    a row that is out of range.
 
     Args:
         batch: with candidates.
-        rows: of the tables, R.
+        rows: number of rows of the tables, R.
     """
     candidates = batch.candidates
     touched = (batch.history[ITEM], batch.targets, candidates.ids_S)
@@ -64,7 +64,7 @@ def compact(batch: Batch, rows: int) -> Batch:
     )
     log_expected_S = candidates.log_expected_S
     if log_expected_S is None:
-        # They are not the whole compact table: that ends with rows of no item.
+        # Zeros, not None: the compact table ends with rows of no item, which do not compete.
         log_expected_S = jnp.zeros(len(ids_S))
     return batch._replace(
         history={**batch.history, ITEM: history},
@@ -75,18 +75,18 @@ def compact(batch: Batch, rows: int) -> Batch:
 
 
 def gather(tables: Tables, rows_T: Int[jax.Array, " T"]) -> Tables:
-    """Return some rows of each table; zeros for a row that no table has."""
+    """Return the given rows of each table; zeros for a row that is out of range."""
     return {name: leaf.at[rows_T].get(mode="fill", fill_value=0) for name, leaf in tables.items()}
 
 
 def pad(name: str, table: jax.Array, rows: int) -> jax.Array:
-    """Add rows of no item to a table, or to the optimizer's state of the same name."""
+    """Pad a table, or the optimizer state of the same name, with rows of no item."""
     padding = ((0, rows - len(table)), *[(0, 0)] * (table.ndim - 1))
     return jnp.pad(table, padding, constant_values=PAD_BIAS if name == "bias" else 0)
 
 
 def init_accumulators(tables: Tables) -> dict[str, Float[jax.Array, " R"]]:
-    """Return the state of row-wise Adagrad before the first step: zeros."""
+    """Return the initial state of row-wise Adagrad: zeros."""
     return {name: jnp.zeros(len(leaf)) for name, leaf in tables.items()}
 
 
@@ -97,12 +97,12 @@ def scatter_adagrad(
     gradients: Tables,
     rate: Float[jax.Array, ""],
 ) -> tuple[Tables, dict[str, Float[jax.Array, " R"]]]:
-    """Update some rows by row-wise Adagrad (Duchi et al., 2011; one sum a row, as in DLRM).
+    """Update the given rows by row-wise Adagrad (Duchi et al., 2011; one sum per row, as in DLRM).
 
     Args:
-        accumulators: for each row the sum over the steps of its gradients' mean square.
-        rows_T: no row twice, but one that no table has.
-        gradients: of these rows.
+        accumulators: for each row, the sum over all steps of the mean square of its gradient.
+        rows_T: unique, except for a row that is out of range.
+        gradients: gradients of these rows.
     """
     changed, sums = {}, {}
     for name, table in tables.items():

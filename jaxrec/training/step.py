@@ -1,4 +1,4 @@
-"""The training step: K of them in one dispatch, on pure state, with AdamW."""
+"""The training step: pure functions of the state, K steps per dispatch, and AdamW."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -15,12 +15,12 @@ Scalar = Float[jax.Array, ""]
 
 
 class TrainState(NamedTuple):
-    """All that training changes. Random keys are folded from the seed and the step, not kept.
+    """Training state, without random keys: these are folded from the seed and the step.
 
     Attributes:
         params: the nnx.State of the model's parameters.
-        optimizer: optax's state.
-        step: steps done.
+        optimizer: the state of the optimizer.
+        step: number of completed steps.
     """
 
     params: Any
@@ -29,7 +29,7 @@ class TrainState(NamedTuple):
 
 
 class Learner(NamedTuple):
-    """How parameters are updated: makes the first state, and the next one."""
+    """An update rule: `init` returns the first state, and `update` the next state and the loss."""
 
     init: Callable[[Any], TrainState]
     update: Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Scalar]]
@@ -39,7 +39,7 @@ Dispatch = Callable[[TrainState, Batch], tuple[TrainState, jax.Array]]
 
 
 def name_of(path: Any) -> str:
-    """Return the name of a part of a state by its path: "encoder.layers.0.bias"."""
+    """Return the name of a leaf of a state from its path, such as "encoder.layers.0.bias"."""
     return jax.tree_util.keystr(path, simple=True, separator=".").removesuffix(".value")
 
 
@@ -47,8 +47,8 @@ def make_dispatch(learner: Learner, seed: int) -> Dispatch:
     """Compile K training steps into one call, without a return to the host between them.
 
     Returns:
-        A function of the state (donated) and K batches, to the next state and the loss of each
-        step, [K].
+        A function of the state (donated) and K batches, which returns the next state and the loss
+        of each step, [K].
     """
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Scalar]:
@@ -65,7 +65,7 @@ def make_dispatch(learner: Learner, seed: int) -> Dispatch:
 def adamw_learner(
     objective: Callable[[Any, Batch, jax.Array], Scalar], config: TrainConfig, total_steps: int
 ) -> Learner:
-    """Update every parameter by AdamW."""
+    """Return a learner that updates every parameter by AdamW."""
     optimizer = adamw(config, total_steps)
 
     def init(params: Any) -> TrainState:
@@ -82,8 +82,8 @@ def adamw_learner(
 def adamw(config: TrainConfig, total_steps: int) -> optax.GradientTransformation:
     """Return AdamW with clipped gradients.
 
-    Weight decay applies to matrices alone: a bias that is pulled to zero forgets how popular its
-    item is.
+    Weight decay applies to matrices alone: an item bias that decays to zero would lose the
+    popularity of the item.
     """
     return optax.chain(
         optax.clip_by_global_norm(config.clip_norm),
@@ -96,7 +96,7 @@ def adamw(config: TrainConfig, total_steps: int) -> optax.GradientTransformation
 
 
 def rate_schedule(config: TrainConfig, total_steps: int) -> optax.Schedule:
-    """Return the learning rate of each step: linear warm-up, and cosine decay to zero."""
+    """Return the learning rate schedule: linear warm-up, then cosine decay to zero."""
     return optax.warmup_cosine_decay_schedule(
         init_value=0.0,
         peak_value=config.learning_rate,
@@ -108,8 +108,8 @@ def rate_schedule(config: TrainConfig, total_steps: int) -> optax.Schedule:
 def apply(
     optimizer: optax.GradientTransformation, gradients: Any, state: Any, params: Any
 ) -> tuple[Any, Any]:
-    """Return the parameters after an update, and the optimizer's next state."""
-    # optax raises floats to integer powers, which the strict promotion of our tests refuses.
+    """Return the updated parameters and the next state of the optimizer."""
+    # optax raises floats to integer powers, which the strict promotion of our tests rejects.
     with jax.numpy_dtype_promotion("standard"):
         updates, state = optimizer.update(gradients, state, params)
     return optax.apply_updates(params, updates), state

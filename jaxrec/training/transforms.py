@@ -1,4 +1,4 @@
-"""Transforms: what a step does to a batch or a model before the loss, by a key."""
+"""Transforms of a batch or a model before the loss, by a random key."""
 
 from typing import NamedTuple
 
@@ -13,8 +13,8 @@ from jaxrec.models.items import ItemIds
 from jaxrec.models.model import RecommenderModel
 from jaxrec.schema import ITEM, UNKNOWN
 
-# Share of the rows of which nothing but the items is known, and of the single values that are
-# unknown: an app cannot always tell them. Masking costs no recall (docs/results.md).
+# Share of rows in which all features but the item are masked, and share of single values that are
+# masked: an app cannot always provide them. Masking costs no recall (docs/results.md).
 MASK_RATE = 0.1
 
 
@@ -22,10 +22,10 @@ class Candidates(NamedTuple):
     """Items that compete with every target of a batch.
 
     Attributes:
-        ids_S: repeats allowed.
+        ids_S: item ids, possibly repeated.
         log_expected_S: log of the expected number of copies of each, which is subtracted from its
-            logit; None: the candidates are the item table as it lies, without a look-up.
-        excluded_BS: candidates that the user of a row had met, which do not compete; None: all do.
+            logit; None: the candidates are the whole item table, without a gather.
+        excluded_BS: candidates that are excluded, because they are in the user's past; None: none.
     """
 
     ids_S: Int[jax.Array, " S"]
@@ -34,7 +34,7 @@ class Candidates(NamedTuple):
 
 
 def add_candidates(batch: Batch, candidates: Candidates) -> Batch:
-    """Return a batch with its candidates; those that a user had met are excluded."""
+    """Return a batch with its candidates; those in a user's past are excluded for this user."""
     if batch.seen is not None:
         excluded_BS = met_in_batch(batch.seen, candidates.ids_S)
         candidates = candidates._replace(excluded_BS=excluded_BS)
@@ -42,7 +42,7 @@ def add_candidates(batch: Batch, candidates: Candidates) -> Batch:
 
 
 def mask_features(batch: Batch, key: jax.Array) -> Batch:
-    """Return a batch with features set to UNKNOWN, in whole rows and value by value.
+    """Return a batch with features set to UNKNOWN at random, in whole rows and value by value.
 
     The item is never masked.
     """
@@ -61,12 +61,12 @@ def mask_features(batch: Batch, key: jax.Array) -> Batch:
 def drop_ids(
     model: RecommenderModel, item_ids: ItemIds, rate: float, key: jax.Array
 ) -> RecommenderModel:
-    """Return a model whose item table holds what the features of items say, with ID dropout.
+    """Return a model with item features folded into its item table, and with ID dropout.
 
     An item whose ID is dropped is known by its features alone, as a new item is.
 
     Args:
-        item_ids: the values of each item, by feature; empty: the model stays as it is.
+        item_ids: the value ids of each item, by feature; if empty, the model is unchanged.
         rate: share of the items whose IDs are dropped.
     """
     if not item_ids:

@@ -1,4 +1,4 @@
-"""The client: answers a round with a clipped update and counts, and with nothing else."""
+"""The Flower client: it answers a round with a clipped update and counts, and nothing else."""
 
 from pathlib import Path
 
@@ -14,8 +14,8 @@ app = ClientApp()
 
 @app.train()
 def train(message: Message, context: Context) -> Message:
-    """Do what one device does in a round."""
-    # Each message may come to a process of its own.
+    """Train on one device in a round."""
+    # Each message may be handled by a new process.
     keep_compiled()
     settings = settings_of(context.run_config)
     asked = message.content.array_records
@@ -31,7 +31,7 @@ def train(message: Message, context: Context) -> Message:
 
 
 def find_device(context: Context) -> Device:
-    """Open the device of a node: by the node's own configuration, then by that of the run."""
+    """Open the device of a node; its own configuration takes precedence over that of the run."""
     node, run = context.node_config, context.run_config
     number = int(node["partition-id"])
     log = node.get("log") or Path(str(run["logs"])) / f"{number}.csv"

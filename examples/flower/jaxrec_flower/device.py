@@ -1,6 +1,6 @@
-"""The device: a finished run that it was shipped, the log of its user, and what it does in a round.
+"""The device: a finished run that was shipped to it, the log of its user, and local training.
 
-Nothing here knows Flower.
+This module does not depend on Flower.
 """
 
 from collections.abc import Mapping
@@ -27,12 +27,12 @@ from jaxrec_flower.wire import COUNTED, FOR_DEVICES, from_arrays, to_arrays
 
 @dataclass(frozen=True, eq=False)
 class Device:
-    """What is on a device.
+    """The data of a device.
 
     Attributes:
-        params: of the model as it was shipped; of these the tables of items are read.
-        clients: its user alone.
-        number: the user's number among all.
+        params: the parameters of the shipped model, of which the fixed item tables are used.
+        clients: its only user.
+        number: the client id of the user.
     """
 
     objective: Objective
@@ -41,13 +41,13 @@ class Device:
     number: int
 
 
-# A process of the simulation is many devices, one after the other.
+# In the simulation, one process serves many devices, one after the other.
 @lru_cache(maxsize=16)
 def open_device(run: Path, log: Path, number: int, settings: FederatedConfig) -> Device:
     """Read a run and the log of one user, whose columns are named as in the log of the run.
 
     Raises:
-        UserError: one of them cannot be read, or cannot be learned from on a device.
+        UserError: the run or the log cannot be read, or cannot be used on a device.
     """
     source, client_log = RunDirectory(run), ClientLog(str(log))
     config = client_config(source, client_log)
@@ -72,17 +72,17 @@ def answer(
     keys: Mapping[str, np.ndarray],
     settings: FederatedConfig,
 ) -> tuple[dict[str, np.ndarray], dict[str, int]]:
-    """Learn from some windows, and give all that leaves the device.
+    """Train on windows of the user, and return all that leaves the device.
 
     Args:
-        parameters: those that are shared, as the server has them.
+        parameters: the shared parameters of the server.
         keys: the data of the round's keys FOR_DEVICES, [2] each.
 
     Returns:
-        The clipped update by the names of the parameters, and the counts.
+        The clipped update by parameter name, and the counts.
 
     Raises:
-        UserError: the parameters are not those of the run.
+        UserError: the parameters do not match those of the run.
     """
     like, kept = part(device.params, settings.share)
     shared = jax.tree.map(jnp.asarray, from_arrays(parameters, like))

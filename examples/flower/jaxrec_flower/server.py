@@ -1,6 +1,6 @@
-"""The server: what it makes of the answers of a round, and the run that comes out.
+"""The server: aggregation of the answers of a round, and the resulting run.
 
-Nothing here knows Flower.
+This module does not depend on Flower.
 """
 
 import secrets
@@ -36,12 +36,12 @@ from jaxrec.training.step import TrainState
 from jaxrec_flower.wire import COUNTED, NO_SEED, from_arrays
 
 Answer = tuple[Mapping[str, np.ndarray], Mapping[str, Any]]
-"""The update of a device by the names of the parameters, and its counts."""
+"""The update of a device by parameter name, and its counts."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """The run that is continued, and the log that it learned from, by which it is judged."""
+    """The run that is continued, with its log, on which the result is evaluated."""
 
     config: Config
     dataset: Dataset
@@ -50,13 +50,13 @@ class Source:
 
 @dataclass(frozen=True)
 class Told:
-    """What the answers of some rounds told: sums over the devices.
+    """Sums over the devices of some rounds.
 
     Attributes:
-        asked: who was asked ...
-        left_out: ... of these, who sent no numbers, something else, or nothing in time ...
-        shortened: ... and whose updates were clipped.
-        targets: what the others learned from.
+        asked: the number of devices that were asked.
+        left_out: the number of these with a non-finite update, an invalid answer, or none in time.
+        shortened: the number of these whose updates were clipped.
+        targets: the number of targets that the devices not left out trained on.
     """
 
     asked: int = 0
@@ -66,14 +66,14 @@ class Told:
 
     @property
     def said(self) -> str:
-        """Say it in a line."""
+        """Return the sums as one line of text."""
         return (
             f"{self.asked:,} devices asked, {self.left_out:,} left out, "
             f"{self.shortened:,} clipped; {self.targets:,} targets"
         )
 
     def __add__(self, other: "Told") -> "Told":
-        """Add up field by field."""
+        """Add field by field."""
         mine, theirs = asdict(self), asdict(other)
         return Told(**{name: mine[name] + theirs[name] for name in mine})
 
@@ -82,7 +82,7 @@ def read_source(run: Path) -> Source:
     """Read a finished run and its log.
 
     Raises:
-        UserError: one of them cannot be read, or the run cannot be federated.
+        UserError: the run or the log cannot be read, or the run cannot be federated.
     """
     source = RunDirectory(run)
     config = client_config(source, ClientLog())
@@ -91,13 +91,14 @@ def read_source(run: Path) -> Source:
 
 
 def draw_keys(seed: int, number: int) -> RoundKeys:
-    """Draw the keys of round 0, 1, 2, ...: from a seed as federate.py does, or anew.
+    """Return the keys of a round: from a seed, as federate.py does, or from the operating system.
 
-    Whoever has one of a round's keys finds a seed of 31 bits by trying all. So what is to protect
-    somebody takes 64 bits of the operating system for each key.
+    A device that has one of a round's keys can find a seed of 31 bits by trying all seeds. So keys
+    that protect users are 64 bits each of the operating system's randomness.
 
     Args:
-        seed: NO_SEED draws anew.
+        seed: the seed, or NO_SEED for the operating system.
+        number: the number of the round, from 0.
     """
     if seed != NO_SEED:
         return round_keys(seed, number)
@@ -108,10 +109,10 @@ def draw_keys(seed: int, number: int) -> RoundKeys:
 def protection(
     settings: FederatedConfig, seed: int, devices: int
 ) -> tuple[float, Guarantee | None, list[str]]:
-    """Give the noise multiplier, what it guarantees to each user, and how that is said.
+    """Return the noise multiplier, its guarantee to each user, and the guarantee in words.
 
     Raises:
-        UserError: as `guarantee`.
+        UserError: as in `guarantee`.
     """
     privacy = guarantee(settings, devices)
     if privacy is None:
@@ -124,13 +125,13 @@ def protection(
 def add_up(
     answers: Iterable[Answer], asked: int, shared: Any, settings: FederatedConfig
 ) -> tuple[Any, Told]:
-    """Sum the updates of a round up. What cannot be one counts as zero.
+    """Sum the updates of a round; an invalid answer counts as zero.
 
-    Each is clipped again: whoever answers may be another program than ours.
+    Each update is clipped again, because a device may run another program.
 
     Args:
-        asked: how many devices were.
-        shared: the parameters that are shared.
+        asked: the number of devices that were asked.
+        shared: the shared parameters.
     """
     summed, told = jax.tree.map(jnp.zeros_like, shared), Told(asked, left_out=asked)
     for arrays, counts in answers:
@@ -153,11 +154,12 @@ def add_up(
 def one_round(
     state: TrainState, summed: Any, key: jax.Array, settings: FederatedConfig, noise: float
 ) -> TrainState:
-    """Change the model by the sum of a round.
+    """Update the server's state by the sum of a round.
 
     Args:
-        key: of the round, for the noise.
-        noise: its deviation, as a multiple of the norm that updates are clipped to.
+        key: the round's key for the noise.
+        noise: standard deviation of the noise, as a multiple of the norm that updates are clipped
+            to.
     """
     return jax.jit(partial(change, config=settings, noise_multiplier=noise))(state, summed, key)
 
@@ -171,7 +173,7 @@ def begin_run(
     privacy: Guarantee | None,
     said: list[str],
 ) -> None:
-    """Begin the run that comes out."""
+    """Create the directory of the resulting run."""
     recorded = {**asdict(settings), "seed": None if seed == NO_SEED else seed}
     record = FederatedRecord(recorded, source.model.digest, devices, privacy, said)
     begin_federated_run(out, source.config, source.dataset, record)
@@ -184,10 +186,10 @@ def finish_run(
     told: Told,
     seconds: float,
 ) -> Summary:
-    """Write the parameters, and judge them on the log that the run had learned from.
+    """Write the parameters, and evaluate them on the log of the source.
 
     Args:
-        seconds: of all rounds.
+        seconds: the duration of all rounds.
     """
     rounds, dataset = int(state.step), source.dataset
     scorer = model_scorer(source.model.graphdef, state.params)
@@ -195,7 +197,7 @@ def finish_run(
     line = {
         "epoch": rounds,
         "step": rounds,
-        # Devices do not send it.
+        # Devices do not send their loss.
         "loss": None,
         "targets": told.targets,
         "clients": told.asked,

@@ -1,4 +1,4 @@
-"""The server: asks some devices in each round, and changes the model by what they answer."""
+"""The Flower server: it asks devices in each round, and updates the model by their answers."""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -35,10 +35,10 @@ app = ServerApp()
 
 @app.main()
 def main(grid: Grid, context: Context) -> None:
-    """Do all rounds, and write the run that comes out.
+    """Run all rounds, and write the resulting run.
 
     Raises:
-        UserError: anything that the user can mend.
+        UserError: an error that the user can fix.
     """
     keep_compiled()
     run, patience = context.run_config, float(context.run_config["wait-seconds"])
@@ -73,10 +73,10 @@ def main(grid: Grid, context: Context) -> None:
 
 
 def wait_for(grid: Grid, count: int, seconds: float) -> list[int]:
-    """Wait until so many devices are there, and name all who are.
+    """Wait until `count` devices are connected, and return the ids of all that are.
 
     Raises:
-        UserError: they do not come in time.
+        UserError: too few devices connect in time.
     """
     end = time.monotonic() + seconds
     while len(nodes := sorted(grid.get_node_ids())) < count:
@@ -89,12 +89,12 @@ def wait_for(grid: Grid, count: int, seconds: float) -> list[int]:
 def ask(
     grid: Grid, nodes: Sequence[int], shared: Any, keys: RoundKeys, number: int, seconds: float
 ) -> list[Answer]:
-    """Send some devices the shared parameters and the keys that they need, and read what comes.
+    """Send devices the shared parameters and the keys that they need, and return their answers.
 
-    The keys of who takes part and of the noise stay here.
+    The keys of the cohort and of the noise stay on the server.
     """
     parameters = _record(to_arrays(shared))
-    drawn = _record({name: _data(getattr(keys, name)) for name in FOR_DEVICES})
+    drawn = _record({name: _key_data(getattr(keys, name)) for name in FOR_DEVICES})
     messages = [
         Message(
             RecordDict({PARAMETERS: parameters, KEYS: drawn}),
@@ -125,5 +125,5 @@ def _record(arrays: dict[str, np.ndarray]) -> ArrayRecord:
     return ArrayRecord({name: Array(array) for name, array in arrays.items()})
 
 
-def _data(key: jax.Array) -> np.ndarray:
+def _key_data(key: jax.Array) -> np.ndarray:
     return np.asarray(jax.random.key_data(key))

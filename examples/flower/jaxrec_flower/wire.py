@@ -1,4 +1,4 @@
-"""What travels: parameters by their names, counts, keys, and the settings of the rounds."""
+"""The content of messages: parameters by name, counts, keys, and the settings of the rounds."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -11,28 +11,28 @@ from jaxrec.errors import UserError
 from jaxrec.federated.settings import FederatedConfig
 from jaxrec.training.step import name_of
 
-# The records of a message to a device ...
+# Records of a message to a device.
 PARAMETERS, KEYS = "parameters", "keys"
-# ... and of its answer, which has no others.
+# Records of its answer, which has no others.
 UPDATE, COUNTS = "update", "counts"
 
-# What is told of an update. The loss is not: it is no count, and nothing bounds it.
+# Counts that are sent with an update. The loss is not sent: it is no count, and is not bounded.
 COUNTED = ("left_out", "shortened", "targets")
 
 
-# Of the keys of a round, those that a device learns by. Who takes part and the noise stay with the
+# Keys of a round that devices need for training. Those of the cohort and of the noise stay on the
 # server.
 FOR_DEVICES = ("windows", "learning")
 
-# Instead of a seed: the operating system draws.
+# Stands for a seed if keys are drawn by the operating system.
 NO_SEED = -1
 
 
 def settings_of(config: Mapping[str, Any]) -> FederatedConfig:
-    """Read the settings of the rounds in a run's configuration; NO_SEED is left out.
+    """Parse the settings of the rounds from a run's configuration; NO_SEED is omitted.
 
     Raises:
-        UserError: a value is impossible.
+        UserError: a value is invalid.
     """
     known = {spec.name.replace("_", "-"): spec.name for spec in fields(FederatedConfig)}
     given = {known[key]: value for key, value in config.items() if key in known}
@@ -42,19 +42,19 @@ def settings_of(config: Mapping[str, Any]) -> FederatedConfig:
 
 
 def to_arrays(tree: Any) -> dict[str, np.ndarray]:
-    """Name the arrays of a tree."""
+    """Return the arrays of a tree by name."""
     return {name_of(path): np.asarray(leaf) for path, leaf in jax.tree.leaves_with_path(tree)}
 
 
 def from_arrays(arrays: Mapping[str, np.ndarray], like: Any) -> Any:
-    """Put arrays in the places of a tree.
+    """Return named arrays as a tree with the structure of `like`.
 
     Raises:
-        UserError: they are not those that it has.
+        UserError: names, shapes or types differ from those of `like`.
     """
     wanted = to_arrays(like)
     for name in sorted(wanted.keys() | arrays.keys()):
-        there, here = (_kind(each.get(name)) for each in (arrays, wanted))
+        there, here = (_describe(each.get(name)) for each in (arrays, wanted))
         if there != here:
             raise UserError(
                 f"parameter {name} is {there} there and {here} here; give the server and the "
@@ -63,5 +63,5 @@ def from_arrays(arrays: Mapping[str, np.ndarray], like: Any) -> Any:
     return jax.tree.unflatten(jax.tree.structure(like), [arrays[name] for name in wanted])
 
 
-def _kind(array: np.ndarray | None) -> str:
+def _describe(array: np.ndarray | None) -> str:
     return "missing" if array is None else f"{array.dtype}{list(array.shape)}"

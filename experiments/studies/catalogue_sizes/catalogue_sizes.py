@@ -1,4 +1,4 @@
-"""What a larger catalogue costs a device: size, time, memory and recall, over the number of items.
+r"""What a larger catalogue costs a device: size, time, memory and recall, over the number of items.
 
     python experiments/studies/catalogue_sizes/catalogue_sizes.py
     python experiments/studies/catalogue_sizes/catalogue_sizes.py --items=10000 --encoders=bow \
@@ -33,8 +33,8 @@ from jaxrec.models.encoders import ENCODERS
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.plots import save_plot
 
-SERIES, STAY = 20, 0.8
-LENGTH = 60  # of each user's timeline
+SERIES, STAY = 20, 0.8  # items of a series, probability that a user stays in it
+LENGTH = 60  # activities of each user's timeline
 
 
 @dataclass(frozen=True)
@@ -57,16 +57,16 @@ class SizesFlags:
 
 @dataclass(frozen=True)
 class Cost:
-    """What one model costs a device.
+    """The cost of one model on a device.
 
     Attributes:
-        items: of its catalogue, V: those that its log has.
-        recall: recall@10 of the model on the test users; it was ranked against all items.
-        overlap: mean share of the model's first ten among the file's first ten.
-        file: its size, bytes.
-        ready: from nothing to a `Recommender`, s.
-        call: median time of `recommend`, s.
-        peak: memory of a process that loads the file and recommends, bytes.
+        items: the number of items in its catalogue, V: those that occur in its log.
+        recall: recall@10 of the model on the test users, ranked among all items.
+        overlap: mean share of the model's top 10 that is in the file's top 10.
+        file: the size of the file, bytes.
+        ready: the time to load a `Recommender`, s.
+        call: the median time of `recommend`, s.
+        peak: the peak memory of a process that loads the file and recommends, bytes.
     """
 
     encoder: str
@@ -81,11 +81,11 @@ class Cost:
 
 
 def run(flags: SizesFlags) -> None:
-    """Train and convert what is missing, measure, write table and plot.
+    """Train and convert the missing models, measure all, and write table and plot.
 
     Raises:
         UserError: a flag is wrong.
-        FailedCheckError: a command failed; what was made before is kept.
+        FailedCheckError: a command failed; finished files are kept.
     """
     encoders = split_words("--encoders", flags.encoders, list(ENCODERS))
     widths = split_numbers("--widths", flags.widths)
@@ -96,7 +96,7 @@ def run(flags: SizesFlags) -> None:
         for items, encoder, width in bar:
             bar.set_description(f"{encoder}, d = {width}, {items:,} items")
             made.append(make(flags, items, encoder, width))
-    # Not before all are made: beside a training no time can be measured.
+    # Measured after all trainings: beside a training, times would be wrong.
     costs = [measure(directory) for directory in tqdm(made, unit="file", disable=None)]
     table = render(costs)
     with replacing(flags.folder / "table.md") as file:
@@ -106,7 +106,7 @@ def run(flags: SizesFlags) -> None:
 
 
 def make(flags: SizesFlags, items: int, encoder: str, width: int) -> RunDirectory:
-    """Invent a log, train on it and convert the run, each unless it is done."""
+    """Generate a log, train on it and convert the run, and skip the steps that are done."""
     log = flags.folder / f"{flags.users}-users-{items}-items.parquet"
     if not log.exists():
         with replacing(log) as file:
@@ -121,7 +121,7 @@ def make(flags: SizesFlags, items: int, encoder: str, width: int) -> RunDirector
             f"--encoder={encoder}",
             f"--embedding-dim={width}",
             f"--epochs={flags.epochs}",
-            # What is known of an item is little; by default less of it would be learned from.
+            # Each item has few activities, and the default settings would learn less from them.
             "--dropout=0",
             "--learning-rate=0.01",
             "--validation-users=2000",
@@ -135,7 +135,7 @@ def make(flags: SizesFlags, items: int, encoder: str, width: int) -> RunDirector
 
 
 def invent_log(items: int, users: int, *, seed: int = 0) -> pl.DataFrame:
-    """Let users move among series of items: `user`, `item`, `timestamp`, in the order of time."""
+    """Generate a log of users who move among series: `user`, `item`, `timestamp`, by time."""
     rng = np.random.default_rng(seed)
     at = rng.integers(0, items, users)
     steps = [at]
@@ -154,7 +154,7 @@ def invent_log(items: int, users: int, *, seed: int = 0) -> pl.DataFrame:
 
 
 def measure(directory: RunDirectory) -> Cost:
-    """Say what a converted run costs a device."""
+    """Measure the cost of a converted run on a device, in a process of its own."""
     model = read_json(directory.model_file.with_name("model.json"))
     return Cost(
         model["encoder"],
@@ -168,10 +168,10 @@ def measure(directory: RunDirectory) -> Cost:
 
 
 def _call(module: str, *arguments: str) -> str:
-    """Run a module in a process of its own and return what it printed.
+    """Run a module in a subprocess, and return its standard output.
 
     Raises:
-        FailedCheckError: it failed.
+        FailedCheckError: the subprocess failed.
     """
     words = [sys.executable, "-m", module, *arguments]
     process = subprocess.run(words, capture_output=True, text=True, check=False)
@@ -182,7 +182,7 @@ def _call(module: str, *arguments: str) -> str:
 
 
 def render(costs: Sequence[Cost]) -> str:
-    """Lay the costs out in Markdown."""
+    """Format the costs as a Markdown table."""
     lines = [
         "| items | encoder | d | file | ready | a call | memory | recall@10 | overlap of int8 |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -196,7 +196,7 @@ def render(costs: Sequence[Cost]) -> str:
     return "\n".join(lines) + "\n"
 
 
-# What is drawn over the number of items, and whether by powers of ten.
+# Panels over the number of items: label, value, and whether the y axis is logarithmic.
 _PANELS: list[tuple[str, Callable[[Cost], float], bool]] = [
     ("size of the file, MB", lambda one: one.file / 1e6, True),
     ("median time of a call, ms", lambda one: one.call * 1e3, True),
@@ -206,7 +206,7 @@ _PANELS: list[tuple[str, Callable[[Cost], float], bool]] = [
 
 
 def draw(costs: Sequence[Cost]) -> Figure:
-    """Draw each cost over the number of items, a line for each encoder and width."""
+    """Plot each cost over the number of items, with a line for each encoder and width."""
     figure = Figure(figsize=(10, 7), dpi=120, layout="constrained")
     figure.suptitle("int8 files over the number of items, one thread of this machine", fontsize=10)
     kinds = list(dict.fromkeys((each.encoder, each.width) for each in costs))

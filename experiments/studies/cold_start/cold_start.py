@@ -1,4 +1,4 @@
-"""Measure how items are found that no training has seen, by their features alone.
+r"""Measure how items are found that no training has seen, by their features alone.
 
     python experiments/studies/cold_start/cold_start.py --item-features=genres,year
     python experiments/studies/cold_start/cold_start.py --item-features=genres,year \
@@ -50,7 +50,7 @@ from jaxrec.training.compilation_cache import keep_compiled
 from jaxrec.training.fit import init_model
 from jaxrec.training.loop import train
 
-# Added to the scores of new items.
+# The boosts to choose from, each of which is added to the scores of new items.
 BOOSTS = [step / 4 for step in range(33)]
 
 
@@ -66,14 +66,14 @@ class ColdStartFlags(SettingsFlags):
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """What is ranked.
+    """A ranking task with held-out items.
 
     Attributes:
-        dataset: the whole log; the ids of the items that were trained come first, as in training.
-        positions: of each user's first held-out item ...
-        old: ... and V of the training: ids beyond it were held out.
-        features: of all items.
-        counts: how often each item is a training target, 0 for those that were held out, [R].
+        dataset: the whole log, in which the trained items come first, with the ids of the training.
+        positions: the position of each user's first held-out item.
+        old: V of the training; items with larger ids were held out.
+        features: the features of all items.
+        counts: how often each item is a training target, 0 for held-out items, [R].
     """
 
     dataset: Dataset
@@ -84,10 +84,10 @@ class Trial:
 
 
 def run(flags: ColdStartFlags) -> None:
-    """Hold out, train, rank, print.
+    """Train without the held-out items, rank them and print the table.
 
     Raises:
-        UserError: anything that the user can mend.
+        UserError: an error that the user can fix.
     """
     if not feature_names(flags.data, "item"):
         raise UserError("new items are known by their features; give --item-features=genres,year")
@@ -128,7 +128,7 @@ def run(flags: ColdStartFlags) -> None:
 
 
 def set_up(whole: Dataset, old: Dataset, new: pl.Series) -> Trial:
-    """Give the whole log the ids of the training, with those of new items behind them."""
+    """Encode the whole log by the vocabulary of the training, with the new items appended."""
     values = pl.concat([old.vocabulary.values, new.alias(old.vocabulary.values.name)])
     counts = np.pad(old.vocabulary.counts, (0, len(new)))
     vocabulary = Vocabulary(values, counts)
@@ -138,7 +138,7 @@ def set_up(whole: Dataset, old: Dataset, new: pl.Series) -> Trial:
     is_new = items > old.vocabulary.size
     users = timelines.users_of(np.arange(len(items)))
     positions = np.flatnonzero(is_new)
-    # The first of each user, if anything came before it.
+    # The first of each user, if the user has a history before it.
     positions = positions[np.unique(users[positions], return_index=True)[1]]
     positions = positions[positions > timelines.offsets[users[positions]]]
     if not len(positions):
@@ -162,7 +162,7 @@ def set_up(whole: Dataset, old: Dataset, new: pl.Series) -> Trial:
 
 
 def features_of_the_history(features: Sequence[ItemFeature]) -> Scorer:
-    """Score an item by how far its values are those of the history, by the share of each."""
+    """Return a scorer by the overlap of an item's feature values, as shares, with the history's."""
     profiles_RF = np.concatenate([_profiles(each) for each in features], axis=1)
 
     def score(history: Histories) -> Float[np.ndarray, "B R"]:
@@ -174,7 +174,7 @@ def features_of_the_history(features: Sequence[ItemFeature]) -> Scorer:
 def popularity_of_features(
     features: Sequence[ItemFeature], counts: Int[np.ndarray, " R"]
 ) -> Scorer:
-    """Score an item by how popular the items of its values are on average, whatever the history."""
+    """Return a scorer by the mean popularity of items with an item's values, for any history."""
     parts = []
     for each in features:
         profiles_RF = _profiles(each)
@@ -187,13 +187,13 @@ def popularity_of_features(
 
 
 def chance(size: int, *, seed: int) -> Scorer:
-    """Score every item anew for every history, at random."""
+    """Return a scorer of random scores, drawn for each history and item."""
     rng = np.random.default_rng(seed)
     return lambda history: rng.random((len(history[ITEM]), size + 1))
 
 
 def _profiles(feature: ItemFeature) -> Float[np.ndarray, "R F"]:
-    """Give the share of each value in what an item has; PAD's row is zero."""
+    """Return the share of each value among the values of an item; PAD's row is zero."""
     profiles = np.zeros((len(feature.ids), len(feature.values) + 1), np.float32)
     rows = np.arange(len(feature.ids))[:, None]
     np.add.at(profiles, (rows, feature.ids), 1)
@@ -202,7 +202,7 @@ def _profiles(feature: ItemFeature) -> Float[np.ndarray, "R F"]:
 
 
 def boosted(scorer: Scorer, old: int, boost: float) -> Scorer:
-    """Add to the scores of new items, those with ids above `old`."""
+    """Return a scorer that adds a boost to new items, which have ids above `old`."""
 
     def score(history: Histories) -> jax.Array:
         return work_out(scorer(history)).at[:, old + 1 :].add(boost)
@@ -213,27 +213,27 @@ def boosted(scorer: Scorer, old: int, boost: float) -> Scorer:
 def largest_boost(scorer: Scorer, trial: Trial, config: DataConfig, keep: float) -> float:
     """Find the largest of BOOSTS at which other items keep a share of their recall@10.
 
-    Judged by validation targets that are no new items.
+    The recall is measured on the validation targets that are not new items.
     """
     dataset = trial.dataset
-    others = _others(trial, dataset.split.validation)
+    others = _select_old(trial, dataset.split.validation)
 
     def recall(boost: float) -> float:
         ranking = rank(boosted(scorer, trial.old, boost), dataset, others, config)
         return means(target_values(ranking.ranks))["recall@10"]
 
     least = keep * recall(0.0)
-    # Recall falls as the boost grows.
+    # Binary search, because recall falls as the boost grows.
     return BOOSTS[max(bisect_left(BOOSTS, True, key=lambda each: recall(each) < least) - 1, 0)]
 
 
-def _others(trial: Trial, positions: Int[np.ndarray, " n"]) -> Int[np.ndarray, " m"]:
-    """Take the positions whose items are not new."""
+def _select_old(trial: Trial, positions: Int[np.ndarray, " n"]) -> Int[np.ndarray, " m"]:
+    """Return the positions whose items are not new."""
     return positions[trial.dataset.timelines.items[positions] <= trial.old]
 
 
-def _among_new(scorer: Scorer, old: int) -> Scorer:
-    """Rank the new items alone."""
+def _exclude_old(scorer: Scorer, old: int) -> Scorer:
+    """Return a scorer that excludes all items but the new ones."""
 
     def score(history: Histories) -> jax.Array:
         return work_out(scorer(history)).at[:, 1 : old + 1].set(-jnp.inf)
@@ -242,7 +242,7 @@ def _among_new(scorer: Scorer, old: int) -> Scorer:
 
 
 def _table(scorers: Mapping[str, Scorer], trial: Trial, config: DataConfig) -> str:
-    others = _others(trial, trial.dataset.split.test)
+    others = _select_old(trial, trial.dataset.split.test)
 
     def cells_of(scorer: Scorer, positions: Int[np.ndarray, " n"]) -> list[str]:
         found = figures_of(rank(scorer, trial.dataset, positions, config), len(trial.counts))
@@ -255,7 +255,7 @@ def _table(scorers: Mapping[str, Scorer], trial: Trial, config: DataConfig) -> s
         [
             name,
             *cells_of(scorer, trial.positions),
-            *cells_of(_among_new(scorer, trial.old), trial.positions),
+            *cells_of(_exclude_old(scorer, trial.old), trial.positions),
             *cells_of(scorer, others),
         ]
         for name, scorer in scorers.items()

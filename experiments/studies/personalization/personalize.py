@@ -1,4 +1,4 @@
-"""Find out whether learning on the device helps: adapt a run's model to each user, and judge again.
+r"""Measure whether learning on the device helps: adapt the model to each user and judge again.
 
     python experiments/studies/personalization/personalize.py --run-dir=runs/synthetic-rnn-n10
     python experiments/studies/personalization/personalize.py \
@@ -44,7 +44,7 @@ from jaxrec.runs.text_table import lay_out
 from jaxrec.training.checkpoint import read_model
 from jaxrec.training.compilation_cache import keep_compiled
 
-# Who has done so much has enough to learn from.
+# Users with this many activities have enough to learn from; the figures are split there.
 MUCH = 50
 
 
@@ -64,10 +64,10 @@ class PersonalizeFlags:
 
 
 def run(flags: PersonalizeFlags) -> None:
-    """Read, rank in three ways, print.
+    """Rank the targets with and without adapters, and print the figures.
 
     Raises:
-        UserError: anything that the user can mend.
+        UserError: an error that the user can fix.
     """
     source = RunDirectory(flags.run_dir)
     config = configure(flags, source)
@@ -86,10 +86,11 @@ def run(flags: PersonalizeFlags) -> None:
 
 
 def configure(flags: PersonalizeFlags, source: RunDirectory) -> Config:
-    """Say how the log is read, and what is judged.
+    """Return the configuration of the run, with the settings for reading the users' log.
 
     Raises:
-        UserError: there is no finished run, or it knows what an adapter does not.
+        UserError: the run is not finished or has features that adapters do not support, or the
+            flags contradict each other.
     """
     source.require_finished()
     config, schema = source.config(), source.schema()
@@ -109,10 +110,10 @@ def configure(flags: PersonalizeFlags, source: RunDirectory) -> Config:
 
 
 def first_of_last_day(timelines: Timelines) -> Int[np.ndarray, " n"]:
-    """Give the first activity of the last day of each user who had done something before it.
+    """Return the position of the first activity of each user's last day, if any came before it.
 
     Raises:
-        UserError: the times of the log have no unit.
+        UserError: the unit of the log's times is not known.
     """
     if timelines.ticks_per_second is None:
         raise UserError("--judge=day needs times of a known unit; give --log.time-unit")
@@ -130,14 +131,14 @@ def judge(
     config: Config,
     adapt: AdaptConfig,
 ) -> dict[str, Ranks]:
-    """Rank the items at some positions by the model as it is, with adapters, and with the guard."""
-    span = config.data.history_length
+    """Rank targets by the shipped model, by adapters with the guard, and by adapters without it."""
+    history_length = config.data.history_length
     longer = replace(config.data, history_length=adapt.activities)
     always = replace(adapt, held_back=0)
     scorers = {
         "shipped": (model_scorer(*nnx.split(model)), config.data),
-        "adapted": (adapted_scorer(model, adapt, span=span), longer),
-        "adapted, without the guard": (adapted_scorer(model, always, span=span), longer),
+        "adapted": (adapted_scorer(model, adapt, span=history_length), longer),
+        "adapted, without the guard": (adapted_scorer(model, always, span=history_length), longer),
     }
     judged = {}
     for name, (scorer, data) in scorers.items():
@@ -149,7 +150,7 @@ def judge(
 def render(
     judged: dict[str, Ranks], lengths: Int[np.ndarray, " n"], flags: PersonalizeFlags
 ) -> str:
-    """Lay the figures and differences out, of all users and of those with little and with much."""
+    """Format figures and differences of all users, and of those with many and few activities."""
     groups = {
         "all users": np.ones(len(lengths), bool),
         f"who have {MUCH} activities or more": lengths >= MUCH,
@@ -164,20 +165,20 @@ def render(
 
 
 def _table(judged: dict[str, Ranks], chosen: Bool[np.ndarray, " n"]) -> str:
-    some = {
+    of_group = {
         name: Ranks(each.users[chosen], each.targets[chosen], each.ranks[chosen])
         for name, each in judged.items()
     }
-    shipped, *adapted = some
-    cells = [["", *METRICS], *([name, *figures(each)] for name, each in some.items())]
+    shipped, *adapted = of_group
+    cells = [["", *METRICS], *([name, *figures(each)] for name, each in of_group.items())]
     gains = [["less shipped", *METRICS, "helped", "unchanged", "hurt"]]
     for name in adapted:
-        moved = some[shipped].ranks - some[name].ranks
+        moved = of_group[shipped].ranks - of_group[name].ranks
         shares = [
             f"{share:.1%}"
             for share in (np.mean(moved > 0), np.mean(moved == 0), np.mean(moved < 0))
         ]
-        gains.append([name, *differences(some[name], some[shipped]), *shares])
+        gains.append([name, *differences(of_group[name], of_group[shipped]), *shares])
     return f"{lay_out(cells)}\n\n{lay_out(gains)}"
 
 

@@ -1,7 +1,7 @@
-"""The synthetic world with two populations, whose tastes over genres differ by a drift.
+"""The synthetic world with two populations, whose distributions over genres differ by a drift.
 
-Every other user is of the second population. So often as the drift says, what one of these wishes
-for, by mood or by taste (jaxrec/data/sources/synthetic.py), is of the genre half the list away.
+Every other user is of the second population. For these, the drift is the probability that the genre
+chosen by mood or by taste (jaxrec/data/sources/synthetic.py) is the one half the list away instead.
 """
 
 from dataclasses import replace
@@ -22,10 +22,10 @@ def drifted_world(*, users: int, items: int, drift: float, seed: int = 0) -> Int
     The catalogue is that of `synthetic_world`, and so is the log with a drift of 0.
 
     Args:
-        drift: how often a wish of the second population is for another genre, from 0 to 1.
+        drift: probability that the second population chooses another genre, from 0 to 1.
 
     Returns:
-        The log; its table of users has `population`, "first" or "second".
+        The interactions, whose table of users has a column `population`, "first" or "second".
     """
     catalogue_rng, log_rng = np.random.default_rng(seed).spawn(2)
     world = World(items, catalogue_rng)
@@ -42,7 +42,7 @@ def drifted_world(*, users: int, items: int, drift: float, seed: int = 0) -> Int
 def shift_genres(distribution: np.ndarray, share: float) -> np.ndarray:
     """Move a share of a distribution over genres to the genres half the list away, [..., G].
 
-    No genre is moved to itself. With a share of 0 the distribution keeps its bits.
+    No genre is moved to itself. With a share of 0 the distribution is unchanged bit for bit.
     """
     other = np.roll(distribution, len(GENRES) // 2, axis=-1)
     return (1 - share) * distribution + share * other

@@ -1,4 +1,4 @@
-"""Cut a log into what a model learns from, and those whom it meets later.
+r"""Cut a log into what a model learns from, and those whom it meets later.
 
     python experiments/studies/populations/populations.py --dataset=ml-1m --user-features=age \
         --out=populations
@@ -53,10 +53,10 @@ class PopulationFlags:
 
 
 def run(flags: PopulationFlags) -> None:
-    """Read, cut, write, print.
+    """Read a log, cut it into populations and write them.
 
     Raises:
-        UserError: anything that the user can mend.
+        UserError: an error that the user can fix.
     """
     logs = load_and_cut(flags)
     flags.out.mkdir(parents=True, exist_ok=True)
@@ -68,10 +68,10 @@ def run(flags: PopulationFlags) -> None:
 
 
 def load_and_cut(flags: PopulationFlags) -> Mapping[str, pl.DataFrame]:
-    """Load the log, and cut it by the one way that the flags name.
+    """Load the log, and cut it in the one way that the flags select.
 
     Raises:
-        UserError: they name none or several, or the log cannot be read or cut.
+        UserError: the flags select no way or several, or the log cannot be read or cut.
     """
     data, names = flags.data, feature_names(flags.data, "user")
     if flags.until is not None and not 0 < flags.until < 1:
@@ -92,10 +92,10 @@ def load_and_cut(flags: PopulationFlags) -> Mapping[str, pl.DataFrame]:
 
 
 def load_drifted(data: DataConfig, drift: float) -> Interactions:
-    """Generate the synthetic world, with a drift.
+    """Generate the synthetic world with a drift.
 
     Raises:
-        UserError: the drift is no share, or a flag is of another log.
+        UserError: the drift is not from 0 to 1, or flags of another log are given.
     """
     if not 0 <= drift <= 1:
         raise UserError(f"--drift={drift:g} is out of range; give it 0 to 1")
@@ -111,10 +111,10 @@ def load_drifted(data: DataConfig, drift: float) -> Interactions:
 def cut(
     interactions: Interactions, column: str, first: list[str], second: list[str]
 ) -> Mapping[str, pl.DataFrame]:
-    """Give the logs of the first users, of the second, and of both with items that the first know.
+    """Return the logs of the first users, the second, and both with the items known to the first.
 
     Raises:
-        UserError: there is nobody, or somebody would be of both.
+        UserError: a population is empty, or a value is given for both.
     """
     if both := set(first) & set(second):
         raise UserError(f"--second has {min(both)!r}, as --first has; give each value once")
@@ -125,18 +125,19 @@ def cut(
         own = users.filter(_as_printed(users[column]).is_in(values))
         parts[name] = interactions.log.join(own, on="user", how="semi", maintain_order="left")
         if parts[name].is_empty():
-            there = ", ".join(_as_printed(users[column]).unique().sort().head(8))
-            raise UserError(f"nobody has the {column} {', '.join(values)}; there is {there}")
+            present = ", ".join(_as_printed(users[column]).unique().sort().head(8))
+            raise UserError(f"nobody has the {column} {', '.join(values)}; there is {present}")
     return {**parts, "everybody": _of_known_items(pl.concat(parts.values()), parts["shipped"])}
 
 
 def cut_by_time(interactions: Interactions, share: float) -> Mapping[str, pl.DataFrame]:
-    """Give the log before a moment, that of the users who go on after it, and all of it.
+    """Return the log before a moment, that of users active before and after it, and the whole log.
 
-    The moment is the first of a day (UTC), where the log tells seconds.
+    The moment is the start of a day (UTC) if the log has times in a known unit. The whole log is
+    limited to the items that a run on the first would know.
 
     Raises:
-        UserError: nobody goes on.
+        UserError: no user is active before and after the moment.
     """
     log, ticks = interactions.log, interactions.ticks_per_second
     day = DAY * ticks if ticks else 1
@@ -152,13 +153,13 @@ def cut_by_time(interactions: Interactions, share: float) -> Mapping[str, pl.Dat
 
 
 def _of_known_items(log: pl.DataFrame, shipped: pl.DataFrame) -> pl.DataFrame:
-    """Keep the rows of items that who learns from a log would know."""
+    """Keep the rows of items that a run on the log `shipped` would know."""
     known = frequent_items(count_items(shipped), FilterConfig())
     return log.join(known.to_frame("item"), on="item", how="semi", maintain_order="left")
 
 
 def _as_printed(values: pl.Series) -> pl.Series:
-    """Write values as people do: a whole number without its fraction."""
+    """Format values as strings, with whole numbers without a fraction."""
     if values.dtype.is_float():
         values = values.cast(pl.Int64)
     return values.cast(pl.String).alias("value")

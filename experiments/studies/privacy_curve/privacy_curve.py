@@ -1,4 +1,4 @@
-"""What a guarantee costs: recall over epsilon, by federated rounds with more and with less noise.
+r"""What a guarantee costs: recall over epsilon, by federated rounds with more and with less noise.
 
     python experiments/studies/privacy_curve/privacy_curve.py --run-dir=runs/shipped \
         --dataset=populations/others.csv
@@ -41,7 +41,7 @@ from jaxrec.runs.ranks import Ranks
 from jaxrec.training.compilation_cache import keep_compiled
 
 METRICS = ("recall@10", "ndcg@10")
-DRAWN = "recall@10"
+DRAWN = "recall@10"  # the plotted metric
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,14 +64,14 @@ class PrivacyFlags:
 
 @dataclass(frozen=True)
 class Standing:
-    """How well a model does by the clients.
+    """The figures of a model on the clients' log.
 
     Attributes:
-        name: what it is called in the table and in the plot.
-        noise: the noise multiplier of its rounds; None where nothing was added.
-        epsilon: what this guarantees; None: nothing.
-        test: where the test targets ended.
-        validation: rounds done -> the drawn metric on the validation targets.
+        name: its label in the table and in the plot.
+        noise: the noise multiplier of its rounds; None without noise.
+        epsilon: the epsilon that this guarantees; None: no guarantee.
+        test: the ranks of the test targets.
+        validation: the plotted metric on the validation targets, by number of rounds.
     """
 
     name: str
@@ -82,22 +82,22 @@ class Standing:
 
     @property
     def drawn(self) -> float:
-        """The drawn metric on the test targets."""
+        """Return the plotted metric on the test targets."""
         return means(target_values(self.test.ranks))[DRAWN]
 
 
 def run(flags: PrivacyFlags) -> None:
-    """Do the rounds that are missing, judge, write table and plot.
+    """Run the missing rounds, evaluate all models, and write table and plot.
 
     Raises:
-        UserError: anything that the user can mend.
+        UserError: an error that the user can fix.
     """
     plans = plan(flags)
     source, log = RunDirectory(flags.run_dir), ClientLog(flags.dataset, flags.log)
     config = client_config(source, log)
     population, clients = load_clients(source, log, config, flags.federated)
     for each in plans.values():
-        # So that an epsilon out of reach is known before hours of rounds.
+        # Raises for an epsilon that is out of reach, before hours of rounds.
         guarantee(each, clients.count)
     known = replace(population, vocabulary=source.vocabulary())
     model = load_initial_model(source, known, config)
@@ -122,10 +122,10 @@ def run(flags: PrivacyFlags) -> None:
 
 
 def plan(flags: PrivacyFlags) -> dict[str, FederatedConfig]:
-    """Return the settings of each run by its name: each epsilon, the least first, then no noise.
+    """Return the settings of each run by name: each epsilon in ascending order, then no noise.
 
     Raises:
-        UserError: an epsilon is none, or noise was asked for besides.
+        UserError: an epsilon is not a number, or the flags contradict each other.
     """
     settings = flags.federated
     if settings.is_noisy:
@@ -141,7 +141,7 @@ def plan(flags: PrivacyFlags) -> dict[str, FederatedConfig]:
 
 
 def standing(name: str, model: InitialModel, population: Dataset, config: Config) -> Standing:
-    """Judge a model that no round has changed."""
+    """Evaluate a model before any round."""
     split = population.split
     test, validation = (
         rank_targets(model, population, config, positions)
@@ -153,10 +153,10 @@ def standing(name: str, model: InitialModel, population: Dataset, config: Config
 def read_standing(
     out: RunDirectory, settings: FederatedConfig, digest: str, shipped: Standing
 ) -> Standing:
-    """Read the ranks and the validation of a finished run.
+    """Read the ranks and the validation figures of a finished run.
 
     Args:
-        digest: that of the shipped model.
+        digest: the digest of the shipped model.
 
     Raises:
         UserError: the run began with another model.
@@ -173,13 +173,13 @@ def read_standing(
 
 
 def read_ceiling(flags: PrivacyFlags, population: Dataset, shipped: Standing) -> Standing:
-    """Judge the run of --ceiling, by its own ids.
+    """Evaluate the run of --ceiling, with its own vocabulary.
 
     Args:
-        population: the clients' log by the ids of --run-dir.
+        population: the clients' log, encoded by the vocabulary of --run-dir.
 
     Raises:
-        UserError: it is no finished run, or ranks other targets or other candidates.
+        UserError: the run is not finished, or has other targets or candidates.
     """
     assert flags.ceiling is not None
     run = RunDirectory(flags.ceiling)
@@ -187,7 +187,7 @@ def read_ceiling(flags: PrivacyFlags, population: Dataset, shipped: Standing) ->
     own = read_population(run, config.data, seed=config.train.seed)
     model = load_initial_model(run, replace(own, vocabulary=run.vocabulary()), config)
     found = standing("ceiling", model, own, config)
-    if _asked_for(found.test, own) != _asked_for(shipped.test, population):
+    if _ranking_task(found.test, own) != _ranking_task(shipped.test, population):
         raise UserError(
             f"--ceiling={flags.ceiling} ranks other targets or candidates than --run-dir; train it "
             "on the logs of both, cut to the items that --run-dir knows"
@@ -195,15 +195,15 @@ def read_ceiling(flags: PrivacyFlags, population: Dataset, shipped: Standing) ->
     return found
 
 
-def _asked_for(ranks: Ranks, population: Dataset) -> tuple[list[int], list[str], list[str]]:
-    """Give the users, their targets, and the candidates, each as it prints."""
+def _ranking_task(ranks: Ranks, population: Dataset) -> tuple[list[int], list[str], list[str]]:
+    """Return the users, their targets and the candidates, with items as strings."""
     items = population.vocabulary.values.cast(pl.String)
     targets = items.gather(ranks.targets - 1)
     return ranks.users.tolist(), targets.to_list(), items.sort().to_list()
 
 
 def render(shipped: Standing, taught: Sequence[Standing], ceiling: Standing | None) -> str:
-    """Lay the figures out in Markdown, with paired differences to the shipped model."""
+    """Format the figures as a Markdown table, with paired differences to the shipped model."""
     lines = [
         "| | noise multiplier | recall@10 | NDCG@10 | difference of recall@10 | of NDCG@10 |",
         "|---|---|---|---|---|---|",
@@ -224,7 +224,7 @@ def render(shipped: Standing, taught: Sequence[Standing], ceiling: Standing | No
 def draw(
     shipped: Standing, taught: Sequence[Standing], ceiling: Standing | None, title: str
 ) -> Figure:
-    """Draw recall over epsilon, and over the rounds."""
+    """Plot recall over epsilon and over the rounds."""
     figure, (by_epsilon, by_round) = two_panels(title)
     levels = [shipped, *([ceiling] if ceiling else [])]
     noisy = [each for each in taught if each.epsilon is not None]
@@ -259,7 +259,7 @@ def draw(
 
 
 def interval(one: Ranks, other: Ranks) -> tuple[float, float]:
-    """Give the 95% interval of the difference of the drawn metric, by paired bootstrap."""
+    """Compute the 95% interval of the difference of the plotted metric, by paired bootstrap."""
     difference = target_values(one.ranks)[DRAWN] - target_values(other.ranks)[DRAWN]
     return bootstrap_intervals({DRAWN: difference}, one.users)[DRAWN]
 

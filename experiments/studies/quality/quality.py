@@ -45,10 +45,10 @@ class QualityFlags(SettingsFlags):
 
 
 def compare(flags: QualityFlags) -> None:
-    """Train what is missing, and print the table.
+    """Train the missing runs, and print the table.
 
     Raises:
-        UserError: a flag is wrong; nothing was trained.
+        UserError: a flag is wrong, and nothing was trained.
     """
     if not flags.change:
         raise UserError("there is nothing to compare; give --change=FLAGS")
@@ -66,14 +66,14 @@ def compare(flags: QualityFlags) -> None:
     cells = [["", *(f"{each}{suffix}" for each in METRICS for suffix in ("", " - first row"))]]
     for change, of_seeds in zip(("", *flags.change), values, strict=True):
         cells.append([change or "as given"])
-        for own, base in zip(of_seeds.T.tolist(), values[0].T.tolist(), strict=True):
-            gain = difference(own, base) if change else ""
-            cells[-1] += [f"{statistics.mean(own):.4f}", gain]
+        for current, base in zip(of_seeds.T.tolist(), values[0].T.tolist(), strict=True):
+            gain = difference(current, base) if change else ""
+            cells[-1] += [f"{statistics.mean(current):.4f}", gain]
     print(f"\n{lay_out(cells)}")
 
 
 def validate(directory: RunDirectory, config: Config) -> list[float]:
-    """Train, unless that is done, and return the metrics of the validation targets."""
+    """Train a run unless it is finished, and return its metrics of the validation targets."""
     if not directory.is_finished:
         print(f"\n{directory.path}")
         run_experiment(config, directory)
@@ -82,7 +82,7 @@ def validate(directory: RunDirectory, config: Config) -> list[float]:
 
 
 def difference(values: Sequence[float], base: Sequence[float]) -> str:
-    """Return the mean of the differences, with its standard error if there are several."""
+    """Format the mean of paired differences, with its standard error if there are several."""
     each = [value - other for value, other in zip(values, base, strict=True)]
     error = f" ±{statistics.stdev(each) / len(each) ** 0.5:.4f}" if len(each) > 1 else ""
     return f"{statistics.mean(each):+.4f}{error}"

@@ -1,1 +1,1 @@
-"""From a model to a file."""
+"""Export of a JAX model to a TensorFlow Lite flatbuffer."""

@@ -1,13 +1,13 @@
-"""The model as a device computes it: the trained parameters, in the cheapest builtin operations.
+"""The model as computed on a device: the trained parameters, in the cheapest builtin operations.
 
-It says what `jaxrec.models` says of the known ids of a history, in their order: padding and unknown
-ids weigh nothing wherever they stand. What differs is how a history comes to the encoder, whose
-`encode_last` ships as it is:
+It computes what `jaxrec.models` computes from the known ids of a history, in their order: padding
+and unknown ids have no effect at any position. The encoder's `encode_last` is used unchanged; its
+inputs are computed differently:
 
 - A lookup is a product with a one-hot matrix, which TensorFlow Lite folds into EMBEDDING_LOOKUP. A
   plain index would be clamped, and -1 would read the last row.
-- The item row of PAD is zero, in both tables if there are two, so that no mask follows a lookup.
-- Known activities are moved together at the right end.
+- The row of PAD is zero in the item table, or in both if untied, so that lookups need no mask.
+- Known activities are gathered at the right end.
 """
 
 from collections.abc import Mapping
@@ -26,12 +26,12 @@ from jaxrec.models.adapter import AdaptConfig, Adapted, Items, Past
 from jaxrec.models.model import RecommenderModel
 from jaxrec.schema import ITEM, PAD, Feature
 
-# Of an age, which has 30 bits.
+# Ages have 30 bits; they are split into two halves of 15.
 HALF = 1 << 15
 
 
 def prepare(model: RecommenderModel) -> RecommenderModel:
-    """Copy the model, with vectors of zeros for the item PAD."""
+    """Return a copy of the model whose item tables are zero in the row of PAD."""
     graphdef, params = nnx.split(model)
     model = nnx.merge(graphdef, jax.tree.map(jnp.copy, params))
     for table in (model.activities.tables[ITEM], *([] if model.is_tied else [model.candidates])):
@@ -42,38 +42,38 @@ def prepare(model: RecommenderModel) -> RecommenderModel:
 def encode(
     model: RecommenderModel, inputs: Mapping[str, Shaped[jax.Array, "B *N"]]
 ) -> Float[jax.Array, "B D"]:
-    """Return the query of each history, any value of an input allowed; ids of items are ITEM."""
+    """Return the query of each history; item ids are the input ITEM, and any value is allowed."""
     is_known_BN = _is_known(inputs[ITEM], model.item_bias.shape[0])
-    there_BN = is_known_BN.astype(jnp.float32)
+    valid_BN = is_known_BN.astype(jnp.float32)
     activities_BNE = _look_up(model.activities.tables[ITEM][...], inputs[ITEM])
     of_activities = [each for each in model.features if each.of == "activity"]
     for feature in of_activities:
         given_BN1, table_RE = inputs[feature.name][..., None], model.activities.tables[feature.name]
         if feature.kind == "age":
-            given_BN1 = _gaps(given_BN1, there_BN)
+            given_BN1 = _gaps(given_BN1, valid_BN)
         activities_BNE += _vectors(table_RE[...], feature, given_BN1)
     if of_activities:
-        # An unknown value has a vector, but where there is no activity there is none.
-        activities_BNE *= there_BN[..., None]
-    activities_BNE, there_BN = close_gaps(activities_BNE, there_BN)
-    encoded_BH = model.encoder.encode_last(activities_BNE, there_BN)
+        # Unknown feature values have an embedding too, but positions without an activity are zero.
+        activities_BNE *= valid_BN[..., None]
+    activities_BNE, valid_BN = close_gaps(activities_BNE, valid_BN)
+    encoded_BH = model.encoder.encode_last(activities_BNE, valid_BN)
     tables = model.circumstances.tables
-    about = {
+    embeddings = {
         each.name: _vectors(tables[each.name][...], each, inputs[each.name][..., None])
         for each in model.features
         if each.of != "activity"
     }
-    about_BD, is_filled_B = model.circumstances.join(about), jnp.any(is_known_BN, axis=1)
+    about_BD, is_filled_B = model.circumstances.join(embeddings), jnp.any(is_known_BN, axis=1)
     return model.project(encoded_BH, activities_BNE[:, -1], is_filled_B, about_BD)
 
 
 def _vectors(
     table_RE: Float[jax.Array, "R E"], feature: Feature, given: Shaped[jax.Array, "*shape 1"]
 ) -> Float[jax.Array, "*shape E"]:
-    """Give the vectors of the values of a feature, row 0 for what is no value.
+    """Return the embeddings of a feature's values; row 0 for unknown values.
 
-    A few comparisons are less work than the guards of a lookup. The difference of each row from row
-    0 is added to it, so that nothing needs to tell what is unknown.
+    With few values, comparisons are cheaper than a lookup with its range checks. The 0/1 row of the
+    comparisons selects a difference from row 0, which is then added: no value needs a mask.
     """
     if not is_compared(feature):
         return _look_up(table_RE, given[..., 0])
@@ -89,21 +89,21 @@ def _vectors(
 
 
 def _gaps(
-    ages_BN1: Int[jax.Array, "B N 1"], there_BN: Float[jax.Array, "B N"]
+    ages_BN1: Int[jax.Array, "B N 1"], valid_BN: Float[jax.Array, "B N"]
 ) -> Float[jax.Array, "B N 1"]:
-    """Give the seconds from each activity to the next one that is known, or to now.
+    """Return the seconds from each activity to the next known one, or to now.
 
-    Less than zero or LONGEST and more, if one of the two is unknown. Ages are subtracted in two
-    halves: a float32 is exact up to 2^24 s, half a year.
+    A gap with an unknown age at either end is negative, or LONGEST or more. Ages are subtracted in
+    two halves, because a float32 is exact up to 2^24 s only, half a year.
     """
-    length = there_BN.shape[1]
-    met_BN = jnp.cumsum(there_BN, axis=1)
-    is_next_BNN = met_BN[:, :, None] + 1 == met_BN[:, None, :]
-    next_BNN = is_next_BNN.astype(jnp.float32) * there_BN[:, None, :]
+    length = valid_BN.shape[1]
+    ranks_BN = jnp.cumsum(valid_BN, axis=1)
+    is_next_BNN = ranks_BN[:, :, None] + 1 == ranks_BN[:, None, :]
+    next_BNN = is_next_BNN.astype(jnp.float32) * valid_BN[:, None, :]
     highs_BN1 = jax.lax.div(ages_BN1, HALF)
     lows_BN1 = (ages_BN1 - highs_BN1 * HALF).astype(jnp.float32)
-    # What is unknown lies further back than anything known, and than anything unknown before it
-    # does: from it is too long, to it is less than zero.
+    # Unknown ages are made larger than every known one, and than the unknown ones before them: the
+    # gap from an unknown age is too long, and the gap to it is negative.
     is_unknown_BN1 = (ages_BN1 < 0) | (ages_BN1 >= LONGEST)
     beyond_N1 = 2.0**20 * np.arange(1, length + 1, dtype=np.float32)[:, None]
     highs_BN1 = highs_BN1.astype(jnp.float32) + is_unknown_BN1.astype(jnp.float32) * beyond_N1
@@ -114,18 +114,18 @@ def _gaps(
 def pick(
     scores_BR: Float[jax.Array, "B R"], candidates_BM: Int[jax.Array, "B M"]
 ) -> Float[jax.Array, "B M"]:
-    """Give the scores of some items; unknown ids have PAD's."""
+    """Gather the scores of the candidates; unknown ids get PAD's score."""
     ids_BM = known_or_pad(candidates_BM, scores_BR.shape[1])
     return jnp.take_along_axis(scores_BR, ids_BM, axis=1, mode="promise_in_bounds")
 
 
 def vectors(model: RecommenderModel, items_BM: Int[jax.Array, "B M"]) -> Float[jax.Array, "B M D"]:
-    """Give the vectors by which some items are scored; those of unknown ids are zero."""
+    """Return the embeddings that score some items; zero for unknown ids."""
     return _look_up(model.item_table, items_BM)
 
 
 def biases(model: RecommenderModel, items_BM: Int[jax.Array, "B M"]) -> Float[jax.Array, "B M"]:
-    """Give what is added to the scores of some items; unknown ids have PAD's."""
+    """Return the biases of some items; unknown ids get PAD's bias."""
     return _entries(model.item_bias, items_BM)
 
 
@@ -135,7 +135,7 @@ def predict(
     query_BD: Float[jax.Array, "B D"],
     items_BM: Int[jax.Array, "B M"],
 ) -> dict[str, Float[jax.Array, "B M *_"]]:
-    """Return the outputs of a head for some items, NaN for those that are unknown."""
+    """Return the outputs of a head for some items; NaN for unknown ids."""
     head = model.heads[name]
     rows = {each: _entries(getattr(head, each)[...], items_BM) for each in head.item_parameters}
     logits = head.logits(query_BD[:, None], vectors(model, items_BM), rows)
@@ -150,17 +150,17 @@ def adapt(
     span: int,
     config: AdaptConfig,
 ) -> Adapted:
-    """Learn of one user; any ids allowed.
+    """Compute the adapter of one user; any ids are allowed.
 
     Args:
-        span: how many items the model reads, N.
+        span: number of items that the model reads, N.
     """
     rows = model.item_bias.shape[0]
     history_M = known_or_pad(activities_M, rows)
     windows_WN, targets_M = adapter.moments(history_M, span)
     contexts_MD = encode(model, {ITEM: windows_WN[:-1]})
-    # The whole table, looked up by ids that nobody can tell are the same in every call: as a
-    # constant it would be stored a second time, lying, and so would be the ids.
+    # The whole table, looked up by ids that depend on an input, so that the converter cannot fold
+    # them: a constant table would be stored a second time, transposed, and the ids with it.
     one = jnp.clip(history_M[0], 1, 1)
     every_R = jnp.cumsum(jnp.broadcast_to(one, rows)) - 1
     table_RD = jax.nn.one_hot(every_R, rows) @ model.item_table
@@ -171,13 +171,13 @@ def adapt(
 def _entries(
     values_R: Float[jax.Array, " R"], items_BM: Int[jax.Array, "B M"]
 ) -> Float[jax.Array, "B M"]:
-    """Give an entry for each item; for unknown ids PAD's."""
+    """Gather an entry for each item; PAD's for unknown ids."""
     ids_BM = known_or_pad(items_BM, values_R.shape[0])
     return values_R.at[ids_BM].get(mode="promise_in_bounds", wrap_negative_indices=False)
 
 
 def known_or_pad(ids: Int[jax.Array, "*shape"], rows: int) -> Int[jax.Array, "*shape"]:
-    """Replace every id that has no row in the table by PAD."""
+    """Replace every id without a row in the table by PAD."""
     return jnp.where(_is_known(ids, rows), ids, PAD)
 
 
@@ -196,19 +196,19 @@ def _look_up(
 def close_gaps(
     activities_BNE: Float[jax.Array, "B N E"], there_BN: Float[jax.Array, "B N"]
 ) -> tuple[Float[jax.Array, "B N E"], Float[jax.Array, "B N"]]:
-    """Move what is known to the right end, in its order; tell where it is now.
+    """Gather the known activities at the right end, in their order, and return their mask too.
 
-    By a product with a matrix of zeros and ones, which is exact and adds 1 µs to a call at N = 10;
-    a scatter of the ids would add 4.
+    The product with a matrix of zeros and ones is exact and adds 1 µs to a call at N = 10; a
+    scatter of the ids would add 4 µs.
 
     Args:
-        activities_BNE: zero where nothing is known.
-        there_BN: 1 where an activity is known, else 0.
+        activities_BNE: zero where the mask is zero.
+        there_BN: the mask, 1 where an activity is known, else 0.
     """
     length = there_BN.shape[1]
-    met_BN = jnp.cumsum(there_BN, axis=1)
-    # Place n takes the activity by which so many have been met; there is none below one.
-    number_BN = met_BN[:, -1:] + np.arange(1 - length, 1, dtype=np.float32)
-    takes_BNN = (number_BN[:, :, None] == met_BN[:, None, :]).astype(jnp.float32)
-    # Gaps are met with the activity before them, but are zero.
-    return takes_BNN @ activities_BNE, (number_BN > 0).astype(jnp.float32)
+    ranks_BN = jnp.cumsum(there_BN, axis=1)
+    # Each output position takes the activity of its rank; no activity has a rank below 1.
+    output_ranks_BN = ranks_BN[:, -1:] + np.arange(1 - length, 1, dtype=np.float32)
+    is_taken_BNN = (output_ranks_BN[:, :, None] == ranks_BN[:, None, :]).astype(jnp.float32)
+    # A gap has the rank of the activity before it, but its row is zero and adds nothing.
+    return is_taken_BNN @ activities_BNE, (output_ranks_BN > 0).astype(jnp.float32)

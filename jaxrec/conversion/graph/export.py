@@ -1,4 +1,4 @@
-"""Export: from signatures to a float32 flatbuffer of builtin operations."""
+"""Export of signatures to a float32 flatbuffer of builtin operations."""
 
 import tempfile
 from collections.abc import Sequence
@@ -14,20 +14,20 @@ from jaxrec.models.model import RecommenderModel
 def export_model(
     model: RecommenderModel, shapes: Shapes, adapt: AdaptConfig | None = None
 ) -> bytes:
-    """Convert all signatures of a model; what stands for its tables is let go with them.
+    """Convert all signatures of a model; the placeholders of its tables are freed on return.
 
     Args:
-        adapt: how the file learns of a user, if it shall.
+        adapt: settings of on-device adaptation; None: without it.
     """
     stand_ins = stand_in(model)
     return export(signatures(stand_ins, shapes, adapt), stand_ins)
 
 
 def export(offered: Sequence[Signature], stand_ins: StandIns) -> bytes:
-    """Convert signatures to one file, in which they share their constants.
+    """Convert signatures to one flatbuffer, in which they share their constants.
 
     Args:
-        stand_ins: what the signatures were made of.
+        stand_ins: the model with placeholder tables that the signatures were built from.
     """
     module = tf.Module()
     functions = {each.name: _traceable(each) for each in offered}

@@ -1,6 +1,6 @@
-"""Quantize: named recipes for smaller weights.
+"""Quantization of weights by named recipes.
 
-What is computed stays float32, but for the large products of int8.
+Computation stays in float32, except for the large products of int8.
 """
 
 import io
@@ -22,8 +22,8 @@ _WEIGHTS = {
         AlgorithmName.FLOAT_CASTING,
         qtyping.TensorQuantizationConfig(num_bits=16, dtype=qtyping.TensorDataType.FLOAT),
     ),
-    # One scale a tensor: one a row would be four bytes beside the sixteen of a row of width 16, and
-    # the file format repeats it in every signature.
+    # One scale per tensor: one per row would add four bytes to the sixteen of a row of width 16,
+    # and the file format repeats the scales in every signature.
     "int8": (
         AlgorithmName.MIN_MAX_UNIFORM_QUANT,
         qtyping.TensorQuantizationConfig(
@@ -32,16 +32,16 @@ _WEIGHTS = {
     ),
 }
 
-# From so many weights on, int8 multiplies in 8 bits what it stores in 8 bits, with the inputs
-# rounded at each product: a product with one row takes as long as its weights take to be read. Ten
-# steps of a recurrence, one thread, float32 against 8 bits: of 4,096 weights 2.4 against 2.0 µs, of
-# 16,384 6.7 against 3.1, of 65,536 69 against 6.5. Scores stay float32: rounded they lose their
+# Least number of weights from which on int8 also multiplies in 8 bits, with the inputs rounded at
+# each product: the time of a product with one row is the time to read its weights. Ten steps of a
+# recurrence, one thread, float32 against 8 bits: 2.4 against 2.0 µs with 4,096 weights, 6.7 against
+# 3.1 with 16,384, 69 against 6.5 with 65,536. Scores stay float32: rounding would change their
 # order.
 LARGE = 1 << 14
 
 
 def quantize(graph: bytes, recipe: Recipe) -> bytes:
-    """Store the weights of a float32 flatbuffer as the recipe says; biases stay float32."""
+    """Convert a flatbuffer's float32 weights to the format of a recipe; biases stay float32."""
     if recipe == "float32":
         return graph
     algorithm, weights = _WEIGHTS[recipe]
@@ -58,7 +58,7 @@ def quantize(graph: bytes, recipe: Recipe) -> bytes:
     )
     large = large_products(graph, LARGE) if recipe == "int8" else []
     if large:
-        # The quantizer ends the name of each result with a semicolon.
+        # The quantizer appends a semicolon to the name of each result.
         manager.add_quantization_config(
             regex=f"^({'|'.join(map(re.escape, large))});$",
             operation_name=qtyping.TFLOperationName.FULLY_CONNECTED,
@@ -67,7 +67,7 @@ def quantize(graph: bytes, recipe: Recipe) -> bytes:
             ),
             algorithm_key=algorithm,
         )
-    # Its progress bars write to the streams of Python that were there when it was imported.
+    # The quantizer's progress bars write to the Python streams that existed at its import.
     with quiet(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         quantizer = Quantizer(bytearray(graph))
         quantizer.load_quantization_recipe(manager.get_quantization_recipe())

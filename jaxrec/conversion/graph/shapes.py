@@ -1,4 +1,4 @@
-"""Shapes: what is fixed when a file is made."""
+"""Shapes: sizes of a file that are fixed at export."""
 
 from dataclasses import dataclass
 
@@ -9,14 +9,14 @@ DEFAULT_TOP_K = 100
 
 @dataclass(frozen=True)
 class Shapes:
-    """The sizes of a file's inputs and outputs.
+    """Sizes of a file's inputs and outputs.
 
     Attributes:
-        batch_size: B, histories in a call.
+        batch_size: B, histories per call.
         history_length: N.
-        top_k: k, items that `recommend` gives.
+        top_k: k, items that `recommend` returns.
         candidates: M, items that `score` takes.
-        keep_seen: `recommend` may give items of the history.
+        keep_seen: whether `recommend` may return items of the history.
     """
 
     batch_size: int
@@ -35,10 +35,10 @@ def choose_shapes(
     keep_seen: bool,
     vocabulary_size: int,
 ) -> Shapes:
-    """Check what was asked for against the catalogue; without a k, take 100 or what there is.
+    """Check the requested sizes, and set top_k by default to 100 or the largest possible.
 
     Raises:
-        UserError: a number is out of range, or a list could not be filled beside a full history.
+        UserError: if a size is out of range, or a full history leaves no items to recommend.
     """
     most = vocabulary_size if keep_seen else vocabulary_size - history_length
     if most < 1:

@@ -1,22 +1,22 @@
-"""Signatures: what a file offers, each a value with its name, inputs, function and outputs.
+"""Signatures: the callable functions of a file, each with its name, inputs and outputs.
 
     recommend   a history -> ids int32 [B, k], scores float32 [B, k], best first
-    encode      a history -> context float32 [B, D]
+    encode      a history -> context float32 [B, D], the query
     score       a history, candidates int32 [B, M] -> scores float32 [B, M]
     vectors     items int32 [B, M] -> vectors float32 [B, M, D], biases float32 [B, M]
     adapt       activities int32 [1, M], weights float32 [1, M] -> adapter float32 [1, D], before
-                float32 [1], after float32 [1]: what is learned of a user, and the loss on what was
-                held back; where that was asked for
+                float32 [1], after float32 [1]: the adapter of a user, and the loss on the held-back
+                activities without and with it; only in a file with on-device adaptation
 
-Each head of the model has one more, by the name that its class gives it:
+Each head of the model adds a signature, named by its class:
 
     a history, candidates int32 [B, M] -> the outputs of the head, each float32 [B, M, ...]
 
 A history is `history` int32 [B, N], then the features of its activities, [B, N], and of its user
-and the moment, [B], each by its name: int32 ids or seconds, or float32 numbers. The product of a
-context with an item's vector, and its bias, are its score. A file that learns takes `adapter`
-too, float32 [B, D], in recommend, encode and score: it is added to the context, zeros change
-nothing.
+and the moment, [B], each by its name: int32 ids or seconds, or float32 numbers. The score of an
+item is the dot product of the query and the item's vector, plus its bias. In a file with on-device
+adaptation, recommend, encode and score also take `adapter` float32 [B, D], which is added to the
+query; zeros change nothing.
 """
 
 import os
@@ -26,7 +26,7 @@ from typing import Any
 
 from jaxrec.conversion.quiet import quiet
 
-# Before the first import: TensorFlow's C++ half reads it once.
+# Set before the first import: TensorFlow's C++ runtime reads it once.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 with quiet():
     import tensorflow as tf
@@ -49,12 +49,12 @@ Tensors = Mapping[str, tf.Tensor]
 
 @dataclass(frozen=True)
 class Signature:
-    """One way to call a file.
+    """A callable function of a file.
 
     Attributes:
-        inputs: type and shape of each input, by name.
-        function: from tensors by the names of the inputs to those of the outputs.
-        outputs: their names.
+        inputs: dtype and shape of each input, by name.
+        function: maps input tensors by name to output tensors by name.
+        outputs: names of the outputs.
     """
 
     name: str
@@ -66,21 +66,21 @@ class Signature:
 def signatures(
     stand_ins: StandIns, shapes: Shapes, adapt: AdaptConfig | None = None
 ) -> list[Signature]:
-    """List what the file of a model offers; `recommend`, the one of who names none, comes first.
+    """Return the signatures of a model's file, the default signature `recommend` first.
 
     Args:
-        adapt: how it learns of a user, if it shall.
+        adapt: settings of on-device adaptation; None: without it.
     """
     model, standing = stand_ins.model, stand_ins.standing
     rows, width = model.item_table.shape
-    history = {HISTORY: _numbers(HISTORY, shapes.batch_size, shapes.history_length)}
-    history |= {each.name: _values(each, shapes) for each in model.features}
-    told = history
+    history = {HISTORY: _ids_spec(HISTORY, shapes.batch_size, shapes.history_length)}
+    history |= {each.name: _feature_spec(each, shapes) for each in model.features}
+    query_inputs = history
     if adapt is not None:
         spec = tf.TensorSpec((shapes.batch_size, width), tf.float32, ADAPTER)
-        told = history | {ADAPTER: spec}
-    candidates = {CANDIDATES: _numbers(CANDIDATES, shapes.batch_size, shapes.candidates)}
-    items = {ITEMS: _numbers(ITEMS, shapes.batch_size, shapes.candidates)}
+        query_inputs = history | {ADAPTER: spec}
+    candidates = {CANDIDATES: _ids_spec(CANDIDATES, shapes.batch_size, shapes.candidates)}
+    items = {ITEMS: _ids_spec(ITEMS, shapes.batch_size, shapes.candidates)}
 
     def encoded(inputs: Mapping[str, jax.Array]) -> jax.Array:
         history = {name: each for name, each in inputs.items() if name != ADAPTER}
@@ -106,7 +106,7 @@ def signatures(
         return {"context": encode_tf(inputs)}
 
     def score(inputs: Tensors) -> dict[str, tf.Tensor]:
-        scores = scores_tf({name: inputs[name] for name in told})
+        scores = scores_tf({name: inputs[name] for name in query_inputs})
         return {"scores": pick_tf(scores, inputs[CANDIDATES])}
 
     def vectors(inputs: Tensors) -> dict[str, tf.Tensor]:
@@ -121,25 +121,25 @@ def signatures(
             found = outputs_tf({name: inputs[name] for name in history}, inputs[CANDIDATES])
             return {output: found[output] for output in head.outputs}
 
-        # An adapter is learned of what a user takes, not of what heads predict.
+        # No adapter: it is learned from the user's items, not from the labels of heads.
         return Signature(head.signature, history | candidates, predict, head.outputs)
 
     found = [
-        Signature("recommend", told, recommend, ("ids", "scores")),
-        Signature("encode", told, encode, ("context",)),
-        Signature("score", told | candidates, score, ("scores",)),
+        Signature("recommend", query_inputs, recommend, ("ids", "scores")),
+        Signature("encode", query_inputs, encode, ("context",)),
+        Signature("score", query_inputs | candidates, score, ("scores",)),
         Signature("vectors", items, vectors, ("vectors", "biases")),
     ]
     found += [predictions(name, head) for name, head in model.heads.items()]
     if adapt is not None:
-        found.append(_learning(stand_ins, shapes, adapt))
+        found.append(_adapt_signature(stand_ins, shapes, adapt))
     return found
 
 
-def _learning(stand_ins: StandIns, shapes: Shapes, config: AdaptConfig) -> Signature:
-    """Offer to learn of one user; batches are of servers."""
+def _adapt_signature(stand_ins: StandIns, shapes: Shapes, config: AdaptConfig) -> Signature:
+    """Return the signature `adapt`, of a single user: only servers use batches."""
     activities = {
-        ACTIVITIES: _numbers(ACTIVITIES, 1, config.activities),
+        ACTIVITIES: _ids_spec(ACTIVITIES, 1, config.activities),
         WEIGHTS: tf.TensorSpec((1, config.activities), tf.float32, WEIGHTS),
     }
 
@@ -156,12 +156,12 @@ def _learning(stand_ins: StandIns, shapes: Shapes, config: AdaptConfig) -> Signa
     return Signature("adapt", activities, adapt, ("adapter", "before", "after"))
 
 
-def _numbers(name: str, batch: int, length: int) -> tf.TensorSpec:
+def _ids_spec(name: str, batch: int, length: int) -> tf.TensorSpec:
     return tf.TensorSpec((batch, length), tf.int32, name)
 
 
-def _values(feature: Feature, shapes: Shapes) -> tf.TensorSpec:
-    """Give the type and the shape of a feature's input."""
+def _feature_spec(feature: Feature, shapes: Shapes) -> tf.TensorSpec:
+    """Return dtype and shape of a feature's input."""
     length = (shapes.history_length,) if feature.of == "activity" else ()
     dtype = tf.float32 if feature.kind == "number" else tf.int32
     return tf.TensorSpec((shapes.batch_size, *length), dtype, feature.name)
@@ -172,9 +172,9 @@ def _to_tensorflow(function: Callable) -> Callable[..., Any]:
 
 
 def _penalties(ids_BN: tf.Tensor, rows: int, shapes: Shapes) -> tf.Tensor:
-    """Give what lowers the scores of the items of each history as far as PAD's, [B, rows].
+    """Return the terms that lower the scores of each history's items to PAD's, [B, rows].
 
-    A SCATTER_ND of zeros and one addition: JAX's own scatter into the scores takes twice as long.
+    SCATTER_ND into zeros and one addition: JAX's own scatter into the scores takes twice as long.
     """
     batch, length = shapes.batch_size, shapes.history_length
     places_nn = ids_BN + rows * tf.range(batch)[:, None] if batch > 1 else ids_BN

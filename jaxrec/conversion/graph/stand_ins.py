@@ -1,8 +1,8 @@
-"""Stand-ins: in the place of large tables TensorFlow sees one number, repeated.
+"""Placeholder tables: TensorFlow sees one repeated number in the place of each item table.
 
 It copies every constant a dozen times on the way to a flatbuffer: with a million items and d = 32
-that took 190 s and 15 GB, and takes 11 s and 2.4 GB so. The tables are put into the flatbuffer when
-it is made. That they came to the right places, parity proves.
+the export took 190 s and 15 GB; with placeholders it takes 11 s and 2.4 GB. The tables replace the
+placeholders in the finished flatbuffer, and the parity check verifies their places.
 """
 
 from dataclasses import dataclass
@@ -21,18 +21,18 @@ from jaxrec.schema import ITEM
 
 @dataclass(frozen=True, eq=False)
 class StandIns:
-    """A model, and the numbers that stand for its tables of items.
+    """A model, and the placeholder numbers of its item tables.
 
     Attributes:
-        tables: by the number that stands for it, [R, D].
+        tables: item table by its placeholder number, [R, D].
     """
 
     model: RecommenderModel
     tables: dict[float, Float[np.ndarray, "R D"]]
 
     def standing(self) -> RecommenderModel:
-        """Give the model with numbers for tables; to be called where it is traced."""
-        # New variables: those of another trace cannot be set.
+        """Return the model with placeholder tables; to be called inside the function traced."""
+        # New variables, because those of another trace cannot be set.
         graphdef, params = nnx.split(self.model)
         model = nnx.merge(graphdef, jax.tree.map(lambda leaf: leaf, params))
         first, *second = (
@@ -45,12 +45,12 @@ class StandIns:
         return model
 
     def put_back(self, graph: bytes) -> bytes:
-        """Put the tables into a flatbuffer that was made of the model as it stands."""
+        """Replace the placeholders in a flatbuffer of the model by the tables."""
         return replace_constants(graph, self.tables)
 
 
 def stand_in(model: RecommenderModel) -> StandIns:
-    """Choose a number for each table of items that no other constant is likely to repeat."""
+    """Build placeholders from numbers that no other constant is likely to repeat."""
     model = device.prepare(model)
     tables = [model.activities.tables[ITEM], *([] if model.is_tied else [model.candidates])]
     numbered = enumerate((np.asarray(table[...]) for table in tables), start=10)

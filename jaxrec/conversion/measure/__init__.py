@@ -1,1 +1,1 @@
-"""What a file is worth, and what it costs."""
+"""Measurements of a file: recall, latency and memory."""

@@ -1,4 +1,4 @@
-"""Latency: models timed in turn in one process, so that a machine that slows down slows all."""
+"""Latency of models, timed in turn in one process: a slowdown of the machine affects them all."""
 
 import platform
 import time
@@ -13,17 +13,17 @@ from tqdm import tqdm
 
 from jaxrec.runtime.interpreter import ADAPTER, Inputs
 
-# In one block, of which the first do not count: they bring a model's weights back into the cache.
+# Calls per block, and warm-up calls among them that bring the weights back into the cache.
 _CALLS, _WARM = 50, 5
 
 
 @dataclass(frozen=True, eq=False)
 class Contender:
-    """A model with the inputs that it is timed on.
+    """A model and the inputs that it is timed on.
 
     Attributes:
-        interpreter: of one thread, with its tensors allocated; what `invoke()` runs is timed.
-        inputs: for each of its inputs, in its order, examples; the first ones fill the last call.
+        interpreter: single-threaded, with its tensors allocated; `invoke()` is timed.
+        inputs: examples of each input, in its order; the first ones also fill the last call.
     """
 
     interpreter: Interpreter
@@ -31,17 +31,17 @@ class Contender:
 
 
 def load(graph: bytes) -> Interpreter:
-    """Load a flatbuffer for one thread."""
+    """Load a flatbuffer into a single-threaded interpreter."""
     interpreter = Interpreter(model_content=graph, num_threads=1)
     interpreter.allocate_tensors()
     return interpreter
 
 
 def contend(graph: bytes, inputs: Inputs) -> Contender:
-    """Enter a file of ours, whose inputs have names."""
+    """Load a flatbuffer of this package, whose inputs have names, for timing."""
     interpreter = load(graph)
     names = [each["name"] for each in interpreter.get_input_details()]
-    # Without an adapter, the model as it was shipped.
+    # An adapter of zeros leaves the model as it was shipped.
     given = {ADAPTER: np.zeros(1, np.float32), **inputs}
     return Contender(interpreter, [given[name] for name in names])
 
@@ -53,33 +53,33 @@ def measure(
     seconds: float = float("inf"),
     seed: int = 0,
 ) -> list[Float[np.ndarray, " calls"]]:
-    """Time every call, µs, in blocks whose order is drawn anew each round.
+    """Measure the time of every call in µs, in blocks whose order is shuffled every round.
 
-    Setting the input is not timed, nor is forgetting what a fused LSTM keeps between calls.
+    Neither setting the inputs nor resetting the state of a fused LSTM is timed.
 
     Args:
-        seconds: no round begins later, but for the first.
+        seconds: time after which no further round begins; the first always runs.
     """
     until = time.monotonic() + seconds
     rng = np.random.default_rng(seed)
-    callers = [_caller(contender) for contender in contenders]
+    timed_calls = [_timed_call(contender) for contender in contenders]
     taken: list[list[float]] = [[] for _ in contenders]
     for round_ in tqdm(range(rounds), unit="round", disable=None, leave=False):
         if round_ and time.monotonic() > until:
             break
         for number in rng.permutation(len(contenders)):
-            times = [callers[number](round_ * _CALLS + i) for i in range(_CALLS)]
+            times = [timed_calls[number](round_ * _CALLS + i) for i in range(_CALLS)]
             taken[number] += times[_WARM:]
     return [np.array(times) for times in taken]
 
 
-def _caller(contender: Contender) -> Callable[[int], float]:
-    """Make a function that runs one row of inputs, by its number, and gives the time in µs."""
+def _timed_call(contender: Contender) -> Callable[[int], float]:
+    """Return a function that runs a call by its number and returns its time in µs."""
     interpreter = contender.interpreter
-    places = interpreter.get_input_details()
+    details = interpreter.get_input_details()
     inputs = [
-        (place["index"], _in_calls(values, place["shape"]))
-        for place, values in zip(places, contender.inputs, strict=True)
+        (detail["index"], _split_into_calls(values, detail["shape"]))
+        for detail, values in zip(details, contender.inputs, strict=True)
     ]
 
     def call(number: int) -> float:
@@ -93,18 +93,18 @@ def _caller(contender: Contender) -> Callable[[int], float]:
     return call
 
 
-def _in_calls(values: np.ndarray, shape: np.ndarray) -> np.ndarray:
-    """Cut examples into calls, the last filled up with the first examples."""
+def _split_into_calls(values: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    """Split examples into calls, the last one filled up with the first examples."""
     return np.resize(values, (-(-values.size // shape.prod()), *shape))
 
 
 def percentiles(times: Float[np.ndarray, " calls"]) -> dict[str, float]:
-    """Give the median, and what one call in ten and in a hundred exceeds, µs."""
+    """Return the median and the 90th and 99th percentile, in µs."""
     return {f"p{share}": float(np.percentile(times, share)) for share in (50, 90, 99)}
 
 
 def machine() -> str:
-    """Name the processor: without it a time means nothing."""
+    """Return the name of the processor, to report with every time."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]

@@ -1,9 +1,9 @@
-"""What a file costs the process that recommends with it, and holds nothing else.
+"""Time and memory of a process that recommends with a file and does nothing else.
 
-A script that is given the file, and prints one line of JSON: seconds until it is ready and of a
-call (the median of 200 random histories of ten items), and the most bytes of memory that it held.
-Of a file that learns also the seconds of learning from as much as it reads (the median of five),
-and the most bytes then.
+Run as a script with the path of a file, it prints one line of JSON: the seconds to load the file
+and of a call (the median of 200 random histories of ten items), and the peak memory in bytes. For
+a file with on-device adaptation it adds the seconds to adapt to as many activities as the file
+reads (the median of five), and the peak memory afterwards.
 """
 
 import json
@@ -21,7 +21,7 @@ TIMES_LEARNED = 5
 
 
 def main(path: str) -> None:
-    """Load, recommend, and print."""
+    """Measure a file, and print the figures as JSON."""
     started = time.perf_counter()
     recommender = Recommender.load(path)
     ready = time.perf_counter() - started
@@ -47,10 +47,10 @@ def main(path: str) -> None:
 
 
 def peak_memory() -> int:
-    """Give the most bytes that this process held."""
+    """Return the peak memory of this process, in bytes."""
     status = Path("/proc/self/status")
     if status.exists():
-        # What the system calls ru_maxrss is on Linux also that of the process which started this.
+        # On Linux, ru_maxrss also covers the process that started this one.
         (line,) = [line for line in status.read_text().splitlines() if line.startswith("VmHWM:")]
         return int(line.split()[1]) * 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

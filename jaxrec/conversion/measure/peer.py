@@ -1,7 +1,7 @@
-"""Peers: recommenders of the 2020 system's shape, asked about the same users as ours.
+"""Peers: other recommenders, in the format of the 2020 system, measured on the same users.
 
-Such a file takes the raw item ids of a history, oldest first, with zeros at the end, and gives the
-raw ids of the best items and their scores, best first.
+A peer takes the raw item ids of a history, oldest first and padded with zeros at the end, and
+returns the raw ids of the best items and their scores, best first.
 """
 
 import subprocess
@@ -19,7 +19,7 @@ from jaxrec.errors import UserError
 from jaxrec.runs.heldout import Heldout
 from jaxrec.schema import ITEM, PAD
 
-# A damaged flatbuffer can take its whole process along, so the first to run it is another one.
+# A damaged flatbuffer can crash its whole process, so it is first run in a subprocess.
 _TRIAL = """
 import sys, numpy
 from ai_edge_litert.interpreter import Interpreter
@@ -36,11 +36,11 @@ interpreter.invoke()
 
 
 def read_peer(path: Path) -> bytes:
-    """Read a file of somebody else's, after trying it in a process of its own.
+    """Read the file of a peer, after a trial run in a subprocess.
 
     Raises:
-        UserError: it does not run, or is no recommender.
-        OSError: it cannot be read.
+        UserError: if it does not run, or is no recommender.
+        OSError: if it cannot be read.
     """
     graph = path.read_bytes()
     command = [sys.executable, "-c", _TRIAL, str(path)]
@@ -57,10 +57,10 @@ def read_peer(path: Path) -> bytes:
 def peer_histories(
     interpreter: Interpreter, heldout: Heldout, items: Sequence[int]
 ) -> Int32[np.ndarray, "n N"]:
-    """Write the held-out histories down as a peer wants them.
+    """Convert the held-out histories to the input format of a peer.
 
     Args:
-        items: the raw item of each id, id i at i - 1.
+        items: the raw item of each id; id i is entry i - 1.
     """
     length = int(np.prod(interpreter.get_input_details()[0]["shape"]))
     ids = heldout.history[ITEM][:, -length:]
@@ -71,26 +71,26 @@ def peer_histories(
 
 
 def peer_recall(peer: Contender, heldout: Heldout, items: Sequence[int]) -> float:
-    """Give recall@10 on the held-out users, items that they met before struck from the lists.
+    """Compute recall@10 on the held-out users, with seen items removed from the lists.
 
-    Items that are not in our catalogue keep their places in a list, as they would before a user. A
-    target counts as missed where fewer than ten items of a list are left without it.
+    Items outside our catalogue keep their positions in a list, as users would see them. A target
+    that is not in the list counts as missed, even if fewer than ten items are left in it.
     """
     interpreter = peer.interpreter
-    place = interpreter.get_input_details()[0]
+    detail = interpreter.get_input_details()[0]
     ports = {each["dtype"]: each["index"] for each in interpreter.get_output_details()}
     (histories,) = peer.inputs
     lists, scores = [], []
     for history in histories:
         interpreter.reset_all_variables()
-        interpreter.set_tensor(place["index"], history.reshape(place["shape"]))
+        interpreter.set_tensor(detail["index"], history.reshape(detail["shape"]))
         interpreter.invoke()
         lists.append(interpreter.get_tensor(ports[np.int32]).reshape(-1))
         scores.append(interpreter.get_tensor(ports[np.float32]).reshape(-1))
     found = np.array(lists)
     raw, order = np.sort(np.array(items)), np.argsort(np.array(items))
     slots = np.minimum(np.searchsorted(raw, found), len(raw) - 1)
-    # What is not in our catalogue keeps its place, as an id that nobody has seen.
+    # Items outside our catalogue keep their positions, as an id that no user has seen.
     ids = np.where(raw[slots] == found, order[slots] + 1, len(raw) + 1).astype(np.int32)
     hit, _ = ranked(heldout, np.arange(len(ids)), ids, np.array(scores), keep_seen=False)
     return float(hit.mean())

@@ -1,8 +1,8 @@
-"""Recall through the file: what a .tflite is worth to the held-out users, under the run's protocol.
+"""Recall of a .tflite file on the held-out users, under the run's protocol.
 
-The protocol ranks every item that a user has not met before, and a list holds k items and leaves
-out only those of the history. So items met before are struck from the list; where fewer than ten
-are left and the target is not among them, every item is scored instead.
+The protocol ranks every item that a user has not seen, while a list has k items and excludes
+only those of the history. Seen items are therefore removed from the list; where fewer than ten are
+left and the target is not among them, every item is scored instead.
 """
 
 import numpy as np
@@ -15,27 +15,27 @@ from jaxrec.schema import PAD
 
 RECALL_AT = 10
 
-# Histories whose every item is scored.
+# Batch size of the histories for which every item is scored.
 _AT_A_TIME = 256
 
 
 def recall_through(
     device: DeviceModel, lists: Lists, heldout: Heldout, vocabulary_size: int, *, keep_seen: bool
 ) -> float:
-    """Give recall@10, the share of targets among the best ten; ties count against the target.
+    """Compute recall@10, the share of targets among the best ten; ties count against the target.
 
     Args:
-        lists: what the device gives for every held-out history, in their order.
-        keep_seen: the run's protocol: items met before are candidates too.
+        lists: the device's lists, those of the held-out histories first and in their order.
+        keep_seen: whether the run's protocol also ranks seen items.
     """
     inputs, ids = as_inputs(heldout.history), lists.ids[: len(heldout.target)]
-    everybody = np.arange(len(heldout.target))
-    hit, is_open = ranked(heldout, everybody, ids, lists.scores[everybody], keep_seen=keep_seen)
-    undecided = np.flatnonzero(is_open)
-    everything = np.arange(vocabulary_size + 1, dtype=np.int32)
+    all_rows = np.arange(len(heldout.target))
+    hit, is_undecided = ranked(heldout, all_rows, ids, lists.scores[all_rows], keep_seen=keep_seen)
+    undecided = np.flatnonzero(is_undecided)
+    all_items = np.arange(vocabulary_size + 1, dtype=np.int32)
     for start in range(0, len(undecided), _AT_A_TIME):
         rows = undecided[start : start + _AT_A_TIME]
-        all_ids = np.tile(everything, (len(rows), 1))
+        all_ids = np.tile(all_items, (len(rows), 1))
         scores = device.score_all(take(inputs, rows), all_ids)
         hit[rows], _ = ranked(heldout, rows, all_ids, scores, keep_seen=keep_seen)
     return float(hit.mean())
@@ -49,21 +49,21 @@ def ranked(
     *,
     keep_seen: bool,
 ) -> tuple[Bool[np.ndarray, " n"], Bool[np.ndarray, " n"]]:
-    """Tell whose target is among the best ten of a list, and who cannot be told from it.
+    """Return which targets are among the best ten of their list, and which are undecided by it.
 
     Args:
-        rows: the held-out users whose lists these are.
-        ids: PAD is no candidate.
+        rows: rows of the held-out users whose lists these are.
+        ids: ids of the listed items; PAD is not a candidate.
         keep_seen: as in `recall_through`.
     """
-    targets, closed = heldout.target[rows], ids == PAD
+    targets, is_excluded = heldout.target[rows], ids == PAD
     missed = np.zeros(len(rows), bool)
     if not keep_seen:
         seen = heldout.seen.take(rows)
-        closed, missed = closed | seen.holds(ids), seen.holds(targets[:, None])[:, 0]
-    is_target = ~closed & (ids == targets[:, None])
+        is_excluded, missed = is_excluded | seen.holds(ids), seen.holds(targets[:, None])[:, 0]
+    is_target = ~is_excluded & (ids == targets[:, None])
     is_listed = is_target.any(axis=1)
-    own = np.max(scores, axis=1, where=is_target, initial=-np.inf)
-    rank = np.sum(~closed & (scores >= own[:, None]), axis=1)
-    is_open = ~is_listed & ~missed & (np.sum(~closed, axis=1) < RECALL_AT)
-    return is_listed & (rank <= RECALL_AT), is_open
+    target_scores = np.max(scores, axis=1, where=is_target, initial=-np.inf)
+    rank = np.sum(~is_excluded & (scores >= target_scores[:, None]), axis=1)
+    is_undecided = ~is_listed & ~missed & (np.sum(~is_excluded, axis=1) < RECALL_AT)
+    return is_listed & (rank <= RECALL_AT), is_undecided

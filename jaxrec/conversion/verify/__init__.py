@@ -1,1 +1,1 @@
-"""Whether a file says what its model says."""
+"""Verification of a file against its JAX model."""

@@ -1,4 +1,4 @@
-"""Adapting: what a file learns of a user, held against what its model would."""
+"""Verification of on-device adaptation against the JAX model."""
 
 import jax
 import jax.numpy as jnp
@@ -19,22 +19,22 @@ def adapting_error(
     histories: Int32[np.ndarray, "n N"],
     config: AdaptConfig,
 ) -> float:
-    """Give the largest difference of what is learned of some users.
+    """Compute the largest error of the adapters and losses of some users.
 
-    It is that of a loss, in units of one or of the loss; or the length of the difference of two
-    adapters, in units of the model's. Where one of the two kept its adapter and the other did not,
-    it is by how much the model found it better or worse.
+    The error of a loss is in units of one or of the loss, whichever is larger. The error of an
+    adapter is the norm of the difference, relative to the norm of the model's adapter. Where only
+    one of the two keeps its adapter, it is the change of the model's loss by the adapter.
 
     Args:
-        histories: of held-out users, of which longer ones are made.
+        histories: histories of held-out users, from which longer ones are built.
     """
     weights = recency(config.activities, config.half_life)
     learned = jax.jit(learn_of, static_argnames=("span", "config"))
     errors = []
-    for number, activities in enumerate(_users(histories, config)):
-        asked = jnp.asarray(activities), jnp.asarray(weights)
-        _, wanted = learned(model, *asked, span=device.history_length, config=config)
-        # What is no id is padding too.
+    for number, activities in enumerate(_build_users(histories, config)):
+        args = jnp.asarray(activities), jnp.asarray(weights)
+        _, wanted = learned(model, *args, span=device.history_length, config=config)
+        # Invalid ids have to count as padding.
         unknown = np.where(activities == PAD, INT32.max if number % 2 else -1, activities)
         found = device.adapt(unknown, weights)
         vector, (before, after) = np.asarray(wanted.adapter_D), map(float, wanted[1:])
@@ -42,26 +42,26 @@ def adapting_error(
         if found.adapter.any() != vector.any():
             errors.append(abs(after - before))
         elif vector.any():
-            errors.append(_length(found.adapter - vector) / _length(vector))
-    # What is not a number is as far as it gets.
+            errors.append(_norm(found.adapter - vector) / _norm(vector))
+    # NaN counts as an infinite error.
     return float(np.nan_to_num(errors, nan=np.inf).max())
 
 
 def _loss_error(found: float, wanted: float) -> float:
-    """Compare losses; where nothing was held back both are NaN."""
+    """Return the error of a loss; 0 where both are NaN, because nothing was held back."""
     if np.isnan(found) and np.isnan(wanted):
         return 0.0
     return abs(found - wanted) / max(1, wanted)
 
 
-def _length(vector: Float32[np.ndarray, " D"]) -> float:
+def _norm(vector: Float32[np.ndarray, " D"]) -> float:
     return float(np.linalg.norm(vector))
 
 
-def _users(
+def _build_users(
     histories: Int32[np.ndarray, "n N"], config: AdaptConfig
 ) -> list[Int32[np.ndarray, " M"]]:
-    """Make users who did nothing, something, as much as is read: one history after the other."""
+    """Build users with 0 to M activities, the most that a file reads, from joined histories."""
     items = histories[histories != PAD]
     most = config.activities
     users = []

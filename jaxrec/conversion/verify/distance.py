@@ -1,4 +1,4 @@
-"""Distance: how far a file is from the JAX model that it came from, in figures."""
+"""Distance of a file from the JAX model that it was converted from."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,36 +20,38 @@ from jaxrec.schema import PAD
 
 OVERLAP_AT = 10
 
-# In memory at a time.
+# Scores in memory at a time.
 _SCORES_AT_A_TIME = 8_000_000
 
-# Every history's list is compared; contexts and candidates, which say the same once more, on all
-# strange histories and so many that were held out.
-_SECOND_LOOK = 1000
+# The lists of all histories are compared. Queries, candidates and heads, which are largely
+# redundant, are compared for all malformed histories and for this number of held-out ones.
+_HELD_OUT_CHECKED = 1000
 
 
 @dataclass(frozen=True)
 class Parity:
-    """How far a file is from its model.
+    """Distance of a file from its model.
+
+    Where an error has two units, the larger one applies.
 
     Attributes:
-        histories: how many were tried.
-        score_error: the largest difference of a score, recommended or of a candidate, in units of
-            one, or of a tenth of the history's largest score: float32 itself steps by 1e-6 between
-            8 and 16, and its sums by more.
-        order_error: the largest difference between the model's scores of what the file puts at a
-            place and of what belongs there: zero where the lists are equal, or tied. In units of
-            one, or of the history's largest score.
-        context_error: the largest difference of an entry of a context, in units of one, or of the
-            largest entry of the history's context.
-        vector_error: the largest difference of an entry of an item's vector, in units of the
-            largest entry of all; or of a bias, in units of one.
-        overlap: mean share of the model's first ten among the file's first ten.
-        worst: the history with the largest score error.
-        adapting_error: that of what is learned of a user, as in `prove.adapting`; 0 where nothing
-            is.
-        head_errors: by head, the largest difference of an output, in units of one, or of the
-            largest entry of the model's.
+        histories: number of histories compared.
+        score_error: largest error of a score, in a list or of a candidate, in units of one, or of a
+            tenth of the history's largest score: float32 itself steps by 1e-6 between 8 and 16, and
+            its sums by more.
+        order_error: largest difference between the model's scores of the item that the file ranks
+            at a position and of the item that belongs there: zero where the lists are equal, or
+            tied. In units of one, or of the history's largest score.
+        context_error: largest error of an entry of a query, in units of one, or of the largest
+            entry of the history's query.
+        vector_error: largest error of an entry of an item's vector, in units of the largest entry
+            of all vectors; or of a bias, in units of one.
+        overlap: mean share of the model's top ten among the file's top ten.
+        worst: description of the history with the largest score error.
+        adapting_error: error of on-device adaptation, as in `adapting.adapting_error`; 0 without
+            adaptation.
+        head_errors: by head, the largest error of an output, in units of one, or of the largest
+            entry of the model's output.
     """
 
     histories: int
@@ -65,14 +67,14 @@ class Parity:
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """What the model says of every history, asked once for all recipes.
+    """The model's results for every history, computed once for all recipes.
 
     Attributes:
-        contexts: [n, D].
+        contexts: queries of the histories, [n, D].
         best: scores of the best items, best first, [n, k].
-        best_ids: the first ten of them, [n, 10].
-        keep_seen: items of the history are among them.
-        adapt: how a file learns of a user, if it does.
+        best_ids: ids of the first ten of them, [n, 10].
+        keep_seen: whether items of the history are candidates.
+        adapt: settings of on-device adaptation; None without it.
     """
 
     model: RecommenderModel
@@ -84,7 +86,7 @@ class Reference:
     adapt: AdaptConfig | None
 
     def scores(self, chosen: slice) -> Float32[np.ndarray, "m R"]:
-        """Score every item after some histories."""
+        """Compute the scores of every item for some histories."""
         return np.array(self.model.scores(jnp.asarray(self.contexts[chosen])))
 
 
@@ -96,7 +98,7 @@ def refer(
     keep_seen: bool,
     adapt: AdaptConfig | None = None,
 ) -> Reference:
-    """Ask the model about what each trial on held-out histories means."""
+    """Compute the model's results for the canonical form of each trial."""
     tried = trials(heldout, model.item_bias.shape[0] - 1, model.features)
     encode = jax.jit(lambda model, history: model.encode_last(history))
     contexts, best, best_ids = [], [], []
@@ -104,7 +106,7 @@ def refer(
         meant = take(tried.meant, part)
         contexts.append(encode(model, ids_of_inputs(model.features, as_history(meant))))
         scores = np.array(model.scores(contexts[-1]))
-        _close(scores, meant[HISTORY], keep_seen=keep_seen)
+        _mask_excluded(scores, meant[HISTORY], keep_seen=keep_seen)
         found, ids = jax.lax.top_k(scores, top_k)
         best.append(found)
         best_ids.append(ids[:, :OVERLAP_AT])
@@ -113,10 +115,10 @@ def refer(
 
 
 def compare(device: DeviceModel, lists: Lists, reference: Reference) -> Parity:
-    """Measure how a file differs from its model.
+    """Compute the distance of a file from its model.
 
     Args:
-        lists: what the file gives for every history of the reference.
+        lists: the file's lists for every history of the reference.
     """
     model, tried = reference.model, reference.tried
     rng = np.random.default_rng(0)
@@ -128,20 +130,20 @@ def compare(device: DeviceModel, lists: Lists, reference: Reference) -> Parity:
         scores, ids = reference.scores(part), lists.ids[part]
         wanted.append(np.take_along_axis(scores, candidates[part], axis=1))
         most = largest[part] = np.abs(scores[:, 1:]).max(axis=1)
-        _close(scores, tried.meant[HISTORY][part], keep_seen=reference.keep_seen)
-        theirs = np.take_along_axis(scores, ids, axis=1)
-        score_errors.append(_errors(lists.scores[part], theirs, most / 10))
-        order_errors.append(_errors(theirs, reference.best[part], most))
+        _mask_excluded(scores, tried.meant[HISTORY][part], keep_seen=reference.keep_seen)
+        listed = np.take_along_axis(scores, ids, axis=1)
+        score_errors.append(_errors(lists.scores[part], listed, most / 10))
+        order_errors.append(_errors(listed, reference.best[part], most))
     score_error = np.concatenate(score_errors)
 
-    again = np.array([kind != HELD_OUT for kind in tried.kinds])
-    again[:_SECOND_LOOK] = True
-    given, contexts = take(tried.given, again), reference.contexts[again]
-    candidates = candidates[again]
+    checked = np.array([kind != HELD_OUT for kind in tried.kinds])
+    checked[:_HELD_OUT_CHECKED] = True
+    given, contexts = take(tried.given, checked), reference.contexts[checked]
+    candidates = candidates[checked]
     picked = _errors(
-        device.score_all(given, candidates), np.concatenate(wanted)[again], largest[again] / 10
+        device.score_all(given, candidates), np.concatenate(wanted)[checked], largest[checked] / 10
     )
-    score_error[again] = np.maximum(score_error[again], picked)
+    score_error[checked] = np.maximum(score_error[checked], picked)
 
     widest = np.abs(contexts).max(axis=1)
     context_error = _errors(device.encode_all(given), contexts, widest)
@@ -167,7 +169,7 @@ def compare(device: DeviceModel, lists: Lists, reference: Reference) -> Parity:
 
 
 def _vector_error(device: DeviceModel, model: RecommenderModel) -> float:
-    """Compare what every item is scored by; one that is not a number is as far as it gets."""
+    """Compute the largest error of item vectors and biases; infinite for NaN."""
     table, bias = np.array(model.item_table)[1:], np.array(model.item_bias)[1:]
     vectors, biases = device.vectors_all(np.arange(1, len(table) + 1, dtype=np.int32))
     errors = np.abs(vectors - table).max() / np.abs(table).max(), np.abs(biases - bias).max()
@@ -182,9 +184,9 @@ def _head_error(
     contexts: Float32[np.ndarray, "n D"],
     candidates: Int32[np.ndarray, "n M"],
 ) -> float:
-    """Compare the outputs of a head; those of padding are NaN, in the file alone."""
+    """Compute the largest error of a head's outputs; padding, NaN in the file alone, is skipped."""
     found = device.call_all(model.heads[name].signature, {**given, CANDIDATES: candidates})
-    predict = jax.jit(lambda model, *asked: model.predict(name, *asked))
+    predict = jax.jit(lambda model, *args: model.predict(name, *args))
     is_item, errors = candidates != PAD, []
     for output, wanted in predict(model, contexts, candidates).items():
         wanted = np.asarray(wanted)[is_item]
@@ -193,15 +195,15 @@ def _head_error(
 
 
 def _parts(count: int, model: RecommenderModel) -> list[slice]:
-    """Cut histories into parts whose scores fit into memory."""
+    """Split histories into slices whose scores fit into memory."""
     size = max(1, _SCORES_AT_A_TIME // model.item_bias.shape[0])
     return [slice(start, start + size) for start in range(0, count, size)]
 
 
-def _close(
+def _mask_excluded(
     scores: Float32[np.ndarray, "n R"], meant: Int32[np.ndarray, "n N"], *, keep_seen: bool
 ) -> None:
-    """Take padding and what was met before out of the running."""
+    """Set the scores of excluded items to -inf in place: padding, and items of the history."""
     scores[:, PAD] = -np.inf
     if not keep_seen:
         scores[np.arange(len(meant))[:, None], meant] = -np.inf
@@ -210,9 +212,9 @@ def _close(
 def _errors(
     got: Float[np.ndarray, "n m"], wanted: Float[np.ndarray, "n m"], unit: Float[np.ndarray, " n"]
 ) -> Float[np.ndarray, " n"]:
-    """Give the largest error of each row in its unit, or in ones if that is less than one.
+    """Return the largest error of each row in its unit, or in units of one if that is larger.
 
-    One that is not a number is as large as it gets.
+    NaN counts as an infinite error.
     """
     with np.errstate(invalid="ignore"):
         errors = np.abs(got - wanted).max(axis=1) / np.maximum(1, unit)

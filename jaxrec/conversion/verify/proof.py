@@ -1,4 +1,4 @@
-"""The proof: that a flatbuffer is what it should be, and says what its model says."""
+"""Verification of a flatbuffer: operators, guards, and equality with the JAX model."""
 
 from typing import NamedTuple
 
@@ -12,30 +12,30 @@ from jaxrec.errors import FailedCheckError
 from jaxrec.models.heads import HEADS
 from jaxrec.runtime.interpreter import DeviceModel, Lists
 
-# Of a float32 file, in the units of `Parity`.
+# Limits of a float32 file, in the units of `Parity`.
 SCORE_TOLERANCE = 1e-5
 TIE = 1e-6
 
-# Of the vectors of items, in the same: float32 keeps them as they are, float16 eleven bits of each.
-# int8 has 127 steps on either side of zero, and rounds by half of one; the product with a step is
+# Limits of vector_error: float32 keeps vectors unchanged, float16 eleven bits of each entry. int8
+# has 127 steps on either side of zero and rounds by half a step; the product with the step size is
 # rounded too.
 FURTHEST_VECTOR: dict[Recipe, float] = {"float32": 0.0, "float16": 2**-11, "int8": 0.501 / 127}
 
-# The mean share of the model's first ten that a file must keep, to be called that model.
+# Least mean share of the model's top ten that a file has to keep.
 LEAST_OVERLAP: dict[Recipe, float] = {"float32": 0.999, "float16": 0.98, "int8": 0.8}
 
-# What is learned of a user, in the units of `adapting_error`.
+# Limits of on-device adaptation, in the units of `adapting_error`.
 FURTHEST_ADAPTED: dict[Recipe, float] = {"float32": 1e-3, "float16": 0.02, "int8": 0.5}
 
 
 class Proven(NamedTuple):
-    """A file that is equal to its model.
+    """A file that passed all checks.
 
     Attributes:
-        device: runs it.
-        lists: what it gives for every trial of the reference.
-        facts: what it holds.
-        parity: how far it is from its model.
+        device: the file, loaded.
+        lists: its lists for every trial of the reference.
+        facts: its contents.
+        parity: its distance from its model.
     """
 
     device: DeviceModel
@@ -45,10 +45,10 @@ class Proven(NamedTuple):
 
 
 def prove(graph: bytes, reference: Reference, recipe: Recipe) -> Proven:
-    """Check the operations of a flatbuffer, its guards, and its distance from its model.
+    """Check the operators of a flatbuffer, its guards, and its distance from its model.
 
     Raises:
-        FailedCheckError: it is not what it should be; the message names the worst history.
+        FailedCheckError: if a check fails; the message names the worst history.
     """
     with quiet():
         device = DeviceModel(graph)
@@ -57,9 +57,9 @@ def prove(graph: bytes, reference: Reference, recipe: Recipe) -> Proven:
     facts = read_facts(graph)
     rows = model.item_bias.shape[0]
     looked_up = [each for each in model.features if not is_compared(each)]
-    # What is compared has no row for what is unknown.
-    alike = [each for each in model.features if each.size + (each in looked_up) == rows]
-    tables = 1 + (not model.is_tied) + len(alike)
+    # The constant of a compared feature has no row for unknown values.
+    same_rows = [each for each in model.features if each.size + (each in looked_up) == rows]
+    tables = 1 + (not model.is_tied) + len(same_rows)
     heads = [head.signature for head in model.heads.values()]
     check_operations(facts, lookups=1 + len(looked_up), tables=tables, heads=heads)
     check_guards(graph, device, lists, tried, rows - 1, keep_seen=reference.keep_seen)
@@ -69,10 +69,10 @@ def prove(graph: bytes, reference: Reference, recipe: Recipe) -> Proven:
 
 
 def judge(parity: Parity, recipe: Recipe) -> None:
-    """Hold the figures against the limits of a recipe.
+    """Compare the figures with the limits of a recipe.
 
     Raises:
-        FailedCheckError: one is too large.
+        FailedCheckError: if a figure exceeds its limit.
     """
     limits = [
         ("keeps too few of", 1 - parity.overlap, 1 - LEAST_OVERLAP[recipe]),

@@ -1,4 +1,4 @@
-"""Trials: histories of held-out users, and all that an app may get wrong, to try a file with."""
+"""Trials: histories of held-out users, as they are and with the mistakes that an app may make."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,23 +17,23 @@ INT32 = np.iinfo(np.int32)
 
 HELD_OUT = "held out"
 
-# How many held-out histories each mistake is tried on.
-_EACH = 20
+# Held-out histories per mistake.
+_HISTORIES_PER_MISTAKE = 20
 
-# The values of one activity, the item's id first.
+# The values of one activity, the item id first.
 Activity = tuple[float, ...]
 History = list[Activity]
 
-# From a feature, its value and its place in a history to another value.
+# Maps a feature, its value and its position in a history to another value.
 Change = Callable[[Feature, float, int], float]
 
 
 class Told(NamedTuple):
-    """What a file is told of one user.
+    """The inputs of a file for one user.
 
     Attributes:
-        history: the values of each activity.
-        user: the values of the features of the user and the moment.
+        history: values of each activity.
+        user: values of the context features, of the user and the moment.
     """
 
     history: History
@@ -42,13 +42,13 @@ class Told(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Trials:
-    """Histories as a file gets them, beside what they mean.
+    """Histories as a file gets them, with their canonical form.
 
     Attributes:
-        given: any values anywhere, of activities [n, N] and of users [n], by input.
-        meant: the known activities of `given` in their order, at the right end, and what is not
-            known as the value that means so; by input.
-        kinds: what each one tries, HELD_OUT first, [n].
+        given: by input, any values at any position, of activities [n, N] and of users [n].
+        meant: by input, the known activities of `given` in their order, at the right end, with
+            unknown values replaced by the value that stands for unknown.
+        kinds: the mistake in each history, HELD_OUT for none; these come first, [n].
     """
 
     given: Inputs
@@ -59,25 +59,25 @@ class Trials:
         return len(self.kinds)
 
     def select(self, chosen: Bool[np.ndarray, " n"]) -> "Trials":
-        """Take some of the histories."""
+        """Return the trials of the chosen histories."""
         kinds = [kind for kind, taken in zip(self.kinds, chosen, strict=True) if taken]
         return Trials(take(self.given, chosen), take(self.meant, chosen), kinds)
 
     def describe(self, row: int) -> str:
-        """Name one history in an error."""
+        """Format one history for an error message."""
         values = {name: rows[row].tolist() for name, rows in self.given.items()}
-        told = values[HISTORY] if len(values) == 1 else values
-        return f"history {row} ({self.kinds[row]}): {told}"
+        inputs = values[HISTORY] if len(values) == 1 else values
+        return f"history {row} ({self.kinds[row]}): {inputs}"
 
 
 def trials(
     heldout: Heldout, size: int, features: Sequence[Feature] = (), *, seed: int = 0
 ) -> Trials:
-    """Give every held-out history as it is, then some of them in each way of `_mistakes`.
+    """Build trials of all held-out histories as they are, then of some with each mistake.
 
     Args:
-        size: the largest id of an item.
-        features: of activities and users.
+        size: the largest item id.
+        features: features of activities, users and moments.
     """
     inputs = as_inputs(heldout.history)
     count, length = inputs[HISTORY].shape
@@ -85,13 +85,13 @@ def trials(
     of_activities = [each for each in features if each.of == "activity"]
     of_users = [each for each in features if each.of != "activity"]
     mistakes = _mistakes(size, of_activities, of_users, length)
-    drawn = rng.choice(count, min(_EACH, count), replace=False)
+    drawn = rng.choice(count, min(_HISTORIES_PER_MISTAKE, count), replace=False)
     names = [HISTORY, *(each.name for each in of_activities)]
     user_names = [each.name for each in of_users]
-    told = [_told(inputs, names, user_names, number) for number in drawn.tolist()]
-    wrong = [mistake(each) for mistake in mistakes.values() for each in told]
+    users = [_user_of(inputs, names, user_names, number) for number in drawn.tolist()]
+    wrong = [mistake(each) for mistake in mistakes.values() for each in users]
 
-    # Rows of N activities, each the values of all inputs.
+    # Rows of N activities, each with the values of all inputs.
     fill = [(PAD, *(each.unknown for each in of_activities))] * length
     rows = [[*fill, *history][-length:] for history, _ in wrong]
     written = {
@@ -110,9 +110,9 @@ def trials(
 def known_alone(
     given: Inputs, size: int, features: Sequence[Feature] = ()
 ) -> dict[str, np.ndarray]:
-    """Move the activities with known items to the right end, in their order; PAD before them.
+    """Move the activities with known items to the right end, in their order, after padding.
 
-    What is not known of a feature becomes the value that means so where it stands.
+    Unknown values of a feature become the value that stands for unknown.
     """
     items = given[HISTORY]
     is_there = (items > PAD) & (items <= size)
@@ -138,8 +138,8 @@ def _is_known(feature: Feature, values: np.ndarray) -> Bool[np.ndarray, "*shape"
     return (values > 0) & (values <= feature.size)
 
 
-def _told(inputs: Inputs, names: Sequence[str], user_names: Sequence[str], number: int) -> Told:
-    """Give what is known of one user."""
+def _user_of(inputs: Inputs, names: Sequence[str], user_names: Sequence[str], number: int) -> Told:
+    """Read the known activities and the context features of one user."""
     columns = [inputs[name][number].tolist() for name in names]
     history = [each for each in zip(*columns, strict=True) if each[0] != PAD]
     return Told(history, tuple(inputs[name][number].item() for name in user_names))
@@ -148,16 +148,16 @@ def _told(inputs: Inputs, names: Sequence[str], user_names: Sequence[str], numbe
 def _mistakes(
     size: int, of_activities: Sequence[Feature], of_users: Sequence[Feature], length: int
 ) -> dict[str, Callable[[Told], Told]]:
-    """Name ways to write a history of at most N known activities down, in the last N places."""
+    """Return functions by name that add a mistake to a history of at most N known activities."""
     padding = (PAD, *(each.unknown for each in of_activities))
-    unknown = (size + 1, *(_unlike_all(each)[-1] for each in of_activities))
+    unknown = (size + 1, *(_unknown_values(each)[-1] for each in of_activities))
     negative, negative_size, largest, smallest = (
         (item, *(_as_integer(each, item) for each in of_activities))
         for item in (-1, -size, INT32.max, INT32.min)
     )
 
     def within(*strange: Activity) -> Callable[[History], History]:
-        """Write strange numbers between the last known activity and those before it."""
+        """Return a function that inserts invalid activities before the last known one."""
         return lambda history: [*history[:-1], *strange, *history[-1:]]
 
     of_histories: dict[str, Callable[[History], History]] = {
@@ -175,41 +175,41 @@ def _mistakes(
         "repeated items": lambda history: [each for each in history for _ in "ab"],
     }
     mistakes: dict[str, Callable[[Told], Told]] = {
-        kind: lambda told, mistake=mistake: Told(mistake(told.history), told.user)
+        kind: lambda inputs, mistake=mistake: Told(mistake(inputs.history), inputs.user)
         for kind, mistake in of_histories.items()
     }
     if not of_activities and not of_users:
         return mistakes
 
     def with_values(change: Change) -> Callable[[Told], Told]:
-        """Change each value of every feature."""
+        """Return a mistake that changes every value of every feature."""
 
         def changed(features: Sequence[Feature], values: Activity, place: int) -> Activity:
             pairs = zip(features, values, strict=True)
             return tuple(change(feature, value, place) for feature, value in pairs)
 
-        def mistake(told: Told) -> Told:
+        def mistake(inputs: Told) -> Told:
             history = [
                 (item, *changed(of_activities, tuple(values), place))
-                for place, (item, *values) in enumerate(told.history)
+                for place, (item, *values) in enumerate(inputs.history)
             ]
-            return Told(history, changed(of_users, told.user, len(history)))
+            return Told(history, changed(of_users, inputs.user, len(history)))
 
         return mistake
 
     return mistakes | {
-        "unknown values of known items": with_values(_strange),
+        "unknown values of known items": with_values(_corrupt),
         "unknown values here and there": with_values(
-            lambda feature, value, place: _strange(feature, value, place) if place % 2 else value
+            lambda feature, value, place: _corrupt(feature, value, place) if place % 2 else value
         ),
         "nothing known but the items": with_values(lambda feature, value, place: feature.unknown),
         "years ago": with_values(_years_ago),
     }
 
 
-def _strange(feature: Feature, value: float, place: int) -> float:
+def _corrupt(feature: Feature, value: float, place: int) -> float:
     del value
-    values = _unlike_all(feature)
+    values = _unknown_values(feature)
     return values[place // 2 % len(values)]
 
 
@@ -218,8 +218,8 @@ def _years_ago(feature: Feature, value: float, place: int) -> float:
     return min(value + 300_000_000, LONGEST - 1) if feature.kind == "age" else value
 
 
-def _unlike_all(feature: Feature) -> tuple[float, ...]:
-    """Give values that no known one is like."""
+def _unknown_values(feature: Feature) -> tuple[float, ...]:
+    """Return values that a file has to treat as unknown."""
     if feature.kind == "number":
         return (np.nan, np.inf, -np.inf)
     if feature.kind == "age":
@@ -228,5 +228,5 @@ def _unlike_all(feature: Feature) -> tuple[float, ...]:
 
 
 def _as_integer(feature: Feature, value: int) -> float:
-    """Give a value that is no item's as one of a feature."""
+    """Return an invalid item id as a value of a feature."""
     return np.nan if feature.kind == "number" else value

@@ -1,4 +1,4 @@
-"""Verify a .tflite file that lies somewhere: find its run, and prove the two equal again."""
+"""Verification of an exported .tflite file against its run."""
 
 from pathlib import Path
 
@@ -16,19 +16,19 @@ def verify(
 ) -> Parity:
     """Compare a .tflite file with the JAX model of its run.
 
-    Every held-out history is tried, and every way in which an application can get one wrong.
+    All held-out histories are compared, and some of them with the mistakes that an app may make.
 
     Args:
         model: a .tflite file that `jaxrec.export` wrote.
-        run_dir: the run it came from; None: the run directory that it lies in.
-        new_items: the table of items that were added to it, if there were any.
+        run_dir: directory of its run; None: the run directory that contains the file.
+        new_items: table of the new items in the file, if there are any.
 
     Returns:
-        How far the two are from each other; within the tolerances of the file's recipe.
+        The distance of the file from its model, within the tolerances of the file's recipe.
 
     Raises:
-        UserError: a file is missing or damaged, or the two do not belong together.
-        FailedCheckError: they are not equal.
+        UserError: if a file is missing or damaged, or the file does not belong to the run.
+        FailedCheckError: if the file does not match its model.
 
     Example:
         parity = jaxrec.verify("runs/shop/export/model.tflite")

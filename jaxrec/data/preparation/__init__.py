@@ -1,6 +1,6 @@
-"""From a log of any size to a prepared folder: in bounded memory, and by more than one engine.
+"""Preparation of logs of any size as folders, in bounded memory and with several engines.
 
-A row goes to the bucket of its user, and a bucket is small enough to be worked on in memory. An
-engine does two things: it deals the rows out, and it calls a step for each bucket. The steps are
-the same for all engines, and those of a log that is small enough to need no folder.
+A row goes to the bucket of its user, and a bucket is small enough to be processed in memory. An
+engine partitions the rows into buckets and calls the steps for each bucket. The steps are the same
+for all engines, and the same as for a log that is small enough to need no folder.
 """

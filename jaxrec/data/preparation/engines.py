@@ -1,4 +1,4 @@
-"""Engines: who deals the rows of a log out to buckets, and calls the steps for each bucket."""
+"""Engines, which partition the rows of a log into buckets and call the steps for each bucket."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,33 +15,33 @@ from jaxrec.files import read_json, write_json
 
 @runtime_checkable
 class Engine(Protocol):
-    """What the preparation asks of an engine."""
+    """The interface of an engine to the preparation."""
 
     def deal(self, shop: Workshop) -> dict[int, int]:
-        """Write each row of the log to its bucket; go on where an earlier call ended.
+        """Write each row of the log to its bucket; resume where an earlier call stopped.
 
         Returns:
-            How many rows each bucket has, if it has any.
+            The number of rows of each bucket that has any.
         """
         ...
 
     def each(self, step: Callable[[int], None], buckets: Sequence[int], said: str) -> None:
-        """Call a step for each bucket, in any order; `said` is what it does."""
+        """Call a step for each bucket, in any order; `said` labels its progress."""
         ...
 
 
 @dataclass(frozen=True)
 class Local:
-    """This machine: Polars streams the log.
+    """The engine of a single machine: Polars streams the log.
 
     Attributes:
-        rows_at_once: how many rows are in memory while they are dealt out.
+        rows_at_once: the number of rows in memory while the log is partitioned.
     """
 
     rows_at_once: int
 
     def deal(self, shop: Workshop) -> dict[int, int]:
-        """Write each row of the log to its bucket; go on where an earlier call ended."""
+        """Write each row of the log to its bucket; resume where an earlier call stopped."""
         state = shop.folder / "dealt.json"
         counts = read_json(state) if state.exists() else {}
         done = sum(counts.values())
@@ -55,20 +55,20 @@ class Local:
         return {int(bucket): count for bucket, count in counts.items()}
 
     def _batches(self, opened: LogFile, done: int) -> Iterator[pl.DataFrame]:
-        """Read all rows but those that are done, as they are written."""
+        """Yield the rows after the first `done` in batches, as they are written."""
         with explained(opened.file.path, opened.file.explain):
             rows = opened.file.scan(list(opened.flags)).slice(done)
             yield from rows.collect_batches(chunk_size=self.rows_at_once, maintain_order=True)
 
     def _deal(self, batch: pl.DataFrame, first: int, shop: Workshop) -> dict[int, int]:
-        # A batch that was left in the middle is dealt out again, to files of the same names.
+        # After an interruption within a batch, all of it is written again, to the same file names.
         numbers = pl.int_range(first, first + batch.height, eager=True).alias(ROW)
         buckets = bucket_of(batch[shop.opened.config.user], shop.buckets)
-        dealt = batch.with_columns(numbers, buckets.alias(BUCKET)).partition_by(
+        partitioned = batch.with_columns(numbers, buckets.alias(BUCKET)).partition_by(
             BUCKET, include_key=False, as_dict=True
         )
         counts = {}
-        for (bucket,), rows in dealt.items():
+        for (bucket,), rows in partitioned.items():
             folder = shop.raw(bucket)
             folder.mkdir(parents=True, exist_ok=True)
             (folder / f"{first:015}.parquet").write_bytes(as_parquet(rows))
@@ -76,6 +76,6 @@ class Local:
         return counts
 
     def each(self, step: Callable[[int], None], buckets: Sequence[int], said: str) -> None:
-        """Call a step for each bucket, one after the other: Polars uses all cores for each."""
+        """Call a step for each bucket in turn; Polars uses all cores within a step."""
         for bucket in tqdm(buckets, desc=said, unit="bucket"):
             step(bucket)

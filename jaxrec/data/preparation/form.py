@@ -1,7 +1,7 @@
-"""Form: of what types the columns of a log are, which all of its rows decide together.
+"""Forms: the column types of a log, which depend on all of its rows.
 
-Ids that are whole numbers in each row are integers; where one row has text, all are text. A part of
-the rows does not know that.
+Ids are integers if they are whole numbers in every row, and text if a single row has text. No
+bucket can decide this alone, so the forms of all buckets are merged.
 """
 
 from collections.abc import Sequence
@@ -18,19 +18,19 @@ from jaxrec.errors import UserError
 _NANOSECONDS = TICKS_PER_SECOND["nanoseconds"]
 
 
-# Integers that a text has as 15.0 in each row. One that is written as 15 makes all of them text.
+# Ids that every row of a text file has as 15.0. A single one written as 15 makes all of them text.
 _WITH_POINT = "Int64 with a point"
 
 
 @dataclass(frozen=True)
 class Form:
-    """What the rows of a log have in common.
+    """The column types and the time range of some rows of a log.
 
     Attributes:
-        dtypes: the name of Polars for the type of each column.
-        said_ticks: the unit of the times, if they are dates or it is given.
-        first: the least time ...
-        last: ... and the greatest.
+        dtypes: the name of each column's Polars type.
+        said_ticks: the ticks per second of the times, if they are dates or the unit is set.
+        first: the smallest time.
+        last: the largest time.
     """
 
     dtypes: dict[str, str]
@@ -40,20 +40,20 @@ class Form:
 
     @property
     def no_rows(self) -> pl.DataFrame:
-        """A table of these types without a row."""
+        """An empty table of these types."""
         return pl.DataFrame(schema={name: getattr(pl, each) for name, each in self.dtypes.items()})
 
     @property
     def ticks_per_second(self) -> int | None:
-        """The unit of the times; None where it cannot be told."""
+        """The unit of the times; None if it cannot be inferred."""
         return self.said_ticks or ticks_by_size(pl.Series([self.first, self.last]))
 
 
 def form_of(rows: ReadRows, table: Table, opened: LogFile) -> Form:
-    """Tell the form of some rows, of one at the least.
+    """Infer the form of some rows, of which there is at least one.
 
     Args:
-        table: the same rows as they are written.
+        table: the same rows, as they are written.
     """
     dtypes = {name: str(dtype) for name, dtype in rows.log.schema.items()}
     if not opened.file.is_typed:
@@ -66,19 +66,19 @@ def form_of(rows: ReadRows, table: Table, opened: LogFile) -> Form:
                 and (rows.log[name].cast(pl.String) != table.frame[column]).any()
             ):
                 dtypes[name] = _WITH_POINT
-    return Form(dtypes, rows.ticks_per_second, *_ends(rows.log["timestamp"]))
+    return Form(dtypes, rows.ticks_per_second, *_time_range(rows.log["timestamp"]))
 
 
-def _ends(times: pl.Series) -> tuple[float, float]:
+def _time_range(times: pl.Series) -> tuple[float, float]:
     numbers = times.to_numpy()
     return float(numbers.min()), float(numbers.max())
 
 
 def common_form(forms: Sequence[Form], opened: LogFile) -> Form:
-    """Tell the form of all rows by those of their parts.
+    """Merge the forms of all parts of a log.
 
     Raises:
-        UserError: times are dates in some rows and numbers in others.
+        UserError: if times are dates in some rows and numbers in others.
     """
     units = {each.said_ticks for each in forms}
     if None in units and len(units) > 1:
@@ -104,10 +104,10 @@ def _common_type(names: set[str]) -> str:
 
 
 def in_form(rows: ReadRows, table: Table, opened: LogFile, form: Form) -> pl.DataFrame:
-    """Give rows the types that all rows have.
+    """Cast some rows to the types of the whole log.
 
     Args:
-        table: the same rows as they are written.
+        table: the same rows, as they are written.
     """
     config = opened.config
     written = {
@@ -126,7 +126,7 @@ def in_form(rows: ReadRows, table: Table, opened: LogFile, form: Form) -> pl.Dat
         if dtype == pl.String:
             return text_of(table.plain(written[name])).alias(name)
         if name == "timestamp" and form.said_ticks == _NANOSECONDS:
-            # Seconds of dates without a nanosecond are whole microseconds.
+            # Seconds of dates without nanoseconds are whole microseconds; rounding restores them.
             return (values * 1e6).round().cast(pl.Int64) * 1000
         return values.cast(dtype)
 

@@ -1,8 +1,8 @@
-"""Spark: the engine for logs that no machine holds. It needs Java, and the extra `spark`.
+"""The Spark engine, for logs that exceed one machine. It needs Java and the extra `spark`.
 
-Spark deals the rows out, which is a shuffle, and calls the steps on its workers; each has this
-package, and the folders of the log and of what is prepared. The steps themselves are not Spark's:
-they are NumPy and Polars, the same as on one machine, for a bucket fits into a worker's memory.
+Spark partitions the rows in a shuffle and calls the steps on its workers. Each worker needs this
+package and access to the folders of the log and of the output. The steps are the same NumPy and
+Polars code as on one machine, because a bucket fits into a worker's memory.
 """
 
 import os
@@ -25,19 +25,19 @@ from jaxrec.files import read_json, write_json
 
 @dataclass(frozen=True)
 class Spark:
-    """A cluster, or the cores of this machine.
+    """The engine of a Spark cluster, or of Spark on the cores of this machine.
 
     Attributes:
-        master: as spark-submit takes it.
+        master: the master URL, as for spark-submit.
     """
 
     master: str
 
     def deal(self, shop: Workshop) -> dict[int, int]:
-        """Write each row of the log to its bucket; what was not ended is begun anew.
+        """Write each row of the log to its bucket; an interrupted call starts over.
 
         Raises:
-            UserError: the log is no Parquet.
+            UserError: if the log is not in Parquet files.
         """
         state = shop.folder / "dealt.json"
         if not state.exists():
@@ -45,7 +45,7 @@ class Spark:
         return {int(bucket): count for bucket, count in read_json(state).items()}
 
     def _deal(self, shop: Workshop) -> dict[str, int]:
-        """Deal all rows out; count those of each bucket."""
+        """Write all rows to their buckets; return the number of rows of each bucket."""
         file = shop.opened.file
         if not isinstance(file, Parquet):
             raise UserError(
@@ -57,30 +57,31 @@ class Spark:
         if file.path.is_dir():
             reader = reader.option("basePath", str(file.path))
         rows = reader.parquet(*map(str, file.files))
-        heights = [_height([each]) for each in file.files]
+        heights = [_count_rows([each]) for each in file.files]
         begins = accumulate(heights, initial=0)
         firsts = {each.absolute(): first for each, first in zip(file.files, begins, strict=False)}
-        # Spark names a file by its address, with one slash or three.
+        # Spark names a file by its URI, which begins with file:/ or file:///.
         paths = [urlsplit(address).path for address in rows.inputFiles()]
-        told = [(path, firsts[Path(unquote(path))]) for path in paths]
-        files = functions.broadcast(session.createDataFrame(told, "path string, first long"))
+        first_rows = [(path, firsts[Path(unquote(path))]) for path in paths]
+        files = functions.broadcast(session.createDataFrame(first_rows, "path string, first long"))
         path = functions.regexp_replace("_metadata.file_path", "^file:/+", "/")
         user = functions.col(f"`{shop.opened.config.user}`")
         if dict(rows.dtypes)[shop.opened.config.user] == "binary":
             user = functions.lower(functions.hex(user))
+        # The same text, and below the same hash, as in `bucket_of`.
         text = functions.coalesce(user.cast("string"), functions.lit(""))
-        dealt = rows.join(files, path == files["path"])
-        dealt = dealt.select(
+        partitioned = rows.join(files, path == files["path"])
+        partitioned = partitioned.select(
             *(functions.col(f"`{name}`") for name in shop.opened.flags),
             (functions.col("first") + functions.col("_metadata.row_index")).alias(ROW),
             (functions.crc32(text.cast("binary")) % shop.buckets).cast("int").alias(BUCKET),
         )
         raw = shop.folder / "raw"
-        dealt.repartition(shop.buckets, BUCKET).write.partitionBy(BUCKET).parquet(
+        partitioned.repartition(shop.buckets, BUCKET).write.partitionBy(BUCKET).parquet(
             str(raw), mode="overwrite", compression="lz4"
         )
         counts = {
-            folder.name.partition("=")[2]: _height(sorted(folder.glob("*.parquet")))
+            folder.name.partition("=")[2]: _count_rows(sorted(folder.glob("*.parquet")))
             for folder in sorted(raw.glob(f"{BUCKET}=*"))
         }
         found = sum(counts.values())
@@ -91,7 +92,7 @@ class Spark:
         """Call a step for each bucket, on all workers.
 
         Raises:
-            UserError: the first of those that were raised.
+            UserError: the error of the first bucket that raised one.
         """
         session, _ = self._session()
         session.sparkContext.setJobDescription(said)
@@ -103,17 +104,17 @@ class Spark:
                 return str(error)
             return None
 
-        # A few buckets a task: each task starts a process.
-        shares = session.sparkContext.parallelize(buckets, -(-len(buckets) // 4))
-        for error in shares.map(called).collect():
+        # A few buckets per task, because each task starts a process.
+        tasks = session.sparkContext.parallelize(buckets, -(-len(buckets) // 4))
+        for error in tasks.map(called).collect():
             if error is not None:
                 raise UserError(error)
 
     def _session(self) -> tuple[Any, Any]:
-        """Give the session, begun if need be, and the module of functions.
+        """Return the Spark session, created if necessary, and the module of SQL functions.
 
         Raises:
-            UserError: Spark or Java is not there.
+            UserError: if PySpark or Java is missing.
         """
         try:
             from pyspark.sql import SparkSession, functions
@@ -142,7 +143,7 @@ class Spark:
         return session, functions
 
 
-def _height(files: Sequence[Path]) -> int:
-    """Count rows by what the files say of themselves."""
+def _count_rows(files: Sequence[Path]) -> int:
+    """Return the number of rows of Parquet files, read from their metadata."""
     counts = (pl.scan_parquet(each, glob=False).select(pl.len()).collect().item() for each in files)
     return sum(counts)

@@ -1,4 +1,4 @@
-"""The steps from a log to a prepared folder. Killed at any moment, the same call goes on."""
+"""The steps from a log to a prepared folder. After a kill at any point, the same call resumes."""
 
 import errno
 from collections import Counter
@@ -41,8 +41,8 @@ from jaxrec.data.sources.own_log import SideTables, describe_items, describe_use
 from jaxrec.errors import UserError
 from jaxrec.files import replacing
 
-# What a row of a bucket takes while it is read, ordered and written. Measured: 250 to 350 bytes
-# where ids are text of 20 characters, 150 where they are numbers.
+# Memory per row of a bucket while it is read, ordered and written. Measured: 250 to 350 bytes with
+# ids of 20 characters, 150 with numeric ids.
 _BYTES_A_ROW = 400
 
 
@@ -55,15 +55,15 @@ def prepare_folder(
     memory: int,
     made_of: Mapping[str, Any],
 ) -> None:
-    """Prepare a log.
+    """Write the prepared folder of a log.
 
     Args:
-        folder: where it goes; the parts lie in the workshop's folder until then.
-        memory: bytes that a bucket may take.
+        folder: the output; intermediate files are in the folder of `shop`.
+        memory: the bytes that a bucket may use.
         made_of: the log and the flags, for the manifest.
 
     Raises:
-        UserError: a row cannot be read, nothing is left, or there is another mistake.
+        UserError: if the input is invalid, no row is left, or a bucket exceeds the memory.
     """
     counts = engine.deal(shop)
     if not counts:
@@ -79,18 +79,19 @@ def prepare_folder(
         )
     form = common_form(forms, shop.opened)
     engine.each(partial(clean, shop, form), filled, "clean")
-    notes = [*shop.opened.file.notes, *_notes_of_one(surveys, shop)]
-    notes += _settle_items(shop, tables, filled)
+    notes = [*shop.opened.file.notes, *_first_bucket_notes(surveys, shop)]
+    notes += _select_items(shop, tables, filled)
     engine.each(partial(lay_out, shop), filled, "order")
     reports = [shop.report(step, bucket) for step in ("clean", "ordered") for bucket in filled]
-    dropped = _added([each["dropped"] for each in (*surveys.values(), *reports)])
+    dropped = _sum_counts([each["dropped"] for each in (*surveys.values(), *reports)])
     rows = sum(counts.values())
     require_some(rows - sum(dropped.values()), rows, dropped)
-    numbers = _join_items(shop, folder, filled)
-    buckets = _join(shop, folder, filled, numbers)
-    notes += _join_users(shop, tables, folder, filled)
-    files = [ITEMS, USERS, OFFSETS, *_join_columns(shop, folder, filled)]
+    numbers = _write_items(shop, folder, filled)
+    buckets = _write_arrays(shop, folder, filled, numbers)
+    notes += _write_users(shop, tables, folder, filled)
+    files = [ITEMS, USERS, OFFSETS, *_write_columns(shop, folder, filled)]
     odd = [Oddities(**shop.report("ordered", bucket)["oddities"]) for bucket in filled]
+    # The manifest comes last, because it marks the folder as prepared.
     write_manifest(
         folder,
         Manifest(
@@ -107,10 +108,10 @@ def prepare_folder(
 
 
 def _require_memory(counts: Mapping[int, int], shop: Workshop, memory: int) -> None:
-    """Refuse buckets of more rows than fit into memory.
+    """Check that the largest bucket fits into memory.
 
     Raises:
-        UserError: one does.
+        UserError: if it does not.
     """
     needed = max(counts.values()) * _BYTES_A_ROW
     if needed > memory:
@@ -120,15 +121,15 @@ def _require_memory(counts: Mapping[int, int], shop: Workshop, memory: int) -> N
         )
 
 
-def _notes_of_one(surveys: Mapping[int, Any], shop: Workshop) -> list[str]:
-    """Give what is odd in one bucket: that all of the rows say nothing odd costs too much."""
+def _first_bucket_notes(surveys: Mapping[int, Any], shop: Workshop) -> list[str]:
+    """Return the notes of one bucket; checking all rows for anomalies would cost too much."""
     first, count = next(iter(surveys)), shop.buckets
     where = f"bucket {first} of {count}: " if count > 1 else ""
     return [f"{where}{note}" for note in surveys[first]["notes"]]
 
 
-def _settle_items(shop: Workshop, tables: SideTables, filled: Sequence[int]) -> list[str]:
-    """Write which items stay, and what is known of them; give notes."""
+def _select_items(shop: Workshop, tables: SideTables, filled: Sequence[int]) -> list[str]:
+    """Write the items that are frequent enough, with their descriptions; return notes."""
     parts = [read_part(shop.part("count", bucket, ".parquet")) for bucket in filled]
     counts = pl.concat(parts).group_by("item").agg(pl.col("count").sum())
     known = frequent_items(counts, shop.filters)
@@ -139,11 +140,11 @@ def _settle_items(shop: Workshop, tables: SideTables, filled: Sequence[int]) -> 
     return notes
 
 
-def _join_items(shop: Workshop, folder: Path, filled: Sequence[int]) -> Int32[np.ndarray, " R"]:
-    """Write the items that still have activities, short users being dropped.
+def _write_items(shop: Workshop, folder: Path, filled: Sequence[int]) -> Int32[np.ndarray, " R"]:
+    """Write the items that still have activities after users with too few rows were dropped.
 
     Returns:
-        The number of each that they had until then.
+        The new number of each item, by its previous number.
     """
     items = read_part(shop.items)
     counts = np.zeros(items.height + 1, np.int64)
@@ -160,13 +161,13 @@ def _parts(shop: Workshop, filled: Sequence[int], name: str) -> list[np.ndarray]
     return [np.load(path, mmap_mode="r", allow_pickle=False) for path in paths]
 
 
-def _join(
+def _write_arrays(
     shop: Workshop, folder: Path, filled: Sequence[int], numbers: Int32[np.ndarray, " R"]
 ) -> list[UserBucket]:
-    """Write the flat arrays; give what each bucket has of them, also if it has nothing.
+    """Write the flat arrays; return the manifest entry of each bucket, empty ones included.
 
     Args:
-        numbers: of the items, by those that they had until now.
+        numbers: the new number of each item, by its previous number.
     """
     lengths = _parts(shop, filled, "lengths")
     starts = np.cumsum([0, *(int(each.sum()) for each in lengths)])
@@ -183,10 +184,10 @@ def _join(
     return [found.get(bucket, UserBucket(0, 0, 0, 0)) for bucket in range(shop.buckets)]
 
 
-def _join_users(
+def _write_users(
     shop: Workshop, tables: SideTables, folder: Path, filled: Sequence[int]
 ) -> list[str]:
-    """Write who the users are and what is known of them; give notes."""
+    """Write the users and their descriptions; return notes."""
     users = pl.concat(
         [read_part(shop.part("ordered", bucket, ".users.parquet")) for bucket in filled]
     )
@@ -198,8 +199,8 @@ def _join_users(
     return notes
 
 
-def _join_columns(shop: Workshop, folder: Path, filled: Sequence[int]) -> list[str]:
-    """Write what else is known of the activities; give the name of the file, if there is one."""
+def _write_columns(shop: Workshop, folder: Path, filled: Sequence[int]) -> list[str]:
+    """Write the other columns of the activities, if any; return the name of the file as a list."""
     parts = [shop.part("ordered", bucket, ".columns.parquet") for bucket in filled]
     if not pl.read_parquet_schema(parts[0]):
         return []
@@ -213,7 +214,7 @@ def _join_columns(shop: Workshop, folder: Path, filled: Sequence[int]) -> list[s
     return [COLUMNS]
 
 
-def _added(counts: Sequence[Mapping[str, int]]) -> dict[str, int]:
+def _sum_counts(counts: Sequence[Mapping[str, int]]) -> dict[str, int]:
     total: Counter[str] = Counter()
     for each in counts:
         total.update(each)

@@ -1,6 +1,6 @@
-"""Workshop: what is done for the users of one bucket, whoever calls it, and where it is kept.
+"""The steps for the users of one bucket, which any engine can call, and the paths of their files.
 
-Each step leaves a file that is whole or not there; what is there is not made again.
+Files are written atomically, and a step's report comes last: if it exists, the step is skipped.
 """
 
 import io
@@ -26,19 +26,19 @@ from jaxrec.data.sources.tabular import Table
 from jaxrec.errors import UserError
 from jaxrec.files import read_json, replacing, write_json
 
-# What raw rows have beside the columns of the log: the number of each in it, and its bucket.
+# Columns of raw rows in addition to those of the log: the row's number in the log, its bucket.
 ROW, BUCKET = "jaxrec_row", "jaxrec_bucket"
 
 
 @dataclass(frozen=True)
 class Workshop:
-    """What is prepared, and where parts of it lie in the meantime.
+    """The input of a preparation, and the paths of its intermediate files.
 
     Attributes:
         opened: the log.
-        filters: what is dropped of it.
-        folder: for the parts.
-        buckets: how many.
+        filters: the filters on its rows.
+        folder: the folder of the intermediate files.
+        buckets: the number of buckets.
     """
 
     opened: LogFile
@@ -47,27 +47,27 @@ class Workshop:
     buckets: int
 
     def raw(self, bucket: int) -> Path:
-        """Where the rows of a bucket lie as they are written, in files; sorted by ROW they are."""
+        """Return the folder of a bucket's raw rows: Parquet files, unsorted, with a column ROW."""
         return self.folder / "raw" / f"{BUCKET}={bucket}"
 
     def part(self, step: str, bucket: int, suffix: str) -> Path:
-        """Where a step leaves what it made of a bucket."""
+        """Return the path of a step's output for a bucket."""
         return self.folder / step / f"{bucket}{suffix}"
 
     @property
     def items(self) -> Path:
-        """Where the items lie that stay, in the order of their numbers."""
+        """The path of the items that are frequent enough, in the order of their numbers."""
         return self.folder / "items.parquet"
 
     def report(self, step: str, bucket: int) -> dict:
-        """Read what a step says of a bucket."""
+        """Read the report of a step on a bucket."""
         return read_json(self.part(step, bucket, ".json"))
 
 
 def bucket_of(users: pl.Series, buckets: int) -> pl.Series:
-    """Give the bucket of each user: the CRC-32 of the id as text, modulo their number.
+    """Return the bucket of each user: the CRC-32 of the id as text, modulo `buckets`.
 
-    Any engine has it, and it stays the same for ever.
+    All engines compute this hash, and prepared folders depend on it: it must not change.
     """
     distinct = users.unique()
     texts = distinct.bin.encode("hex") if distinct.dtype == pl.Binary else distinct.cast(pl.String)
@@ -76,10 +76,10 @@ def bucket_of(users: pl.Series, buckets: int) -> pl.Series:
 
 
 def survey(shop: Workshop, bucket: int) -> None:
-    """Find the form of a bucket's rows.
+    """Infer the form of a bucket's rows.
 
     Raises:
-        UserError: a row cannot be read.
+        UserError: if a row cannot be read.
     """
     report = shop.part("survey", bucket, ".json")
     if report.exists():
@@ -95,7 +95,7 @@ def survey(shop: Workshop, bucket: int) -> None:
 
 
 def clean(shop: Workshop, form: Form, bucket: int) -> None:
-    """Read a bucket's rows, drop those that its users alone decide on, and count the items."""
+    """Parse a bucket's rows, apply the filters that need no other bucket, and count the items."""
     report = shop.part("clean", bucket, ".json")
     if report.exists():
         return
@@ -108,11 +108,12 @@ def clean(shop: Workshop, form: Form, bucket: int) -> None:
     _write(count_items(log).sort("item"), shop.part("count", bucket, ".parquet"))
     _write(log, shop.part("clean", bucket, ".parquet"))
     write_json(report, {"dropped": dropped})
+    # After the report: until it exists, a repeated call reads the raw rows again.
     shutil.rmtree(shop.raw(bucket))
 
 
 def lay_out(shop: Workshop, bucket: int) -> None:
-    """Drop a bucket's rare items and short users, and order and number the rest."""
+    """Drop a bucket's rare items and users with few rows; sort the rest and number its items."""
     report = shop.part("ordered", bucket, ".json")
     if report.exists():
         return
@@ -135,10 +136,10 @@ def lay_out(shop: Workshop, bucket: int) -> None:
 
 
 def read_part(path: Path) -> pl.DataFrame:
-    """Read a table of a step.
+    """Read a table that a step wrote.
 
     Raises:
-        UserError: it is missing or damaged.
+        UserError: if the file is missing or damaged.
     """
     try:
         return pl.read_parquet(path, glob=False, hive_partitioning=False)
@@ -150,14 +151,17 @@ def read_part(path: Path) -> pl.DataFrame:
 
 
 def _raw_rows(shop: Workshop, bucket: int) -> Table:
-    """Read the rows of a bucket as they are written, in the order of the source."""
+    """Read the rows of a bucket, as they are written, in the order of the source."""
     files = sorted(shop.raw(bucket).glob("*.parquet"))
     rows = pl.concat([read_part(each) for each in files]).sort(ROW)
     return shop.opened.table(rows.drop(ROW), rows[ROW])
 
 
 def as_parquet(frame: pl.DataFrame) -> bytes:
-    """Give the file of a table. Python writes it: Polars has no word of its own for a full disk."""
+    """Encode a table as Parquet.
+
+    Callers write the bytes in Python, because Polars has no specific error for a full disk.
+    """
     buffer = io.BytesIO()
     frame.write_parquet(buffer, compression="lz4")
     return buffer.getvalue()

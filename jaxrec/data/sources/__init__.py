@@ -1,1 +1,1 @@
-"""Sources: where logs come from. All return `Interactions`, but for a prepared folder."""
+"""Sources of logs. All return `Interactions`, except for a prepared folder."""

@@ -1,4 +1,4 @@
-"""Text files of rows and fields: their encoding, separator and header, and the place of a row."""
+"""Delimited text files: their encoding, separator and header, and the line of a row."""
 
 import csv
 import gzip
@@ -12,15 +12,15 @@ import polars as pl
 
 from jaxrec.errors import UserError
 
-# What a suffix promises; the other two promise nothing.
+# The separator that each suffix implies; None: it is inferred from the content.
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".inter": "\t", ".txt": None, ".dat": None}
 
-# Tried where nothing is promised, or the promise is broken. A space stands in dates and titles too:
-# it is taken if nothing else is there.
+# Tried where the suffix implies no separator, or the file does not use it. Dates and titles contain
+# spaces too, so a space is chosen only if no other candidate occurs.
 _CANDIDATES = ("\t", "::", ";", "|", ",", "\x01", " ")
 
-# Takes the place of a separator that is no single byte: Polars knows those alone.
-_UNIT = "\x1f"
+# Replaces a separator of several bytes: Polars supports single-byte separators only.
+_UNIT_SEPARATOR = "\x1f"
 
 _SAMPLED_LINES = 20
 
@@ -29,16 +29,16 @@ _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 @dataclass(frozen=True)
 class Delimited:
-    """A text file whose form is known; all that it holds is text.
+    """A text file whose dialect is known; all columns are strings.
 
     Attributes:
-        names: of its columns, in their order; one may stand there twice.
+        names: the column names, in order; a name may occur twice.
         separator: a single byte.
-        quoted: whether quotes hold a field together.
-        skipped: how many rows come before the first, the header and empty ones above it.
-        source: what Polars reads: the file, or its content where that had to be changed.
-        encoding_flag: what names its encoding.
-        notes: what was found out.
+        quoted: whether fields may be quoted.
+        skipped: the number of rows before the first one of data: empty ones, then the header.
+        source: the input of Polars: the file, or its content where that had to be converted.
+        encoding_flag: the flag that sets the encoding, for messages.
+        notes: remarks on what was inferred.
     """
 
     path: Path
@@ -53,7 +53,7 @@ class Delimited:
     is_typed = False
 
     def scan(self, columns: Sequence[str]) -> pl.LazyFrame:
-        """Choose some columns, as strings; a field that is not there is null."""
+        """Return a lazy frame of the given columns, as strings; missing fields are null."""
         fields = [str(place) for place in range(len(self.names))]
         frame = pl.scan_csv(
             self.source,
@@ -68,12 +68,12 @@ class Delimited:
         return frame.select(chosen)
 
     def place(self, row: int) -> str:
-        """Say where a row, counted from 0 below the header, begins."""
+        """Return the file and the line where a row begins; row 0 follows the header."""
         line, _ = next(islice(self._records(), row + self.skipped, None))
         return f"{self.path}, line {line}"
 
     def explain(self) -> None:
-        """Refuse the first row that is too long, no UTF-8, or else holds a bare quote."""
+        """Raise for the first row with too many fields or invalid UTF-8, or else a bare quote."""
         suspect = None
         for line, record in self._records():
             text = self.separator.join(record)
@@ -94,7 +94,7 @@ class Delimited:
             raise suspect
 
     def _records(self) -> Iterator[tuple[int, list[str]]]:
-        """Read slowly: each record with the line where it begins, quoted newlines counted."""
+        """Yield each record and the line where it begins, quoted newlines counted; slow."""
         lines = read_lines(self.source)
         quoting = csv.QUOTE_MINIMAL if self.quoted else csv.QUOTE_NONE
         texts = (f"{line}\n" for line in lines)
@@ -128,18 +128,18 @@ def open_delimited(
     encoding: str | None,
     encoding_flag: str,
 ) -> Delimited:
-    """Find out how a text file is written.
+    """Open a text file and infer its dialect.
 
     Args:
-        promised: the separator that its suffix promises.
-        columns: the names of its columns, if its first line does not hold them.
-        separator: what stands between fields, if that is known.
-        encoding: Python's name of it, if that is known ...
-        encoding_flag: ... and what says it.
+        promised: the separator that its suffix implies, or None.
+        columns: the column names, if the first line does not have them.
+        separator: the field separator; None: it is inferred.
+        encoding: Python's name of the encoding; None: UTF-8, or UTF-16 after a byte order mark.
+        encoding_flag: the flag that sets the encoding, for messages.
 
     Raises:
-        UserError: it is empty, or no text of this encoding.
-        OSError: it cannot be read.
+        UserError: if the file is empty or not a text of this encoding.
+        OSError: if the file cannot be read.
     """
     source = _decoded(path, encoding, encoding_flag)
     lines = read_lines(source, _SAMPLED_LINES).to_list()
@@ -155,11 +155,11 @@ def open_delimited(
     is_recbole = ".inter" in path.suffixes
     quoted = len(found.encode()) == 1 and not is_recbole
     if len(found.encode()) != 1:
-        source = _bytes(source).replace(found.encode(), _UNIT.encode())
-        sample = [line.replace(found, _UNIT) for line in sample]
-        found = _UNIT
+        source = _bytes(source).replace(found.encode(), _UNIT_SEPARATOR.encode())
+        sample = [line.replace(found, _UNIT_SEPARATOR) for line in sample]
+        found = _UNIT_SEPARATOR
     first = _fields(sample[0], found) if quoted else sample[0].split(found)
-    if is_recbole:  # user_id:token
+    if is_recbole:  # RecBole appends a type to each name: user_id:token
         first = [name.partition(":")[0] for name in first]
     if columns and len(columns) != len(first):
         raise UserError(
@@ -172,22 +172,26 @@ def open_delimited(
 
 
 def shown(names: Sequence[str], most: int = 12) -> str:
-    """List names in quotes, shortened; of many the first."""
+    """Format the first `most` names as a list in quotes, each cut to 40 characters."""
     shown = ", ".join(repr(name[:40]) for name in names[:most])
     more = len(names) - most
     return shown + (f" and {more:,} more" if more > 0 else "")
 
 
 def _find_separator(lines: Sequence[str], promised: str | None) -> str:
-    """Take what cuts each line into as many fields, or else the first line into the most."""
+    """Return the separator that splits all lines into the same number of fields.
+
+    `promised` is preferred; among others, or if there is no such separator, the one that splits the
+    first line into the most fields.
+    """
     counts = {each: [len(_fields(line, each)) for line in lines] for each in _CANDIDATES}
-    cut = {each: count for each, count in counts.items() if count[0] > 1}
-    if len(cut) > 1:
-        cut.pop(" ", None)
-    even = {each: count for each, count in cut.items() if len(set(count)) == 1}
+    splitting = {each: count for each, count in counts.items() if count[0] > 1}
+    if len(splitting) > 1:
+        splitting.pop(" ", None)
+    even = {each: count for each, count in splitting.items() if len(set(count)) == 1}
     if promised in even:
         return promised
-    best = even or cut
+    best = even or splitting
     return max(best, key=lambda each: best[each][0]) if best else promised or ","
 
 
@@ -201,7 +205,7 @@ def _fields(line: str, separator: str) -> list[str]:
 
 
 def _decoded(path: Path, encoding: str | None, flag: str) -> Path | bytes:
-    """Give the file itself if it is UTF-8, as it should be, or else its text as UTF-8."""
+    """Return the path itself if the file is read as UTF-8, otherwise its content as UTF-8."""
     with path.open("rb") as file:
         start = file.read(4)
     if encoding is None and start.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
@@ -221,7 +225,7 @@ def _decoded(path: Path, encoding: str | None, flag: str) -> Path | bytes:
 
 
 def _bytes(source: Path | bytes) -> bytes:
-    """Read the whole content, unpacked."""
+    """Read the whole content, decompressed."""
     if isinstance(source, bytes):
         return source
     data = source.read_bytes()
@@ -233,13 +237,13 @@ def _bytes(source: Path | bytes) -> bytes:
 
 
 def read_lines(source: Path | bytes, most: int | None = None) -> pl.Series:
-    """Read each line as it stands, unpacked; what is no UTF-8 is replaced."""
+    """Read the lines of a text, decompressed; invalid UTF-8 becomes U+FFFD."""
     lines = scan_lines(source)
     return (lines if most is None else lines.head(most)).collect()["line"]
 
 
 def scan_lines(source: Path | bytes) -> pl.LazyFrame:
-    """Do as `read_lines` does, in the column `line`, when it is collected."""
+    """Return a lazy frame of the lines that `read_lines` reads, in the column `line`."""
     return pl.scan_csv(
         source,
         has_header=False,

@@ -1,4 +1,4 @@
-"""Public data sets from the network: what was not verified never gets its final name."""
+"""Downloads of public data sets; a file gets its final name only after verification."""
 
 import hashlib
 import stat
@@ -22,15 +22,15 @@ _CHUNK_BYTES = 1 << 18
 
 
 def fetch(url: str, destination: Path, *, algorithm: Literal["sha256", "md5"], digest: str) -> None:
-    """Download `url` to `destination`, which appears only once its checksum is right.
+    """Download `url` to `destination`, which is created only if the checksum matches.
 
     Args:
         digest: the expected checksum, in lower-case hexadecimal.
 
     Raises:
-        UserError: the address cannot be read, the checksum differs or the disk refuses.
+        UserError: if the URL cannot be read, the checksum differs, or the disk cannot be written.
     """
-    # MD5 is what some sources publish; a machine in FIPS mode allows it only with this flag.
+    # Some sources publish only MD5, which a machine in FIPS mode allows only with this flag.
     received = hashlib.new(algorithm, usedforsecurity=False)
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
@@ -50,7 +50,7 @@ def fetch(url: str, destination: Path, *, algorithm: Literal["sha256", "md5"], d
 
 
 def _chunks(url: str) -> Iterator[bytes]:
-    """Read `url` piece by piece, with a progress bar on a terminal."""
+    """Yield the content of `url` in chunks, with a progress bar on a terminal."""
     try:
         with urlopen(url, timeout=TIMEOUT_SECONDS) as response:
             size = int(response.headers.get("Content-Length", 0)) or None
@@ -66,16 +66,16 @@ def _chunks(url: str) -> Iterator[bytes]:
 
 
 def unpack(archive: Path, members: Sequence[str], folder: Path) -> None:
-    """Make `folder` of exactly these members of a zip, whole or not at all.
+    """Extract exactly these members of a zip to `folder`, all or none.
 
-    If it is there, it gets what it lacks of them.
+    If the folder exists, it gets only the members that it lacks.
 
     Args:
         members: full names inside the zip; "ml-1m/ratings.dat" becomes `folder`/ratings.dat.
 
     Raises:
-        UserError: the file is no intact zip, lacks a member, holds one that points outside, would
-            unpack to more than MAX_UNPACKED_BYTES, or the disk refuses.
+        UserError: if the file is not an intact zip, lacks a member, has a path outside its folder,
+            unpacks to more than MAX_UNPACKED_BYTES, or if the disk cannot be written.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -87,7 +87,7 @@ def unpack(archive: Path, members: Sequence[str], folder: Path) -> None:
             fresh.mkdir()
             _extract(source, _checked(source, members), fresh)
             _install(fresh, folder)
-    # The last two: zipfile's answers to an encrypted member and to a damaged one.
+    # zipfile raises RuntimeError for an encrypted member, and zlib.error for a damaged one.
     except (BadZipFile, EOFError, RuntimeError, zlib.error) as error:
         raise UserError(
             f"{archive} is no intact zip file ({error}); delete it and try again"
@@ -99,9 +99,9 @@ def unpack(archive: Path, members: Sequence[str], folder: Path) -> None:
 
 
 def _checked(source: ZipFile, members: Sequence[str]) -> list[ZipInfo]:
-    """Return the entries of `members`, once every name and size of the zip is harmless."""
+    """Return the entries of `members`, after checking that all names and sizes are safe."""
     for info in source.infolist():
-        # The name as it is stored: ZipInfo.filename has its separators adapted to this system.
+        # The stored name: in ZipInfo.filename the separators are converted to those of this system.
         name = info.orig_filename
         outside = name.startswith("/") or ".." in name.split("/") or "\\" in name or ":" in name
         if outside or stat.S_ISLNK(info.external_attr >> 16):
@@ -115,11 +115,11 @@ def _checked(source: ZipFile, members: Sequence[str]) -> list[ZipInfo]:
             f"{source.filename} lacks {missing[0]!r}; get the data set from its publisher"
         )
     wanted = [source.getinfo(name) for name in members]
-    _limit(sum(info.file_size for info in wanted), source)
+    _check_size(sum(info.file_size for info in wanted), source)
     return wanted
 
 
-def _limit(unpacked_bytes: int, source: ZipFile) -> None:
+def _check_size(unpacked_bytes: int, source: ZipFile) -> None:
     if unpacked_bytes > MAX_UNPACKED_BYTES:
         raise UserError(
             f"{source.filename} would unpack to more than {MAX_UNPACKED_BYTES:,} bytes; do not "
@@ -133,14 +133,14 @@ def _extract(source: ZipFile, entries: Sequence[ZipInfo], folder: Path) -> None:
         path = folder / PurePosixPath(info.filename).name
         with source.open(info) as packed, replacing(path) as file:
             while chunk := packed.read(_CHUNK_BYTES):
-                # Counted again: what the zip's directory says of its sizes may be a lie.
+                # Counted again, because the sizes in the directory of the zip may be forged.
                 unpacked_bytes += len(chunk)
-                _limit(unpacked_bytes, source)
+                _check_size(unpacked_bytes, source)
                 file.write(chunk)
 
 
 def _install(fresh: Path, folder: Path) -> None:
-    """Give `fresh` its final name; fill up what is there already, as by a run that was quicker."""
+    """Rename `fresh` to `folder`; if that exists, as after a concurrent run, add what it lacks."""
     try:
         fresh.rename(folder)
     except OSError:

@@ -1,30 +1,30 @@
-"""Ids of users and items: what type they are of, and what is odd about them."""
+"""Ids of users and items: their types, and notes on suspicious values."""
 
 import polars as pl
 
 from jaxrec.data.sources.tabular import Table, text_of
 
-# What tables write where nothing is known.
+# Usual spellings of a missing value.
 _MISSING = ("null", "(null)", "none", "nan", "na", "n/a", "nil", "undefined", "unknown", "\\n", "-")
 
-# Beyond them a Float64 skips whole numbers.
+# The largest magnitude up to which Float64 represents every integer.
 _MOST_EXACT = 2**53
 
 _WHOLE_FLOAT = r"^(-?\d+)\.0+$"
 
-# Where the hexadecimal digits of a UUID are cut, and how many each part has.
+# The offset and the length of each group of hexadecimal digits in a UUID.
 _UUID_PARTS = ((0, 8), (8, 4), (12, 4), (16, 4), (20, 12))
 
 
 def read_ids(table: Table, name: str) -> pl.Series:
-    """Return integers or strings, none missing or empty.
+    """Read a column of ids as integers or strings, none missing or empty.
 
-    Whole numbers are integers, whatever type the column has. In a text file a column is of integers
-    if each value is written the way an integer prints, so that "007" stays what it is, or each as
-    "15.0". Sixteen bytes that are no text are a UUID.
+    Whole numbers become integers, whatever the numeric type of the column. A column of a text file
+    becomes integers if every value is written as an integer prints, so that "007" stays a string,
+    or if every value is written like "15.0". Sixteen bytes that are not text become a UUID.
 
     Raises:
-        UserError: a row has none.
+        UserError: if a row has no id.
     """
     column = table.plain(name)
     ids = _ids(column)
@@ -43,7 +43,7 @@ def _ids(column: pl.Series) -> pl.Series:
 
 
 def _whole(numbers: pl.Series) -> pl.Series:
-    """Turn whole numbers into integers, or all into text if one is none or too large."""
+    """Cast whole numbers to integers, or all to strings if one is fractional or too large."""
     if numbers.dtype.is_float():
         numbers = numbers.fill_nan(None)
         numbers_are_exact = (numbers.abs() <= _MOST_EXACT).all()
@@ -55,7 +55,7 @@ def _whole(numbers: pl.Series) -> pl.Series:
 
 
 def _from_bytes(column: pl.Series) -> pl.Series:
-    """Read bytes as text, or as UUIDs if they are of their length and no text; null if neither."""
+    """Decode bytes as text, or as UUIDs if each has 16 and not all are text; null if neither."""
     text = text_of(column)
     is_text = text.is_not_null() & ~text.str.contains(r"\p{Cc}").fill_null(True)
     if is_text.all() or (column.bin.size() != 16).any():
@@ -65,7 +65,7 @@ def _from_bytes(column: pl.Series) -> pl.Series:
 
 
 def _integers(ids: pl.Series) -> pl.Series:
-    """Turn text into integers, if each prints as one or each as one with a zero behind a point."""
+    """Cast strings to integers if all are written as integers, or all as integers with ".0"."""
     for text in (ids, ids.str.extract(_WHOLE_FLOAT)):
         integers = text.cast(pl.Int64, strict=False)
         if integers.cast(pl.String).eq_missing(text).all() and not integers.has_nulls():
@@ -74,12 +74,12 @@ def _integers(ids: pl.Series) -> pl.Series:
 
 
 def odd_ids(role: str, ids: pl.Series) -> list[str]:
-    """Say what may be a missing value, and which ids may be one and the same.
+    """Return notes on ids that may be missing values, and on ids that may be duplicates.
 
     Args:
         role: "user" or "item".
     """
-    return [*_missing(role, ids), *_alike(role, ids)] if ids.dtype == pl.String else []
+    return [*_missing(role, ids), *_near_duplicates(role, ids)] if ids.dtype == pl.String else []
 
 
 def _missing(role: str, ids: pl.Series) -> list[str]:
@@ -91,8 +91,8 @@ def _missing(role: str, ids: pl.Series) -> list[str]:
     return [f"an id that may be a missing value: {role} {each}; drop these rows if it is"]
 
 
-def _alike(role: str, ids: pl.Series) -> list[str]:
-    """Compare ids without spaces, Unicode forms, ".0" and leading zeros."""
+def _near_duplicates(role: str, ids: pl.Series) -> list[str]:
+    """Return a note if ids differ only in spaces, Unicode form, ".0" or leading zeros."""
     different = ids.unique(maintain_order=True)
     plain = (
         different.str.normalize("NFKC")

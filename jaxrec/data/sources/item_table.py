@@ -1,4 +1,4 @@
-"""The table that describes the items: which of its columns say what, and what they say."""
+"""The item table, which describes the items of a log: its columns and their values."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -42,20 +42,20 @@ class ItemTableConfig:
     """its encoding, such as latin-1; by default that of the log, or UTF-8"""
 
 
-# What people call these columns; compared without capitals, spaces, hyphens and underscores.
-_USUAL = {
+# Common names of these columns, compared without case, spaces, hyphens and underscores.
+_COMMON_NAMES = {
     "key": ("item", "itemid", "id", "productid", "articleid", "movieid", "videoid", "sku", "asin"),
     "title": ("title", "name", "itemname", "productname", "prodname", "producttitle", "movietitle"),
     "genres": ("genres", "genre", "categories", "category", "productgroupname", "tags"),
     "year": ("year", "releaseyear", "yearofpublication"),
 }
 
-# Titles and genres that say that there are none.
-_NONE = ("", "null", "none", "nan", "na", "n/a", "\\n", "(no genres listed)")
+# Titles and genres that stand for a missing value.
+_MISSING_VALUES = ("", "null", "none", "nan", "na", "n/a", "\\n", "(no genres listed)")
 
 
 def no_items(known: pl.Series) -> pl.DataFrame:
-    """Give the item table of a log without one."""
+    """Return the empty item table of a log that has none."""
     return pl.DataFrame(schema={"item": known.dtype} | _TYPES)
 
 
@@ -68,20 +68,21 @@ def read_items(
     encoding: str | None = None,
     features: Sequence[str] = (),
 ) -> tuple[pl.DataFrame, list[str]]:
-    """Read what a table says of the known items, and what had to be guessed.
+    """Read the descriptions of a log's items from an item table.
 
     Args:
         name: the file.
-        config: how it is read.
-        known: the raw items, each once.
-        log_column: what the log calls its items.
-        features: other columns that are read as they are.
+        config: the settings to read it with.
+        known: the raw items of the log, each once.
+        log_column: the name of the log's column of items.
+        features: other columns to read as they are.
 
     Returns:
-        A table of ITEM_COLUMNS and these, with ids of the type of `known`; and notes.
+        A table of ITEM_COLUMNS and `features`, with ids of the type of `known`; and notes.
 
     Raises:
-        UserError: a file or column is missing, or a row cannot be read or is there twice.
+        UserError: if a file or column is missing, a row cannot be read, two rows describe an item
+            differently, or no item of the log is described.
     """
     file = _open(name, config, encoding)
     columns = _columns(file, config, log_column, features)
@@ -103,12 +104,12 @@ def read_items(
         )
     notes = [
         *file.notes,
-        *_guesses({"ids": key, **columns}, log_column),
-        *_missing(known, found, keyed["key"], file),
-        *_empty(table, columns),
-        *_cut(table, columns),
+        *_column_notes({"ids": key, **columns}, log_column),
+        *_missing_notes(known, found, keyed["key"], file),
+        *_empty_notes(table, columns),
+        *_comma_notes(table, columns),
     ]
-    return _once(found.drop("key"), file), notes
+    return _unique_items(found.drop("key"), file), notes
 
 
 def ids_in_items(
@@ -119,7 +120,7 @@ def ids_in_items(
     encoding: str | None = None,
     flag: str = "--items",
 ) -> pl.Series:
-    """Read the ids of an item table, each once; `flag` gave its name.
+    """Read the distinct ids of an item table; `flag` is the flag that gave `name`.
 
     Raises:
         UserError: as in `read_items`.
@@ -147,7 +148,7 @@ def _open(
 
 
 def _key(file: TableFile, config: ItemTableConfig, log_column: str) -> str | None:
-    return config.key or (log_column if log_column in file.names else _usual(file, "key"))
+    return config.key or (log_column if log_column in file.names else _match_name(file, "key"))
 
 
 def _unknown(file: TableFile, what: str, flags: str) -> UserError:
@@ -160,18 +161,18 @@ def _unknown(file: TableFile, what: str, flags: str) -> UserError:
 def _columns(
     file: TableFile, config: ItemTableConfig, log_column: str, features: Sequence[str]
 ) -> dict[str, str]:
-    """Give the column of the ids, and of what else there is.
+    """Return the column of the ids and of each other role that the table has, by role.
 
     Raises:
-        UserError: nothing is known to hold the ids, or nothing to describe an item.
+        UserError: if there is no column of ids, or none that describes an item.
     """
     key = _key(file, config, log_column)
     if key is None:
         raise _unknown(file, "the items' ids", "--item-table.key")
     found = {
-        "title": config.title or _usual(file, "title"),
-        "genres": config.genres or _usual(file, "genres"),
-        "year": config.year or _usual(file, "year"),
+        "title": config.title or _match_name(file, "title"),
+        "genres": config.genres or _match_name(file, "genres"),
+        "year": config.year or _match_name(file, "year"),
     }
     columns = {role: name for role, name in found.items() if name}
     if columns or features:
@@ -183,21 +184,21 @@ def _columns(
     )
 
 
-def _usual(file: TableFile, role: str) -> str | None:
-    """Find the first column that is named as usual."""
+def _match_name(file: TableFile, role: str) -> str | None:
+    """Return the column with the first of a role's common names, or None."""
     plain = {re.sub(r"[\s_-]", "", name).lower(): name for name in reversed(file.names)}
-    return next((plain[usual] for usual in _USUAL[role] if usual in plain), None)
+    return next((plain[each] for each in _COMMON_NAMES[role] if each in plain), None)
 
 
 def _description(table: Table, role: str, name: str | None) -> pl.Series:
-    """Return what is known of the items, null where nothing is."""
+    """Return the values of a role, null where the table has none."""
     if name is None:
         return pl.Series(role, [None] * table.frame.height, _TYPES[role])
     column = table.frame[name].alias(role)
     if role == "genres" and column.dtype.is_nested():
         return column.cast(_TYPES[role])
     text = text_of(table.plain(name)).alias(role)
-    text = text.set(_says_nothing(text), None)
+    text = text.set(_is_missing(text), None)
     if role == "title":
         return text
     if role == "genres":
@@ -208,20 +209,20 @@ def _description(table: Table, role: str, name: str | None) -> pl.Series:
 
 
 def _values(table: Table, name: str) -> pl.Series:
-    """Return a column of values as text, or as lists of it."""
+    """Return a column as strings, or as lists of strings."""
     column = table.frame[name]
     if column.dtype in (pl.List, pl.Array):
         return column.cast(pl.List(pl.String))
     text = text_of(table.plain(name))
-    return text.set(_says_nothing(text), None)
+    return text.set(_is_missing(text), None)
 
 
-def _says_nothing(text: pl.Series) -> pl.Series:
-    return text.str.strip_chars().str.to_lowercase().is_in(_NONE)
+def _is_missing(text: pl.Series) -> pl.Series:
+    return text.str.strip_chars().str.to_lowercase().is_in(_MISSING_VALUES)
 
 
 def _split(text: pl.Series) -> pl.Series:
-    """Cut genres at `|`, or else at commas; of the text of a list, the brackets are taken off."""
+    """Split genres at `|`, or else at commas; brackets and quotes of a printed list are removed."""
     is_list = text.str.contains(r"^\s*\[.*\]\s*$").fill_null(True).all()
     if is_list:
         text = text.str.strip_chars(" []").str.replace_all(r"""['"]""", "").replace("", None)
@@ -233,7 +234,7 @@ def _genre_separator(text: pl.Series) -> str:
     return "," if not text.str.contains("|", literal=True).any() else "|"
 
 
-def _guesses(columns: Mapping[str, str], log_column: str) -> list[str]:
+def _column_notes(columns: Mapping[str, str], log_column: str) -> list[str]:
     return [
         f"{role} of items: read from {name!r}"
         for role, name in columns.items()
@@ -241,8 +242,10 @@ def _guesses(columns: Mapping[str, str], log_column: str) -> list[str]:
     ]
 
 
-def _missing(known: pl.Series, found: pl.DataFrame, keys: pl.Series, file: TableFile) -> list[str]:
-    """Say which items the table lacks, and how it writes those that the log lacks."""
+def _missing_notes(
+    known: pl.Series, found: pl.DataFrame, keys: pl.Series, file: TableFile
+) -> list[str]:
+    """Return a note on items that the table lacks, with an id that only the table has."""
     lacking = known.filter(~known.is_in(found["item"].implode()))
     others = keys.filter(~keys.is_in(found["key"].implode()))
     if lacking.is_empty():
@@ -253,21 +256,21 @@ def _missing(known: pl.Series, found: pl.DataFrame, keys: pl.Series, file: Table
     ]
 
 
-def _empty(table: Table, columns: Mapping[str, str]) -> list[str]:
-    """Say which titles and genres were taken as none, though something is written there."""
+def _empty_notes(table: Table, columns: Mapping[str, str]) -> list[str]:
+    """Return notes on titles and genres whose text stands for a missing value."""
     notes = []
     for role, name in columns.items():
         if table.frame[name].dtype.is_nested():
             continue
         text = text_of(table.frame[name])
-        words = text.filter(_says_nothing(text).fill_null(False)).unique(maintain_order=True)
+        words = text.filter(_is_missing(text).fill_null(False)).unique(maintain_order=True)
         if len(words):
             notes.append(f"{role} of items: {shown(words.to_list())} is taken as none")
     return notes
 
 
-def _cut(table: Table, columns: Mapping[str, str]) -> list[str]:
-    """Say that genres were cut at commas, which may be part of a name."""
+def _comma_notes(table: Table, columns: Mapping[str, str]) -> list[str]:
+    """Return a note if genres were split at commas, which may be part of a name."""
     name = columns.get("genres")
     if name is None or table.frame[name].dtype.is_nested():
         return []
@@ -277,11 +280,11 @@ def _cut(table: Table, columns: Mapping[str, str]) -> list[str]:
     return [f"genres of items: {name!r} is cut at its commas, for it has no |"]
 
 
-def _once(found: pl.DataFrame, file: TableFile) -> pl.DataFrame:
-    """Keep one row an item; rows that say the same of it are one.
+def _unique_items(found: pl.DataFrame, file: TableFile) -> pl.DataFrame:
+    """Keep one row per item; rows that repeat a description are dropped.
 
     Raises:
-        UserError: two rows say different things.
+        UserError: if two rows describe an item differently.
     """
     columns = [name for name in found.columns if name != "row"]
     different = found.unique(columns, keep="first", maintain_order=True)

@@ -1,4 +1,4 @@
-"""Load the log that a configuration names, from whichever source."""
+"""Loading of the log that a configuration names, from any source."""
 
 import glob
 from pathlib import Path
@@ -19,7 +19,7 @@ from jaxrec.data.sources.synthetic import synthetic_world
 from jaxrec.data.sources.table_file import FORMATS, IN_MEMORY
 from jaxrec.errors import UserError
 
-# What only some sources read, and the flag that makes it be read.
+# Settings that only some sources read, and the flag that selects such a source.
 _READERS = {
     "data_dir": "--dataset=ml-1m and the like",
     "synthetic": "--dataset=synthetic",
@@ -29,18 +29,18 @@ _READERS = {
     "users": "--dataset=FILE",
     "user_table": "--users=FILE",
 }
-_OF_A_LOG = {"log", "items", "item_table", "users", "user_table"}
+_LOG_FILE_SETTINGS = {"log", "items", "item_table", "users", "user_table"}
 
 
 def load_ordered(config: DataConfig, *, seed: int, table: pl.DataFrame | None = None) -> OrderedLog:
-    """Read the log that the configuration names, and order it if that is not done.
+    """Load the log that the configuration names, ordered by user and time.
 
     Args:
-        table: the log itself, if it lies in memory; the configuration says how it is read.
+        table: the log itself, if it is in memory; the configuration then says how to read it.
 
     Raises:
-        UserError: it is missing, unreadable or unknown, a flag says nothing of it, or nothing is
-            left of it.
+        UserError: if the log is missing, unreadable or unknown, if a flag does not apply to it, or
+            if the filters drop every row.
     """
     if not is_prepared(config.dataset):
         return order(load_interactions(config, seed=seed, table=table), config.filters)
@@ -56,13 +56,13 @@ def load_ordered(config: DataConfig, *, seed: int, table: pl.DataFrame | None = 
 def load_interactions(
     config: DataConfig, *, seed: int, table: pl.DataFrame | None = None
 ) -> Interactions:
-    """Read the log that the configuration names.
+    """Load the rows of the log that the configuration names, in the order of the source.
 
     Args:
-        table: the log itself, if it lies in memory; the configuration says how it is read.
+        table: the log itself, if it is in memory; the configuration then says how to read it.
 
     Raises:
-        UserError: it is missing, unreadable or unknown, or a flag says nothing of it.
+        UserError: if the log is missing, unreadable or unknown, or a flag does not apply to it.
     """
     name, columns = config.dataset, label_columns(config)
     require_events(config)
@@ -81,7 +81,7 @@ def load_interactions(
             with_users=config.user_features is not None,
         )
     if table is not None or Path(name).suffix or Path(name).exists() or glob.has_magic(name):
-        _refuse_all_but(config, _OF_A_LOG)
+        _refuse_all_but(config, _LOG_FILE_SETTINGS)
         tables = SideTables(
             config.items,
             config.item_table,
@@ -110,7 +110,7 @@ def load_interactions(
 
 
 def _refuse_all_but(config: DataConfig, read: set[str]) -> None:
-    """Refuse settings of other sources: none is ignored in silence."""
+    """Raise for a changed setting outside `read`, so that none is ignored silently."""
     for name, reader in _READERS.items():
         if name not in read:
             refuse_unused(config, reader, name)

@@ -1,4 +1,4 @@
-"""The settings of a log of one's own: which of its columns is what, and how it is written."""
+"""Settings of a user's own log: the roles of its columns and the format of its file."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -6,7 +6,7 @@ from typing import ClassVar
 from jaxrec.config.fields import check, flag_of
 from jaxrec.data.interactions import TimeUnit
 
-# The time column of a log that has none.
+# The value of --log.time for a log without times.
 NO_TIMES = "none"
 
 
@@ -45,7 +45,7 @@ class LogConfig:
 
     @property
     def roles(self) -> dict[str, str | None]:
-        """The column of each role that a column can have, by its flag."""
+        """The column of each role, by the flag of the role; None for a role without a column."""
         columns = {
             "user": self.user,
             "item": self.item,

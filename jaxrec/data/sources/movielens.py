@@ -1,4 +1,4 @@
-"""MovieLens in its three published layouts, downloaded where GroupLens gives a checksum.
+"""MovieLens in its three published layouts, downloaded where GroupLens has a checksum.
 
 F. M. Harper, J. A. Konstan: The MovieLens Datasets: History and Context. ACM TiiS 5(4), 2015.
 """
@@ -25,7 +25,7 @@ _CHECKSUMS: dict[str, tuple[Literal["sha256", "md5"], str]] = {
 
 class _File(NamedTuple):
     name: str
-    line: str  # what a line looks like
+    line: str  # the regular expression of a line
     header: str | None = None
 
 
@@ -43,7 +43,7 @@ _RATING = (
     r"(?<timestamp>[0-9]{1,18})",
 )
 _DAT_MOVIE = r"(?<item>[0-9]{1,9})::(?<title>.*)::(?<genres>[^:]*)"
-# Two dates and an address follow the title; genres is one flag for each of _GENRES.
+# Two dates and a URL follow the title; genres is one flag for each of _GENRES.
 _TABS_MOVIE = r"(?<item>[0-9]{1,9})\|(?<title>[^|]*)(?:\|[^|]*){3}\|(?<genres>[01](?:\|[01]){18})"
 _CSV_MOVIE = r'(?<item>[0-9]{1,9}),(?<title>"(?:[^"]|"")*"|[^",]*),(?<genres>[^,]*)'
 _DAT_USER = (
@@ -88,17 +88,17 @@ _TITLE = r"^(.*?)\s*\((\d{4})(?:[-–]\d*\s*)?\)(\s*\([^()]*\))?\s*$"  # noqa: R
 def load_movielens(
     name: str, data_dir: str | Path | None = None, *, with_users: bool = False
 ) -> Interactions:
-    """Read a MovieLens release: rows in the order of its file, years taken out of the titles.
+    """Load a MovieLens release, in the order of its file; years are split off the titles.
 
     Args:
         name: one of MOVIELENS.
         data_dir: the folder that holds the folder `name`, or that folder itself; None downloads
             ml-1m and ml-100k once, to the user's cache.
-        with_users: read gender, age, occupation and zip of the users too.
+        with_users: also read the gender, age, occupation and zip code of the users.
 
     Raises:
-        UserError: the name is unknown, a file is missing or damaged, the download fails, or the
-            release says nothing of its users.
+        UserError: if the name is unknown, a file is missing or damaged, the download fails, or the
+            release does not describe its users.
     """
     if name not in _LAYOUTS:
         raise UserError(f"there is no data set {name!r}; choose one of {', '.join(MOVIELENS)}")
@@ -109,7 +109,7 @@ def load_movielens(
             raise UserError(f"{name} says nothing of its users; leave --user-features out")
         files.append(layout.users)
     names = [file.name for file in files]
-    folder = _downloaded(name, names) if data_dir is None else _given(name, names, Path(data_dir))
+    folder = _downloaded(name, names) if data_dir is None else _located(name, names, Path(data_dir))
     rating_columns = [
         pl.col("user", "item").cast(pl.Int32),
         pl.col("rating").cast(pl.Float64),
@@ -127,13 +127,13 @@ def load_movielens(
     )
 
 
-def _given(name: str, files: Sequence[str], data_dir: Path) -> Path:
-    """Find the release in a folder of the user."""
+def _located(name: str, files: Sequence[str], data_dir: Path) -> Path:
+    """Return the release's folder, which is `data_dir` or inside it."""
     folder = data_dir / name
-    # Four releases share their files' names: the folder of another one is not taken for this one.
+    # Four releases share their file names, so a folder named after another release is refused.
     is_another = data_dir.resolve().name in set(MOVIELENS) - {name}
-    is_inside = not (folder / files[0]).is_file()
-    if is_inside and not is_another and (data_dir / files[0]).is_file():
+    is_not_inside = not (folder / files[0]).is_file()
+    if is_not_inside and not is_another and (data_dir / files[0]).is_file():
         folder = data_dir
     for file in files:
         if not (folder / file).is_file():
@@ -145,7 +145,7 @@ def _given(name: str, files: Sequence[str], data_dir: Path) -> Path:
 
 
 def _downloaded(name: str, files: Sequence[str]) -> Path:
-    """Return the release's folder in the user's cache, filled on the first call."""
+    """Return the release's folder in the user's cache; the first call downloads it."""
     if name not in _CHECKSUMS:
         raise UserError(
             f"{name} is not downloaded for you; get it from {HOME} and give --data-dir, the "
@@ -184,7 +184,7 @@ def _movie_columns(layout: _Layout) -> list[pl.Expr]:
 def _read(
     folder: Path, file: _File, encoding: str, columns: Sequence[pl.Expr | str]
 ) -> pl.DataFrame:
-    """Make `columns` of the groups of each line; refuse the first that is unlike the release."""
+    """Parse each line and select `columns`; raise for the first one of an unexpected form."""
     path = folder / file.name
     lines = scan_lines(path if encoding == "utf-8" else path.read_text(encoding).encode())
     header = [file.header] if file.header else []

@@ -1,4 +1,4 @@
-"""A user's own log, and the table that describes its items."""
+"""A user's own log, and the tables that describe its items and users."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,12 +23,12 @@ _IF_EMPTY = "--log.drop-incomplete drops such rows"
 
 @dataclass(frozen=True)
 class LogFile:
-    """A log that was found; none of its rows is read yet.
+    """An opened log of which no row has been read.
 
     Attributes:
-        config: how it is read.
-        others: columns that are read as they are, whether they have a role beside that or not.
-        flags: each column that is read, with the flag that named it.
+        config: the settings to read it with.
+        others: columns to read as they are, in addition to any role that they have.
+        flags: each column to read, with the flag that named it.
     """
 
     file: TableFile
@@ -37,15 +37,15 @@ class LogFile:
     flags: Mapping[str, str]
 
     def read(self) -> Table:
-        """Read all of it, as it is written.
+        """Read all rows, as they are written.
 
         Raises:
-            UserError: a column is missing, there is no row, or one cannot be parsed.
+            UserError: if a column is missing, there is no row, or a row cannot be parsed.
         """
         return read_table(self.file, self.flags, "--log.columns", if_empty=_IF_EMPTY)
 
     def table(self, frame: pl.DataFrame, rows: pl.Series) -> Table:
-        """Take some of its rows, as they are written, for a table.
+        """Return a table of some rows of the log, as they are written.
 
         Args:
             rows: the number of each in the log, from 0.
@@ -55,15 +55,15 @@ class LogFile:
 
 @dataclass(frozen=True)
 class SideTables:
-    """Tables beside a log: what they say of its items and users.
+    """The tables that describe the items and users of a log.
 
     Attributes:
-        items: the file of the items' table, if there is one ...
-        item_table: ... how it is read ...
-        item_features: ... and its columns that are read as they are.
-        users: the file of the users' table, if there is one ...
-        user_table: ... how it is read ...
-        user_features: ... and its columns that are read.
+        items: the file of the item table, or None.
+        item_table: the settings to read it with.
+        item_features: its columns to read as they are.
+        users: the file of the user table, or None.
+        user_table: the settings to read it with.
+        user_features: its columns to read.
     """
 
     items: str | None = None
@@ -74,10 +74,10 @@ class SideTables:
     user_features: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        """Refuse what describes a table that is not named, or that nothing is read of.
+        """Check that each flag applies to a given table, and that the user table is used.
 
         Raises:
-            UserError: which flag.
+            UserError: if one does not; the message names the flag.
         """
         if self.items is None:
             refuse_unused(self.item_table, "--items=FILE")
@@ -90,12 +90,12 @@ class SideTables:
 
 
 class ReadRows(NamedTuple):
-    """Rows of a log.
+    """Parsed rows of a log.
 
     Attributes:
-        log: as Interactions have it.
-        ticks_per_second: the unit of its times, if that is said.
-        notes: what is odd in them.
+        log: the columns of `Interactions.log`.
+        ticks_per_second: the unit of the times where it is certain, otherwise None.
+        notes: remarks on anomalies in the rows.
     """
 
     log: pl.DataFrame
@@ -110,15 +110,15 @@ def open_log(
     others: Mapping[str, str],
     flag: str = "--dataset",
 ) -> LogFile:
-    """Find a log, and out how it is written.
+    """Open a log and infer its format.
 
     Args:
-        name: a file, a folder or a pattern of Parquet files, or the table itself.
-        others: columns that have no role, each with the flag that named it.
-        flag: the one that gave the name.
+        name: a file, a folder or a glob pattern of Parquet files, or the table itself.
+        others: columns to read as they are, each with the flag that named it.
+        flag: the flag that gave `name`, for messages.
 
     Raises:
-        UserError: there is none, or a column has two roles.
+        UserError: if the log does not exist, or a column has two roles.
     """
     file = open_table(
         name,
@@ -128,13 +128,13 @@ def open_log(
         encoding=config.encoding,
     )
     roles = one_role_each(config.roles)
-    own = {"rating": config.rating, "event": config.event}
-    # Ratings and events that have a column of their own are read as such.
-    others = {name: told for name, told in others.items() if not own.get(name)}
-    for column, told in others.items():
+    role_columns = {"rating": config.rating, "event": config.event}
+    # With --log.rating or --log.event, `rating` or `event` is that role, not a column of the file.
+    others = {name: other for name, other in others.items() if not role_columns.get(name)}
+    for column, other in others.items():
         if roles.get(column, "--log.rating") not in ("--log.rating", "--log.event"):
             raise UserError(
-                f"{roles[column]} and {told} both name the column {column!r}; leave it out of the "
+                f"{roles[column]} and {other} both name the column {column!r}; leave it out of the "
                 "latter"
             )
     return LogFile(file, config, tuple(others), {**others, **roles})
@@ -148,16 +148,16 @@ def load_table(
     others: Mapping[str, str] = MappingProxyType({}),
     flag: str = "--dataset",
 ) -> Interactions:
-    """Read a log, and what other tables say of its items and users.
+    """Read a log and the tables that describe its items and users.
 
     Args:
-        name: a file, a folder or a pattern of Parquet files, or the table itself.
-        others: columns of the log that are read as they are, each with the flag that named it.
-        flag: the one that gave the name.
+        name: a file, a folder or a glob pattern of Parquet files, or the table itself.
+        others: columns of the log to read as they are, each with the flag that named it.
+        flag: the flag that gave `name`, for messages.
 
     Raises:
-        UserError: a file or column is missing, or a row cannot be read; it is named by the line
-            where it begins in a text file, by its number from 1 in a Parquet file.
+        UserError: if a file or column is missing, or a row cannot be read. The message has the line
+            where the row begins in a text file, or its number from 1 in a Parquet file.
     """
     opened = open_log(name, config, others=others, flag=flag)
     table = opened.read()
@@ -171,20 +171,20 @@ def load_table(
         ticks = ticks_by_size(log["timestamp"])
     notes = [*opened.file.notes, *rows.notes]
     known = log["item"].unique(maintain_order=True)
-    described, more = describe_items(known, config, tables)
-    notes += more
-    of_users, more = describe_users(log["user"].unique(maintain_order=True), config, tables)
-    notes += more
-    return Interactions(log, described, of_users, ticks, dropped, tuple(notes))
+    items, table_notes = describe_items(known, config, tables)
+    notes += table_notes
+    users, table_notes = describe_users(log["user"].unique(maintain_order=True), config, tables)
+    notes += table_notes
+    return Interactions(log, items, users, ticks, dropped, tuple(notes))
 
 
 def describe_items(
     known: pl.Series, config: LogConfig, tables: SideTables
 ) -> tuple[pl.DataFrame, list[str]]:
-    """Read what a table says of the items of a log, if there is one; and notes.
+    """Read the item table of a log, if there is one; return it with notes.
 
     Raises:
-        UserError: it cannot be read, or describes none of them.
+        UserError: if the table cannot be read, or describes none of the items.
     """
     if tables.items is None:
         return no_items(known), []
@@ -201,10 +201,10 @@ def describe_items(
 def describe_users(
     known: pl.Series, config: LogConfig, tables: SideTables
 ) -> tuple[pl.DataFrame | None, list[str]]:
-    """Read what a table says of the users of a log, if there is one; and notes.
+    """Read the user table of a log, if there is one; return it with notes.
 
     Raises:
-        UserError: it cannot be read, or misses one of them.
+        UserError: if the table cannot be read, or lacks one of the users.
     """
     if tables.users is None:
         return None, []
@@ -219,21 +219,21 @@ def describe_users(
 
 
 def complete_rows(table: Table, config: LogConfig) -> Table:
-    """Keep the rows that have a user, an item, a time and so on, if that is asked."""
+    """Drop rows that lack the value of a role, if --log.drop-incomplete is set."""
     if not config.drop_incomplete:
         return table
-    is_there = [_is_there(table.frame[name]) for name in one_role_each(config.roles)]
-    return table.take(pl.select(pl.all_horizontal(is_there)).to_series())
+    is_present = [_is_present(table.frame[name]) for name in one_role_each(config.roles)]
+    return table.take(pl.select(pl.all_horizontal(is_present)).to_series())
 
 
 def read_rows(table: Table, opened: LogFile) -> ReadRows:
-    """Read each column as what it is; say what is odd.
+    """Parse some rows of a log, each column by its role, and note anomalies.
 
     Args:
-        table: some rows of the log.
+        table: the rows, as they are written.
 
     Raises:
-        UserError: one cannot be read.
+        UserError: if a row cannot be parsed.
     """
     config = opened.config
     users, items = read_ids(table, config.user), read_ids(table, config.item)
@@ -262,7 +262,7 @@ def read_rows(table: Table, opened: LogFile) -> ReadRows:
     return ReadRows(log, ticks, notes)
 
 
-def _is_there(column: pl.Series) -> pl.Series:
+def _is_present(column: pl.Series) -> pl.Series:
     if column.dtype == pl.String:
         return (column != "").fill_null(False)
     return (column.fill_nan(None) if column.dtype.is_float() else column).is_not_null()

@@ -1,4 +1,4 @@
-"""A log as `jaxrec.read_log` takes it in Python: a file, or a table in memory."""
+"""Logs for the Python API, read by `jaxrec.read_log` from a file or a table in memory."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,15 +19,15 @@ from jaxrec.errors import UserError
 
 @dataclass(frozen=True, eq=False)
 class Log:
-    """A log of who chose what and when, and how it is read.
+    """A log of interactions, with the settings to read it.
 
     Attributes:
-        config: the part of a run's configuration that says how the log is read.
-        table: the log itself if it lies in memory; None: `config.dataset` names its file.
-        rows: how many it has.
-        users: how many different ones.
-        items: how many different ones.
-        notes: what was guessed, and what is odd.
+        config: the part of a run's configuration that sets how the log is read.
+        table: the log itself if it is in memory; None: `config.dataset` names its file.
+        rows: the number of rows, dropped ones included.
+        users: the number of distinct users.
+        items: the number of distinct items.
+        notes: remarks on what was inferred, and on anomalies.
 
     Example:
         log = jaxrec.read_log("log.csv", user="customer", item="sku", time="bought_at")
@@ -61,33 +61,33 @@ def read_log(
     item_table: ItemTableConfig | None = None,
     user_table: UserTableConfig | None = None,
 ) -> Log:
-    """Read a log, check every row, and print what was read.
+    """Read a log, check every row, and print a summary.
 
     Args:
-        log: a file (CSV, TSV, JSON lines, Parquet, ...), a folder or a pattern of Parquet files, a
-            Polars or pandas DataFrame, or an Arrow table.
+        log: a file (CSV, TSV, JSON lines, Parquet, ...), a folder or a glob pattern of Parquet
+            files, a Polars or pandas DataFrame, or an Arrow table.
         user: the column of users.
         item: the column of items.
-        time: the column of times, numbers or dates; None: the order of the rows counts.
+        time: the column of times, numbers or dates; None: the order of the rows is used.
         rating: the column of ratings, if there is one.
         event: the column of kinds of events (view, cart, buy), if there is one.
         items: a table that describes the items: an id, and any of title, genres, year.
         users: a table that describes the users.
-        columns: the names of the columns of a file whose first line does not hold them.
-        separator: what stands between the fields of a text file; None: it is found out.
-        encoding: of the files, such as "latin-1"; None: UTF-8, or what their first bytes say.
-        time_format: how dates are written, if not as ISO 8601: "%d.%m.%Y %H:%M".
-        time_unit: what numbers of time count; "auto": what makes them times since 1970.
+        columns: the column names of a file whose first line does not have them.
+        separator: the field separator of a text file; None: it is inferred.
+        encoding: of the files, such as "latin-1"; None: UTF-8, or UTF-16 by a byte order mark.
+        time_format: the strftime format of dates that are not ISO 8601, as "%d.%m.%Y %H:%M".
+        time_unit: the unit of numeric times; "auto": the one that makes them times since 1970.
         drop_incomplete: drop rows without a user, item, time, rating or event instead of refusing
             them.
-        item_table: which columns of `items` are what; None: those that are named as usual.
-        user_table: the same of `users`.
+        item_table: the roles of the columns of `items`; None: they are inferred from the names.
+        user_table: the same for `users`.
 
     Returns:
-        The log, for `jaxrec.train`.
+        The log, to be passed to `jaxrec.train`.
 
     Raises:
-        UserError: a file or a column is missing, or a row cannot be read; it is named.
+        UserError: if a file or a column is missing, or a row is invalid; the message names it.
 
     Example:
         import polars as pl
@@ -127,22 +127,22 @@ def read_log(
 
 
 def with_settings(log: Log, settings: DataConfig) -> DataConfig:
-    """Return settings of a run with those of a log in the place of their own."""
+    """Return the settings of a run, with those that describe the log taken from `log`."""
     of_log = ("dataset", "items", "users", "log", "item_table", "user_table")
     return replace(settings, **{name: getattr(log.config, name) for name in of_log})
 
 
 def _as_polars(table: Any) -> pl.DataFrame:
-    """Return a table of Polars, pandas or Arrow as one of Polars.
+    """Convert a table of Polars, pandas or Arrow to a Polars DataFrame.
 
     Raises:
-        UserError: it is none of these.
+        UserError: if the table is none of these.
     """
     if isinstance(table, pl.DataFrame):
         return table
     if isinstance(table, pl.LazyFrame):
         return table.collect()
-    # The Arrow PyCapsule interface, which pandas and Arrow have.
+    # pandas and Arrow tables implement the Arrow PyCapsule interface.
     if hasattr(table, "__arrow_c_stream__"):
         return pl.DataFrame(table)
     raise UserError(

@@ -1,25 +1,25 @@
-"""A seeded world of film-watchers that runs anywhere and has what makes real logs hard.
+"""A seeded simulation of film viewers that runs anywhere and has the difficulties of real logs.
 
-Popularity has a long tail, histories differ in length, and order matters: what comes next depends
-on the last two items, and on which of them came last. At each step a user has one of five habits:
+Popularity has a long tail, history lengths vary, and order matters: the next item depends on the
+last two items and on their order. At each step a user follows one of five habits:
 
-- FOLLOW: watch a successor of the last item: the next part of its series, or kin of it;
-- RESUME: the same for the item before the last: an interrupted series is taken up again;
-- MOOD: a film of the genre that the ordered pair of the last two genres leads to;
-- TASTE: a film of a genre that the user likes;
-- NOISE: any film. In the last three, popularity picks the film.
+- FOLLOW: watch a successor of the last item: the next part of its series, or a related film;
+- RESUME: the same for the item before the last, as when an interrupted series is continued;
+- MOOD: watch a film of a genre drawn given the ordered pair of the last two genres;
+- TASTE: watch a film of a genre that the user likes;
+- NOISE: watch any film. In MOOD, TASTE and NOISE the film is drawn by popularity.
 
-A film seen before is drawn again, habit and all, so nobody sees one twice.
+A film that the user has seen is redrawn, together with the habit, so no user sees a film twice.
 
-recall@10 in the default world (seed 0), the last item of each of the 2,000 users left out, ranked
-against all items but those the user has seen (95% interval at most ±.022):
+recall@10 in the default world (seed 0). The target is the last item of each of the 2,000 users,
+ranked against all items that the user has not seen (95% interval at most ±.022):
 
     popularity                                                                        .074
-    counts of last item -> next, ties by popularity                                   .171
-    the process itself, averaged over the order of the last ten items                 .409
-    the process itself, knowing their order                                           .546
+    counts of transitions from the last item, ties by popularity                      .171
+    the true process, averaged over the orders of the last ten items                  .409
+    the true process, given their order                                               .546
 
-The process knows a user's taste only by the genres of the history, as a model could.
+The true process infers a user's taste from the genres of the history alone, as a model could.
 """
 
 from dataclasses import dataclass
@@ -34,21 +34,21 @@ from jaxrec.data.interactions import Interactions
 from jaxrec.data.sources.titles import GENRES, invent_films
 from jaxrec.errors import UserError
 
-# The habits, and how often a user has each.
+# The habits and their probabilities.
 FOLLOW, RESUME, MOOD, TASTE, NOISE = range(5)
 HABITS = (0.10, 0.38, 0.34, 0.12, 0.06)
-SUCCESSORS = (0.7, 0.3)  # how often the first, the second successor is the one
+SUCCESSORS = (0.7, 0.3)  # probabilities of the first and the second successor
 
 ZIPF_EXPONENT, ZIPF_SHIFT = 1.5, 100  # popularity of rank r: (r + shift) ** -exponent
-MOOD_SPREAD, TASTE_SPREAD = 0.1, 0.3  # of the Dirichlets over genres; near 0 is one genre
+MOOD_SPREAD, TASTE_SPREAD = 0.1, 0.3  # Dirichlet over genres; near 0: a single genre
 
-MIN_LENGTH, MEAN_LENGTH, LENGTH_SIGMA = 5, 70, 0.8  # of the lognormal
-MIN_ITEMS = 2 * MIN_LENGTH  # a history holds at most half of the catalogue
+MIN_LENGTH, MEAN_LENGTH, LENGTH_SIGMA = 5, 70, 0.8  # lognormal, clipped
+MIN_ITEMS = 2 * MIN_LENGTH  # a history covers at most half of the catalogue
 MAX_ITEMS = 10_000_000
-MAX_DRAWS = 8  # of films already seen; then any film not seen
-FEW_ITEMS = 1 << 16  # up to so many, any film not seen is found by looking at all
+MAX_DRAWS = 8  # of films already seen; then any unseen film is drawn
+FEW_ITEMS = 1 << 16  # up to this size, unseen films are drawn by scanning the catalogue
 
-OPENING = 1_640_995_200  # 2022-01-01; users arrive within two years from then
+OPENING = 1_640_995_200  # 2022-01-01 UTC; users arrive within the next two years
 
 
 @dataclass(frozen=True)
@@ -66,14 +66,14 @@ class SyntheticConfig:
 
 
 class World:
-    """A catalogue, and what users choose from it.
+    """A catalogue, and the process by which users choose from it.
 
     Attributes:
         films: [I], the item table.
-        genre: [I], the main genre of each item; items of a genre lie side by side.
-        popularity: [I], cumulative, so that a genre is an interval of it ...
-        edges: [G + 1], ... from edges[genre] to edges[genre + 1].
-        successors: [I, S], items.
+        genre: [I], the main genre of each item; items of a genre are contiguous.
+        popularity: [I], cumulative, so that each genre is an interval of it.
+        edges: [G + 1], the ends of these intervals: edges[genre] to edges[genre + 1].
+        successors: [I, S], the successors of each item.
         mood: [G, G, G], genre before the last, last genre -> distribution of the next genre.
     """
 
@@ -85,9 +85,9 @@ class World:
         self.popularity = weight.cumsum() / weight.sum()
         starts = np.searchsorted(self.genre, np.arange(genres + 1))
         self.edges = np.append(0, self.popularity)[starts]
-        # Kin is of the same genre; the next part, where there is one, takes the first place.
-        kin = np.repeat(self.genre[:, None], len(SUCCESSORS), axis=1)
-        low, high = self.edges[kin], self.edges[kin + 1]
+        # Successors share the genre. The next part of a series, if any, replaces the first of them.
+        successor_genre = np.repeat(self.genre[:, None], len(SUCCESSORS), axis=1)
+        low, high = self.edges[successor_genre], self.edges[successor_genre + 1]
         self.successors = _by_popularity(self.popularity, low, high, rng)
         self.successors[:, 0] = np.where(next_part < 0, self.successors[:, 0], next_part)
         self.mood = rng.dirichlet([MOOD_SPREAD] * genres, (genres, genres))
@@ -100,13 +100,13 @@ class World:
         recent: np.ndarray,
         rng: np.random.Generator,
     ) -> np.ndarray:
-        """Draw what each user would see next, were nothing seen.
+        """Draw the next item of each user, who may have seen it already.
 
         Args:
-            moods: [M, G, G, G], cumulative.
-            mood_of: [U], which of these each user has.
-            taste: [U, G], cumulative.
-            recent: [2, U], the item before the last and the last.
+            moods: [M, G, G, G], cumulative over the last axis.
+            mood_of: [U], the index into `moods` of each user.
+            taste: [U, G], cumulative over the last axis.
+            recent: [2, U], the item before the last and the last item.
         """
         before, last = recent
         users = len(last)
@@ -126,12 +126,12 @@ class World:
 def synthetic_world(*, users: int = 2000, items: int = 1000, seed: int = 0) -> Interactions:
     """Generate a catalogue and the log of its users, sorted by time as a server would write it.
 
-    Timestamps are seconds; a user has ties among them, where the order of the log is the order of
-    events. The catalogue is the same for any number of users. Of a user it is known which genre is
-    the favourite.
+    Timestamps are in seconds. Those of a user have ties, where the order of the log is the order of
+    events. The catalogue does not depend on the number of users. The user table has the favourite
+    genre of each user.
 
     Raises:
-        UserError: no user, or a catalogue too small or too large.
+        UserError: if there is no user, or the catalogue is too small or too large.
     """
     if users < 1:
         raise UserError(f"--synthetic.users={users} is below the minimum of 1; raise it")
@@ -145,7 +145,7 @@ def synthetic_world(*, users: int = 2000, items: int = 1000, seed: int = 0) -> I
 
 
 def draw_tastes(users: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw the taste of each user, a distribution over genres, [U, G]."""
+    """Draw the taste of each user: a distribution over genres, [U, G]."""
     return rng.dirichlet([TASTE_SPREAD] * len(GENRES), users)
 
 
@@ -155,18 +155,18 @@ def simulate(
     """Simulate the users of a world.
 
     Args:
-        moods: [M, G, G, G]; users have them in turns.
+        moods: [M, G, G, G]; user u has the mood u % M.
         taste: [U, G].
 
     Returns:
-        The log, the catalogue, and the users in the order of their tastes.
+        The log, the catalogue, and the user table in the order of `taste`.
     """
     users, items = len(taste), len(world.genre)
-    # Histories become shorter with the number of a user, so in turns those of all moods are alike.
+    # History lengths fall with the index of the user; cyclic moods get the same mix of lengths.
     mood_of = np.arange(users) % len(moods)
     mu = np.log(MEAN_LENGTH) - LENGTH_SIGMA**2 / 2
     lengths = rng.lognormal(mu, LENGTH_SIGMA, users).clip(MIN_LENGTH, items // 2).astype(int)
-    lengths = -np.sort(-lengths)  # longest first: those still active at a step are a slice
+    lengths = -np.sort(-lengths)  # longest first: the users active at a step are a slice
     user = np.repeat(np.arange(users), lengths)
     film = _histories(world, moods, mood_of, taste, lengths, rng)
     liking = np.log1p(len(GENRES) * taste[user, world.genre[film]])
@@ -181,8 +181,8 @@ def simulate(
     )
     log = log.sort("timestamp", maintain_order=True)
     favourites = [GENRES[favourite] for favourite in taste.argmax(axis=1)]
-    known = pl.DataFrame({"user": ids, "favourite": favourites})
-    return Interactions(log, world.films, known, ticks_per_second=1)
+    user_table = pl.DataFrame({"user": ids, "favourite": favourites})
+    return Interactions(log, world.films, user_table, ticks_per_second=1)
 
 
 def _histories(
@@ -193,12 +193,12 @@ def _histories(
     lengths: np.ndarray,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Return the items that the users see, one history after the other; `lengths` descends."""
+    """Return the items that the users see, concatenated by user; `lengths` is descending."""
     users, items = len(lengths), len(world.genre)
     moods, taste = moods.cumsum(-1), taste.cumsum(-1)
     starts = lengths.cumsum() - lengths
     history = np.empty(lengths.sum(), np.int64)
-    recent = rng.integers(items, size=(2, users))  # before the log began
+    recent = rng.integers(items, size=(2, users))  # items before the log begins
     for step in range(lengths[0]):
         active = np.count_nonzero(lengths > step)
         chosen = np.empty(active, np.int64)
@@ -212,14 +212,14 @@ def _histories(
                 moods, mood_of[redraw], taste[redraw], recent[:, redraw], rng
             )
             redraw = redraw[(seen(redraw) == chosen[redraw, None]).any(-1)]
-        chosen[redraw] = _any_other(items, seen(redraw), rng)
+        chosen[redraw] = _draw_unseen(items, seen(redraw), rng)
         history[starts[:active] + step] = chosen
         recent = np.stack([recent[1, :active], chosen])
     return history
 
 
-def _any_other(items: int, seen: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Draw an item that is not among the seen of each row, [n, _]."""
+def _draw_unseen(items: int, seen: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Draw, for each row of `seen`, [n, _], a uniformly random item that is not in it."""
     if items <= FEW_ITEMS:
         lots = rng.random((len(seen), items))
         np.put_along_axis(lots, seen, -1, axis=1)
@@ -235,11 +235,11 @@ def _by_popularity(
 ) -> np.ndarray:
     """Draw films from intervals of the cumulative popularity."""
     film = np.searchsorted(popularity, rng.uniform(low, high), side="right")
-    return film.clip(max=len(popularity) - 1)  # the last genre may have no film
+    return film.clip(max=len(popularity) - 1)  # the interval of the last genre may be empty
 
 
 def _timestamps(lengths: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return seconds that never fall within a user: minutes in a sitting, days between, ties."""
+    """Return seconds, nondecreasing per user: minutes within a session, days between, and ties."""
     steps = lengths.sum()
     gap = np.where(
         rng.random(steps) < 0.12, rng.exponential(6 * DAY, steps), 1 + rng.exponential(120, steps)
@@ -251,5 +251,5 @@ def _timestamps(lengths: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _sparse_ids(count: int, rng: np.random.Generator) -> np.ndarray:
-    """Return distinct integers with gaps between them, in no order."""
+    """Return distinct integers with gaps between them, in random order."""
     return rng.permutation(1000 + rng.integers(1, 10, count).cumsum())

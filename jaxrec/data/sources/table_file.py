@@ -1,4 +1,4 @@
-"""Files that hold a table, whatever their format: their columns, and the place of a row."""
+"""Tables in files of any format, or in memory: their columns, and the location of a row."""
 
 import glob
 import json
@@ -16,15 +16,15 @@ from jaxrec.errors import UserError
 
 _JSON = (".jsonl", ".ndjson")
 _PARQUET = (".parquet", ".pq")
-_PACKED = (".gz", ".zst")
-# What a table that lies in memory is called.
+_COMPRESSED = (".gz", ".zst")
+# The name of an in-memory table in messages and configurations.
 IN_MEMORY = "dataframe"
 FORMATS = f"{' '.join(SEPARATORS)} {' '.join(_JSON)} (these as .gz or .zst too) or .parquet"
 
 
 @dataclass(frozen=True)
 class Typed:
-    """A table whose format tells numbers from text."""
+    """A table whose format has column types."""
 
     path: Path
     rows: pl.LazyFrame
@@ -34,18 +34,18 @@ class Typed:
     notes = ()
 
     def scan(self, columns: Sequence[str]) -> pl.LazyFrame:
-        """Choose some columns."""
+        """Return a lazy frame of the given columns."""
         return self.rows.select(columns)
 
 
 @dataclass(frozen=True)
 class Parquet(Typed):
-    """Parquet files, one after the other in the order of their names."""
+    """Parquet files, concatenated in the order of their names."""
 
     files: list[Path]
 
     def place(self, row: int) -> str:
-        """Name the file and the row, counted from 1 in it."""
+        """Return the file and the number of the row within it, from 1."""
         first, *others = self.files
         height = pl.scan_parquet(first, glob=False).select(pl.len()).collect().item()
         if row < height:
@@ -53,35 +53,35 @@ class Parquet(Typed):
         return replace(self, files=others).place(row - height)
 
     def explain(self) -> None:
-        """Leave it to what Polars said."""
+        """Do nothing: the message of Polars is reported as it is."""
 
 
 @dataclass(frozen=True)
 class JsonLines(Typed):
-    """One JSON object a line."""
+    """A file with one JSON object per line."""
 
     def place(self, row: int) -> str:
-        """Count the objects."""
+        """Return the file and the number of the object, from 1."""
         return f"{self.path}, row {row + 1}"
 
     def explain(self) -> None:
-        """Refuse the first line that is no object."""
-        _refuse_no_object(self.path)
+        """Raise a UserError for the first line that is not a JSON object."""
+        _require_json_objects(self.path)
 
 
 @dataclass(frozen=True)
 class InMemory(Typed):
-    """A table that was handed over in Python."""
+    """A table that was passed from Python."""
 
     def place(self, row: int) -> str:
-        """Count the rows from 1."""
+        """Return the name of the table and the number of the row, from 1."""
         return f"{self.path}, row {row + 1}"
 
     def explain(self) -> None:
-        """Leave it to what Polars said."""
+        """Do nothing: the message of Polars is reported as it is."""
 
 
-def _refuse_no_object(path: Path) -> None:
+def _require_json_objects(path: Path) -> None:
     for number, line in enumerate(read_lines(path), start=1):
         if line.strip() and not _is_object(line):
             raise UserError(
@@ -96,16 +96,16 @@ def _is_object(line: str) -> bool:
         return False
 
 
-# What each has: `path`, as messages call it; `names` of the columns; `is_typed`, whether it tells
-# numbers from text; `notes` of what had to be found out; scan, place and explain.
+# Common to all: `path` (the name in messages), `names` (of the columns), `is_typed` (whether the
+# format has column types), `notes` (on what was inferred) and the methods scan, place, explain.
 TableFile = Delimited | Parquet | JsonLines | InMemory
 
 
 def named(columns: str | None, flag: str) -> list[str] | None:
-    """Cut the names of the columns of a file without a header.
+    """Parse the comma-separated column names of a file without a header.
 
     Raises:
-        UserError: one is there twice.
+        UserError: if a name occurs twice.
     """
     if columns is None:
         return None
@@ -125,28 +125,28 @@ def open_table(
     encoding: str | None = None,
     encoding_flag: str = "--log.encoding",
 ) -> TableFile:
-    """Find out the format of a table, by the name of its file.
+    """Open a table; the suffix of its file determines the format.
 
     Args:
-        name: a file, a folder or a pattern of Parquet files, or the table itself.
-        flag: the one that gave the name.
-        columns: the names of its columns, if its first line does not hold them.
-        separator: what stands between the fields of a text, if that is known.
-        encoding: of a text, if that is known ...
-        encoding_flag: ... and what says it.
+        name: a file, a folder or a glob pattern of Parquet files, or the table itself.
+        flag: the flag that gave `name`, for messages.
+        columns: the column names, if the first line does not have them.
+        separator: the field separator of a text file; None: it is inferred.
+        encoding: the encoding of a text file; None: UTF-8, or UTF-16 if a byte order mark says so.
+        encoding_flag: the flag that sets the encoding, for messages.
 
     Raises:
-        UserError: there is no such file, its format is unknown, or it cannot be read.
+        UserError: if the file does not exist, has an unknown format, or cannot be read.
     """
     if isinstance(name, pl.DataFrame):
         return InMemory(Path(IN_MEMORY), name.lazy(), name.columns)
     path = Path(name)
     if path.is_dir() or (not path.exists() and glob.has_magic(name)):
-        return _many(name, flag)
+        return _open_parquet_files(name, flag)
     if not path.is_file():
         raise UserError(f"{path} is no file; give {flag} the path of a table: {FORMATS}")
     suffixes = [suffix.lower() for suffix in path.suffixes]
-    suffix = ([each for each in suffixes if each not in _PACKED] or [""])[-1]
+    suffix = ([each for each in suffixes if each not in _COMPRESSED] or [""])[-1]
     if suffix in SEPARATORS:
         with explained(path):
             return open_delimited(
@@ -158,7 +158,7 @@ def open_table(
                 encoding_flag=encoding_flag,
             )
     if suffix in _JSON:
-        with explained(path, partial(_refuse_no_object, path)):
+        with explained(path, partial(_require_json_objects, path)):
             rows = pl.scan_ndjson(path, infer_schema_length=None)
             return JsonLines(path, rows, rows.collect_schema().names())
     if suffix in _PARQUET:
@@ -166,7 +166,7 @@ def open_table(
     raise UserError(f"{path} is of no known format; give {flag} one of {FORMATS}")
 
 
-def _many(name: str, flag: str) -> Parquet:
+def _open_parquet_files(name: str, flag: str) -> Parquet:
     path = Path(name)
     anchor = Path(path.anchor)
     found = path.rglob("*") if path.is_dir() else anchor.glob(str(path.relative_to(anchor)))
@@ -178,14 +178,14 @@ def _many(name: str, flag: str) -> Parquet:
 
 def _parquet(path: Path, files: list[Path]) -> Parquet:
     with explained(path):
-        # Spark writes a column's value into the names of folders: /day=2024-05-01/.
+        # Spark encodes partition columns in the names of folders: /day=2024-05-01/.
         rows = pl.scan_parquet(files, glob=False, hive_partitioning=path.is_dir())
         return Parquet(path, rows, rows.collect_schema().names(), files)
 
 
 @contextmanager
 def explained(path: Path, explain: Callable[[], None] | None = None) -> Iterator[None]:
-    """Turn what Polars raises over a file into a UserError, of the row if `explain` finds it."""
+    """Convert read errors to a UserError; `explain` may raise one that names the row."""
     try:
         yield
     except pl.exceptions.NoDataError:

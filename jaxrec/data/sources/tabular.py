@@ -1,4 +1,4 @@
-"""Columns of a table that were asked for, and what is said of a row that is wrong."""
+"""Requested columns of a table, and errors that locate an invalid row."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,12 +12,13 @@ from jaxrec.errors import UserError
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """The columns that were asked for, of a text file all strings, and the flag that named each.
+    """The requested columns of a table; those of a text file are all strings.
 
     Attributes:
-        frame: each column under its name in the file.
+        frame: each column, under its name in the file.
         rows: the number of each row in the file, from 0.
-        if_empty: what to do about a field that is empty.
+        flags: the flag that named each column.
+        if_empty: the remedy that messages suggest for an empty field.
     """
 
     file: TableFile
@@ -27,10 +28,10 @@ class Table:
     if_empty: str
 
     def plain(self, name: str) -> pl.Series:
-        """Return a column of anything but lists, structs and durations.
+        """Return a column, unless it holds lists, structs, durations or Python objects.
 
         Raises:
-            UserError: it is one of these.
+            UserError: if it holds one of these.
         """
         dtype = self.frame.schema[name]
         if dtype.is_nested() or dtype in (pl.Duration, pl.Object):
@@ -41,7 +42,7 @@ class Table:
         return self.frame[name]
 
     def require(self, name: str, is_good: pl.Series, kind: str, remedy: str = "") -> None:
-        """Refuse the first row whose value is not good: it should have been `kind`."""
+        """Raise a UserError for the first row where `is_good` is not true; `kind` was expected."""
         bad = is_good.fill_null(False).not_().arg_true()
         if bad.is_empty():
             return
@@ -58,19 +59,19 @@ class Table:
         )
 
     def place(self, row: int) -> str:
-        """Say where a row of the frame is in its file."""
+        """Return the location of a row of the frame in its file, for messages."""
         return self.file.place(self.rows[row])
 
     def take(self, is_taken: pl.Series) -> "Table":
-        """Keep some rows."""
+        """Return the rows for which `is_taken` is true."""
         return replace(self, frame=self.frame.filter(is_taken), rows=self.rows.filter(is_taken))
 
 
 def one_role_each(columns: Mapping[str, str | None]) -> dict[str, str]:
-    """Turn the column of each flag into the flag of each column.
+    """Return the flag of each column, from the column of each flag.
 
     Raises:
-        UserError: two flags name the same column.
+        UserError: if two flags name the same column.
     """
     flags = {}
     for flag, name in columns.items():
@@ -86,13 +87,14 @@ def one_role_each(columns: Mapping[str, str | None]) -> dict[str, str]:
 def read_table(
     file: TableFile, flags: Mapping[str, str], columns_flag: str, *, if_empty: str
 ) -> Table:
-    """Read the columns that `flags` has, each with the flag that names it.
+    """Read some columns of a table.
 
     Args:
-        columns_flag: the one that names the columns of a file without a header.
+        flags: the columns to read, each with the flag that named it.
+        columns_flag: the flag that names the columns of a file without a header.
 
     Raises:
-        UserError: a column is missing or there twice, there is no row, or one cannot be parsed.
+        UserError: if a column is missing or occurs twice, or if there is no row or an invalid one.
     """
     require_columns(file, flags, columns_flag)
     with explained(file.path, file.explain):
@@ -104,14 +106,14 @@ def read_table(
 
 
 def require_columns(file: TableFile, flags: Mapping[str, str], columns_flag: str) -> None:
-    """Refuse a table that has not each of some columns once.
+    """Check that a table has each of some columns exactly once.
 
     Args:
-        flags: the columns, each with the flag that names it.
-        columns_flag: the one that names the columns of a file without a header.
+        flags: the columns, each with the flag that named it.
+        columns_flag: the flag that names the columns of a file without a header.
 
     Raises:
-        UserError: one is missing, or there twice.
+        UserError: if a column is missing or occurs twice.
     """
     names = file.names
     for name, flag in flags.items():
@@ -147,9 +149,9 @@ def _is_number(text: str) -> bool:
 
 
 def text_of(column: pl.Series) -> pl.Series:
-    """Cast to strings; null where nothing is written, and everywhere if bytes are no UTF-8."""
+    """Cast to strings; empty values become null, and all values if any bytes are not UTF-8."""
     if column.dtype.is_float():
-        # What is missing from a column of integers when pandas writes it becomes NaN.
+        # pandas writes a missing value in a column of integers as NaN.
         column = column.fill_nan(None)
     try:
         return column.cast(pl.String, strict=False).replace("", None)
@@ -158,19 +160,19 @@ def text_of(column: pl.Series) -> pl.Series:
 
 
 def finite(column: pl.Series) -> pl.Series:
-    """Cast to Float64; null where there is no finite number."""
+    """Cast to Float64; values that are not finite numbers become null."""
     text_or_number = column if column.dtype.is_numeric() else text_of(column)
     numbers = text_or_number.cast(pl.Float64, strict=False)
     return numbers.set(~numbers.is_finite(), None)
 
 
 def values_of(table: Table, name: str) -> pl.Series:
-    """Return a column of numbers, Float64, if all that is written are finite ones, or else of text.
+    """Return a column as Float64 if all of its values are finite numbers, otherwise as strings.
 
-    Null where nothing is written.
+    Empty values are null in both cases.
 
     Raises:
-        UserError: the column holds lists or the like.
+        UserError: if the column holds lists or other nested values.
     """
     text = text_of(table.plain(name))
     numbers = finite(table.frame[name])

@@ -1,4 +1,4 @@
-"""Times of a log: numbers of any unit, ISO 8601, or dates of a form that is named."""
+"""Times of a log: numbers of any unit, ISO 8601 dates, or dates in a given format."""
 
 import numpy as np
 import polars as pl
@@ -18,29 +18,29 @@ _REMEDY = (
     "say how dates are written with --log.time-format, as in --log.time-format='%d.%m.%Y %H:%M'"
 )
 
-# From the year 1973 to 2286 the times since 1970 are these in seconds, and as many times more in
-# other units: no unit can be taken for another.
+# The years 1973 to 2286 in seconds since 1970. In finer units both ends are larger by a power of
+# 1000, so the ranges of two units do not overlap, and the size of a time determines its unit.
 _FIRST_SECOND, _LAST_SECOND = 1e8, 1e10
 
 
 def read_times(
     table: Table, name: str, time_format: str | None, unit: TimeUnit = "auto"
 ) -> tuple[pl.Series, int | None]:
-    """Return times whose order is that of the moments: Int64, or else finite Float64.
+    """Read a column of times as Int64 or finite Float64; a later time is a larger number.
 
-    Numbers stay as they are. Dates become seconds since 1970, UTC where no zone is given; those
-    that are finer than a microsecond become nanoseconds, as Int64.
+    Numbers are not converted. Dates become seconds since 1970, in UTC if they have no time zone; if
+    any is finer than a microsecond, all become nanoseconds since 1970, as Int64.
 
     Returns:
-        The times, and how many ticks they count in a second if that is said: by --log.time-unit, or
-        because they are dates.
+        The times, and their ticks per second where the unit is certain: --log.time-unit sets it, or
+        the times are dates. Otherwise None.
 
     Raises:
-        UserError: a row holds none, dates are said to have a unit, or numbers one too large.
+        UserError: if a row has no time, a unit is set for dates, or the unit is too coarse.
     """
     column = table.plain(name)
     if time_format is not None:
-        moments = _formatted(text_of(column), time_format)
+        moments = _parse_formatted(text_of(column), time_format)
         if moments.is_null().all():
             value = next((each for each in column if each is not None), None)
             raise UserError(
@@ -50,7 +50,7 @@ def read_times(
             )
         (times, ticks), wanted, remedy = _since_1970(moments), f"a time as {time_format!r}", ""
     else:
-        (times, ticks), wanted, remedy = _moments(column), _WANTED, _REMEDY
+        (times, ticks), wanted, remedy = _parse_times(column), _WANTED, _REMEDY
     table.require(name, times.is_not_null(), wanted, remedy)
     if unit == "auto":
         return times, ticks
@@ -69,8 +69,8 @@ def read_times(
 
 
 def mixed_units(times: pl.Series) -> list[str]:
-    """Say that times seem to be of several units, with counts, if they do."""
-    counts = {unit: _is_of(times, ticks).sum() for unit, ticks in TICKS_PER_SECOND.items()}
+    """Return a note with the count of each unit if the times seem to mix units."""
+    counts = {unit: _in_range(times, ticks).sum() for unit, ticks in TICKS_PER_SECOND.items()}
     found = [f"{count:,} look like {unit}" for unit, count in counts.items() if count]
     if len(found) < 2:
         return []
@@ -78,19 +78,21 @@ def mixed_units(times: pl.Series) -> list[str]:
 
 
 def ticks_by_size(times: pl.Series) -> int | None:
-    """Tell the unit of times since 1970 by their size; None where it cannot be told."""
-    return next((ticks for ticks in TICKS_PER_SECOND.values() if _is_of(times, ticks).all()), None)
+    """Infer the ticks per second of times since 1970 from their size; None if ambiguous."""
+    return next(
+        (ticks for ticks in TICKS_PER_SECOND.values() if _in_range(times, ticks).all()), None
+    )
 
 
-def _is_of(times: pl.Series, ticks: int) -> pl.Series:
+def _in_range(times: pl.Series, ticks: int) -> pl.Series:
     return times.is_between(_FIRST_SECOND * ticks, _LAST_SECOND * ticks, closed="left")
 
 
-def _moments(column: pl.Series) -> tuple[pl.Series, int | None]:
-    """Read times of any type; null where there is none. The first says whether they are dates.
+def _parse_times(column: pl.Series) -> tuple[pl.Series, int | None]:
+    """Parse times; invalid ones become null. Text holds dates unless its first value is a number.
 
     Returns:
-        The times, and of dates how many ticks they count in a second.
+        The times, and for dates their ticks per second, otherwise None.
     """
     if column.dtype in (pl.Date, pl.Datetime):
         return _since_1970(column)
@@ -101,19 +103,19 @@ def _moments(column: pl.Series) -> tuple[pl.Series, int | None]:
     integers = text.cast(pl.Int64, strict=False)
     if not integers.has_nulls():
         return integers, None
-    return _since_1970(_iso(text)) if numbers.head(1).has_nulls() else (numbers, None)
+    return _since_1970(_parse_iso(text)) if numbers.head(1).has_nulls() else (numbers, None)
 
 
 def _since_1970(moments: pl.Series) -> tuple[pl.Series, int]:
-    """Give seconds as Float64, or nanoseconds as Int64 where seconds would lose their order."""
+    """Return seconds as Float64, or nanoseconds as Int64 if any is finer than a microsecond."""
     is_fine = moments.dtype != pl.Date and (moments.dt.nanosecond() % 1000 != 0).any()
     if is_fine:
         return moments.dt.epoch("ns"), TICKS_PER_SECOND["nanoseconds"]
     return moments.dt.epoch("us") / 1e6, 1
 
 
-def _iso(text: pl.Series) -> pl.Series:
-    """Read ISO 8601; null where there is none."""
+def _parse_iso(text: pl.Series) -> pl.Series:
+    """Parse ISO 8601 dates; other values become null."""
     parts = text.str.extract_groups(_ISO).struct.unnest()
     utc = parts.select(
         pl.format(
@@ -124,15 +126,15 @@ def _iso(text: pl.Series) -> pl.Series:
             pl.col("zone").replace(["Z", "UTC"], "+00").fill_null("+00"),
         )
     ).to_series()
-    # Nanoseconds reach from 1677 to 2262 alone.
+    # Nanoseconds cover only the years 1677 to 2262, so they are used only where needed.
     is_fine = text.str.contains(r":\d\d[.,]\d{7}").any()
     return utc.str.to_datetime(
         "%Y-%m-%dT%H:%M:%S%.f%#z", time_unit="ns" if is_fine else "us", strict=False
     )
 
 
-def _formatted(text: pl.Series, time_format: str) -> pl.Series:
-    """Read dates of a form; null where there is none."""
+def _parse_formatted(text: pl.Series, time_format: str) -> pl.Series:
+    """Parse dates in a strftime format; other values become null."""
     try:
         return text.str.to_datetime(time_format, time_unit="us", strict=False)
     except pl.exceptions.PolarsError as error:

@@ -1,13 +1,13 @@
-"""A film catalogue that never was, with titles in the words of each genre."""
+"""A fictional film catalogue, with titles in the vocabulary of each genre."""
 
 import numpy as np
 import polars as pl
 
 YEARS = (1950, 2024)
-NUMERALS = ("", " II", " III", " IV")  # of the parts of a series
-SERIES = (0.55, 0.2, 0.15, 0.1)  # how often a series has one, two, three, four parts
+NUMERALS = ("", " II", " III", " IV")  # suffixes of the parts of a series
+SERIES = (0.55, 0.2, 0.15, 0.1)  # probabilities of one, two, three, four parts
 
-# Genre, adjectives, nouns. No word stands twice in a column, so no title belongs to two genres.
+# Genre, adjectives, nouns. No adjective and no noun repeats, so no title belongs to two genres.
 _WORDS = """\
 Adventure
 Emerald Uncharted Sunken Farthest Roving Salt Coral Northern Winding Fabled Ivory Monsoon
@@ -51,7 +51,7 @@ GENRES = tuple(_WORDS.splitlines()[0::3])
 _ADJECTIVES = [line.split() for line in _WORDS.splitlines()[1::3]]
 _NOUNS = [line.split() for line in _WORDS.splitlines()[2::3]]
 
-# What the name of a place begins with, and what it ends with.
+# The first words and the last words of place names.
 _PLACES = """\
 Marrow Elder Kestrel Saint-Loup Ravens Willow Amber Cinder Hallow Juniper Linden Mallow \
 Orchid Pelican Quarry Sable Thistle Umber Vesper Yarrow
@@ -65,17 +65,18 @@ ONCE = 12 * 12 * (1 + len(_PLACE_HEADS) * len(_PLACE_TAILS))  # titles of a genr
 def invent_films(
     count: int, rng: np.random.Generator
 ) -> tuple[pl.DataFrame, np.ndarray, np.ndarray]:
-    """Return titles, genres and years, the main genre of each row, the row of its next part or -1.
+    """Generate films; those of a genre are contiguous, and so are the parts of a series.
 
-    Rows of a genre lie side by side, and in them the parts of a series.
+    Returns:
+        Titles, genres and years; the main genre of each row; the row of its next part, or -1.
     """
     length = 1 + rng.choice(len(SERIES), count, p=SERIES)
     series = np.repeat(np.arange(count), length)[:count]
-    length = np.bincount(series)  # the last one may be cut
+    length = np.bincount(series)  # the last series may be cut off
     part = np.arange(count) - np.searchsorted(series, series)
     next_part = np.where(part + 1 < length[series], np.arange(count) + 1, -1)
 
-    # Gumbel's trick: one to three genres of each series, without repeats, by their frequency.
+    # Gumbel top-k trick: sample one to three distinct genres per series by their frequency.
     frequency = rng.dirichlet([4] * len(GENRES))
     genres = np.argsort(-np.log(frequency) - rng.gumbel(size=(len(length), len(GENRES))))
     genres = genres[np.argsort(genres[:, 0], kind="stable")]
@@ -87,8 +88,8 @@ def invent_films(
     pause = rng.integers(1, 4, len(length))  # years between parts
     latest = YEARS[1] - pause * (length - 1)
     first = YEARS[0] + ((latest + 1 - YEARS[0]) * np.sqrt(rng.random(len(length)))).astype(int)
-    told = np.array(GENRES)[genres[:, : breadth.max()]].tolist()
-    genres_of = pl.Series([row[:n] for row, n in zip(told, breadth.tolist(), strict=True)])
+    genre_names = np.array(GENRES)[genres[:, : breadth.max()]].tolist()
+    genres_of = pl.Series([row[:n] for row, n in zip(genre_names, breadth.tolist(), strict=True)])
     films = pl.DataFrame(
         {
             "title": pl.Series(names).gather(series) + pl.Series(NUMERALS).gather(part),
@@ -100,10 +101,10 @@ def invent_films(
 
 
 def title(genre: int, number: int) -> str:
-    """Return a title of a genre, another for each number.
+    """Return title `number` of a genre; different numbers have different titles.
 
     The first 144 are plain ("The Glass Bridge"), the others have a place ("... at Marrow Bay"), and
-    when all are taken, they are made again ("The Glass Bridge (remake 1)").
+    after ONCE titles they repeat with a suffix ("The Glass Bridge (remake 1)").
     """
     remake, number = divmod(number, ONCE)
     if remake:

@@ -1,4 +1,4 @@
-"""The table that describes the users."""
+"""The user table, which describes the users of a log."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from jaxrec.data.sources.table_file import open_table
 from jaxrec.data.sources.tabular import read_table, values_of
 from jaxrec.errors import UserError
 
-# No name of a feature.
+# The column to join by. No feature can have this name, for it is no identifier.
 _KEY = "the user's id"
 
 
@@ -36,21 +36,21 @@ def read_users(
     encoding: str | None,
     features: Sequence[str],
 ) -> tuple[pl.DataFrame, list[str]]:
-    """Read what a table says of the known users.
+    """Read the features of a log's users from the user table.
 
     Args:
         name: the file.
-        config: how it is read.
-        known: the raw users, each once.
-        log_column: what the log calls its users.
-        features: columns.
+        config: the settings to read it with.
+        known: the raw users of the log, each once.
+        log_column: the name of the log's column of users.
+        features: the columns to read.
 
     Returns:
-        `user`, of the type of `known`, and the features, a row for each user; and notes.
+        A row for each user: `user`, of the type of `known`, and the features; and notes.
 
     Raises:
-        UserError: a file or column is missing, a row cannot be read or is there twice, or a user
-            is not described.
+        UserError: if a file or column is missing, a row cannot be read, or a user is described
+            twice or not at all.
     """
     file = open_table(
         name,

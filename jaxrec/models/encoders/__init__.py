@@ -1,6 +1,6 @@
-"""Encoders: a history of activities becomes one vector. A file each, and all by name in ENCODERS.
+"""Encoders, which map a history of activities to one vector: one per file, by name in ENCODERS.
 
-To add one, write a class in a file of its own here, and a line in ENCODERS.
+To add one, write a class in a file of its own here, and add a line to ENCODERS.
 """
 
 from jaxrec.errors import UserError
@@ -19,10 +19,10 @@ ENCODERS: dict[str, type[Encoder]] = {
 
 
 def encoder_class(name: str) -> type[Encoder]:
-    """Find an encoder.
+    """Return the class of an encoder.
 
     Raises:
-        UserError: there is none of this name.
+        UserError: there is no encoder of this name.
     """
     if name not in ENCODERS:
         raise UserError(f"--encoder={name} is unknown; give {', '.join(ENCODERS)}")

@@ -1,4 +1,4 @@
-"""The contract of an encoder: a history of activities becomes one vector."""
+"""The contract of an encoder, which maps a history of activities to one vector."""
 
 from typing import Any
 
@@ -14,24 +14,24 @@ Whole = Float[jax.Array, "B H"]
 
 
 class Encoder(nnx.Module):
-    """One encoder, two views of it that a test proves equal.
+    """Base class of encoders, with two views that a test holds equal: training and export.
 
-    A history of padding alone may be encoded as anything: the model knows that it is empty.
+    The encoding of a history of padding alone is arbitrary: the model masks its query.
 
     Attributes:
-        width: H.
+        width: of an encoding, H.
     """
 
     width: int
 
     def __init__(self, width_in: int, units: int, config: Any, *, rngs: nnx.Rngs):
-        """Draw the parameters.
+        """Initialize the parameters.
 
         Args:
-            width_in: of an activity, E.
+            width_in: of an activity's embedding, E.
             units: --hidden-units.
-            config: what this encoder alone reads, the field of `ModelConfig` with its name; None if
-                there is none.
+            config: settings of this encoder alone, the field of `ModelConfig` with its name; None
+                if there is none.
 
         Raises:
             UserError: the settings do not fit each other.
@@ -39,20 +39,20 @@ class Encoder(nnx.Module):
         raise NotImplementedError
 
     def encode_positions(self, activities_BLE: Activities, mask_BL: Mask, span: int) -> Prefixes:
-        """Encode what ends at each position: one pass trains on L targets.
+        """Encode the history that ends at each position, so that one pass trains on L targets.
 
-        A window of L activities may be longer than a history of `span`. What an encoder takes over
-        time, as a mean or a maximum, it then takes over the last `span` activities; a state reads
-        on, and remembers what it likes. Activities are zero where the mask is False. Padding on the
-        left changes nothing.
+        A window of L activities may be longer than a history of `span` activities. An encoder then
+        takes means and maxima over the last `span` activities alone, but a recurrent state is
+        carried along the whole window. Activities are zero where the mask is False. Padding on the
+        left has no effect.
         """
         raise NotImplementedError
 
     def encode_last(self, activities_BNE: Activities, there_BN: There) -> Whole:
-        """Encode the history, in the operations that are cheap on a device: this ships.
+        """Encode whole histories, in operations that are cheap on a device; this is exported.
 
         Args:
-            activities_BNE: known ones at the right end, zeros before them.
-            there_BN: 1 where there is an activity, 0 before.
+            activities_BNE: embeddings of activities at the right end, zeros before them.
+            there_BN: mask as a float, 1 where there is an activity and 0 before.
         """
         raise NotImplementedError

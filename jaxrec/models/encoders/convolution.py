@@ -11,7 +11,7 @@ from flax import nnx
 from jaxrec.config.fields import check, setting
 from jaxrec.models.encoders.contract import Activities, Encoder, Mask, Prefixes, There, Whole
 
-# A maximum does not tell when; so that of the whole history stands beside those of its last few.
+# A maximum ignores order, so maxima over the last 1 and 3 positions are concatenated as well.
 RECENT = (1, 3)
 
 
@@ -30,9 +30,9 @@ class ConvolutionConfig:
 
 
 class Convolution(Encoder):
-    """Convolutions on top of each other; maxima over the last positions and over all.
+    """Stacked causal convolutions, then maxima over the last few positions and over all.
 
-    A convolution is a product with the `kernel_size` last activities side by side.
+    A convolution is a matrix product with the concatenation of the last `kernel_size` positions.
     """
 
     def __init__(self, width_in: int, units: int, config: ConvolutionConfig, *, rngs: nnx.Rngs):
@@ -44,9 +44,10 @@ class Convolution(Encoder):
         self.convolutions = nnx.List([layer(self.kernel_size * width) for width in widths])
 
     def encode_positions(self, activities_BLE: Activities, mask_BL: Mask, span: int) -> Prefixes:
-        """Take the maxima of the features up to each position.
+        """Return the maxima of the features up to each position.
 
-        Where a window is longer than `span`, the earliest of them see past a history's start.
+        If a window is longer than `span`, the kernels at the start of a history read activities
+        before it.
         """
         length = mask_BL.shape[1]
         x = activities_BLE
@@ -54,13 +55,13 @@ class Convolution(Encoder):
             padded = jnp.pad(x, ((0, 0), (self.kernel_size - 1, 0), (0, 0)))
             steps = [padded[:, offset : offset + length] for offset in range(self.kernel_size)]
             x = nnx.relu(convolution(jnp.concatenate(steps, axis=-1)))
-            # Zero, the least value after a ReLU, where there is no activity.
+            # Zero is the smallest value after a ReLU, so that padding does not change a maximum.
             x = jnp.where(mask_BL[..., None], x, 0)
         maxima = [_running_maximum(x, min(recent, span)) for recent in (*RECENT, span)]
         return jnp.concatenate(maxima, axis=-1)
 
     def encode_last(self, activities_BNE: Activities, there_BN: There) -> Whole:
-        """Take the maxima of the features of a history; a convolution is one CONV_2D."""
+        """Return the maxima of the features of a history; each convolution is one CONV_2D."""
         there_B1N1 = there_BN[:, None, :, None]
         x = activities_BNE[:, None]
         for convolution in self.convolutions:
@@ -79,9 +80,9 @@ class Convolution(Encoder):
 
 
 def _running_maximum(features_BLC: Prefixes, span: int) -> Prefixes:
-    """Take the maximum over the last `span` positions up to each; none is negative.
+    """Return the maximum over the last `span` positions at each; no feature is negative.
 
-    The maximum of two spans that overlap or touch is that of both: log2(span) steps.
+    The maximum of two overlapping or adjacent spans is that of their union: log2(span) steps.
     """
     span = min(span, features_BLC.shape[1])
     maxima_BLC, reach = features_BLC, 1

@@ -1,31 +1,32 @@
-"""Bag of words: the mean of the activities, whatever their order."""
+"""Bag of words: the mean of the activities, in any order."""
 
 import jax.numpy as jnp
 from flax import nnx
 
 from jaxrec.models.encoders.contract import Activities, Encoder, Mask, Prefixes, There, Whole
 
+# Number of activities in a group of a long sum.
 _GROUP = 16
 
 
 class Mean(Encoder):
-    """The mean of the activities that are there."""
+    """The mean of the valid activities of a history."""
 
     def __init__(self, width_in: int, units: int, config: None, *, rngs: nnx.Rngs):
-        del units, config, rngs  # it has no settings and learns nothing
+        del units, config, rngs  # no settings, no parameters
         self.width = width_in
 
     def encode_positions(self, activities_BLE: Activities, mask_BL: Mask, span: int) -> Prefixes:
-        """Take the means of the last `span` up to each position."""
+        """Return the mean of the last `span` activities at each position."""
         return running_mean(activities_BLE, mask_BL, span)
 
     def encode_last(self, activities_BNE: Activities, there_BN: There) -> Whole:
-        """Take the mean of all."""
+        """Return the mean of all activities."""
         return mean(activities_BNE, there_BN)
 
 
 def running_mean(activities_BLE: Activities, mask_BL: Mask, span: int) -> Activities:
-    """Take means over time, as one product with a band: a cumulative sum is slow on CPUs."""
+    """Return running means, by a product with a band: a cumulative sum is slow on CPUs."""
     ones = jnp.ones((mask_BL.shape[1], mask_BL.shape[1]), activities_BLE.dtype)
     band = jnp.tril(ones) - jnp.tril(ones, -span)
     sums_BLE = jnp.einsum("pl,ble->bpe", band, activities_BLE)
@@ -34,9 +35,9 @@ def running_mean(activities_BLE: Activities, mask_BL: Mask, span: int) -> Activi
 
 
 def mean(activities_BNE: Activities, there_BN: There) -> Whole:
-    """Take the mean; zero where there is no activity.
+    """Return the mean of each history; zero where there is no activity.
 
-    Long histories are added up in groups: devices add one after the other, and lose a digit at 200.
+    Long histories are summed in groups: devices add sequentially, and lose a digit at 200 terms.
     """
     batch, length, width = activities_BNE.shape
     if length <= _GROUP:

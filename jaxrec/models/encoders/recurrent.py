@@ -1,7 +1,7 @@
-"""RNN: LSTMs on top of each other (Hidasi et al., 2016, GRU4Rec, with an LSTM for its GRU).
+"""RNN: stacked LSTMs (Hidasi et al., 2016, GRU4Rec, with an LSTM in place of its GRU).
 
-An LSTM must spend its memory on what a mean keeps for nothing; so the last activity and the mean of
-all stand beside its output.
+The last activity and the mean of all activities are concatenated to the LSTM's output, so that its
+state need not store them.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class RecurrentConfig:
 
 
 class Recurrent(Encoder):
-    """The output of the last LSTM, the last activity, and the mean of all, side by side."""
+    """The output of the last LSTM, the last activity, and the mean of all, concatenated."""
 
     def __init__(self, width_in: int, units: int, config: RecurrentConfig, *, rngs: nnx.Rngs):
         self.width = units + 2 * width_in
@@ -37,7 +37,7 @@ class Recurrent(Encoder):
         self.layers = nnx.List([LSTM(width, units, rngs=rngs) for width in widths])
 
     def encode_positions(self, activities_BLE: Activities, mask_BL: Mask, span: int) -> Prefixes:
-        """Give the output after each activity, that activity and the mean up to it."""
+        """Return the output after each activity, that activity, and the mean up to it."""
         outputs_BLH = activities_BLE
         for layer in self.layers:
             outputs_BLH = layer.prefixes(outputs_BLH, mask_BL)
@@ -45,7 +45,7 @@ class Recurrent(Encoder):
         return jnp.concatenate([outputs_BLH, activities_BLE, means_BLE], axis=-1)
 
     def encode_last(self, activities_BNE: Activities, there_BN: There) -> Whole:
-        """Give the output after the last activity, that activity and the mean of all."""
+        """Return the output after the last activity, that activity, and the mean of all."""
         there_NB1 = jnp.swapaxes(there_BN, 0, 1)[..., None]
         x_NBE = jnp.swapaxes(activities_BNE, 0, 1)
         for layer in self.layers[:-1]:

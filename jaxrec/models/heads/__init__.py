@@ -1,7 +1,7 @@
-"""Heads: what is predicted beside the next item. A file each, and all by name in HEADS.
+"""Heads, which predict labels beside the next item: one per file, by name in HEADS.
 
-To add one, write a class in a file of its own here and a line in HEADS, and let
-`DataConfig.requested_heads` ask for it.
+To add one, write a class in a file of its own here, add a line to HEADS, and request the head in
+`DataConfig.requested_heads`.
 """
 
 from jaxrec.models.heads.head import Head
@@ -11,5 +11,5 @@ HEADS: dict[str, type[Head]] = {"rating": RatingHead}
 
 
 def item_parameters() -> tuple[str, ...]:
-    """Return the names of all parameters of heads that have one row per item: "rating.bias"."""
+    """Return the names of all head parameters with one row per item, such as "rating.bias"."""
     return tuple(f"{name}.{each}" for name, head in HEADS.items() for each in head.item_parameters)

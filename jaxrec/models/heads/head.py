@@ -1,4 +1,4 @@
-"""The protocol of a head: from the query of a history to a label of any item."""
+"""The interface of a head, which predicts a label of any item from the query of a history."""
 
 from collections.abc import Mapping
 from typing import ClassVar
@@ -18,21 +18,21 @@ ItemRows = Mapping[str, Float[jax.Array, "*B"]]
 
 
 class Head(nnx.Module):
-    """Predicts a label of any item after a history: what the log will say of the activity.
+    """Base class of heads, which predict a label of any item after a history.
 
-    Labels, losses, figures, the signatures of a file, its proof, and what Python and the page
-    predict are loops over heads. The next item is no `Head`: its parameters are the tables that
-    histories are encoded from, its loss compares with other items, and its outputs are ranked.
+    Labels, losses, metrics, the signatures of an exported file, its verification, and predictions
+    in Python and on the page are loops over heads. The next item is no `Head`: its parameters are
+    the tables that encode histories, its loss compares items, and its outputs are ranked.
 
     Attributes:
         values: of the label, as in its `HeadSpec`.
-        signature: of a file, and what `Recommender.predict` calls.
-        outputs: names of what is predicted, [B, M, ...]. The first is the expected value of the
-            label; by it a head is evaluated, and model.json lists the label's values under its
+        signature: name of the file's signature, which `Recommender.predict` calls.
+        outputs: names of the outputs, [B, M, ...]. The first is the expected value of the label:
+            it is the one that is evaluated, and model.json lists the label's values under its
             name.
-        rule: what model.json says of the outputs.
+        rule: description of the outputs in model.json.
         item_parameters: names of the parameters that have one row per item, [R].
-        tolerance: by recipe, how far an output of a file may be from the model's.
+        tolerance: by recipe, the largest error of a file's outputs against the model's.
     """
 
     values: tuple[float, ...]
@@ -47,27 +47,27 @@ class Head(nnx.Module):
 
         Args:
             spec: the label.
-            items: V.
+            items: number of items, V.
             width: of a query and of an item embedding, D.
         """
         raise NotImplementedError
 
     def logits(self, query: Queries, items: Items, rows: ItemRows) -> Logits:
-        """Return what the losses and the outputs are computed from."""
+        """Return the logits, from which losses and outputs are computed."""
         raise NotImplementedError
 
     def losses(self, logits: Logits, labels: Int[jax.Array, "*B"]) -> Float[jax.Array, "*B"]:
-        """Return the loss of each label, zero where it is 0."""
+        """Return the loss of each label; zero for label 0, which is missing."""
         raise NotImplementedError
 
     def predict(self, logits: Logits) -> dict[str, jax.Array]:
-        """Return the outputs by name; those of a NaN are NaN."""
+        """Return the outputs by name; NaN where the logits are NaN."""
         raise NotImplementedError
 
     def loss(
         self, query: Queries, items: Items, rows: ItemRows, labels: Int[jax.Array, "*B"]
     ) -> Float[jax.Array, ""]:
-        """Return the mean loss of the labels that there are."""
+        """Return the mean loss over the labels that are not missing."""
         count = jnp.maximum(jnp.sum(labels > 0, dtype=jnp.float32), 1)
         return self.losses(self.logits(query, items, rows), labels).sum() / count
 

@@ -1,8 +1,8 @@
-"""Rating: how a user would rate any item, predicted by thresholds on one number.
+"""Rating head: ordinal regression of the rating that a user would give to any item.
 
-K ratings in their order have K - 1 thresholds. The probability that a rating is above the k-th is
-the logistic function of how far the number lies above the k-th threshold (proportional odds,
-McCullagh, 1980; of ratings: OrdRec, Koren and Sill, 2011).
+K ordered ratings have K - 1 thresholds on one number. The probability that a rating exceeds the
+k-th is the logistic function of the number minus the k-th threshold (proportional odds, McCullagh,
+1980; for ratings: OrdRec, Koren and Sill, 2011).
 """
 
 from types import MappingProxyType
@@ -27,13 +27,13 @@ class RatingHead(Head):
         "lowest, or of a higher one. What is unknown has NaN."
     )
     item_parameters = ("bias",)
-    # Of a probability: queries and embeddings are rounded before it.
+    # Of probabilities; queries and embeddings are quantized before them.
     tolerance = MappingProxyType({"float32": 1e-5, "float16": 0.01, "int8": 0.2})
 
     def __init__(self, spec: HeadSpec, items: int, width: int, *, rngs: nnx.Rngs):
-        """Initialize the parameters; there are two ratings at least."""
+        """Initialize the parameters; there are at least two ratings."""
         self.values = spec.values
-        # One number more than an item's vector: how generous the user is.
+        # One output more than the width of an item embedding: the user's bias.
         self.taste = nnx.Linear(width, width + 1, rngs=rngs)
         self.bias = nnx.Param(jnp.zeros(items + 1))
         count = len(spec.values) - 1
@@ -42,32 +42,32 @@ class RatingHead(Head):
 
     @property
     def thresholds(self) -> Float[jax.Array, " K_minus_1"]:
-        """What each rating but the highest is exceeded from, ascending."""
+        """The threshold above each rating but the highest, ascending."""
         steps = jax.nn.softplus(self.steps[...] + np.log(np.e - 1))
         return jnp.concatenate([self.first[...][None], self.first[...] + jnp.cumsum(steps)])
 
     def logits(self, query: Queries, items: Items, rows: ItemRows) -> Logits:
-        """Return the log odds that each rating but the highest is exceeded."""
+        """Return the log odds that the rating exceeds each value but the highest."""
         taste = self.taste(query)
         number = jnp.sum(taste[..., :-1] * items, axis=-1) + taste[..., -1] + rows["bias"]
         return number[..., None] - self.thresholds
 
     def losses(self, logits: Logits, labels: Int[jax.Array, "*B"]) -> Float[jax.Array, "*B"]:
-        """Return the sum of the cross entropies of all thresholds."""
+        """Return the sum of the binary cross entropies of all thresholds."""
         exceeds = labels[..., None] > jnp.arange(1, logits.shape[-1] + 1)
         signs = jnp.where(exceeds, 1.0, -1.0)
-        surprises = -jax.nn.log_sigmoid(signs * logits).sum(axis=-1)
-        return jnp.where(labels > 0, surprises, 0)
+        cross_entropies = -jax.nn.log_sigmoid(signs * logits).sum(axis=-1)
+        return jnp.where(labels > 0, cross_entropies, 0)
 
     def predict(self, logits: Logits) -> dict[str, jax.Array]:
-        """Return the expected rating, and the probability of each but the lowest or a higher."""
+        """Return the expected rating, and the probability of reaching each value but the lowest."""
         at_least = jax.nn.sigmoid(logits)
         return {"ratings": self.expected(at_least), "at_least": at_least}
 
     def expected(self, at_least: Float[jax.Array, "*B K_minus_1"]) -> Float[jax.Array, "*B"]:
-        """Give the expected rating.
+        """Return the expected rating.
 
         Args:
-            at_least: the probability of each rating but the lowest, or of a higher one.
+            at_least: the probability of a rating of at least each value but the lowest.
         """
         return self.values[0] + at_least @ jnp.asarray(np.diff(self.values), at_least.dtype)
