@@ -15,7 +15,7 @@ from jaxrec.runtime import bundle
 from jaxrec.runtime.catalogue import pack_catalogue
 
 
-def describe(
+def describe_exports(
     exports: Sequence[Export], items: str, config: ItemTableConfig
 ) -> tuple[list[Export], str]:
     """Return models whose catalogues are replaced by the descriptions of a table.
@@ -33,7 +33,7 @@ def describe(
     Raises:
         UserError: the table cannot be read, or describes none of the items.
     """
-    known = pl.Series("item", bundle.parse(exports[0].data, exports[0].path).items)
+    known = pl.Series("item", bundle.parse_bundle(exports[0].data, exports[0].path).items)
     table, notes = read_items(items, config, known)
     catalogue = known.to_frame().join(table, on="item", how="left", maintain_order="left")
     content = pack_catalogue(catalogue.to_dict(as_series=False))
@@ -48,7 +48,7 @@ def describe(
 
 def _with_catalogue(export: Export, catalogue: bytes) -> bytes:
     """Pack a model with another catalogue and the current format; other parts are unchanged."""
-    old = bundle.parse(export.data, export.path)
+    old = bundle.parse_bundle(export.data, export.path)
     with zipfile.ZipFile(io.BytesIO(export.data)) as archive:
         members = {
             bundle.VOCABULARY: archive.read(bundle.VOCABULARY),
@@ -56,4 +56,4 @@ def _with_catalogue(export: Export, catalogue: bytes) -> bytes:
             bundle.MODEL: as_json(old.model | {"format": bundle.FORMAT}),
             bundle.CARD: archive.read(bundle.CARD),
         }
-    return bundle.pack(old.graph, members)
+    return bundle.pack_bundle(old.graph, members)

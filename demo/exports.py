@@ -84,4 +84,4 @@ def _newest(root: Path) -> list[Export]:
 
 def _read(path: Path) -> Export:
     data = path.read_bytes()
-    return Export(path, data, bundle.parse(data, path).model)
+    return Export(path, data, bundle.parse_bundle(data, path).model)

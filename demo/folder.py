@@ -26,7 +26,7 @@ RELEASE = "release.js"
 _WORKER = "service_worker.js"
 
 
-def gather(folder: Path, exports: Sequence[Export], runtime: Mapping[str, bytes]) -> None:
+def write_page(folder: Path, exports: Sequence[Export], runtime: Mapping[str, bytes]) -> None:
     """Write a page to a folder, and replace an older page in one step.
 
     Raises:

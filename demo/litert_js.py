@@ -27,7 +27,7 @@ def runtime_files() -> dict[str, bytes]:
     Raises:
         UserError: the packages cannot be fetched, or are not those of the lock file.
     """
-    install()
+    install_packages()
     core = _MODULES / "@litertjs" / "core"
     files = {
         f"{build}.{ending}": (core / "wasm" / f"{build}.{ending}").read_bytes()
@@ -48,7 +48,7 @@ def _read_module(package: str) -> bytes:
     return re.sub(rb"^//# sourceMappingURL=.*\n?", b"", module, flags=re.MULTILINE)
 
 
-def install(*, tools: bool = False) -> None:
+def install_packages(*, tools: bool = False) -> None:
     """Install the locked packages by npm, which verifies their hashes, unless they are present.
 
     Args:

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import tyro
 
-from demo.describe import describe
+from demo.describe import describe_exports
 from demo.exports import choose_exports
-from demo.folder import gather
+from demo.folder import write_page
 from demo.litert_js import runtime_files
 from demo.server import HOST, make_server
 from jaxrec.cli.command_line import command
@@ -53,10 +53,10 @@ def run(flags: ServeFlags) -> None:
         refuse_unused(flags.item_table, "--items=FILE")
     exports = choose_exports(flags.export)
     if flags.items is not None:
-        exports, said = describe(exports, flags.items, flags.item_table)
-        print(said)
+        exports, summary = describe_exports(exports, flags.items, flags.item_table)
+        print(summary)
     with make_server(flags.folder, flags.port) as server:
-        gather(flags.folder, exports, runtime_files())
+        write_page(flags.folder, exports, runtime_files())
         size = sum(path.stat().st_size for path in flags.folder.rglob("*") if path.is_file())
         for each in exports:
             print(

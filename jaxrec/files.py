@@ -37,7 +37,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
-def require_room(folder: Path, size: int = 0) -> None:
+def require_disk_space(folder: Path, size: int = 0) -> None:
     """Check that `size` bytes can be written to a folder, before the work that produces them.
 
     On a system that cannot allocate without writing, only write permission is checked.

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from demo.exports import choose_exports
-from demo.folder import gather
+from demo.folder import write_page
 from demo.litert_js import runtime_files
 from demo.server import HOST, make_server
 
@@ -54,7 +54,7 @@ class Site:
 
     def publish(self, *paths: Path) -> None:
         """Put the page together with these models."""
-        gather(self.folder, choose_exports(paths), runtime_files())
+        write_page(self.folder, choose_exports(paths), runtime_files())
 
     def stop(self) -> None:
         """End the server as if it was killed; nothing answers on its port."""

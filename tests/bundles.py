@@ -12,7 +12,7 @@ from jaxrec.conversion.graph.shapes import Shapes
 from jaxrec.models.model import RecommenderModel
 from jaxrec.runtime import bundle
 from jaxrec.runtime.catalogue import COLUMNS, Catalogue, pack_catalogue
-from jaxrec.runtime.known import RawItem
+from jaxrec.runtime.item_index import RawItem
 from jaxrec.schema import Feature
 
 # What the page says of a model.
@@ -51,12 +51,12 @@ def made(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from jaxrec.conversion.graph.export import export
-        from jaxrec.conversion.graph.signatures import signatures
-        from jaxrec.conversion.graph.stand_ins import stand_in
+        from jaxrec.conversion.graph.placeholder_tables import build_placeholders
+        from jaxrec.conversion.graph.signatures import build_signatures
 
-        stand_ins = stand_in(model)
-        kept = [each for each in signatures(stand_ins, shapes) if each.name != but]
-        graph = export(kept, stand_ins)
+        placeholders = build_placeholders(model)
+        kept = [each for each in build_signatures(placeholders, shapes) if each.name != but]
+        graph = export(kept, placeholders)
     nothing = pack_catalogue({name: [None] * len(items) for name in COLUMNS})
     said = asdict(shapes) | {
         "features": [described(each) for each in model.features],
@@ -90,7 +90,7 @@ def saved(made: bundle.Bundle, path: Path) -> Path:
     }
     content = {name: json.dumps(value).encode() for name, value in members.items()}
     content[bundle.CATALOGUE] = packed(made.catalogue)
-    path.write_bytes(bundle.pack(made.graph, content))
+    path.write_bytes(bundle.pack_bundle(made.graph, content))
     return path
 
 
@@ -104,14 +104,14 @@ def of_older_form(
     path: Path, target: Path, change: Callable[[list[Any]], list[Any]] = lambda entries: entries
 ) -> None:
     """Write a model as it was when its catalogue was one list of entries, with these changed."""
-    read = bundle.read(path)
+    read = bundle.read_bundle(path)
     members = {
         bundle.VOCABULARY: {"values": read.items, "digest": read.model["vocabulary"]["sha256"]},
         "catalogue.json": change(list(read.catalogue)),
         bundle.MODEL: {**read.model, "format": 1},
     }
     content = {name: json.dumps(value).encode() for name, value in members.items()}
-    target.write_bytes(bundle.pack(read.graph, content))
+    target.write_bytes(bundle.pack_bundle(read.graph, content))
 
 
 def rewritten(
@@ -120,9 +120,9 @@ def rewritten(
     """Write a model anew with another catalogue, or other members: `model_json={...}`."""
     with zipfile.ZipFile(path) as archive:
         old = {name: archive.read(name) for name in archive.namelist()}
-    graph = bundle.read(path).graph
+    graph = bundle.read_bundle(path).graph
     new = {name.replace("_json", ".json"): value for name, value in members.items()}
     old |= {name: json.dumps(value).encode() for name, value in new.items()}
     if catalogue is not None:
         old[bundle.CATALOGUE] = packed(catalogue)
-    target.write_bytes(bundle.pack(graph, old))
+    target.write_bytes(bundle.pack_bundle(graph, old))

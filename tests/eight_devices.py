@@ -33,7 +33,7 @@ from jaxrec.training.sharding import (
     unshard_state,
 )
 from jaxrec.training.step import TrainState, make_dispatch, name_of
-from jaxrec.training.windows import shape_of, training_batches
+from jaxrec.training.windows import training_batches, window_shape_of
 
 # 62 rows, which neither four nor eight devices can share evenly.
 WORLD = DataConfig(
@@ -69,7 +69,7 @@ def learn(config: Config, shards: int | None, *, taught: bool = False) -> dict[s
     assert rows == 62
     mesh = None
     if shards is not None:
-        mesh = make_mesh(shape_of(dataset, config.data, config.train).rows, shards)
+        mesh = make_mesh(window_shape_of(dataset, config.data, config.train).batch_multiple, shards)
     share = () if mesh is None else (batch_shard(mesh),)
     batches = training_batches(dataset, config.data, config.train, *share)
     graphdef, params = nnx.split(init_model(dataset, config), nnx.Param)

@@ -83,7 +83,7 @@ def test_a_moment_is_that_of_the_target_where_the_users_are():
     window = dataset.timelines.windows(starts, ends, 4)
     assert window["weekday"].tolist() == [[4, 3, 4, 4]] and window[ITEM][0, 0] == PAD
     assert dataset.timelines.histories(np.array([1, 3]), 4)["hour"].tolist() == [24, 6]
-    assert dataset.intake.notes[:2] == (
+    assert dataset.log_summary.notes[:2] == (
         "--moment=hour: times are read as seconds",
         "--moment=weekday: times are read as seconds",
     )
@@ -107,7 +107,7 @@ def test_users_who_are_dropped_take_their_values_along():
 
 def test_what_was_read_of_features_is_said():
     dataset = prepared(known(), activity_features="device,rating", time=True, user_features="sex")
-    assert dataset.intake.notes[:4] == (
+    assert dataset.log_summary.notes[:4] == (
         "device: 2 texts, unknown for 4 of 9 activities",
         "rating: 3 numbers, unknown for 4 of 9 activities",
         "--time: times are read as seconds",
@@ -121,7 +121,7 @@ def test_buckets_are_said():
     log = log_of(rows, ("user", "item", "timestamp", "price"))
     dataset = prepared(log, activity_features="price")
     note = "price: 16 buckets of numbers, unknown for 0 of 100 activities"
-    assert dataset.intake.notes[0] == note
+    assert dataset.log_summary.notes[0] == note
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_buckets_are_said():
 def test_the_unit_of_times_is_said(ticks, unit):
     rows = [(user, item, 10**9 * ticks + item**2 * ticks) for user in (0, 1) for item in range(4)]
     dataset = prepared(replace(log_of(rows), ticks_per_second=ticks), time=True)
-    assert dataset.intake.notes[0] == f"--time: times are read as {unit}"
+    assert dataset.log_summary.notes[0] == f"--time: times are read as {unit}"
     assert dataset.timelines.activities[AGE].tolist() == [2, 3, 4, 0] * 2
 
 

@@ -12,20 +12,20 @@ from hypothesis import strategies as st
 from jaxrec.errors import UserError
 from jaxrec.models.adapter import (
     AdaptConfig,
+    Examples,
     Items,
-    Past,
     adapt,
     cross_entropies,
-    expected,
-    learn,
-    moments,
-    recency,
+    expected_embedding,
+    recency_weights,
+    train_adapter,
+    training_examples,
 )
 from jaxrec.models.model import PAD_BIAS
 
 ROWS, WIDTH, COUNT = 12, 4, 30
 CONFIG = AdaptConfig(activities=COUNT, held_back=8, decay=0.5)
-WEIGHTS = jnp.asarray(recency(COUNT, CONFIG.half_life))
+WEIGHTS = jnp.asarray(recency_weights(COUNT, CONFIG.half_life))
 
 
 def some_items(seed: int = 0) -> Items:
@@ -35,9 +35,9 @@ def some_items(seed: int = 0) -> Items:
     return Items(jnp.asarray(table), jnp.asarray(bias), jnp.asarray(table))
 
 
-def some_past(targets: list[int], seed: int = 1) -> Past:
+def some_past(targets: list[int], seed: int = 1) -> Examples:
     contexts = np.random.default_rng(seed).normal(size=(len(targets), WIDTH)).astype(np.float32)
-    return Past(jnp.asarray(contexts), jnp.asarray(targets, jnp.int32))
+    return Examples(jnp.asarray(contexts), jnp.asarray(targets, jnp.int32))
 
 
 targets_of = st.lists(st.integers(0, ROWS - 1), min_size=COUNT, max_size=COUNT)
@@ -46,17 +46,17 @@ targets_of = st.lists(st.integers(0, ROWS - 1), min_size=COUNT, max_size=COUNT)
 @settings(max_examples=30, deadline=None)
 @given(targets=targets_of, decay=st.floats(0, 10), seed=st.integers(0, 5))
 def test_its_gradient_is_that_of_the_cross_entropy(targets, decay, seed):
-    items, past = some_items(), some_past(targets)
-    weights = jnp.where(past.targets_M != 0, recency(COUNT, 10), 0)
+    items, examples = some_items(), some_past(targets)
+    weights = jnp.where(examples.targets_M != 0, recency_weights(COUNT, 10), 0)
     adapter = jax.random.normal(jax.random.key(seed), (WIDTH,))
 
     def cost(adapter):
-        surprise = jnp.where(weights > 0, cross_entropies(adapter, past, items), 0)
+        surprise = jnp.where(weights > 0, cross_entropies(adapter, examples, items), 0)
         return jnp.sum(weights * surprise) + decay / 2 * jnp.sum(adapter**2)
 
     wanted = jax.grad(cost)(adapter)
-    came = weights @ items.table_RD[past.targets_M]
-    found = expected(adapter, past, weights, items) - came + decay * adapter
+    came = weights @ items.table_RD[examples.targets_M]
+    found = expected_embedding(adapter, examples, weights, items) - came + decay * adapter
     np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-3)
 
 
@@ -64,28 +64,34 @@ def test_two_items_by_hand():
     """Of two items as likely as each other the one that came draws the adapter to itself."""
     table = jnp.array([[0.0], [1.0], [-1.0]])
     items = Items(table, jnp.array([PAD_BIAS, 0.0, 0.0]), table)
-    past = Past(jnp.zeros((1, 1)), jnp.array([1]))
-    np.testing.assert_allclose(expected(jnp.zeros(1), past, jnp.ones(1), items), [0.0])
-    drawn = expected(jnp.ones(1), past, jnp.ones(1), items)
+    examples = Examples(jnp.zeros((1, 1)), jnp.array([1]))
+    np.testing.assert_allclose(
+        expected_embedding(jnp.zeros(1), examples, jnp.ones(1), items), [0.0]
+    )
+    drawn = expected_embedding(jnp.ones(1), examples, jnp.ones(1), items)
     np.testing.assert_allclose(drawn, [np.tanh(1.0)], rtol=1e-6)
-    np.testing.assert_allclose(cross_entropies(jnp.zeros(1), past, items), [np.log(2)], rtol=1e-6)
-    first = learn(past, jnp.ones(1), items, AdaptConfig(steps=1, rate=0.25))
+    np.testing.assert_allclose(
+        cross_entropies(jnp.zeros(1), examples, items), [np.log(2)], rtol=1e-6
+    )
+    first = train_adapter(examples, jnp.ones(1), items, AdaptConfig(steps=1, rate=0.25))
     np.testing.assert_allclose(first, [0.25], rtol=1e-5)  # Adam's first step has its length
 
 
 def test_recent_activities_count_more():
-    np.testing.assert_allclose(recency(4, 2.0), [0.5**1.5, 0.5, 0.5**0.5, 1], rtol=1e-6)
+    np.testing.assert_allclose(recency_weights(4, 2.0), [0.5**1.5, 0.5, 0.5**0.5, 1], rtol=1e-6)
 
 
 @settings(max_examples=30, deadline=None)
-@given(known=st.integers(0, COUNT), span=st.integers(1, 8))
-def test_each_activity_is_learned_from_with_what_came_before_it(known, span):
+@given(known=st.integers(0, COUNT), history_length=st.integers(1, 8))
+def test_each_activity_is_learned_from_with_what_came_before_it(known, history_length):
     history = np.zeros(COUNT, np.int32)
     history[COUNT - known :] = np.arange(1, known + 1)
-    windows, targets = moments(jnp.asarray(history), span)
+    windows, targets = training_examples(jnp.asarray(history), history_length)
     for place in range(COUNT + 1):
-        before = history[max(0, place - span) : place]
-        np.testing.assert_array_equal(windows[place], np.pad(before, (span - len(before), 0)))
+        before = history[max(0, place - history_length) : place]
+        np.testing.assert_array_equal(
+            windows[place], np.pad(before, (history_length - len(before), 0))
+        )
     # The first known one teaches nothing.
     wanted = np.where(history > 1, history, 0)
     np.testing.assert_array_equal(targets, wanted)
@@ -94,16 +100,16 @@ def test_each_activity_is_learned_from_with_what_came_before_it(known, span):
 @settings(max_examples=30, deadline=None)
 @given(targets=targets_of)
 def test_what_is_kept_helps_where_it_did_not_learn(targets):
-    items, past = some_items(), some_past(targets)
-    found = adapt(past, WEIGHTS, items, CONFIG)
-    held = jnp.where(jnp.arange(COUNT) >= COUNT - CONFIG.held_back, past.targets_M, 0)
+    items, examples = some_items(), some_past(targets)
+    found = adapt(examples, WEIGHTS, items, CONFIG)
+    held = jnp.where(jnp.arange(COUNT) >= COUNT - CONFIG.held_back, examples.targets_M, 0)
     zeros = jnp.zeros(WIDTH)
-    surprises = cross_entropies(zeros, past, items)[held != 0]
+    surprises = cross_entropies(zeros, examples, items)[held != 0]
     if len(surprises):
         np.testing.assert_allclose(found.before, surprises.mean(), rtol=1e-4)
     if found.after < found.before:
-        weights = jnp.where(past.targets_M != 0, WEIGHTS, 0)
-        everything = learn(past, weights, items, CONFIG)
+        weights = jnp.where(examples.targets_M != 0, WEIGHTS, 0)
+        everything = train_adapter(examples, weights, items, CONFIG)
         np.testing.assert_array_equal(found.adapter_D, everything)
     else:
         assert not np.any(found.adapter_D)

@@ -11,18 +11,18 @@ from ai_edge_litert.compiled_model import CompiledModel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxrec.conversion.flatbuffer import read_facts, tidy
+from jaxrec.conversion.flatbuffer import finalize_graph, read_facts
 from jaxrec.conversion.graph.quantize import quantize
 from jaxrec.conversion.graph.shapes import Shapes
 from jaxrec.conversion.recipes import RECIPES
-from jaxrec.conversion.verify.adapting import adapting_error
-from jaxrec.conversion.verify.distance import refer
-from jaxrec.conversion.verify.proof import LEAST_OVERLAP, prove
+from jaxrec.conversion.verify.adapting import compute_adapting_error
+from jaxrec.conversion.verify.distance import compute_reference
+from jaxrec.conversion.verify.proof import MIN_OVERLAP, verify_graph
 from jaxrec.errors import UserError
-from jaxrec.models.adapter import AdaptConfig, recency
+from jaxrec.models.adapter import AdaptConfig, recency_weights
 from jaxrec.runtime import Adapter, Recommender
 from jaxrec.runtime.interpreter import DeviceModel
-from jaxrec.runtime.kept_adapter import activities_of
+from jaxrec.runtime.user_adapter import adapt_inputs
 from tests.exports import call, convert
 from tests.test_export import histories_of
 from tests.test_models import make
@@ -46,17 +46,19 @@ def exported(model, adapt: AdaptConfig | None) -> bytes:
 def test_it_learns_what_the_model_would_and_zeros_are_the_shipped_model(name):
     encoder, *untied = name.split(", ")
     model = make(encoder, hidden_units=12, tie_embeddings=not untied)
-    reference = refer(model, heldout_of(histories_of(N)), top_k=6, keep_seen=False, adapt=CONFIG)
+    reference = compute_reference(
+        model, heldout_of(histories_of(N)), top_k=6, keep_seen=False, adapt=CONFIG
+    )
     learning, without = exported(model, CONFIG), exported(model, None)
     for recipe in RECIPES:
-        graph = tidy(quantize(learning, recipe), first="recommend")
+        graph = finalize_graph(quantize(learning, recipe), first="recommend")
         plain = quantize(without, recipe)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setitem(LEAST_OVERLAP, "float16", 0.9)
-            device, _, facts, parity = prove(graph, reference, recipe)
+            patch.setitem(MIN_OVERLAP, "float16", 0.9)
+            device, _, facts, parity = verify_graph(graph, reference, recipe)
         assert parity.adapting_error > 0
-        shipped, given = DeviceModel(plain), reference.tried.given
-        candidates = np.tile(np.arange(4, dtype=np.int32), (len(reference.tried), 1))
+        shipped, given = DeviceModel(plain), reference.trials.inputs
+        candidates = np.tile(np.arange(4, dtype=np.int32), (len(reference.trials), 1))
         for signature in ("recommend", "encode", "score"):
             asked = {**given, "candidates": candidates} if signature == "score" else given
             found, wanted = (each.call_all(signature, asked) for each in (device, shipped))
@@ -87,14 +89,14 @@ def test_the_other_runtime_learns_the_same():
     """CompiledModel, which LiteRT.js is built on."""
     graph = exported(make("rnn", hidden_units=12), CONFIG)
     activities = np.tile(np.array([3, 4], np.int32), M // 2)
-    learned = DeviceModel(graph).adapt(activities, recency(M, 5))
+    learned = DeviceModel(graph).adapt(activities, recency_weights(M, 5))
     model = CompiledModel.from_buffer(graph)
     place = model.get_signature_index("adapt")
     ends = model.get_signature_by_index(place)
     inputs = dict(zip(ends["inputs"], model.create_input_buffers(place), strict=True))
     outputs = dict(zip(ends["outputs"], model.create_output_buffers(place), strict=True))
     inputs["activities"].write(activities)
-    inputs["weights"].write(recency(M, 5))
+    inputs["weights"].write(recency_weights(M, 5))
     model.run_by_index(place, list(inputs.values()), list(outputs.values()))
     found = outputs["adapter"].read(6, np.float32)
     np.testing.assert_allclose(found, learned.adapter, atol=1e-5)
@@ -106,12 +108,12 @@ def test_a_file_that_learns_something_else_is_found_out():
     one, other = make("bow", seed=1, hidden_units=12), make("bow", seed=2, hidden_units=12)
     device = DeviceModel(exported(one, CONFIG))
     histories = np.array(histories_of(N), np.int32)
-    assert adapting_error(device, one, histories, CONFIG) < 1e-3
-    assert adapting_error(device, other, histories, CONFIG) > 0.1
+    assert compute_adapting_error(device, one, histories, CONFIG) < 1e-3
+    assert compute_adapting_error(device, other, histories, CONFIG) > 0.1
     # Another number of steps is another adapter.
     always = replace(CONFIG, held_back=0)
     device = DeviceModel(exported(one, always))
-    assert adapting_error(device, one, histories, replace(always, steps=9)) > 0.05
+    assert compute_adapting_error(device, one, histories, replace(always, steps=9)) > 0.05
 
 
 @pytest.fixture(scope="module")
@@ -168,16 +170,16 @@ def test_what_is_known_stands_at_the_right_end(ids, held_back, most):
     known = [each for each in ids if each]
     if len(known) < held_back + 2:
         with pytest.raises(UserError, match=f"takes {held_back + 2} or more"):
-            activities_of(ids, None, asked)
+            adapt_inputs(ids, None, asked)
         return
-    numbers, weights = activities_of(ids, None, asked)
+    numbers, weights = adapt_inputs(ids, None, asked)
     assert numbers.shape == weights.shape == (most,)
     kept = known[-most:]
     assert numbers.tolist() == [0] * (most - len(kept)) + kept
-    np.testing.assert_allclose(weights[-len(kept) :], recency(most, 3.0)[-len(kept) :])
+    np.testing.assert_allclose(weights[-len(kept) :], recency_weights(most, 3.0)[-len(kept) :])
     assert not weights[: most - len(kept)].any()
     given = [float(place) for place in range(len(ids))]
-    _, weights = activities_of(ids, given, asked)
+    _, weights = adapt_inputs(ids, given, asked)
     assert weights[-len(kept) :].tolist() == [p for p in given if ids[int(p)]][-most:]
 
 

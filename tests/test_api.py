@@ -12,7 +12,7 @@ import pytest
 
 import jaxrec
 from jaxrec.config.experiment import Config
-from jaxrec.config.fields import values
+from jaxrec.config.fields import flag_values
 from jaxrec.training.keyword_settings import Settings
 from tests.exports import small_log
 
@@ -148,7 +148,7 @@ def test_a_row_in_memory_is_named(tmp_path):
 def test_settings_are_the_fields_of_the_configuration():
     of_a_log = {"dataset", "items", "users"}
     of_groups = {"log", "item_table", "user_table"}
-    flags = [flag[2:].replace("-", "_") for flag in values(Config())]
+    flags = [flag[2:].replace("-", "_") for flag in flag_values(Config())]
     groups = {flag.partition(".")[0] for flag in flags if "." in flag} - of_groups
     plain = {flag for flag in flags if "." not in flag} - of_a_log
     assert set(get_type_hints(Settings)) == plain | groups

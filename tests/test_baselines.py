@@ -21,7 +21,7 @@ from jaxrec.evaluation.baselines import (
     recent_popularity,
 )
 from jaxrec.evaluation.ranking import Histories, Scorer
-from jaxrec.evaluation.scores import work_out
+from jaxrec.evaluation.scores import materialize_scores
 from jaxrec.schema import ITEM
 from tests.worlds import log_of, timelines_of, training_on_everything, worlds
 
@@ -36,7 +36,7 @@ def after(*histories: list[int]) -> dict[str, np.ndarray]:
 
 def told(scorer: Scorer) -> Callable[[Histories], np.ndarray]:
     """Give all scores instead of what they are made of."""
-    return lambda history: np.asarray(work_out(scorer(history)))
+    return lambda history: np.asarray(materialize_scores(scorer(history)))
 
 
 def best_first(scores: np.ndarray) -> list[int]:
@@ -169,9 +169,9 @@ def world_in(ticks_per_second: int | None):
 def test_a_cut_in_time_has_one_baseline_more_if_days_can_be_counted():
     history = after([1, 2])
     dataset = world_in(1)
-    baselines, left_out = make_baselines(dataset, "temporal")
+    baselines, missing_reason = make_baselines(dataset, "temporal")
     assert list(baselines) == ["transitions", "popularity", "popular in 7 days"]
-    assert left_out == ""
+    assert missing_reason == ""
     # 60 activities a day apart, the first 48 learned: the last seven are those of days 41 to 47.
     recent = dataset.timelines.items[41:48]
     counts = np.bincount(recent, minlength=8)
@@ -181,9 +181,9 @@ def test_a_cut_in_time_has_one_baseline_more_if_days_can_be_counted():
     in_milliseconds, _ = make_baselines(world_in(1000), "temporal")
     np.testing.assert_array_equal(scores, told(in_milliseconds["popular in 7 days"])(history)[0])
 
-    baselines, left_out = make_baselines(world_in(None), "temporal")
+    baselines, missing_reason = make_baselines(world_in(None), "temporal")
     assert list(baselines) == ["transitions", "popularity"]
-    assert left_out == (
+    assert missing_reason == (
         "no baseline 'popular in 7 days': times from 1600000000 to 1605097600 are no seconds, "
         "milli-, micro- or nanoseconds since 1970; --log.time-unit says what they are"
     )
@@ -191,5 +191,5 @@ def test_a_cut_in_time_has_one_baseline_more_if_days_can_be_counted():
 
 @pytest.mark.parametrize("split", ["leave-one-out", "random-pairs"])
 def test_other_splits_have_the_two_that_need_no_time(split):
-    baselines, left_out = make_baselines(world_in(1), split)
-    assert (list(baselines), left_out) == (["transitions", "popularity"], "")
+    baselines, missing_reason = make_baselines(world_in(1), split)
+    assert (list(baselines), missing_reason) == (["transitions", "popularity"], "")

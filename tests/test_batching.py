@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from jaxrec.data import buckets
 from jaxrec.data.batching import TrainingBatches
-from jaxrec.data.buckets import LEAST_SHARE, MOST_BUCKETS, bucket_edges
-from jaxrec.data.seen import met_in_batch
+from jaxrec.data.buckets import MAX_BUCKETS, MIN_SAVED_SHARE, bucket_edges
+from jaxrec.data.excluded_items import excluded_mask
 from jaxrec.data.splits import Split, SplitName, split_timelines
 from jaxrec.data.timelines import Timelines
 from jaxrec.data.windowing import WindowShape, cut_windows
@@ -29,7 +29,7 @@ NOTHING = np.empty(0, np.int64)
 def small_worlds():
     """Here a shape need not save thousands of positions."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(buckets, "LEAST_SAVED", 1)
+        patch.setattr(buckets, "MIN_SAVED", 1)
         yield
 
 
@@ -59,7 +59,7 @@ def problems(draw) -> World:
             6,
             draw(st.sampled_from([1, 2, 3, 6])),
         ),
-        "seen_of": draw(st.sampled_from([None, sum(lengths)])),
+        "catalogue_size": draw(st.sampled_from([None, sum(lengths)])),
         "max_steps_per_dispatch": draw(st.integers(1, 4)),
         "seed": draw(st.integers(0, 1000)),
     }
@@ -132,17 +132,17 @@ def test_there_are_few_shapes_of_about_as_many_targets(world):
         lead_in = made.history[ITEM].shape[-1] - length
         assert made.history[ITEM].shape[:2] == (count, size)
         assert 1 <= count <= world.options["max_steps_per_dispatch"]
-        assert size % asked.rows == 0
+        assert size % asked.batch_multiple == 0
         # As many as a full step has, to within half of what the rows are a multiple of.
         assert (
-            abs(size - asked.batch_size * asked.length / length) <= asked.rows / 2
-            or size == asked.rows
+            abs(size - asked.batch_size * asked.length / length) <= asked.batch_multiple / 2
+            or size == asked.batch_multiple
         )
         assert (length, lead_in) == asked[:2] or lead_in == 0
         assert made.history[ITEM].dtype == made.targets.dtype == np.int32
         np.testing.assert_array_equal(made.weights, made.targets != PAD)
     assert steps == batches.steps_per_epoch
-    assert len(shapes) <= MOST_BUCKETS + 1
+    assert len(shapes) <= MAX_BUCKETS + 1
 
 
 def test_dispatches_of_all_shapes_are_mixed_and_no_step_is_empty():
@@ -153,7 +153,7 @@ def test_dispatches_of_all_shapes_are_mixed_and_no_step_is_empty():
             training_on_everything(timelines),
             {
                 "shape": WindowShape(10, 4, 4),
-                "seen_of": None,
+                "catalogue_size": None,
                 "max_steps_per_dispatch": 2,
                 "seed": 0,
             },
@@ -179,12 +179,13 @@ def padded(lengths: list[int], edges: list[int]) -> int:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    lengths=st.lists(st.integers(0, 16), min_size=1, max_size=40), beside=st.sampled_from([0, 500])
+    lengths=st.lists(st.integers(0, 16), min_size=1, max_size=40),
+    fixed_positions=st.sampled_from([0, 500]),
 )
-def test_the_buckets_are_the_best_of_their_number_and_each_is_worth_it(lengths, beside):
-    edges = bucket_edges(np.array(lengths), beside=beside)
+def test_the_buckets_are_the_best_of_their_number_and_each_is_worth_it(lengths, fixed_positions):
+    edges = bucket_edges(np.array(lengths), fixed_positions=fixed_positions)
     assert edges == sorted(set(edges)) and edges[-1] == max([1, *lengths])
-    assert len(edges) <= MOST_BUCKETS
+    assert len(edges) <= MAX_BUCKETS
     cost = padded(lengths, edges)
     for other in range(1, max(lengths)):
         for i in range(len(edges) - 1):
@@ -192,22 +193,22 @@ def test_the_buckets_are_the_best_of_their_number_and_each_is_worth_it(lengths, 
             assert padded(lengths, moved) >= cost
     if len(edges) == 1:
         best = min(padded(lengths, [other, *edges]) for other in range(1, 17))
-        assert best >= cost - LEAST_SHARE * (cost + beside)
+        assert best >= cost - MIN_SAVED_SHARE * (cost + fixed_positions)
 
 
 def test_buckets_by_hand():
     # 10 rows of 2 and 2 of 20: alone 240 positions, in two buckets 60. 4 rows of 19 are not worth
     # one of their own.
     assert bucket_edges(np.array([2] * 10 + [20] * 2)) == [2, 20]
-    assert bucket_edges(np.array([2] * 10 + [20] * 2), beside=10_000) == [20]
+    assert bucket_edges(np.array([2] * 10 + [20] * 2), fixed_positions=10_000) == [20]
     assert bucket_edges(np.array([19] * 4 + [20] * 2)) == [20]
 
 
 def test_another_shape_must_save_as_much_as_it_costs_to_compile(monkeypatch):
     # As above: a bucket of its own saves 18 positions for each row of 2.
-    monkeypatch.setattr(buckets, "LEAST_SAVED", 180)
+    monkeypatch.setattr(buckets, "MIN_SAVED", 180)
     assert bucket_edges(np.array([2] * 10 + [20] * 2)) == [2, 20]
-    monkeypatch.setattr(buckets, "LEAST_SAVED", 181)
+    monkeypatch.setattr(buckets, "MIN_SAVED", 181)
     assert bucket_edges(np.array([2] * 10 + [20] * 2)) == [20]
 
 
@@ -223,9 +224,9 @@ def test_where_little_is_saved_all_timelines_are_cut(monkeypatch):
         }
 
     # Ten windows of 14 positions, or of 3.
-    monkeypatch.setattr(buckets, "LEAST_SAVED", 110)
+    monkeypatch.setattr(buckets, "MIN_SAVED", 110)
     assert lengths() == {3, 10}
-    monkeypatch.setattr(buckets, "LEAST_SAVED", 111)
+    monkeypatch.setattr(buckets, "MIN_SAVED", 111)
     assert lengths() == {10}
 
 
@@ -236,12 +237,12 @@ def test_what_was_seen_is_what_came_before_a_window(world):
     offsets = world.timelines.offsets
     for number in range(batches.dispatches_per_epoch):
         made = batches.dispatch(number)
-        if made.seen is None:
-            assert world.options["seen_of"] is None
+        if made.excluded is None:
+            assert world.options["catalogue_size"] is None
             continue
         everything = np.arange(1, len(world.timelines.items) + 1)
         rows = made.targets.reshape(-1, made.targets.shape[-1])
-        seen = met_in_batch(made.seen.reshape(len(rows), -1), everything)
+        seen = excluded_mask(made.excluded.reshape(len(rows), -1), everything)
         for met, targets in zip(seen, rows.tolist(), strict=True):
             learned = [target for target in targets if target != PAD]
             if not learned:
@@ -265,14 +266,14 @@ def test_a_dispatch_follows_from_the_seed_and_its_number_alone(world, data):
         for again in (fresh.dispatch(number), batches_of(world).dispatch(number)):
             np.testing.assert_array_equal(again.history[ITEM], in_order[number].history[ITEM])
             np.testing.assert_array_equal(again.targets, in_order[number].targets)
-            np.testing.assert_array_equal(again.seen, in_order[number].seen)
+            np.testing.assert_array_equal(again.excluded, in_order[number].excluded)
 
 
 def long_world(seed: int) -> World:
     timelines = numbered_timelines([13, 20, 7, 31, 18] * 8)
     options = {
         "shape": WindowShape(length=5, lead_in=2, batch_size=16),
-        "seen_of": len(timelines.items),
+        "catalogue_size": len(timelines.items),
         "max_steps_per_dispatch": 3,
         "seed": seed,
     }

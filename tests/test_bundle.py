@@ -15,9 +15,9 @@ from jaxrec.runtime.bundle import (
     FORMAT,
     MODEL,
     VOCABULARY,
-    pack,
-    parse,
-    read,
+    pack_bundle,
+    parse_bundle,
+    read_bundle,
     sha256,
 )
 from jaxrec.runtime.catalogue import pack_catalogue
@@ -46,12 +46,12 @@ def members(graph: bytes = GRAPH, **changes) -> dict[str, bytes]:
 @pytest.fixture
 def file(tmp_path):
     path = tmp_path / "model.tflite"
-    path.write_bytes(pack(GRAPH, members()))
+    path.write_bytes(pack_bundle(GRAPH, members()))
     return path
 
 
 def test_it_gives_back_what_was_packed(file):
-    bundle = read(file)
+    bundle = read_bundle(file)
     assert bundle.graph == GRAPH
     assert bundle.items == ITEMS
     assert bundle.catalogue[:] == ENTRIES
@@ -66,18 +66,18 @@ def test_any_zip_tool_reads_it_and_any_runtime_finds_the_graph_first(file):
 
 
 def test_the_same_content_gives_the_same_bytes():
-    assert pack(GRAPH, members()) == pack(GRAPH, members())
+    assert pack_bundle(GRAPH, members()) == pack_bundle(GRAPH, members())
 
 
 def test_no_bit_of_the_archive_ends_in_another_error(file):
     """Among them are those that say encrypted, or packed by another method."""
-    whole = pack(GRAPH, members())
+    whole = pack_bundle(GRAPH, members())
     for place in range(len(GRAPH), len(whole)):
         for bit in range(8):
             damaged = bytearray(whole)
             damaged[place] ^= 1 << bit
             try:
-                parse(bytes(damaged), file)
+                parse_bundle(bytes(damaged), file)
             except UserError as error:
                 assert str(file) in str(error)
                 assert "\n" not in str(error)
@@ -87,13 +87,13 @@ def test_no_bit_of_the_archive_ends_in_another_error(file):
 @given(data=st.data())
 def test_a_changed_byte_is_found_wherever_it_matters(file, data):
     """The whole is refused, or all that is read of it is as it was."""
-    whole = pack(GRAPH, members())
+    whole = pack_bundle(GRAPH, members())
     place = data.draw(st.integers(0, len(whole) - 1))
     damaged = bytearray(whole)
     damaged[place] ^= data.draw(st.integers(1, 255))
     file.write_bytes(damaged)
     try:
-        bundle = read(file)
+        bundle = read_bundle(file)
     except UserError as error:
         assert str(file) in str(error)
         assert "\n" not in str(error)
@@ -106,51 +106,51 @@ def test_a_file_that_was_cut_is_refused(file, share):
     whole = file.read_bytes()
     file.write_bytes(whole[: int(len(whole) * share)])
     with pytest.raises(UserError, match="is no model of jaxrec, or was cut short"):
-        read(file)
+        read_bundle(file)
 
 
 def test_a_bare_flatbuffer_is_refused(file):
     file.write_bytes(GRAPH)
     with pytest.raises(UserError, match="is no model of jaxrec"):
-        read(file)
+        read_bundle(file)
 
 
 def test_another_format_is_refused(file):
-    file.write_bytes(pack(GRAPH, members(format=FORMAT + 1)))
+    file.write_bytes(pack_bundle(GRAPH, members(format=FORMAT + 1)))
     with pytest.raises(UserError, match=f"has format {FORMAT + 1}, this version reads {FORMAT}"):
-        read(file)
+        read_bundle(file)
 
 
 def test_somebody_elses_archive_is_refused(file):
-    file.write_bytes(pack(GRAPH, {"notes.txt": b"hello"}))
+    file.write_bytes(pack_bundle(GRAPH, {"notes.txt": b"hello"}))
     with pytest.raises(UserError, match="is damaged"):
-        read(file)
+        read_bundle(file)
 
 
 def test_parts_of_two_files_are_refused(file):
     fewer = pack_catalogue({name: values[:2] for name, values in COLUMNS.items()})
-    file.write_bytes(pack(GRAPH, members() | {CATALOGUE: fewer}))
+    file.write_bytes(pack_bundle(GRAPH, members() | {CATALOGUE: fewer}))
     with pytest.raises(UserError, match="its catalogue is of 2 items, not 3"):
-        read(file)
+        read_bundle(file)
 
 
 @pytest.mark.parametrize("count", [2, 3])
 def test_a_file_of_the_form_before_is_read_too(file, count):
     entries = json.dumps(ENTRIES[:count]).encode()
-    file.write_bytes(pack(GRAPH, members(format=1) | {"catalogue.json": entries}))
+    file.write_bytes(pack_bundle(GRAPH, members(format=1) | {"catalogue.json": entries}))
     if count == len(ITEMS):
-        assert read(file).catalogue[:] == ENTRIES
+        assert read_bundle(file).catalogue[:] == ENTRIES
     else:
         with pytest.raises(UserError, match="its catalogue is of 2 items, not 3"):
-            read(file)
+            read_bundle(file)
 
 
 def test_an_archive_that_would_unfold_without_end_is_refused(file, monkeypatch):
     monkeypatch.setattr("jaxrec.runtime.bundle._MAX_MEMBER_BYTES", 10)
     with pytest.raises(UserError, match="would unfold to"):
-        read(file)
+        read_bundle(file)
 
 
 def test_a_missing_file_is_the_systems_error(tmp_path):
     with pytest.raises(FileNotFoundError):
-        read(tmp_path / "nothing.tflite")
+        read_bundle(tmp_path / "nothing.tflite")

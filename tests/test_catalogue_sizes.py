@@ -7,13 +7,13 @@ from experiments.studies.catalogue_sizes.catalogue_sizes import (
     LENGTH,
     SERIES,
     STAY,
-    invent_log,
+    generate_log,
     main,
 )
 
 
 def test_users_stay_in_a_series_four_times_in_five():
-    log = invent_log(1000, 500, seed=3)
+    log = generate_log(1000, 500, seed=3)
     assert log.height == 500 * LENGTH
     assert log["item"].min() == 0 and log["item"].max() == 999
     items = log.sort("user", "timestamp")["item"].to_numpy().reshape(500, LENGTH)
@@ -23,7 +23,7 @@ def test_users_stay_in_a_series_four_times_in_five():
     assert abs(steps.mean() - expected) < 4 * np.sqrt(expected * (1 - expected) / steps.size)
     near = items[:, 1:][steps] != items[:, :-1][steps]
     assert near.mean() > 0.99
-    assert invent_log(1000, 500, seed=3).equals(log)
+    assert generate_log(1000, 500, seed=3).equals(log)
 
 
 @pytest.mark.filterwarnings("ignore")

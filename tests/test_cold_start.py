@@ -17,7 +17,7 @@ from jaxrec.data.dataset import prepare
 from jaxrec.data.item_features import ItemFeature
 from jaxrec.data.sources.load import load_interactions
 from jaxrec.data.sources.synthetic import SyntheticConfig
-from jaxrec.evaluation.scores import work_out
+from jaxrec.evaluation.scores import materialize_scores
 from jaxrec.schema import ITEM
 from tests.exports import call
 
@@ -57,12 +57,12 @@ KIND = ItemFeature("kind", ("A", "B"), np.array([[0, 0], [1, 2], [1, 0], [2, 0],
 def test_baselines_by_hand():
     by_history = features_of_the_history([KIND])
     np.testing.assert_allclose(
-        work_out(by_history({ITEM: np.array([[0, 2, 2], [1, 3, 4]], np.int32)})),
+        materialize_scores(by_history({ITEM: np.array([[0, 2, 2], [1, 3, 4]], np.int32)})),
         [[0, 1, 2, 0, 0], [0, 1, 0.5, 1.5, 0]],
     )
     # A: item 1 by half and item 2, that is 10 / 2 + 4 of one and a half items; B: 10 / 2 + 0 alike.
     popular = popularity_of_features([KIND], np.array([0, 10, 4, 0, 0]))
-    scores = work_out(popular({ITEM: np.zeros((2, 3), np.int32)}))
+    scores = materialize_scores(popular({ITEM: np.zeros((2, 3), np.int32)}))
     np.testing.assert_allclose(scores[0], [0, (6 + 5) / 2, 6, 5, 0])
     np.testing.assert_array_equal(scores[0], scores[1])
 

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from jaxrec.conversion.restore import restore
-from jaxrec.training.compilation_cache import forget_oldest
+from jaxrec.conversion.restore import restore_run
+from jaxrec.training.compilation_cache import evict_oldest
 from tests.exports import ROOT
 
 # A command that compiles one small program; its answer to the last bit.
 COMMAND = """
-from jaxrec.training.compilation_cache import keep_compiled
-keep_compiled()
+from jaxrec.training.compilation_cache import enable_compilation_cache
+enable_compilation_cache()
 import jax, jax.numpy as jnp
 x = jnp.linspace(-1, 1, 64 * 64).reshape(64, 64)
 print(float(jax.jit(lambda x: (jnp.sin(x) @ x.T).sum())(x)).hex())
@@ -70,7 +70,7 @@ def test_the_second_start_of_a_command_compiles_nothing_and_says_the_same_to_the
 
     def train(name: str) -> tuple[set[Path], list[np.ndarray]]:
         start(str(ROOT / "experiments/run.py"), *flags, f"--run-dir={name}", home=home, **fonts)
-        model = restore(tmp_path / name).model
+        model = restore_run(tmp_path / name).model
         leaves = jax.tree.leaves(nnx.state(model, nnx.Param))
         return set(entries(home)), [np.asarray(leaf) for leaf in leaves]
 
@@ -124,9 +124,9 @@ def test_what_was_read_longest_ago_is_forgotten_first(tmp_path):
         (tmp_path / name).write_bytes(bytes(10))
         os.utime(tmp_path / name, (read_at, 400 - read_at))
     (tmp_path / "folder").mkdir()
-    forget_oldest(tmp_path, 30)
+    evict_oldest(tmp_path, 30)
     assert len(list(tmp_path.iterdir())) == 4
-    forget_oldest(tmp_path, 29)
+    evict_oldest(tmp_path, 29)
     assert {path.name for path in tmp_path.iterdir()} == {"middle", "new", "folder"}
-    forget_oldest(tmp_path, 10)
+    evict_oldest(tmp_path, 10)
     assert {path.name for path in tmp_path.iterdir()} == {"new", "folder"}

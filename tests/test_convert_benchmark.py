@@ -7,12 +7,18 @@ import pytest
 
 from jaxrec.cli import benchmark
 from jaxrec.conversion.inputs import as_inputs
-from jaxrec.conversion.measure.latency import Contender, contend, load, measure, percentiles
+from jaxrec.conversion.measure.latency import (
+    TimedModel,
+    load_interpreter,
+    load_timed_model,
+    measure_latency,
+    percentiles,
+)
 from jaxrec.conversion.measure.peer import peer_histories, peer_recall, read_peer
-from jaxrec.conversion.measure.recall import recall_through
-from jaxrec.conversion.quiet import quiet
+from jaxrec.conversion.measure.recall import compute_recall
+from jaxrec.conversion.suppress_output import suppress_output
 from jaxrec.runs.heldout import load_heldout
-from jaxrec.runtime.bundle import read
+from jaxrec.runtime.bundle import read_bundle
 from jaxrec.runtime.interpreter import HISTORY, DeviceModel
 from tests.exports import call, command
 
@@ -21,7 +27,7 @@ from tests.exports import call, command
 def peer(models, tmp_path_factory):
     """A bare flatbuffer: one of ours is also a recommender of the peers' shape."""
     path = tmp_path_factory.mktemp("peer") / "their.tflite"
-    path.write_bytes(read(models["cnn"]).graph)
+    path.write_bytes(read_bundle(models["cnn"]).graph)
     return path
 
 
@@ -50,23 +56,23 @@ def test_recall_stands_where_the_run_is_known(models, tmp_path):
 
 def test_a_peer_that_speaks_our_ids_has_our_recall(runs, models):
     """With raw items 1 to V the peer's ids are ours, and so is every hit but the open ones."""
-    bundle, heldout = read(models["cnn"]), load_heldout(runs["cnn"] / "heldout.npz")
+    bundle, heldout = read_bundle(models["cnn"]), load_heldout(runs["cnn"] / "heldout.npz")
     items = list(range(1, len(bundle.items) + 1))
-    interpreter = load(bundle.graph)
-    contender = Contender(interpreter, [peer_histories(interpreter, heldout, items)])
+    interpreter = load_interpreter(bundle.graph)
+    timed_model = TimedModel(interpreter, [peer_histories(interpreter, heldout, items)])
     # Zeros at the end are as good as zeros on the left.
     device = DeviceModel(bundle.graph)
     lists = device.recommend_all(as_inputs(heldout.history))
-    own = recall_through(device, lists, heldout, len(items), keep_seen=False)
-    assert peer_recall(contender, heldout, items) == pytest.approx(own, abs=0.01)
+    own = compute_recall(device, lists, heldout, len(items), keep_seen=False)
+    assert peer_recall(timed_model, heldout, items) == pytest.approx(own, abs=0.01)
 
 
 def test_times_are_of_every_counted_call(models):
-    graph = read(models["bow"]).graph
-    contender = contend(graph, {HISTORY: np.ones((3, 10), np.int32)})
-    first, second = measure([contender, contender], rounds=2)
+    graph = read_bundle(models["bow"]).graph
+    timed_model = load_timed_model(graph, {HISTORY: np.ones((3, 10), np.int32)})
+    first, second = measure_latency([timed_model, timed_model], rounds=2)
     assert len(first) == len(second) == 2 * 45
-    (short,) = measure([contender], rounds=2, seconds=0)
+    (short,) = measure_latency([timed_model], rounds=2, seconds=0)
     assert len(short) == 45
     figures = percentiles(first)
     assert 0 < figures["p50"] <= figures["p90"] <= figures["p99"]
@@ -106,7 +112,7 @@ def test_a_sound_peer_is_tried_on_an_input_that_was_set(tmp_path, monkeypatch):
     spec = tf.TensorSpec((10_000,), tf.int32, "history")
     concrete = tf.function(recommend, input_signature=[spec]).get_concrete_function()
     path = tmp_path / "peer.tflite"
-    with quiet():
+    with suppress_output():
         converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete])
         path.write_bytes(converter.convert())
     monkeypatch.setenv("MALLOC_PERTURB_", "90")

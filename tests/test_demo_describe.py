@@ -5,7 +5,7 @@ import zipfile
 
 import pytest
 
-from demo.describe import describe
+from demo.describe import describe_exports
 from demo.exports import choose_exports
 from jaxrec.data.sources.item_table import ItemTableConfig
 from jaxrec.errors import UserError
@@ -19,7 +19,7 @@ def exports(models):
 
 @pytest.fixture
 def items(exports) -> list:
-    return bundle.parse(exports[0].data, exports[0].path).items
+    return bundle.parse_bundle(exports[0].data, exports[0].path).items
 
 
 def members(data: bytes) -> dict[str, bytes]:
@@ -33,10 +33,10 @@ def test_every_model_says_what_the_table_says_and_nothing_else_changes(tmp_path,
         f"item,title,genres,year\n{items[2]},Bläuling,Drama|Nature,1987\n{items[0]},Ash,,\n"
         "-5,Of another log,Drama,1990\n"
     )
-    own, said = describe(exports, str(table), ItemTableConfig())
+    own, said = describe_exports(exports, str(table), ItemTableConfig())
     assert said.splitlines()[0] == f"{table}: 2 of {len(items)} items described"
     for before, after in zip(exports, own, strict=True):
-        old, new = (bundle.parse(each.data, each.path) for each in (before, after))
+        old, new = (bundle.parse_bundle(each.data, each.path) for each in (before, after))
         assert new.catalogue[0] == entry(1, items[0], title="Ash")
         assert new.catalogue[1] == entry(2, items[1])
         assert new.catalogue[2] == entry(
@@ -59,7 +59,7 @@ def test_it_recommends_with_those_titles(tmp_path, exports, items):
     rows = [f"{item}\tNumber {item}" for item in items]
     table.write_text("\n".join(["key\tlabel", *rows]))
     config = ItemTableConfig(key="key", title="label")
-    (own, *_), said = describe(exports, str(table), config)
+    (own, *_), said = describe_exports(exports, str(table), config)
     assert f"{len(items)} of {len(items)} items described" in said
     (tmp_path / "own.tflite").write_bytes(own.data)
     found = Recommender.load(tmp_path / "own.tflite").recommend(items[:2], 5)
@@ -71,8 +71,8 @@ def test_a_table_in_the_form_of_movielens(tmp_path, exports, items):
     lines = [f"{items[4]}::Été (1999)::Drama|Comedy", f"{items[5]}::Ash: The End (2000)::Drama"]
     table.write_bytes("\n".join(lines).encode("latin-1"))
     config = ItemTableConfig(columns="item,title,genres", encoding="latin-1")
-    (own, *_), said = describe(exports, str(table), config)
-    catalogue = bundle.parse(own.data, own.path).catalogue
+    (own, *_), said = describe_exports(exports, str(table), config)
+    catalogue = bundle.parse_bundle(own.data, own.path).catalogue
     assert catalogue[4] == entry(5, items[4], title="Été (1999)", genres=["Drama", "Comedy"])
     assert catalogue[5] == entry(6, items[5], title="Ash: The End (2000)", genres=["Drama"])
     assert f"2 of {len(items)} items described" in said
@@ -81,7 +81,7 @@ def test_a_table_in_the_form_of_movielens(tmp_path, exports, items):
 def test_what_was_guessed_is_said(tmp_path, exports, items):
     table = tmp_path / "films.csv"
     table.write_text(f"item,Name\n{items[0]},Ash\n")
-    _, said = describe(exports, str(table), ItemTableConfig())
+    _, said = describe_exports(exports, str(table), ItemTableConfig())
     assert "  note: title of items: read from 'Name'" in said.splitlines()
 
 
@@ -89,4 +89,4 @@ def test_a_table_of_other_items(tmp_path, exports):
     table = tmp_path / "films.csv"
     table.write_text("item,title\nabc,Ash\n")
     with pytest.raises(UserError, match="describes no item"):
-        describe(exports, str(table), ItemTableConfig())
+        describe_exports(exports, str(table), ItemTableConfig())

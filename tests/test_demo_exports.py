@@ -40,7 +40,7 @@ def invented(path, encoder, age):
         bundle.CATALOGUE: packed([]),
     }
     path.parent.mkdir(parents=True)
-    path.write_bytes(bundle.pack(graph, members))
+    path.write_bytes(bundle.pack_bundle(graph, members))
     os.utime(path, (10**9 - age, 10**9 - age))
     return path
 
@@ -60,7 +60,7 @@ def test_exports_are_found_however_deep_they_lie(tmp_path):
 
 def foreign(models, tmp_path):
     """Give a model of the same encoder that knows other items."""
-    whole = bundle.read(models["cnn"])
+    whole = bundle.read_bundle(models["cnn"])
     items = [f"other {item}" for item in whole.items]
     digest = "0" * 64
     rewritten(

@@ -7,7 +7,7 @@ import pytest
 
 from demo import folder as demo_folder
 from demo.exports import choose_exports
-from demo.folder import gather, model_path
+from demo.folder import model_path, write_page
 from jaxrec.errors import UserError
 from jaxrec.runtime.bundle import sha256
 
@@ -33,7 +33,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def test_every_file_is_in_the_release_with_its_hash(tmp_path, exports):
-    gather(tmp_path / "site", exports, RUNTIME)
+    write_page(tmp_path / "site", exports, RUNTIME)
     there = files(tmp_path / "site")
     listed = release(tmp_path / "site")["files"]
     assert set(there) == {*listed, "release.js", "service_worker.js"}
@@ -42,7 +42,7 @@ def test_every_file_is_in_the_release_with_its_hash(tmp_path, exports):
 
 
 def test_the_list_of_models_says_what_is_there(tmp_path, exports, models):
-    gather(tmp_path / "site", exports, RUNTIME)
+    write_page(tmp_path / "site", exports, RUNTIME)
     listed = json.loads((tmp_path / "site" / "models.json").read_text())
     assert [(each["encoder"], each["bytes"]) for each in listed] == [
         (encoder, models[encoder].stat().st_size) for encoder in ("bow", "cnn")
@@ -53,11 +53,11 @@ def test_the_list_of_models_says_what_is_there(tmp_path, exports, models):
 
 
 def test_the_same_page_is_the_same_release_and_another_is_another(tmp_path, exports):
-    gather(tmp_path / "site", exports, RUNTIME)
+    write_page(tmp_path / "site", exports, RUNTIME)
     first = files(tmp_path / "site")
-    gather(tmp_path / "site", exports, RUNTIME)
+    write_page(tmp_path / "site", exports, RUNTIME)
     assert files(tmp_path / "site") == first
-    gather(tmp_path / "site", exports[:1], RUNTIME)
+    write_page(tmp_path / "site", exports[:1], RUNTIME)
     assert release(tmp_path / "site")["version"] not in first["release.js"].decode()
     assert len(list((tmp_path / "site" / "models").iterdir())) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["site"]
@@ -66,12 +66,12 @@ def test_the_same_page_is_the_same_release_and_another_is_another(tmp_path, expo
 def test_a_folder_of_other_things_is_left_alone(tmp_path, exports):
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(UserError, match="other things than a page"):
-        gather(tmp_path, exports, RUNTIME)
+        write_page(tmp_path, exports, RUNTIME)
     assert files(tmp_path) == {"thesis.txt": b"years of work"}
 
 
 def test_a_failure_leaves_the_older_page(tmp_path, exports, monkeypatch):
-    gather(tmp_path / "site", exports, RUNTIME)
+    write_page(tmp_path / "site", exports, RUNTIME)
     before = files(tmp_path / "site")
 
     def full(*_):
@@ -79,7 +79,7 @@ def test_a_failure_leaves_the_older_page(tmp_path, exports, monkeypatch):
 
     monkeypatch.setattr(demo_folder.Path, "write_bytes", full)
     with pytest.raises(OSError, match="No space"):
-        gather(tmp_path / "site", exports[:1], RUNTIME)
+        write_page(tmp_path / "site", exports[:1], RUNTIME)
     monkeypatch.undo()
     assert files(tmp_path / "site") == before
     assert [path.name for path in tmp_path.iterdir()] == ["site"]

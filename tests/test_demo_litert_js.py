@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from demo import litert_js, npm
-from demo.litert_js import BUILDS, HOME, install, runtime_files
+from demo.litert_js import BUILDS, HOME, install_packages, runtime_files
 from jaxrec.errors import UserError
 from tests.exports import ROOT
 
@@ -73,26 +73,26 @@ def keep_record(home, without: str | None = None) -> None:
 
 
 def test_an_installation_that_was_cut_short_is_done_again(home, calls):
-    install()
+    install_packages()
     (home / "node_modules").mkdir()
-    install()
+    install_packages()
     keep_record(home, without="node_modules/@litertjs/core")
-    install()
+    install_packages()
     assert calls == [("ci", "--omit=dev")] * 3
     keep_record(home)
-    install()
+    install_packages()
     assert len(calls) == 3
 
 
 def test_the_tools_are_fetched_for_who_checks_the_page_alone(home, calls):
     keep_record(home, without="node_modules/axe-core")
-    install()
+    install_packages()
     assert calls == []
-    install(tools=True)
+    install_packages(tools=True)
     assert calls == [("ci",)]
     # Each system has a package of its own for a tool; those of others are never there.
     keep_record(home, without="node_modules/@biomejs/cli-win32-x64")
-    install(tools=True)
+    install_packages(tools=True)
     assert len(calls) == 1
 
 
@@ -103,7 +103,7 @@ def test_npm_that_fails_is_one_line(home, monkeypatch):
     monkeypatch.setenv("npm_config_offline", "true")
     monkeypatch.setenv("npm_config_cache", str(home / "cache"))
     with pytest.raises(UserError, match=r"npm cannot fetch .*needs a network") as error:
-        install()
+        install_packages()
     assert "\n" not in str(error.value)
 
 

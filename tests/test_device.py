@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from jaxrec.conversion.graph import device
 from jaxrec.conversion.inputs import as_history
-from jaxrec.conversion.verify.trials import INT32, known_alone
-from jaxrec.data.feature_values import ids_of_inputs
-from jaxrec.data.gaps import LEAST_GAPS
+from jaxrec.conversion.verify.trials import INT32, canonicalize
+from jaxrec.data.feature_values import encode_inputs
+from jaxrec.data.gaps import GAP_EDGES
 from jaxrec.models import lstm
 from jaxrec.models.encoders.recurrent import RecurrentConfig
 from jaxrec.models.model import PAD_BIAS
@@ -44,17 +44,17 @@ histories = st.lists(st.lists(numbers, min_size=N, max_size=N), min_size=2, max_
 
 
 def meant_by(history):
-    return known_alone({HISTORY: history}, SIZE)[HISTORY]
+    return canonicalize({HISTORY: history}, SIZE)[HISTORY]
 
 
 @pytest.fixture(scope="module", params=VARIANTS)
 def encode(request):
     """Compile a model's device graph and the model itself."""
-    encoder, most_written_out = VARIANTS[request.param]
+    encoder, max_unrolled_steps = VARIANTS[request.param]
     model = MODELS[encoder]
-    prepared = device.prepare(model)
+    prepared = device.zero_padding_rows(model)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lstm, "MOST_WRITTEN_OUT", most_written_out)
+        patch.setattr(lstm, "MAX_UNROLLED_STEPS", max_unrolled_steps)
         on_device = jax.jit(lambda ids: device.encode(prepared, {ITEM: ids}))
         on_device(np.zeros((2, N), np.int32))
     return on_device, jax.jit(lambda ids: model.encode_last({ITEM: ids}))
@@ -76,7 +76,7 @@ def test_what_is_moved_is_moved_exactly(history):
     vectors[PAD] = 0
     meant = meant_by(history)
     activities = jnp.asarray(vectors[np.where(known, history, PAD)])
-    moved, there = device.close_gaps(activities, jnp.asarray(known, jnp.float32))
+    moved, there = device.right_align(activities, jnp.asarray(known, jnp.float32))
     np.testing.assert_array_equal(moved, vectors[meant])
     np.testing.assert_array_equal(there, meant != PAD)
 
@@ -84,7 +84,7 @@ def test_what_is_moved_is_moved_exactly(history):
 FEATURES = (
     Feature("rating", "activity", "id", 3),
     Feature("price", "activity", "number", 4, (-2.5, 0.0, 8.0)),
-    Feature(AGE, "activity", "age", len(LEAST_GAPS)),
+    Feature(AGE, "activity", "age", len(GAP_EDGES)),
     Feature("user_country", "user", "id", 4),
     Feature("user_income", "user", "number", 3, (1e3, 2e6)),
 )
@@ -104,7 +104,7 @@ ages = (
 def told(request):
     """The context of what a file is told, on a device and in JAX."""
     model = make(request.param, features=FEATURES)
-    prepared = device.prepare(model)
+    prepared = device.zero_padding_rows(model)
     return jax.jit(lambda inputs: device.encode(prepared, inputs)), jax.jit(model.encode_last)
 
 
@@ -125,10 +125,10 @@ def test_any_value_of_a_feature_means_what_it_means_in_training(told, data):
         "user_country": draw(ids_of_values, np.int32, 2),
         "user_income": draw(floats, np.float32, 2),
     }
-    meant = known_alone(given, SIZE, FEATURES)
+    meant = canonicalize(given, SIZE, FEATURES)
     np.testing.assert_allclose(
         on_device(as_history(given)),
-        in_jax(ids_of_inputs(FEATURES, as_history(meant))),
+        in_jax(encode_inputs(FEATURES, as_history(meant))),
         rtol=1e-5,
         atol=1e-5,
     )
@@ -137,7 +137,7 @@ def test_any_value_of_a_feature_means_what_it_means_in_training(told, data):
 def test_preparing_leaves_the_model_as_it_was():
     model = make("bow")
     before = np.array(model.item_table)
-    prepared = device.prepare(model)
+    prepared = device.zero_padding_rows(model)
     np.testing.assert_array_equal(model.item_table, before)
     assert np.abs(before[PAD]).max() > 0
     np.testing.assert_array_equal(prepared.item_table[PAD], 0)
@@ -146,7 +146,7 @@ def test_preparing_leaves_the_model_as_it_was():
 
 def test_preparing_takes_padding_out_of_both_tables():
     model = make("bow", tie_embeddings=False)
-    prepared = device.prepare(model)
+    prepared = device.zero_padding_rows(model)
     assert np.abs(np.array(model.item_table)[PAD]).max() > 0
     np.testing.assert_array_equal(prepared.item_table[PAD], 0)
     np.testing.assert_array_equal(prepared.activities.tables[ITEM][PAD], 0)
@@ -156,9 +156,9 @@ def test_preparing_takes_padding_out_of_both_tables():
 @pytest.mark.parametrize("is_tied", [True, False])
 def test_vectors_and_biases_are_those_of_the_scores(is_tied):
     model = make("bow", tie_embeddings=is_tied)
-    prepared = device.prepare(model)
+    prepared = device.zero_padding_rows(model)
     items = jnp.array([[1, PAD, SIZE], [-1, SIZE + 1, INT32.min]], jnp.int32)
-    vectors, biases = device.vectors(prepared, items), device.biases(prepared, items)
+    vectors, biases = device.item_embeddings(prepared, items), device.item_biases(prepared, items)
     lowest = np.float32(PAD_BIAS)
     table, bias = np.array(model.item_table), np.array(model.item_bias)
     np.testing.assert_array_equal(vectors[0], [table[1], 0 * table[1], table[SIZE]])
@@ -170,7 +170,7 @@ def test_unknown_candidates_have_the_score_of_padding():
     scores = np.arange(2 * (SIZE + 1), dtype=np.float32).reshape(2, -1)
     scores[:, PAD] = PAD_BIAS
     candidates = np.array([[3, PAD, -1, SIZE], [SIZE + 1, 1, INT32.max, INT32.min]], np.int32)
-    picked = device.pick(jnp.asarray(scores), jnp.asarray(candidates))
+    picked = device.gather_candidates(jnp.asarray(scores), jnp.asarray(candidates))
     lowest = np.float32(PAD_BIAS)
     expected = [[3, lowest, lowest, SIZE], [lowest, SIZE + 2, lowest, lowest]]
     np.testing.assert_array_equal(picked, expected)

@@ -16,7 +16,7 @@ from jaxrec.data.sources.load import load_interactions
 from jaxrec.data.sources.synthetic import SyntheticConfig
 from jaxrec.errors import UserError
 from jaxrec.evaluation.ranking import model_scorer
-from jaxrec.evaluation.scores import work_out
+from jaxrec.evaluation.scores import materialize_scores
 from jaxrec.models.model_config import ModelConfig
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.training.distillation import Teacher, mean_logits, read_teachers
@@ -56,7 +56,7 @@ def test_a_student_believes_its_teacher_by_half(tmp_path):
     lessons = Teacher(obsessed, history_length=5)
     trained = train(student, dataset, STUDENT, RunDirectory(tmp_path), [lessons])
     scorer = model_scorer(*folded(trained.graphdef, trained.params, dataset.item_features))
-    scores = work_out(scorer(dataset.timelines.histories(dataset.split.test, 10)))
+    scores = materialize_scores(scorer(dataset.timelines.histories(dataset.split.test, 10)))
     share = np.asarray(jax.nn.softmax(scores))[:, 7].mean()
     assert share == pytest.approx(TEACHER_WEIGHT, abs=0.1)
 

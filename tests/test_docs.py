@@ -25,7 +25,7 @@ from jaxrec.cli.command_line import parse
 from jaxrec.cli.train import RunFlags
 from jaxrec.config.fields import flag_of
 from jaxrec.conversion.graph.shapes import Shapes
-from jaxrec.data.gaps import LEAST_GAPS
+from jaxrec.data.gaps import GAP_EDGES
 from jaxrec.errors import UserError
 from jaxrec.runtime import Recommender
 from jaxrec.schema import AGE, Feature
@@ -414,7 +414,7 @@ def test_what_shipping_tells_a_model_is_what_it_takes(tmp_path, browser):
     pytest.importorskip("tensorflow", reason="needs the extra convert")
     features = (
         Feature("rating", "activity", "id", 5, (1, 2, 3, 4, 5)),
-        Feature(AGE, "activity", "age", len(LEAST_GAPS)),
+        Feature(AGE, "activity", "age", len(GAP_EDGES)),
         Feature("user_country", "user", "id", 2, ("fr", "de")),
     )
     raw = [f"item {number}" for number in range(SIZE)]

@@ -10,7 +10,7 @@ from typing import get_type_hints
 import numpy as np
 import pytest
 
-from jaxrec.runtime.kept_adapter import Adapter
+from jaxrec.runtime.user_adapter import Adapter
 
 ROOT = Path(__file__).parents[1]
 ARRAYS = ("ndarray", "Array", "DataFrame", "Series", "nnx.statelib.State")

@@ -11,25 +11,25 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from flax import nnx
 
-from jaxrec.conversion.flatbuffer import read_facts, tidy
+from jaxrec.conversion.flatbuffer import finalize_graph, read_facts
 from jaxrec.conversion.graph.quantize import quantize
 from jaxrec.conversion.graph.shapes import Shapes
 from jaxrec.conversion.recipes import RECIPES
-from jaxrec.conversion.verify.distance import Parity, compare, refer
+from jaxrec.conversion.verify.distance import Parity, compare, compute_reference
 from jaxrec.conversion.verify.proof import (
-    LEAST_OVERLAP,
+    MIN_OVERLAP,
+    ORDER_TOLERANCE,
     SCORE_TOLERANCE,
-    TIE,
-    judge,
-    prove,
+    check_limits,
+    verify_graph,
 )
-from jaxrec.conversion.verify.trials import trials
-from jaxrec.data.gaps import LEAST_GAPS
+from jaxrec.conversion.verify.trials import build_trials
+from jaxrec.data.gaps import GAP_EDGES
 from jaxrec.errors import FailedCheckError
 from jaxrec.models.encoders.convolution import ConvolutionConfig
 from jaxrec.models.encoders.recurrent import RecurrentConfig
 from jaxrec.models.encoders.transformer import TransformerConfig
-from jaxrec.models.lstm import MOST_WRITTEN_OUT
+from jaxrec.models.lstm import MAX_UNROLLED_STEPS
 from jaxrec.models.model import RecommenderModel
 from jaxrec.models.model_config import ModelConfig
 from jaxrec.runs.heldout import Heldout
@@ -75,13 +75,13 @@ def export():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from jaxrec.conversion.graph.export import export
-        from jaxrec.conversion.graph.signatures import signatures
-        from jaxrec.conversion.graph.stand_ins import stand_in
+        from jaxrec.conversion.graph.placeholder_tables import build_placeholders
+        from jaxrec.conversion.graph.signatures import build_signatures
 
     def of(model: RecommenderModel, shapes: Shapes, but: str | None = None) -> bytes:
-        stand_ins = stand_in(model)
-        kept = [each for each in signatures(stand_ins, shapes) if each.name != but]
-        return export(kept, stand_ins)
+        placeholders = build_placeholders(model)
+        kept = [each for each in build_signatures(placeholders, shapes) if each.name != but]
+        return export(kept, placeholders)
 
     return of
 
@@ -102,22 +102,22 @@ def test_every_shape_in_every_recipe_says_what_the_model_says(export, name):
     shapes = Shapes(variant.batch, variant.length, 6, 4, variant.keep_seen)
     exported = export(model, shapes)
     heldout = heldout_of(histories_of(variant.length))
-    reference = refer(model, heldout, top_k=6, keep_seen=variant.keep_seen)
+    reference = compute_reference(model, heldout, top_k=6, keep_seen=variant.keep_seen)
     for recipe in RECIPES:
-        graph = tidy(quantize(exported, recipe), first="recommend")
+        graph = finalize_graph(quantize(exported, recipe), first="recommend")
         # These weights are drawn, not trained, so that rounding moves more.
         with pytest.MonkeyPatch.context() as patch:
-            patch.setitem(LEAST_OVERLAP, "float16", 0.9)
-            device, _, _, parity = prove(graph, reference, recipe)
+            patch.setitem(MIN_OVERLAP, "float16", 0.9)
+            device, _, _, parity = verify_graph(graph, reference, recipe)
         assert (device.batch_size, device.history_length) == (variant.batch, variant.length)
-        assert parity.histories == len(trials(heldout, SIZE))
+        assert parity.histories == len(build_trials(heldout, SIZE))
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("length", [5, 23], ids=["written out", "looped"])
 def test_int8_computes_large_products_in_8_bits_and_no_scores(export, monkeypatch, length):
     """Large is here what has 100 weights; the table of items, by which is scored, has more."""
-    monkeypatch.setattr("jaxrec.conversion.graph.quantize.LARGE", 100)
+    monkeypatch.setattr("jaxrec.conversion.graph.quantize.MIN_INT8_PRODUCT", 100)
     exported = export(make("rnn", hidden_units=12), Shapes(1, length, 6, 4, False))
     # What is computed in float32 is dequantized before.
     float16, int8 = (
@@ -125,7 +125,7 @@ def test_int8_computes_large_products_in_8_bits_and_no_scores(export, monkeypatc
         for recipe in ("float16", "int8")
     )
     assert int8 < float16
-    device = DeviceModel(tidy(quantize(exported, "int8"), first="recommend"))
+    device = DeviceModel(finalize_graph(quantize(exported, "int8"), first="recommend"))
     histories = {HISTORY: np.array(histories_of(length), np.int32)}
     every = np.tile(np.arange(1, SIZE + 1, dtype=np.int32), (30, 1))
     vectors, biases = device.vectors_all(every[0])
@@ -138,7 +138,7 @@ def test_int8_computes_large_products_in_8_bits_and_no_scores(export, monkeypatc
 
 RATING = Feature("rating", "activity", "id", 5, (1, 2, 3, 4, 5))
 PRICE = Feature("price", "activity", "number", 3, (0.5, 20.0))
-AGES = Feature(AGE, "activity", "age", len(LEAST_GAPS))
+AGES = Feature(AGE, "activity", "age", len(GAP_EDGES))
 COUNTRY = Feature("user_country", "user", "id", 3, ("at", "ch", "de"))
 INCOME = Feature("user_income", "user", "number", 2, (1e4,))
 HOUR = Feature("hour", "moment", "id", 24, tuple(range(24)))
@@ -178,16 +178,16 @@ def test_every_kind_of_feature_in_every_recipe_says_what_the_model_says(export, 
     model = make(encoder, hidden_units=12, features=tuple(features))
     exported = export(model, Shapes(1, 5, 6, 4, False))
     heldout = with_values(heldout_of(histories_of(5)), features)
-    reference = refer(model, heldout, top_k=6, keep_seen=False)
+    reference = compute_reference(model, heldout, top_k=6, keep_seen=False)
     for recipe in RECIPES:
-        graph = tidy(quantize(exported, recipe), first="recommend")
+        graph = finalize_graph(quantize(exported, recipe), first="recommend")
         # These weights are drawn, not trained, so that rounding moves more.
         with pytest.MonkeyPatch.context() as patch:
-            patch.setitem(LEAST_OVERLAP, "float16", 0.9)
-            device, _, _, parity = prove(graph, reference, recipe)
+            patch.setitem(MIN_OVERLAP, "float16", 0.9)
+            device, _, _, parity = verify_graph(graph, reference, recipe)
         inputs = device.signatures["encode"].inputs
         assert inputs.keys() == {HISTORY, *(each.name for each in features)}
-        assert parity.histories == len(trials(heldout, SIZE, features))
+        assert parity.histories == len(build_trials(heldout, SIZE, features))
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -195,7 +195,7 @@ def test_a_loop_is_a_loop_and_what_is_written_out_is_not(export):
     def operators(length: int) -> dict[str, int]:
         return read_facts(export(make("rnn"), Shapes(1, length, 6, 4, False))).operators
 
-    most = MOST_WRITTEN_OUT
+    most = MAX_UNROLLED_STEPS
     assert "WHILE" not in operators(most)
     assert operators(most + 1)["WHILE"] == 3
 
@@ -216,14 +216,14 @@ def test_vectors_cost_no_second_table(export, is_tied):
 def test_tensorflow_sees_no_table_and_a_graph_without_its_place_is_refused():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from jaxrec.conversion.graph.stand_ins import stand_in
-    stand_ins = stand_in(make("bow", tie_embeddings=False))
-    model = stand_ins.standing()
+        from jaxrec.conversion.graph.placeholder_tables import build_placeholders
+    placeholders = build_placeholders(make("bow", tie_embeddings=False))
+    model = placeholders.placeholder_model()
     for table in (model.activities.tables[ITEM][...], model.item_table):
         assert len(np.unique(table)) == 1
-    assert len(stand_ins.tables) == 2
+    assert len(placeholders.tables) == 2
     with pytest.raises(FailedCheckError, match="no place for a table"):
-        stand_ins.put_back(pack_nothing())
+        placeholders.restore_tables(pack_nothing())
 
 
 def pack_nothing() -> bytes:
@@ -240,11 +240,11 @@ def pack_nothing() -> bytes:
 def test_a_model_is_not_taken_for_another(export):
     device = DeviceModel(export(make("rnn", seed=0), Shapes(1, 5, 6, 4, False)))
     heldout = heldout_of(histories_of(5))
-    reference = refer(make("rnn", seed=1), heldout, top_k=6, keep_seen=False)
-    parity = compare(device, device.recommend_all(reference.tried.given), reference)
+    reference = compute_reference(make("rnn", seed=1), heldout, top_k=6, keep_seen=False)
+    parity = compare(device, device.recommend_all(reference.trials.inputs), reference)
     for recipe in RECIPES:
         with pytest.raises(FailedCheckError, match=r"worst after history \d+ \("):
-            judge(parity, recipe)
+            check_limits(parity, recipe)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -254,7 +254,7 @@ def test_weights_behind_a_flatbuffer_are_brought_into_it(export):
     model = RecommenderModel(Schema(SIZE, 64), config, COUNTS, rngs=nnx.Rngs(0))
     graph = quantize(export(model, Shapes(1, 3, 6, 4, False)), "float16")
     assert len(graph) > 256 * 1024
-    ordered = tidy(graph, first="recommend")
+    ordered = finalize_graph(graph, first="recommend")
     assert read_facts(ordered).weight_bytes == read_facts(graph).weight_bytes > 256 * 1024
     histories = {HISTORY: np.array([[0, 0, 0], [0, 3, 9], [7, 8, 30]], np.int32)}
     for given, wanted in zip(
@@ -274,30 +274,30 @@ EQUAL = Parity(10, 0.0, 0.0, 0.0, 0.0, 1.0, "history 3 (empty): [0]")
         ({"score_error": 1.1 * SCORE_TOLERANCE}, "gets the scores wrong of"),
         ({"score_error": float("nan")}, "gets the scores wrong of"),
         ({"context_error": 1.1 * SCORE_TOLERANCE}, "gets the context wrong of"),
-        ({"order_error": 1.1 * TIE}, "gets the order wrong of"),
+        ({"order_error": 1.1 * ORDER_TOLERANCE}, "gets the order wrong of"),
         ({"head_errors": {"rating": 1.1e-5}}, "predicts another rating of"),
         ({"head_errors": {"rating": float("nan")}}, "predicts another rating of"),
-        ({"overlap": LEAST_OVERLAP["float32"] - 0.01}, "keeps too few of"),
+        ({"overlap": MIN_OVERLAP["float32"] - 0.01}, "keeps too few of"),
         ({"adapting_error": 1.1e-3}, "learns something else of users than"),
         ({"adapting_error": float("nan")}, "learns something else of users than"),
     ],
     ids=str,
 )
 def test_float32_is_held_to_every_limit(change, complaint):
-    judge(EQUAL, "float32")
+    check_limits(EQUAL, "float32")
     parity = Parity(**{**vars(EQUAL), **change})
     with pytest.raises(FailedCheckError, match=f"the float32 file {complaint}.*history 3 .empty"):
-        judge(parity, "float32")
+        check_limits(parity, "float32")
 
 
 def test_rounded_weights_are_judged_by_the_lists():
-    judge(Parity(10, 0.5, 0.5, 0.5, 0.0, 0.9, "", head_errors={"rating": 0.1}), "int8")
+    check_limits(Parity(10, 0.5, 0.5, 0.5, 0.0, 0.9, "", head_errors={"rating": 0.1}), "int8")
     with pytest.raises(FailedCheckError, match="the int8 file predicts another rating of"):
-        judge(Parity(10, 0.0, 0.0, 0.0, 0.0, 0.9, "", head_errors={"rating": 0.3}), "int8")
+        check_limits(Parity(10, 0.0, 0.0, 0.0, 0.0, 0.9, "", head_errors={"rating": 0.3}), "int8")
     with pytest.raises(FailedCheckError, match="the int8 file keeps too few of"):
-        judge(Parity(10, 0.0, 0.0, 0.0, 0.0, 0.5, ""), "int8")
+        check_limits(Parity(10, 0.0, 0.0, 0.0, 0.0, 0.5, ""), "int8")
     with pytest.raises(FailedCheckError, match="the float16 file keeps too few of"):
-        judge(Parity(10, 0.0, 0.0, 0.0, 0.0, 0.9, ""), "float16")
+        check_limits(Parity(10, 0.0, 0.0, 0.0, 0.0, 0.9, ""), "float16")
 
 
 # A step of int8 is the largest entry by 127; float16 has steps of 2^-10 between 1 and 2.
@@ -305,7 +305,7 @@ def test_rounded_weights_are_judged_by_the_lists():
     ("recipe", "most"), [("float32", 0.0), ("float16", 0.5 * 2**-10), ("int8", 0.5 / 127)]
 )
 def test_vectors_may_be_rounded_and_no_more(recipe, most):
-    judge(replace(EQUAL, vector_error=most), recipe)
+    check_limits(replace(EQUAL, vector_error=most), recipe)
     for error in (1.01 * most + 1e-9, float("nan")):
         with pytest.raises(FailedCheckError, match=f"the {recipe} file gives other vectors of its"):
-            judge(replace(EQUAL, vector_error=error), recipe)
+            check_limits(replace(EQUAL, vector_error=error), recipe)

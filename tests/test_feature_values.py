@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxrec.data.feature_values import (
-    LARGEST,
+    MAX_MAGNITUDE,
     bucket_ids,
-    ids_of_inputs,
-    number_values,
-    some_numbers,
+    encode_inputs,
+    encode_values,
+    representative_numbers,
 )
-from jaxrec.data.gaps import LEAST_GAPS, gap_ids_of_ages
+from jaxrec.data.gaps import GAP_EDGES, gap_ids_from_ages
 from jaxrec.errors import UserError
 from jaxrec.schema import AGE, ITEM, Feature
 
@@ -24,7 +24,7 @@ INT32 = np.iinfo(np.int32)
 
 def number(values, dtype=None, name="rating"):
     column = pl.Series(name, values, dtype=dtype)
-    return number_values(column, "activity", "--activity-features")
+    return encode_values(column, "activity", "--activity-features")
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_a_device_finds_the_ids_of_training(values):
     except UserError:
         return
     given = np.array([math.nan if each is None else each for each in values], np.float32)
-    is_known = np.abs(given) <= LARGEST
+    is_known = np.abs(given) <= MAX_MAGNITUDE
     np.testing.assert_array_equal(ids > 0, is_known)
     if feature.kind == "id":
         named = [feature.values[each - 1] if each else None for each in ids]
@@ -132,7 +132,7 @@ def test_a_device_finds_the_ids_of_training(values):
     assert list(feature.values) == sorted(set(feature.values))
     np.testing.assert_array_equal(bucket_ids(feature, given), ids)
     every = np.arange(feature.size + 1, dtype=np.int32)
-    standing = some_numbers(feature, every)
+    standing = representative_numbers(feature, every)
     assert standing.dtype == np.float32
     np.testing.assert_array_equal(bucket_ids(feature, standing), every)
     # Nothing that a device could flush to zero.
@@ -145,7 +145,7 @@ def test_the_bucket_of_a_number_by_plain_python(given, data):
     edges = sorted(data.draw(st.sets(finite, min_size=1)))
     feature = Feature("price", "activity", "number", len(edges) + 1, tuple(edges))
     expected = [
-        1 + sum(edge <= each for edge in edges) if abs(each) <= np.float32(LARGEST) else 0
+        1 + sum(edge <= each for edge in edges) if abs(each) <= np.float32(MAX_MAGNITUDE) else 0
         for each in given
     ]
     assert bucket_ids(feature, np.array(given, np.float32)).tolist() == expected
@@ -155,7 +155,7 @@ def test_what_a_file_takes_becomes_what_a_model_takes():
     features = (
         Feature("rating", "activity", "id", 3, (1, 2, 5)),
         Feature("price", "activity", "number", 3, (0.5, 10.0)),
-        Feature(AGE, "activity", "age", len(LEAST_GAPS)),
+        Feature(AGE, "activity", "age", len(GAP_EDGES)),
         Feature("user_country", "user", "id", 2, ("at", "ch")),
         Feature("user_income", "user", "number", 2, (1000.0,)),
     )
@@ -168,12 +168,12 @@ def test_what_a_file_takes_becomes_what_a_model_takes():
         "user_country": np.array([INT32.min], np.int32),
         "user_income": np.array([999.0], np.float32),
     }
-    found = ids_of_inputs(features, inputs)
+    found = encode_inputs(features, inputs)
     assert {name: ids.tolist() for name, ids in found.items()} == {
         ITEM: [[9, 1, 400, -3]],
         "rating": [[3, 0, 0, 0]],
         "price": [[2, 0, 0, 1]],
-        AGE: gap_ids_of_ages(ages).tolist(),
+        AGE: gap_ids_from_ages(ages).tolist(),
         "user_country": [0],
         "user_income": [1],
     }
@@ -181,4 +181,4 @@ def test_what_a_file_takes_becomes_what_a_model_takes():
     for each in features:
         shape = inputs[each.name].shape
         unknown = np.full(shape, each.unknown, inputs[each.name].dtype)
-        assert not ids_of_inputs((each,), {each.name: unknown})[each.name].any()
+        assert not encode_inputs((each,), {each.name: unknown})[each.name].any()

@@ -12,10 +12,10 @@ from flax import nnx
 from jaxrec.cli import train as one_run
 from jaxrec.cli import verify
 from jaxrec.conversion.inputs import as_inputs
-from jaxrec.conversion.restore import restore
+from jaxrec.conversion.restore import restore_run
 from jaxrec.data.sources.synthetic import synthetic_world
 from jaxrec.runs.directory import RunDirectory
-from jaxrec.runtime.bundle import read
+from jaxrec.runtime.bundle import read_bundle
 from jaxrec.runtime.interpreter import DeviceModel
 from jaxrec.schema import AGE, ITEM, UNKNOWN_AGE
 from jaxrec.training import loop
@@ -84,7 +84,7 @@ def test_a_file_of_it_cannot_learn_of_its_user(run):
 
 
 def test_the_file_says_what_it_takes(run):
-    model = read(run.model_file).model
+    model = read_bundle(run.model_file).model
     rating, price, age, favourite, income = model["features"]
     assert rating == {
         "name": "rating",
@@ -146,9 +146,9 @@ def test_the_proof_holds_again(run):
 
 def test_every_feature_moves_the_contexts_of_the_file(run):
     inputs = as_inputs(run.heldout().history)
-    device = DeviceModel(read(run.model_file).graph)
+    device = DeviceModel(read_bundle(run.model_file).graph)
     told = device.encode_all(inputs)
-    for feature in restore(run.path).model.features:
+    for feature in restore_run(run.path).model.features:
         given = inputs[feature.name]
         unknown = np.full_like(given, feature.unknown)
         moved = np.abs(device.encode_all(inputs | {feature.name: unknown}) - told).max(axis=1)
@@ -170,7 +170,7 @@ def test_a_run_that_died_ends_with_the_same_bits(run, tmp_path, monkeypatch):
     assert len(calls) == 1
     process = call(one_run.main, *FLAGS, "--run-dir=run", "--resume", cwd=tmp_path)
     assert process.returncode == 0, process.stderr
-    ours, theirs = restore(run.path), restore(tmp_path / "run")
+    ours, theirs = restore_run(run.path), restore_run(tmp_path / "run")
     assert ours.summary.test == theirs.summary.test
     leaves = (jax.tree.leaves(nnx.state(each.model, nnx.Param)) for each in (ours, theirs))
     for left, right in zip(*leaves, strict=True):

@@ -35,21 +35,21 @@ from jaxrec.data.vocabulary import Vocabulary
 from jaxrec.data.windowing import WindowShape
 from jaxrec.errors import UserError
 from jaxrec.federated import accounting, averaging, record, rounds
-from jaxrec.federated.averaging import Round, add_noise, begin, make_round, round_keys
-from jaxrec.federated.clients import learn_locally
+from jaxrec.federated.averaging import Round, add_noise, init_server_state, make_round, round_keys
+from jaxrec.federated.clients import train_locally
 from jaxrec.federated.clipping import clip
 from jaxrec.federated.cohorts import (
-    CLIENTS_AT_A_TIME,
+    CLIENTS_PER_CHUNK,
     Clients,
     draw_cohort,
     make_clients,
-    places_for,
+    padded_cohort_size,
 )
 from jaxrec.federated.settings import FederatedConfig
-from jaxrec.federated.sharing import join, part
+from jaxrec.federated.sharing import merge_params, split_params
 from jaxrec.models.model_config import ModelConfig
 from jaxrec.runs.directory import RunDirectory
-from jaxrec.runs.population import numbered_by, only_known, population_config
+from jaxrec.runs.population import drop_unknown_items, encode_items, population_config
 from jaxrec.schema import ITEM
 from jaxrec.training.checkpoint import open_checkpoints, read_model
 from jaxrec.training.fit import init_model
@@ -84,7 +84,7 @@ CLIENTS = make_clients(
     WindowShape(4, 2, 1),
     expected=7,
     steps=2,
-    seen_of=DATASET.vocabulary.size,
+    catalogue_size=DATASET.vocabulary.size,
 )
 # No update of this world is as long.
 LOOSE = FederatedConfig(clients=7, local_steps=2, local_learning_rate=0.1, clip_norm=100.0)
@@ -93,7 +93,7 @@ EVERYTHING = replace(LOOSE, share="all", noise_multiplier=1.0)
 
 
 def cohort_of(*clients: int) -> np.ndarray:
-    places = CLIENTS_AT_A_TIME * -(-len(clients) // CLIENTS_AT_A_TIME)
+    places = CLIENTS_PER_CHUNK * -(-len(clients) // CLIENTS_PER_CHUNK)
     return np.array([*clients, *[-1] * (places - len(clients))], np.int32)
 
 
@@ -104,7 +104,7 @@ def compiled(config: FederatedConfig, noise: float) -> Round:
 
 def one_round(config: FederatedConfig, cohort: np.ndarray, batches: Batch | None = None, noise=0.0):
     """Do round 0 from the untrained model; give the new parameters and what was told."""
-    state = jax.tree.map(jnp.copy, begin(PARAMS, config))
+    state = jax.tree.map(jnp.copy, init_server_state(PARAMS, config))
     if batches is None:
         batches = CLIENTS.gather(cohort, round_keys(config.seed, 0).windows)
     state, told = compiled(config, noise)(state, cohort, batches)
@@ -133,7 +133,7 @@ def test_one_client_with_all_data_and_one_step_is_a_central_step():
         training_batches(DATASET, CONFIG.data, CONFIG.train).dispatch(0),
     )
     assert np.count_nonzero(batch.targets) == DATASET.split.is_training_target.sum()
-    padding = CLIENTS_AT_A_TIME - 1
+    padding = CLIENTS_PER_CHUNK - 1
     batches = jax.tree.map(
         lambda each: np.pad(each[None, None], [(0, padding), *[(0, 0)] * (each.ndim + 1)]), batch
     )
@@ -144,28 +144,28 @@ def test_one_client_with_all_data_and_one_step_is_a_central_step():
     theirs = jax.tree.map(lambda leaf, slope: leaf - 0.1 * slope, PARAMS, slopes)
     assert_same(ours, theirs, atol=1e-6)
     assert float(told.loss) == pytest.approx(float(value), rel=1e-5)
-    assert int(told.clients) == 1 and int(told.shortened) == 0
+    assert int(told.clients) == 1 and int(told.clipped) == 0
     assert max(np.abs(leaf).max() for leaf in change(ours).values()) > 1e-3
 
 
 def test_devices_that_hold_one_user_each_and_a_server_do_the_same_round():
     config = replace(LOOSE, clip_norm=0.01, noise_multiplier=0.5)
-    state, keys = begin(PARAMS, config), round_keys(config.seed, 0)
-    shared, kept = part(PARAMS, config.share)
+    state, keys = init_server_state(PARAMS, config), round_keys(config.seed, 0)
+    shared, kept = split_params(PARAMS, config.share)
     sent, shortened = [], 0
     for number in range(7):
         alone = replace(CLIENTS, users=CLIENTS.users[[number]], first=number)
         windows = alone.gather(np.array([number], np.int32), keys.windows)
         own = jax.tree.map(lambda each: each[0], windows)
-        update, told = averaging.contribute(
+        update, told = averaging.client_update(
             OBJECTIVE, shared, kept, keys.learning, config, jnp.int32(number), own
         )
-        assert told.clients == 1 and told.left_out == 0
+        assert told.clients == 1 and told.excluded == 0
         sent.append(update)
-        shortened += int(told.shortened)
+        shortened += int(told.clipped)
     assert 0 < shortened < 7
     summed = jax.tree.map(lambda *each: sum(each), *sent)
-    ours = averaging.change(state, summed, keys.noise, config, 0.5)
+    ours = averaging.server_update(state, summed, keys.noise, config, 0.5)
     theirs, _ = one_round(config, cohort_of(*range(7)), noise=0.5)
     assert_same(ours.params, theirs, atol=1e-6)
     assert ours.step == 1
@@ -193,16 +193,16 @@ def test_it_is_the_mean_of_what_clients_send_by_their_expected_number():
 
 
 def test_what_leaves_a_client_holds_no_row_of_an_item():
-    shared, kept = part(PARAMS, "encoder")
+    shared, kept = split_params(PARAMS, "encoder")
     assert set(kept) == {"activities.tables.item", "bias"} <= set(ITEM_TABLES)
     batches = CLIENTS.gather(np.array([6], np.int32), jax.random.key(1))
     own = jax.tree.map(lambda each: each[0], batches)
     canary = int(DATASET.vocabulary.encode(pl.Series([90]))[0])
     assert canary in own.targets
-    update, _ = learn_locally(OBJECTIVE, shared, kept, own, jax.random.key(2), 0.1)
+    update, _ = train_locally(OBJECTIVE, shared, kept, own, jax.random.key(2), 0.1)
     assert set(named(update)) == set(named(PARAMS)) - set(ITEM_TABLES)
     assert all(DATASET.vocabulary.size + 1 not in leaf.shape for leaf in named(update).values())
-    assert_same(join(shared, kept), PARAMS, rtol=0)
+    assert_same(merge_params(shared, kept), PARAMS, rtol=0)
 
 
 def test_a_table_that_is_not_shared_keeps_its_bits():
@@ -253,19 +253,19 @@ def test_hostile_updates_by_hand():
     assert clipped.is_finite and clipped.is_shorter
 
 
-@pytest.mark.parametrize(("weight", "left_out"), [(np.nan, 1), (-1e30, 0)])
-def test_a_hostile_client_counts_for_no_more_than_the_bound(weight, left_out):
+@pytest.mark.parametrize(("weight", "excluded"), [(np.nan, 1), (-1e30, 0)])
+def test_a_hostile_client_counts_for_no_more_than_the_bound(weight, excluded):
     config, cohort = replace(LOOSE, clip_norm=0.01, clients=2), cohort_of(3, 4)
     batches = CLIENTS.gather(cohort, round_keys(0, 0).windows)
     batches.weights[0] = np.where(batches.weights[0] > 0, np.float32(weight), 0)
     both, told = one_round(config, cohort, batches)
-    assert (int(told.clients), int(told.left_out)) == (2, left_out)
-    assert np.isfinite(float(told.loss)) or not left_out
+    assert (int(told.clients), int(told.excluded)) == (2, excluded)
+    assert np.isfinite(float(told.loss)) or not excluded
     cohort[0] = -1
     honest = change(one_round(config, cohort, batches)[0])
     squares = [np.square(leaf - honest[name]).sum() for name, leaf in change(both).items()]
     # Half of the bound, for two are expected.
-    assert np.sqrt(sum(squares)) == pytest.approx(0.005 * (1 - left_out), abs=1e-6)
+    assert np.sqrt(sum(squares)) == pytest.approx(0.005 * (1 - excluded), abs=1e-6)
 
 
 def test_noise_has_the_deviation_that_is_accounted_for():
@@ -308,8 +308,8 @@ def test_cohorts_are_drawn_by_seed_and_round():
 def test_every_cohort_has_its_places(population, data):
     expected = data.draw(st.integers(1, population))
     cohort = data.draw(st.integers(0, population))
-    places, usual = (places_for(size, population, expected) for size in (cohort, 0))
-    assert places >= cohort and places % CLIENTS_AT_A_TIME == 0
+    places, usual = (padded_cohort_size(size, population, expected) for size in (cohort, 0))
+    assert places >= cohort and places % CLIENTS_PER_CHUNK == 0
     # Another size only where six deviations do not do.
     deviation = np.sqrt(expected * (1 - expected / population))
     assert places == usual or cohort > expected + 6 * deviation
@@ -347,7 +347,9 @@ def test_windows_hold_training_targets_alone_each_as_often():
 def test_more_clients_than_users_are_refused():
     timelines, split = DATASET.timelines, DATASET.split
     with pytest.raises(UserError, match="--clients=8 are more than the 7 users"):
-        make_clients(timelines, split, WindowShape(4, 2, 1), expected=8, steps=1, seen_of=None)
+        make_clients(
+            timelines, split, WindowShape(4, 2, 1), expected=8, steps=1, catalogue_size=None
+        )
 
 
 def test_epsilon_is_that_of_dp_accounting():
@@ -370,7 +372,10 @@ def test_epsilon_is_that_of_dp_accounting():
     asked = replace(config, noise_multiplier=0.0, epsilon=3.0)
     calibrated = accounting.guarantee(asked, 2000)
     assert calibrated is not None and 2.97 < calibrated.epsilon <= 3.0
-    assert "epsilon = " in calibrated.said[0] and "seed stays secret" in calibrated.said[-1]
+    assert (
+        "epsilon = " in calibrated.description[0]
+        and "seed stays secret" in calibrated.description[-1]
+    )
     assert accounting.guarantee(replace(config, noise_multiplier=0.0, delta=None), 2000) is None
 
 
@@ -410,20 +415,20 @@ def test_a_population_has_the_ids_of_the_run():
     catalogue = no_items(pl.Int64).clear(4).with_columns(item=vocabulary.values)
     rows = [("a", "5", 0), ("a", "8", 1), ("a", "9", 2), ("a", "7", 3), ("a", "7", 4)]
     rows += [("b", "8", 0), ("b", "11", 1), ("c", "3", 0), ("c", "9", 1), ("c", "5", 2)]
-    known = only_known(log_of(rows), vocabulary, catalogue)
+    known = drop_unknown_items(log_of(rows), vocabulary, catalogue)
     assert known.dropped == {"the items that the run knows": 3}
     assert known.notes == ("2 items are unknown to the run",)
     assert known.log.rows() == [
         *[("a", 0, 5), ("a", 2, 9), ("a", 3, 7), ("a", 4, 7)],
         *[("c", 0, 3), ("c", 1, 9), ("c", 2, 5)],
     ]
-    dataset = numbered_by(prepare(known, config, seed=0), vocabulary, catalogue)
+    dataset = encode_items(prepare(known, config, seed=0), vocabulary, catalogue)
     assert dataset.timelines.items.tolist() == [2, 3, 1, 1, 4, 3, 2]
     # Counts of the training targets: 5 and 9 of a, 3 of c.
     assert dataset.vocabulary.counts.tolist() == [0, 0, 1, 1, 1]
-    assert dataset.vocabulary.digest == vocabulary.digest and dataset.intake.rows == 10
+    assert dataset.vocabulary.digest == vocabulary.digest and dataset.log_summary.rows == 10
     with pytest.raises(UserError, match="the run knows no item of the log: it knows 4, as 7"):
-        only_known(log_of([("a", "x", 0)]), vocabulary, catalogue)
+        drop_unknown_items(log_of([("a", "x", 0)]), vocabulary, catalogue)
 
 
 SMALL = ["--encoder=bow", "--embedding-dim=8", "--hidden-units=8", "--epochs=1"]
@@ -446,7 +451,7 @@ def trained(tmp_path_factory) -> Path:
 def often():
     """Keep a checkpoint after every second round."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(rounds, "ROUNDS_A_CHECKPOINT", 2)
+        patched.setattr(rounds, "ROUNDS_PER_CHECKPOINT", 2)
         yield
 
 

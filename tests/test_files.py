@@ -11,7 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxrec.errors import UserError
-from jaxrec.files import read_arrays, read_json, replacing, require_room, write_arrays, write_json
+from jaxrec.files import (
+    read_arrays,
+    read_json,
+    replacing,
+    require_disk_space,
+    write_arrays,
+    write_json,
+)
 
 
 @pytest.fixture
@@ -139,13 +146,13 @@ def test_a_file_that_cannot_be_read_is_not_said_to_be_damaged(tmp_path):
 
 
 def test_room_is_asked_for_before_the_work_and_leaves_nothing(tmp_path):
-    require_room(tmp_path / "to" / "be" / "made", 1000)
+    require_disk_space(tmp_path / "to" / "be" / "made", 1000)
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(OSError) as refused:
-        require_room(tmp_path / "file" / "below")
+        require_disk_space(tmp_path / "file" / "below")
     assert refused.value.filename == str(tmp_path / "file" / "below")
     if hasattr(os, "posix_fallocate"):
         with pytest.raises(OSError) as refused:
-            require_room(tmp_path, 1 << 60)
+            require_disk_space(tmp_path, 1 << 60)
         assert refused.value.filename == str(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -18,9 +18,9 @@ from packaging.requirements import Requirement
 from jaxrec.cli import federate
 from jaxrec.cli import train as run_command
 from jaxrec.errors import UserError
-from jaxrec.federated.averaging import begin, round_keys
+from jaxrec.federated.averaging import init_server_state, round_keys
 from jaxrec.federated.settings import FederatedConfig
-from jaxrec.federated.sharing import part
+from jaxrec.federated.sharing import split_params
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.training.checkpoint import read_model
 
@@ -31,7 +31,7 @@ SETTINGS = FederatedConfig(rounds=1, clients=2, local_steps=3, clip_norm=0.05, s
 
 SHARED = {"a": jnp.zeros((2, 3)), "b": jnp.zeros(4)}
 UPDATE = {name: np.full(leaf.shape, 0.001, np.float32) for name, leaf in SHARED.items()}
-COUNTS = {"left_out": 0, "shortened": 1, "targets": 7}
+COUNTS = {"excluded": 0, "clipped": 1, "targets": 7}
 
 
 def pins() -> dict[str, str]:
@@ -62,9 +62,9 @@ def test_its_settings_are_those_of_federate():
 
 
 def test_an_update_is_added_up_as_it_is():
-    summed, told = server.add_up([(UPDATE, COUNTS)] * 2, 3, SHARED, SETTINGS)
+    summed, told = server.aggregate([(UPDATE, COUNTS)] * 2, 3, SHARED, SETTINGS)
     np.testing.assert_allclose(summed["a"], 0.002, rtol=1e-6)
-    assert told == server.Told(asked=3, left_out=1, shortened=2, targets=14)
+    assert told == server.RoundSums(asked=3, excluded=1, clipped=2, targets=14)
 
 
 @pytest.mark.parametrize(
@@ -76,18 +76,18 @@ def test_an_update_is_added_up_as_it_is():
         ({**UPDATE, "b": np.ones(4, np.float64)}, COUNTS),
         ({**UPDATE, "b": np.full(4, np.nan, np.float32)}, COUNTS),
         (UPDATE, {**COUNTS, "loss": 1.0}),
-        (UPDATE, {**COUNTS, "left_out": 1}),
+        (UPDATE, {**COUNTS, "excluded": 1}),
     ],
 )
 def test_an_answer_that_holds_anything_else_is_left_out(update, counts):
-    summed, told = server.add_up([(update, counts), (UPDATE, COUNTS)], 2, SHARED, SETTINGS)
+    summed, told = server.aggregate([(update, counts), (UPDATE, COUNTS)], 2, SHARED, SETTINGS)
     np.testing.assert_allclose(summed["a"], 0.001, rtol=1e-6)
-    assert told == server.Told(asked=2, left_out=1, shortened=1, targets=7)
+    assert told == server.RoundSums(asked=2, excluded=1, clipped=1, targets=7)
 
 
 def test_a_device_that_does_not_clip_counts_for_no_more():
     huge = {name: np.full(leaf.shape, 1e6, np.float32) for name, leaf in SHARED.items()}
-    summed, _ = server.add_up([(huge, COUNTS)], 1, SHARED, SETTINGS)
+    summed, _ = server.aggregate([(huge, COUNTS)], 1, SHARED, SETTINGS)
     length = np.sqrt(sum(float((leaf**2).sum()) for leaf in jax.tree.leaves(summed)))
     assert length == pytest.approx(SETTINGS.clip_norm, rel=1e-5)
 
@@ -136,20 +136,20 @@ def test_devices_and_server_do_the_round_of_federate(world):
     assert federate.main([*flags, f"--out={world / 'ours'}"]) == 0
 
     source = server.read_source(world / "run")
-    state, keys = begin(source.model.params, SETTINGS), server.draw_keys(4, 0)
-    shared, _ = part(state.params, SETTINGS.share)
+    state, keys = init_server_state(source.model.params, SETTINGS), server.draw_keys(4, 0)
+    shared, _ = split_params(state.params, SETTINGS.share)
     sent = {name: np.asarray(jax.random.key_data(getattr(keys, name))) for name in wire.FOR_DEVICES}
     answers = []
     for number in range(2):
         own = device.open_device(world / "run", world / f"{number}.csv", number, SETTINGS)
-        answers.append(device.answer(own, wire.to_arrays(shared), sent, SETTINGS))
-    summed, told = server.add_up(answers, 2, shared, SETTINGS)
-    state = server.one_round(state, summed, keys.noise, SETTINGS, 0.0)
+        answers.append(device.device_update(own, wire.to_arrays(shared), sent, SETTINGS))
+    summed, told = server.aggregate(answers, 2, shared, SETTINGS)
+    state = server.apply_update(state, summed, keys.noise, SETTINGS, 0.0)
     out = RunDirectory(world / "theirs")
     server.begin_run(out, source, SETTINGS, 4, 2, None, ["nothing"])
     server.finish_run(out, source, state, told, 1.0)
 
-    assert told.asked == 2 and told.left_out == 0 and told.targets > 0
+    assert told.asked == 2 and told.excluded == 0 and told.targets > 0
     ours, theirs = (parameters(world / name) for name in ("ours", "theirs"))
     assert ours.keys() == theirs.keys()
     for name, array in ours.items():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from jaxrec.data.data_config import DataConfig
 from jaxrec.data.dataset import prepare
-from jaxrec.data.gaps import LEAST_GAPS, LONGEST, gap_ids, gap_ids_of_ages, whole_seconds
+from jaxrec.data.gaps import GAP_EDGES, MAX_GAP, gap_ids, gap_ids_from_ages, whole_seconds
 from jaxrec.data.interactions import FilterConfig, Interactions
 from jaxrec.data.timelines import Timelines
 from jaxrec.schema import AGE, ITEM, PAD, UNKNOWN_AGE
@@ -32,8 +32,8 @@ INT64 = np.iinfo(np.int64)
         (60, 7),
         (86_400, 18),
         (2**29, 31),
-        (LONGEST - 1, 31),
-        (LONGEST, 0),
+        (MAX_GAP - 1, 31),
+        (MAX_GAP, 0),
         (-1, 0),
         (INT64.max, 0),
         (INT64.min, 0),
@@ -41,7 +41,7 @@ INT64 = np.iinfo(np.int64)
 )
 def test_the_bucket_of_a_gap(seconds, bucket):
     assert gap_ids(np.array(seconds)) == bucket
-    assert bucket <= len(LEAST_GAPS) == 31
+    assert bucket <= len(GAP_EDGES) == 31
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_gap_is_rounded_as_on_a_device(seconds, bucket):
 def test_a_bucket_is_the_number_of_bits_of_a_gap(seconds):
     bits = [int(np.float32(each)).bit_length() for each in seconds]
     expected = [
-        1 + count if 0 <= each < LONGEST else 0 for each, count in zip(seconds, bits, strict=True)
+        1 + count if 0 <= each < MAX_GAP else 0 for each, count in zip(seconds, bits, strict=True)
     ]
     assert gap_ids(np.array(seconds, np.int64)).tolist() == expected
 
@@ -73,14 +73,14 @@ def test_gaps_behind_histories_end_now():
     ages = np.array(
         [
             [UNKNOWN_AGE, UNKNOWN_AGE, 70, 10],
-            [LONGEST - 1, 5, 5, 0],
+            [MAX_GAP - 1, 5, 5, 0],
             # A clock that was set back; one activity that nobody knows the time of.
             [10, 20, -7, 4],
-            [LONGEST, 2, INT32.max, INT32.min],
+            [MAX_GAP, 2, INT32.max, INT32.min],
         ],
         np.int32,
     )
-    assert gap_ids_of_ages(ages).tolist() == [
+    assert gap_ids_from_ages(ages).tolist() == [
         [0, 0, 7, 5],
         [31, 1, 4, 1],
         [0, 0, 0, 4],
@@ -100,7 +100,7 @@ def timed(log: Interactions, ticks_per_second: int, config: DataConfig = TIMED) 
 
 
 # In seconds, up to 40 years: what is longer than 34 is unknown.
-steps = st.integers(0, 3) | st.integers(0, 40 * 31_556_952) | st.sampled_from([LONGEST, 2**25 - 1])
+steps = st.integers(0, 3) | st.integers(0, 40 * 31_556_952) | st.sampled_from([MAX_GAP, 2**25 - 1])
 clocks = st.lists(st.lists(steps, min_size=3, max_size=8), min_size=1, max_size=4).map(
     # Not all take equally long.
     lambda others: [[0, 0, 5], *others]
@@ -124,11 +124,11 @@ def test_what_a_device_is_told_gives_the_gaps_of_training(clocks, unit, data):
     length = data.draw(st.integers(1, 9))
     histories, ages = timelines.histories(positions, length), timelines.ages(positions, length)
     np.testing.assert_array_equal(ages[histories[ITEM] == PAD], UNKNOWN_AGE)
-    found = gap_ids_of_ages(ages)
+    found = gap_ids_from_ages(ages)
     # What is too old is unknown to a device, however short the gap behind it was.
     is_known = ages != UNKNOWN_AGE
     np.testing.assert_array_equal(found, np.where(is_known, histories[AGE], 0))
-    np.testing.assert_array_equal(is_known, (ages >= 0) & (ages < LONGEST))
+    np.testing.assert_array_equal(is_known, (ages >= 0) & (ages < MAX_GAP))
 
 
 @settings(max_examples=30, deadline=None)
@@ -138,7 +138,7 @@ def test_ages_and_gaps_by_plain_python(clocks):
     rows = [(user, n, time) for user, own in enumerate(times) for n, time in enumerate(own)]
     timelines = timed(log_of(rows), 1)
     expected = [
-        [now - then if now - then < LONGEST else UNKNOWN_AGE for then in own[:place]]
+        [now - then if now - then < MAX_GAP else UNKNOWN_AGE for then in own[:place]]
         for own in times
         for place, now in enumerate(own)
     ]

@@ -4,22 +4,22 @@ import numpy as np
 import pytest
 
 from jaxrec.conversion.verify import guards
-from jaxrec.conversion.verify.trials import Trials, trials
+from jaxrec.conversion.verify.trials import Trials, build_trials
 from jaxrec.errors import FailedCheckError
 from jaxrec.runtime.interpreter import (
     CANDIDATES,
     HISTORY,
     ITEMS,
     DeviceModel,
-    ItemVectors,
-    Lists,
+    ItemEmbeddings,
     Port,
     Ports,
+    RankedItems,
 )
 from jaxrec.schema import PAD
 from tests.test_trials import HELDOUT, SIZE
 
-TRIED: Trials = trials(HELDOUT, SIZE)
+TRIED: Trials = build_trials(HELDOUT, SIZE)
 K, M = 5, 10
 
 
@@ -69,7 +69,7 @@ class Device(DeviceModel):
         scores = self.scores(histories)
         scores[np.arange(len(scores))[:, None], known_or_pad(histories)] = -1e9
         ids = np.argsort(-scores, axis=1, kind="stable")[:, :K].astype(np.int32)
-        return Lists(ids, np.take_along_axis(scores, ids, axis=1))
+        return RankedItems(ids, np.take_along_axis(scores, ids, axis=1))
 
     def score_all(self, histories, candidates):
         return self.call_all("score", {**histories, CANDIDATES: candidates})["scores"]
@@ -79,41 +79,41 @@ class GivesPadding(Device):
     def recommend_all(self, histories):
         ids, scores = super().recommend_all(histories)
         ids[4, -1] = PAD
-        return Lists(ids, scores)
+        return RankedItems(ids, scores)
 
 
 class GivesWhatIsNoItem(Device):
     def recommend_all(self, histories):
         ids, scores = super().recommend_all(histories)
         ids[0, 0] = SIZE + 1
-        return Lists(ids, scores)
+        return RankedItems(ids, scores)
 
 
 class GivesTwice(Device):
     def recommend_all(self, histories):
         ids, scores = super().recommend_all(histories)
         ids[1, 1] = ids[1, 0]
-        return Lists(ids, scores)
+        return RankedItems(ids, scores)
 
 
 class GivesTheWorstFirst(Device):
     def recommend_all(self, histories):
         ids, scores = super().recommend_all(histories)
-        return Lists(ids[:, ::-1], scores[:, ::-1])
+        return RankedItems(ids[:, ::-1], scores[:, ::-1])
 
 
 class GivesTheHistory(Device):
     def recommend_all(self, histories):
         scores = self.scores(histories[HISTORY])
         ids = np.argsort(-scores, axis=1, kind="stable")[:, : K * 5].astype(np.int32)
-        return Lists(ids, np.take_along_axis(scores, ids, axis=1))
+        return RankedItems(ids, np.take_along_axis(scores, ids, axis=1))
 
 
 class GivesNoNumber(Device):
     def recommend_all(self, histories):
         ids, scores = super().recommend_all(histories)
         scores[0, 0] = np.nan
-        return Lists(ids, scores)
+        return RankedItems(ids, scores)
 
 
 class ForgetsBeforeAGap(Device):
@@ -145,7 +145,7 @@ class GivesTheUnknownAVector(Device):
 
     def vectors_all(self, items):
         vectors, biases = super().vectors_all(items)
-        return ItemVectors(np.where(biases[:, None] < -1e8, 0.1, vectors), biases)
+        return ItemEmbeddings(np.where(biases[:, None] < -1e8, 0.1, vectors), biases)
 
 
 class GivesOtherVectors(Device):
@@ -153,13 +153,13 @@ class GivesOtherVectors(Device):
 
     def vectors_all(self, items):
         vectors, biases = super().vectors_all(items)
-        return ItemVectors(1.01 * vectors, biases)
+        return ItemEmbeddings(1.01 * vectors, biases)
 
 
 class GivesOtherBiases(Device):
     def vectors_all(self, items):
         vectors, biases = super().vectors_all(items)
-        return ItemVectors(vectors, biases + np.float32(0.01))
+        return ItemEmbeddings(vectors, biases + np.float32(0.01))
 
 
 class Remembers(Device):
@@ -170,11 +170,11 @@ class Remembers(Device):
         for row, history in zip(scores, histories[HISTORY], strict=True):
             row += np.float32(self.last)
             self.last = 1e-6 * float(history[-1] % 7)
-        return Lists(ids, scores)
+        return RankedItems(ids, scores)
 
 
 def check(device: Device, keep_seen: bool = False) -> None:
-    lists = device.recommend_all(TRIED.given)
+    lists = device.recommend_all(TRIED.inputs)
     guards.check_guards(b"", device, lists, TRIED, SIZE, keep_seen=keep_seen)
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxrec.data.sources.ids import odd_ids
+from jaxrec.data.sources.ids import suspicious_id_notes
 from jaxrec.data.sources.log_config import LogConfig
 from jaxrec.data.sources.own_log import load_table
 from jaxrec.errors import UserError
@@ -68,7 +68,7 @@ def test_floats_that_are_whole_are_the_same_integers(tmp_path_factory, numbers):
 
 @pytest.mark.parametrize("value", ["NULL", "null", "NaN", "None", "N/A", "\\N", " na "])
 def test_ids_that_may_be_missing_values(value):
-    (note,) = odd_ids("user", pl.Series([value, "a", value]))
+    (note,) = suspicious_id_notes("user", pl.Series([value, "a", value]))
     assert f"user {value!r} in 2 rows" in note
 
 
@@ -77,11 +77,11 @@ def test_ids_that_may_be_missing_values(value):
     [("1", "1 "), ("1", "1.0"), ("7", "007"), ("\u00e9", "e\u0301"), ("A", "\uff21")],
 )
 def test_ids_that_look_alike(one, other):
-    (note,) = odd_ids("item", pl.Series([one, other, "b"]))
+    (note,) = suspicious_id_notes("item", pl.Series([one, other, "b"]))
     assert note.startswith("3 items, but only 2 if")
     assert repr(one) in note and repr(other) in note
 
 
 @given(st.lists(st.integers(), min_size=1).map(lambda ids: [str(each) for each in ids]))
 def test_different_numbers_are_not_alike(ids):
-    assert odd_ids("item", pl.Series(ids)) == []
+    assert suspicious_id_notes("item", pl.Series(ids)) == []

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxrec.data.data_config import DataConfig
-from jaxrec.data.interactions import FilterConfig, Interactions, keep_frequent
+from jaxrec.data.interactions import FilterConfig, Interactions, filter_log
 from jaxrec.data.sources.item_table import ItemTableConfig
 from jaxrec.data.sources.load import load_interactions
 from jaxrec.data.sources.log_config import LogConfig
@@ -40,7 +40,7 @@ def test_low_ratings_go_first_then_rare_items_then_short_users_once_each():
         ],
         RATED,
     )
-    kept = keep_frequent(
+    kept = filter_log(
         log,
         FilterConfig(min_rating=3.0, min_item_interactions=2, min_user_interactions=2),
     )
@@ -75,34 +75,34 @@ def test_what_stays_is_what_plain_counting_says(rows, min_rating, min_item, min_
     expected = [row for row in expected if users[row[0]] >= min_user]
     filters = FilterConfig(min_item, min_user, min_rating)
     if expected:
-        kept = keep_frequent(log_of(rows, RATED), filters)
+        kept = filter_log(log_of(rows, RATED), filters)
         assert kept.log.rows() == expected
     else:
         with pytest.raises(UserError):
-            keep_frequent(log_of(rows, RATED), filters)
+            filter_log(log_of(rows, RATED), filters)
 
 
 def test_without_a_minimum_rating_ratings_are_not_asked_for():
     log = log_of([(1, 1, 1), (1, 2, 2)])
-    kept = keep_frequent(log, FilterConfig(min_item_interactions=1, min_user_interactions=2))
+    kept = filter_log(log, FilterConfig(min_item_interactions=1, min_user_interactions=2))
     assert kept.log.equals(log.log)
 
 
 def test_a_minimum_rating_without_ratings_names_both_flags():
     with pytest.raises(UserError, match=r"--min-rating=3\.5.*--log.rating"):
-        keep_frequent(log_of([(1, 1, 1)]), FilterConfig(min_rating=3.5))
+        filter_log(log_of([(1, 1, 1)]), FilterConfig(min_rating=3.5))
 
 
 def test_an_empty_log_is_told_from_a_log_that_was_filtered_away():
     with pytest.raises(UserError, match=r"holds no interaction.*--dataset"):
-        keep_frequent(Interactions(log_of([(1, 1, 1)]).log.clear(), no_items()), FilterConfig())
+        filter_log(Interactions(log_of([(1, 1, 1)]).log.clear(), no_items()), FilterConfig())
 
 
 def test_when_nothing_is_left_the_message_names_the_flags_and_their_values():
     config = FilterConfig(min_item_interactions=2, min_user_interactions=7)
     rows = [(user, max(user, 1), 1) for user in range(1200)]
     with pytest.raises(UserError) as error:
-        keep_frequent(log_of(rows), config)
+        filter_log(log_of(rows), config)
     assert "1,200 rows: 1,198 by --min-item-interactions=2, 2 by --min-user" in str(error.value)
 
 

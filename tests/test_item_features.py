@@ -12,7 +12,7 @@ from flax import nnx
 
 from jaxrec.cli import train as one_run
 from jaxrec.config.experiment import TrainConfig
-from jaxrec.conversion.restore import restore
+from jaxrec.conversion.restore import restore_run
 from jaxrec.data.data_config import DataConfig
 from jaxrec.data.feature_names import feature_names
 from jaxrec.data.item_features import (
@@ -25,7 +25,7 @@ from jaxrec.errors import UserError
 from jaxrec.models.folding import append_items, fold_features
 from jaxrec.models.model import PAD_BIAS
 from jaxrec.runs.directory import RunDirectory
-from jaxrec.runtime.bundle import read
+from jaxrec.runtime.bundle import read_bundle
 from jaxrec.schema import ITEM, Schema
 from jaxrec.training.negatives import make_sampler
 from jaxrec.training.objective import Objective, loss
@@ -161,13 +161,13 @@ def test_a_file_knows_nothing_of_features(tmp_path):
         assert process.returncode == 0, process.stderr
         process = convert(f"--run-dir={place}", cwd=tmp_path)
         assert process.returncode == 0, process.stderr
-        bundle = read(place / "export" / "model.tflite")
+        bundle = read_bundle(place / "export" / "model.tflite")
         assert [*bundle.model["signatures"]["recommend"]["inputs"]] == ["history"]
         graphs.append((len(bundle.graph), bundle.model["graph"]["operators"]))
     assert graphs[0] == graphs[1]
     run = RunDirectory(tmp_path / "features")
     assert [each.name for each in run.item_features()] == ["genres", "year"]
-    assert restore(run.path).model.item_features is None
+    assert restore_run(run.path).model.item_features is None
     schema = json.loads((run.path / "schema.json").read_text())
     assert [each["of"] for each in schema["features"]] == ["item", "item"]
 

@@ -67,10 +67,10 @@ def context_of(model):
 def contexts_of(model):
     """Encode what ends at each position of a window, as training does."""
 
-    def contexts(history, count, span):
-        return model.encode_positions(history, count, span)
+    def contexts(history, count, history_length):
+        return model.encode_positions(history, count, history_length)
 
-    return jax.jit(contexts, static_argnames=("count", "span"))
+    return jax.jit(contexts, static_argnames=("count", "history_length"))
 
 
 @cache
@@ -105,7 +105,7 @@ properties = settings(max_examples=25, deadline=None)
 @given(history=histories)
 def test_the_last_prefix_is_the_whole(encoder, history):
     context, contexts = views_of(encoder)
-    last = contexts(history, count=1, span=7)[0]
+    last = contexts(history, count=1, history_length=7)[0]
     np.testing.assert_allclose(last, context(history), rtol=1e-5, atol=1e-5)
 
 
@@ -116,15 +116,15 @@ def test_every_prefix_is_a_whole_of_its_own(encoder, history, position):
     """... and so sees nothing of what comes later."""
     part = {ITEM: history[ITEM][:, :position]}
     context, contexts = views_of(encoder)
-    prefix = contexts(history, count=7, span=7)[position - 1]
+    prefix = contexts(history, count=7, history_length=7)[position - 1]
     np.testing.assert_allclose(prefix, context(part), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("encoder", ["bow", "cnn", "transformer"])
 @properties
-@given(history=histories, span=st.integers(1, 9), position=st.integers(1, 9))
+@given(history=histories, history_length=st.integers(1, 9), position=st.integers(1, 9))
 def test_in_a_longer_window_a_prefix_is_the_history_that_ends_there(
-    encoder, history, span, position
+    encoder, history, history_length, position
 ):
     """The CNN here convolves single activities: a wider kernel sees past the history's start.
 
@@ -132,10 +132,10 @@ def test_in_a_longer_window_a_prefix_is_the_history_that_ends_there(
     """
     window = {ITEM: np.pad(np.maximum(history[ITEM], 1), ((0, 0), (2, 0)))}
     part = {ITEM: np.zeros_like(window[ITEM])}
-    kept = min(span, position)
+    kept = min(history_length, position)
     part[ITEM][:, -kept:] = window[ITEM][:, position - kept : position]
     context, contexts = pointwise_views_of(encoder)
-    prefix = contexts(window, count=9, span=span)[position - 1]
+    prefix = contexts(window, count=9, history_length=history_length)[position - 1]
     np.testing.assert_allclose(prefix, context(part), rtol=1e-5, atol=1e-5)
 
 
@@ -155,8 +155,8 @@ def test_padding_in_the_middle_erases_nothing(encoder, history, place):
     gap = {ITEM: np.insert(history[ITEM], place, PAD, axis=1)}
     _, contexts = views_of(encoder)
     np.testing.assert_allclose(
-        contexts(gap, count=1, span=8)[0],
-        contexts(history, count=1, span=7)[0],
+        contexts(gap, count=1, history_length=8)[0],
+        contexts(history, count=1, history_length=7)[0],
         rtol=1e-5,
         atol=1e-5,
     )
@@ -192,7 +192,7 @@ def test_no_gradient_from_the_future(encoder):
     history = {ITEM: jnp.array([[1, 2, 3, 4, 5]])}
 
     def early(params):
-        return contexts_of(nnx.merge(graphdef, params))(history, count=5, span=5)[2].sum()
+        return contexts_of(nnx.merge(graphdef, params))(history, count=5, history_length=5)[2].sum()
 
     table = jax.jit(jax.grad(early))(params)["activities"]["tables"][ITEM][...]
     np.testing.assert_array_equal(table[4:6], 0)
@@ -237,7 +237,7 @@ def test_a_second_feature_is_read_whatever_its_name(encoder):
     context = context_of(model)
     assert context(history).shape == (1, 6)
     assert jnp.abs(context(history) - context(other)).max() > 1e-4
-    last = contexts_of(model)(history, count=1, span=3)[0]
+    last = contexts_of(model)(history, count=1, history_length=3)[0]
     np.testing.assert_allclose(last, context(history), rtol=1e-5, atol=1e-5)
 
 
@@ -249,7 +249,7 @@ def test_a_user_enters_the_head_of_any_history_but_an_empty_one(encoder):
     context = context_of(model)
     assert jnp.abs(context(history)[0] - context(other)[0]).max() > 1e-4
     assert not context(history)[1].any()
-    last = contexts_of(model)(history, count=1, span=3)[0]
+    last = contexts_of(model)(history, count=1, history_length=3)[0]
     np.testing.assert_allclose(last, context(history), rtol=1e-5, atol=1e-5)
 
 
@@ -257,7 +257,7 @@ def test_a_user_enters_the_head_of_any_history_but_an_empty_one(encoder):
 def test_the_moment_of_a_position_is_that_of_its_target(encoder):
     hours = make(encoder, features=(Feature("hour", "moment", "id", 4),), hidden_units=16)
     window = {ITEM: np.array([[0, 1, 2]]), "hour": np.array([[1, 2, 3]])}
-    context, prefixes = context_of(hours), contexts_of(hours)(window, count=2, span=3)
+    context, prefixes = context_of(hours), contexts_of(hours)(window, count=2, history_length=3)
     for prefix, items, hour in zip(prefixes, ([0, 0, 1], [0, 1, 2]), (2, 3), strict=True):
         whole = context({ITEM: np.array([items]), "hour": np.array([hour])})
         np.testing.assert_allclose(prefix, whole, rtol=1e-5, atol=1e-5)
@@ -308,7 +308,7 @@ def test_rnn_by_hand():
     model = make("rnn", dense_layers=0)
     assert isinstance(model.encoder, Recurrent)
     table, (lstm,) = model.activities.tables[ITEM][...], model.encoder.layers
-    output = lstm.prefixes(table[None, jnp.array([3, 5])], jnp.ones((1, 2), bool))[0, -1]
+    output = lstm.encode_positions(table[None, jnp.array([3, 5])], jnp.ones((1, 2), bool))[0, -1]
     encoding = jnp.concatenate([output, table[5], (table[3] + table[5]) / 2])
     expected = query_by_hand(model, encoding, table[5])
     got = context_of(model)({ITEM: jnp.array([[0, 3, 5]])})[0]
@@ -316,7 +316,7 @@ def test_rnn_by_hand():
     contexts = contexts_of(model)
     # In a window of training wherever the padding stands before the last activity.
     for history in ([0, 3, 5], [3, 0, 5]):
-        got = contexts({ITEM: jnp.array([history])}, count=1, span=3)[0, 0]
+        got = contexts({ITEM: jnp.array([history])}, count=1, history_length=3)[0, 0]
         np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
 
 
@@ -324,7 +324,7 @@ LSTM_OF_THREE, ITS_PARAMS = nnx.split(LSTM(3, 3, rngs=nnx.Rngs(0)))
 
 
 def in_one(params, inputs_BLE, mask_BL):
-    return nnx.merge(LSTM_OF_THREE, params).prefixes(inputs_BLE, mask_BL)
+    return nnx.merge(LSTM_OF_THREE, params).encode_positions(inputs_BLE, mask_BL)
 
 
 def by_cells(params, inputs_BLE, mask_BL):
@@ -373,9 +373,11 @@ def test_lstm_by_hand():
         write, forget, emit, candidate = np.split(np.asarray(gates), 4)
         cell = sigmoid(forget) * cell + sigmoid(write) * np.tanh(candidate)
         output = sigmoid(emit) * np.tanh(cell)
-    got = lstm.prefixes(jnp.asarray(inputs), jnp.ones((1, 2), bool))
+    got = lstm.encode_positions(jnp.asarray(inputs), jnp.ones((1, 2), bool))
     np.testing.assert_allclose(got[0, -1], output, rtol=1e-5)
-    whole = lstm.whole(jnp.swapaxes(inputs, 0, 1), jnp.ones((2, 1, 1)), every=False)
+    whole = lstm.encode_history(
+        jnp.swapaxes(inputs, 0, 1), jnp.ones((2, 1, 1)), return_sequences=False
+    )
     np.testing.assert_allclose(whole[0], output, rtol=1e-5)
 
 

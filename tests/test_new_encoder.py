@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from jaxrec.cli import export, verify
 from jaxrec.cli import train as one_run
 from jaxrec.models.encoders import ENCODERS
-from jaxrec.models.encoders.contract import Encoder
+from jaxrec.models.encoders.base import Encoder
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runtime import Recommender
 from tests.browser import open_page, shown, site
@@ -26,18 +26,21 @@ class Decay(Encoder):
         self.width = width_in
 
     def encode_positions(
-        self, activities_BLE: Float[jax.Array, "B L E"], mask_BL: Bool[jax.Array, "B L"], span: int
+        self,
+        activities_BLE: Float[jax.Array, "B L E"],
+        mask_BL: Bool[jax.Array, "B L"],
+        history_length: int,
     ) -> Float[jax.Array, "B L E"]:
         # How many activities come after l up to p: gaps do not count.
         met_BL = jnp.cumsum(mask_BL, axis=1)
         later_BLL = (met_BL[:, :, None] - met_BL[:, None, :]).astype(jnp.float32)
-        weights_BLL = jnp.where((later_BLL >= 0) & (later_BLL < span), 0.5**later_BLL, 0)
+        weights_BLL = jnp.where((later_BLL >= 0) & (later_BLL < history_length), 0.5**later_BLL, 0)
         return jnp.tril(weights_BLL) @ activities_BLE
 
     def encode_last(
-        self, activities_BNE: Float[jax.Array, "B N E"], there_BN: Float[jax.Array, "B N"]
+        self, activities_BNE: Float[jax.Array, "B N E"], valid_BN: Float[jax.Array, "B N"]
     ) -> Float[jax.Array, "B E"]:
-        length = there_BN.shape[1]
+        length = valid_BN.shape[1]
         weights_N = 0.5 ** np.arange(length - 1, -1, -1, dtype=np.float32)
         return jnp.einsum("bne,n->be", activities_BNE, weights_N)
 

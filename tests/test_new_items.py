@@ -7,7 +7,7 @@ import pytest
 
 from jaxrec.cli import export, verify
 from jaxrec.cli import train as one_run
-from jaxrec.conversion.restore import restore
+from jaxrec.conversion.restore import restore_run
 from jaxrec.runtime import Recommender
 from tests.exports import call, convert
 
@@ -84,7 +84,10 @@ def test_a_new_item_is_recommended_to_who_likes_what_it_is_like(files):
 
 def test_a_boost_is_added_to_the_scores_of_the_new_items_alone(shop, files):
     table = shop / "new.csv"
-    plain, boosted = restore(shop / "run", table).model, restore(shop / "run", table, 0.5).model
+    plain, boosted = (
+        restore_run(shop / "run", table).model,
+        restore_run(shop / "run", table, 0.5).model,
+    )
     added = np.asarray(boosted.item_bias - plain.item_bias)
     np.testing.assert_allclose(added, [0] * 25 + [0.5] * 3, atol=1e-6)
     np.testing.assert_array_equal(boosted.item_table, plain.item_table)

@@ -10,7 +10,7 @@ from flax import nnx
 
 from jaxrec.config.experiment import TrainConfig
 from jaxrec.data.batching import Batch
-from jaxrec.data.seen import Seen
+from jaxrec.data.excluded_items import ExcludedItems
 from jaxrec.schema import ITEM, Feature, HeadSpec, Schema
 from jaxrec.training.negatives import all_items, make_sampler
 from jaxrec.training.objective import Objective, loss, step_keys
@@ -27,12 +27,12 @@ def batch_of(seed: int) -> Batch:
     items[0, :5] = 0
     targets = rng.integers(1, SIZE + 1, (2, 3)).astype(np.int32)
     targets[0, 0] = 0
-    seen = Seen(rng.integers(1, SIZE + 1, 9).astype(np.int32), np.array([0, 4, 9]))
+    seen = ExcludedItems(rng.integers(1, SIZE + 1, 9).astype(np.int32), np.array([0, 4, 9]))
     genres = rng.integers(0, GENRE.size + 1, (2, 7)).astype(np.int32)
     history = {ITEM: items, GENRE.name: np.where(items > 0, genres, 0)}
     return jax.tree.map(
         jnp.asarray,
-        Batch(history, targets, (targets > 0).astype(np.float32), seen.as_batch(SIZE, most=5)),
+        Batch(history, targets, (targets > 0).astype(np.float32), seen.as_batch(SIZE, max_ids=5)),
     )
 
 

@@ -53,7 +53,7 @@ def best(recommender: Recommender, items: list) -> list[str]:
 
 
 def catalogue(models) -> list[dict]:
-    return list(bundle.read(models["bow"]).catalogue)
+    return list(bundle.read_bundle(models["bow"]).catalogue)
 
 
 def test_somebody_who_has_chosen_nothing_sees_what_the_model_gives_to_nothing(page, python):
@@ -179,7 +179,7 @@ def test_more_is_shown_on_demand(page, models):
 
 
 def test_it_says_what_it_runs(page, models):
-    model = bundle.read(models["bow"]).model
+    model = bundle.read_bundle(models["bow"]).model
     facts = page.locator("#facts").inner_text()
     assert "Bag of words (bow)" in facts
     assert f"the last {model['history_length']} items" in facts
@@ -193,7 +193,7 @@ def test_it_says_what_it_runs(page, models):
 
 def test_every_list_of_a_few_hundred_histories_is_the_one_of_the_runtime(page, runs, models):
     """Another tab's change is read like one's own: so histories come in fast."""
-    items = bundle.read(models["bow"]).items
+    items = bundle.read_bundle(models["bow"]).items
     rows = load_heldout(runs["bow"] / HELDOUT).history[ITEM][:HISTORIES]
     histories = [[items[number - 1] for number in row if number] for row in rows]
     page.emulate_media(reduced_motion="reduce")
@@ -387,7 +387,7 @@ def test_a_model_without_titles_and_genres_is_shown_by_its_items(browser, tmp_pa
 
 
 def test_models_of_one_encoder_are_told_apart(browser, tmp_path, models):
-    whole = bundle.read(models["bow"]).model
+    whole = bundle.read_bundle(models["bow"]).model
     twin, other = tmp_path / "twin.tflite", tmp_path / "other.tflite"
     rewritten(models["bow"], twin, model_json={**whole, "recipe": "float64"})
     rewritten(models["bow"], other, model_json={**whole, "run": "longer"})

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from jaxrec.conversion.graph.shapes import Shapes
-from jaxrec.data.gaps import LEAST_GAPS
+from jaxrec.data.gaps import GAP_EDGES
 from jaxrec.runtime import Recommender
 from jaxrec.schema import AGE, Feature
 from tests.browser import open_page, shown, site, tap
@@ -23,7 +23,7 @@ FEATURES = (
     Feature("rating", "activity", "id", 5, (1, 2, 3, 4, 5)),
     Feature("device", "activity", "id", 2, ("web", "phone")),
     Feature("price", "activity", "number", 4, (-2.5, 0.0, 8.0)),
-    Feature(AGE, "activity", "age", len(LEAST_GAPS)),
+    Feature(AGE, "activity", "age", len(GAP_EDGES)),
     Feature("user_home_country", "user", "id", 2, ("fr", 33)),
     Feature("user_income", "user", "number", 3, (1e3, 2e6)),
     Feature("hour", "moment", "id", 24, tuple(range(24))),

@@ -313,7 +313,7 @@ def test_a_page_that_comes_back_by_the_back_button_follows_what_it_missed(page):
 def test_forget_leaves_what_the_models_that_are_not_shown_have_learned(
     browser, model, python, tmp_path
 ):
-    whole = bundle.read(model).model
+    whole = bundle.read_bundle(model).model
     rewritten(model, tmp_path / "other.tflite", model_json={**whole, "run": "other"})
     with site(tmp_path / "site", model, tmp_path / "other.tflite") as place:
         page = opened(browser, place)

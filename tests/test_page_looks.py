@@ -6,9 +6,9 @@ The pictures lie in build/screenshots/ after a run.
 import pytest
 from playwright.sync_api import expect
 
-from demo.litert_js import HOME, install
+from demo.litert_js import HOME, install_packages
 from jaxrec.conversion.graph.shapes import Shapes
-from jaxrec.data.gaps import LEAST_GAPS
+from jaxrec.data.gaps import GAP_EDGES
 from jaxrec.runtime import bundle
 from jaxrec.schema import AGE, Feature
 from tests.browser import open_page, site, tap
@@ -30,7 +30,7 @@ def place(tmp_path_factory, models):
 
 @pytest.fixture(scope="module")
 def axe() -> str:
-    install(tools=True)
+    install_packages(tools=True)
     return (HOME / "node_modules" / "axe-core" / "axe.min.js").read_text()
 
 
@@ -87,7 +87,9 @@ def test_every_state_is_for_everybody(page, request, axe):
 @pytest.mark.parametrize("size", SIZES)
 def test_a_page_of_ids_alone_is_for_everybody(browser, tmp_path, models, axe, size):
     known = ("title", "genres", "year")
-    bare = [{**entry, **dict.fromkeys(known)} for entry in bundle.read(models["bow"]).catalogue]
+    bare = [
+        {**entry, **dict.fromkeys(known)} for entry in bundle.read_bundle(models["bow"]).catalogue
+    ]
     rewritten(models["bow"], tmp_path / "bare.tflite", catalogue=bare)
     width, height = SIZES[size]
     with site(tmp_path / "site", tmp_path / "bare.tflite") as place:
@@ -104,7 +106,7 @@ TOLD = (
     Feature("rating", "activity", "id", 5, (1, 2, 3, 4, 5)),
     Feature("device", "activity", "id", 2, ("web", "phone")),
     Feature("price", "activity", "number", 2, (9.5,)),
-    Feature(AGE, "activity", "age", len(LEAST_GAPS)),
+    Feature(AGE, "activity", "age", len(GAP_EDGES)),
     Feature("user_country", "user", "id", 2, ("fr", "de")),
     Feature("user_income", "user", "number", 2, (1e3,)),
 )

@@ -58,7 +58,7 @@ def page(browser, place):
 @pytest.fixture(scope="module")
 def histories(runs) -> list[list[int]]:
     """Raw items: held-out histories, and what people may do wrong."""
-    items = bundle.read(runs["rnn"] / "export" / "model.tflite").items
+    items = bundle.read_bundle(runs["rnn"] / "export" / "model.tflite").items
     rows = load_heldout(runs["rnn"] / HELDOUT).history[ITEM]
     known = [[items[number - 1] for number in row if number] for row in rows]
     odd = [
@@ -260,7 +260,7 @@ def test_a_file_without_vectors_says_what_to_do(page, histories):
 def test_encodes_and_scores_as_the_runtime_in_python(page, models, histories, encoder):
     recommender = Recommender.load(models[encoder])
     # More than one call's worth, an unknown item among them.
-    candidates = [*bundle.read(models[encoder]).items, UNKNOWN]
+    candidates = [*bundle.read_bundle(models[encoder]).items, UNKNOWN]
     contexts, scores = page.evaluate(
         f"""async ([url, histories, candidates]) => {{ {LOAD}
           const recommender = await load(url);
@@ -375,7 +375,7 @@ def test_memory_stays_flat_over_20_000_recommendations(page, histories):
 
 
 def test_what_a_caller_gets_wrong_is_said_with_the_remedy(page, models):
-    items = bundle.read(models["bow"]).items
+    items = bundle.read_bundle(models["bow"]).items
     item, text, size = items[4], str(items[4]), len(items)
     count = f"out of range; give 1 to {size}"
     unknown = f'"{item}" (string); the model knows {size}, as {items[0]} (number)'
@@ -439,7 +439,7 @@ def test_nothing_is_ranked_of_no_candidates_and_nothing_scored(page):
 
 
 def test_it_says_what_it_knows(page, models):
-    here = bundle.read(models["cnn"])
+    here = bundle.read_bundle(models["cnn"])
     items, catalogue, sizes, knows = page.evaluate(
         f"""async (known) => {{ {LOAD}
           const recommender = await load('cnn.tflite');
@@ -466,7 +466,7 @@ def refusal(page, name: str) -> str:
 
 def test_parts_that_do_not_fit_are_refused(page, place, models):
     path, target = models["bow"], place.folder / "odd.tflite"
-    whole = bundle.read(path)
+    whole = bundle.read_bundle(path)
     vocabulary = {"digest": whole.model["vocabulary"]["sha256"]}
 
     rewritten(path, target)
@@ -512,7 +512,7 @@ def test_a_damaged_file_is_refused_whatever_byte_changed(page, place, models):
         found = refusal(page, target.name)
         # Some bytes carry nothing: a date, a flag, the card for people.
         assert found.startswith("BundleError: ") or found == "loaded", found
-        if place_of_damage < bundle.read(models["rnn"]).model["graph"]["bytes"]:
+        if place_of_damage < bundle.read_bundle(models["rnn"]).model["graph"]["bytes"]:
             assert found.startswith("BundleError: ")
 
 

@@ -11,7 +11,7 @@ from jaxrec.data.timelines import Timelines
 from jaxrec.errors import UserError
 from jaxrec.evaluation.adapted import adapted_scorer
 from jaxrec.evaluation.ranking import model_scorer
-from jaxrec.evaluation.scores import work_out
+from jaxrec.evaluation.scores import materialize_scores
 from jaxrec.models.adapter import AdaptConfig
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.schema import ITEM
@@ -26,14 +26,17 @@ def test_who_has_done_too_little_has_the_models_own_scores():
     few = np.zeros((3, M), np.int32)
     few[1:, -1], few[2, -3:] = 5, [7, 8, 9]
     config = AdaptConfig(activities=M, held_back=3)
-    adapted = work_out(adapted_scorer(model, config, span=N)({ITEM: few}))
-    shipped = work_out(model_scorer(*nnx.split(model))({ITEM: few[:, -N:]}))
+    adapted = materialize_scores(adapted_scorer(model, config, history_length=N)({ITEM: few}))
+    shipped = materialize_scores(model_scorer(*nnx.split(model))({ITEM: few[:, -N:]}))
     np.testing.assert_array_equal(adapted, shipped)
     # Who has done more than that may have an adapter.
     many = np.full((1, M), 5, np.int32)
     always = AdaptConfig(activities=M, held_back=0)
-    moved = work_out(adapted_scorer(model, always, span=N)({ITEM: many}))
-    assert moved[0, 5] > work_out(model_scorer(*nnx.split(model))({ITEM: many[:, -N:]}))[0, 5]
+    moved = materialize_scores(adapted_scorer(model, always, history_length=N)({ITEM: many}))
+    assert (
+        moved[0, 5]
+        > materialize_scores(model_scorer(*nnx.split(model))({ITEM: many[:, -N:]}))[0, 5]
+    )
 
 
 def test_it_says_whom_it_helps_and_whom_it_hurts(runs, tmp_path):

@@ -22,7 +22,7 @@ from jaxrec.cli import train as command_of_run
 from jaxrec.data.data_config import DataConfig
 from jaxrec.data.dataset import make_dataset
 from jaxrec.data.interactions import FilterConfig
-from jaxrec.data.ordered import OrderedLog, order
+from jaxrec.data.ordered import OrderedLog, order_log
 from jaxrec.data.prepared import read_manifest, read_prepared
 from jaxrec.data.sources.load import load_interactions, load_ordered
 from jaxrec.data.sources.log_config import LogConfig
@@ -48,7 +48,7 @@ def prepared(folder: Path, *flags: str, log: str = "log.csv") -> OrderedLog:
 
 def in_memory(folder: Path, **flags) -> OrderedLog:
     config = data_config(dataset=str(folder / "log.csv"), **flags)
-    return order(load_interactions(config, seed=0), config.filters)
+    return order_log(load_interactions(config, seed=0), config.filters)
 
 
 def timelines(log: OrderedLog) -> dict:
@@ -69,7 +69,7 @@ def require_same(one: OrderedLog, other: OrderedLog) -> None:
     assert one.catalogue.equals(other.catalogue)
     for name in ("items", "offsets", "timestamps"):
         assert getattr(one, name).dtype == getattr(other, name).dtype, name
-    for name in ("ticks_per_second", "rows", "dropped", "oddities"):
+    for name in ("ticks_per_second", "rows", "dropped", "anomalies"):
         assert getattr(one, name) == getattr(other, name), name
     assert one.columns.schema == other.columns.schema
 
@@ -109,7 +109,7 @@ def test_a_prepared_log_is_what_it_is_in_memory(rows, buckets, at_once, plain, d
     said = [f"--min-item-interactions={least}", f"--min-user-interactions={least}"]
     said += ["--drop-duplicates", "--min-rating=2"] if drops else []
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(command_of_prepare, "_MOST_AT_ONCE", at_once)
+        patch.setattr(command_of_prepare, "_MAX_ROWS_AT_ONCE", at_once)
         folder = Path(name)
         pl.DataFrame(rows, schema=columns, orient="row").write_csv(folder / "log.csv")
         try:
@@ -149,7 +149,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_stopped_at_any_write_the_same_command_makes_the_same_files(tmp_path, monkeypatch):
     a_log(tmp_path)
-    monkeypatch.setattr(command_of_prepare, "_MOST_AT_ONCE", 13)
+    monkeypatch.setattr(command_of_prepare, "_MAX_ROWS_AT_ONCE", 13)
     flags = ("--dataset=log.csv", *ALL, "--buckets=3")
     prepare(*flags, "--out=whole", cwd=tmp_path)
     put, left, stops = Path.replace, 0, 0
@@ -325,7 +325,7 @@ def test_a_part_that_is_damaged_on_the_way_is_named(tmp_path, monkeypatch):
     flags = ("--dataset=log.csv", *ALL, "--buckets=2", "--out=prepared")
     with monkeypatch.context() as patch:
         patch.setattr(
-            "jaxrec.data.preparation.steps.lay_out",
+            "jaxrec.data.preparation.steps.order_bucket",
             lambda *_: (_ for _ in ()).throw(KeyboardInterrupt),
         )
         assert prepare(*flags, cwd=tmp_path).returncode == 130
@@ -379,7 +379,7 @@ def test_buckets_that_do_not_fit_into_memory_are_refused_with_the_number_that_do
     tmp_path, monkeypatch
 ):
     a_log(tmp_path)
-    monkeypatch.setattr("jaxrec.data.preparation.steps._BYTES_A_ROW", 10_000_000)
+    monkeypatch.setattr("jaxrec.data.preparation.steps._BYTES_PER_ROW", 10_000_000)
     done = prepare(
         "--dataset=log.csv", "--out=prepared", *ALL, "--buckets=1", "--memory=100MB", cwd=tmp_path
     )

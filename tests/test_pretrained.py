@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from demo.describe import describe
+from demo.describe import describe_exports
 from demo.exports import choose_exports
 from jaxrec.data.sources.item_table import ItemTableConfig
 from jaxrec.runtime import Recommender
@@ -91,7 +91,7 @@ def test_a_page_may_show_titles_of_a_table_of_ones_own(tmp_path):
     table = tmp_path / "movies.dat"
     table.write_bytes("1193::Ein Film, größer als das Leben (1975)::Drama|War\n".encode("latin-1"))
     config = ItemTableConfig(columns="item,title,genres", encoding="latin-1")
-    (shown,), said = describe(choose_exports([FILES[1]]), str(table), config)
+    (shown,), said = describe_exports(choose_exports([FILES[1]]), str(table), config)
     assert "1 of 3,416 items described" in said
     (tmp_path / "shown.tflite").write_bytes(shown.data)
     entry = next(

@@ -8,7 +8,7 @@ import pytest
 
 from experiments.studies.populations import populations
 from experiments.studies.privacy_curve import privacy_curve
-from experiments.studies.privacy_curve.privacy_curve import Standing, draw, render
+from experiments.studies.privacy_curve.privacy_curve import ModelFigures, draw, render
 from jaxrec.cli import train as run_command
 from jaxrec.runs.ranks import Ranks
 from tests.exports import call
@@ -22,10 +22,10 @@ needs_dp_accounting = pytest.mark.skipif(
 )
 
 
-def by_hand(name: str, ranks: list[int], validation: list[float], **privacy: float) -> Standing:
+def by_hand(name: str, ranks: list[int], validation: list[float], **privacy: float) -> ModelFigures:
     known = {"noise": None, "epsilon": None} | privacy
     users = np.arange(len(ranks))
-    return Standing(
+    return ModelFigures(
         name,
         test=Ranks(users, users + 1, np.array(ranks)),
         validation={10 * number: each for number, each in enumerate(validation)},

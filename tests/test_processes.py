@@ -104,7 +104,7 @@ def test_what_the_first_refuses_all_refuse(tmp_path):
 
 @pytest.mark.slow
 def test_a_coordinator_that_is_not_there_is_one_line(tmp_path):
-    code = "import sys, jaxrec.training.processes as each; each.PATIENCE_SECONDS = 2\n"
+    code = "import sys, jaxrec.training.processes as each; each.TIMEOUT_SECONDS = 2\n"
     code += "from jaxrec.cli.train import main\nsys.exit(main())"
     flags = (f"--coordinator=127.0.0.1:{free_port()}", "--num-processes=2", "--process-id=1")
     done = subprocess.run(
@@ -134,7 +134,7 @@ def test_a_coordinator_that_is_not_there_is_one_line(tmp_path):
 )
 def test_processes_that_are_not_told_enough_are_refused(told, words):
     with pytest.raises(UserError, match=words):
-        processes.join(*told)
+        processes.initialize(*told)
 
 
 @pytest.mark.parametrize("flag", ["--model-shards=3", "--batch-size=7"])
@@ -147,5 +147,5 @@ def test_a_mesh_that_cannot_be_costs_no_older_run(tmp_path, flag):
 
 
 def test_a_process_alone_needs_nobody():
-    processes.join(None, None, None)
+    processes.initialize(None, None, None)
     assert processes.is_leader() and processes.from_leader(0.5) == 0.5

@@ -19,11 +19,11 @@ from jaxrec.data.vocabulary import Vocabulary
 from jaxrec.evaluation import ranking as ranking_room
 from jaxrec.evaluation.metrics import target_values
 from jaxrec.evaluation.ranking import Ranking, model_scorer
-from jaxrec.evaluation.scores import BLOCK, Factors, rank_in_blocks, rank_whole, work_out
+from jaxrec.evaluation.scores import BLOCK, Factors, materialize_scores, rank_in_blocks, rank_whole
 from jaxrec.models.model import RecommenderModel
 from jaxrec.models.model_config import ModelConfig
 from jaxrec.schema import ITEM, PAD, Schema
-from tests.worlds import NO_INTAKE, left_padded, no_items, timelines_of, training_on_everything
+from tests.worlds import NO_LOG_SUMMARY, left_padded, no_items, timelines_of, training_on_everything
 
 V = 12
 N = 3
@@ -54,17 +54,17 @@ def rank(
     """Rank in a world of V items."""
     vocabulary = Vocabulary(pl.Series("item", range(1, V + 1)), np.zeros(V + 1, np.int64))
     split = training_on_everything(timelines)
-    dataset = Dataset(timelines, split, vocabulary, no_items(), NO_INTAKE)
+    dataset = Dataset(timelines, split, vocabulary, no_items(), NO_LOG_SUMMARY)
     config = DataConfig(history_length=N, keep_seen=keep_seen)
     where = np.array(positions, np.int64)
     return ranking_room.rank(scorer, dataset, where, config, coverage=coverage)
 
 
-def slow_rank(scores: np.ndarray, target: int, left_out: set[int]) -> int:
+def slow_rank(scores: np.ndarray, target: int, excluded: set[int]) -> int:
     """Count the candidates that are not worse, in plain Python."""
-    if target in left_out:
+    if target in excluded:
         return MISSED
-    candidates = set(range(1, V + 1)) - left_out
+    candidates = set(range(1, V + 1)) - excluded
     return 1 + sum(not scores[other] < scores[target] for other in candidates - {target})
 
 
@@ -88,7 +88,7 @@ def test_ranks_are_what_plain_counting_says(scores, world, keep_seen, data):
     everywhere = st.sampled_from(range(len(timelines.items)))
     positions = data.draw(st.lists(everywhere, min_size=4, max_size=11))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ranking_room, "_SCORES_AT_A_TIME", 4 * (V + 1))
+        patch.setattr(ranking_room, "_MAX_SCORES", 4 * (V + 1))
         ranking = rank(by_last_item(scores), timelines, positions, keep_seen)
 
     owner = [user for user, items in enumerate(world) for _ in items]
@@ -210,7 +210,7 @@ def test_the_size_of_batches_does_not_change_the_figures(monkeypatch):
             seen.add(history[ITEM].shape)
             return scorer(history)
 
-        monkeypatch.setattr(ranking_room, "_SCORES_AT_A_TIME", allowed)
+        monkeypatch.setattr(ranking_room, "_MAX_SCORES", allowed)
         ranking = rank(counting, timelines, positions)
         assert {rows for rows, _ in shapes} == {min(7, max(1, allowed // (V + 1)))}
         assert max(length for _, length in shapes) == N
@@ -242,8 +242,8 @@ def test_short_histories_are_read_in_few_positions():
     # After one activity, after two and three, and after more than N: two rows at a time.
     world = [[1, 2, 3, 4, 5, 6, 7, 8]]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ranking_room, "_SCORES_AT_A_TIME", 2 * (V + 1))
-        patch.setattr(buckets, "LEAST_SAVED", 1)
+        patch.setattr(ranking_room, "_MAX_SCORES", 2 * (V + 1))
+        patch.setattr(buckets, "MIN_SAVED", 1)
         rank(scorer, timelines_of(world), [7, 1, 1, 6, 5, 4, 1])
     assert shapes == [(2, 1), (2, 3), (2, 3), (2, 3)]
 
@@ -253,7 +253,7 @@ def test_the_scorer_of_a_model_is_the_models_own_scores():
     config = ModelConfig(encoder="bow", hidden_units=4, embedding_dim=4)
     model = RecommenderModel(Schema(V, 4), config, counts, rngs=nnx.Rngs(0))
     items_BN = np.array([[0, 1, 2], [0, 0, 0]], np.int32)
-    scores = np.asarray(work_out(model_scorer(*nnx.split(model))({ITEM: items_BN})))
+    scores = np.asarray(materialize_scores(model_scorer(*nnx.split(model))({ITEM: items_BN})))
     expected = model.scores(model.encode_last({ITEM: jnp.asarray(items_BN)}))
     np.testing.assert_allclose(scores, expected, rtol=1e-5)
     # An empty history gives the popular items, which have the small ids.
@@ -272,10 +272,10 @@ def test_ranks_in_blocks_are_those_of_whole_rows(seed, size):
     context = rng.integers(-1, 2, (5, 2)).astype(np.float32)
     product = Factors(context, table, bias.astype(np.float32), added)
     targets = rng.integers(1, size, 5)
-    left_out = np.stack([rng.integers(5, size=9), rng.integers(size, size=9)])
-    left_out[1, left_out[1] == targets[left_out[0]]] = PAD
-    ranks, best = rank_in_blocks(product, targets, left_out, top=4, block=8)
-    expected, expected_best = rank_whole(work_out(product), targets, left_out, top=4)
+    excluded = np.stack([rng.integers(5, size=9), rng.integers(size, size=9)])
+    excluded[1, excluded[1] == targets[excluded[0]]] = PAD
+    ranks, best = rank_in_blocks(product, targets, excluded, top=4, block=8)
+    expected, expected_best = rank_whole(materialize_scores(product), targets, excluded, top=4)
     np.testing.assert_array_equal(ranks, expected)
     np.testing.assert_array_equal(best, expected_best)
 
@@ -288,16 +288,16 @@ def test_a_large_catalogue_is_ranked_in_blocks_alike(monkeypatch):
     timelines = timelines_of([rng.integers(1, size + 1, 9).tolist() for _ in range(3)])
     vocabulary = Vocabulary(pl.Series("item", range(1, size + 1)), np.zeros(size + 1, np.int64))
     dataset = Dataset(
-        timelines, training_on_everything(timelines), vocabulary, no_items(), NO_INTAKE
+        timelines, training_on_everything(timelines), vocabulary, no_items(), NO_LOG_SUMMARY
     )
 
     def scorer(history):
         return Factors(contexts[history[ITEM][:, -1]], table, bias)
 
     whole_rows = ranking_room.rank(scorer, dataset, np.arange(27), DataConfig(history_length=N))
-    monkeypatch.setattr(ranking_room, "_MOST_WHOLE", size - 1)
+    monkeypatch.setattr(ranking_room, "_MAX_WHOLE_ITEMS", size - 1)
     monkeypatch.setattr(ranking_room, "_HISTORIES_IN_BLOCKS", 9)
-    monkeypatch.setattr(ranking_room, "_SCORES_AT_A_TIME", 9 * (size + 1))
+    monkeypatch.setattr(ranking_room, "_MAX_SCORES", 9 * (size + 1))
     in_blocks = ranking_room.rank(scorer, dataset, np.arange(27), DataConfig(history_length=N))
     assert in_blocks.ranks.tolist() == whole_rows.ranks.tolist()
     assert in_blocks.covered == whole_rows.covered

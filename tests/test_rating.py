@@ -15,7 +15,7 @@ from jaxrec.conversion.graph.shapes import Shapes
 from jaxrec.data.batching import TrainingBatches
 from jaxrec.data.data_config import DataConfig, RatingConfig
 from jaxrec.data.dataset import Dataset, prepare
-from jaxrec.data.head_labels import number_labels
+from jaxrec.data.head_labels import encode_labels
 from jaxrec.data.interactions import FilterConfig
 from jaxrec.data.sources.load import load_interactions
 from jaxrec.data.windowing import WindowShape
@@ -112,7 +112,7 @@ def test_each_target_comes_with_its_rating():
         dataset.split,
         WindowShape(4, 1, 2),
         labels=dataset.labels,
-        seen_of=None,
+        catalogue_size=None,
         max_steps_per_dispatch=2,
         seed=0,
     )
@@ -202,7 +202,7 @@ def test_baselines_learn_from_the_training_histories_alone():
 def test_ratings_that_cannot_be_learned(ratings, message):
     log = pl.DataFrame({"user": [1]} if ratings is None else {"rating": ratings})
     with pytest.raises(UserError, match=message):
-        number_labels(log, DataConfig(rate=True).requested_heads())
+        encode_labels(log, DataConfig(rate=True).requested_heads())
 
 
 def test_a_weight_of_ratings_that_are_not_learned():

@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from jaxrec.conversion.inputs import as_inputs
-from jaxrec.conversion.measure.recall import RECALL_AT, ranked, recall_through
-from jaxrec.data.seen import Seen
+from jaxrec.conversion.measure.recall import RECALL_AT, compute_hits, compute_recall
+from jaxrec.data.excluded_items import ExcludedItems
 from jaxrec.runs.heldout import Heldout
-from jaxrec.runtime.interpreter import HISTORY, DeviceModel, Lists
+from jaxrec.runtime.interpreter import HISTORY, DeviceModel, RankedItems
 from jaxrec.schema import ITEM, PAD
 
 R = 16
@@ -36,7 +36,7 @@ class FromTable(DeviceModel):
         if not self.keep_seen:
             scores[np.arange(len(scores))[:, None], histories] = -np.inf
         ids = np.argsort(-scores, axis=1, kind="stable")[:, : self.top_k].astype(np.int32)
-        return Lists(ids, np.take_along_axis(scores, ids, axis=1))
+        return RankedItems(ids, np.take_along_axis(scores, ids, axis=1))
 
     def score_all(self, histories, candidates):
         return np.take_along_axis(self.scores_RR[histories[HISTORY][:, -1]], candidates, axis=1)
@@ -65,7 +65,7 @@ def test_a_list_and_its_rest_give_the_rank_among_all(case, keep_seen):
     heldout = Heldout(
         {ITEM: np.array([each[-2:] for each in seen], np.int32)},
         np.array(targets, np.int32),
-        Seen(np.concatenate([np.array(each, np.int32) for each in seen]), offsets),
+        ExcludedItems(np.concatenate([np.array(each, np.int32) for each in seen]), offsets),
     )
     device = FromTable(scores, top_k, keep_seen)
     hits = []
@@ -76,14 +76,14 @@ def test_a_list_and_its_rest_give_the_rank_among_all(case, keep_seen):
             closed[items] = True
         hits.append(by_hand(scores[history[-1]], target, closed))
     lists = device.recommend_all(as_inputs(heldout.history))
-    recall = recall_through(device, lists, heldout, R - 1, keep_seen=keep_seen)
+    recall = compute_recall(device, lists, heldout, R - 1, keep_seen=keep_seen)
     assert recall == np.mean(hits)
 
 
 def users_of(targets: list[int], seen: list[int], counts: list[int]) -> Heldout:
     """Users with a target each, and so many of the items seen each."""
     history = {ITEM: np.zeros((len(targets), 1), np.int32)}
-    met = Seen(np.array(seen, np.int32), np.cumsum([0, *counts]))
+    met = ExcludedItems(np.array(seen, np.int32), np.cumsum([0, *counts]))
     return Heldout(history, np.array(targets, np.int32), met)
 
 
@@ -91,7 +91,7 @@ def test_what_a_short_list_cannot_tell_is_open():
     ids = np.array([[1, 2, 3]] * 3, np.int32)
     scores = np.array([[3.0, 2.0, 1.0]] * 3, np.float32)
     users = users_of([2, 9, 9], seen=[9], counts=[0, 0, 1])
-    hit, is_open = ranked(users, np.arange(3), ids, scores, keep_seen=False)
+    hit, is_open = compute_hits(users, np.arange(3), ids, scores, keep_seen=False)
     # Listed; not listed and perhaps next; met before, and so missed for certain.
     assert hit.tolist() == [True, False, False]
     assert is_open.tolist() == [False, True, False]
@@ -100,15 +100,15 @@ def test_what_a_short_list_cannot_tell_is_open():
 def test_ties_count_against_the_target():
     user = users_of([1], seen=[], counts=[0])
     ids, scores = np.arange(1, 12, dtype=np.int32)[None], np.ones((1, 11), np.float32)
-    assert not ranked(user, np.arange(1), ids, scores, keep_seen=False)[0][0]
+    assert not compute_hits(user, np.arange(1), ids, scores, keep_seen=False)[0][0]
     scores[0, 0] = 2
-    assert ranked(user, np.arange(1), ids, scores, keep_seen=False)[0][0]
+    assert compute_hits(user, np.arange(1), ids, scores, keep_seen=False)[0][0]
 
 
 def test_some_held_out_histories_are_spread_over_all():
     ids = np.arange(20, dtype=np.int32).reshape(10, 2)
-    seen = Seen(np.arange(10, dtype=np.int32), np.arange(11))
-    some = Heldout({ITEM: ids, "user_age": ids[:, 0]}, ids[:, 1], seen).some(4)
+    seen = ExcludedItems(np.arange(10, dtype=np.int32), np.arange(11))
+    some = Heldout({ITEM: ids, "user_age": ids[:, 0]}, ids[:, 1], seen).subsample(4)
     assert some.target.tolist() == [1, 7, 13, 19]
     assert some.history[ITEM][:, 1].tolist() == some.target.tolist()
     assert some.history["user_age"].tolist() == [0, 6, 12, 18]

@@ -11,9 +11,9 @@ import pytest
 
 from jaxrec.cli import recommend
 from jaxrec.conversion.graph.shapes import Shapes
-from jaxrec.data.gaps import LEAST_GAPS
+from jaxrec.data.gaps import GAP_EDGES
 from jaxrec.data.sources.synthetic import synthetic_world
-from jaxrec.runtime import Recommender, best
+from jaxrec.runtime import Recommender, top_k
 from jaxrec.schema import AGE, Feature
 from tests.bundles import made, saved
 from tests.exports import ROOT, call, command
@@ -145,7 +145,7 @@ def test_a_file_for_servers_and_lists_beyond_its_own(tmp_path, monkeypatch, keep
     rng = np.random.default_rng(0)
     rows = [(user, raw[n], time) for user in range(20) for time, n in enumerate(rng.permutation(9))]
     log = pl.DataFrame(rows, schema=["user", "item", "timestamp"], orient="row")
-    monkeypatch.setattr(best, "_AT_A_TIME", 7 * SIZE)
+    monkeypatch.setattr(top_k, "_MAX_ENTRIES", 7 * SIZE)
     found = by_user(listed(log, model, tmp_path, f"--k={SIZE}"))
     recommender = Recommender.load(model)
     for user, history in histories_of(log).items():
@@ -159,7 +159,7 @@ def test_a_file_for_servers_and_lists_beyond_its_own(tmp_path, monkeypatch, keep
 def test_what_else_a_model_takes_is_unknown_and_said(tmp_path):
     pytest.importorskip("tensorflow", reason="needs the extra convert")
     features = (
-        Feature(AGE, "activity", "age", len(LEAST_GAPS)),
+        Feature(AGE, "activity", "age", len(GAP_EDGES)),
         Feature("user_income", "user", "number", 2, (1e3,)),
     )
     raw = [f"item {number}" for number in range(SIZE)]

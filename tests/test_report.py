@@ -66,7 +66,7 @@ def test_the_protocol_says_how_the_figures_were_taken():
         "test_targets_seen_before": 1,
         "interval": "95%, bootstrap over users",
         "seed": 5,
-        "intake": asdict(dataset.intake),
+        "intake": asdict(dataset.log_summary),
         "target_events": None,
         "label_weight": None,
         "effective_targets": None,

@@ -15,7 +15,7 @@ from jaxrec.data.data_config import DataConfig
 from jaxrec.data.interactions import FilterConfig
 from jaxrec.errors import UserError
 from jaxrec.runs import directory, heldout
-from jaxrec.runs.directory import RunDirectory, newest
+from jaxrec.runs.directory import RunDirectory, newest_run
 from jaxrec.schema import Schema
 from tests.worlds import dataset_of, left_padded
 
@@ -254,17 +254,17 @@ def finish(run_dir: Path, ended: float) -> RunDirectory:
 def test_the_newest_run_is_the_one_that_finished_last_however_deep_it_lies(tmp_path):
     runs = tmp_path / "runs"
     first = finish(runs / "shallow", 1_000)
-    assert newest(runs) == first
+    assert newest_run(runs) == first
     assert first.ended == 1_000
     recipe = finish(runs / "recipes" / "rnn-n10", 2_000)
-    assert newest(runs) == recipe
+    assert newest_run(runs) == recipe
     cell = finish(runs / "more" / "sweep-ml-1m" / "bow-n10-seed0", 3_000)
-    assert newest(runs) == cell
+    assert newest_run(runs) == cell
     # Begun later, and not finished.
     (runs / "begun").mkdir()
     save_config(CONFIG, runs / "begun" / "config.toml")
-    assert newest(runs) == cell
-    assert newest(runs / "recipes") == recipe
+    assert newest_run(runs) == cell
+    assert newest_run(runs / "recipes") == recipe
 
 
 def test_a_run_that_lies_elsewhere_is_found_by_its_link_and_no_circle_is_walked(tmp_path):
@@ -273,7 +273,7 @@ def test_a_run_that_lies_elsewhere_is_found_by_its_link_and_no_circle_is_walked(
     finish(tmp_path / "large-disk" / "run", 2_000)
     (runs / "there").symlink_to(tmp_path / "large-disk" / "run")
     (runs / "here" / "circle").symlink_to(runs)
-    assert newest(runs).path == runs / "there"
+    assert newest_run(runs).path == runs / "there"
 
 
 @pytest.mark.parametrize("root", ["runs", "runs/unfinished"])
@@ -281,7 +281,7 @@ def test_no_finished_run_says_how_to_get_one(tmp_path, monkeypatch, root):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs" / "unfinished").mkdir(parents=True)
     with pytest.raises(UserError, match=f"no finished run under {root}/; train one .*--run-dir"):
-        newest(Path(root))
+        newest_run(Path(root))
 
 
 def test_the_file_that_ships_has_one_place():

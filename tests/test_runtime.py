@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from jaxrec.conversion.graph.shapes import Shapes
 from jaxrec.errors import UserError
 from jaxrec.runs.heldout import load_heldout
-from jaxrec.runtime import Recommender, best
-from jaxrec.runtime.bundle import read
+from jaxrec.runtime import Recommender, top_k
+from jaxrec.runtime.bundle import read_bundle
 from jaxrec.schema import ITEM
 from tests.bundles import made
 from tests.exports import ENCODERS
@@ -33,7 +33,7 @@ def raw(recommender: Recommender, count: int) -> list:
 
 def test_it_says_what_the_file_says(models, runs):
     recommender = Recommender.load(models["rnn"])
-    bundle, heldout = read(models["rnn"]), load_heldout(runs["rnn"] / "heldout.npz")
+    bundle, heldout = read_bundle(models["rnn"]), load_heldout(runs["rnn"] / "heldout.npz")
     for history in heldout.history["item"][:20]:
         items = [bundle.items[i - 1] for i in history if i]
         got = recommender.recommend(items, k=7)
@@ -307,14 +307,14 @@ def test_many_at_once_get_what_each_gets_alone(small, asked, k):
 def test_more_histories_than_memory_holds_at_once(small, monkeypatch):
     histories = [RAW[start : start + 3] for start in range(20)]
     wanted = small.recommend_many(histories, k=9)
-    monkeypatch.setattr(best, "_AT_A_TIME", 1)
+    monkeypatch.setattr(top_k, "_MAX_ENTRIES", 1)
     assert small.recommend_many(histories, k=9) == wanted
 
 
 def test_damage_is_found_before_the_runtime_sees_it(models, tmp_path):
     whole = models["cnn"].read_bytes()
     path = tmp_path / "model.tflite"
-    for place in (0, 20, 5000, len(read(models["cnn"]).graph) - 1):
+    for place in (0, 20, 5000, len(read_bundle(models["cnn"]).graph) - 1):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
         with pytest.raises(UserError, match="convert"):
             Recommender.load(path)

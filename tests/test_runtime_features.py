@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxrec.conversion.graph.shapes import Shapes
-from jaxrec.data.gaps import LEAST_GAPS
+from jaxrec.data.gaps import GAP_EDGES
 from jaxrec.errors import UserError
 from jaxrec.runtime import Recommender
 from jaxrec.runtime.bundle import Bundle
@@ -21,7 +21,7 @@ from tests.test_models import SIZE, make
 FEATURES = (
     Feature("rating", "activity", "id", 3, (1, 2.5, "great")),
     Feature("price", "activity", "number", 4, (-2.5, 0.0, 8.0)),
-    Feature(AGE, "activity", "age", len(LEAST_GAPS)),
+    Feature(AGE, "activity", "age", len(GAP_EDGES)),
     Feature("user_country", "user", "id", 2, ("fr", 33)),
     Feature("user_income", "user", "number", 3, (1e3, 2e6)),
 )

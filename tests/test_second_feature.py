@@ -11,15 +11,15 @@ from jaxrec.cli import benchmark as timing
 from jaxrec.cli import export, verify
 from jaxrec.config.experiment import Config, TrainConfig
 from jaxrec.conversion.inputs import as_inputs
-from jaxrec.conversion.restore import restore
+from jaxrec.conversion.restore import restore_run
 from jaxrec.data.data_config import DataConfig
 from jaxrec.data.dataset import Dataset, prepare
-from jaxrec.data.feature_values import ids_of_inputs
+from jaxrec.data.feature_values import encode_inputs
 from jaxrec.data.sources.synthetic import synthetic_world
 from jaxrec.models.model_config import ModelConfig
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runtime import Recommender
-from jaxrec.runtime.bundle import read
+from jaxrec.runtime.bundle import read_bundle
 from jaxrec.runtime.interpreter import HISTORY, DeviceModel
 from jaxrec.schema import AGE, ITEM, Feature
 from jaxrec.training.fit import fit
@@ -75,7 +75,7 @@ def run(tmp_path_factory) -> RunDirectory:
 
 
 def test_the_file_takes_each_by_name(run):
-    signatures = read(run.model_file).model["signatures"]
+    signatures = read_bundle(run.model_file).model["signatures"]
     row = {"dtype": "int32", "shape": [1, 10]}
     of_activities = dict.fromkeys((HISTORY, GENRE.name, AGE), row)
     of_activities[PRICE.name] = {"dtype": "float32", "shape": [1, 10]}
@@ -95,11 +95,11 @@ def test_the_file_takes_each_by_name(run):
 def test_the_file_says_what_the_model_says(run):
     process = call(verify.main, f"--model={run.model_file}", cwd=run.path)
     assert process.returncode == 0, process.stderr
-    source = restore(run.path)
+    source = restore_run(run.path)
     histories = {name: rows[:20] for name, rows in source.heldout.history.items()}
-    ids = ids_of_inputs(source.model.features, histories)
+    ids = encode_inputs(source.model.features, histories)
     contexts = source.model.encode_last({name: jnp.asarray(rows) for name, rows in ids.items()})
-    device = DeviceModel(read(run.model_file).graph)
+    device = DeviceModel(read_bundle(run.model_file).graph)
     found = device.encode_all(as_inputs(histories))
     # The file is rounded to int8.
     assert np.corrcoef(found.ravel(), np.asarray(contexts).ravel())[0, 1] > 0.99
@@ -117,7 +117,7 @@ def test_it_can_be_timed(run):
 
 def asked_of(run: RunDirectory) -> list[tuple[list[int], dict]]:
     """Raw items of some held-out histories with their raw features; one has an unknown item."""
-    known = read(run.model_file).items
+    known = read_bundle(run.model_file).items
     heldout = run.heldout().history
     asked = []
     for row in range(HISTORIES):
@@ -148,7 +148,7 @@ def without_nan(given):
 
 def test_the_runtime_takes_them_beside_the_items(run):
     recommender = Recommender.load(run.model_file)
-    device = DeviceModel(read(run.model_file).graph)
+    device = DeviceModel(read_bundle(run.model_file).graph)
     histories = as_inputs({name: rows[:HISTORIES] for name, rows in run.heldout().history.items()})
     wanted = device.recommend_all(histories)
     changes = 0

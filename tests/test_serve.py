@@ -58,7 +58,7 @@ def test_it_serves_the_newest_export_until_it_is_stopped(folder):
 
 
 def test_titles_come_from_a_table_of_ones_own(folder, models, monkeypatch, capsys):
-    items = bundle.read(models["rnn"]).items
+    items = bundle.read_bundle(models["rnn"]).items
     (folder / "films.csv").write_text(f"item,title\n{items[0]},Bläuling\n", encoding="utf-16")
     monkeypatch.setattr(ThreadingHTTPServer, "serve_forever", lambda _: None)
     monkeypatch.chdir(folder)
@@ -68,7 +68,7 @@ def test_titles_come_from_a_table_of_ones_own(folder, models, monkeypatch, capsy
     shown = sorted((folder / "build" / "demo" / "models").iterdir())
     assert len(shown) == 3
     for path in shown:
-        titles = [entry["title"] for entry in bundle.read(path).catalogue]
+        titles = [entry["title"] for entry in bundle.read_bundle(path).catalogue]
         assert titles == ["Bläuling"] + [None] * (len(items) - 1)
 
 

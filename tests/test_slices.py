@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jaxrec.data.dataset import Dataset, prepare
 from jaxrec.data.rating_scale import RatingScale, rating_scale
 from jaxrec.evaluation.metrics import bootstrap_intervals, means, target_values
-from jaxrec.evaluation.ranking import now_unknown
+from jaxrec.evaluation.ranking import mask_moment
 from jaxrec.evaluation.slices import GRADED, LATER, metrics_in, slices
 from jaxrec.schema import AGE, ITEM
 from tests.worlds import data_config, log_of
@@ -144,7 +144,7 @@ def test_with_now_unknown_the_last_gap_alone_is_not_known():
     history = {ITEM: np.array([[1, 2], [0, 3]], np.int32), AGE: np.array([[4, 5], [0, 6]])}
     history["hour"] = np.array([7, 8])
     seen = []
-    now_unknown(lambda given: seen.append(given) or np.zeros((2, 4)), ["hour"])(history)
+    mask_moment(lambda given: seen.append(given) or np.zeros((2, 4)), ["hour"])(history)
     assert seen[0]["hour"].tolist() == [0, 0]
     assert seen[0][AGE].tolist() == [[4, 0], [0, 0]]
     assert seen[0][ITEM] is history[ITEM]

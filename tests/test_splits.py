@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from jaxrec.data.splits import Split, SplitName, draw_users, learn_validation, split_timelines
+from jaxrec.data.splits import Split, SplitName, sample_users, split_timelines, train_on_validation
 from jaxrec.data.timelines import Timelines
 from jaxrec.errors import UserError
 from tests.worlds import numbered_timelines, timelines_of
@@ -143,7 +143,7 @@ def test_random_pairs_follow_the_seed_and_are_spread_over_the_log():
 
 def test_a_final_fit_by_hand():
     timelines = numbered_timelines([4, 2, 3])
-    split = learn_validation(timelines, split_timelines(timelines, "leave-one-out", seed=0))
+    split = train_on_validation(timelines, split_timelines(timelines, "leave-one-out", seed=0))
     assert np.flatnonzero(split.is_training_target).tolist() == [0, 1, 2, 4, 5, 6, 7]
     assert split.training_ends.tolist() == [3, 6, 8]
     assert split.validation.tolist() == [2, 7]
@@ -155,7 +155,7 @@ def test_a_final_fit_by_hand():
 def test_a_final_fit_learns_all_up_to_the_validation_targets_and_nothing_of_the_test(times, name):
     timelines = clocks(times)
     before = split_or_skip(timelines, name)
-    after = learn_validation(timelines, before)
+    after = train_on_validation(timelines, before)
     learned = before.is_training_target.copy()
     users = timelines.users_of(before.validation)
     for user, position in zip(users, before.validation, strict=True):
@@ -178,7 +178,7 @@ def test_some_kinds_of_events_alone_are_held_out_by_hand():
     assert split.training_ends.tolist() == [3, 10, 13]
     assert split.validation.tolist() == [3, 13]
     assert split.test.tolist() == [5, 14]
-    final = learn_validation(timelines, split, is_target)
+    final = train_on_validation(timelines, split, is_target)
     assert np.flatnonzero(final.is_training_target).tolist() == [1, 3, 7, 8, 12, 13]
     assert final.training_ends.tolist() == [4, 10, 14]
 
@@ -190,7 +190,7 @@ def test_some_kinds_of_events_alone_are_held_out_by_hand():
     assert split.training_ends.tolist() == [2, 20]
     assert split.validation.tolist() == [2]
     assert split.test.tolist() == [4]
-    final = learn_validation(timelines, split, is_target)
+    final = train_on_validation(timelines, split, is_target)
     assert np.flatnonzero(final.is_training_target).tolist() == [1, 2, *range(6, 20)]
 
 
@@ -212,7 +212,7 @@ def test_no_part_holds_another_kind_and_training_ends_before_what_is_held_out(wo
         assume(False)
         raise
     if final:
-        split = learn_validation(timelines, split, is_target)
+        split = train_on_validation(timelines, split, is_target)
     for part in (np.flatnonzero(split.is_training_target), split.validation, split.test):
         assert is_target[part].all()
     held_out = split.test if final else np.concatenate([split.validation, split.test])
@@ -290,7 +290,7 @@ def test_the_refusal_says_what_is_left_of_each_part():
 def test_some_users_are_drawn_and_what_is_learned_stays(lengths, count, name):
     timelines = numbered_timelines(lengths)
     split = split_or_skip(timelines, name)
-    drawn = draw_users(timelines, split, seed=1, validation=None, test=count)
+    drawn = sample_users(timelines, split, seed=1, validation=None, test=count)
     np.testing.assert_array_equal(drawn.is_training_target, split.is_training_target)
     np.testing.assert_array_equal(drawn.validation, split.validation)
     owners = timelines.users_of(split.test)
@@ -303,7 +303,7 @@ def test_another_seed_draws_other_users():
     timelines = numbered_timelines([4] * 50)
     split = split_timelines(timelines, "leave-one-out", seed=0)
     first, again, other = (
-        draw_users(timelines, split, seed=seed, validation=10, test=None) for seed in (0, 0, 1)
+        sample_users(timelines, split, seed=seed, validation=10, test=None) for seed in (0, 0, 1)
     )
     assert first.validation.tolist() == again.validation.tolist() != other.validation.tolist()
     assert len(first.validation) == 10 and len(first.test) == 50

@@ -7,8 +7,8 @@ import pytest
 
 from jaxrec.data.interactions import Interactions
 from jaxrec.data.sources.synthetic import (
-    FEW_ITEMS,
     MAX_ITEMS,
+    MAX_SCANNED_ITEMS,
     MIN_ITEMS,
     MIN_LENGTH,
     synthetic_world,
@@ -157,9 +157,9 @@ def test_small_worlds_are_whole(users: int, items: int) -> None:
 
 def test_no_user_of_a_large_world_sees_an_item_twice() -> None:
     """So large that an item that is new to a user is not looked for among all."""
-    world = synthetic_world(users=300, items=FEW_ITEMS + 1, seed=0)
+    world = synthetic_world(users=300, items=MAX_SCANNED_ITEMS + 1, seed=0)
     assert not world.log.select("user", "item").is_duplicated().any()
-    assert world.items["title"].n_unique() == FEW_ITEMS + 1
+    assert world.items["title"].n_unique() == MAX_SCANNED_ITEMS + 1
 
 
 @pytest.mark.parametrize("users", [0, -1])

@@ -20,12 +20,12 @@ from jaxrec.config.toml_file import FORMAT
 from jaxrec.conversion import package, product
 from jaxrec.conversion.flatbuffer import read_facts, with_top_k
 from jaxrec.conversion.inputs import as_inputs
-from jaxrec.conversion.measure.latency import load
-from jaxrec.conversion.measure.recall import recall_through
+from jaxrec.conversion.measure.latency import load_interpreter
+from jaxrec.conversion.measure.recall import compute_recall
 from jaxrec.data.vocabulary import load_vocabulary
 from jaxrec.runs.heldout import load_heldout
 from jaxrec.runtime import Recommender
-from jaxrec.runtime.bundle import read
+from jaxrec.runtime.bundle import read_bundle
 from jaxrec.runtime.interpreter import HISTORY, DeviceModel
 from jaxrec.schema import ITEM
 from tests.exports import ENCODERS, ROOT, call, command
@@ -56,7 +56,7 @@ def test_it_writes_one_file_with_everything_and_two_beside_it(runs, models, enco
 @EVERY
 def test_the_card_says_what_the_file_is(runs, models, encoder):
     beside = json.loads((models[encoder].parent / "model.json").read_text())
-    bundle = read(models[encoder])
+    bundle = read_bundle(models[encoder])
     assert beside.items() >= bundle.model.items()
     assert beside["file"]["bytes"] == models[encoder].stat().st_size
     assert beside["graph"]["bytes"] == len(bundle.graph)
@@ -124,7 +124,7 @@ def test_it_says_what_shorter_lists_cost(conversions, encoder):
 
 @EVERY
 def test_another_length_of_the_lists_changes_nothing_else(models, runs, encoder):
-    graph = read(models[encoder]).graph
+    graph = read_bundle(models[encoder]).graph
     histories = as_inputs(load_heldout(runs[encoder] / "heldout.npz").history)
     device, shorter = DeviceModel(graph), DeviceModel(with_top_k(graph, 7))
     assert shorter.top_k == 7
@@ -137,7 +137,7 @@ def test_another_length_of_the_lists_changes_nothing_else(models, runs, encoder)
 
 @EVERY
 def test_the_graph_is_fit_for_every_runtime(models, encoder):
-    facts = read_facts(read(models[encoder]).graph)
+    facts = read_facts(read_bundle(models[encoder]).graph)
     assert facts.lookups == {"recommend": 1, "encode": 1, "score": 1, "vectors": 1}
     assert facts.tables == 1
     assert not facts.has_state
@@ -149,7 +149,7 @@ def test_the_graph_is_fit_for_every_runtime(models, encoder):
 def test_a_plain_interpreter_runs_recommend(models, encoder):
     """The whole file, archive and all, without naming a signature."""
     whole = models[encoder].read_bytes()
-    plain, device = load(whole), DeviceModel(whole)
+    plain, device = load_interpreter(whole), DeviceModel(whole)
     assert list(plain.get_signature_list()) == ["recommend", "encode", "score", "vectors"]
     (given,) = plain.get_input_details()
     assert given["name"] == "history"
@@ -272,7 +272,7 @@ def test_without_a_run_it_says_how_to_make_one(tmp_path):
 def test_a_file_that_is_not_equal_is_not_written(copy, models, monkeypatch):
     """A quantizer that gives another model's weights: exit code 1, and the old export stays."""
     before = content_of(copy)
-    wrong = read(models["cnn"]).graph
+    wrong = read_bundle(models["cnn"]).graph
     monkeypatch.setattr(product, "quantize", lambda graph, recipe: wrong)
     process = call(export.main, f"--run-dir={copy}", cwd=copy.parent)
     assert process.returncode == 1, process.stderr
@@ -291,7 +291,7 @@ def test_the_newest_run_for_a_server_that_keeps_what_was_seen(copy):
     assert "--top-k" not in process.stdout  # there is no shorter list to tell of
     folder = copy / "export"
     assert (folder / "model-batch4.tflite").exists()
-    single, server = (read(folder / f"{name}.tflite") for name in ("model", "model-batch4"))
+    single, server = (read_bundle(folder / f"{name}.tflite") for name in ("model", "model-batch4"))
     assert (single.model["batch_size"], server.model["batch_size"]) == (1, 4)
     assert single.model["recipe"] == server.model["recipe"] == "float16"
     alone, together = DeviceModel(single.graph), DeviceModel(server.graph)
@@ -307,7 +307,7 @@ def test_the_newest_run_for_a_server_that_keeps_what_was_seen(copy):
     assert popular[0, 0] in np.concatenate([ids.ravel(), repeated.ravel()])
     lists = alone.recommend_all(as_inputs(heldout.history))
     size = single.model["vocabulary"]["size"]
-    recall = recall_through(alone, lists, heldout, size, keep_seen=False)
+    recall = compute_recall(alone, lists, heldout, size, keep_seen=False)
     assert recall == single.model["evaluation"]["recall@10 through the file"]
 
 
@@ -362,7 +362,7 @@ def test_ids_that_a_browser_cannot_hold_are_told(copy):
 def test_a_plain_export_takes_away_what_a_server_had(tmp_path):
     for name in ("model-batch4.tflite", "model.tflite", "notes.txt"):
         (tmp_path / name).write_bytes(b"old")
-    package.write(tmp_path, {"model.tflite": b"new"})
+    package.write_package(tmp_path, {"model.tflite": b"new"})
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
         "model.tflite": b"new",
         "notes.txt": b"old",
@@ -388,10 +388,9 @@ def test_without_its_packages_it_says_how_to_get_them(tmp_path):
 
 
 def test_a_run_of_two_devices_is_read_on_one(runs):
-    code = (
-        "import sys, jax; from pathlib import Path; from jaxrec.conversion.restore import restore; "
-    )
-    code += "restore(Path(sys.argv[1])); print(len(jax.devices()))"
+    code = "import sys, jax; from pathlib import Path; "
+    code += "from jaxrec.conversion.restore import restore_run; "
+    code += "restore_run(Path(sys.argv[1])); print(len(jax.devices()))"
     done = subprocess.run(
         [sys.executable, "-c", code, runs["bow"]],
         env={**os.environ, "XLA_FLAGS": ""},

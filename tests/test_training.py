@@ -13,7 +13,7 @@ import pytest
 from flax import nnx
 
 from jaxrec.config.experiment import Config, TrainConfig
-from jaxrec.data import seen
+from jaxrec.data import excluded_items
 from jaxrec.data.data_config import DataConfig
 from jaxrec.data.dataset import prepare
 from jaxrec.data.interactions import ITEM_COLUMNS, Interactions
@@ -153,7 +153,7 @@ def test_the_form_of_what_was_seen_changes_no_bit(tmp_path, monkeypatch, loss):
         train=replace(CONFIG.train, loss=loss, epochs=1),
     )
     bits, _ = fit(tmp_path / "bits", config)
-    monkeypatch.setattr(seen, "MOST_BITS", ITEMS - 1)
+    monkeypatch.setattr(excluded_items, "MAX_BITSET_SIZE", ITEMS - 1)
     ids, _ = fit(tmp_path / "ids", config)
     everything, _ = fit(tmp_path / "nothing", replace(config, data=CONFIG.data))
     for ours, same, other in zip(
@@ -167,7 +167,9 @@ class KilledError(Exception):
     """What a test throws where a run is to die."""
 
 
-@pytest.mark.parametrize("place", ["_train_epoch", "_validate", "write_metrics", "save", "_tell"])
+@pytest.mark.parametrize(
+    "place", ["_train_epoch", "_validate", "write_metrics", "save", "_report_epoch"]
+)
 def test_a_run_that_died_anywhere_ends_with_the_same_bits(tmp_path, monkeypatch, whole, place):
     _, never_died = whole
     room = RunDirectory if place == "write_metrics" else loop
@@ -199,7 +201,7 @@ def test_what_rows_have_gathered_is_resumed_too(tmp_path, monkeypatch):
         raise KilledError
 
     with monkeypatch.context() as patched, pytest.raises(KilledError):
-        patched.setattr(loop, "_tell", dies)
+        patched.setattr(loop, "_report_epoch", dies)
         fit(tmp_path / "killed", config)
     resumed, _ = fit(tmp_path / "killed", config)
     for ours, theirs in zip(leaves(never_died.params), leaves(resumed.params), strict=True):
@@ -252,7 +254,7 @@ def test_a_final_fit_trains_to_the_end_and_keeps_the_last_epoch(tmp_path, monkey
 
 def test_a_final_fit_that_died_keeps_the_last_epoch_too(tmp_path, monkeypatch):
     never_died, _ = fit(tmp_path / "whole", FINAL_FIT)
-    tell, calls = loop._tell, []
+    tell, calls = loop._report_epoch, []
 
     def dies_at_the_second_call(*arguments):
         calls.append(arguments)
@@ -261,7 +263,7 @@ def test_a_final_fit_that_died_keeps_the_last_epoch_too(tmp_path, monkeypatch):
         tell(*arguments)
 
     with monkeypatch.context() as patched, pytest.raises(KilledError):
-        patched.setattr(loop, "_tell", dies_at_the_second_call)
+        patched.setattr(loop, "_report_epoch", dies_at_the_second_call)
         fit(tmp_path / "killed", FINAL_FIT)
     resumed, _ = fit(tmp_path / "killed", FINAL_FIT)
     assert resumed.progress == never_died.progress

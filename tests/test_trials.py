@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxrec.conversion.verify.trials import INT32, Trials, known_alone, trials
-from jaxrec.data.seen import Seen
+from jaxrec.conversion.verify.trials import INT32, Trials, build_trials, canonicalize
+from jaxrec.data.excluded_items import ExcludedItems
 from jaxrec.runs.heldout import Heldout
 from jaxrec.runtime.interpreter import HISTORY
 from jaxrec.schema import ITEM, PAD, Feature
@@ -21,32 +21,32 @@ def heldout_of(histories: list[list[int]]) -> Heldout:
     ids = np.array(histories, np.int32)
     nothing = np.empty(0, np.int32)
     targets = np.full(len(ids), 7, np.int32)
-    return Heldout({ITEM: ids}, targets, Seen(nothing, np.zeros(len(ids) + 1, np.int64)))
+    return Heldout({ITEM: ids}, targets, ExcludedItems(nothing, np.zeros(len(ids) + 1, np.int64)))
 
 
 HELDOUT = heldout_of([[0, 0, 3, 9], [5, 6, 7, 8], [0, 0, 0, 50]])
 
 
 def tried(kind: str) -> Trials:
-    everything = trials(HELDOUT, SIZE)
+    everything = build_trials(HELDOUT, SIZE)
     return everything.select(np.array([each == kind for each in everything.kinds]))
 
 
 @given(st.lists(st.integers(INT32.min, INT32.max) | st.integers(-2, SIZE + 2), min_size=1))
 def test_what_is_known_stays_in_its_order(history):
-    (meant,) = known_alone({HISTORY: np.array([history], np.int32)}, SIZE)[HISTORY].tolist()
+    (meant,) = canonicalize({HISTORY: np.array([history], np.int32)}, SIZE)[HISTORY].tolist()
     assert meant == left_padded([i for i in history if 0 < i <= SIZE], len(history))
 
 
 def test_held_out_histories_come_first_as_they_are():
-    everything = trials(HELDOUT, SIZE)
+    everything = build_trials(HELDOUT, SIZE)
     assert everything.kinds[:3] == ["held out"] * 3
-    given, meant = everything.given[HISTORY], everything.meant[HISTORY]
+    given, meant = everything.inputs[HISTORY], everything.canonical[HISTORY]
     np.testing.assert_array_equal(given[:3], HELDOUT.history[ITEM])
     np.testing.assert_array_equal(meant[:3], HELDOUT.history[ITEM])
     assert "held out" not in everything.kinds[3:]
     assert given.dtype == meant.dtype == np.int32
-    np.testing.assert_array_equal(meant, known_alone(everything.given, SIZE)[HISTORY])
+    np.testing.assert_array_equal(meant, canonicalize(everything.inputs, SIZE)[HISTORY])
 
 
 def test_every_mistake_is_what_its_name_says():
@@ -57,33 +57,33 @@ def test_every_mistake_is_what_its_name_says():
         ("the largest and the smallest number within", INT32.min),
     ):
         rows = tried(kind)
-        assert (rows.given[HISTORY] == value).any(axis=1).all(), kind
+        assert (rows.inputs[HISTORY] == value).any(axis=1).all(), kind
         # Something stands after it, and where there was room, before it.
-        assert (rows.given[HISTORY][:, -1] > 0).all()
-        assert (np.count_nonzero(rows.meant[HISTORY], axis=1) >= 1).all()
-    assert not tried("empty").given[HISTORY].any()
-    assert (np.count_nonzero(tried("one item").given[HISTORY], axis=1) == 1).all()
-    assert (tried("full").given[HISTORY] > PAD).all()
-    assert (tried("padded on the right").given[HISTORY][:, 0] > PAD).all()
-    assert not tried("unknown ids alone").meant[HISTORY].any()
-    assert tried("unknown ids alone").given[HISTORY].all()
-    for row in tried("one item again and again").given[HISTORY]:
+        assert (rows.inputs[HISTORY][:, -1] > 0).all()
+        assert (np.count_nonzero(rows.canonical[HISTORY], axis=1) >= 1).all()
+    assert not tried("empty").inputs[HISTORY].any()
+    assert (np.count_nonzero(tried("one item").inputs[HISTORY], axis=1) == 1).all()
+    assert (tried("full").inputs[HISTORY] > PAD).all()
+    assert (tried("padded on the right").inputs[HISTORY][:, 0] > PAD).all()
+    assert not tried("unknown ids alone").canonical[HISTORY].any()
+    assert tried("unknown ids alone").inputs[HISTORY].all()
+    for row in tried("one item again and again").inputs[HISTORY]:
         assert len(set(row[row > PAD].tolist())) == 1
-    repeated = tried("repeated items").given[HISTORY]
+    repeated = tried("repeated items").inputs[HISTORY]
     assert any(len(set(row.tolist())) == 2 and PAD not in row for row in repeated)
 
 
 def test_mistakes_of_a_history_of_one():
     """N = 1 leaves no room within."""
-    everything = trials(heldout_of([[4], [50]]), SIZE)
-    assert everything.given[HISTORY].shape[1] == 1
+    everything = build_trials(heldout_of([[4], [50]]), SIZE)
+    assert everything.inputs[HISTORY].shape[1] == 1
     np.testing.assert_array_equal(
-        everything.meant[HISTORY], known_alone(everything.given, SIZE)[HISTORY]
+        everything.canonical[HISTORY], canonicalize(everything.inputs, SIZE)[HISTORY]
     )
 
 
 def test_a_history_is_described_by_place_kind_and_numbers():
-    everything = trials(HELDOUT, SIZE)
+    everything = build_trials(HELDOUT, SIZE)
     assert everything.describe(1) == "history 1 (held out): [5, 6, 7, 8]"
 
 
@@ -93,7 +93,7 @@ def test_other_features_go_where_their_items_go():
         HISTORY: np.array([[3, SIZE + 1, 0, 9, 5]], np.int32),
         "mood": np.array([[1, 2, 2, 4, 0]], np.int32),
     }
-    meant = known_alone(given, SIZE, [MOOD])
+    meant = canonicalize(given, SIZE, [MOOD])
     assert meant[HISTORY].tolist() == [[0, 0, 3, 9, 5]]
     assert meant["mood"].tolist() == [[0, 0, 1, 0, 0]]
 
@@ -102,10 +102,10 @@ def test_hostile_values_of_other_features_are_tried():
     heldout = heldout_of([[0, 0, 3, 9], [5, 6, 7, 8]])
     moods = np.array([[0, 0, 1, 2], [3, 0, 1, 2]], np.int32)
     heldout = replace(heldout, history=heldout.history | {"mood": moods})
-    everything = trials(heldout, SIZE, [MOOD])
+    everything = build_trials(heldout, SIZE, [MOOD])
     strange = [each == "unknown values of known items" for each in everything.kinds]
     tried = everything.select(np.array(strange))
-    assert {-1, INT32.max} <= set(tried.given["mood"].ravel().tolist())
-    assert (tried.meant[HISTORY] == tried.given[HISTORY]).all()
-    assert not tried.meant["mood"].any()
+    assert {-1, INT32.max} <= set(tried.inputs["mood"].ravel().tolist())
+    assert (tried.canonical[HISTORY] == tried.inputs[HISTORY]).all()
+    assert not tried.canonical["mood"].any()
     assert "'mood': [0, 0, 1, 2]" in everything.describe(0)

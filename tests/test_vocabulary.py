@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxrec.data.vocabulary import Vocabulary, load_vocabulary, number_items, order_items
+from jaxrec.data.vocabulary import Vocabulary, build_vocabulary, index_items, load_vocabulary
 from jaxrec.errors import UserError
 from jaxrec.schema import PAD
 
@@ -22,7 +22,7 @@ logs = st.one_of(
 
 def vocabulary_of(items: pl.Series, is_training_target: np.ndarray) -> Vocabulary:
     values = items.unique().sort()
-    vocabulary, places = order_items(values, number_items(items, values), is_training_target)
+    vocabulary, places = build_vocabulary(values, index_items(items, values), is_training_target)
     assert vocabulary.values.equals(values[places])
     return vocabulary
 

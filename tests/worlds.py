@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from jaxrec.data.data_config import DataConfig
 from jaxrec.data.dataset import Dataset, prepare
-from jaxrec.data.intake import Intake
 from jaxrec.data.interactions import FilterConfig, Interactions
+from jaxrec.data.log_summary import LogSummary
 from jaxrec.data.splits import Split, SplitName
 from jaxrec.data.timelines import Timelines
 from jaxrec.schema import ITEM, PAD
@@ -44,7 +44,7 @@ def training_on_everything(timelines: Timelines) -> Split:
 
 
 # Of a log that was made by hand.
-NO_INTAKE = Intake(0, 0, 0, 0, None, {}, 0.0, ())
+NO_LOG_SUMMARY = LogSummary(0, 0, 0, 0, None, {}, 0.0, ())
 
 
 def no_items(dtype: pl.DataType | type[pl.DataType] = pl.Int64) -> pl.DataFrame:

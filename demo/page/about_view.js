@@ -1,4 +1,4 @@
-/** What a model says of itself, from the card inside its file. */
+/** The facts of a model, from the model card in its file. */
 
 import { byId, element } from "./dom.js";
 import { labelOf } from "./told.js";
@@ -11,7 +11,7 @@ import { labelOf } from "./told.js";
 const RECIPES = { float32: "32-bit floats", float16: "16-bit floats", int8: "8-bit integers" };
 
 /**
- * Give the facts of a model, for people: pairs of a name and a value.
+ * Format the facts of a model as pairs of a label and a value.
  *
  * @param {Model} model
  * @param {ModelFile} file
@@ -23,7 +23,7 @@ export function facts(model, file) {
   return [
     ["Encoder", `${file.name} (${model.encoder})`],
     ["Reads", `the last ${model.history_length} items`],
-    ...told(model),
+    ...featureFacts(model),
     ["Knows", `${model.vocabulary.size.toLocaleString("en")} items`],
     ["File", `${Math.round(file.bytes / 1000).toLocaleString("en")} KB, catalogue included`],
     ["Weights", RECIPES[model.recipe] ?? model.recipe],
@@ -36,32 +36,32 @@ export function facts(model, file) {
 }
 
 /**
- * Give the fact of what a model is told beside the history, if it is.
+ * Format the names of a model's features as a fact; empty if it takes none.
  *
  * @param {Model} model
  */
-function told({ features = [] }) {
+function featureFacts({ features = [] }) {
   return features.length ? [["Is told", features.map(({ name }) => labelOf(name)).join(", ")]] : [];
 }
 
 /**
- * Say how recall@10 was measured.
+ * Format the evaluation protocol of recall@10.
  *
  * @param {Model} model
  */
 export function protocol(model) {
-  const told = model.evaluation.protocol;
-  const leak = told.leaks_the_future ? " This split leaks the future into training." : "";
+  const spec = model.evaluation.protocol;
+  const leak = spec.leaks_the_future ? " This split leaks the future into training." : "";
   return (
     "recall@10 is the share of people whose next item is among the first ten: " +
-    `${told.dataset}, ${told.split}, ${told.test_users.toLocaleString("en")} test users, ` +
-    `${told.candidates.toLocaleString("en")} candidates, seen items ${told.seen_items}, seed ` +
-    `${told.seed}.${leak}`
+    `${spec.dataset}, ${spec.split}, ${spec.test_users.toLocaleString("en")} test users, ` +
+    `${spec.candidates.toLocaleString("en")} candidates, seen items ${spec.seen_items}, seed ` +
+    `${spec.seed}.${leak}`
   );
 }
 
 /**
- * Give recall@10 as measured through the very file.
+ * Return recall@10 as measured with the exported file itself.
  *
  * @param {Model} model
  */
@@ -70,7 +70,7 @@ export function throughFile(model) {
 }
 
 /**
- * Show them.
+ * Render the facts and the protocol of a model.
  *
  * @param {Model} model
  * @param {ModelFile} file

@@ -1,33 +1,33 @@
 /**
- * What a file learned of its user: plain values, as JSON keeps them, the same as in Python.
+ * Adapters: parameters that a model learned for one user, in the same JSON layout as in Python.
  *
- * To forget it, drop it.
+ * The model keeps no copy: to forget a user, delete the adapter.
  */
 
 import { listOf, NO_ITEM } from "./known.js";
 
-/** The number of the layout; any other is refused. */
+/** Version of the layout; any other version is an error. */
 const FORMAT = 1;
 
 /**
  * @typedef {object} Adapter
  * @property {number} format
- * @property {string} model the hash of the graph that learned it; no other takes it.
- * @property {number[]} vector added to the context of every history; zeros if it did not help.
- * @property {number | null} before how surprising the last activities were to the model as it was
- *     shipped: the mean cross entropy of those that were held back ...
- * @property {number | null} after ... and with what was learned from the others.
+ * @property {string} model SHA-256 of the graph that fitted it; other graphs reject it.
+ * @property {number[]} vector added to the query of every history, [D]; zeros if it did not help.
+ * @property {number | null} before mean cross entropy of the held-out last activities without the
+ *     vector; null where nothing was held out.
+ * @property {number | null} after the same with the vector learned from the other activities.
  */
 
 /**
- * @typedef {object} Settings how a file learns: `adapt` of model.json, as far as it is read here.
- * @property {number} activities how many are read, M.
- * @property {number} held_back how many of these say whether it helped.
- * @property {number} half_life an activity so many before the last counts half.
+ * @typedef {object} Settings settings of adapters: the fields of `adapt` in model.json used here.
+ * @property {number} activities maximum number of activities read, M.
+ * @property {number} held_back number of these that are held out to check that the adapter helps.
+ * @property {number} half_life number of activities after which a default weight halves.
  */
 
 /**
- * Put together what a file gave.
+ * Convert the outputs of the graph to an adapter.
  *
  * @param {string} model
  * @param {Record<string, import("./signature.js").Row>} learned
@@ -44,7 +44,7 @@ export function adapterOf(model, { adapter, before, after }) {
 }
 
 /**
- * Tell whether it helped: otherwise it changes nothing.
+ * Check whether an adapter helped; otherwise its vector is zero and has no effect.
  *
  * @param {Adapter} adapter
  */
@@ -53,8 +53,8 @@ export function isKept({ vector }) {
 }
 
 /**
- * Give the fewest known items that a file learns from. The first is learned from only as what came
- * before the second.
+ * Return the minimum number of known items to fit an adapter. The first item is not a target: it is
+ * only the history of the second.
  *
  * @param {Settings} settings
  */
@@ -63,17 +63,17 @@ export function leastToLearn({ held_back }) {
 }
 
 /**
- * Give what a file learns from: the last M known items at the right end, and how much each counts.
+ * Build the inputs of an adapter's fit: the last M known items, right-aligned, and their weights.
  *
- * @param {number[]} ids of a history, NO_ITEM for what the model does not know.
- * @param {Iterable<number> | undefined} weights how much each counts; by default the more the later.
+ * @param {number[]} ids ids of a history, NO_ITEM for unknown items.
+ * @param {Iterable<number> | undefined} weights one per item; by default halved every half_life.
  * @param {Settings} settings
- * @returns {{activities: Int32Array, weights: Float32Array}}
- * @throws {RangeError} too few are known, or the weights are not as many, negative or no numbers.
+ * @returns {{activities: Int32Array, weights: Float32Array}} both [M].
+ * @throws {RangeError} too few items are known, or the weights are not one number >= 0 per item.
  */
 export function activitiesOf(ids, weights, settings) {
-  const { activities: most, half_life: halfLife } = settings;
-  const known = [...ids.keys()].filter((place) => ids[place] !== NO_ITEM);
+  const { activities: maximum, half_life: halfLife } = settings;
+  const known = [...ids.keys()].filter((index) => ids[index] !== NO_ITEM);
   const least = leastToLearn(settings);
   if (known.length < least) {
     throw new RangeError(
@@ -81,27 +81,27 @@ export function activitiesOf(ids, weights, settings) {
         "until there are so many",
     );
   }
-  const all = weights && given(weights, ids.length);
-  const counts = known.map((place, number) =>
-    all ? all[place] : 0.5 ** ((known.length - 1 - number) / halfLife),
+  const all = weights && checkedWeights(weights, ids.length);
+  const knownWeights = known.map((index, number) =>
+    all ? all[index] : 0.5 ** ((known.length - 1 - number) / halfLife),
   );
-  const last = known.slice(-most);
-  const found = { activities: new Int32Array(most), weights: new Float32Array(most) };
-  found.activities.set(
-    last.map((place) => ids[place]),
-    most - last.length,
+  const last = known.slice(-maximum);
+  const inputs = { activities: new Int32Array(maximum), weights: new Float32Array(maximum) };
+  inputs.activities.set(
+    last.map((index) => ids[index]),
+    maximum - last.length,
   );
-  found.weights.set(counts.slice(-most), most - last.length);
-  return found;
+  inputs.weights.set(knownWeights.slice(-maximum), maximum - last.length);
+  return inputs;
 }
 
 /**
- * Refuse an adapter that is of another model, or none.
+ * Check that an adapter is valid and belongs to a model.
  *
  * @param {Adapter} adapter
- * @param {string} model the hash of the graph.
- * @param {number} width of a context, D.
- * @throws {RangeError} it is so.
+ * @param {string} model SHA-256 of the graph.
+ * @param {number} width size of a query, D.
+ * @throws {RangeError} it is invalid or belongs to another model.
  */
 export function requireFit({ format, model: of, vector }, model, width) {
   const again = "learn it again from the history";
@@ -126,7 +126,7 @@ export function requireFit({ format, model: of, vector }, model, width) {
  * @param {Iterable<number>} weights
  * @param {number} count
  */
-function given(weights, count) {
+function checkedWeights(weights, count) {
   const all = listOf(weights, "weights");
   if (all.length !== count) {
     throw new RangeError(`weights has ${all.length} entries for ${count} items; give one each`);

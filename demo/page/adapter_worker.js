@@ -1,18 +1,18 @@
 /**
- * Learns of a person beside the page, which stays free for what they do meanwhile.
+ * Worker that fits a user's adapter off the main thread, so that the page stays responsive.
  *
- * No module: the runtime loads its own script in a way that modules refuse.
+ * A classic worker: the runtime loads its script in a way that module workers do not support.
  */
 
 /**
  * @typedef {object} Task
  * @property {import("./models.js").Listed} model
- * @property {import("./bundle.js").Item[]} items the history.
+ * @property {import("./bundle.js").Item[]} items history.
  */
 
 /** @typedef {{adapter: import("./adapter.js").Adapter} | {error: string}} Outcome */
 
-// In a worker the runtime looks for its files beside the worker's script.
+// By default the runtime resolves its files in a worker against the URL of the worker's script.
 Object.assign(globalThis, {
   Module: {
     locateFile: (/** @type {string} */ name) => new URL(`runtime/${name}`, location.href).href,

@@ -1,15 +1,15 @@
 /**
- * The parts of a .tflite file of jaxrec: a flatbuffer with a zip archive behind it.
+ * Reader of a .tflite file of jaxrec: a flatbuffer followed by a zip archive.
  *
- * The archive holds the vocabulary (raw items), the catalogue and the model card. Unzipping is the
- * browser's own; only the archive's directory is read here.
+ * The archive contains the vocabulary (raw items), the catalogue and the model card. The browser
+ * inflates the members; this module parses only the directory of the archive.
  */
 
 import { Catalogue, inOneBlock } from "./catalogue.js";
 
 /**
- * The number of the bundle's layout; any other is refused but the one before, whose catalogue was one
- * list of entries.
+ * Version of the bundle's layout. The previous version, whose catalogue is one list of entries, is
+ * read too; any other version is an error.
  */
 const FORMAT = 2;
 const ENTRIES_FORMAT = 1;
@@ -25,24 +25,24 @@ const DEFLATED = 8;
 
 /** @typedef {import("./catalogue.js").Entry} Entry */
 
-/** @typedef {number | string} Item an item as the log has it. */
+/** @typedef {number | string} Item raw item, as in the log. */
 
 /** @typedef {Record<string, number> & {"recall@10_interval": [number, number]}} Figures */
 
 /**
- * @typedef {object} Model what model.json says, as far as it is read here.
+ * @typedef {object} Model fields of model.json that the page reads.
  * @property {number} format
  * @property {string} run
  * @property {string} encoder
- * @property {string} recipe how the weights are stored.
- * @property {number} batch_size B, histories in a call.
+ * @property {string} recipe storage format of the weights.
+ * @property {number} batch_size B, number of histories per call.
  * @property {number} history_length N.
  * @property {number} top_k
  * @property {number} candidates M.
  * @property {boolean} keep_seen
- * @property {import("./features.js").TakenFeature[]} [features] what it takes beside items.
- * @property {number[] | null} [ratings] that it predicts, the lowest first, if it does.
- * @property {import("./adapter.js").Settings | null} [adapt] how it learns of its user, if it does.
+ * @property {import("./features.js").TakenFeature[]} [features] features that it takes.
+ * @property {number[] | null} [ratings] rating values, ascending, if it predicts ratings.
+ * @property {import("./adapter.js").Settings | null} [adapt] how it fits adapters, if it does.
  * @property {{bytes: number, sha256: string}} graph
  * @property {{size: number, sha256: string}} vocabulary
  * @property {{protocol: Protocol, test: Figures, baselines: Record<string, Figures>,
@@ -50,7 +50,7 @@ const DEFLATED = 8;
  */
 
 /**
- * @typedef {object} Protocol how the figures were measured.
+ * @typedef {object} Protocol evaluation protocol of the metrics.
  * @property {string} dataset
  * @property {string} split
  * @property {number} test_users
@@ -61,31 +61,31 @@ const DEFLATED = 8;
  */
 
 /**
- * @typedef {object} Bundle what one file holds.
- * @property {Uint8Array<ArrayBuffer>} graph the flatbuffer.
- * @property {Item[]} items the raw item of each id, id i at i - 1, [V].
- * @property {Catalogue} catalogue of each id, [V].
+ * @typedef {object} Bundle parts of one file.
+ * @property {Uint8Array<ArrayBuffer>} graph flatbuffer.
+ * @property {Item[]} items raw item of each id, id i at index i - 1, [V].
+ * @property {Catalogue} catalogue entry of each id, [V].
  * @property {Model} model
  */
 
 /** @typedef {{method: number, crc: number, packed: number, start: number}} Place of a member. */
 
-/** A file that is not ours, of another version, damaged, or whose parts do not fit together. */
+/** Thrown for a file that is not of jaxrec, has another version, is damaged or is inconsistent. */
 export class BundleError extends Error {
   name = "BundleError";
 }
 
 /**
- * Read a file, and prove that it is whole before any runtime sees it.
+ * Read a file and check that it is intact, before the graph is passed to the runtime.
  *
- * @param {Uint8Array<ArrayBuffer>} bytes the whole .tflite file.
+ * @param {Uint8Array<ArrayBuffer>} bytes content of the whole .tflite file.
  * @returns {Promise<Bundle>}
  * @throws {BundleError}
  */
 export async function readBundle(bytes) {
-  const members = directory(bytes);
+  const members = readDirectory(bytes);
   /** @param {string} name */
-  const read = (name) => member(bytes, members, name);
+  const read = (name) => readMember(bytes, members, name);
   /** @type {Model} */
   const model = JSON.parse(await read("model.json"));
   if (model.format !== FORMAT && model.format !== ENTRIES_FORMAT) {
@@ -111,31 +111,31 @@ export async function readBundle(bytes) {
   const text =
     model.format === FORMAT
       ? await read("catalogue.jsonl")
-      : fromEntries(JSON.parse(await read("catalogue.json")), items);
+      : catalogueText(JSON.parse(await read("catalogue.json")), items);
   const catalogue = new Catalogue(items, text);
-  if (!catalogue.isWhole) throw doesNotFit();
+  if (!catalogue.isWhole) throw mismatchError();
   return { graph, items, catalogue, model };
 }
 
 /**
- * Write a list of entries, as older files have it, as a catalogue.
+ * Convert the list of entries of an older file to the text of a catalogue.
  *
  * @param {Entry[]} entries
  * @param {Item[]} items
  */
-function fromEntries(entries, items) {
+function catalogueText(entries, items) {
   const fits = (/** @type {Entry} */ { id, item }, /** @type {number} */ index) =>
     id === index + 1 && item === items[index];
-  if (entries.length !== items.length || !entries.every(fits)) throw doesNotFit();
+  if (entries.length !== items.length || !entries.every(fits)) throw mismatchError();
   return inOneBlock(entries);
 }
 
-function doesNotFit() {
+function mismatchError() {
   return new BundleError("The catalogue does not fit the model: convert its run again.");
 }
 
 /**
- * Give the hash by which files are told apart, as hexadecimal digits.
+ * Compute the SHA-256 hash of some bytes, as hexadecimal digits.
  *
  * @param {Uint8Array<ArrayBuffer>} bytes
  */
@@ -145,12 +145,12 @@ export async function sha256(bytes) {
 }
 
 /**
- * Read the archive's directory: where each member lies.
+ * Parse the archive's central directory.
  *
  * @param {Uint8Array} bytes
- * @returns {Map<string, Place>} by the members' names.
+ * @returns {Map<string, Place>} location of each member, by name.
  */
-function directory(bytes) {
+function readDirectory(bytes) {
   const view = viewOf(bytes);
   let end = bytes.length - END_BYTES;
   const first = Math.max(0, end - MAX_COMMENT_BYTES);
@@ -178,13 +178,13 @@ function directory(bytes) {
 }
 
 /**
- * Unpack one member, compare its checksum and read it as text.
+ * Decompress one member, check its CRC-32 and decode it as text.
  *
  * @param {Uint8Array<ArrayBuffer>} bytes
  * @param {Map<string, Place>} members
  * @param {string} name
  */
-async function member(bytes, members, name) {
+async function readMember(bytes, members, name) {
   const place = members.get(name);
   if (!place) throw damaged(name);
   const { method, crc, packed, start } = place;

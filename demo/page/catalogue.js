@@ -1,15 +1,15 @@
 /**
- * The catalogue of a file: what is known of each item, in columns, read a block at a time.
+ * The catalogue of a file: metadata of each item, in columns, parsed one block at a time.
  *
- * Its first line says how many items there are, how many a block holds, whether any has a title, and
- * which genres there are; each further line is a block of columns, in the order of the ids. A genre
- * is its place in the first line, and a column of which nothing is known is left out.
+ * The first line has the number of items, the number of items per block, whether any item has a
+ * title, and the genres. Each further line is a block of columns, in the order of the ids. Genres
+ * are stored as indices into the first line; a column without any known value is omitted.
  */
 
 /** @typedef {import("./bundle.js").Item} Item */
 
 /**
- * @typedef {object} Entry an item of the catalogue; what is not known of it is null.
+ * @typedef {object} Entry an item of the catalogue; unknown fields are null.
  * @property {number} id
  * @property {Item} item
  * @property {string | null} title
@@ -26,17 +26,18 @@
  * @property {(number | null)[]} [year]
  */
 
+/** Read access to the entries of a catalogue. */
 export class Catalogue {
   #items;
   #lines;
   /** @type {Head} */
   #head;
-  /** @type {Block[]} those that were read. */
+  /** @type {Block[]} blocks parsed so far. */
   #blocks = [];
 
   /**
-   * @param {Item[]} items the raw item of each id, id i at i - 1, [V].
-   * @param {string} text catalogue.jsonl.
+   * @param {Item[]} items raw item of each id, id i at index i - 1, [V].
+   * @param {string} text content of catalogue.jsonl.
    */
   constructor(items, text) {
     const [head, ...lines] = text.trimEnd().split("\n");
@@ -45,13 +46,13 @@ export class Catalogue {
     this.#lines = lines;
   }
 
-  /** Whether it is of as many items as there are. */
+  /** Whether it has V items and all of their blocks. */
   get isWhole() {
     const { items, block } = this.#head;
     return items === this.length && this.#lines.length === Math.ceil(items / block);
   }
 
-  /** How many items there are, V. */
+  /** Number of items, V. */
   get length() {
     return this.#items.length;
   }
@@ -61,13 +62,13 @@ export class Catalogue {
     return this.#head.titled;
   }
 
-  /** The genres that there are. */
+  /** All genres. */
   get genres() {
     return this.#head.genres;
   }
 
   /**
-   * Give the entry at an index, that of id i at i - 1.
+   * Return the entry at an index; id i is at index i - 1.
    *
    * @param {number} index 0 to V - 1.
    * @returns {Entry}
@@ -84,6 +85,7 @@ export class Catalogue {
     };
   }
 
+  /** Yield all entries in the order of the ids. */
   *[Symbol.iterator]() {
     for (let index = 0; index < this.length; index += 1) yield this.at(index);
   }
@@ -96,7 +98,7 @@ export class Catalogue {
 }
 
 /**
- * Write a list of entries as one block.
+ * Convert a list of entries to the text of a catalogue with one block.
  *
  * @param {Entry[]} entries
  */
@@ -114,7 +116,7 @@ export function inOneBlock(entries) {
 }
 
 /**
- * Say how an item is called.
+ * Return the title of an item, or a label made of its raw id.
  *
  * @param {{item: Item, title?: string | null}} entry
  */

@@ -1,4 +1,4 @@
-/** The catalogue: search, genres, and a card for each item, the most popular first. */
+/** View of the catalogue: search, genres, and a card for each item, the most popular first. */
 
 import { titleOf } from "./catalogue.js";
 import { byId, choice, element, keep } from "./dom.js";
@@ -11,7 +11,7 @@ import { EVERY_GENRE, Search } from "./search.js";
 const CARDS = 48;
 
 /**
- * Give the angle of each genre on the wheel of colours: neighbours in the alphabet lie far apart.
+ * Return the hue of each genre in degrees; the golden angle separates alphabetical neighbours.
  *
  * @param {string[]} genres
  * @returns {Map<string, number>}
@@ -20,6 +20,7 @@ function hues(genres) {
   return new Map([...genres].sort().map((genre, index) => [genre, (index * 137.5) % 360]));
 }
 
+/** Renders the cards of the items that match the search. */
 export class CatalogueView {
   #search = byId("search", HTMLInputElement);
   #genres = byId("genres");
@@ -30,11 +31,11 @@ export class CatalogueView {
   #toggle;
   #index;
   #hues;
-  /** @type {number[]} the places in the catalogue of what was found. */
+  /** @type {number[]} indices in the catalogue of the items found. */
   #hits = [];
   #shown = CARDS;
-  #turn = 0;
-  /** @type {Map<Item, number>} */
+  #version = 0;
+  /** @type {Map<Item, number>} position of each item in the history, from 1. */
   #places = new Map();
 
   /**
@@ -69,7 +70,7 @@ export class CatalogueView {
   }
 
   /**
-   * Mark the items of a history.
+   * Mark the cards of the items of a history.
    *
    * @param {Item[]} items the oldest first.
    */
@@ -78,19 +79,19 @@ export class CatalogueView {
     this.#render();
   }
 
-  /** Search anew, and show what is found while the rest is looked at. */
+  /** Start a new search and show partial results while it runs. */
   async #restart() {
     this.#shown = CARDS;
-    this.#turn += 1;
-    const turn = this.#turn;
+    this.#version += 1;
+    const version = this.#version;
     /** @type {HTMLInputElement | null} */
     const chosen = this.#genres.querySelector("input:checked");
     const found = this.#index.find(this.#search.value, chosen?.value ?? EVERY_GENRE);
     let slice = found.next();
     while (!slice.done) {
       this.#show(slice.value, "Searching…");
-      await new Promise((resolve) => setTimeout(resolve)); // what a person does comes first
-      if (turn !== this.#turn) return; // they have typed on
+      await new Promise((resolve) => setTimeout(resolve)); // let the page handle input events
+      if (version !== this.#version) return; // a later search has started
       slice = found.next();
     }
     const count = slice.value.length;
@@ -100,11 +101,11 @@ export class CatalogueView {
 
   /**
    * @param {number[]} hits
-   * @param {string} said of them.
+   * @param {string} status status text.
    */
-  #show(hits, said) {
+  #show(hits, status) {
     this.#hits = hits;
-    this.#found.textContent = said;
+    this.#found.textContent = status;
     this.#render();
   }
 
@@ -128,7 +129,7 @@ export class CatalogueView {
       element("span", { className: "year", textContent: year ?? "" }),
       element("span", { className: "genres", textContent: genres?.join(" · ") ?? "" }),
     );
-    // The page's policy forbids style in markup; properties set from code are no markup.
+    // The Content-Security-Policy forbids style attributes, but not properties set by script.
     const hue = this.#hues.get(genres?.[0] ?? "") ?? (id * 137.5) % 360;
     button.style.setProperty("--hue", String(hue));
     button.style.setProperty("--x", `${(id * 61) % 100}%`);
@@ -140,7 +141,7 @@ export class CatalogueView {
 
 /**
  * @param {HTMLLIElement} card
- * @param {number | undefined} place of its item in the history.
+ * @param {number | undefined} place position of its item in the history, from 1.
  */
 function mark(card, place) {
   const button = /** @type {HTMLButtonElement} */ (card.firstElementChild);

@@ -1,7 +1,7 @@
-/** Helpers that find, make and keep elements. */
+/** Helpers to find, create and update elements. */
 
 /**
- * Find an element that index.html has.
+ * Return an element of index.html by its id; throw if it is missing or of another kind.
  *
  * @template {HTMLElement} [Found=HTMLElement]
  * @param {string} id
@@ -15,27 +15,27 @@ export function byId(id, kind) {
 }
 
 /**
- * Make an element.
+ * Create an element.
  *
  * @template {keyof HTMLElementTagNameMap} Tag
  * @param {Tag} tag
- * @param {Record<string, unknown>} properties what the element has as a property is set as one, the
- *     rest as attributes.
+ * @param {Record<string, unknown>} properties set as properties where the element has them, else as
+ *     attributes.
  * @param {...(Node | string)} children
  * @returns {HTMLElementTagNameMap[Tag]}
  */
 export function element(tag, properties = {}, ...children) {
-  const made = document.createElement(tag);
+  const created = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
-    if (name in made) Object.assign(made, { [name]: value });
-    else made.setAttribute(name, String(value));
+    if (name in created) Object.assign(created, { [name]: value });
+    else created.setAttribute(name, String(value));
   }
-  made.append(...children);
-  return made;
+  created.append(...children);
+  return created;
 }
 
 /**
- * Make one of several choices that exclude each other, to stand in a fieldset of class chips.
+ * Create one radio button with a label, for a fieldset of class chips.
  *
  * @param {{name: string, value: string, text: string, checked: boolean}} choice
  */
@@ -49,29 +49,29 @@ export function choice({ name, value, text, checked }) {
 }
 
 /**
- * Make a list's children say what the entries say, keeping the element of each key, and with it
- * focus and animation.
+ * Update the children of a list to match the entries. The element of each key is reused, which
+ * preserves focus and animations.
  *
  * @template Entry
  * @template {HTMLElement} Child
- * @param {HTMLElement} list it holds what was made here, and nothing else.
+ * @param {HTMLElement} list parent; all of its children come from this function.
  * @param {Entry[]} entries
  * @param {(entry: Entry) => unknown} keyOf
- * @param {(entry: Entry) => Child} create makes the element of a new key.
- * @param {(element: Child, entry: Entry, index: number) => void} update brings it up to date.
+ * @param {(entry: Entry) => Child} create creates the element of a new key.
+ * @param {(element: Child, entry: Entry, index: number) => void} update renders an entry.
  */
 export function keep(list, entries, keyOf, create, update) {
   const children = /** @type {Child[]} */ ([...list.children]);
   const old = new Map(children.map((child) => [child.dataset.key ?? "", child]));
   const keys = new Set(entries.map((entry) => String(keyOf(entry))));
   for (const [key, child] of old) if (!keys.has(key)) child.remove();
-  let place = list.firstElementChild;
+  let next = list.firstElementChild;
   entries.forEach((entry, index) => {
     const key = String(keyOf(entry));
     const child = old.get(key) ?? create(entry);
     child.dataset.key = key;
     update(child, entry, index);
-    if (child === place) place = child.nextElementSibling;
-    else list.insertBefore(child, place);
+    if (child === next) next = child.nextElementSibling;
+    else list.insertBefore(child, next);
   });
 }

@@ -1,44 +1,45 @@
-/** What a model takes beside the items, and what a caller's values are to its file. */
+/** Features of a model, and the encoding of a caller's values as inputs of the graph. */
 
 import { listOf, NO_ITEM, shown } from "./known.js";
 import { newRow } from "./signature.js";
 
-/** The input of the items' ids. */
+/** Name of the input for the items' ids. */
 const HISTORY = "history";
 
-/** What a file takes for a value that is not known: as an id, and as an age. */
+/** Encodings of an unknown value: as an id, and as an age. */
 const NO_VALUE = 0;
 const NO_AGE = -1;
 
-/** What is further from zero is no 32-bit float, and unknown to a file. */
+/** Numbers of larger magnitude do not fit 32-bit floats and count as unknown. */
 const LARGEST = 1e38;
 const LAST_INT32 = 2 ** 31 - 1;
 
 /**
- * @typedef {string | number | null | undefined} Value as an app has it: one of the log's values, a
- *     number, or the seconds from an activity to now. What is null, undefined, NaN or a value that
- *     the model was never told is unknown.
+ * @typedef {string | number | null | undefined} Value raw value: one of the log's values, a number,
+ *     or the seconds from an activity to now. null, undefined, NaN and values not seen in training
+ *     are unknown.
  */
 
 /**
- * @typedef {Record<string, Value | Iterable<Value>>} Features by name: of activities one value for
- *     each item of the history, in the same order; of the user and of the moment one value.
+ * @typedef {Record<string, Value | Iterable<Value>>} Features values by feature name: for a feature
+ *     of activities one value per item of the history, in its order; else one value.
  */
 
 /**
- * @typedef {object} TakenFeature what a model takes beside the items.
- * @property {string} name by which it is given.
- * @property {"activity" | "user" | "moment"} of what has it.
+ * @typedef {object} TakenFeature a feature that the model takes.
+ * @property {string} name key in `Features` and name of the input.
+ * @property {"activity" | "user" | "moment"} of owner of the value.
  * @property {"id" | "number" | "age"} kind one of `values`, a number, or the age of an activity.
- * @property {(string | number)[]} values of kind `id`, all that the model knows, as the log has them;
- *     of a number the edges between those that are alike to the model.
+ * @property {(string | number)[]} values kind `id`: all known raw values, as in the log; kind
+ *     `number`: the edges of the buckets.
  */
 
-/** @typedef {Record<string, number | number[]>} Numbers what a file takes, by name. */
+/** @typedef {Record<string, number | number[]>} Numbers encoded values by feature name. */
 
+/** Encodes raw feature values as inputs of the graph. */
 export class KnownFeatures {
   #taken;
-  /** @type {Map<string, Map<unknown, number>>} the ids of each feature's values. */
+  /** @type {Map<string, Map<unknown, number>>} ids of each feature's values; 0 is unknown. */
   #ids;
 
   /** @param {TakenFeature[]} taken */
@@ -50,14 +51,14 @@ export class KnownFeatures {
   }
 
   /**
-   * Give what the file takes for the features of a history; those that are missing are unknown.
+   * Encode the features of a history; missing features are unknown.
    *
    * @param {Features} given
-   * @param {number} count of its items.
-   * @param {string} what the items in an error, in the plural.
+   * @param {number} count number of items of the history.
+   * @param {string} what plural noun for the items in error messages.
    * @returns {Numbers}
-   * @throws {TypeError} what should be a list, one value or a number is none.
-   * @throws {RangeError} the model takes no such feature, or not so many values of it.
+   * @throws {TypeError} a value is not a list, a single value or a number, as its feature requires.
+   * @throws {RangeError} the model has no such feature, or the number of values is not `count`.
    */
   numbersOf(given, count, what) {
     const names = this.#taken.map(({ name }) => name);
@@ -68,24 +69,24 @@ export class KnownFeatures {
     }
     const numbers = this.#taken.map((feature) => {
       const { name, of } = feature;
-      if (of !== "activity") return [name, this.#numberOf(feature, oneOf(feature, given[name]))];
+      if (of !== "activity") return [name, this.#encode(feature, requireOne(feature, given[name]))];
       const values = given[name] === undefined ? Array(count).fill(null) : given[name];
-      const all = oneForEach(name, values, count, what);
-      return [name, all.map((value) => this.#numberOf(feature, value))];
+      const all = requireOnePerItem(name, values, count, what);
+      return [name, all.map((value) => this.#encode(feature, value))];
     });
     return Object.fromEntries(numbers);
   }
 
   /**
-   * Write the last known activities of a history at the right end of each input, and what is known of
-   * the user.
+   * Build the inputs: the last known activities, right-aligned with padding at the left, and the
+   * features of user and moment.
    *
    * @param {import("./signature.js").Port[]} ports
-   * @param {number[]} ids of all items of the history.
-   * @param {Numbers} numbers of its features.
+   * @param {number[]} ids ids of all items of the history.
+   * @param {Numbers} numbers encoded features of the history.
    */
   fill(ports, ids, numbers) {
-    const known = [...ids.keys()].filter((place) => ids[place] !== NO_ITEM);
+    const known = [...ids.keys()].filter((index) => ids[index] !== NO_ITEM);
     /** @type {Numbers} */
     const columns = { ...numbers, [HISTORY]: ids };
     /** @type {Record<string, import("./signature.js").Row>} */
@@ -96,7 +97,7 @@ export class KnownFeatures {
       if (typeof values === "number") {
         row.fill(values);
       } else {
-        const last = known.slice(-port.length).map((place) => values[place]);
+        const last = known.slice(-port.length).map((index) => values[index]);
         row.set(last, port.length - last.length);
       }
       inputs[port.name] = row;
@@ -104,7 +105,7 @@ export class KnownFeatures {
     return inputs;
   }
 
-  /** @param {string} name of an input. */
+  /** @param {string} name name of an input. */
   #unknownOf(name) {
     return unknownOf(this.#taken.find((feature) => feature.name === name)?.kind);
   }
@@ -113,7 +114,7 @@ export class KnownFeatures {
    * @param {TakenFeature} feature
    * @param {unknown} value
    */
-  #numberOf({ name, kind }, value) {
+  #encode({ name, kind }, value) {
     if (kind === "id") return this.#ids.get(name)?.get(value) ?? NO_VALUE;
     if (value === null || value === undefined) return unknownOf(kind);
     if (typeof value !== "number") {
@@ -124,12 +125,12 @@ export class KnownFeatures {
       );
     }
     if (!(Math.abs(value) <= LARGEST)) return unknownOf(kind);
-    // Cut to whole seconds; what is less than a second ahead of now is no age either.
+    // Rounded down to whole seconds: a time in the future, even by less than 1 s, becomes NO_AGE.
     return kind === "number" ? value : Math.min(Math.max(Math.floor(value), NO_AGE), LAST_INT32);
   }
 }
 
-/** @param {TakenFeature["kind"] | undefined} kind undefined: the items themselves. */
+/** @param {TakenFeature["kind"] | undefined} kind undefined for the items' ids. */
 function unknownOf(kind) {
   if (kind === "number") return Number.NaN;
   return kind === "age" ? NO_AGE : NO_VALUE;
@@ -139,7 +140,7 @@ function unknownOf(kind) {
  * @param {TakenFeature} feature
  * @param {Value | Iterable<Value>} value
  */
-function oneOf({ name, of }, value) {
+function requireOne({ name, of }, value) {
   if (typeof value === "object" && value !== null) {
     throw new TypeError(`"${name}" is of the ${of}, and is ${shown(value)}; give one value`);
   }
@@ -149,10 +150,10 @@ function oneOf({ name, of }, value) {
 /**
  * @param {string} name
  * @param {Value | Iterable<Value>} given
- * @param {number} count of the items.
+ * @param {number} count number of items.
  * @param {string} what
  */
-function oneForEach(name, given, count, what) {
+function requireOnePerItem(name, given, count, what) {
   const values = listOf(/** @type {Iterable<Value>} */ (given), `values of "${name}"`);
   if (values.length !== count) {
     throw new RangeError(

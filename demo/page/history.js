@@ -1,4 +1,4 @@
-/** What a person has chosen, the oldest first, and said of themselves, and where both are kept. */
+/** The user's history, the oldest item first, the user's own feature values, and their storage. */
 
 import { read, write } from "./storage.js";
 
@@ -6,22 +6,22 @@ import { read, write } from "./storage.js";
 /** @typedef {import("./told.js").Told} Told */
 
 /**
- * @typedef {object} Chosen
+ * @typedef {object} Chosen an entry of the history.
  * @property {Item} item
- * @property {boolean} without it is left out for the moment: "what if I had not seen this".
- * @property {number} [at] when it was tapped, in milliseconds since 1970.
- * @property {Told} [told] what was said of it.
+ * @property {boolean} without whether it is left out temporarily: "what if I had not seen this".
+ * @property {number} [at] time of the tap, in milliseconds since 1970.
+ * @property {Told} [told] feature values that the user entered for it.
  */
 
 const HISTORY = "jaxrec history ";
 const USER = "jaxrec user ";
 
 /**
- * Add an item as the most recent, or take it away.
+ * Add an item as the most recent, or remove it if present.
  *
  * @param {Chosen[]} entries
  * @param {Item} item
- * @param {number} [at] when.
+ * @param {number} [at] time of the tap.
  */
 export function toggle(entries, item, at) {
   return entries.some((entry) => entry.item === item)
@@ -34,7 +34,7 @@ export function toggle(entries, item, at) {
  *
  * @param {Chosen[]} entries
  * @param {Item} item
- * @param {number} places towards the most recent if positive.
+ * @param {number} places positive towards the most recent item.
  */
 export function move(entries, item, places) {
   const from = entries.findIndex((entry) => entry.item === item);
@@ -44,7 +44,7 @@ export function move(entries, item, places) {
 }
 
 /**
- * Leave an item out for the moment, or take it in again.
+ * Toggle whether an item is left out temporarily.
  *
  * @param {Chosen[]} entries
  * @param {Item} item
@@ -56,12 +56,12 @@ export function switchWithout(entries, item) {
 }
 
 /**
- * Say something of an item.
+ * Set a feature value of an item.
  *
  * @param {Chosen[]} entries
  * @param {Item} item
- * @param {string} name of the feature.
- * @param {string | number} [value] undefined: it is unknown.
+ * @param {string} name name of the feature.
+ * @param {string | number} [value] undefined if unknown.
  */
 export function tell(entries, item, name, value) {
   return entries.map((entry) =>
@@ -70,7 +70,7 @@ export function tell(entries, item, name, value) {
 }
 
 /**
- * Add a value to what was told, or take it away.
+ * Return feature values with one set, or removed if undefined.
  *
  * @param {Told | undefined} told
  * @param {string} name
@@ -83,7 +83,7 @@ export function withValue(told, name, value) {
 }
 
 /**
- * Give the entries that count, the oldest first.
+ * Return the entries that are not left out, the oldest first.
  *
  * @param {Chosen[]} entries
  */
@@ -92,9 +92,9 @@ export function counted(entries) {
 }
 
 /**
- * The place of one data set's history in this browser, and of what was said of the person.
+ * Local storage of the history and of the user's own feature values, for one data set.
  *
- * A browser may refuse to keep anything; then they last as long as the page.
+ * If the browser refuses to store them, they last as long as the page.
  */
 export class Shelf {
   #history;
@@ -107,7 +107,7 @@ export class Shelf {
   }
 
   /**
-   * Read what was kept; nothing, if there is nothing or it cannot be read.
+   * Load the history; empty if none is stored or it cannot be read.
    *
    * @returns {Chosen[]}
    */
@@ -129,7 +129,7 @@ export class Shelf {
   }
 
   /**
-   * Read what was said of the person, as `load` does.
+   * Load the user's own feature values, as `load` does the history.
    *
    * @returns {Told}
    */
@@ -138,7 +138,7 @@ export class Shelf {
   }
 
   /**
-   * Keep the entries; tell whether the browser does.
+   * Store the history; return whether the browser stored it.
    *
    * @param {Chosen[]} entries
    */
@@ -147,7 +147,7 @@ export class Shelf {
   }
 
   /**
-   * Keep what was said of the person, as `save` does.
+   * Store the user's own feature values, as `save` does the history.
    *
    * @param {Told} user
    */

@@ -1,4 +1,4 @@
-/** The history: what a person has seen, the most recent on top, to be reordered and tried out. */
+/** View of the history, the most recent item on top, with controls to reorder and leave out. */
 
 import { titleOf } from "./catalogue.js";
 import { byId, element, keep } from "./dom.js";
@@ -11,9 +11,9 @@ import { showControls } from "./told_view.js";
 /** @typedef {import("./history.js").Chosen} Chosen */
 
 /**
- * @typedef {object} Actions what the buttons do.
+ * @typedef {object} Actions handlers of the controls.
  * @property {(item: Item) => void} remove
- * @property {(item: Item, places: number) => void} move by so many places towards the most recent.
+ * @property {(item: Item, places: number) => void} move by `places` towards the most recent.
  * @property {(item: Item) => void} without
  * @property {(item: Item, feature: TakenFeature, value: string | number | undefined) => void} tell
  * @property {() => void} clear
@@ -24,13 +24,14 @@ import { showControls } from "./told_view.js";
 
 /** @typedef {{row: HTMLElement, index: number, button: HTMLButtonElement}} Focused */
 
+/** Renders the history and its controls. */
 export class HistoryView {
   #list = byId("seen");
   #hint = byId("history-hint");
   #told = byId("told-hint");
   #tools = byId("history-tools");
   #actions;
-  /** @type {WeakMap<Element, Buttons>} of each row, by their names. */
+  /** @type {WeakMap<Element, Buttons>} buttons of each row, by name. */
   #buttons = new WeakMap();
 
   /** @param {Actions} actions */
@@ -42,15 +43,15 @@ export class HistoryView {
 
   /**
    * @param {Chosen[]} entries the oldest first.
-   * @param {(item: Item) => Entry | undefined} describe gives the catalogue's entry of an item.
-   * @param {number} length how many items the model reads, N.
-   * @param {TakenFeature[]} taken what it is told beside items.
+   * @param {(item: Item) => Entry | undefined} describe returns the catalogue entry of an item.
+   * @param {number} length number of items that the model reads, N.
+   * @param {TakenFeature[]} taken features that it takes.
    */
   render(entries, describe, length, taken) {
     const features = askable(taken, "activity");
     const read = entries.filter(({ item, without }) => !without && describe(item));
     const last = new Set(read.slice(-length).map(({ item }) => item));
-    const focused = this.#focus();
+    const focused = this.#getFocus();
     keep(
       this.#list,
       entries.toReversed(),
@@ -71,7 +72,7 @@ export class HistoryView {
         );
       },
     );
-    this.#restore(focused);
+    this.#restoreFocus(focused);
     this.#hint.textContent = hint(entries.length, read.length, length);
     this.#told.textContent = entries.length > 0 ? saidOf(taken) : "";
     this.#told.hidden = this.#told.textContent === "";
@@ -111,11 +112,11 @@ export class HistoryView {
   }
 
   /**
-   * Remember which button has the focus.
+   * Return the button that has the focus, with its row.
    *
    * @returns {Focused | null}
    */
-  #focus() {
+  #getFocus() {
     const button = document.activeElement;
     /** @type {HTMLElement | null | undefined} */
     const row = button?.closest("#seen > li");
@@ -124,11 +125,11 @@ export class HistoryView {
   }
 
   /**
-   * A row that moved has lost the focus, one that went leaves it to its neighbour.
+   * Restore the focus: a moved row loses it, and a removed row passes it to its neighbour.
    *
    * @param {Focused | null} focused
    */
-  #restore(focused) {
+  #restoreFocus(focused) {
     if (!focused || document.activeElement === focused.button) return;
     const rows = this.#list.children;
     const row = focused.row.isConnected
@@ -137,7 +138,7 @@ export class HistoryView {
     if (!row) return byId("search").focus();
     const buttons = this.#buttonsOf(row);
     const target = buttons[focused.button.name];
-    // A button at the end of its way is disabled and cannot be focused.
+    // A row at the top or bottom has a disabled button, which cannot be focused.
     (target.disabled ? buttons.what : target).focus();
   }
 }
@@ -145,7 +146,7 @@ export class HistoryView {
 /**
  * @param {string} name
  * @param {string} text
- * @param {string} label what it does, for who cannot see the rest of the row.
+ * @param {string} label description for screen readers, and tooltip.
  * @param {() => void} act
  */
 function button(name, text, label, act) {
@@ -156,9 +157,9 @@ function button(name, text, label, act) {
 }
 
 /**
- * @param {number} chosen
- * @param {number} read how many of them the model could read.
- * @param {number} length how many it does.
+ * @param {number} chosen number of entries of the history.
+ * @param {number} read number of these that are known and not left out.
+ * @param {number} length number of items that the model reads, N.
  */
 function hint(chosen, read, length) {
   if (chosen === 0) return "Nothing yet. Tap a card of the catalogue.";

@@ -1,11 +1,11 @@
-/** The raw items of a model and their ids, and what is said to who asks for others. */
+/** The raw items of a model, their ids, and the errors for unknown items. */
 
 /** @typedef {import("./bundle.js").Item} Item */
 
-/** The id of no item: of a place that is not filled, and of what the model does not know. */
+/** Id of padding and of unknown items. */
 export const NO_ITEM = 0;
 
-/** Gives the id of a raw item, i for the i-th. */
+/** Index from raw items to ids: the i-th item has id i, counted from 1. */
 export class KnownItems {
   #items;
   #idOf;
@@ -16,13 +16,13 @@ export class KnownItems {
     this.#idOf = new Map(items.map((item, index) => [item, index + 1]));
   }
 
-  /** Every id, 1 to V. */
+  /** All ids, 1 to V. */
   get ids() {
     return Array.from(this.#items, (_, index) => index + 1);
   }
 
   /**
-   * Give the id of an item, NO_ITEM if the model does not know it.
+   * Return the id of an item, or NO_ITEM if the model does not know it.
    *
    * @param {Item} item
    */
@@ -31,7 +31,7 @@ export class KnownItems {
   }
 
   /**
-   * Give the id of an item.
+   * Return the id of a known item.
    *
    * @param {Item} item
    * @throws {RangeError} the model does not know it.
@@ -45,24 +45,24 @@ export class KnownItems {
   }
 
   /**
-   * Give the id of each item, NO_ITEM for those that the model does not know.
+   * Return the id of each item, NO_ITEM for unknown items.
    *
    * @param {Iterable<Item>} items
-   * @param {string} what the items in an error, in the plural.
-   * @throws {TypeError} they are no list.
+   * @param {string} what plural noun for the items in error messages.
+   * @throws {TypeError} `items` is not a list.
    */
   idsOf(items, what) {
     return listOf(items, what).map((item) => this.idOf(item));
   }
 
   /**
-   * Give the id of each item, as `idsOf` does, of items that cannot all be unknown.
+   * Return the id of each item, as `idsOf` does; throw if all items are unknown.
    *
    * @param {Iterable<Item>} items
    * @param {string} what
-   * @throws {TypeError} they are no list.
-   * @throws {RangeError} there are some and none is known. Most often the log has numbers, and these
-   *     are text.
+   * @throws {TypeError} `items` is not a list.
+   * @throws {RangeError} `items` is not empty and none is known. Usually the log has numbers and
+   *     the caller passes strings.
    */
   someIdsOf(items, what) {
     const list = listOf(items, what);
@@ -82,35 +82,35 @@ export class KnownItems {
 }
 
 /**
- * Give what is a list as an array. A text is one item, and no list of its letters.
+ * Convert an iterable to an array. A string is one item, not a list of its characters.
  *
  * @template Entry
  * @param {Iterable<Entry>} list
- * @param {string} what its entries in an error, in the plural.
+ * @param {string} what plural noun for its entries in error messages.
  * @returns {Entry[]}
- * @throws {TypeError} it is none.
+ * @throws {TypeError} it is not a list.
  */
 export function listOf(list, what) {
   if (typeof list === "string" || typeof list?.[Symbol.iterator] !== "function") {
-    throw new TypeError(`the ${what} are ${shown(list)}, not a list; give [${written(list)}]`);
+    throw new TypeError(`the ${what} are ${shown(list)}, not a list; give [${literal(list)}]`);
   }
   return [...list];
 }
 
 /**
- * Write a value down with its type, if it is short.
+ * Format a value with its type, cut to 60 characters.
  *
  * @param {unknown} value
  */
 export function shown(value) {
-  return `${written(value)} (${value === null ? "null" : typeof value})`;
+  return `${literal(value)} (${value === null ? "null" : typeof value})`;
 }
 
 /**
- * Write a value down as code has it, if it is short.
+ * Format a value as in source code, cut to 60 characters.
  *
  * @param {unknown} value
  */
-function written(value) {
+function literal(value) {
   return (typeof value === "string" ? JSON.stringify(value) : String(value)).slice(0, 60);
 }

@@ -1,4 +1,4 @@
-/** What the models of a page have learned of a person: by a worker, kept in this browser alone. */
+/** Adapters of the page's models: fitted in a worker, stored only in this browser. */
 
 import { leastToLearn } from "./adapter.js";
 import { read, write } from "./storage.js";
@@ -10,37 +10,37 @@ import { read, write } from "./storage.js";
 /** @typedef {import("./recommender.js").Recommender} Recommender */
 
 /**
- * @typedef {object} Asked a model, and whom it was asked about.
+ * @typedef {object} LoadedModel a model, with the user's history and adapter.
  * @property {Named} model
  * @property {Recommender} recommender
- * @property {Item[]} known the items of the history that it knows.
- * @property {Adapter | undefined} learned of the person, by this model or by an older one.
+ * @property {Item[]} known items of the history that the model knows.
+ * @property {Adapter | undefined} learned the user's adapter, of this model or of an older version.
  */
 
 /**
- * @typedef {object} Learner a model that can learn.
+ * @typedef {object} Learner a model that can fit adapters.
  * @property {string} name
  * @property {import("./adapter.js").Settings} settings
- * @property {number} known how many items of the history it knows.
- * @property {Adapter | undefined} adapter what it has learned.
+ * @property {number} known number of items of the history that it knows.
+ * @property {Adapter | undefined} adapter the user's adapter, if it is fitted.
  */
 
 const LEARNED = "jaxrec learned ";
 const DELETIONS = "jaxrec deletions ";
 
 /**
- * @typedef {object} Stored adapters, and the count of deletions that they were learned under.
+ * @typedef {object} Stored adapters, and the deletion count at the start of their fit.
  * @property {number} deletions
- * @property {Record<string, Adapter>} adapters by the names of the runs.
+ * @property {Record<string, Adapter>} adapters adapters by run name.
  */
 
 /**
- * Have a worker learn, with the model's file loaded once more.
+ * Fit an adapter in a worker, which loads the model's file itself.
  *
  * @param {Listed} model
- * @param {Item[]} items the history.
+ * @param {Item[]} items history.
  * @returns {Promise<Adapter>}
- * @throws {Error} it cannot; the message says why.
+ * @throws {Error} the worker failed; the message has the reason.
  */
 function learn(model, items) {
   const worker = new Worker(new URL("./adapter_worker.js", import.meta.url));
@@ -59,20 +59,20 @@ function learn(model, items) {
 }
 
 /**
- * The adapters of a person, one for each run; they outlive updates of its model.
+ * The user's adapters, one for each run; they are kept when the run's model is updated.
  *
- * All tabs share a count of deletions, which every deletion increments. An adapter is stored and used
- * only while the count is the one under which learning began.
+ * All tabs share a deletion count, which each deletion increments. An adapter is stored and used
+ * only while the count has the value that it had when the fit began.
  */
 export class AdapterStore {
   #learnedKey;
   #deletionsKey;
   /** @type {Stored} */
   #stored = { deletions: 0, adapters: {} };
-  /** @type {number | undefined} the count of deletions, if the browser does not store it. */
-  #ownDeletions;
-  /** @type {number | undefined} the count under which the latest learning began. */
-  #learningUnder;
+  /** @type {number | undefined} deletion count, if the browser does not store it. */
+  #unstoredDeletions;
+  /** @type {number | undefined} deletion count when the latest fit began. */
+  #fitDeletions;
 
   /** @param {string} dataset */
   constructor(dataset) {
@@ -80,47 +80,48 @@ export class AdapterStore {
     this.#deletionsKey = DELETIONS + dataset;
   }
 
-  /** The adapters by the names of their runs. */
+  /** Adapters by run name. */
   get adapters() {
     return this.#stored.deletions === this.#deletions ? this.#stored.adapters : {};
   }
 
+  /** Whether an adapter is being fitted. */
   get isLearning() {
-    return this.#learningUnder === this.#deletions;
+    return this.#fitDeletions === this.#deletions;
   }
 
-  /** The count of deletions; 0 until learning begins for the first time. */
+  /** Deletion count; 0 until the first fit begins. */
   get #deletions() {
-    return this.#ownDeletions ?? (Number(read(this.#deletionsKey)) || 0);
+    return this.#unstoredDeletions ?? (Number(read(this.#deletionsKey)) || 0);
   }
 
   /** @param {number} count */
   #setDeletions(count) {
-    this.#ownDeletions = write(this.#deletionsKey, count) ? undefined : count;
+    this.#unstoredDeletions = write(this.#deletionsKey, count) ? undefined : count;
   }
 
-  /** Read what is stored. */
+  /** Load the stored adapters. */
   load() {
     this.#stored = read(this.#learnedKey) ?? { deletions: 0, adapters: {} };
-    // Stored by a tab that had not yet seen a deletion in another.
+    // A tab that had not yet seen the deletion of another tab stored these.
     if (!(this.#stored.deletions >= this.#deletions)) write(this.#learnedKey, null);
   }
 
   /**
-   * Let models learn from the history, beside the page.
+   * Fit adapters to the history, one model after the other, in a worker.
    *
-   * @param {Asked[]} answers of models that can.
-   * @returns {Promise<{stored: boolean, problem: string} | null>} whether the browser stores it, and
-   *     why nothing was learned; null if something was deleted meanwhile.
+   * @param {LoadedModel[]} models models that can fit an adapter.
+   * @returns {Promise<{stored: boolean, problem: string} | null>} whether the browser stored the
+   *     adapters, and the message of a failure; null if adapters were deleted meanwhile.
    */
-  async learn(answers) {
+  async learn(models) {
     if (this.#deletions === 0) this.#setDeletions(1);
     const deletions = this.#deletions;
-    this.#learningUnder = deletions;
+    this.#fitDeletions = deletions;
     /** @type {Record<string, Adapter>} */
     const learned = {};
     let problem = "";
-    for (const { model, recommender, known } of answers) {
+    for (const { model, recommender, known } of models) {
       try {
         learned[recommender.model.run] = await learn(model, known);
       } catch (error) {
@@ -128,25 +129,25 @@ export class AdapterStore {
       }
     }
     if (deletions !== this.#deletions) return null;
-    this.#learningUnder = undefined;
-    // An older model's adapter is dropped even if learning failed, or it would be tried forever.
-    const older = answers.filter(isOlder).map(({ recommender }) => recommender.model.run);
-    const stored = this.#save({ ...without(this.adapters, older), ...learned }, deletions);
+    this.#fitDeletions = undefined;
+    // Drop adapters of older models even if the fit failed, or each refresh would retry it.
+    const older = models.filter(isOlder).map(({ recommender }) => recommender.model.run);
+    const stored = this.#save({ ...omitRuns(this.adapters, older), ...learned }, deletions);
     return { stored, problem };
   }
 
   /**
-   * Forget what some runs have learned, by default all, and what is being learned in any tab.
+   * Delete the adapters of some runs, by default all, and discard the fits in progress in all tabs.
    *
    * @param {string[]} runs
-   * @returns {boolean} whether the browser stores the rest.
+   * @returns {boolean} whether the browser stored the remaining adapters.
    */
   forget(runs = Object.keys(this.adapters)) {
-    // No tab has ever begun to learn, and the page of a model that cannot leaves no count behind.
+    // No fit has ever begun in any tab, so store no count: the models may not support adapters.
     if (this.#deletions === 0) return true;
     const deletions = this.#deletions + 1;
-    // The count is stored last: a tab that reads it finds the other adapters already stored.
-    const stored = this.#save(without(this.adapters, runs), deletions);
+    // Store the count last: a tab that reads it finds the remaining adapters already stored.
+    const stored = this.#save(omitRuns(this.adapters, runs), deletions);
     this.#setDeletions(deletions);
     return stored;
   }
@@ -166,14 +167,14 @@ export class AdapterStore {
  * @param {Record<string, Adapter>} adapters
  * @param {string[]} runs
  */
-function without(adapters, runs) {
+function omitRuns(adapters, runs) {
   return Object.fromEntries(Object.entries(adapters).filter(([run]) => !runs.includes(run)));
 }
 
 /**
- * Describe a model that learns; nothing of one that does not.
+ * Return the learner of a model, or an empty list if it cannot fit adapters.
  *
- * @param {Asked} asked
+ * @param {LoadedModel} loaded
  * @returns {Learner[]}
  */
 export function learnersOf({ model, recommender, known, learned }) {
@@ -189,16 +190,16 @@ export function canLearn({ settings, known }) {
 }
 
 /**
- * Tell whether a model can learn from the history as it is.
+ * Check whether a model can fit an adapter to the current history.
  *
- * @param {Asked} asked
+ * @param {LoadedModel} loaded
  */
-export function learns(asked) {
-  return learnersOf(asked).some(canLearn);
+export function learns(loaded) {
+  return learnersOf(loaded).some(canLearn);
 }
 
 /**
- * Give what was learned, if this very model learned it.
+ * Return the adapter if exactly this model fitted it.
  *
  * @param {Recommender} recommender
  * @param {Adapter | undefined} learned
@@ -208,9 +209,9 @@ export function adapterFor({ model }, learned) {
 }
 
 /**
- * Tell whether what was learned is of an older model.
+ * Check whether the adapter belongs to an older version of the model.
  *
- * @param {Asked} asked
+ * @param {LoadedModel} loaded
  */
 export function isOlder({ recommender, learned }) {
   return learned !== undefined && adapterFor(recommender, learned) === undefined;

@@ -1,4 +1,4 @@
-/** The buttons by which a person lets the models learn, and what came of it. */
+/** View of the user's adapters: buttons to learn, forget and export, and the outcome. */
 
 import { isKept, leastToLearn } from "./adapter.js";
 import { byId } from "./dom.js";
@@ -7,6 +7,7 @@ import { canLearn } from "./learning.js";
 /** @typedef {import("./adapter.js").Adapter} Adapter */
 /** @typedef {import("./learning.js").Learner} Learner */
 
+/** Renders the buttons and the state of the adapters. */
 export class LearningView {
   #learn = byId("learn", HTMLButtonElement);
   #forget = byId("forget");
@@ -20,9 +21,9 @@ export class LearningView {
   }
 
   /**
-   * Show what can be done, and what was learned.
+   * Show the available actions and the state of each adapter.
    *
-   * @param {Learner[]} learners of the models that are shown; without any there is nothing to see.
+   * @param {Learner[]} learners learners of the models that are shown; hidden if there are none.
    * @param {boolean} isLearning
    */
   render(learners, isLearning) {
@@ -32,17 +33,17 @@ export class LearningView {
     this.#forget.hidden = this.#export.hidden = !learned;
     byId("learned").textContent = isLearning
       ? "Learning from your history, on this device …"
-      : learners.map((each) => words(each, learners.length > 1)).join(" ");
+      : learners.map((each) => statusText(each, learners.length > 1)).join(" ");
   }
 }
 
 /**
- * Say of a model what it has learned, or what it takes.
+ * Format the state of a model's adapter, or the requirements to fit one.
  *
  * @param {Learner} learner
- * @param {boolean} named whether there are others.
+ * @param {boolean} named whether to prefix the model's name.
  */
-function words({ name, settings, known, adapter }, named) {
+function statusText({ name, settings, known, adapter }, named) {
   const who = named ? `${name}: ` : "";
   if (adapter === undefined) {
     const least = leastToLearn(settings);
@@ -50,13 +51,13 @@ function words({ name, settings, known, adapter }, named) {
     return `${who}The model can learn from up to ${settings.activities} of your last items.`;
   }
   const held = `your last ${settings.held_back} items`;
-  const losses = `${shown(adapter.before)} → ${shown(adapter.after)}`;
+  const losses = `${formatLoss(adapter.before)} → ${formatLoss(adapter.after)}`;
   return isKept(adapter)
     ? `${who}Learned and kept: it would have foreseen ${held} better (surprise ${losses}).`
     : `${who}Learned and dropped: it would not have foreseen ${held} better (surprise ${losses}).`;
 }
 
 /** @param {number | null} loss */
-function shown(loss) {
+function formatLoss(loss) {
   return loss === null ? "unknown" : loss.toFixed(3);
 }

@@ -1,4 +1,4 @@
-/** The recommendations of one model or several, side by side, and what moved in them. */
+/** View of the recommendations of one or more models, side by side, with changes of rank. */
 
 import { titleOf } from "./catalogue.js";
 import { byId, element, keep } from "./dom.js";
@@ -8,26 +8,26 @@ import { byId, element, keep } from "./dom.js";
 /** @typedef {import("./recommender.js").Recommendation} Recommendation */
 
 /**
- * @typedef {object} Answer of a model: an error, or all the rest.
+ * @typedef {object} Answer result of a model: an error, or recommendations and recall.
  * @property {Named} model
- * @property {Item[] | null} before the items of its list before the last change.
+ * @property {Item[] | null} before items of its list before the last change.
  * @property {Error} [error]
- * @property {Recommendation[]} [recommendations] all that it gave.
+ * @property {Recommendation[]} [recommendations] all recommendations, also those not shown.
  * @property {number} [recall]
  */
 
-/** How many items a list shows. */
+/** Number of items that a list shows. */
 export const SHOWN = 10;
 
 const MOVE_MS = 350;
 
 /**
- * Say how each item of a list moved.
+ * Compute the change of rank of each item of a list.
  *
- * @param {Item[] | null} before the items of the list before, best first; null if there was none.
- * @param {Item[]} after the items now.
- * @returns {{places: (number | null)[], left: Item[]}} for each item of `after` the places it rose
- *     (negative: fell, null: new in the list), and the items that are no longer there.
+ * @param {Item[] | null} before previous items, best first; null if there was no list.
+ * @param {Item[]} after current items, best first.
+ * @returns {{places: (number | null)[], left: Item[]}} for each item of `after` the number of ranks
+ *     gained (negative if lost, null if new), and the items no longer in the list.
  */
 export function moves(before, after) {
   if (before === null) return { places: after.map(() => 0), left: [] };
@@ -39,7 +39,7 @@ export function moves(before, after) {
 }
 
 /**
- * Give each score's share of the way from the last to the first of all that the model gave.
+ * Scale scores linearly from the lowest at 0 to the highest at 1; all 1 if they are equal.
  *
  * @param {number[]} scores best first.
  * @returns {number[]} 0 to 1.
@@ -50,10 +50,11 @@ export function shares(scores) {
   return scores.map((score) => (range > 0 ? 1 - (best - score) / range : 1));
 }
 
+/** Renders one list of recommendations per model. */
 export class ListsView {
   #root = byId("lists");
   #toggle;
-  /** @type {WeakMap<Element, Map<Item, string>>} of the items of each list. */
+  /** @type {WeakMap<Element, Map<Item, string>>} titles of the items of each list. */
   #titles = new WeakMap();
 
   /** @param {(item: Item) => void} toggle called when a recommendation is tapped. */
@@ -61,10 +62,10 @@ export class ListsView {
     this.#toggle = toggle;
     for (const type of ["pointerover", "focusin"]) {
       this.#root.addEventListener(type, ({ target }) => {
-        if (target instanceof Element) this.#point(target.closest("li"));
+        if (target instanceof Element) this.#highlight(target.closest("li"));
       });
     }
-    this.#root.addEventListener("pointerleave", () => this.#point(null));
+    this.#root.addEventListener("pointerleave", () => this.#highlight(null));
   }
 
   /**
@@ -73,19 +74,19 @@ export class ListsView {
    * @param {Answer[]} columns
    */
   render(columns) {
-    const focused = this.#focus();
+    const focused = this.#getFocus();
     keep(
       this.#root,
       columns,
       ({ model }) => model.path,
-      ({ model }) => column(model),
+      ({ model }) => createColumn(model),
       (article, each) => this.#update(article, each),
     );
-    this.#restore(focused);
+    this.#restoreFocus(focused);
   }
 
   /**
-   * Show how long a recommendation takes.
+   * Show the time of a recommendation.
    *
    * @param {Named} model
    * @param {number} microseconds
@@ -148,18 +149,18 @@ export class ListsView {
   }
 
   /**
-   * Mark an item in every list.
+   * Highlight the item of a row in every list; null removes the highlight.
    *
    * @param {HTMLElement | null} row
    */
-  #point(row) {
+  #highlight(row) {
     for (const other of this.#root.querySelectorAll("li")) {
       other.classList.toggle("same", row !== null && other.dataset.key === row.dataset.key);
     }
   }
 
-  /** Remember which row has the focus. */
-  #focus() {
+  /** Return the row that has the focus, with its list and index. */
+  #getFocus() {
     /** @type {HTMLElement | null | undefined} */
     const row = document.activeElement?.closest("#lists li");
     const list = row?.parentElement;
@@ -167,11 +168,11 @@ export class ListsView {
   }
 
   /**
-   * A row that went leaves the focus to the one in its place.
+   * Restore the focus: a removed row passes it to the row now at its index.
    *
    * @param {{row: HTMLElement, list: HTMLElement, index: number} | null} focused
    */
-  #restore(focused) {
+  #restoreFocus(focused) {
     if (!focused || document.activeElement !== document.body) return;
     const row = focused.row.isConnected ? focused.row : childrenOf(focused.list)[focused.index];
     row?.querySelector("button")?.focus();
@@ -184,7 +185,7 @@ function childrenOf(parent) {
 }
 
 /** @param {Named} model */
-function column(model) {
+function createColumn(model) {
   return element(
     "article",
     { className: "list" },
@@ -203,10 +204,10 @@ function column(model) {
 
 /**
  * @param {HTMLElement} row
- * @param {number} index its place in the list, from 0.
+ * @param {number} index index in the list, from 0.
  * @param {number} score
- * @param {number} share of the score, 0 to 1.
- * @param {number | null} places that it rose, as `moves` has them.
+ * @param {number} share scaled score, 0 to 1.
+ * @param {number | null} places number of ranks gained, as in `moves`.
  */
 function updateRow(row, index, score, share, places) {
   const [button] = childrenOf(row);
@@ -215,15 +216,15 @@ function updateRow(row, index, score, share, places) {
   number.textContent = score.toFixed(2);
   bar.style.setProperty("--share", String(share));
   moved.className = `moved ${places === null ? "new" : places > 0 ? "up" : places < 0 ? "down" : ""}`;
-  moved.replaceChildren(...movedWords(places));
+  moved.replaceChildren(...rankChangeLabel(places));
 }
 
 /**
- * A sign for the eye, words for the ear.
+ * Build the label of a change of rank: a sign to see, and words for screen readers.
  *
  * @param {number | null} places
  */
-function movedWords(places) {
+function rankChangeLabel(places) {
   if (places === 0) return [];
   const [sign, words] =
     places === null
@@ -238,10 +239,10 @@ function movedWords(places) {
 }
 
 /**
- * Let a row glide from where it was.
+ * Animate a row from its previous position.
  *
  * @param {HTMLElement} row
- * @param {number | undefined} top where that is; a new row fades in.
+ * @param {number | undefined} top previous offset; undefined for a new row, which fades in.
  */
 function slide(row, top) {
   if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;

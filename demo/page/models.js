@@ -1,16 +1,16 @@
-/** The models that were gathered with the page: listed, loaded, and timed. */
+/** Listing, loading and timing of the models that are served with the page. */
 
 import { BundleError, sha256 } from "./bundle.js";
 import { Recommender } from "./recommender.js";
 
-/** How long, and how often, a model is timed: browsers blur the clock to 0.1 ms. */
+/** Duration and number of timed batches: browsers coarsen the clock to 0.1 ms. */
 const BATCH_MS = 4;
 const BATCHES = 9;
 
-/** How many items a timed call asks for, where the catalogue has as many. */
+/** k of a timed call, if the catalogue has as many items. */
 const TIMED_ITEMS = 10;
 
-/** How long it runs before that, once: a browser compiles what runs often a second time. */
+/** Warm-up before a model's first timing: browsers recompile and optimize hot code. */
 const WARM_UP_SLICES = 25;
 const WARM_UP_SLICE_MS = 16;
 
@@ -23,7 +23,7 @@ const ENCODERS = {
 };
 
 /**
- * @typedef {object} Listed a model of the page.
+ * @typedef {object} Listed an entry of models.json.
  * @property {string} path
  * @property {string} sha256
  * @property {number} bytes
@@ -32,16 +32,16 @@ const ENCODERS = {
  * @property {string} recipe
  */
 
-/** @typedef {Listed & {name: string}} Named `name` is as short as tells the models apart. */
+/** @typedef {Listed & {name: string}} Named `name` is the shortest label that is unique. */
 
 /**
- * List the models, the one to show first in front.
+ * Load the list of models; the first one is shown first.
  *
  * @returns {Promise<Named[]>}
  */
 export async function listModels() {
   /** @type {Listed[]} */
-  const models = await (await fetched("models.json")).json();
+  const models = await (await fetchOrThrow("models.json")).json();
   /** @type {((model: Listed) => string)[]} */
   const names = [
     ({ encoder }) => ENCODERS[encoder] ?? encoder,
@@ -55,15 +55,15 @@ export async function listModels() {
 }
 
 /**
- * Load a model that `listModels` gave.
+ * Load a model of `listModels` and check its hash.
  *
  * @param {Listed} model
  * @returns {Promise<Recommender>}
- * @throws {BundleError} it is not the file that the page was made with.
+ * @throws {BundleError} it is not the file with which the page was built.
  */
 export async function loadModel(model) {
-  const bytes = new Uint8Array(await (await fetched(model.path)).arrayBuffer());
-  // Without a secure context there are no hashes; the recommender says so.
+  const bytes = new Uint8Array(await (await fetchOrThrow(model.path)).arrayBuffer());
+  // crypto.subtle needs a secure context; without it `Recommender.load` throws UnsupportedError.
   if (globalThis.crypto?.subtle && (await sha256(bytes)) !== model.sha256) {
     throw new BundleError(
       `The model ${model.run} is damaged: it is not the file that this page was made with. Put ` +
@@ -74,25 +74,25 @@ export async function loadModel(model) {
 }
 
 /**
- * The models that have run long enough to be timed.
+ * Models whose warm-up is done.
  *
  * @type {WeakSet<Recommender>}
  */
-const warm = new WeakSet();
+const warmedUp = new WeakSet();
 
 /**
  * Measure the median time of a recommendation, in microseconds.
  *
  * @param {Recommender} recommender
- * @param {import("./bundle.js").Item[]} items the history.
+ * @param {import("./bundle.js").Item[]} items history.
  * @param {import("./features.js").Features} features
  */
 export async function timeOf(recommender, items, features) {
-  for (let slice = 0; slice < WARM_UP_SLICES && !warm.has(recommender); slice += 1) {
+  for (let slice = 0; slice < WARM_UP_SLICES && !warmedUp.has(recommender); slice += 1) {
     await meanTime(recommender, items, features, WARM_UP_SLICE_MS);
-    await new Promise((resolve) => setTimeout(resolve)); // what a person does comes first
+    await new Promise((resolve) => setTimeout(resolve)); // let the page handle input events
   }
-  warm.add(recommender);
+  warmedUp.add(recommender);
   const times = [];
   for (let batch = 0; batch < BATCHES; batch += 1) {
     times.push(await meanTime(recommender, items, features, BATCH_MS));
@@ -101,7 +101,7 @@ export async function timeOf(recommender, items, features) {
 }
 
 /**
- * Recommend for some time; give the mean time of a call. Both in milliseconds.
+ * Measure the mean time of a call over at least `duration`, both in milliseconds.
  *
  * @param {Recommender} recommender
  * @param {import("./bundle.js").Item[]} items
@@ -122,7 +122,7 @@ async function meanTime(recommender, items, features, duration) {
 }
 
 /** @param {string} path */
-async function fetched(path) {
+async function fetchOrThrow(path) {
   /** @type {Response} */
   let response;
   try {

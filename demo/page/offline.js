@@ -1,18 +1,18 @@
-/** Keeping the whole page in the browser, and taking a newer release when there is one. */
+/** Registration of the service worker: offline use, and updates to newer releases. */
 
 import { supportsFeature } from "./runtime/litert.js";
 
 /**
- * Have the service worker keep this release.
+ * Register the service worker, which caches this release.
  *
  * @param {() => void} ready called once the page works without a network.
- * @param {(use: () => void) => void} offer called when a newer release is there as a whole; `use`
- *     switches to it, which loads the page again.
+ * @param {(use: () => void) => void} offer called when a newer release is completely cached; `use`
+ *     switches to it, which reloads the page.
  */
 export async function keepOffline(ready, offer) {
   const workers = navigator.serviceWorker;
   if (!workers) return;
-  // The first worker takes over a page of its own release; any later one brings another.
+  // The first worker claims a page of its own release; any later one serves another: reload.
   let controlled = Boolean(workers.controller);
   workers.addEventListener("controllerchange", () => {
     if (controlled) location.reload();
@@ -26,9 +26,9 @@ export async function keepOffline(ready, offer) {
   });
   workers.ready.then(ready);
   const use = () => registration.waiting?.postMessage("use");
-  // A release that came while the page was last open: nothing was touched yet, so take it.
+  // A release cached during the last visit: the user has done nothing yet, so activate it now.
   if (registration.waiting && workers.controller) use();
-  registration.update().catch(() => {}); // without a network, the next visit asks again
+  registration.update().catch(() => {}); // offline: the next visit checks again
   registration.addEventListener("updatefound", () => {
     const { installing } = registration;
     installing?.addEventListener("statechange", () => {

@@ -1,4 +1,4 @@
-/** The page: holds what a person has chosen, asks the models, and has every part show it. */
+/** The page: holds the user's state, runs the models and renders all views. */
 
 import { showAbout, throughFile } from "./about_view.js";
 import { titleOf } from "./catalogue.js";
@@ -27,21 +27,21 @@ import { YouView } from "./told_view.js";
 /** @typedef {import("./told.js").Told} Told */
 
 /**
- * @typedef {object} Found the answer of a model that could be loaded.
+ * @typedef {object} ModelResult result of a model that could be loaded.
  * @property {Named} model
  * @property {Recommender} recommender
- * @property {Item[]} known the items of the history that the model knows.
- * @property {Features} features what it was told beside them.
- * @property {Adapter | undefined} learned of the person, by this model or by an older one.
+ * @property {Item[]} known items of the history that the model knows.
+ * @property {Features} features features of the request.
+ * @property {Adapter | undefined} learned the user's adapter, of this model or of an older version.
  * @property {Recommendation[]} recommendations
  */
 
 const SIDE_BY_SIDE = "side by side";
 
-/** When the lists are painted and still: models are timed then, undisturbed. */
-const AT_REST_MS = 500;
+/** Delay before models are timed, so that rendering and animations of the lists are finished. */
+const TIMING_DELAY_MS = 500;
 
-/** A model of the page, loaded when it is first shown. */
+/** A model of the page, loaded on first use. */
 class Column {
   /** @type {Promise<Recommender> | undefined} */
   #loading;
@@ -49,7 +49,7 @@ class Column {
   /** @param {Named} model */
   constructor(model) {
     this.model = model;
-    /** @type {Item[] | null} of its list, best first. */
+    /** @type {Item[] | null} items of its list, best first. */
     this.items = null;
   }
 
@@ -59,21 +59,23 @@ class Column {
   }
 }
 
+/** State of the page, and the handlers of its controls. */
 class Page {
   /** @type {Chosen[]} */
   #entries = [];
   /** @type {Told} */
   #user = {};
-  /** @type {TakenFeature[]} by the models that are shown. */
-  #taken = [];
+  /** @type {TakenFeature[]} features of the models that are shown. */
+  #features = [];
   #columns;
   #shown;
   #describe;
   #shelf;
   #learned;
-  /** @type {Found[]} the latest answers. */
-  #found = [];
-  #turn = 0;
+  /** @type {ModelResult[]} the latest results. */
+  #loaded = [];
+  /** Number of the latest refresh; results of earlier ones are discarded. */
+  #version = 0;
   #catalogue;
   #lists = new ListsView((item) => this.#toggle(item));
   #history = new HistoryView({
@@ -81,20 +83,20 @@ class Page {
     move: (item, places) => this.#change(move(this.#entries, item, places), "Moved"),
     without: (item) => this.#change(switchWithout(this.#entries, item), "Tried out"),
     tell: (item, { name }, value) =>
-      this.#change(tell(this.#entries, item, name, value), sentence(name, value)),
+      this.#change(tell(this.#entries, item, name, value), valueAnnouncement(name, value)),
     clear: () => this.#change([], "Cleared"),
     export: () => this.#export(),
   });
   #learning = new LearningView({
-    learn: () => this.#learn(this.#found.filter(learns), "Learned from your history"),
+    learn: () => this.#learn(this.#loaded.filter(learns), "Learned from your history"),
     forget: () => this.#forget(),
     export: () => this.#exportLearned(),
   });
-  #you = new YouView(({ name }, value) => this.#tellUser(name, value));
+  #you = new YouView(({ name }, value) => this.#setUserFeature(name, value));
 
   /**
-   * @param {Column[]} columns the first is shown first.
-   * @param {Recommender} first that of the first column; all have its items.
+   * @param {Column[]} columns the first one is shown first.
+   * @param {Recommender} first recommender of the first column; all columns have the same items.
    */
   constructor(columns, first) {
     this.#columns = columns;
@@ -103,7 +105,7 @@ class Page {
     const { dataset } = first.model.evaluation.protocol;
     this.#shelf = new Shelf(dataset);
     this.#learned = new AdapterStore(dataset);
-    watch(dataset, () => this.#reread());
+    watch(dataset, () => this.#reload());
     this.#catalogue = new CatalogueView(first.catalogue, (item) => this.#toggle(item));
     this.#offerModels();
     byId("delete").addEventListener("click", () => this.#delete());
@@ -116,10 +118,11 @@ class Page {
     byId("loading").hidden = true;
     byId("main").hidden = false;
     byId("peek").hidden = false;
-    await page.#reread();
+    await page.#reload();
   }
 
-  async #reread() {
+  /** Load the stored state, also after a change in another tab, and refresh. */
+  async #reload() {
     this.#entries = this.#shelf.load();
     this.#user = this.#shelf.loadUser();
     this.#learned.load();
@@ -128,7 +131,7 @@ class Page {
 
   /** @param {Item} item */
   #toggle(item) {
-    const entries = toggle(this.#entries, item, takesAge(this.#taken) ? Date.now() : undefined);
+    const entries = toggle(this.#entries, item, takesAge(this.#features) ? Date.now() : undefined);
     const verb = entries.length > this.#entries.length ? "Added" : "Removed";
     const entry = this.#describe(item);
     this.#change(entries, `${verb} ${entry ? titleOf(entry) : item}`);
@@ -136,30 +139,30 @@ class Page {
 
   /**
    * @param {Chosen[]} entries
-   * @param {string} said what was done, for the ear.
+   * @param {string} message announcement for screen readers.
    */
-  #change(entries, said) {
+  #change(entries, message) {
     this.#entries = entries;
-    // What was learned from a history is deleted with it.
+    // Adapters are deleted with the history from which they were learned.
     if (entries.length === 0) this.#learned.forget();
-    this.#saved(this.#shelf.save(entries), said);
+    this.#showSaved(this.#shelf.save(entries), message);
   }
 
   /**
-   * @param {string} name of a feature.
+   * @param {string} name name of a feature.
    * @param {string | number | undefined} value
    */
-  #tellUser(name, value) {
+  #setUserFeature(name, value) {
     this.#user = withValue(this.#user, name, value);
-    this.#saved(this.#shelf.saveUser(this.#user), sentence(name, value));
+    this.#showSaved(this.#shelf.saveUser(this.#user), valueAnnouncement(name, value));
   }
 
   /**
-   * @param {boolean} keeps whether the browser does.
-   * @param {string} said
+   * @param {boolean} stored whether the browser stored the change.
+   * @param {string} message
    */
-  #saved(keeps, said) {
-    this.#refresh(keeps ? said : `${said}. This browser keeps nothing beyond this visit`);
+  #showSaved(stored, message) {
+    this.#refresh(stored ? message : `${message}. This browser keeps nothing beyond this visit`);
   }
 
   #delete() {
@@ -169,35 +172,35 @@ class Page {
   }
 
   /**
-   * Let models learn from the history, beside the page.
+   * Fit adapters to the history in a worker.
    *
-   * @param {Found[]} answers of models that can.
-   * @param {string} said
+   * @param {ModelResult[]} results results of models that can fit an adapter.
+   * @param {string} message
    */
-  async #learn(answers, said) {
-    const learning = this.#learned.learn(answers);
+  async #learn(results, message) {
+    const learning = this.#learned.learn(results);
     this.#refresh("");
     const outcome = await learning;
-    if (outcome) this.#saved(outcome.stored, outcome.problem || said);
+    if (outcome) this.#showSaved(outcome.stored, outcome.problem || message);
   }
 
   #forget() {
-    this.#saved(this.#learned.forget(this.#shown.map(({ model }) => model.run)), "Forgotten");
+    this.#showSaved(this.#learned.forget(this.#shown.map(({ model }) => model.run)), "Forgotten");
   }
 
   #exportLearned() {
     this.#download(this.#learned.adapters, "learned.json");
-    this.#say("Exported learned.json");
+    this.#announce("Exported learned.json");
   }
 
-  /** Give the history to the person as a file. */
+  /** Download the history as a file. */
   #export() {
     const history = this.#entries.map(({ item, at, told }) => {
       const { title = null, year = null } = this.#describe(item) ?? {};
       return { item, title, year, at: at && new Date(at), told };
     });
     this.#download(history, "history.json");
-    this.#say("Exported history.json, the oldest first");
+    this.#announce("Exported history.json, the oldest first");
   }
 
   /**
@@ -212,47 +215,47 @@ class Page {
   }
 
   /**
-   * Show the history as it is now, and what the models say to it.
+   * Run the shown models on the current history and render all views.
    *
-   * @param {string} said
+   * @param {string} message
    */
-  async #refresh(said) {
-    this.#turn += 1;
-    const turn = this.#turn;
-    const answers = await Promise.all(this.#shown.map((column) => this.#ask(column)));
-    if (turn !== this.#turn) return; // a later change was faster
-    const found = answers.filter((answer) => answer.recommender !== undefined);
-    this.#found = found;
-    const [first] = found;
-    this.#taken = takenBy(found.map(({ recommender }) => recommender));
-    this.#you.render(this.#taken, this.#user);
+  async #refresh(message) {
+    this.#version += 1;
+    const version = this.#version;
+    const results = await Promise.all(this.#shown.map((column) => this.#recommend(column)));
+    if (version !== this.#version) return; // a later refresh has started
+    const loaded = results.filter((result) => result.recommender !== undefined);
+    this.#loaded = loaded;
+    const [first] = loaded;
+    this.#features = takenBy(loaded.map(({ recommender }) => recommender));
+    this.#you.render(this.#features, this.#user);
     this.#catalogue.mark(this.#entries.map(({ item }) => item));
     this.#history.render(
       this.#entries,
       this.#describe,
       first?.recommender.historyLength ?? Infinity,
-      this.#taken,
+      this.#features,
     );
-    this.#learning.render(found.flatMap(learnersOf), this.#learned.isLearning);
-    this.#lists.render(answers);
-    for (const { column, recommendations } of answers) {
+    this.#learning.render(loaded.flatMap(learnersOf), this.#learned.isLearning);
+    this.#lists.render(results);
+    for (const { column, recommendations } of results) {
       column.items = recommendations?.slice(0, SHOWN).map(({ item }) => item) ?? null;
     }
-    if (first) this.#sayFirst(first, said);
-    // The person wished for what an older model had learned, and the history is still here.
-    const older = found.filter((each) => learns(each) && isOlder(each));
+    if (first) this.#showTop(first, message);
+    // The user asked an older version of the model to learn; repeat the fit with the new version.
+    const older = loaded.filter((each) => learns(each) && isOlder(each));
     if (older.length && !this.#learned.isLearning) {
       this.#learn(older, "The model is a newer one, and has learned again");
     }
-    setTimeout(() => this.#time(found, turn), AT_REST_MS);
+    setTimeout(() => this.#time(loaded, version), TIMING_DELAY_MS);
   }
 
   /** @param {Column} column */
-  async #ask(column) {
+  async #recommend(column) {
     const { model, items: before } = column;
     try {
       const recommender = await column.load();
-      // Of a history that was kept, this model may know nothing.
+      // The model may know no item of a stored history; `recommend` throws on such a history.
       const read = counted(this.#entries).filter(({ item }) => recommender.knows(item));
       const known = read.map(({ item }) => item);
       const features = featuresOf(recommender.features, read, this.#user, Date.now());
@@ -276,10 +279,10 @@ class Page {
   }
 
   /**
-   * @param {Found} answer
-   * @param {string} said
+   * @param {ModelResult} result
+   * @param {string} message
    */
-  #sayFirst({ model, recommender, recommendations }, said) {
+  #showTop({ model, recommender, recommendations }, message) {
     showAbout(recommender.model, model);
     const [top] = recommendations;
     const first = top ? titleOf(top) : "nothing is left";
@@ -288,7 +291,7 @@ class Page {
       element("span", { textContent: "Next" }),
       element("strong", { textContent: first }),
     );
-    if (said) this.#say(`${said}. First for you: ${first}`);
+    if (message) this.#announce(`${message}. First for you: ${first}`);
   }
 
   #hint() {
@@ -302,22 +305,22 @@ class Page {
   }
 
   /**
-   * @param {Found[]} answers
-   * @param {number} turn
+   * @param {ModelResult[]} results
+   * @param {number} version
    */
-  async #time(answers, turn) {
-    for (const { model, recommender, known, features } of answers) {
-      if (turn !== this.#turn) return;
+  async #time(results, version) {
+    for (const { model, recommender, known, features } of results) {
+      if (version !== this.#version) return;
       this.#lists.showTime(model, await timeOf(recommender, known, features));
     }
   }
 
   /** @param {string} words */
-  #say(words) {
+  #announce(words) {
     byId("status").textContent = words;
   }
 
-  /** Let the person choose among the models, if there are several. */
+  /** Add the choice of a model, if there are several. */
   #offerModels() {
     if (this.#columns.length < 2) return;
     const offer = (/** @type {string} */ value, /** @type {string} */ text) =>
@@ -340,24 +343,24 @@ class Page {
 }
 
 /**
- * Say what a model was told, for the ear.
+ * Format the announcement of a feature's new value for screen readers.
  *
- * @param {string} name of a feature.
+ * @param {string} name name of a feature.
  * @param {string | number | undefined} value
  */
-function sentence(name, value) {
+function valueAnnouncement(name, value) {
   return `The ${labelOf(name)} is ${value ?? "unknown"}`;
 }
 
 /** @param {Error} error */
-function fail(error) {
+function showProblem(error) {
   console.error(error);
   byId("loading").hidden = true;
   byId("problem").textContent = error.message;
   byId("problem").hidden = false;
 }
 
-function sayOffline() {
+function showOffline() {
   byId("offline").hidden = false;
 }
 
@@ -367,6 +370,6 @@ function offer(use) {
   byId("update").querySelector("button")?.addEventListener("click", use);
 }
 
-await Page.open().catch(fail);
-// Also after a failure: a newer release may mend it.
-keepOffline(sayOffline, offer).catch((error) => console.error(error));
+await Page.open().catch(showProblem);
+// Also after a failure: a newer release may fix it.
+keepOffline(showOffline, offer).catch((error) => console.error(error));

@@ -1,5 +1,5 @@
 /**
- * Recommender: one .tflite file of jaxrec, ready to recommend inside the browser.
+ * Recommender: loads a .tflite file of jaxrec and recommends inside the browser.
  *
  *     import { Recommender } from "./recommender.js";
  *
@@ -9,21 +9,22 @@
  *       console.log(each.item, each.title, each.score);
  *     }
  *
- * To use it in a page of your own, copy this file, known.js, features.js, adapter.js, signature.js,
- * bundle.js, catalogue.js and the folder runtime/ (LiteRT.js). It knows nothing of the page around it, and sends
- * nothing anywhere.
+ * To use it in another page, copy this file, known.js, features.js, adapter.js, signature.js,
+ * bundle.js, catalogue.js and the folder runtime/ (LiteRT.js). It does not depend on the rest of
+ * the page and sends no data anywhere.
  *
- * Histories run from the oldest to the most recent item. Of a longer one the last N items count;
- * items that the model does not know are passed over, but one at least must be known; an empty one
- * gives the popular items. Nothing is remembered between calls.
+ * Histories are ordered from the oldest to the most recent item. The model reads the last N known
+ * items. Unknown items are skipped, but a history must have at least one known item or be empty; an
+ * empty history gives the popular items. No state is kept between calls.
  *
- * No list holds an item of its whole history, unless the file was made to keep what was seen, and
- * none is shorter than k while items are left. Where the file's own list of topK does not do,
- * because k is larger or much of it is left out, every item is scored, which takes longer.
+ * Lists exclude every item of the whole history, unless the file keeps seen items (--keep-seen). A
+ * list has k entries if enough items are left. Where the file's own list of topK items is too
+ * short, because k is larger or many items are excluded, every item is scored, which takes longer.
  *
- * A model that was told more in training takes `features`: by name, a value for each item of the
- * history, or one of the user. They are raw: what the log had, or the seconds from each activity to
- * now. What is left out, null, NaN and a value that the model was never told are unknown.
+ * A model that was trained with features takes `features`: by name, a value for each item of the
+ * history, or one value for the user or the moment. Values are raw: those of the log, or the
+ * seconds from each activity to now. Missing values, null, NaN and values not seen in training are
+ * unknown.
  */
 
 import { activitiesOf, adapterOf, requireFit } from "./adapter.js";
@@ -33,19 +34,19 @@ import { KnownItems, listOf, NO_ITEM } from "./known.js";
 import { loadAndCompile, loadLiteRt } from "./runtime/litert.js";
 import { Signature } from "./signature.js";
 
-/** Where LiteRT.js finds the build that suits the browser. */
+/** Base URL from which LiteRT.js loads the build that suits the browser. */
 const RUNTIME = new URL("./runtime/", import.meta.url).href;
 
-/** The input of what was learned of a user. */
+/** Name of the input for a user's adapter. */
 const ADAPTER = "adapter";
 
-/** The browser lacks what the runtime needs. */
+/** Thrown when the browser lacks a feature that the runtime needs. */
 export class UnsupportedError extends Error {
   name = "UnsupportedError";
 }
 
 /**
- * The start of the runtime, shared by all models of a page.
+ * Initialization of the runtime, shared by all models of a page.
  *
  * @type {Promise<unknown> | undefined}
  */
@@ -59,36 +60,37 @@ let runtime;
 
 /**
  * @typedef {object} Recommendation
- * @property {Item} item the raw item, as in the log.
- * @property {number} score higher is better; comparable within one list.
- * @property {string | null} title null where the catalogue does not know it; so are genres and year.
+ * @property {Item} item raw item, as in the log.
+ * @property {number} score higher is better; comparable within one list only.
+ * @property {string | null} title null if missing from the catalogue; likewise genres and year.
  * @property {string[] | null} genres
  * @property {number | null} year
  */
 
 /**
- * @typedef {object} Rating how a user would rate an item.
- * @property {Item} item the raw item, as in the log.
- * @property {number} expected the mean of the ratings, each by its probability.
- * @property {Map<number, number>} atLeast the probability of each rating of the log, or of a higher
- *     one, by the rating, the lowest first.
+ * @typedef {object} Rating predicted rating of an item by a user.
+ * @property {Item} item raw item, as in the log.
+ * @property {number} expected mean of the ratings, weighted by their probabilities.
+ * @property {Map<number, number>} atLeast for each rating of the log, in ascending order, the
+ *     probability of that rating or a higher one.
  */
 
 /**
- * @typedef {object} Asked one history as the file takes it.
+ * @typedef {object} EncodedRequest one history, encoded as inputs of the graph.
  * @property {Record<string, import("./signature.js").Row>} inputs
- * @property {Set<number>} closed ids that are left out of its list.
+ * @property {Set<number>} excluded ids that the list must not contain.
  */
 
+/** Recommends by raw items; see the head of this file for the rules. */
 export class Recommender {
   #compiled;
   /** @type {Record<string, Signature>} */
   #signatures = {};
   #known;
   #knownFeatures;
-  #shipped;
-  /** @type {Promise<Float32Array[]> | undefined} the items' vectors at length one, once asked for. */
-  #directions;
+  #zeroAdapter;
+  /** @type {Promise<Float32Array[]> | undefined} unit item embeddings, computed on first use. */
+  #unitVectors;
 
   /**
    * @param {import("./runtime/litert.js").CompiledModel} compiled
@@ -100,24 +102,25 @@ export class Recommender {
       this.#signatures[name] = new Signature(runner);
     }
     this.#known = new KnownItems(items);
-    /** The raw items that the model knows, the most popular first, [V]. */
+    /** Raw items that the model knows, the most popular first, [V]. */
     this.items = items;
-    /** `item`, `title`, `genres` and `year` of each, in the same order, [V]; read with `at`. */
+    /** `item`, `title`, `genres` and `year` of each item, ordered as `items`, [V]; read by `at`. */
     this.catalogue = catalogue;
-    /** What the file says of itself: shapes, rules, figures (model.json). */
+    /** Model card (model.json): shapes, rules and metrics. */
     this.model = model;
-    /** What it takes beside items; a file of before there were features takes none. */
+    /** Features that the model takes; model.json of older files has no such field. */
     this.features = model.features ?? [];
     this.#knownFeatures = new KnownFeatures(this.features);
     const { inputs } = this.#signatures.recommend;
-    this.#shipped = new Float32Array(inputs.find(({ name }) => name === ADAPTER)?.length ?? 0);
+    this.#zeroAdapter = new Float32Array(inputs.find(({ name }) => name === ADAPTER)?.length ?? 0);
   }
 
   /**
-   * Read everything from one file, after proving that it is whole.
+   * Load a model from the bytes of one file, after checking that the file is intact.
    *
-   * @param {Uint8Array<ArrayBuffer>} bytes the .tflite file.
-   * @throws {BundleError} it is not ours, of another version, damaged, or made for servers.
+   * @param {Uint8Array<ArrayBuffer>} bytes content of the .tflite file.
+   * @throws {BundleError} it is not a file of jaxrec, has another version, is damaged, or was made
+   *     for servers (batch size above 1).
    * @throws {UnsupportedError} this browser cannot run it.
    */
   static async load(bytes) {
@@ -141,18 +144,18 @@ export class Recommender {
     return new Recommender(await loadAndCompile(bundle.graph, { accelerator: "wasm" }), bundle);
   }
 
-  /** How many items the file's own list holds. */
+  /** Number of items in the list that the graph itself computes. */
   get topK() {
     return this.model.top_k;
   }
 
-  /** How many items of a history the model reads, N. */
+  /** Number of history items that the model reads, N. */
   get historyLength() {
     return this.model.history_length;
   }
 
   /**
-   * Tell whether the model knows an item.
+   * Check whether the model knows an item.
    *
    * @param {Item} item
    */
@@ -161,7 +164,7 @@ export class Recommender {
   }
 
   /**
-   * Give what the catalogue says of an item; undefined if the model does not know it.
+   * Return the catalogue entry of an item, or undefined if the model does not know it.
    *
    * @param {Item} item
    */
@@ -170,89 +173,88 @@ export class Recommender {
   }
 
   /**
-   * Give the k best items to come after a history, best first; ties in the order of `items`.
+   * Return the k best next items after a history, best first; ties keep the order of `items`.
    *
-   * @param {Iterable<Item>} items the history.
+   * @param {Iterable<Item>} items history.
    * @param {number} k 1 to V.
    * @param {{exclude?: Iterable<Item>, candidates?: Iterable<Item>, features?: Features,
-   *     adapter?: Adapter}} options `exclude`: what is left out beside the history; `candidates`:
-   *     what alone is ranked, by default every item; `adapter`: what `adapt` learned of the user.
+   *     adapter?: Adapter}} options `exclude`: items to exclude in addition to the history;
+   *     `candidates`: the only items to rank, by default all; `adapter`: as returned by `adapt`.
    * @returns {Promise<Recommendation[]>}
-   * @throws {TypeError} what should be a list is none, or there is no such option.
-   * @throws {RangeError} k is out of range, nothing is known of the history or of the candidates, or
-   *     features or adapter are not those of the model.
+   * @throws {TypeError} an argument is not a list where one is needed, or an option does not exist.
+   * @throws {RangeError} k is out of range, no item of the history or no candidate is known, or the
+   *     features or the adapter do not fit the model.
    */
   async recommend(items, k = 10, options = {}) {
-    check(options, ["exclude", "candidates", "features", "adapter"]);
+    checkOptions(options, ["exclude", "candidates", "features", "adapter"]);
     this.#checkCount(k);
-    const asked = this.#adapted(
-      this.#ask(items, options.features, options.exclude),
+    const request = this.#withAdapter(
+      this.#prepare(items, options.features, options.exclude),
       options.adapter,
     );
-    if (options.candidates === undefined) return this.#bestOfAll(asked, k);
-    return this.#bestOf(this.#known.someIdsOf(options.candidates, "candidates"), asked, k);
+    if (options.candidates === undefined) return this.#rankAll(request, k);
+    return this.#rank(this.#known.someIdsOf(options.candidates, "candidates"), request, k);
   }
 
   /**
-   * Give for each history what `recommend` gives.
+   * Return the recommendations for each of several histories.
    *
    * @param {Iterable<Iterable<Item>>} histories
    * @param {number} k 1 to V.
-   * @param {{exclude?: Iterable<Iterable<Item>>, features?: Iterable<Features>}} options one entry for
-   *     each history.
+   * @param {{exclude?: Iterable<Iterable<Item>>, features?: Iterable<Features>}} options one entry
+   *     per history.
    * @returns {Promise<Recommendation[][]>}
-   * @throws {TypeError|RangeError} as in `recommend`; the message has the number of the history, from
-   *     0.
+   * @throws {TypeError|RangeError} as in `recommend`; the message has the index of the history.
    */
   async recommendMany(histories, k = 10, options = {}) {
-    check(options, ["exclude", "features"]);
+    checkOptions(options, ["exclude", "features"]);
     this.#checkCount(k);
     const all = listOf(histories, "histories");
-    const exclude = oneEach("exclude", options.exclude, all.length);
-    const features = oneEach("features", options.features, all.length);
-    const asked = all.map((items, number) =>
-      this.#ask(items, features[number], exclude[number], ` of histories[${number}]`),
+    const exclude = onePerHistory("exclude", options.exclude, all.length);
+    const features = onePerHistory("features", options.features, all.length);
+    const requests = all.map((items, number) =>
+      this.#prepare(items, features[number], exclude[number], ` of histories[${number}]`),
     );
-    return asked.map((each) => this.#bestOfAll(each, k));
+    return requests.map((each) => this.#rankAll(each, k));
   }
 
   /**
-   * Give the k items whose vectors point most nearly where an item's does, that item left out.
+   * Return the k items whose embeddings are most similar to an item's, without the item itself.
    *
    * @param {Item} item
    * @param {number} k 1 to V.
-   * @returns {Promise<Recommendation[]>} their scores are the cosines of the vectors, -1 to 1.
+   * @returns {Promise<Recommendation[]>} scores are the cosines of the embeddings, -1 to 1.
    * @throws {RangeError} k is out of range, or the item is unknown.
-   * @throws {BundleError} the file is an older one, without vectors.
+   * @throws {BundleError} the file is an older one, without item embeddings.
    */
   async similar(item, k = 10) {
     this.#checkCount(k);
     const own = this.#known.knownIdOf(item);
-    this.#directions ??= this.vectors().then(({ vectors }) =>
-      directions(vectors, this.items.length),
+    this.#unitVectors ??= this.vectors().then(({ vectors }) =>
+      unitVectors(vectors, this.items.length),
     );
-    const rows = await this.#directions;
+    const rows = await this.#unitVectors;
     const others = this.#known.ids.filter((id) => id !== own);
     const cosines = others.map((id) => dot(rows[id - 1], rows[own - 1]));
-    return this.#listed(best(others, cosines, k));
+    return this.#toRecommendations(topRanked(others, cosines, k));
   }
 
   /**
-   * Learn of a user from a longer history, of which the last M known items count.
+   * Fit an adapter to a user's history, of which the last M known items are read.
    *
-   * The last of these are held back: what was learned from the others is kept only if it makes them
-   * likelier, or else the adapter changes nothing. It takes as long as several hundred calls of
-   * `recommend`, so have a worker do it (adapter_worker.js); learn again when much has been added.
+   * The last of these are held out: the adapter learned from the others is kept only if it makes
+   * them more likely; otherwise it is all zeros. The call takes as long as several hundred calls of
+   * `recommend`, so run it in a worker (adapter_worker.js). Repeat it when the history has grown.
    *
-   * @param {Iterable<Item>} items the history.
-   * @param {{weights?: Iterable<number>}} options how much each of them counts, 0 or more; by default
-   *     the more the later.
+   * @param {Iterable<Item>} items history.
+   * @param {{weights?: Iterable<number>}} options weight of each item, 0 or more; by default
+   *     older items have smaller weights.
    * @returns {Promise<Adapter>}
-   * @throws {BundleError} the file was not made to learn.
-   * @throws {TypeError|RangeError} too little of the history is known, or the weights are not right.
+   * @throws {BundleError} the file was converted without --adapt.
+   * @throws {TypeError|RangeError} too few items are known, or the weights are invalid.
    */
   async adapt(items, options = {}) {
-    check(options, ["weights"]);
+    checkOptions(options, ["weights"]);
     const { adapt, graph } = this.model;
     if (!adapt) {
       throw new BundleError("The model cannot learn of a user: convert its run with --adapt.");
@@ -265,43 +267,43 @@ export class Recommender {
   }
 
   /**
-   * Give the context vector of a history, for a retrieval of one's own.
+   * Return the query vector of a history, for use in another retrieval system.
    *
-   * @param {Iterable<Item>} items the history.
+   * @param {Iterable<Item>} items history.
    * @param {{features?: Features, adapter?: Adapter}} options
    * @returns {Promise<Float32Array>} [D].
    * @throws {TypeError|RangeError} as in `recommend`.
    */
   async encode(items, options = {}) {
-    check(options, ["features", "adapter"]);
-    const { inputs } = this.#adapted(this.#ask(items, options.features), options.adapter);
+    checkOptions(options, ["features", "adapter"]);
+    const { inputs } = this.#withAdapter(this.#prepare(items, options.features), options.adapter);
     return /** @type {Float32Array} */ (this.#signatures.encode.run(inputs).context);
   }
 
   /**
-   * Give the score of each candidate after a history; an unknown one has about -1e9.
+   * Return the score of each candidate after a history, about -1e9 for an unknown candidate.
    *
-   * @param {Iterable<Item>} items the history.
+   * @param {Iterable<Item>} items history.
    * @param {Iterable<Item>} candidates any number of items.
    * @param {{features?: Features, adapter?: Adapter}} options
    * @returns {Promise<number[]>}
-   * @throws {TypeError|RangeError} as in `recommend`, but no candidate need be known.
+   * @throws {TypeError|RangeError} as in `recommend`, but all candidates may be unknown.
    */
   async score(items, candidates, options = {}) {
-    check(options, ["features", "adapter"]);
+    checkOptions(options, ["features", "adapter"]);
     const ids = this.#known.idsOf(candidates, "candidates");
-    const asked = this.#adapted(this.#ask(items, options.features), options.adapter);
-    return Array.from(this.#scores(ids, asked));
+    const request = this.#withAdapter(this.#prepare(items, options.features), options.adapter);
+    return Array.from(this.#scores(ids, request));
   }
 
   /**
-   * Predict the rating of each candidate after a history; null for an unknown one.
+   * Predict the rating of each candidate after a history; null for an unknown candidate.
    *
-   * @param {Iterable<Item>} items the history.
+   * @param {Iterable<Item>} items history.
    * @param {Iterable<Item>} candidates any number of items.
    * @param {{features?: Features}} options
    * @returns {Promise<(Rating | null)[]>}
-   * @throws {BundleError} the model has not learned ratings.
+   * @throws {BundleError} the model has no rating head.
    * @throws {TypeError|RangeError} as in `score`.
    */
   async rate(items, candidates, options = {}) {
@@ -313,7 +315,7 @@ export class Recommender {
     const [lowest, ...others] = this.model.ratings ?? [];
     return predictions.map((each, place) => {
       if (each === null) return null;
-      // The file leaves out the lowest rating, which every rating reaches.
+      // The graph omits the lowest rating: the probability of at least that rating is always 1.
       const atLeast = new Map([[lowest, 1]]);
       for (const [index, rating] of others.entries()) atLeast.set(rating, each.at_least[index]);
       return { item: raw[place], expected: each.ratings[0], atLeast };
@@ -321,24 +323,24 @@ export class Recommender {
   }
 
   /**
-   * Predict the label of a head for each candidate after a history; null for an unknown one.
+   * Predict a head's outputs for each candidate after a history; null for an unknown candidate.
    *
-   * @param {string} signature of the head.
-   * @param {Iterable<Item>} items the history.
+   * @param {string} signature signature of the head.
+   * @param {Iterable<Item>} items history.
    * @param {Iterable<Item>} candidates any number of items.
    * @param {{features?: Features}} options
-   * @returns {Promise<(Record<string, Float32Array> | null)[]>} the outputs of the head by name.
+   * @returns {Promise<(Record<string, Float32Array> | null)[]>} outputs of the head by name.
    * @throws {BundleError} the model has no such head.
    * @throws {TypeError|RangeError} as in `score`.
    */
   async predict(signature, items, candidates, options = {}) {
-    check(options, ["features"]);
+    checkOptions(options, ["features"]);
     const head = this.#signatures[signature];
     if (!head?.inputs.some(({ name }) => name === "candidates")) {
       throw new BundleError(`The model has no head "${signature}": train one that has.`);
     }
     const ids = this.#known.idsOf(candidates, "candidates");
-    const { inputs } = this.#ask(items, options.features);
+    const { inputs } = this.#prepare(items, options.features);
     const outputs = Object.entries(head.runOnAll("candidates", ids, inputs));
     return ids.map((id, place) => {
       if (id === NO_ITEM) return null;
@@ -351,12 +353,12 @@ export class Recommender {
   }
 
   /**
-   * Give the vector and the bias of each item, in the order of `items`. A score is the product of an
-   * item's vector with the context of a history, and the item's bias added.
+   * Return the embedding and the bias of each item, in the order of `items`. A score is the dot
+   * product of an item's embedding and the query of a history, plus the item's bias.
    *
-   * @returns {Promise<{vectors: Float32Array, biases: Float32Array}>} [V * D], the D numbers of an
-   *     item behind those of the item before; [V].
-   * @throws {BundleError} the file is an older one, without vectors.
+   * @returns {Promise<{vectors: Float32Array, biases: Float32Array}>} row-major
+   *     [V, D] as one array of V * D numbers; [V].
+   * @throws {BundleError} the file is an older one, without item embeddings.
    */
   async vectors() {
     const signature = this.#signatures.vectors;
@@ -365,7 +367,7 @@ export class Recommender {
     return { vectors, biases };
   }
 
-  /** Free the memory of the model; it cannot be used afterwards. */
+  /** Free the model's memory; it cannot be used afterwards. */
   close() {
     for (const signature of Object.values(this.#signatures)) signature.close();
     this.#compiled.delete();
@@ -380,83 +382,86 @@ export class Recommender {
   }
 
   /**
-   * Check what a caller gives, and look it up.
+   * Check one request and encode it as inputs of the graph.
    *
    * @param {Iterable<Item>} items
    * @param {Features} features
    * @param {Iterable<Item>} exclude
-   * @param {string} of says in an error whose it is.
-   * @returns {Asked}
+   * @param {string} of suffix of error messages that names the history.
+   * @returns {EncodedRequest}
    */
-  #ask(items, features = {}, exclude = [], of = "") {
+  #prepare(items, features = {}, exclude = [], of = "") {
     const ids = this.#known.someIdsOf(items, `items${of}`);
     const numbers = this.#knownFeatures.numbersOf(features, ids.length, `items${of}`);
-    const excluded = this.#known.idsOf(exclude, `items to exclude${of}`);
-    const closed = new Set([NO_ITEM, ...excluded, ...(this.model.keep_seen ? [] : ids)]);
+    const extra = this.#known.idsOf(exclude, `items to exclude${of}`);
+    const excluded = new Set([NO_ITEM, ...extra, ...(this.model.keep_seen ? [] : ids)]);
     const ports = this.#signatures.recommend.inputs.filter(({ name }) => name !== ADAPTER);
     const inputs = this.#knownFeatures.fill(ports, ids, numbers);
-    // Without an adapter, the model as it was shipped.
-    return { inputs: { ...inputs, [ADAPTER]: this.#shipped }, closed };
+    // An adapter of zeros leaves the model as it was exported.
+    return { inputs: { ...inputs, [ADAPTER]: this.#zeroAdapter }, excluded };
   }
 
   /**
-   * Ask with what was learned of a user, if something was.
+   * Return the request with a user's adapter, if there is one.
    *
-   * @param {Asked} asked
+   * @param {EncodedRequest} request
    * @param {Adapter | undefined} adapter
-   * @returns {Asked}
+   * @returns {EncodedRequest}
    */
-  #adapted(asked, adapter) {
-    if (adapter === undefined) return asked;
-    requireFit(adapter, this.model.graph.sha256, this.#shipped.length);
-    return { ...asked, inputs: { ...asked.inputs, [ADAPTER]: new Float32Array(adapter.vector) } };
+  #withAdapter(request, adapter) {
+    if (adapter === undefined) return request;
+    requireFit(adapter, this.model.graph.sha256, this.#zeroAdapter.length);
+    return {
+      ...request,
+      inputs: { ...request.inputs, [ADAPTER]: new Float32Array(adapter.vector) },
+    };
   }
 
   /**
-   * Give the k best of all items. The file's own list does, where k of its items are open; elsewhere
-   * every item is scored.
+   * Return the k best of all items: from the list that the graph computes if k of its items are not
+   * excluded, else by scoring every item.
    *
-   * @param {Asked} asked
+   * @param {EncodedRequest} request
    * @param {number} k
    */
-  #bestOfAll(asked, k) {
-    const { ids, scores } = this.#signatures.recommend.run(asked.inputs);
-    const open = [];
-    for (let place = 0; place < ids.length && open.length < k; place++) {
+  #rankAll(request, k) {
+    const { ids, scores } = this.#signatures.recommend.run(request.inputs);
+    const allowed = [];
+    for (let place = 0; place < ids.length && allowed.length < k; place++) {
       const id = ids[place];
-      if (!asked.closed.has(id)) open.push({ id, score: scores[place] });
+      if (!request.excluded.has(id)) allowed.push({ id, score: scores[place] });
     }
-    if (open.length === k) return this.#listed(open);
-    return this.#bestOf(this.#known.ids, asked, k);
+    if (allowed.length === k) return this.#toRecommendations(allowed);
+    return this.#rank(this.#known.ids, request, k);
   }
 
   /**
-   * Give the k best of some items.
+   * Return the k best of some candidates.
    *
    * @param {number[]} ids
-   * @param {Asked} asked
+   * @param {EncodedRequest} request
    * @param {number} k
    */
-  #bestOf(ids, asked, k) {
-    const open = [...new Set(ids)].filter((id) => !asked.closed.has(id));
-    return this.#listed(best(open, this.#scores(open, asked), k));
+  #rank(ids, request, k) {
+    const allowed = [...new Set(ids)].filter((id) => !request.excluded.has(id));
+    return this.#toRecommendations(topRanked(allowed, this.#scores(allowed, request), k));
   }
 
   /**
    * @param {number[]} ids
-   * @param {Asked} asked
+   * @param {EncodedRequest} request
    */
   #scores(ids, { inputs }) {
     return this.#signatures.score.runOnAll("candidates", ids, inputs).scores;
   }
 
   /**
-   * Say what each item of a list is.
+   * Convert ids and scores to raw items with their catalogue entries.
    *
-   * @param {Ranked[]} list
+   * @param {ScoredId[]} list
    * @returns {Recommendation[]}
    */
-  #listed(list) {
+  #toRecommendations(list) {
     return list.map(({ id, score }) => {
       const { item, title, genres, year } = this.catalogue.at(id - 1);
       return { item, score, title, genres, year };
@@ -464,39 +469,39 @@ export class Recommender {
   }
 }
 
-/** @typedef {{id: number, score: number}} Ranked */
+/** @typedef {{id: number, score: number}} ScoredId */
 
 /**
- * Give ids with their scores.
+ * Pair ids with their scores.
  *
  * @param {ArrayLike<number>} ids
  * @param {ArrayLike<number>} scores
- * @returns {Ranked[]}
+ * @returns {ScoredId[]}
  */
-function ranked(ids, scores) {
+function pairWithScores(ids, scores) {
   return Array.from(ids, (id, place) => ({ id, score: scores[place] }));
 }
 
 /**
- * Give the k ids of the highest scores, best first; of those that tie, the lower id first.
+ * Return the k ids with the highest scores, best first; ties are ordered by id.
  *
  * @param {number[]} ids
  * @param {ArrayLike<number>} scores
  * @param {number} k
  */
-function best(ids, scores, k) {
-  const inOrder = ranked(ids, scores).sort((a, b) => b.score - a.score || a.id - b.id);
+function topRanked(ids, scores, k) {
+  const inOrder = pairWithScores(ids, scores).sort((a, b) => b.score - a.score || a.id - b.id);
   return inOrder.slice(0, k);
 }
 
 /**
- * Scale vectors to length one; one of zeros stays as it is.
+ * Scale vectors to unit length; a zero vector stays zero.
  *
  * @param {Float32Array} vectors [count * D].
  * @param {number} count
  * @returns {Float32Array[]} [count], each [D].
  */
-function directions(vectors, count) {
+function unitVectors(vectors, count) {
   const width = vectors.length / count;
   return Array.from({ length: count }, (_, row) => {
     const vector = vectors.subarray(row * width, (row + 1) * width);
@@ -514,27 +519,27 @@ function dot(one, other) {
 }
 
 /**
- * Refuse options that there are not: what was meant by them would be left undone.
+ * Throw a TypeError on an unknown option, which would otherwise be ignored silently.
  *
  * @param {object} options
  * @param {string[]} names
  */
-function check(options, names) {
+function checkOptions(options, names) {
   const other = Object.keys(options).find((name) => !names.includes(name));
   if (other === undefined) return;
   throw new TypeError(`there is no option "${other}"; there is ${names.join(", ")}`);
 }
 
 /**
- * Give one entry for each history; none at all where none were given.
+ * Check that there is one entry for each history; return an empty list if none are given.
  *
  * @template Entry
  * @param {string} name
  * @param {Iterable<Entry> | undefined} given
- * @param {number} count of the histories.
+ * @param {number} count number of histories.
  * @returns {Entry[]}
  */
-function oneEach(name, given, count) {
+function onePerHistory(name, given, count) {
   if (given === undefined) return [];
   const entries = listOf(given, `entries of ${name}`);
   if (entries.length !== count) {

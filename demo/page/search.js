@@ -1,4 +1,4 @@
-/** Search: the items that have every word and a genre, in slices between which taps are answered. */
+/** Search by words and genre, in time slices between which the page handles input events. */
 
 import { titleOf } from "./catalogue.js";
 
@@ -7,14 +7,15 @@ import { titleOf } from "./catalogue.js";
 
 export const EVERY_GENRE = "";
 
-/** How long a slice takes, half of a frame, and after how many items the clock is asked. */
+/** Duration of a slice, half a frame, and number of items between readings of the clock. */
 const SLICE_MS = 8;
-const ASK_AFTER = 128;
+const ITEMS_PER_CHECK = 128;
 
+/** Search over the texts of a catalogue. */
 export class Search {
   #catalogue;
-  /** @type {string[]} by which each item is found; made when it is first looked for. */
-  #words = [];
+  /** @type {string[]} searchable text of each item, computed on first use. */
+  #texts = [];
 
   /** @param {Catalogue} catalogue */
   constructor(catalogue) {
@@ -22,14 +23,14 @@ export class Search {
   }
 
   /**
-   * Find the items that have every word of a search and a genre, the most popular first.
+   * Find the items that contain every word and have the genre, the most popular first.
    *
    * @param {string} text
    * @param {string} genre EVERY_GENRE for any.
-   * @returns {Generator<number[], number[]>} their places in the catalogue, so far after each slice.
+   * @returns {Generator<number[], number[]>} indices in the catalogue found so far, by slice.
    */
   *find(text, genre) {
-    const words = plain(text).split(/\s+/).filter(Boolean);
+    const words = normalized(text).split(/\s+/).filter(Boolean);
     const { length } = this.#catalogue;
     if (words.length === 0 && genre === EVERY_GENRE) {
       return Array.from({ length }, (_, index) => index);
@@ -37,11 +38,11 @@ export class Search {
     const found = [];
     let end = performance.now() + SLICE_MS;
     for (let index = 0; index < length; index += 1) {
-      if (index % ASK_AFTER === 0 && performance.now() > end) {
+      if (index % ITEMS_PER_CHECK === 0 && performance.now() > end) {
         yield found;
         end = performance.now() + SLICE_MS;
       }
-      if (this.#has(index, words, genre)) found.push(index);
+      if (this.#matches(index, words, genre)) found.push(index);
     }
     return found;
   }
@@ -51,25 +52,25 @@ export class Search {
    * @param {string[]} words
    * @param {string} genre
    */
-  #has(index, words, genre) {
+  #matches(index, words, genre) {
     if (genre !== EVERY_GENRE && !this.#catalogue.at(index).genres?.includes(genre)) return false;
     if (words.length === 0) return true;
-    this.#words[index] ??= wordsOf(this.#catalogue.at(index));
-    return words.every((word) => this.#words[index].includes(word));
+    this.#texts[index] ??= searchText(this.#catalogue.at(index));
+    return words.every((word) => this.#texts[index].includes(word));
   }
 }
 
 /** @param {Entry} entry */
-function wordsOf(entry) {
-  return plain([titleOf(entry), entry.year ?? "", ...(entry.genres ?? [])].join(" "));
+function searchText(entry) {
+  return normalized([titleOf(entry), entry.year ?? "", ...(entry.genres ?? [])].join(" "));
 }
 
 /**
- * Give letters without case and accents.
+ * Convert text to lower case without accents.
  *
  * @param {string} text
  */
-function plain(text) {
+function normalized(text) {
   const letters = text.normalize("NFD").replace(/\p{Mn}/gu, "");
   return letters.toLowerCase();
 }

@@ -1,13 +1,13 @@
 /**
- * Keeps one release of the page in the browser, as a whole or not at all.
+ * Service worker: caches one release of the page atomically.
  *
- * release.js lists every file with its hash, so that a new model, page or runtime is a new release.
- * What did not change is taken from the release before.
+ * release.js lists every file with its hash, so a change of any model, page or runtime file is a
+ * new release. Unchanged files are copied from the cache of an older release.
  */
 
 importScripts("release.js");
 
-/** @typedef {{version: string, files: Record<string, string>}} Release the hash of each file. */
+/** @typedef {{version: string, files: Record<string, string>}} Release hash of each file. */
 
 const worker = /** @type {ServiceWorkerGlobalScope & {RELEASE: Release}} */ (
   /** @type {unknown} */ (self)
@@ -18,14 +18,14 @@ const PREFIX = `jaxrec ${worker.registration.scope} `;
 const CACHE = `${PREFIX}${version} ${build}`;
 const HASH = "x-sha256";
 
-/** One build of the runtime is enough for one browser. */
-const wanted = Object.keys(files).filter(
+/** Paths to cache: of the runtime only the build that this browser uses. */
+const cachedPaths = Object.keys(files).filter(
   (path) => !path.includes("litert_wasm") || path.startsWith(`runtime/${build}.`),
 );
 
-worker.addEventListener("install", (event) => event.waitUntil(fill()));
+worker.addEventListener("install", (event) => event.waitUntil(cacheRelease()));
 
-worker.addEventListener("activate", (event) => event.waitUntil(takeOver()));
+worker.addEventListener("activate", (event) => event.waitUntil(activateRelease()));
 
 worker.addEventListener("message", ({ data }) => {
   if (data === "use") worker.skipWaiting();
@@ -36,21 +36,21 @@ worker.addEventListener("fetch", (event) => {
   const scope = new URL(worker.registration.scope);
   if (origin !== scope.origin || !pathname.startsWith(scope.pathname)) return;
   const path = pathname.slice(scope.pathname.length) || "index.html";
-  if (path in files) event.respondWith(kept(path).then((found) => found ?? fetch(event.request)));
+  if (path in files) event.respondWith(fromCache(path).then((hit) => hit ?? fetch(event.request)));
 });
 
 /** @param {string} path */
-async function kept(path) {
+async function fromCache(path) {
   return (await caches.open(CACHE)).match(path);
 }
 
-/** Fetch the release; an error leaves the one before in its place. */
-async function fill() {
+/** Cache the release; on an error, the previous release remains in use. */
+async function cacheRelease() {
   const older = (await ownCaches()).filter((name) => name !== CACHE);
   const cache = await caches.open(CACHE);
   try {
     await Promise.all(
-      wanted.map(async (path) => {
+      cachedPaths.map(async (path) => {
         await cache.put(path, (await fromOlder(older, path)) ?? (await fromServer(path)));
       }),
     );
@@ -61,15 +61,15 @@ async function fill() {
 }
 
 /**
- * Find a file that did not change in the releases before.
+ * Return the cached response of an unchanged file from older releases, if there is one.
  *
- * @param {string[]} names of their caches.
+ * @param {string[]} names names of their caches.
  * @param {string} path
  */
 async function fromOlder(names, path) {
   for (const name of names) {
-    const found = await (await caches.open(name)).match(path);
-    if (found?.headers.get(HASH) === files[path]) return found;
+    const hit = await (await caches.open(name)).match(path);
+    if (hit?.headers.get(HASH) === files[path]) return hit;
   }
   return undefined;
 }
@@ -88,7 +88,7 @@ async function fromServer(path) {
   });
 }
 
-async function takeOver() {
+async function activateRelease() {
   const old = (await ownCaches()).filter((name) => name !== CACHE);
   await Promise.all(old.map((name) => caches.delete(name)));
   await worker.clients.claim();

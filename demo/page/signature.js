@@ -1,28 +1,29 @@
-/** One way to call a .tflite file, as a function from rows of numbers to rows of numbers. */
+/** A signature of a .tflite file, as a function from named arrays to named arrays. */
 
 import { getGlobalLiteRt, Tensor } from "./runtime/litert.js";
 
-/** @typedef {Int32Array | Float32Array} Row the numbers of a tensor, one after the other. */
+/** @typedef {Int32Array | Float32Array} Row flat values of a tensor. */
 
 /**
- * @typedef {object} Port an input or an output.
+ * @typedef {object} Port an input or output tensor.
  * @property {string} name
- * @property {string} dtype "int32" or "float32": a file of jaxrec has no others.
- * @property {number} length how many numbers it has.
+ * @property {string} dtype "int32" or "float32"; files of jaxrec use no other type.
+ * @property {number} length number of elements.
  */
 
-/** @typedef {Tensor["liteRtTensorBuffer"]} Buffer memory of the runtime. */
+/** @typedef {Tensor["liteRtTensorBuffer"]} Buffer memory owned by the runtime. */
 
 /**
- * @typedef {object} Compiled a model of the runtime itself.
+ * @typedef {object} Compiled internal model object of the runtime.
  * @property {(signature: number, inputs: Buffer[]) => Buffer[]} run
  */
 
 /**
- * The runtime's memory is its own, nothing in it is collected: input tensors are made once and
- * written again, outputs are copied out and freed. Both are read and written in place, and graphs
- * are run beneath the `run` of LiteRT.js, which at each call checks the inputs anew, describes the
- * outputs and waits: a third of the time of a small model.
+ * One signature of a compiled model.
+ *
+ * The runtime's memory is not garbage-collected: input tensors are allocated once and reused,
+ * outputs are copied and freed. Graphs are run below the `run` of LiteRT.js, whose checks of the
+ * inputs, descriptions of the outputs and waits take a third of the time of a small model.
  */
 export class Signature {
   #compiled;
@@ -32,74 +33,74 @@ export class Signature {
 
   /** @param {import("./runtime/litert.js").SignatureRunner} runner */
   constructor(runner) {
-    // LiteRT.js keeps these two to itself, and has them since its version is locked.
-    const own = /** @type {{liteRtCompiledModel: Compiled, signatureIndex: number}} */ (
+    // Internal fields of LiteRT.js; package-lock.json pins the version that has them.
+    const internals = /** @type {{liteRtCompiledModel: Compiled, signatureIndex: number}} */ (
       /** @type {unknown} */ (runner)
     );
-    this.#compiled = own.liteRtCompiledModel;
-    this.#index = own.signatureIndex;
+    this.#compiled = internals.liteRtCompiledModel;
+    this.#index = internals.signatureIndex;
     const details = runner.getInputDetails();
-    /** What it takes. */
+    /** Input tensors. */
     this.inputs = details.map(portOf);
     this.#tensors = details.map((each) => new Tensor(newRow(portOf(each)), [...each.shape]));
     this.#outputs = runner.getOutputDetails().map(portOf);
   }
 
   /**
-   * Run once.
+   * Run the graph once.
    *
-   * @param {Record<string, Row>} rows each input by its name.
-   * @returns {Record<string, Row>} each output by its name.
+   * @param {Record<string, Row>} rows inputs by name.
+   * @returns {Record<string, Row>} outputs by name.
    */
   run(rows) {
     const inputs = this.#tensors.map((tensor) => tensor.liteRtTensorBuffer);
-    this.inputs.forEach((port, place) => {
-      write(inputs[place], port, rows[port.name]);
+    this.inputs.forEach((port, index) => {
+      write(inputs[index], port, rows[port.name]);
     });
     const outputs = this.#compiled.run(this.#index, inputs);
     /** @type {Record<string, Row>} */
-    const found = {};
-    this.#outputs.forEach((port, place) => {
-      found[port.name] = read(outputs[place], port);
-      outputs[place].delete();
+    const byName = {};
+    this.#outputs.forEach((port, index) => {
+      byName[port.name] = read(outputs[index], port);
+      outputs[index].delete();
     });
-    return found;
+    return byName;
   }
 
   /**
-   * Run on any number of ids, as many in a call as an input takes.
+   * Run the graph on any number of ids, in batches of the input's length.
    *
-   * @param {string} name the input of the ids.
+   * @param {string} name name of the input for the ids.
    * @param {number[]} ids
-   * @param {Record<string, Row>} rows the other inputs, which are the same in every call.
-   * @returns {Record<string, Float32Array>} each output: the numbers of the first id, then those of
-   *     the second, and so on.
+   * @param {Record<string, Row>} rows the other inputs, the same for every batch.
+   * @returns {Record<string, Float32Array>} outputs by name, each concatenated in the order of the
+   *     ids.
    */
   runOnAll(name, ids, rows = {}) {
     const row = new Int32Array(this.inputs.find((input) => input.name === name)?.length ?? 0);
-    const wholes = this.#outputs.map((output) => {
+    const results = this.#outputs.map((output) => {
       const perId = output.length / row.length;
-      return { name: output.name, perId, whole: new Float32Array(ids.length * perId) };
+      return { name: output.name, perId, values: new Float32Array(ids.length * perId) };
     });
     for (let start = 0; start < ids.length; start += row.length) {
       const part = ids.slice(start, start + row.length);
       row.set(part);
-      const found = this.run({ ...rows, [name]: row });
-      for (const { name: output, perId, whole } of wholes) {
-        whole.set(found[output].subarray(0, part.length * perId), start * perId);
+      const byName = this.run({ ...rows, [name]: row });
+      for (const { name: output, perId, values } of results) {
+        values.set(byName[output].subarray(0, part.length * perId), start * perId);
       }
     }
-    return Object.fromEntries(wholes.map(({ name: output, whole }) => [output, whole]));
+    return Object.fromEntries(results.map(({ name: output, values }) => [output, values]));
   }
 
-  /** Free the memory of its inputs; it cannot be used afterwards. */
+  /** Free the memory of the inputs; the signature cannot be used afterwards. */
   close() {
     for (const tensor of this.#tensors) tensor.delete();
   }
 }
 
 /**
- * Make zeros for an input or an output.
+ * Allocate zeros for an input or output.
  *
  * @param {Port} port
  * @returns {Row}
@@ -146,7 +147,7 @@ function read(buffer, port) {
 }
 
 /**
- * Give the runtime's memory at an address, looked up anew: it moves when it grows.
+ * Return a view of the runtime's memory. Do not cache it: growing the memory detaches the buffer.
  *
  * @param {{HEAPU8: Uint8Array}} wasm
  * @param {number} address

@@ -1,7 +1,7 @@
-/** Local storage, as JSON. A browser may refuse to store anything. */
+/** JSON values in local storage, which the browser may refuse. */
 
 /**
- * Read a value; null if there is none or it cannot be read.
+ * Read a value; null if it is missing or cannot be read.
  *
  * @param {string} key
  */
@@ -18,7 +18,7 @@ export function read(key) {
  *
  * @param {string} key
  * @param {object | number | null} value
- * @returns {boolean} whether the browser did.
+ * @returns {boolean} whether the browser stored or removed it.
  */
 export function write(key, value) {
   try {
@@ -26,12 +26,12 @@ export function write(key, value) {
     else localStorage.removeItem(key);
     return true;
   } catch {
-    return value === null; // what could not be stored need not be removed
+    return value === null; // where nothing can be stored, there is nothing to remove
   }
 }
 
 /**
- * Call back when another tab has changed what is stored for a data set.
+ * Call `changed` when another tab has changed the stored values of a data set.
  *
  * @param {string} dataset
  * @param {() => void} changed
@@ -40,7 +40,7 @@ export function watch(dataset, changed) {
   addEventListener("storage", ({ key }) => {
     if (key === null || key.endsWith(` ${dataset}`)) changed();
   });
-  // A page that comes back by the back button has missed these events.
+  // A page restored from the back/forward cache has missed these events.
   addEventListener("pageshow", ({ persisted }) => {
     if (persisted) changed();
   });

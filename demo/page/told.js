@@ -1,16 +1,16 @@
-/** What a person tells a model beside what they have seen, and how it is asked for. */
+/** Feature values that a user enters, and their conversion to a model's features. */
 
 /** @typedef {import("./features.js").Features} Features */
 /** @typedef {import("./features.js").TakenFeature} TakenFeature */
 /** @typedef {import("./history.js").Chosen} Chosen */
 
-/** @typedef {Record<string, string | number>} Told values by the names of features; others are unknown. */
+/** @typedef {Record<string, string | number>} Told values by feature name; others are unknown. */
 
 const MOST_STARS = 10;
 const LIST = new Intl.ListFormat("en");
 
 /**
- * Give what some models take together; of features of one name the first counts.
+ * Collect the features of several models; the first of those with the same name is used.
  *
  * @param {{features: TakenFeature[]}[]} models
  */
@@ -24,7 +24,7 @@ export function takenBy(models) {
 }
 
 /**
- * Give what a person can be asked for; what a clock says is known without.
+ * Return the features that the user can enter; ages come from the clock.
  *
  * @param {TakenFeature[]} taken
  * @param {"activity" | "user"} owner
@@ -39,7 +39,7 @@ export function takesAge(taken) {
 }
 
 /**
- * Tell whether a feature is asked for by stars.
+ * Check whether a feature is a rating of 1 to MOST_STARS stars.
  *
  * @param {TakenFeature} feature
  */
@@ -50,7 +50,7 @@ export function isRating({ of, kind, values }) {
 }
 
 /**
- * Say how a feature is called; an input of the user's has the prefix "user_".
+ * Return the label of a feature; features of the user have the prefix "user_".
  *
  * @param {string} name
  */
@@ -59,49 +59,49 @@ export function labelOf(name) {
 }
 
 /**
- * Tell a model what it takes.
+ * Build the features of a request.
  *
  * @param {TakenFeature[]} taken
- * @param {Chosen[]} entries the history, the oldest first.
+ * @param {Chosen[]} entries history, the oldest first.
  * @param {Told} user
- * @param {number} now in milliseconds, as is when an item was tapped.
+ * @param {number} now in milliseconds since 1970, like `at` of an entry.
  * @returns {Features}
  */
 export function featuresOf(taken, entries, user, now) {
   const values = taken.map((feature) => {
     const { name, of, kind } = feature;
-    if (of === "user") return [name, fitting(feature, user[name])];
+    if (of === "user") return [name, compatibleValue(feature, user[name])];
     if (of === "moment") return [name, momentOf(name, new Date(now))];
     if (kind === "age") return [name, entries.map(({ at }) => at && (now - at) / 1000)];
-    return [name, entries.map(({ told }) => fitting(feature, told?.[name]))];
+    return [name, entries.map(({ told }) => compatibleValue(feature, told?.[name]))];
   });
   return Object.fromEntries(values);
 }
 
 /**
- * Say what time it is where the person is.
+ * Return the value of a feature of the moment, in the user's local time.
  *
  * @param {string} name
  * @param {Date} now
  */
 function momentOf(name, now) {
   if (name === "hour") return now.getHours();
-  // As ISO 8601 counts: Monday is 1, Sunday 7.
+  // ISO 8601: Monday is 1, Sunday is 7; getDay() returns 0 for Sunday.
   return name === "weekday" ? now.getDay() || 7 : undefined;
 }
 
 /**
- * What was kept for an older model may be text where this one takes a number.
+ * Return the value if its type fits the feature: text stored for an older model is no number.
  *
  * @param {TakenFeature} feature
  * @param {string | number | undefined} value
  */
-function fitting({ kind }, value) {
+function compatibleValue({ kind }, value) {
   return kind === "number" && typeof value !== "number" ? undefined : value;
 }
 
 /**
- * Say what a model is told beside the items, and that nobody else is.
+ * Format the notice of which values the models take and that they stay on the device.
  *
  * @param {TakenFeature[]} taken
  */

@@ -1,4 +1,4 @@
-/** The controls by which a person tells a model what it takes beside what they have seen. */
+/** Controls in which the user enters feature values, of items and of the user. */
 
 import { byId, element, keep } from "./dom.js";
 import { askable, isRating, labelOf } from "./told.js";
@@ -8,19 +8,19 @@ import { askable, isRating, labelOf } from "./told.js";
 
 /** @typedef {(feature: TakenFeature, value: string | number | undefined) => void} Tell */
 
-/** What a control of no value has. */
+/** Value of a control whose feature value is unknown. */
 const UNKNOWN = "";
 
-/** Radios of one name exclude each other: each row of stars has a name of its own. */
-let groups = 0;
+/** Counter for unique group names: radio buttons of one name exclude each other. */
+let groupCount = 0;
 
 /**
- * Have an element hold a control for each feature, which shows what was told.
+ * Render one control per feature, with its current value.
  *
- * @param {HTMLElement} place
+ * @param {HTMLElement} place parent of the controls.
  * @param {TakenFeature[]} features
- * @param {Told} told
- * @param {string} whose for who cannot see where the control stands, as " of Heat".
+ * @param {Told} told current values.
+ * @param {string} whose suffix of the label for screen readers, such as " of Heat".
  * @param {Tell} tell
  */
 export function showControls(place, features, told, whose, tell) {
@@ -28,12 +28,12 @@ export function showControls(place, features, told, whose, tell) {
     place,
     features,
     ({ name, kind, values }) => JSON.stringify([name, kind, values]),
-    (feature) => control(feature, whose, tell),
-    (made, feature) => show(made, feature, told[feature.name]),
+    (feature) => createControl(feature, whose, tell),
+    (created, feature) => setValue(created, feature, told[feature.name]),
   );
 }
 
-/** What a model takes of the person. */
+/** Renders the controls for the features of the user. */
 export class YouView {
   #root = byId("you");
   #controls = byId("you-controls");
@@ -61,22 +61,22 @@ export class YouView {
  * @param {Tell} tell
  * @returns {HTMLElement}
  */
-function control(feature, whose, tell) {
-  const made = isRating(feature) ? stars(feature, whose) : field(feature, whose);
-  made.addEventListener("change", ({ target }) => {
+function createControl(feature, whose, tell) {
+  const created = isRating(feature) ? createStars(feature, whose) : createField(feature, whose);
+  created.addEventListener("change", ({ target }) => {
     const { value } = /** @type {HTMLInputElement | HTMLSelectElement} */ (target);
-    tell(feature, meant(feature, value));
+    tell(feature, parseValue(feature, value));
   });
-  return made;
+  return created;
 }
 
 /**
  * @param {TakenFeature} feature
  * @param {string} whose
  */
-function stars({ name, values }, whose) {
-  groups += 1;
-  const group = `stars ${groups}`;
+function createStars({ name, values }, whose) {
+  groupCount += 1;
+  const group = `stars ${groupCount}`;
   const star = (
     /** @type {string} */ value,
     /** @type {string} */ sign,
@@ -102,7 +102,7 @@ function stars({ name, values }, whose) {
  * @param {TakenFeature} feature
  * @param {string} whose
  */
-function field({ name, kind, values }, whose) {
+function createField({ name, kind, values }, whose) {
   const option = (/** @type {string} */ value, /** @type {string} */ text) =>
     element("option", { value, textContent: text });
   const input =
@@ -128,23 +128,23 @@ function field({ name, kind, values }, whose) {
 
 /**
  * @param {TakenFeature} feature
- * @param {string} written what its control has.
+ * @param {string} written value of its control.
  */
-function meant({ kind, values }, written) {
+function parseValue({ kind, values }, written) {
   if (written === UNKNOWN) return undefined;
   return kind === "number" ? Number(written) : values[Number(written)];
 }
 
 /**
- * @param {HTMLElement} made a control.
+ * @param {HTMLElement} created a control.
  * @param {TakenFeature} feature
  * @param {string | number | undefined} value
  */
-function show(made, { kind, values }, value) {
+function setValue(created, { kind, values }, value) {
   const place = value === undefined ? -1 : values.indexOf(value);
   const number = typeof value === "number" ? String(value) : UNKNOWN;
   const written = kind === "number" ? number : place < 0 ? UNKNOWN : String(place);
-  for (const input of made.querySelectorAll("input, select")) {
+  for (const input of created.querySelectorAll("input, select")) {
     if (input instanceof HTMLInputElement && input.type === "radio") {
       input.checked = input.value === written;
     } else if (input instanceof HTMLInputElement || input instanceof HTMLSelectElement) {

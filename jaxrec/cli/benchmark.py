@@ -19,24 +19,24 @@ from jaxtyping import Float
 
 from jaxrec.cli.command_line import command, named_file
 from jaxrec.conversion.flatbuffer import read_facts
-from jaxrec.conversion.inputs import as_inputs, take
+from jaxrec.conversion.inputs import as_inputs, take_rows
 from jaxrec.conversion.measure.latency import (
-    Contender,
-    contend,
-    load,
-    machine,
-    measure,
+    TimedModel,
+    load_interpreter,
+    load_timed_model,
+    machine_name,
+    measure_latency,
     percentiles,
 )
 from jaxrec.conversion.measure.peer import peer_histories, peer_recall, read_peer
-from jaxrec.conversion.measure.recall import recall_through
-from jaxrec.conversion.quiet import quiet
+from jaxrec.conversion.measure.recall import compute_recall
+from jaxrec.conversion.suppress_output import suppress_output
 from jaxrec.errors import UserError
 from jaxrec.files import write_json
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.heldout import Heldout
-from jaxrec.runs.text_table import lay_out
-from jaxrec.runtime.bundle import Bundle, read
+from jaxrec.runs.text_table import format_table
+from jaxrec.runtime.bundle import Bundle, read_bundle
 from jaxrec.runtime.interpreter import HISTORY, DeviceModel, Inputs
 from jaxrec.schema import ITEM
 
@@ -65,7 +65,7 @@ class TimedFile:
     name: str
     file_bytes: int
     weight_bytes: int
-    contender: Contender
+    timed_model: TimedModel
     recall: float | None
 
     def figures(self, times: Float[np.ndarray, " calls"]) -> dict[str, Any]:
@@ -87,27 +87,27 @@ def run(flags: TimingFlags) -> None:
     """
     if not flags.models:
         raise UserError("no model; name at least one .tflite file")
-    bundles = [read(path) for path in flags.models]
+    bundles = [read_bundle(path) for path in flags.models]
     heldouts = list(map(_read_heldout, flags.models, bundles))
     named = [named_file("--against", text) for text in flags.against]
     peers = [(name, read_peer(path)) for name, path in named]
-    with quiet():
+    with suppress_output():
         files = list(map(_load_file, flags.models, bundles, heldouts))
         files += [
             _load_peer(name, graph, flags.models[0], bundles[0], heldouts[0])
             for name, graph in peers
         ]
-    times = measure([file.contender for file in files], rounds=flags.rounds)
+    times = measure_latency([file.timed_model for file in files], rounds=flags.rounds)
     figures = [file.figures(each) for file, each in zip(files, times, strict=True)]
     if flags.json:
         write_json(flags.json, figures)
-    print(f"{machine()}; {len(times[0]):,} calls each, in turn in blocks of 50; µs a call\n")
+    print(f"{machine_name()}; {len(times[0]):,} calls each, in turn in blocks of 50; µs a call\n")
     print(_table(figures, figures[len(bundles) :]))
 
 
 def _table(figures: list[dict[str, Any]], peers: list[dict[str, Any]]) -> str:
     """Format the figures, with a line for each file and a column for the ratio to each peer."""
-    marks = [peer["microseconds"]["p50"] for peer in peers]
+    peer_times = [peer["microseconds"]["p50"] for peer in peers]
     ratios = [f"/ {peer['name']}" for peer in peers]
     cells = [["", "file", "weights", "p50", "p90", "p99", *ratios, "recall@10"]]
     for each in figures:
@@ -118,11 +118,11 @@ def _table(figures: list[dict[str, Any]], peers: list[dict[str, Any]]) -> str:
                 f"{each['file_bytes'] / 1e3:,.0f} KB",
                 f"{each['weight_bytes'] / 1e3:,.1f} KB",
                 *(f"{time:.1f}" for time in times.values()),
-                *(f"{times['p50'] / mark:.3f}" for mark in marks),
+                *(f"{times['p50'] / peer_time:.3f}" for peer_time in peer_times),
                 "" if recall is None else f"{recall:.4f}",
             ]
         )
-    return lay_out(cells)
+    return format_table(cells)
 
 
 def _load_file(path: Path, bundle: Bundle, heldout: Heldout | None) -> TimedFile:
@@ -135,10 +135,10 @@ def _load_file(path: Path, bundle: Bundle, heldout: Heldout | None) -> TimedFile
         histories = as_inputs(heldout.history)
         keep_seen = bundle.model["evaluation"]["protocol"]["seen_items"] == "kept"
         lists = device.recommend_all(histories)
-        recall = recall_through(device, lists, heldout, size, keep_seen=keep_seen)
-    contender = contend(bundle.graph, take(histories, np.s_[:_HISTORIES]))
+        recall = compute_recall(device, lists, heldout, size, keep_seen=keep_seen)
+    timed_model = load_timed_model(bundle.graph, take_rows(histories, np.s_[:_HISTORIES]))
     weights = read_facts(bundle.graph).weight_bytes
-    return TimedFile(str(path), path.stat().st_size, weights, contender, recall)
+    return TimedFile(str(path), path.stat().st_size, weights, timed_model, recall)
 
 
 def _draw_histories(device: DeviceModel, catalogue_size: int) -> Inputs:
@@ -169,10 +169,10 @@ def _load_peer(
             f"{model_path} must lie in its run directory and have numbers for items, so that "
             f"{name} can be given the same histories"
         )
-    interpreter = load(graph)
-    contender = Contender(interpreter, [peer_histories(interpreter, heldout, items)])
-    recall = peer_recall(contender, heldout, items)
-    return TimedFile(name, len(graph), read_facts(graph).weight_bytes, contender, recall)
+    interpreter = load_interpreter(graph)
+    timed_model = TimedModel(interpreter, [peer_histories(interpreter, heldout, items)])
+    recall = peer_recall(timed_model, heldout, items)
+    return TimedFile(name, len(graph), read_facts(graph).weight_bytes, timed_model, recall)
 
 
 main = command(run, remedy="name a file that can be read", interrupted="nothing was kept")

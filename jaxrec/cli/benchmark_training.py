@@ -23,7 +23,7 @@ from jaxrec.data.dataset import make_dataset
 from jaxrec.data.sources.load import load_ordered
 from jaxrec.models.encoders import ENCODERS
 from jaxrec.models.model_config import ModelConfig
-from jaxrec.training.compilation_cache import keep_compiled
+from jaxrec.training.compilation_cache import enable_compilation_cache
 from jaxrec.training.defaults import negative_count
 from jaxrec.training.throughput import TimedTraining, peak_flops
 from jaxrec.training.windows import training_batches
@@ -92,5 +92,5 @@ main = command(
     measure,
     remedy="open the place",
     interrupted="nothing was kept",
-    before=keep_compiled,
+    before=enable_compilation_cache,
 )

@@ -22,8 +22,8 @@ from pathlib import Path
 from jaxrec.cli.command_line import command
 from jaxrec.conversion.convert import convert
 from jaxrec.conversion.export_config import ExportConfig
-from jaxrec.runs.directory import RunDirectory, newest
-from jaxrec.training.compilation_cache import keep_compiled
+from jaxrec.runs.directory import RunDirectory, newest_run
+from jaxrec.training.compilation_cache import enable_compilation_cache
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def run(flags: ExportFlags) -> None:
         UserError: an error that the user can fix.
         FailedCheckError: the requested file is not equal to its model.
     """
-    directory = newest() if flags.run_dir is None else RunDirectory(flags.run_dir)
+    directory = newest_run() if flags.run_dir is None else RunDirectory(flags.run_dir)
     convert(directory, flags, flags.export_dir)
 
 
@@ -51,5 +51,5 @@ main = command(
     run,
     remedy="free or open the place, or give another --export-dir",
     interrupted="the files of an older export are as they were",
-    before=keep_compiled,
+    before=enable_compilation_cache,
 )

@@ -26,7 +26,7 @@ from jaxrec.federated.client_log import ClientLog
 from jaxrec.federated.federated_run import run_federated_experiment
 from jaxrec.federated.settings import FederatedConfig
 from jaxrec.runs.directory import RunDirectory
-from jaxrec.training.compilation_cache import keep_compiled
+from jaxrec.training.compilation_cache import enable_compilation_cache
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,5 +71,5 @@ main = command(
     remedy="free or open the place, or give another --out; a run that had begun goes on with "
     "--resume",
     interrupted="--resume goes on from the last checkpoint",
-    before=keep_compiled,
+    before=enable_compilation_cache,
 )

@@ -21,14 +21,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from jaxrec.cli.command_line import command
-from jaxrec.config.fields import Flat, values
+from jaxrec.config.fields import Flat, flag_values
 from jaxrec.data.data_config import DataConfig
-from jaxrec.data.intake import render, take_in
 from jaxrec.data.interactions import FilterConfig
+from jaxrec.data.log_summary import format_summary, summarize_log
+from jaxrec.data.preparation.bucket_steps import Workspace
 from jaxrec.data.preparation.engines import Engine, Local
 from jaxrec.data.preparation.spark import Spark
 from jaxrec.data.preparation.steps import prepare_folder
-from jaxrec.data.preparation.workshop import Workshop
 from jaxrec.data.prepared import is_prepared, read_manifest, read_prepared
 from jaxrec.data.sources.item_table import ItemTableConfig
 from jaxrec.data.sources.log_config import LogConfig
@@ -42,7 +42,7 @@ from jaxrec.files import read_json, write_json
 _EXECUTION = ("--out", "--memory", "--engine", "--master", "--overwrite")
 
 # Most rows assigned to buckets at once, and bytes of memory per row: less memory, fewer rows.
-_MOST_AT_ONCE, _BYTES_A_ROW = 1_000_000, 2_000
+_MAX_ROWS_AT_ONCE, _BYTES_PER_ROW = 1_000_000, 2_000
 
 
 @dataclass(frozen=True)
@@ -90,29 +90,31 @@ def run(flags: PrepareFlags) -> None:
     memory = _parse_bytes(flags.memory)
     if not 1 <= flags.buckets <= 10_000:
         raise UserError(f"--buckets={flags.buckets} is out of range; give it 1 to 10,000")
-    opened = open_log(flags.dataset, flags.log, others=dict.fromkeys(_words(flags.keep), "--keep"))
+    opened = open_log(
+        flags.dataset, flags.log, others=dict.fromkeys(_split_names(flags.keep), "--keep")
+    )
     require_columns(opened.file, opened.flags, "--log.columns")
-    made_of = _inputs(flags, opened)
+    fingerprint = _fingerprint(flags, opened)
     work = flags.out / "work"
-    if not _is_finished(flags, made_of):
-        _begin(flags.out, work, made_of, overwrite=flags.overwrite)
+    if not _is_finished(flags, fingerprint):
+        _create_folders(flags.out, work, fingerprint, overwrite=flags.overwrite)
         prepare_folder(
-            Workshop(opened, flags.filters, work, flags.buckets),
+            Workspace(opened, flags.filters, work, flags.buckets),
             _engine(flags, memory),
             SideTables(
                 flags.items,
                 flags.item_table,
-                _words(flags.item_features),
+                _split_names(flags.item_features),
                 flags.users,
                 flags.user_table,
-                _words(flags.user_features),
+                _split_names(flags.user_features),
             ),
             flags.out,
             memory=memory,
-            made_of=made_of,
+            made_of=fingerprint,
         )
     shutil.rmtree(work, ignore_errors=True)
-    print(render(take_in(read_prepared(flags.out), (), DataConfig()), str(flags.out)))
+    print(format_summary(summarize_log(read_prepared(flags.out), (), DataConfig()), str(flags.out)))
 
 
 def _engine(flags: PrepareFlags, memory: int) -> Engine:
@@ -120,10 +122,10 @@ def _engine(flags: PrepareFlags, memory: int) -> Engine:
         return Spark(flags.master)
     if flags.master != PrepareFlags.master:
         raise UserError(f"--master={flags.master} is of use to --engine=spark alone; give it")
-    return Local(min(_MOST_AT_ONCE, memory // _BYTES_A_ROW))
+    return Local(min(_MAX_ROWS_AT_ONCE, memory // _BYTES_PER_ROW))
 
 
-def _is_finished(flags: PrepareFlags, made_of: Mapping[str, Any]) -> bool:
+def _is_finished(flags: PrepareFlags, fingerprint: Mapping[str, Any]) -> bool:
     """Return whether this preparation is finished.
 
     Raises:
@@ -131,14 +133,16 @@ def _is_finished(flags: PrepareFlags, made_of: Mapping[str, Any]) -> bool:
     """
     if flags.overwrite or not is_prepared(str(flags.out)):
         return False
-    if different := _differences(read_manifest(flags.out).made_of, made_of):
+    if different := _differences(read_manifest(flags.out).made_of, fingerprint):
         raise UserError(
             f"{flags.out} was prepared otherwise ({different}); give another --out, or --overwrite"
         )
     return True
 
 
-def _begin(folder: Path, work: Path, made_of: Mapping[str, Any], *, overwrite: bool) -> None:
+def _create_folders(
+    folder: Path, work: Path, fingerprint: Mapping[str, Any], *, overwrite: bool
+) -> None:
     """Create the folders of a preparation, or keep those of an interrupted one.
 
     Raises:
@@ -149,7 +153,7 @@ def _begin(folder: Path, work: Path, made_of: Mapping[str, Any], *, overwrite: b
     if overwrite and is_ours:
         shutil.rmtree(folder)
     elif settings.exists():
-        if different := _differences(read_json(settings), made_of):
+        if different := _differences(read_json(settings), fingerprint):
             raise UserError(
                 f"{folder} holds a preparation that was begun otherwise ({different}); give its "
                 "flags, or --overwrite"
@@ -158,14 +162,14 @@ def _begin(folder: Path, work: Path, made_of: Mapping[str, Any], *, overwrite: b
         raise UserError(f"{folder} holds other files; give --out a new folder")
     for step in ("survey", "count", "clean", "ordered"):
         (work / step).mkdir(parents=True, exist_ok=True)
-    write_json(settings, made_of)
+    write_json(settings, fingerprint)
 
 
-def _inputs(flags: PrepareFlags, opened: LogFile) -> dict[str, Any]:
+def _fingerprint(flags: PrepareFlags, opened: LogFile) -> dict[str, Any]:
     """Return all inputs of the result: the flags, and the path, size and time of each file."""
     file = opened.file
     paths = getattr(file, "files", [file.path])
-    decisive = {flag: value for flag, value in values(flags).items() if flag not in _EXECUTION}
+    decisive = {flag: value for flag, value in flag_values(flags).items() if flag not in _EXECUTION}
     inputs = {
         **decisive,
         "files": [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in paths],
@@ -174,14 +178,14 @@ def _inputs(flags: PrepareFlags, opened: LogFile) -> dict[str, Any]:
     return json.loads(json.dumps(inputs))
 
 
-def _differences(saved: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
+def _differences(saved: Mapping[str, Any], requested: Mapping[str, Any]) -> str:
     """Describe the flags that differ, or the change of the log if all flags are the same."""
-    names = [name for name in asked if saved.get(name) != asked[name]]
-    flags = [f"{name}: {saved.get(name)}, not {asked[name]}" for name in names]
+    names = [name for name in requested if saved.get(name) != requested[name]]
+    flags = [f"{name}: {saved.get(name)}, not {requested[name]}" for name in names]
     return "the log has changed" if names == ["files"] else "; ".join(flags[:3])
 
 
-def _words(text: str | None) -> list[str]:
+def _split_names(text: str | None) -> list[str]:
     return text.split(",") if text else []
 
 

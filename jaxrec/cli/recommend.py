@@ -20,19 +20,19 @@ import tyro
 from tqdm import tqdm
 
 from jaxrec.cli.command_line import command
-from jaxrec.conversion.quiet import quiet
+from jaxrec.conversion.suppress_output import suppress_output
+from jaxrec.data.excluded_items import ExcludedItems
 from jaxrec.data.interactions import Interactions
-from jaxrec.data.seen import Seen
 from jaxrec.data.sources.log_config import LogConfig
 from jaxrec.data.sources.own_log import load_table
 from jaxrec.data.timelines import gather
 from jaxrec.errors import UserError
-from jaxrec.files import replacing, require_room
-from jaxrec.runtime.asked import unknown_inputs
-from jaxrec.runtime.best import best_of_all, histories_at_a_time
-from jaxrec.runtime.bundle import Bundle, read
-from jaxrec.runtime.features import TakenFeature, taken_features
-from jaxrec.runtime.interpreter import HISTORY, DeviceModel, Lists
+from jaxrec.files import replacing, require_disk_space
+from jaxrec.runtime.bundle import Bundle, read_bundle
+from jaxrec.runtime.features import InputFeature, input_features
+from jaxrec.runtime.interpreter import HISTORY, DeviceModel, RankedItems
+from jaxrec.runtime.request import unknown_inputs
+from jaxrec.runtime.top_k import histories_per_chunk, rank_all
 from jaxrec.schema import PAD
 
 
@@ -59,7 +59,7 @@ def run(flags: ListFlags) -> None:
         UserError: an error that the user can fix.
     """
     _check_out(flags)
-    bundle = read(flags.model)
+    bundle = read_bundle(flags.model)
     size = len(bundle.items)
     if not 1 <= flags.k <= size:
         raise UserError(f"--k={flags.k} is out of range; give it 1 to {size:,}")
@@ -67,14 +67,14 @@ def run(flags: ListFlags) -> None:
     log = _with_ids(interactions.log, bundle, flags)
     users = log.group_by("user", maintain_order=True).agg(known=(pl.col("id") != PAD).sum())
     print(_summarize(interactions, log, users, flags))
-    taken = taken_features(bundle.model)
+    taken = input_features(bundle.model)
     if taken:
         names = ", ".join(each.name for each in taken)
         print(f"  the model takes {names} too, which are unknown to it in these lists")
 
     ids, ends = log["id"].to_numpy(), np.cumsum(users["known"].to_numpy(), dtype=np.int64)
-    seen = Seen(ids[ids != PAD], np.append(0, ends))
-    with quiet():
+    seen = ExcludedItems(ids[ids != PAD], np.append(0, ends))
+    with suppress_output():
         device = DeviceModel(bundle.graph)
     lists = _recommend(device, taken, seen, size, flags.k, keep_seen=bundle.model["keep_seen"])
     table = _table(users["user"], lists, bundle)
@@ -93,7 +93,7 @@ def _check_out(flags: ListFlags) -> None:
         raise UserError(f"--out={out} is a folder; name a file in it")
     if out.exists() and Path(flags.log).exists() and out.samefile(flags.log):
         raise UserError(f"--out={out} is the log itself; name another file")
-    require_room(out.parent)
+    require_disk_space(out.parent)
 
 
 def _is_csv(path: Path) -> bool:
@@ -141,13 +141,13 @@ def _summarize(
 
 def _recommend(
     device: DeviceModel,
-    taken: Sequence[TakenFeature],
-    seen: Seen,
+    taken: Sequence[InputFeature],
+    seen: ExcludedItems,
     size: int,
     k: int,
     *,
     keep_seen: bool,
-) -> Lists:
+) -> RankedItems:
     """Compute the list of each user, [U, k], in batches that fit in memory.
 
     Args:
@@ -157,7 +157,7 @@ def _recommend(
     """
     length = device.history_length
     ports = device.signatures["recommend"].inputs
-    step = histories_at_a_time(device, size)
+    step = histories_per_chunk(device, size)
     found = []
     with tqdm(total=len(seen), unit="user", disable=None, leave=False) as bar:
         for start in range(0, len(seen), step):
@@ -170,12 +170,12 @@ def _recommend(
             if not keep_seen:
                 of_batch = seen.take(users)
                 excluded[of_batch.rows, of_batch.ids] = True
-            found.append(best_of_all(device, histories, excluded, k))
+            found.append(rank_all(device, histories, excluded, k))
             bar.update(len(users))
-    return Lists(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+    return RankedItems(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
 
-def _table(users: pl.Series, lists: Lists, bundle: Bundle) -> pl.DataFrame:
+def _table(users: pl.Series, lists: RankedItems, bundle: Bundle) -> pl.DataFrame:
     """Return a table with a row for each filled place of each list."""
     rows, places = np.nonzero(lists.ids)
     recommended, entry_of = np.unique(lists.ids[rows, places], return_inverse=True)

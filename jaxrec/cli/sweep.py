@@ -143,7 +143,7 @@ def make_cells(flags: SweepFlags, others: Sequence[str]) -> list[Cell]:
     seeds = split_numbers("--seeds", flags.seeds)
     given, of_runs = parse_known(SettingsFlags, others)
     parse(RunFlags, of_runs)
-    for name, settings in given.model.of_encoders.items():
+    for name, settings in given.model.encoder_settings.items():
         if name not in encoders:
             refuse_unused(settings, f"--encoder={name}")
     folder = flags.sweep_dir or Path("runs") / f"sweep-{Path(given.data.dataset).stem}"

@@ -28,9 +28,9 @@ from jaxrec.config.fields import setting
 from jaxrec.models.model_config import check_encoder
 from jaxrec.runs.directory import RunDirectory, default_path
 from jaxrec.runs.report import render_table
-from jaxrec.training.compilation_cache import keep_compiled
+from jaxrec.training.compilation_cache import enable_compilation_cache
 from jaxrec.training.fit import load_dataset, run_experiment
-from jaxrec.training.processes import by_leader, join
+from jaxrec.training.processes import by_leader, initialize
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def run(flags: RunFlags) -> None:
         UserError: an error that the user can fix.
     """
     config = flags.settings
-    join(flags.coordinator, flags.process_id, flags.num_processes)
+    initialize(flags.coordinator, flags.process_id, flags.num_processes)
     check_encoder(config.model)  # reports a mistake before the log is read
     directory = RunDirectory(flags.run_dir or default_path(config, flags.config))
     if flags.dry_run:
@@ -87,5 +87,5 @@ main = command(
     remedy="free or open the place, or give another --run-dir; a run that had begun goes on "
     "with --resume",
     interrupted="--resume goes on from the last epoch",
-    before=keep_compiled,
+    before=enable_compilation_cache,
 )

@@ -13,8 +13,8 @@ from pathlib import Path
 from jaxrec.cli.command_line import command
 from jaxrec.conversion.verify.distance import OVERLAP_AT
 from jaxrec.conversion.verify.verification import verify
-from jaxrec.runtime.bundle import read
-from jaxrec.training.compilation_cache import keep_compiled
+from jaxrec.runtime.bundle import read_bundle
+from jaxrec.training.compilation_cache import enable_compilation_cache
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def run(flags: ParityFlags) -> None:
         FailedCheckError: the file and the model are not equal.
     """
     parity = verify(flags.model, run_dir=flags.run_dir, new_items=flags.new_items)
-    recipe = read(flags.model).model["recipe"]
+    recipe = read_bundle(flags.model).model["recipe"]
     heads = "".join(f"{name} error {each:.1e}, " for name, each in parity.head_errors.items())
     print(
         f"{flags.model}: {recipe}, equal on {parity.histories:,} histories; score error "
@@ -52,5 +52,5 @@ main = command(
     run,
     remedy="name a file that can be read",
     interrupted="nothing was proven",
-    before=keep_compiled,
+    before=enable_compilation_cache,
 )

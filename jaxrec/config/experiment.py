@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from jaxrec.config.fields import Flat, check, differing, setting
+from jaxrec.config.fields import Flat, check, differing_flags, setting
 from jaxrec.config.toml_file import FORMAT, as_table, require_format, with_table, write_table
 from jaxrec.data.data_config import DataConfig
 from jaxrec.errors import UserError
@@ -105,4 +105,4 @@ def differences(saved: Config, asked: Config) -> list[str]:
 
     The folder of the data may differ, because the same data may have moved.
     """
-    return [line for line in differing(saved, asked) if not line.startswith("--data-dir:")]
+    return [line for line in differing_flags(saved, asked) if not line.startswith("--data-dir:")]

@@ -57,30 +57,30 @@ def check(config: Any) -> None:
             low, high = spec.metadata["low"], spec.metadata["high"]
             if value is not None and not low <= value <= high:
                 raise UserError(
-                    f"{flag}={_plain(value)} is out of range; give it {_plain(low)} to "
-                    f"{_plain(high)}"
+                    f"{flag}={_format_number(value)} is out of range; give it "
+                    f"{_format_number(low)} to {_format_number(high)}"
                 )
         elif value not in choices.get(spec.name, (value,)):
             raise UserError(f"{flag}={value} is unknown; give {', '.join(choices[spec.name])}")
 
 
-def values(config: Any) -> dict[str, Any]:
+def flag_values(config: Any) -> dict[str, Any]:
     """Return the value of each flag of a configuration, including nested configurations."""
     found = {}
     for spec in fields(config):
         value = getattr(config, spec.name)
-        found |= values(value) if is_dataclass(value) else {flag_of(config, spec.name): value}
+        found |= flag_values(value) if is_dataclass(value) else {flag_of(config, spec.name): value}
     return found
 
 
-def changed(config: Any, *names: str) -> dict[str, Any]:
+def changed_flags(config: Any, *names: str) -> dict[str, Any]:
     """Return the flags of the named fields, by default all, whose value is not the default."""
     names = names or tuple(spec.name for spec in fields(config))
     default, found = type(config)(), {}
     for name in names:
         value = getattr(config, name)
         if is_dataclass(value):
-            found |= changed(value)
+            found |= changed_flags(value)
         elif value != getattr(default, name):
             found[flag_of(config, name)] = value
     return found
@@ -96,13 +96,13 @@ def refuse_unused(config: Any, reader: str, *names: str) -> None:
     Raises:
         UserError: a setting is not the default.
     """
-    for flag, value in changed(config, *names).items():
+    for flag, value in changed_flags(config, *names).items():
         raise UserError(f"{flag}={value} is of use to {reader} alone; give it")
 
 
-def differing(old: Any, new: Any) -> list[str]:
+def differing_flags(old: Any, new: Any) -> list[str]:
     """Return each flag in which two configurations of one class differ: "--flag: old, not new"."""
-    before, after = values(old), values(new)
+    before, after = flag_values(old), flag_values(new)
     return [
         f"{flag}: {before[flag]}, not {after[flag]}"
         for flag in before
@@ -110,5 +110,5 @@ def differing(old: Any, new: Any) -> list[str]:
     ]
 
 
-def _plain(value: float) -> str:
+def _format_number(value: float) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)

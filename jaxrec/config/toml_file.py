@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import tomli_w
 
-from jaxrec.config.fields import flag_of, values
+from jaxrec.config.fields import flag_of, flag_values
 from jaxrec.errors import UserError
 from jaxrec.files import replacing
 
@@ -87,7 +87,7 @@ def with_table(config: Settings, table: Mapping[str, Any], path: Path) -> Settin
     remaining = dict(table)
     replaced = _apply_table(config, remaining, path)
     for key in remaining:
-        known = [name[2:] for name in values(config)]
+        known = [name[2:] for name in flag_values(config)]
         near = difflib.get_close_matches(_name(config, key), known, n=1)
         remedy = f"did you mean {near[0]}?" if near else "--help-all lists what there is"
         raise UserError(f"{path} has {_name(config, key)}, which is no setting; {remedy}")

@@ -11,35 +11,36 @@ from tqdm import tqdm
 from jaxrec.conversion.export_config import ExportConfig
 from jaxrec.conversion.export_report import render_list_lengths, render_recipes
 from jaxrec.conversion.graph.shapes import choose_shapes
-from jaxrec.conversion.package import pack_for_servers, package, write
+from jaxrec.conversion.package import build_package, pack_for_servers, write_package
 from jaxrec.conversion.product import (
     Conversion,
     Product,
-    choose,
-    make,
+    build_product,
+    choose_recipe,
     time_by_top_k,
     time_in_turn,
 )
 from jaxrec.conversion.recipes import RECIPES, Recipe
-from jaxrec.conversion.restore import RestoredRun, restore
-from jaxrec.conversion.verify.distance import Reference, refer
+from jaxrec.conversion.restore import RestoredRun, restore_run
+from jaxrec.conversion.verify.distance import Reference, compute_reference
 from jaxrec.data.interactions import DESCRIPTION
 from jaxrec.errors import FailedCheckError, UserError
-from jaxrec.files import require_room
+from jaxrec.files import require_disk_space
 from jaxrec.models.adapter import AdaptConfig
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.heldout import Heldout
 from jaxrec.runs.run import Run
 
-# Lengths of the lists that pages and apps show, timed beside the file's own top_k. From MANY_ITEMS
-# on they are not timed: top-k selection is then a small part of a call for every k.
-SHORT = (10, 20)
-MANY_ITEMS = 100_000
+# Lengths of the lists that pages and apps show, timed beside the file's own top_k. With
+# LARGE_CATALOGUE items or more they are not timed: top-k selection is then a small part of a call
+# for every k.
+SHORT_TOP_KS = (10, 20)
+LARGE_CATALOGUE = 100_000
 
 # With a large catalogue a file is verified, and its recall computed, on fewer held-out histories: a
 # call takes 12 ms with a million items, and there are two or three files to call.
-MOST_SCORES = 400_000_000
-FEWEST_HISTORIES = 300
+MAX_SCORES = 400_000_000
+MIN_HISTORIES = 300
 
 
 def export(
@@ -113,9 +114,9 @@ def convert(directory: RunDirectory, config: ExportConfig, export_dir: Path | No
         UserError: if the run or a setting is invalid.
         FailedCheckError: if the requested file does not match its model.
     """
-    source = restore(directory.path, config.new_items, config.boost)
+    source = restore_run(directory.path, config.new_items, config.boost)
     adapt = _adapt_config(config, source)
-    _announce(source)
+    _print_source(source)
     source = _reduce(source, config)
     shapes = choose_shapes(
         batch_size=config.batch_size,
@@ -127,7 +128,7 @@ def convert(directory: RunDirectory, config: ExportConfig, export_dir: Path | No
     )
     single = replace(shapes, batch_size=1)
     export_dir = export_dir or source.directory.model_file.parent
-    require_room(export_dir)
+    require_disk_space(export_dir)
     # TensorFlow takes seconds to import: invalid settings are reported first.
     from jaxrec.conversion.graph.export import export_model
 
@@ -137,7 +138,7 @@ def convert(directory: RunDirectory, config: ExportConfig, export_dir: Path | No
     ]
     with tqdm(total=len(recipes) + 3, unit="step", disable=None, leave=False) as bar:
         exported = export_model(source.model, single, adapt)
-        reference = refer(
+        reference = compute_reference(
             source.model,
             source.heldout,
             top_k=shapes.top_k,
@@ -145,25 +146,27 @@ def convert(directory: RunDirectory, config: ExportConfig, export_dir: Path | No
             adapt=adapt,
         )
         bar.update()
-        products, failures = _make_all(recipes, exported, source, reference, bar)
-        best = choose(products, failures, config.recipe)
+        products, failures = _build_products(recipes, exported, source, reference, bar)
+        best = choose_recipe(products, failures, config.recipe)
         products = time_in_turn(products, source.heldout)
         conversion = Conversion(source, single, products[best], products, config.boost, adapt)
-        shorter = [k for k in SHORT if k < shapes.top_k and source.vocabulary.size < MANY_ITEMS]
+        shorter = [
+            k for k in SHORT_TOP_KS if k < shapes.top_k and source.vocabulary.size < LARGE_CATALOGUE
+        ]
         by_top_k = {}
         if shorter:
             top_ks = [*shorter, shapes.top_k]
             by_top_k = time_by_top_k(products[best], top_ks, source.heldout)
         bar.update()
-        files = package(conversion)
+        files = build_package(conversion)
         if shapes.batch_size > 1:
             exported = export_model(source.model, shapes)
             # A server has no single user to adapt to.
-            server = make(exported, source, replace(reference, adapt=None), best)
+            server = build_product(exported, source, replace(reference, adapt=None), best)
             conversion_for_servers = replace(conversion, shapes=shapes, product=server, adapt=None)
             files |= pack_for_servers(conversion_for_servers)
         bar.update()
-    write(export_dir, files)
+    write_package(export_dir, files)
     print(render_recipes(conversion, failures))
     if by_top_k:
         print(render_list_lengths(by_top_k))
@@ -172,12 +175,12 @@ def convert(directory: RunDirectory, config: ExportConfig, export_dir: Path | No
     return export_dir / file_name
 
 
-def _announce(source: RestoredRun) -> None:
+def _print_source(source: RestoredRun) -> None:
     """Print which run is converted, with notes on its items."""
     ended = datetime.fromtimestamp(source.directory.ended)
     print(f"{source.directory.path}, which ended {ended:%Y-%m-%d %H:%M}")
-    if source.said:
-        print(source.said)
+    if source.notes:
+        print(source.notes)
     if warning := _inexact_ids_warning(source.vocabulary.values.to_list()):
         print(warning)
 
@@ -214,9 +217,9 @@ def _adapt_config(config: ExportConfig, source: RestoredRun) -> AdaptConfig | No
 
 
 def _subsample(heldout: Heldout, items: int) -> Heldout:
-    """Return the held-out histories, thinned out evenly where MOST_SCORES would be exceeded."""
-    most = max(MOST_SCORES // items, FEWEST_HISTORIES)
-    return heldout.some(most) if most < len(heldout.target) else heldout
+    """Return the held-out histories, thinned out evenly where MAX_SCORES would be exceeded."""
+    most = max(MAX_SCORES // items, MIN_HISTORIES)
+    return heldout.subsample(most) if most < len(heldout.target) else heldout
 
 
 def _inexact_ids_warning(items: Sequence[int | str]) -> str | None:
@@ -230,7 +233,7 @@ def _inexact_ids_warning(items: Sequence[int | str]) -> str | None:
     )
 
 
-def _make_all(
+def _build_products(
     recipes: Sequence[Recipe],
     exported: bytes,
     source: RestoredRun,
@@ -242,7 +245,7 @@ def _make_all(
     for recipe in recipes:
         bar.set_description(recipe)
         try:
-            products[recipe] = make(exported, source, reference, recipe)
+            products[recipe] = build_product(exported, source, reference, recipe)
         except FailedCheckError as error:
             failures[recipe] = error
         bar.update()

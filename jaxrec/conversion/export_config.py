@@ -3,13 +3,13 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jaxrec.config.fields import Flat, changed
+from jaxrec.config.fields import Flat, changed_flags
 from jaxrec.conversion.recipes import Recipe
 from jaxrec.errors import UserError
 from jaxrec.models.adapter import AdaptConfig
 
 # Limit of the boost of a score: no score itself is larger.
-MOST_BOOST = 100
+MAX_BOOST = 100
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,10 @@ class ExportConfig:
         """
         if self.boost and self.new_items is None:
             raise UserError(f"--boost={self.boost:g} is for new items; name them with --new-items")
-        if not abs(self.boost) <= MOST_BOOST:
+        if not abs(self.boost) <= MAX_BOOST:
             raise UserError(
-                f"--boost={self.boost:g} is out of range; give it -{MOST_BOOST} to {MOST_BOOST}"
+                f"--boost={self.boost:g} is out of range; give it -{MAX_BOOST} to {MAX_BOOST}"
             )
         if not self.adapt:
-            for flag, value in changed(self.adapting).items():
+            for flag, value in changed_flags(self.adapting).items():
                 raise UserError(f"{flag}={value} says how a file learns; give --adapt too")

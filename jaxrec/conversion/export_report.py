@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
-from jaxrec.conversion.measure.latency import machine
+from jaxrec.conversion.measure.latency import machine_name
 from jaxrec.conversion.measure.recall import RECALL_AT
 from jaxrec.conversion.product import Conversion
 from jaxrec.conversion.recipes import Recipe
 from jaxrec.errors import FailedCheckError
-from jaxrec.runs.text_table import lay_out
+from jaxrec.runs.text_table import format_table
 
 
 def render_recipes(conversion: Conversion, failures: Mapping[Recipe, FailedCheckError]) -> str:
@@ -23,7 +23,7 @@ def render_recipes(conversion: Conversion, failures: Mapping[Recipe, FailedCheck
         f"parity on {chosen.parity.histories:,} histories; recall@{RECALL_AT} on "
         f"{len(source.heldout.target):,} held-out targets ({protocol.dataset}, {protocol.split}, "
         f"seen items {protocol.seen_items}), {test.means['recall@10']:.4f} in JAX",
-        f"time of a call: {machine()}, µs",
+        f"time of a call: {machine_name()}, µs",
         "",
     ]
     head = ["", "weights", "graph", "score error", "top-10 overlap", f"recall@{RECALL_AT}"]
@@ -40,7 +40,7 @@ def render_recipes(conversion: Conversion, failures: Mapping[Recipe, FailedCheck
         ]
         for recipe, product in conversion.products.items()
     ]
-    lines.append(lay_out(cells))
+    lines.append(format_table(cells))
     lines += [f"{recipe} failed: {error}" for recipe, error in failures.items()]
     return "\n".join(lines)
 

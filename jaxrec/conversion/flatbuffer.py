@@ -72,7 +72,7 @@ def _operator_names(model: Any) -> list[str]:
     ]
 
 
-def tidy(graph: bytes, *, first: str) -> bytes:
+def finalize_graph(graph: bytes, *, first: str) -> bytes:
     """Move the signature `first` to subgraph 0, the default, and drop unused metadata.
 
     Converters sort the signatures alphabetically, and callers who name none get subgraph 0. No
@@ -147,13 +147,13 @@ def replace_constants(graph: bytes, tables: Mapping[float, Float32[np.ndarray, "
     return _pack(model, len(graph))
 
 
-def large_products(graph: bytes, least: int) -> list[str]:
+def large_products(graph: bytes, min_size: int) -> list[str]:
     """Return the names of the results of products with large constants, except item scores.
 
     A constant that EMBEDDING_LOOKUP reads is an embedding table; products with it score items.
 
     Args:
-        least: number of entries from which on a constant is large.
+        min_size: number of entries from which on a constant is large.
     """
     model = _unpack(graph)
     names = _operator_names(model)
@@ -172,7 +172,7 @@ def large_products(graph: bytes, least: int) -> list[str]:
         result.name.decode()
         for name, constant, result in products
         if name == "FULLY_CONNECTED" and constant.buffer not in tables
-        if model.buffers[constant.buffer].data is not None and np.prod(constant.shape) >= least
+        if model.buffers[constant.buffer].data is not None and np.prod(constant.shape) >= min_size
     ]
 
 

@@ -12,7 +12,7 @@ from jaxrec.runtime.interpreter import HISTORY, Inputs
 from jaxrec.schema import ITEM, Feature
 
 # An id feature with at most this many values is compared with them, not looked up.
-_MOST_COMPARED = 64
+_MAX_COMPARED = 64
 
 
 def as_inputs(history: Mapping[str, Any]) -> dict[str, Any]:
@@ -30,9 +30,9 @@ def is_compared(feature: Feature) -> bool:
 
     Otherwise it looks the id up in the feature's embedding table.
     """
-    return feature.kind != "id" or feature.size <= _MOST_COMPARED
+    return feature.kind != "id" or feature.size <= _MAX_COMPARED
 
 
-def take(inputs: Inputs, chosen: Any) -> dict[str, np.ndarray]:
+def take_rows(inputs: Inputs, chosen: Any) -> dict[str, np.ndarray]:
     """Return the chosen rows of each input."""
     return {name: rows[chosen] for name, rows in inputs.items()}

@@ -10,7 +10,7 @@ import polars as pl
 from jaxrec.data.data_config import DataConfig
 from jaxrec.data.interactions import ITEM_COLUMNS
 from jaxrec.data.item_features import ItemFeature
-from jaxrec.data.sources.item_table import ids_in_items, read_items
+from jaxrec.data.sources.item_table import read_item_ids, read_items
 from jaxrec.data.vocabulary import Vocabulary
 from jaxrec.errors import UserError
 from jaxrec.schema import PAD
@@ -24,13 +24,13 @@ class NewItems:
         vocabulary: the unchanged ids of the run, followed by those of the new items.
         described: `item`, `title`, `genres`, `year` of the new items, one row each.
         features: feature values of all items, old and new.
-        said: notes on the new items, to be printed.
+        notes: notes on the new items, to be printed.
     """
 
     vocabulary: Vocabulary
     described: pl.DataFrame
     features: tuple[ItemFeature, ...]
-    said: str
+    notes: str
 
 
 def read_new_items(
@@ -49,7 +49,7 @@ def read_new_items(
             "train one with --item-features"
         )
     as_in_log = {"log_column": config.log.item, "encoding": config.log.encoding}
-    ids = ids_in_items(str(path), config.item_table, **as_in_log, flag="--new-items")
+    ids = read_item_ids(str(path), config.item_table, **as_in_log, flag="--new-items")
     old = vocabulary.values
     if old.dtype == pl.String:
         ids = ids.cast(pl.String)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxrec.conversion import card
-from jaxrec.conversion.measure.latency import machine
+from jaxrec.conversion.measure.latency import machine_name
 from jaxrec.conversion.product import Conversion
 from jaxrec.files import as_json, replacing
 from jaxrec.runs.directory import CATALOGUE
@@ -13,16 +13,16 @@ from jaxrec.runtime import bundle
 from jaxrec.runtime.catalogue import pack_catalogue
 
 
-def package(conversion: Conversion) -> dict[str, bytes]:
+def build_package(conversion: Conversion) -> dict[str, bytes]:
     """Return the content of each file, by name."""
     model = card.describe(conversion)
-    tflite = pack(conversion, model)
+    tflite = pack_model(conversion, model)
     times = {recipe: product.latency for recipe, product in conversion.products.items()}
     beside = {
         **model,
         "file": {"bytes": len(tflite), "sha256": bundle.sha256(tflite)},
         # Not inside the .tflite file: times would make the bytes of every conversion differ.
-        "latency": {"machine": machine(), "unit": "µs", "recipes": times},
+        "latency": {"machine": machine_name(), "unit": "µs", "recipes": times},
     }
     return {
         conversion.source.directory.model_file.name: tflite,
@@ -35,10 +35,10 @@ def package(conversion: Conversion) -> dict[str, bytes]:
 def pack_for_servers(conversion: Conversion) -> dict[str, bytes]:
     """Return the content of the file for batches of histories, by its name."""
     name = f"model-batch{conversion.shapes.batch_size}.tflite"
-    return {name: pack(conversion, card.describe(conversion))}
+    return {name: pack_model(conversion, card.describe(conversion))}
 
 
-def pack(conversion: Conversion, model: dict[str, Any]) -> bytes:
+def pack_model(conversion: Conversion, model: dict[str, Any]) -> bytes:
     """Append vocabulary, catalogue and model card to a flatbuffer."""
     source = conversion.source
     vocabulary = {"digest": source.vocabulary.digest, "values": source.vocabulary.values.to_list()}
@@ -48,10 +48,10 @@ def pack(conversion: Conversion, model: dict[str, Any]) -> bytes:
         bundle.MODEL: as_json(model),
         bundle.CARD: card.render(model).encode(),
     }
-    return bundle.pack(conversion.product.graph, members)
+    return bundle.pack_bundle(conversion.product.graph, members)
 
 
-def write(folder: Path, files: Mapping[str, bytes]) -> None:
+def write_package(folder: Path, files: Mapping[str, bytes]) -> None:
     """Write each file atomically, and delete the server files of an older export.
 
     A process that is killed between two files leaves each of them intact. model.json has the hash

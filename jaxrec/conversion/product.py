@@ -3,23 +3,23 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from jaxrec.conversion.flatbuffer import Facts, tidy, with_top_k
+from jaxrec.conversion.flatbuffer import Facts, finalize_graph, with_top_k
 from jaxrec.conversion.graph.quantize import quantize
 from jaxrec.conversion.graph.shapes import Shapes
 from jaxrec.conversion.inputs import as_inputs
-from jaxrec.conversion.measure.latency import contend, measure, percentiles
-from jaxrec.conversion.measure.recall import recall_through
-from jaxrec.conversion.quiet import quiet
+from jaxrec.conversion.measure.latency import load_timed_model, measure_latency, percentiles
+from jaxrec.conversion.measure.recall import compute_recall
 from jaxrec.conversion.recipes import Recipe
 from jaxrec.conversion.restore import RestoredRun
+from jaxrec.conversion.suppress_output import suppress_output
 from jaxrec.conversion.verify.distance import Parity, Reference
-from jaxrec.conversion.verify.proof import prove
+from jaxrec.conversion.verify.proof import verify_graph
 from jaxrec.errors import FailedCheckError
 from jaxrec.models.adapter import AdaptConfig
 from jaxrec.runs.heldout import Heldout
 
 # Largest relative loss of the float32 file's recall@10 in a recipe chosen by default.
-MOST_LOST = 0.01
+MAX_RECALL_LOSS = 0.01
 
 # Rounds enough for a median, in a fraction of a second.
 _ROUNDS_BY_TOP_K = 10
@@ -64,16 +64,18 @@ class Conversion:
     adapt: AdaptConfig | None = None
 
 
-def make(exported: bytes, run: RestoredRun, reference: Reference, recipe: Recipe) -> Product:
+def build_product(
+    exported: bytes, run: RestoredRun, reference: Reference, recipe: Recipe
+) -> Product:
     """Quantize an exported flatbuffer, verify it, and compute its recall.
 
     Raises:
         FailedCheckError: if it does not match its model.
     """
-    graph = tidy(quantize(exported, recipe), first="recommend")
-    device, lists, facts, parity = prove(graph, reference, recipe)
+    graph = finalize_graph(quantize(exported, recipe), first="recommend")
+    device, lists, facts, parity = verify_graph(graph, reference, recipe)
     # The trials begin with the held-out histories, so `lists` does too.
-    recall = recall_through(
+    recall = compute_recall(
         device, lists, run.heldout, run.vocabulary.size, keep_seen=run.config.data.keep_seen
     )
     return Product(recipe, graph, facts, parity, recall)
@@ -82,9 +84,9 @@ def make(exported: bytes, run: RestoredRun, reference: Reference, recipe: Recipe
 def time_in_turn(products: Mapping[Recipe, Product], heldout: Heldout) -> dict[Recipe, Product]:
     """Return products of batch size 1 with their latency on held-out histories, timed in turn."""
     inputs = as_inputs(heldout.history)
-    with quiet():
-        contenders = [contend(product.graph, inputs) for product in products.values()]
-    latencies = map(percentiles, measure(contenders, seconds=_SECONDS))
+    with suppress_output():
+        models = [load_timed_model(product.graph, inputs) for product in products.values()]
+    latencies = map(percentiles, measure_latency(models, seconds=_SECONDS))
     timed = zip(products.items(), latencies, strict=True)
     return {recipe: replace(product, latency=latency) for (recipe, product), latency in timed}
 
@@ -92,27 +94,27 @@ def time_in_turn(products: Mapping[Recipe, Product], heldout: Heldout) -> dict[R
 def time_by_top_k(product: Product, top_ks: Sequence[int], heldout: Heldout) -> dict[int, float]:
     """Return the median time of a call in µs for several values of top_k, timed in turn."""
     inputs = as_inputs(heldout.history)
-    with quiet():
-        contenders = [contend(with_top_k(product.graph, top_k), inputs) for top_k in top_ks]
-    times = measure(contenders, rounds=_ROUNDS_BY_TOP_K, seconds=_SECONDS)
+    with suppress_output():
+        models = [load_timed_model(with_top_k(product.graph, top_k), inputs) for top_k in top_ks]
+    times = measure_latency(models, rounds=_ROUNDS_BY_TOP_K, seconds=_SECONDS)
     return {k: percentiles(each)["p50"] for k, each in zip(top_ks, times, strict=True)}
 
 
-def choose(
+def choose_recipe(
     products: Mapping[Recipe, Product],
     failures: Mapping[Recipe, FailedCheckError],
-    asked: Recipe | None,
+    requested: Recipe | None,
 ) -> Recipe:
-    """Return the requested recipe, or the smallest that loses less than MOST_LOST of the recall.
+    """Return the requested recipe, or the smallest with a recall loss below MAX_RECALL_LOSS.
 
     Raises:
         FailedCheckError: if the requested recipe failed, or without one float32, the baseline.
     """
-    needed = asked or "float32"
+    needed = requested or "float32"
     if needed in failures:
         raise failures[needed]
-    if asked:
-        return asked
-    least = products["float32"].recall * (1 - MOST_LOST)
+    if requested:
+        return requested
+    least = products["float32"].recall * (1 - MAX_RECALL_LOSS)
     good = [product for product in products.values() if product.recall >= least]
     return min(good, key=lambda product: len(product.graph)).recipe

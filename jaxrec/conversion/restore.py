@@ -28,7 +28,7 @@ class RestoredRun:
         summary: the metrics, with their protocol.
         model: the recommender with the parameters of the best epoch on validation; item features
             are folded into its item tables.
-        said: notes on the new items, to be printed; empty without new items.
+        notes: notes on the new items, to be printed; empty without new items.
     """
 
     directory: RunDirectory
@@ -38,10 +38,10 @@ class RestoredRun:
     heldout: Heldout
     summary: Summary
     model: RecommenderModel
-    said: str
+    notes: str
 
 
-def restore(folder: Path, new_items: Path | None = None, boost: float = 0.0) -> RestoredRun:
+def restore_run(folder: Path, new_items: Path | None = None, boost: float = 0.0) -> RestoredRun:
     """Read a run directory, without changing it.
 
     Args:
@@ -58,11 +58,11 @@ def restore(folder: Path, new_items: Path | None = None, boost: float = 0.0) -> 
     vocabulary, catalogue = directory.vocabulary(), directory.catalogue()
     _require_fit(directory, schema, vocabulary, catalogue)
     model = read_model(directory.checkpoints, schema, config.model)
-    features, said = directory.item_features(), ""
+    features, notes = directory.item_features(), ""
     if new_items is not None:
         new = read_new_items(new_items, config.data, vocabulary, features)
         vocabulary, catalogue = new.vocabulary, pl.concat([catalogue, new.described])
-        features, said = new.features, new.said
+        features, notes = new.features, new.notes
     item_ids = ids_by_name(features)
     if new_items is None:
         model = fold_features(model, item_ids)
@@ -76,7 +76,7 @@ def restore(folder: Path, new_items: Path | None = None, boost: float = 0.0) -> 
         directory.heldout(),
         directory.summary(),
         model,
-        said,
+        notes,
     )
 
 

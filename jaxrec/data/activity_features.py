@@ -9,8 +9,8 @@ from jaxtyping import Int32
 
 from jaxrec.data.data_config import DataConfig
 from jaxrec.data.feature_names import MOMENTS, feature_names, input_of_user, moment_names
-from jaxrec.data.feature_values import number_values
-from jaxrec.data.gaps import LEAST_GAPS, gap_ids, whole_seconds
+from jaxrec.data.feature_values import encode_values
+from jaxrec.data.gaps import GAP_EDGES, gap_ids, whole_seconds
 from jaxrec.data.ordered import OrderedLog
 from jaxrec.data.sources.log_config import NO_TIMES
 from jaxrec.errors import UserError
@@ -19,10 +19,10 @@ from jaxrec.schema import AGE, UNKNOWN_AGE, Feature
 # ISO 8601 weekdays: Monday is 1.
 _WEEK = range(1, 8)
 
-_AGE = Feature(AGE, "activity", "age", len(LEAST_GAPS))
+_AGE = Feature(AGE, "activity", "age", len(GAP_EDGES))
 
 
-class Numbered(NamedTuple):
+class EncodedFeature(NamedTuple):
     """A feature, and the ids of its values.
 
     Attributes:
@@ -33,7 +33,7 @@ class Numbered(NamedTuple):
     ids: Int32[np.ndarray, " n"]
 
 
-def activity_features(log: OrderedLog, config: DataConfig) -> list[Numbered]:
+def activity_features(log: OrderedLog, config: DataConfig) -> list[EncodedFeature]:
     """Encode the configured columns of each activity, and with --time its time gap, as ids.
 
     Raises:
@@ -41,8 +41,8 @@ def activity_features(log: OrderedLog, config: DataConfig) -> list[Numbered]:
     """
     names = feature_names(config, "activity")
     encoded = [
-        Numbered(
-            *number_values(
+        EncodedFeature(
+            *encode_values(
                 _column(log.columns, name, "activity"), "activity", "--activity-features"
             )
         )
@@ -51,11 +51,11 @@ def activity_features(log: OrderedLog, config: DataConfig) -> list[Numbered]:
     if config.time:
         if config.log.time == NO_TIMES:
             raise UserError("--time needs times, and --log.time=none says that there are none")
-        encoded.append(Numbered(_AGE, _gaps(log)))
+        encoded.append(EncodedFeature(_AGE, _gaps(log)))
     return encoded
 
 
-def user_features(log: OrderedLog, config: DataConfig) -> list[Numbered]:
+def user_features(log: OrderedLog, config: DataConfig) -> list[EncodedFeature]:
     """Encode the configured columns of each user as ids; their input names begin with "user_".
 
     Raises:
@@ -67,14 +67,14 @@ def user_features(log: OrderedLog, config: DataConfig) -> list[Numbered]:
     if log.users.width == 1:
         raise UserError(f"--user-features: --dataset={config.dataset} says nothing of its users")
     columns = [_column(log.users, name, "user") for name in names]
-    encoded = [number_values(column, "user", "--user-features") for column in columns]
+    encoded = [encode_values(column, "user", "--user-features") for column in columns]
     return [
-        Numbered(replace(feature, name=input_of_user(feature.name)), ids)
+        EncodedFeature(replace(feature, name=input_of_user(feature.name)), ids)
         for feature, ids in encoded
     ]
 
 
-def moment_features(log: OrderedLog, config: DataConfig) -> list[Numbered]:
+def moment_features(log: OrderedLog, config: DataConfig) -> list[EncodedFeature]:
     """Encode the hour and weekday of each activity, in the users' time zone, as ids.
 
     Raises:
@@ -93,7 +93,7 @@ def moment_features(log: OrderedLog, config: DataConfig) -> list[Numbered]:
     local = moments.dt.convert_time_zone(config.time_zone).dt
     ids = {"hour": local.hour() + 1, "weekday": local.weekday()}
     return [
-        Numbered(
+        EncodedFeature(
             Feature(name, "moment", "id", size, tuple(range(size) if name == "hour" else _WEEK)),
             ids[name].cast(pl.Int32).to_numpy(),
         )

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float32, Int32
 
-from jaxrec.data.seen import seen_before
+from jaxrec.data.excluded_items import items_before
 from jaxrec.data.splits import Split
 from jaxrec.data.timelines import Timelines, gather
 from jaxrec.data.windowing import (
@@ -34,8 +34,8 @@ class Batch(NamedTuple):
         targets: the item that follows each of the last W positions of the history, [B, W]; PAD
             where there is no target.
         weights: target weights, [B, W]; zero where there is no training target.
-        seen: the items that the user interacted with before the first target of each row, in a form
-            of `data.seen`, [B, _]; None where the loss does not exclude them.
+        excluded: the items that the user interacted with before the first target of each row, in a
+            form of `data.excluded_items`, [B, _]; None where the loss does not exclude them.
         labels: the label id of each target by head name, {name: [B, W]}; 0 where it has none.
         candidates: the items that compete with the targets (`training.transforms.Candidates`);
             None until a step samples them.
@@ -46,7 +46,7 @@ class Batch(NamedTuple):
     history: Mapping[str, Any]
     targets: Any
     weights: Any
-    seen: Any
+    excluded: Any
     labels: Mapping[str, Any] = {}
     candidates: Any = None
     item_rows: Any = None
@@ -72,7 +72,7 @@ class TrainingBatches:
         *,
         labels: Mapping[str, Int32[np.ndarray, " n"]] = MappingProxyType({}),
         weights: Float32[np.ndarray, " n"] | None = None,
-        seen_of: int | None,
+        catalogue_size: int | None,
         max_steps_per_dispatch: int,
         seed: int,
         shard: BatchShard = WHOLE_BATCH,
@@ -85,7 +85,7 @@ class TrainingBatches:
             shape: of steps with timelines that do not fit into a single window.
             labels: the label id of each activity by head name.
             weights: the target weight of each position; None: all are equal.
-            seen_of: size of the catalogue, V; None: batches have no `seen`.
+            catalogue_size: size of the catalogue, V; None: batches have no `excluded`.
             max_steps_per_dispatch: upper limit of K.
             seed: of phases and order.
             shard: the part of each batch to gather; the windows of a batch do not depend on it.
@@ -100,7 +100,7 @@ class TrainingBatches:
         self._weights = weights
         self._training_ends = split.training_ends
         self._longest = int(lengths.max())
-        self._seen_of = seen_of
+        self._catalogue_size = catalogue_size
         self._seed = seed
         self._shard = shard
         self._buckets = cut_into_buckets(lengths, shape, max_steps_per_dispatch)
@@ -127,7 +127,7 @@ class TrainingBatches:
             ends = self._training_ends[bucket.users]
             windows = (
                 Windows(starts, starts, ends)
-                if bucket.is_whole
+                if bucket.is_single_window
                 else cut_windows(starts, ends, bucket.shape.length, rng)
             )
             order = rng.permutation(bucket.windows)
@@ -143,7 +143,7 @@ class TrainingBatches:
         """Gather a bucket's nth dispatch; its windows are spread evenly over all steps."""
         count, shape = bucket.steps_per_dispatch, bucket.shape
         steps = np.arange(nth * count, (nth + 1) * count)[:, None]
-        part = shape.batch_size // self._shard.of
+        part = shape.batch_size // self._shard.total
         shard_rows = np.arange(self._shard.first * part, self._shard.end * part)
         rows = bucket.windows * steps // bucket.steps + shard_rows
         is_window = rows < bucket.windows * (steps + 1) // bucket.steps
@@ -156,13 +156,15 @@ class TrainingBatches:
         weights = (targets != PAD).astype(np.float32)
         if self._weights is not None:
             weights *= gather(self._weights, firsts, ends, shape.length)
-        seen = None
-        if self._seen_of is not None:
-            seen_items = seen_before(self._timelines, firsts.reshape(-1))
+        excluded = None
+        if self._catalogue_size is not None:
+            excluded_items = items_before(self._timelines, firsts.reshape(-1))
             # A whole timeline has no activity before its first target.
-            max_seen = 0 if bucket.is_whole else self._longest
-            seen = seen_items.as_batch(self._seen_of, max_seen).reshape(*rows.shape, -1)
+            max_ids = 0 if bucket.is_single_window else self._longest
+            excluded = excluded_items.as_batch(self._catalogue_size, max_ids).reshape(
+                *rows.shape, -1
+            )
         labels = {
             name: gather(ids, firsts, ends, shape.length) for name, ids in self._labels.items()
         }
-        return Batch(history, targets, weights, seen, labels)
+        return Batch(history, targets, weights, excluded, labels)

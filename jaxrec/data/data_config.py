@@ -109,7 +109,7 @@ class DataConfig:
         return {}
 
     @property
-    def told_time(self) -> bool:
+    def knows_target_time(self) -> bool:
         """True if the model is given the time of its target, by --time or --moment."""
         return self.time or self.moment is not None
 
@@ -117,5 +117,5 @@ class DataConfig:
     def name(self) -> str:
         """Name of the data: the last part of its path without wildcards, less format suffixes."""
         path = Path(self.dataset)
-        named = next(each for each in (path, *path.parents) if not glob.has_magic(each.name))
-        return _SUFFIXES.sub("", named.name) or "log"
+        last_part = next(each for each in (path, *path.parents) if not glob.has_magic(each.name))
+        return _SUFFIXES.sub("", last_part.name) or "log"

@@ -9,18 +9,18 @@ from jaxtyping import Float32, Int32
 
 from jaxrec.data.activity_features import activity_features, moment_features, user_features
 from jaxrec.data.data_config import DataConfig
-from jaxrec.data.events import are_targets
+from jaxrec.data.events import target_mask
 from jaxrec.data.feature_names import feature_names
-from jaxrec.data.head_labels import number_labels
-from jaxrec.data.intake import Intake, take_in
+from jaxrec.data.head_labels import encode_labels
 from jaxrec.data.interactions import ITEM_COLUMNS, Interactions
 from jaxrec.data.item_features import ItemFeature, item_features
-from jaxrec.data.labels import target_weights
-from jaxrec.data.ordered import OrderedLog, order
+from jaxrec.data.log_summary import LogSummary, summarize_log
+from jaxrec.data.ordered import OrderedLog, order_log
 from jaxrec.data.rating_scale import RatingScale, rating_scale, ratings_of
-from jaxrec.data.splits import Split, draw_users, learn_validation, split_timelines
+from jaxrec.data.splits import Split, sample_users, split_timelines, train_on_validation
+from jaxrec.data.target_weights import target_weights
 from jaxrec.data.timelines import Timelines
-from jaxrec.data.vocabulary import Vocabulary, order_items
+from jaxrec.data.vocabulary import Vocabulary, build_vocabulary
 from jaxrec.schema import ITEM, PAD, Feature, HeadSpec, Schema
 
 
@@ -31,7 +31,7 @@ class Dataset:
     Attributes:
         catalogue: description of each item, in the order of the ids: `item` (raw), `title`,
             `genres`, `year`; null where unknown, V rows.
-        intake: summary of the rows of the log.
+        log_summary: summary of the rows of the log.
         item_features: features that add to item embeddings.
         features: features of activities, users and moments in the timelines, beside the item.
         heads: the heads beside that of the next item ...
@@ -47,7 +47,7 @@ class Dataset:
     split: Split
     vocabulary: Vocabulary
     catalogue: pl.DataFrame
-    intake: Intake
+    log_summary: LogSummary
     item_features: tuple[ItemFeature, ...] = ()
     features: tuple[Feature, ...] = ()
     heads: tuple[HeadSpec, ...] = ()
@@ -68,7 +68,7 @@ def prepare(interactions: Interactions, config: DataConfig, *, seed: int) -> Dat
     Raises:
         UserError: the filters or the split leave too few interactions.
     """
-    return make_dataset(order(interactions, config.filters), config, seed=seed)
+    return make_dataset(order_log(interactions, config.filters), config, seed=seed)
 
 
 def make_dataset(log: OrderedLog, config: DataConfig, *, seed: int) -> Dataset:
@@ -79,15 +79,15 @@ def make_dataset(log: OrderedLog, config: DataConfig, *, seed: int) -> Dataset:
     """
     # Item ids depend on the training targets, and the split on times and events alone. So the log
     # is split first, on timelines whose items still have the numbers of the ordered log.
-    numbered = Timelines({ITEM: log.items}, log.offsets, log.timestamps)
-    is_target = are_targets(log, config)
-    split = split_timelines(numbered, config.split, seed=seed, is_target=is_target)
+    timelines_by_number = Timelines({ITEM: log.items}, log.offsets, log.timestamps)
+    is_target = target_mask(log, config)
+    split = split_timelines(timelines_by_number, config.split, seed=seed, is_target=is_target)
     if config.final_fit:
-        split = learn_validation(numbered, split, is_target)
+        split = train_on_validation(timelines_by_number, split, is_target)
     counts = {"validation": config.validation_users, "test": config.test_users}
-    split = draw_users(numbered, split, seed=seed, **counts)
+    split = sample_users(timelines_by_number, split, seed=seed, **counts)
     weights = target_weights(log, is_target, split.is_training_target, config)
-    vocabulary, rows = order_items(log.catalogue["item"], log.items, split.is_training_target)
+    vocabulary, rows = build_vocabulary(log.catalogue["item"], log.items, split.is_training_target)
     catalogue = log.catalogue[rows]
     ids = np.empty(len(rows) + 1, np.int32)
     ids[PAD], ids[rows + 1] = PAD, np.arange(1, len(rows) + 1)
@@ -108,10 +108,10 @@ def make_dataset(log: OrderedLog, config: DataConfig, *, seed: int) -> Dataset:
         split,
         vocabulary,
         catalogue.select(ITEM_COLUMNS),
-        take_in(log, features, config),
+        summarize_log(log, features, config),
         item_features(catalogue, feature_names(config, "item")),
         tuple(each for each, _ in features),
-        *number_labels(log.columns, config.requested_heads()),
+        *encode_labels(log.columns, config.requested_heads()),
         weights,
         ratings_of(log.columns),
         rating_scale(ratings_of(log.source)),

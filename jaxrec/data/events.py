@@ -4,8 +4,8 @@ import numpy as np
 from jaxtyping import Bool
 
 from jaxrec.data.data_config import DataConfig
-from jaxrec.data.labels import values_in
 from jaxrec.data.ordered import OrderedLog
+from jaxrec.data.target_weights import parse_values
 from jaxrec.errors import UserError
 
 
@@ -22,7 +22,7 @@ def require_events(config: DataConfig) -> None:
         )
 
 
-def are_targets(log: OrderedLog, config: DataConfig) -> Bool[np.ndarray, " n"]:
+def target_mask(log: OrderedLog, config: DataConfig) -> Bool[np.ndarray, " n"]:
     """Return a mask of the activities that may be targets: those of --target-events, or all.
 
     Raises:
@@ -32,7 +32,7 @@ def are_targets(log: OrderedLog, config: DataConfig) -> Bool[np.ndarray, " n"]:
     if not names:
         return np.ones(len(log.items), bool)
     # Looked up in the source: a kind whose rows were all dropped is not an error.
-    kinds = values_in(log.source["event"], names, f"--target-events={config.target_events}")
+    kinds = parse_values(log.source["event"], names, f"--target-events={config.target_events}")
     return log.columns["event"].is_in(kinds).to_numpy()
 
 

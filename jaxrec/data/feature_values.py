@@ -10,11 +10,11 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float32, Int32, Shaped
 
-from jaxrec.data.gaps import gap_ids_of_ages
+from jaxrec.data.gaps import gap_ids_from_ages
 from jaxrec.errors import UserError
 from jaxrec.schema import Feature, Owner
 
-LARGEST = 1e38
+MAX_MAGNITUDE = 1e38
 """Largest absolute value of a number; anything larger, and NaN, is unknown."""
 
 # Numbers with more distinct values than this are encoded as buckets of about equal counts.
@@ -22,7 +22,7 @@ _MAX_DISTINCT = 32
 _BUCKETS = 16
 
 
-def number_values(
+def encode_values(
     column: pl.Series, of: Owner, flag: str
 ) -> tuple[Feature, Int32[np.ndarray, " n"]]:
     """Encode a column of numbers or text as ids; null is an unknown value.
@@ -37,7 +37,7 @@ def number_values(
         UserError: the column is empty or constant, or different in each row as an id is.
     """
     if column.dtype.is_numeric():
-        column = column.set(~(column.abs() <= LARGEST), None)
+        column = column.set(~(column.abs() <= MAX_MAGNITUDE), None)
     known = column.drop_nulls()
     counts = known.alias("value").value_counts(name="count")
     values = counts.sort(["count", "value"], descending=[True, False])["value"]
@@ -57,7 +57,7 @@ def number_values(
         values = values.sort()
     ids = pl.Series(np.arange(1, len(values) + 1, dtype=np.int32))
     numbers = column.replace_strict(values, ids, default=0, return_dtype=pl.Int32).to_numpy()
-    return Feature(column.name, of, "id", len(values), tuple(map(plain, values))), numbers
+    return Feature(column.name, of, "id", len(values), tuple(map(display_value, values))), numbers
 
 
 def _bucketize(column: pl.Series, of: Owner, flag: str) -> tuple[Feature, Int32[np.ndarray, " n"]]:
@@ -82,21 +82,21 @@ def bucket_ids(
     """Return the bucket of each number, from 1; 0 for unknown numbers."""
     edges = np.array(feature.values, np.float32)
     ids = 1 + np.searchsorted(edges, numbers, side="right")
-    return np.where(np.abs(numbers) <= LARGEST, ids, 0).astype(np.int32)
+    return np.where(np.abs(numbers) <= MAX_MAGNITUDE, ids, 0).astype(np.int32)
 
 
-def some_numbers(
+def representative_numbers(
     feature: Feature, ids: Int32[np.ndarray, "*shape"]
 ) -> Float32[np.ndarray, "*shape"]:
     """Return a number from the bucket of each id; NaN for id 0, an unknown value."""
     edges = np.array(feature.values, np.float32)
     # Well below the first edge: the next smaller float may be subnormal, and flushed to zero.
-    below = np.maximum(edges[:1] - np.maximum(np.abs(edges[:1]), 1), -LARGEST)
+    below = np.maximum(edges[:1] - np.maximum(np.abs(edges[:1]), 1), -MAX_MAGNITUDE)
     numbers = np.concatenate([[np.nan], below, edges])
     return numbers.astype(np.float32)[ids]
 
 
-def ids_of_inputs(
+def encode_inputs(
     features: Sequence[Feature], inputs: Mapping[str, Shaped[np.ndarray, "n *N"]]
 ) -> dict[str, Int32[np.ndarray, "n *N"]]:
     """Convert the inputs of an exported file to those of a model.
@@ -109,7 +109,7 @@ def ids_of_inputs(
     for feature in features:
         given = inputs[feature.name]
         if feature.kind == "age":
-            converted[feature.name] = gap_ids_of_ages(given)
+            converted[feature.name] = gap_ids_from_ages(given)
         elif feature.kind == "number":
             converted[feature.name] = bucket_ids(feature, given)
         else:
@@ -117,6 +117,6 @@ def ids_of_inputs(
     return converted
 
 
-def plain(value: str | float) -> str | int | float:
+def display_value(value: str | float) -> str | int | float:
     """Convert a whole float to an integer, for display; return other values unchanged."""
     return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -12,30 +12,30 @@ from jaxrec.schema import UNKNOWN_AGE
 DAY = 86_400
 """Seconds in a day."""
 
-LONGEST = 1 << 30
+MAX_GAP = 1 << 30
 """Seconds, 34 years; gaps and ages of this length or longer are unknown."""
 
-LEAST_GAPS = (0, *(1 << power for power in range(30)))
+GAP_EDGES = (0, *(1 << power for power in range(30)))
 """The shortest gap of each bucket, in seconds: bucket 1 is zero, 2 one second, 3 two or three,
-4 four to seven, up to LONGEST."""
+4 four to seven, up to MAX_GAP."""
 
 
 def gap_ids(seconds: Int[np.ndarray, "*shape"]) -> Int32[np.ndarray, "*shape"]:
     """Return the bucket of each gap, from 1; 0 for gaps that are negative or too long."""
-    is_known = (seconds >= 0) & (seconds < LONGEST)
+    is_known = (seconds >= 0) & (seconds < MAX_GAP)
     # Rounded to float32 as on a device, where 2 ** 25 - 1 becomes 2 ** 25.
     rounded = np.where(is_known, seconds, 0).astype(np.float32)
-    ids = np.searchsorted(LEAST_GAPS, rounded, side="right")
+    ids = np.searchsorted(GAP_EDGES, rounded, side="right")
     return np.where(is_known, ids, 0).astype(np.int32)
 
 
-def gap_ids_of_ages(ages: Int32[np.ndarray, "n N"]) -> Int32[np.ndarray, "n N"]:
+def gap_ids_from_ages(ages: Int32[np.ndarray, "n N"]) -> Int32[np.ndarray, "n N"]:
     """Return the bucket of the gap after each activity of histories.
 
     Args:
         ages: seconds from each activity to now, most recent last.
     """
-    is_known = (ages >= 0) & (ages < LONGEST)
+    is_known = (ages >= 0) & (ages < MAX_GAP)
     next_ages = np.append(ages[:, 1:], np.zeros_like(ages[:, :1]), axis=1)
     next_known = np.append(is_known[:, 1:], np.ones_like(is_known[:, :1]), axis=1)
     gaps = np.where(is_known & next_known, ages.astype(np.int64) - next_ages, UNKNOWN_AGE)

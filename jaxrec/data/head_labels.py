@@ -31,7 +31,7 @@ class HeadRequest(NamedTuple):
     weight: float
 
 
-def number_labels(
+def encode_labels(
     log: pl.DataFrame, heads: Mapping[str, HeadRequest]
 ) -> tuple[tuple[HeadSpec, ...], Labels]:
     """Return the requested heads, and the labels of each.

@@ -81,7 +81,7 @@ class FilterConfig:
         check(self)
 
 
-def keep_frequent(interactions: Interactions, config: FilterConfig) -> Interactions:
+def filter_log(interactions: Interactions, config: FilterConfig) -> Interactions:
     """Drop duplicates, low ratings, rare items and short users, once each and in this order.
 
     A single pass, as in the published preprocessing: dropping users can leave an item with fewer
@@ -95,8 +95,8 @@ def keep_frequent(interactions: Interactions, config: FilterConfig) -> Interacti
         raise UserError("the log holds no interaction; give --dataset a file with rows")
     log, dropped = drop_rows(rows, config)
     log, more = drop_rare(log, frequent_items(count_items(log), config), config)
-    dropped = not_zero({**interactions.dropped, **dropped, **more})
-    require_some(log.height, interactions.rows, dropped)
+    dropped = nonzero_counts({**interactions.dropped, **dropped, **more})
+    require_rows(log.height, interactions.rows, dropped)
     return replace(interactions, log=log, dropped=dropped)
 
 
@@ -157,12 +157,12 @@ def count_dropped(flag: str, before: pl.DataFrame, after: pl.DataFrame) -> dict[
     return {flag: before.height - after.height}
 
 
-def not_zero(dropped: Mapping[str, int]) -> dict[str, int]:
+def nonzero_counts(dropped: Mapping[str, int]) -> dict[str, int]:
     """Return the counts of the flags that dropped any rows."""
     return {flag: count for flag, count in dropped.items() if count}
 
 
-def require_some(kept: int, rows: int, dropped: Mapping[str, int]) -> None:
+def require_rows(kept: int, rows: int, dropped: Mapping[str, int]) -> None:
     """Check that the filters leave any rows.
 
     Raises:

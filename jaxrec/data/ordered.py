@@ -11,15 +11,15 @@ import numpy as np
 import polars as pl
 from jaxtyping import Int, Int32, Shaped
 
-from jaxrec.data.interactions import FilterConfig, Interactions, keep_frequent
-from jaxrec.data.vocabulary import number_items
+from jaxrec.data.interactions import FilterConfig, Interactions, filter_log
+from jaxrec.data.vocabulary import index_items
 
 # Columns of every log. Features, labels and weights are read from the others.
 _KEY_COLUMNS = ("user", "item", "timestamp")
 
 
 @dataclass(frozen=True)
-class Oddities:
+class LogAnomalies:
     """Counts of anomalies in a log; the counts of its parts add up.
 
     Attributes:
@@ -41,12 +41,12 @@ class Oddities:
         """Share of the steps whose two activities have equal times."""
         return self.tied / max(self.steps, 1)
 
-    def __add__(self, other: "Oddities") -> "Oddities":
+    def __add__(self, other: "LogAnomalies") -> "LogAnomalies":
         names = [each.name for each in fields(self)]
-        return Oddities(*(getattr(self, name) + getattr(other, name) for name in names))
+        return LogAnomalies(*(getattr(self, name) + getattr(other, name) for name in names))
 
 
-class Ordered(NamedTuple):
+class OrderedRows(NamedTuple):
     """Activities sorted by user and time.
 
     Attributes:
@@ -55,7 +55,7 @@ class Ordered(NamedTuple):
         items: the number of each activity's item, [n].
         timestamps: the time of each activity, [n].
         columns: the other columns of the activities, n rows.
-        oddities: anomalies of the activities.
+        anomalies: anomalies of the activities.
     """
 
     users: pl.Series
@@ -63,7 +63,7 @@ class Ordered(NamedTuple):
     items: Int32[np.ndarray, " n"]
     timestamps: Shaped[np.ndarray, " n"]
     columns: pl.DataFrame
-    oddities: Oddities
+    anomalies: LogAnomalies
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +83,7 @@ class OrderedLog:
         ticks_per_second: unit of the timestamps; None if unknown.
         rows: number of rows in the source.
         dropped: number of rows dropped from these, by the flag that requested it.
-        oddities: anomalies of the kept rows.
+        anomalies: anomalies of the kept rows.
         notes: assumptions that the source made, and anomalies in it.
     """
 
@@ -97,23 +97,23 @@ class OrderedLog:
     ticks_per_second: int | None
     rows: int
     dropped: Mapping[str, int] = field(default_factory=dict)
-    oddities: Oddities = Oddities()
+    anomalies: LogAnomalies = LogAnomalies()
     notes: tuple[str, ...] = ()
 
-    def told(self, position: int) -> str:
+    def describe(self, position: int) -> str:
         """Format the user and the item of an activity, for error messages."""
         user = int(np.searchsorted(self.offsets, position, side="right")) - 1
         item = int(self.items[position]) - 1
         return f"user {self.users['user'][user]!r} and item {self.catalogue['item'][item]!r}"
 
 
-def order(interactions: Interactions, filters: FilterConfig) -> OrderedLog:
+def order_log(interactions: Interactions, filters: FilterConfig) -> OrderedLog:
     """Filter a log, sort it by user and time, and number its items.
 
     Raises:
         UserError: the filters leave no row, or cannot be applied.
     """
-    kept = keep_frequent(interactions, filters)
+    kept = filter_log(interactions, filters)
     known = kept.log["item"].unique().sort()
     catalogue = known.to_frame().join(kept.items, on="item", how="left", maintain_order="left")
     rows = order_rows(kept.log, known)
@@ -131,12 +131,12 @@ def order(interactions: Interactions, filters: FilterConfig) -> OrderedLog:
         kept.ticks_per_second,
         kept.rows,
         kept.dropped,
-        rows.oddities,
+        rows.anomalies,
         kept.notes,
     )
 
 
-def order_rows(log: pl.DataFrame, items: pl.Series) -> Ordered:
+def order_rows(log: pl.DataFrame, items: pl.Series) -> OrderedRows:
     """Sort the activities of some users by user and time.
 
     The sort is stable: activities of equal times keep the order of the source (an unstable sort
@@ -149,17 +149,17 @@ def order_rows(log: pl.DataFrame, items: pl.Series) -> Ordered:
     ordered = log.sort("user", "timestamp", maintain_order=True)
     users = ordered.group_by("user", maintain_order=True).len()
     offsets = np.concatenate([[0], np.cumsum(users["len"].to_numpy(), dtype=np.int64)])
-    return Ordered(
+    return OrderedRows(
         users["user"],
         offsets,
-        number_items(ordered["item"], items),
+        index_items(ordered["item"], items),
         ordered["timestamp"].to_numpy(),
         ordered.drop(_KEY_COLUMNS),
-        _count_oddities(log, ordered),
+        _count_anomalies(log, ordered),
     )
 
 
-def _count_oddities(log: pl.DataFrame, ordered: pl.DataFrame) -> Oddities:
+def _count_anomalies(log: pl.DataFrame, ordered: pl.DataFrame) -> LogAnomalies:
     is_step = ordered["user"].eq_missing(ordered["user"].shift())
     is_tied = is_step & ordered["timestamp"].eq_missing(ordered["timestamp"].shift())
     step = pl.col("timestamp").diff().over("user")
@@ -167,4 +167,4 @@ def _count_oddities(log: pl.DataFrame, ordered: pl.DataFrame) -> Oddities:
     # Copies have equal times, so only tied rows need a search; most logs have few.
     tied_rows = ordered.filter(is_tied | is_tied.shift(-1, fill_value=False)).select(_KEY_COLUMNS)
     copies = tied_rows.height - tied_rows.n_unique()
-    return Oddities(int(is_step.sum()), int(is_tied.sum()), backwards, forwards, copies)
+    return LogAnomalies(int(is_step.sum()), int(is_tied.sum()), backwards, forwards, copies)

@@ -25,7 +25,7 @@ import polars as pl
 from jaxtyping import Shaped
 from tqdm import tqdm
 
-from jaxrec.data.ordered import Oddities, OrderedLog
+from jaxrec.data.ordered import LogAnomalies, OrderedLog
 from jaxrec.errors import UserError
 from jaxrec.files import replacing, write_json
 
@@ -37,7 +37,7 @@ ITEMS, USERS, COLUMNS = "items.parquet", "users.parquet", "columns.arrow"
 OFFSETS, ITEM, TIMESTAMP = "offsets.npy", "item.npy", "timestamp.npy"
 
 # Polars counts the rows of a table in 32 bits.
-MOST_ROWS = 2**32 - 1
+MAX_ROWS = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Manifest:
     tables: Mapping[str, int]
     rows: int
     dropped: Mapping[str, int]
-    oddities: Oddities
+    oddities: LogAnomalies
     ticks_per_second: int | None
     notes: Sequence[str]
 
@@ -107,7 +107,9 @@ def read_manifest(folder: Path) -> Manifest:
                 f"{path} has layout {layout}, this version reads {LAYOUT}; prepare the log again"
             )
         buckets = [UserBucket(**each) for each in saved.pop("buckets")]
-        return Manifest(**{**saved, "buckets": buckets, "oddities": Oddities(**saved["oddities"])})
+        return Manifest(
+            **{**saved, "buckets": buckets, "oddities": LogAnomalies(**saved["oddities"])}
+        )
 
 
 def write_flat(path: Path, parts: Iterator[Shaped[np.ndarray, " _"]], count: int) -> list[int]:
@@ -147,9 +149,9 @@ def read_prepared(folder: Path) -> OrderedLog:
     """
     manifest = read_manifest(folder)
     rows = sum(each.rows for each in manifest.buckets)
-    if rows > MOST_ROWS:
+    if rows > MAX_ROWS:
         raise UserError(
-            f"{folder} holds {rows:,} activities, and a process takes {MOST_ROWS:,}; prepare less "
+            f"{folder} holds {rows:,} activities, and a process takes {MAX_ROWS:,}; prepare less "
             "of the log, as its last months"
         )
     for name, expected in manifest.tables.items():

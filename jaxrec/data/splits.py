@@ -74,7 +74,7 @@ def split_timelines(
     return split
 
 
-def draw_users(
+def sample_users(
     timelines: Timelines, split: Split, *, seed: int, validation: int | None, test: int | None
 ) -> Split:
     """Restrict validation and test to random users.
@@ -86,7 +86,7 @@ def draw_users(
         test: the same for the test.
     """
 
-    def sample_users(positions: Int[np.ndarray, " n"], count: int | None) -> Int[np.ndarray, " m"]:
+    def restrict(positions: Int[np.ndarray, " n"], count: int | None) -> Int[np.ndarray, " m"]:
         owners = timelines.users_of(positions)
         users = np.unique(owners)
         if count is None or count >= len(users):
@@ -96,12 +96,12 @@ def draw_users(
 
     return replace(
         split,
-        validation=sample_users(split.validation, validation),
-        test=sample_users(split.test, test),
+        validation=restrict(split.validation, validation),
+        test=restrict(split.test, test),
     )
 
 
-def learn_validation(
+def train_on_validation(
     timelines: Timelines, split: Split, is_target: Bool[np.ndarray, " n"] | None = None
 ) -> Split:
     """Add the validation targets to the training targets, for a final fit with chosen settings.

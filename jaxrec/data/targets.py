@@ -4,14 +4,14 @@ import numpy as np
 
 from jaxrec.data.data_config import DataConfig
 from jaxrec.data.dataset import Dataset
-from jaxrec.data.labels import effective_number
-from jaxrec.data.seen import met_before
+from jaxrec.data.excluded_items import repeat_mask
+from jaxrec.data.target_weights import effective_sample_size
 
 # If more of the test targets are excluded as seen, the log probably calls for --keep-seen.
-MANY_MET = 0.1
+MAX_EXCLUDED_SHARE = 0.1
 
 
-def about_targets(dataset: Dataset, config: DataConfig) -> list[str]:
+def describe_targets(dataset: Dataset, config: DataConfig) -> list[str]:
     """Format the numbers of targets, their weights, and the test targets that are excluded."""
     split, test = dataset.split, len(dataset.split.test)
     training = int(split.is_training_target.sum())
@@ -24,12 +24,14 @@ def about_targets(dataset: Dataset, config: DataConfig) -> list[str]:
         zero_weights = training - np.count_nonzero(dataset.weights)
         lines.append(
             f"--label-weight={config.label_weight}: they weigh as much as "
-            f"{effective_number(dataset.weights):,.0f} equal ones; {zero_weights:,} weigh nothing"
+            f"{effective_sample_size(dataset.weights):,.0f} equal ones; {zero_weights:,} weigh "
+            "nothing"
         )
-    seen = 0 if config.keep_seen else int(met_before(dataset.timelines, split.test).sum())
-    if seen:
+    excluded = 0 if config.keep_seen else int(repeat_mask(dataset.timelines, split.test).sum())
+    if excluded:
+        level = "warning" if excluded > MAX_EXCLUDED_SHARE * test else "note"
         lines.append(
-            f"{'warning' if seen > MANY_MET * test else 'note'}: {seen:,} of {test:,} test targets "
+            f"{level}: {excluded:,} of {test:,} test targets "
             "were met before: they are left out, and count as missed; --keep-seen keeps them"
         )
     return lines

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Int, Int32, Shaped
 
-from jaxrec.data.gaps import LONGEST, whole_seconds
+from jaxrec.data.gaps import MAX_GAP, whole_seconds
 from jaxrec.schema import ITEM, PAD, UNKNOWN_AGE
 
 
@@ -58,14 +58,14 @@ class Timelines:
     def ages(self, positions: Int[np.ndarray, " B"], length: int) -> Int32[np.ndarray, "B L"]:
         """Return the ages of the last `length` activities before each position, at its time.
 
-        Ages are in seconds; UNKNOWN_AGE for padding, and for ages of LONGEST or more.
+        Ages are in seconds; UNKNOWN_AGE for padding, and for ages of MAX_GAP or more.
         """
         assert self.ticks_per_second is not None
         seconds = whole_seconds(self.timestamps, self.ticks_per_second)
         starts = self.offsets[self.users_of(positions)]
         places = positions[:, None] + np.arange(-length, 0)
         ages = seconds[positions][:, None] - seconds[np.maximum(places, 0)]
-        is_known = (places >= starts[:, None]) & (ages < LONGEST)
+        is_known = (places >= starts[:, None]) & (ages < MAX_GAP)
         return np.where(is_known, ages, UNKNOWN_AGE).astype(np.int32)
 
     def windows(

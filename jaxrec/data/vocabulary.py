@@ -39,7 +39,7 @@ class Vocabulary:
 
     def encode(self, items: pl.Series) -> Int32[np.ndarray, " n"]:
         """Return the id of each raw item; PAD for unknown items."""
-        return number_items(items, self.values)
+        return index_items(items, self.values)
 
     def save(self, path: Path) -> None:
         """Write values, counts and digest as JSON."""
@@ -48,13 +48,13 @@ class Vocabulary:
         write_json(path, saved, indent=None)
 
 
-def number_items(items: pl.Series, values: pl.Series) -> Int32[np.ndarray, " n"]:
+def index_items(items: pl.Series, values: pl.Series) -> Int32[np.ndarray, " n"]:
     """Return the index of each item in `values`, from 1; PAD for items that are not in it."""
     numbers = pl.Series(np.arange(1, len(values) + 1, dtype=np.int32))
     return items.replace_strict(values, numbers, default=PAD, return_dtype=pl.Int32).to_numpy()
 
 
-def order_items(
+def build_vocabulary(
     values: pl.Series,
     items: Int32[np.ndarray, " n"],
     is_training_target: Bool[np.ndarray, " n"],

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Int
 
-from jaxrec.data.buckets import bucket_edges, is_worth
+from jaxrec.data.buckets import bucket_edges, saves_enough
 
 
 class WindowShape(NamedTuple):
@@ -17,24 +17,24 @@ class WindowShape(NamedTuple):
         length: W, targets per window.
         lead_in: number of activities in the history before the first target's predecessor.
         batch_size: B, windows per step.
-        rows: B is a multiple of this, also in steps of shorter timelines.
+        batch_multiple: B is a multiple of this, also in steps of shorter timelines.
     """
 
     length: int
     lead_in: int
     batch_size: int
-    rows: int = 1
+    batch_multiple: int = 1
 
 
 class BatchShard(NamedTuple):
     """The part of each batch that a process gathers for its devices.
 
-    These are parts [first, end) of `of` equal parts.
+    These are parts [first, end) of `total` equal parts.
     """
 
     first: int = 0
     end: int = 1
-    of: int = 1
+    total: int = 1
 
 
 WHOLE_BATCH = BatchShard()
@@ -55,7 +55,7 @@ class Bucket:
     Attributes:
         users: the users whose timelines are cut, [U].
         shape: of a step.
-        is_whole: whether each timeline is a single window.
+        is_single_window: whether each timeline is a single window.
         windows: number of windows in an epoch, n.
         steps_per_dispatch: K.
         dispatches: number of dispatches in an epoch.
@@ -63,7 +63,7 @@ class Bucket:
 
     users: Int[np.ndarray, " U"]
     shape: WindowShape
-    is_whole: bool
+    is_single_window: bool
     windows: int
     steps_per_dispatch: int
     dispatches: int
@@ -75,31 +75,33 @@ class Bucket:
 
 
 def cut_into_buckets(
-    lengths: Int[np.ndarray, " U"], shape: WindowShape, most_steps: int
+    lengths: Int[np.ndarray, " U"], shape: WindowShape, max_steps: int
 ) -> list[Bucket]:
     """Assign timelines to buckets; empty timelines are in none.
 
     Args:
         lengths: of the timelines.
         shape: of steps with timelines that are longer than a window with its lead-in.
-        most_steps: upper limit of the steps of a dispatch.
+        max_steps: upper limit of the steps of a dispatch.
     """
-    whole, edges = _whole_timelines(lengths, shape)
+    is_single, edges = _select_single_windows(lengths, shape)
     buckets = []
     for shorter, edge in pairwise([0, *edges]):
-        users = np.flatnonzero(whole & (lengths > shorter) & (lengths <= edge))
+        users = np.flatnonzero(is_single & (lengths > shorter) & (lengths <= edge))
         # Steps of all shapes have about the same number of targets.
         size = shape.batch_size * shape.length / edge
-        bucket_shape = WindowShape(edge, 0, max(1, round(size / shape.rows)) * shape.rows)
-        buckets.append(_make_bucket(users, bucket_shape, True, len(users), most_steps))
-    users = np.flatnonzero(~whole & (lengths > 0))
+        bucket_shape = WindowShape(
+            edge, 0, max(1, round(size / shape.batch_multiple)) * shape.batch_multiple
+        )
+        buckets.append(_make_bucket(users, bucket_shape, True, len(users), max_steps))
+    users = np.flatnonzero(~is_single & (lengths > 0))
     if len(users):
         windows = int((lengths[users] // shape.length + 1).sum())
-        buckets.append(_make_bucket(users, shape, False, windows, most_steps))
+        buckets.append(_make_bucket(users, shape, False, windows, max_steps))
     return buckets
 
 
-def _whole_timelines(
+def _select_single_windows(
     lengths: Int[np.ndarray, " U"], shape: WindowShape
 ) -> tuple[Bool[np.ndarray, " U"], list[int]]:
     """Return which timelines are a single window, and the lengths that these are padded to.
@@ -108,29 +110,29 @@ def _whole_timelines(
     """
     size = shape.length + shape.lead_in
     positions = size * np.where(lengths > 0, lengths // shape.length + 1, 0)
-    whole = (lengths > 0) & (lengths <= size)
-    if whole.any():
-        beside = int(positions[~whole].sum())
-        edges = bucket_edges(lengths[whole], beside=beside)
-        padded = int(np.array(edges)[np.searchsorted(edges, lengths[whole])].sum())
-        saved = int(positions[whole].sum()) - padded
-        if beside == 0 or is_worth(saved, of=positions.sum()):
-            return whole, edges
-    return np.zeros_like(whole), []
+    is_single = (lengths > 0) & (lengths <= size)
+    if is_single.any():
+        fixed_positions = int(positions[~is_single].sum())
+        edges = bucket_edges(lengths[is_single], fixed_positions=fixed_positions)
+        padded = int(np.array(edges)[np.searchsorted(edges, lengths[is_single])].sum())
+        saved = int(positions[is_single].sum()) - padded
+        if fixed_positions == 0 or saves_enough(saved, total=positions.sum()):
+            return is_single, edges
+    return np.zeros_like(is_single), []
 
 
 def _make_bucket(
     users: Int[np.ndarray, " U"],
     shape: WindowShape,
-    is_whole: bool,
+    is_single_window: bool,
     windows: int,
-    most_steps: int,
+    max_steps: int,
 ) -> Bucket:
     """Build a bucket, with the number of steps per dispatch that needs the least padding."""
     steps = -(-windows // shape.batch_size)
-    choices = range(-(-most_steps // 2), most_steps + 1)
-    count = steps if steps <= most_steps else min(choices, key=lambda k: (-steps % k, -k))
-    return Bucket(users, shape, is_whole, windows, count, -(-steps // count))
+    choices = range(-(-max_steps // 2), max_steps + 1)
+    count = steps if steps <= max_steps else min(choices, key=lambda k: (-steps % k, -k))
+    return Bucket(users, shape, is_single_window, windows, count, -(-steps // count))
 
 
 def cut_windows(

@@ -12,9 +12,9 @@ from jaxtyping import Float, Int, Int32
 from jaxrec.data.buckets import bucket_edges
 from jaxrec.data.data_config import DataConfig
 from jaxrec.data.dataset import Dataset
-from jaxrec.data.seen import seen_before
+from jaxrec.data.excluded_items import items_before
 from jaxrec.evaluation.metrics import missed_rank
-from jaxrec.evaluation.scores import Factors, Scores, rank_in_blocks, rank_whole, work_out
+from jaxrec.evaluation.scores import Factors, Scores, materialize_scores, rank_in_blocks, rank_whole
 from jaxrec.models.model import RecommenderModel
 from jaxrec.schema import AGE, UNKNOWN
 
@@ -27,11 +27,11 @@ Scorer = Callable[[Histories], Scores]
 """A function of histories that returns the score of every item; that of PAD is ignored."""
 
 # Scores in memory at a time, 4 bytes each.
-_SCORES_AT_A_TIME = 4_000_000
+_MAX_SCORES = 4_000_000
 # With more items, targets are ranked in blocks if a scorer returns factors. With a million items
 # and d = 32, two cores of a Xeon rank a history in 1.4 ms instead of 3.8, and with the top ten in
 # 4.4 instead of 6.1.
-_MOST_WHOLE = 1 << 16
+_MAX_WHOLE_ITEMS = 1 << 16
 _HISTORIES_IN_BLOCKS = 64
 
 
@@ -60,7 +60,7 @@ def model_scorer(graphdef: nnx.GraphDef[RecommenderModel], params: nnx.State) ->
     return lambda history: Factors(_queries(graphdef, params, history), table_RD, bias_R)
 
 
-def now_unknown(scorer: Scorer, moments: Iterable[str]) -> Scorer:
+def mask_moment(scorer: Scorer, moments: Iterable[str]) -> Scorer:
     """Return a scorer that masks the time of the target, but not the time gaps before it.
 
     Args:
@@ -103,12 +103,12 @@ def rank(
         coverage: whether to compute `Ranking.covered`, which takes as long as all the rest.
     """
     timelines, catalogue_size = dataset.timelines, dataset.vocabulary.size
-    in_blocks = catalogue_size > _MOST_WHOLE
-    max_batch = _HISTORIES_IN_BLOCKS if in_blocks else _SCORES_AT_A_TIME // (catalogue_size + 1)
+    in_blocks = catalogue_size > _MAX_WHOLE_ITEMS
+    max_batch = _HISTORIES_IN_BLOCKS if in_blocks else _MAX_SCORES // (catalogue_size + 1)
     batch_size = max(1, min(len(positions), max_batch))
     top = min(COVERAGE_AT, catalogue_size) if coverage else 0
-    seen, targets = seen_before(timelines, positions), timelines.items[positions]
-    is_seen = seen.holds(targets[:, None])[:, 0]
+    seen, targets = items_before(timelines, positions), timelines.items[positions]
+    is_seen = seen.contains(targets[:, None])[:, 0]
     batches = _length_batches(np.minimum(np.diff(seen.offsets), config.history_length), batch_size)
     # All batches have the same shape: the last repeats its rows, and excluded ids end with PAD.
     batches_seen = [seen.take(rows) for rows, _ in batches]
@@ -125,7 +125,7 @@ def rank(
         if in_blocks and isinstance(scores, Factors):
             rank_B, top_BK = rank_in_blocks(scores, *request, top=top)
         else:
-            rank_B, top_BK = rank_whole(work_out(scores), *request, top=top)
+            rank_B, top_BK = rank_whole(materialize_scores(scores), *request, top=top)
         ranks[rows] = np.asarray(rank_B)[: len(rows)]
         recommended[np.asarray(top_BK)[: len(rows)]] = True
     if not config.keep_seen:

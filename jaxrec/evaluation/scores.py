@@ -32,7 +32,7 @@ class Factors(NamedTuple):
         added: rows, ids and values of additions, each [m]; ids beyond the table are ignored.
     """
 
-    context_BD: Float[jax.Array | np.ndarray, "B D"]
+    query_BD: Float[jax.Array | np.ndarray, "B D"]
     table_RD: Float[jax.Array | np.ndarray, "R D"]
     bias_R: Float[jax.Array | np.ndarray, " R"]
     added: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
@@ -42,14 +42,14 @@ Scores = jax.Array | np.ndarray | Factors
 """The score of every item after each of B histories, [B, R], or its factors."""
 
 
-def work_out(scores: Scores) -> jax.Array:
+def materialize_scores(scores: Scores) -> jax.Array:
     """Return all scores as one array, [B, R]."""
     return _product_of(scores) if isinstance(scores, Factors) else jnp.asarray(scores)
 
 
 @jax.jit
 def _product_of(factors: Factors) -> Float[jax.Array, "B R"]:
-    scores_BR = jnp.asarray(factors.context_BD) @ factors.table_RD.T + factors.bias_R
+    scores_BR = jnp.asarray(factors.query_BD) @ factors.table_RD.T + factors.bias_R
     if factors.added is not None:
         rows, ids, values = factors.added
         scores_BR = scores_BR.at[rows, ids].add(values, mode="drop")
@@ -60,19 +60,19 @@ def _product_of(factors: Factors) -> Float[jax.Array, "B R"]:
 def rank_whole(
     scores_BR: Float[jax.Array, "B R"],
     targets_B: Int[jax.Array, " B"],
-    left_out: Int[jax.Array, "2 m"],
+    excluded: Int[jax.Array, "2 m"],
     *,
     top: int,
 ) -> Ranked:
     """Rank targets among all items.
 
     Args:
-        left_out: row and id of each excluded item. PAD is always excluded; a target must not be.
+        excluded: row and id of each excluded item. PAD is always excluded; a target must not be.
         top: number of top ids to return, K.
     """
     target_scores_B1 = _clamp_target(jnp.take_along_axis(scores_BR, targets_B[:, None], axis=1))
     scores_BR = _clamp_candidates(scores_BR)
-    scores_BR = scores_BR.at[:, PAD].set(-jnp.inf).at[left_out[0], left_out[1]].set(-jnp.inf)
+    scores_BR = scores_BR.at[:, PAD].set(-jnp.inf).at[excluded[0], excluded[1]].set(-jnp.inf)
     ranks_B = jnp.sum(scores_BR >= target_scores_B1, axis=1)
     best_scores_BK, best_BK = jax.lax.top_k(scores_BR, top)
     return ranks_B, jnp.where(best_scores_BK > -jnp.inf, best_BK, PAD)
@@ -82,7 +82,7 @@ def rank_whole(
 def rank_in_blocks(
     factors: Factors,
     targets_B: Int[jax.Array, " B"],
-    left_out: Int[jax.Array, "2 m"],
+    excluded: Int[jax.Array, "2 m"],
     *,
     top: int,
     block: int = BLOCK,
@@ -102,7 +102,7 @@ def rank_in_blocks(
         first = first_id(number)
         table_SD = jax.lax.dynamic_slice_in_dim(jnp.asarray(factors.table_RD), first, block)
         bias_S = jax.lax.dynamic_slice_in_dim(jnp.asarray(factors.bias_R), first, block)
-        scores_BS = jnp.asarray(factors.context_BD) @ table_SD.T + bias_S
+        scores_BS = jnp.asarray(factors.query_BD) @ table_SD.T + bias_S
         if factors.added is not None:
             rows, ids, values = factors.added
             scores_BS = scores_BS.at[rows, _block_ids(ids, first, block)].add(values, mode="drop")
@@ -123,7 +123,7 @@ def rank_in_blocks(
         ids_S = first_id(number) + jnp.arange(block)
         is_candidate_S = (ids_S >= number * block) & (ids_S != PAD)
         scores_BS = jnp.where(is_candidate_S, _clamp_candidates(scores_of(number)), -jnp.inf)
-        rows, ids = left_out
+        rows, ids = excluded
         scores_BS = scores_BS.at[rows, _block_ids(ids, ids_S[0], block)].set(-jnp.inf, mode="drop")
         ranks_B += jnp.sum(scores_BS >= target_scores_B1, axis=1)
         values_BK, indices_BK = jax.lax.top_k(scores_BS, top)

@@ -34,7 +34,7 @@ class Guarantee:
     rounds: int
 
     @property
-    def said(self) -> list[str]:
+    def description(self) -> list[str]:
         """Return the guarantee and its assumptions in words, one per line."""
         return [
             f"epsilon = {self.epsilon:.4g} at delta = {self.delta:.3g}, of each user's whole "
@@ -76,7 +76,7 @@ def guarantee(config: FederatedConfig, population: int) -> Guarantee | None:
     share, rounds = config.clients / population, config.rounds
     noise = config.noise_multiplier
     if config.epsilon is not None:
-        noise = noise_for(config.epsilon, share, rounds, delta, most=config.clients)
+        noise = calibrate_noise(config.epsilon, share, rounds, delta, max_multiplier=config.clients)
     return Guarantee(epsilon_of(noise, share, rounds, delta), delta, noise, share, rounds)
 
 
@@ -88,25 +88,26 @@ def epsilon_of(noise_multiplier: float, participation: float, rounds: int, delta
         return float(accountant.get_epsilon(delta))
 
 
-def noise_for(
-    epsilon: float, participation: float, rounds: int, delta: float, *, most: float
+def calibrate_noise(
+    epsilon: float, participation: float, rounds: int, delta: float, *, max_multiplier: float
 ) -> float:
     """Compute the least noise multiplier for an epsilon, to within 0.001 and on the safe side.
 
     Args:
-        most: upper end of the search. A multiplier equal to the number of clients in a round adds
-            as much noise to each number as all clients together can contribute to it.
+        max_multiplier: upper end of the search. A multiplier equal to the number of clients in a
+            round adds as much noise to each number as all clients together can contribute to it.
 
     Raises:
-        UserError: the multiplier would be more than `most`.
+        UserError: the multiplier would be more than `max_multiplier`.
     """
     accounting = _import_accounting()
-    least = epsilon_of(most, participation, rounds, delta)
-    if least > epsilon:
+    min_epsilon = epsilon_of(max_multiplier, participation, rounds, delta)
+    if min_epsilon > epsilon:
         raise UserError(
             f"--epsilon={epsilon:g} is out of reach: with as much noise on each number as all "
-            f"clients of a round can send together, {rounds:,} rounds still give {least:.2g} at "
-            f"delta = {delta:.2g}; take a larger epsilon, fewer --rounds, or more users"
+            f"clients of a round can send together, {rounds:,} rounds still give "
+            f"{min_epsilon:.2g} at delta = {delta:.2g}; take a larger epsilon, fewer --rounds, or "
+            "more users"
         )
     with _without_warnings():
         return float(
@@ -115,7 +116,7 @@ def noise_for(
                 lambda noise: accounting.SelfComposedDpEvent(_event(noise, participation), rounds),
                 epsilon,
                 delta,
-                accounting.ExplicitBracketInterval(_TOLERANCE, most),
+                accounting.ExplicitBracketInterval(_TOLERANCE, max_multiplier),
                 tol=_TOLERANCE,
             )
         )

@@ -10,11 +10,11 @@ import optax
 from jaxtyping import Int
 
 from jaxrec.data.batching import Batch
-from jaxrec.federated.clients import learn_locally
+from jaxrec.federated.clients import train_locally
 from jaxrec.federated.clipping import clip
-from jaxrec.federated.cohorts import CLIENTS_AT_A_TIME
+from jaxrec.federated.cohorts import CLIENTS_PER_CHUNK
 from jaxrec.federated.settings import FederatedConfig
-from jaxrec.federated.sharing import join, part
+from jaxrec.federated.sharing import merge_params, split_params
 from jaxrec.training.objective import Objective
 from jaxrec.training.sparse_rows import Tables
 from jaxrec.training.step import TrainState
@@ -30,15 +30,15 @@ class RoundFacts(NamedTuple):
 
     Attributes:
         clients: the number of clients that took part.
-        left_out: the number of these whose updates were not finite, and count as zero.
-        shortened: the number of these whose updates were clipped.
-        targets: the number of targets that the clients not left out trained on.
-        loss: the sum of the mean losses of the clients not left out.
+        excluded: the number of these whose updates were not finite, and count as zero.
+        clipped: the number of these whose updates were clipped.
+        targets: the number of targets that the clients not excluded trained on.
+        loss: the sum of the mean losses of the clients not excluded.
     """
 
     clients: Any
-    left_out: Any
-    shortened: Any
+    excluded: Any
+    clipped: Any
     targets: Any
     loss: Any
 
@@ -72,9 +72,9 @@ def server_optimizer(config: FederatedConfig) -> optax.GradientTransformation:
     return optax.sgd(optax.constant_schedule(rate))
 
 
-def begin(params: Any, config: FederatedConfig) -> TrainState:
+def init_server_state(params: Any, config: FederatedConfig) -> TrainState:
     """Initialize the server's state: all parameters, and an optimizer state for the shared ones."""
-    shared, _ = part(params, config.share)
+    shared, _ = split_params(params, config.share)
     return TrainState(params, server_optimizer(config).init(shared), jnp.zeros((), jnp.int32))
 
 
@@ -89,9 +89,9 @@ def make_round(objective: Objective, config: FederatedConfig, noise_multiplier: 
     def one_round(
         state: TrainState, cohort_P: Int[jax.Array, " P"], batches: Batch
     ) -> tuple[TrainState, RoundFacts]:
-        shared, kept = part(state.params, config.share)
+        shared, kept = split_params(state.params, config.share)
         keys = round_keys(config.seed, state.step)
-        learn = partial(contribute, objective, shared, kept, keys.learning, config)
+        learn = partial(client_update, objective, shared, kept, keys.learning, config)
 
         def add_chunk(total: Any, chunk: tuple[jax.Array, Batch]) -> tuple[Any, None]:
             def train() -> Any:
@@ -105,17 +105,17 @@ def make_round(objective: Objective, config: FederatedConfig, noise_multiplier: 
             jax.tree.map(jnp.zeros_like, shared),
             RoundFacts(*[jnp.int32(0)] * 4, loss=jnp.float32(0)),
         )
-        chunk_shape = (len(cohort_P) // CLIENTS_AT_A_TIME, CLIENTS_AT_A_TIME)
+        chunk_shape = (len(cohort_P) // CLIENTS_PER_CHUNK, CLIENTS_PER_CHUNK)
         chunks = jax.tree.map(
             lambda each: each.reshape(*chunk_shape, *each.shape[1:]), (cohort_P, batches)
         )
         (summed, facts), _ = jax.lax.scan(add_chunk, zeros, chunks)
-        return change(state, summed, keys.noise, config, noise_multiplier), facts
+        return server_update(state, summed, keys.noise, config, noise_multiplier), facts
 
     return jax.jit(one_round, donate_argnums=0)
 
 
-def contribute(
+def client_update(
     objective: Objective,
     shared: Any,
     kept: Tables,
@@ -137,7 +137,7 @@ def contribute(
         The clipped update, and the client's part of the round's sums.
     """
     client_key = jax.random.fold_in(key, client)
-    update, loss = learn_locally(
+    update, loss = train_locally(
         objective, shared, kept, batches, client_key, config.local_learning_rate
     )
     clipped, is_client = clip(update, config.clip_norm), client >= 0
@@ -149,7 +149,7 @@ def contribute(
     return sent, RoundFacts(*numbers, targets=targets, loss=jnp.where(counts, loss, 0))
 
 
-def change(
+def server_update(
     state: TrainState,
     summed: Any,
     key: jax.Array,
@@ -162,14 +162,14 @@ def change(
         summed: the sum of the clipped updates, with the structure of the shared parameters.
         key: the round's key for the noise.
     """
-    shared, kept = part(state.params, config.share)
+    shared, kept = split_params(state.params, config.share)
     noised = add_noise(summed, key, noise_multiplier * config.clip_norm)
     # Divided by the expected cohort size: the actual size would reveal who takes part.
     grads = jax.tree.map(lambda leaf: -leaf / config.clients, noised)
     # optax raises floats to integer powers, which the tests' strict dtype promotion rejects.
     with jax.numpy_dtype_promotion("standard"):
         updates, optimizer_state = server_optimizer(config).update(grads, state.optimizer, shared)
-    params = join(optax.apply_updates(shared, updates), kept)
+    params = merge_params(optax.apply_updates(shared, updates), kept)
     return TrainState(params, optimizer_state, state.step + 1)
 
 

@@ -3,15 +3,15 @@
 from dataclasses import dataclass, field, replace
 
 from jaxrec.config.experiment import Config
-from jaxrec.config.fields import changed
+from jaxrec.config.fields import changed_flags
 from jaxrec.data.dataset import Dataset
 from jaxrec.data.sources.log_config import LogConfig
 from jaxrec.errors import UserError
 from jaxrec.federated.cohorts import Clients, make_clients
 from jaxrec.federated.settings import FederatedConfig
 from jaxrec.runs.directory import RunDirectory
-from jaxrec.runs.population import population_config, read_own, read_population
-from jaxrec.training.windows import shape_of
+from jaxrec.runs.population import population_config, read_population, read_training_log
+from jaxrec.training.windows import window_shape_of
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def client_config(source: RunDirectory, log: ClientLog) -> Config:
             )
     if log.dataset is not None:
         return replace(config, data=population_config(config.data, log.dataset, log.columns))
-    for flag, value in changed(log.columns).items():
+    for flag, value in changed_flags(log.columns).items():
         raise UserError(f"{flag}={value} says nothing of the run's own log; give --dataset too")
     return config
 
@@ -64,14 +64,14 @@ def load_clients(
     Raises:
         UserError: the log cannot be read, or has fewer clients than a round expects.
     """
-    read = read_own if log.dataset is None else read_population
+    read = read_training_log if log.dataset is None else read_population
     dataset = read(source, config.data, seed=config.train.seed)
     clients = make_clients(
         dataset.timelines,
         dataset.split,
-        shape_of(dataset, config.data, config.train),
+        window_shape_of(dataset, config.data, config.train),
         expected=settings.clients,
         steps=settings.local_steps,
-        seen_of=None if config.data.keep_seen else dataset.vocabulary.size,
+        catalogue_size=None if config.data.keep_seen else dataset.vocabulary.size,
     )
     return dataset, clients

@@ -7,12 +7,12 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from jaxrec.data.batching import Batch
-from jaxrec.federated.sharing import join
+from jaxrec.federated.sharing import merge_params
 from jaxrec.training.objective import Objective
 from jaxrec.training.sparse_rows import Tables
 
 
-def learn_locally(
+def train_locally(
     objective: Objective,
     shared: Any,
     kept: Tables,
@@ -36,7 +36,7 @@ def learn_locally(
     def step(params: Any, inputs: tuple[Batch, jax.Array]) -> tuple[Any, Float[jax.Array, ""]]:
         batch, step_key = inputs
         value, gradients = jax.value_and_grad(
-            lambda each: objective(join(each, kept), batch, step_key)
+            lambda each: objective(merge_params(each, kept), batch, step_key)
         )(params)
         return jax.tree.map(lambda leaf, grad: leaf - rate * grad, params, gradients), value
 

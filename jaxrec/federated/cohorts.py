@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Int
 
 from jaxrec.data.batching import Batch
-from jaxrec.data.seen import seen_before
+from jaxrec.data.excluded_items import items_before
 from jaxrec.data.splits import Split
 from jaxrec.data.timelines import Timelines, gather
 from jaxrec.data.windowing import Windows, WindowShape
@@ -21,7 +21,7 @@ from jaxrec.errors import UserError
 from jaxrec.schema import PAD
 
 # Clients that are trained in one vectorized chunk; a larger chunk takes more memory.
-CLIENTS_AT_A_TIME = 16
+CLIENTS_PER_CHUNK = 16
 
 
 def draw_cohort(key: jax.Array, population: int, expected: int) -> Int[np.ndarray, " n"]:
@@ -35,8 +35,8 @@ def draw_cohort(key: jax.Array, population: int, expected: int) -> Int[np.ndarra
     return np.flatnonzero(np.asarray(takes_part_U))
 
 
-def places_for(cohort: int, population: int, expected: int) -> int:
-    """Return the padded cohort size that a round is compiled for, a multiple of CLIENTS_AT_A_TIME.
+def padded_cohort_size(cohort: int, population: int, expected: int) -> int:
+    """Return the padded cohort size that a round is compiled for, a multiple of CLIENTS_PER_CHUNK.
 
     It is the same for all rounds but one in 10^9, by Bernstein's inequality: if a cohort is larger,
     the size is doubled until it fits, and the round is compiled again.
@@ -46,7 +46,7 @@ def places_for(cohort: int, population: int, expected: int) -> int:
     places = min(math.ceil(expected + margin), population)
     while places < cohort:
         places *= 2
-    return math.ceil(places / CLIENTS_AT_A_TIME) * CLIENTS_AT_A_TIME
+    return math.ceil(places / CLIENTS_PER_CHUNK) * CLIENTS_PER_CHUNK
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +57,7 @@ class Clients:
         users: the indices of their timelines, [U].
         shape: W and the lead-in of a window; a batch is one window.
         steps: batches of a client in a round, S.
-        seen_of: the size of the catalogue, if batches carry seen items; None: they do not.
+        catalogue_size: the size of the catalogue, if batches carry excluded items; else None.
         first: the client id of the first user; any number on a device that has one user alone.
     """
 
@@ -66,7 +66,7 @@ class Clients:
     users: Int[np.ndarray, " U"]
     shape: WindowShape
     steps: int
-    seen_of: int | None
+    catalogue_size: int | None
     first: int = 0
 
     @property
@@ -90,12 +90,14 @@ class Clients:
         targets = np.where(
             is_target, gather(self.timelines.items, firsts, ends, shape.length), np.int32(PAD)
         )
-        seen = None
-        if self.seen_of is not None:
-            seen_items = seen_before(self.timelines, firsts.reshape(-1))
+        excluded = None
+        if self.catalogue_size is not None:
+            excluded_items = items_before(self.timelines, firsts.reshape(-1))
             longest = int(self.timelines.lengths[self.users].max())
-            seen = seen_items.as_batch(self.seen_of, longest).reshape(*firsts.shape, -1)
-        return Batch(history, targets, (targets != PAD).astype(np.float32), seen)
+            excluded = excluded_items.as_batch(self.catalogue_size, longest).reshape(
+                *firsts.shape, -1
+            )
+        return Batch(history, targets, (targets != PAD).astype(np.float32), excluded)
 
     def _draw_windows(self, cohort: Int[np.ndarray, " P"], key: jax.Array) -> Windows:
         """Draw S windows of each client's training history, each [P, S].
@@ -106,8 +108,8 @@ class Clients:
         users, is_client = self.users[np.maximum(cohort - self.first, 0)], cohort >= 0
         starts = np.where(is_client, self.timelines.offsets[users], 0)[:, None]
         lengths = np.where(is_client, self.split.training_ends[users], 0)[:, None] - starts
-        most = (lengths[:, 0] + self.shape.length).astype(np.int32)
-        ends = np.asarray(_draw_ends(key, cohort, most, self.steps))
+        end = (lengths[:, 0] + self.shape.length).astype(np.int32)
+        ends = np.asarray(_draw_ends(key, cohort, end, self.steps))
         firsts = np.minimum(np.maximum(ends - self.shape.length, 0), lengths)
         starts = np.broadcast_to(starts, ends.shape)
         return Windows(starts, starts + firsts, starts + np.minimum(ends, lengths))
@@ -120,7 +122,7 @@ def make_clients(
     *,
     expected: int,
     steps: int,
-    seen_of: int | None,
+    catalogue_size: int | None,
 ) -> Clients:
     """Return the users with a training target as clients.
 
@@ -134,16 +136,16 @@ def make_clients(
             f"--clients={expected} are more than the {len(users):,} users who have something to "
             "learn from; ask for fewer"
         )
-    return Clients(timelines, split, users, shape, steps, seen_of)
+    return Clients(timelines, split, users, shape, steps, catalogue_size)
 
 
 @partial(jax.jit, static_argnums=3)
 def _draw_ends(
-    key: jax.Array, cohort_P: Int[jax.Array, " P"], most_P: Int[jax.Array, " P"], steps: int
+    key: jax.Array, cohort_P: Int[jax.Array, " P"], end_P: Int[jax.Array, " P"], steps: int
 ) -> Int[jax.Array, "P S"]:
-    """Draw integers from 1 to `most` - 1 for each client; 1 if that range is empty."""
+    """Draw integers from 1 to `end` - 1 for each client; 1 if that range is empty."""
 
-    def draw(client: jax.Array, most: jax.Array) -> jax.Array:
-        return jax.random.randint(jax.random.fold_in(key, client), (steps,), 1, most)
+    def draw(client: jax.Array, end: jax.Array) -> jax.Array:
+        return jax.random.randint(jax.random.fold_in(key, client), (steps,), 1, end)
 
-    return jax.vmap(draw)(cohort_P, most_P)
+    return jax.vmap(draw)(cohort_P, end_P)

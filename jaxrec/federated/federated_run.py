@@ -4,7 +4,7 @@ from dataclasses import asdict, replace
 
 from jaxrec.config.experiment import Config
 from jaxrec.data.dataset import Dataset
-from jaxrec.data.intake import render as render_intake
+from jaxrec.data.log_summary import format_summary
 from jaxrec.errors import UserError
 from jaxrec.evaluation.metrics import means, target_values
 from jaxrec.federated.accounting import NO_GUARANTEE, Guarantee, guarantee
@@ -19,7 +19,7 @@ from jaxrec.federated.record import (
 )
 from jaxrec.federated.rounds import federate
 from jaxrec.federated.settings import FederatedConfig
-from jaxrec.runs.comparison import METRICS, Judged, render
+from jaxrec.runs.comparison import METRICS, EvaluatedRun, render
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.ranks import Ranks
 from jaxrec.runs.report import render_table
@@ -58,7 +58,7 @@ def run_federated_experiment(
             print(f"{out.path} is finished\n\n{render_table(out.summary())}")
             return
     dataset, clients = load_clients(source, log, config, settings)
-    print(render_intake(dataset.intake, config.data.dataset))
+    print(format_summary(dataset.log_summary, config.data.dataset))
     privacy = guarantee(settings, clients.count)
     print("\n".join(f"  {line}" for line in _describe(clients, settings, privacy)), flush=True)
 
@@ -77,7 +77,7 @@ def run_federated_experiment(
     noise = privacy.noise_multiplier if privacy else 0.0
     trained = federate(model.params, objective, clients, dataset, config, settings, out, noise)
     summary = evaluate_and_save(trained, dataset, config, out, unit="round")
-    after = Judged("after", summary.protocol, dataset.vocabulary.digest, out.ranks())
+    after = EvaluatedRun("after", summary.protocol, dataset.vocabulary.digest, out.ranks())
     runs = [after, replace(after, name="before", ranks=before)]
     print(f"\n{render_table(summary)}\n\n{render(runs)}\n")
     print("\n".join(_privacy_lines(privacy)))
@@ -114,7 +114,7 @@ def _describe(clients: Clients, settings: FederatedConfig, privacy: Guarantee | 
 
 
 def _privacy_lines(privacy: Guarantee | None) -> list[str]:
-    return privacy.said if privacy else [NO_GUARANTEE]
+    return privacy.description if privacy else [NO_GUARANTEE]
 
 
 def _format_figures(ranks: Ranks) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxrec.config.experiment import Config
-from jaxrec.config.fields import differing
+from jaxrec.config.fields import differing_flags
 from jaxrec.data.dataset import Dataset
 from jaxrec.errors import UserError
 from jaxrec.federated.accounting import Guarantee
@@ -82,7 +82,7 @@ def require_same_settings(out: RunDirectory, settings: FederatedConfig) -> None:
     """
     saved = load_record(out).settings
     with reading(out.path / RECORD):
-        different = differing(FederatedConfig(**saved), settings)
+        different = differing_flags(FederatedConfig(**saved), settings)
     if different:
         raise UserError(
             f"{out.path} was begun with other settings ({'; '.join(different)}); give its flags to "

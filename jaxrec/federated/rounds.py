@@ -13,8 +13,8 @@ from jaxrec.data.dataset import Dataset
 from jaxrec.errors import UserError
 from jaxrec.evaluation.metrics import means, target_values
 from jaxrec.evaluation.ranking import model_scorer, rank
-from jaxrec.federated.averaging import Round, RoundFacts, begin, make_round, round_keys
-from jaxrec.federated.cohorts import Clients, draw_cohort, places_for
+from jaxrec.federated.averaging import Round, RoundFacts, init_server_state, make_round, round_keys
+from jaxrec.federated.cohorts import Clients, draw_cohort, padded_cohort_size
 from jaxrec.federated.settings import FederatedConfig
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.training.checkpoint import Progress, open_checkpoints, restore_latest, save
@@ -22,7 +22,7 @@ from jaxrec.training.loop import STOP_ON, Trained
 from jaxrec.training.objective import Objective
 from jaxrec.training.step import TrainState
 
-ROUNDS_A_CHECKPOINT = 10
+ROUNDS_PER_CHECKPOINT = 10
 
 
 def federate(
@@ -48,7 +48,7 @@ def federate(
         UserError: no update of a round was finite, or a checkpoint does not fit.
     """
     one_round = make_round(objective, settings, noise_multiplier)
-    state, progress = begin(params, settings), Progress()
+    state, progress = init_server_state(params, settings), Progress()
     with open_checkpoints(directory.checkpoints) as checkpoints:
         restored = restore_latest(checkpoints, state)
         if restored:
@@ -59,7 +59,7 @@ def federate(
         lines = directory.metrics(progress.step)
         with tqdm(total=settings.rounds, initial=progress.step, unit="round", disable=None) as bar:
             while progress.step < settings.rounds:
-                count = min(ROUNDS_A_CHECKPOINT, settings.rounds - progress.step)
+                count = min(ROUNDS_PER_CHECKPOINT, settings.rounds - progress.step)
                 first = progress.step
                 state, line = _run_rounds(one_round, state, first, count, clients, settings, bar)
                 started = time.perf_counter()
@@ -98,11 +98,11 @@ def _run_rounds(
     for number in range(first, first + count):
         keys = round_keys(settings.seed, number)
         cohort = draw_cohort(keys.cohort, clients.count, settings.clients)
-        places = places_for(len(cohort), clients.count, settings.clients)
+        places = padded_cohort_size(len(cohort), clients.count, settings.clients)
         cohort = np.pad(cohort, (0, places - len(cohort)), constant_values=-1).astype(np.int32)
         state, facts = one_round(state, cohort, clients.gather(cohort, keys.windows))
         facts = RoundFacts(*(float(each) for each in facts))
-        if facts.clients and facts.clients == facts.left_out:
+        if facts.clients and facts.clients == facts.excluded:
             raise UserError(
                 f"no client of round {number + 1} sent back numbers; start anew with a lower "
                 "--local-learning-rate or --server-learning-rate (the last checkpoint is still "
@@ -116,11 +116,11 @@ def _run_rounds(
     return state, {
         "epoch": first + count,
         "step": first + count,
-        "loss": facts.loss / max(facts.clients - facts.left_out, 1),
+        "loss": facts.loss / max(facts.clients - facts.excluded, 1),
         "targets": int(facts.targets),
         "clients": int(facts.clients),
-        "left_out": int(facts.left_out),
-        "clipped": int(facts.shortened),
+        "left_out": int(facts.excluded),
+        "clipped": int(facts.clipped),
         "seconds": time.perf_counter() - started,
     }
 

@@ -14,12 +14,12 @@ from jaxrec.training.sparse_rows import Tables, item_tables, with_tables
 Share = Literal["encoder", "all"]
 
 
-def part(params: Any, share: Share) -> tuple[Any, Tables]:
+def split_params(params: Any, share: Share) -> tuple[Any, Tables]:
     """Split parameters into the shared ones, with None for all others, and the fixed tables."""
     kept = item_tables(params) if share == "encoder" else {}
     return with_tables(params, dict.fromkeys(kept)), kept
 
 
-def join(shared: Any, kept: Mapping[str, jax.Array]) -> Any:
-    """Join the parameters that `part` split."""
+def merge_params(shared: Any, kept: Mapping[str, jax.Array]) -> Any:
+    """Merge the parameters that `split_params` split."""
     return with_tables(shared, kept)

@@ -32,7 +32,9 @@ class Activities(nnx.Module):
         """Return the embeddings of each feature, including those of padding."""
         return {name: self.tables[name][history[name]] for name in self.names}
 
-    def join(self, vectors: Vectors, mask_BL: Bool[jax.Array, "B L"]) -> Float[jax.Array, "B L E"]:
+    def combine(
+        self, vectors: Vectors, mask_BL: Bool[jax.Array, "B L"]
+    ) -> Float[jax.Array, "B L E"]:
         """Return the sum of each activity's feature embeddings; zero where the mask is False."""
         activities_BLE = sum_of([vectors[name] for name in self.names])
         return jnp.where(mask_BL[..., None], activities_BLE, 0)

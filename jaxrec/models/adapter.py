@@ -66,28 +66,28 @@ class AdaptConfig:
         if not self.decay >= 0:
             raise UserError(f"--decay={self.decay} is out of range; give 0 or more")
 
-    def require_more_than(self, span: int) -> None:
+    def require_more_than(self, history_length: int) -> None:
         """Check that the adapter is trained on more activities than the model reads anyway.
 
         Raises:
-            UserError: `activities` is at most `span`.
+            UserError: `activities` is at most `history_length`.
         """
-        if self.activities <= span:
+        if self.activities <= history_length:
             raise UserError(
-                f"--activities={self.activities} is no more than the {span} items that the model "
-                "reads; give more"
+                f"--activities={self.activities} is no more than the {history_length} items that "
+                "the model reads; give more"
             )
 
 
-class Past(NamedTuple):
-    """The last activities of one user.
+class Examples(NamedTuple):
+    """The last activities of one user, as examples to train on.
 
     Attributes:
-        contexts_MD: the model's query before each activity, the most recent activity last.
+        query_MD: the model's query before each activity, the most recent activity last.
         targets_M: the item of each activity; PAD is no target.
     """
 
-    contexts_MD: Float[jax.Array, "M D"]
+    query_MD: Float[jax.Array, "M D"]
     targets_M: Int[jax.Array, " M"]
 
 
@@ -106,7 +106,7 @@ class Items(NamedTuple):
     summed_RD: Float[jax.Array, "R D"]
 
 
-class Adapted(NamedTuple):
+class TrainedAdapter(NamedTuple):
     """A trained adapter, and the losses that it was judged by.
 
     Attributes:
@@ -120,27 +120,27 @@ class Adapted(NamedTuple):
     after: Float[jax.Array, ""]
 
 
-def moments(
-    history_M: Int[jax.Array, " M"], span: int
+def training_examples(
+    history_M: Int[jax.Array, " M"], history_length: int
 ) -> tuple[Int[jax.Array, "M_plus_1 N"], Int[jax.Array, " M"]]:
     """Return the training examples of a history: windows and their targets.
 
     Args:
         history_M: known ids at the right end, PAD before them.
-        span: number of items that the model reads, N.
+        history_length: number of items that the model reads, N.
 
     Returns:
         The last N items before each activity and at the end, and the item of each activity; PAD
         where there is no item before it.
     """
     ends = np.arange(len(history_M) + 1)
-    windows_WN = jnp.pad(history_M, (span, 0))[ends[:, None] + np.arange(span)]
+    windows_WN = jnp.pad(history_M, (history_length, 0))[ends[:, None] + np.arange(history_length)]
     return windows_WN, jnp.where(windows_WN[:-1, -1] != PAD, history_M, PAD)
 
 
 def adapt(
-    past: Past, weights_M: Float[jax.Array, " M"], items: Items, config: AdaptConfig
-) -> Adapted:
+    examples: Examples, weights_M: Float[jax.Array, " M"], items: Items, config: AdaptConfig
+) -> TrainedAdapter:
     """Train an adapter, and keep it if it lowers the loss of held-out activities.
 
     The adapter that decides is trained without them; the one that is kept is trained on all.
@@ -149,29 +149,31 @@ def adapt(
         weights_M: the weight of each activity in the training loss, 0 or more; that of PAD is
             ignored.
     """
-    is_target_M = past.targets_M != PAD
+    is_target_M = examples.targets_M != PAD
     weights_M = jnp.where(is_target_M, weights_M, 0)
     if config.held_back == 0:
         undefined = jnp.asarray(jnp.nan)
-        return Adapted(learn(past, weights_M, items, config), undefined, undefined)
+        return TrainedAdapter(
+            train_adapter(examples, weights_M, items, config), undefined, undefined
+        )
     is_held_M = is_target_M & (jnp.arange(len(weights_M)) >= len(weights_M) - config.held_back)
-    trial_D = learn(past, jnp.where(is_held_M, 0, weights_M), items, config)
+    trial_D = train_adapter(examples, jnp.where(is_held_M, 0, weights_M), items, config)
     before, after = (
-        jnp.mean(cross_entropies(adapter_D, past, items), where=is_held_M)
+        jnp.mean(cross_entropies(adapter_D, examples, items), where=is_held_M)
         for adapter_D in (jnp.zeros_like(trial_D), trial_D)
     )
     # Without a held-out target the means are NaN, and the comparison is False.
-    adapter_D = jnp.where(after < before, learn(past, weights_M, items, config), 0)
-    return Adapted(adapter_D, before, after)
+    adapter_D = jnp.where(after < before, train_adapter(examples, weights_M, items, config), 0)
+    return TrainedAdapter(adapter_D, before, after)
 
 
-def recency(count: int, half_life: float) -> Float[np.ndarray, " M"]:
+def recency_weights(count: int, half_life: float) -> Float[np.ndarray, " M"]:
     """Return the weights of M activities: 1 for the last, halved per `half_life` before it."""
     return np.float32(0.5) ** (np.arange(count, dtype=np.float32)[::-1] / np.float32(half_life))
 
 
-def learn(
-    past: Past, weights_M: Float[jax.Array, " M"], items: Items, config: AdaptConfig
+def train_adapter(
+    examples: Examples, weights_M: Float[jax.Array, " M"], items: Items, config: AdaptConfig
 ) -> Float[jax.Array, " D"]:
     """Train an adapter from zero by steps of Adam; it stays zero if all weights are.
 
@@ -183,7 +185,7 @@ def learn(
         number: jax.Array, state: tuple[jax.Array, jax.Array, jax.Array]
     ) -> tuple[jax.Array, jax.Array, jax.Array]:
         adapter_D, first_D, second_D = state
-        expected_D = expected(adapter_D, past, weights_M, items)
+        expected_D = expected_embedding(adapter_D, examples, weights_M, items)
         gradient_D = expected_D - observed_D + config.decay * adapter_D
         first_D = _BETA1 * first_D + (1 - _BETA1) * gradient_D
         second_D = _BETA2 * second_D + (1 - _BETA2) * gradient_D**2
@@ -192,29 +194,31 @@ def learn(
         direction_D = first_D / (1 - _BETA1**count) / scale_D
         return adapter_D - config.rate * direction_D, first_D, second_D
 
-    observed_D = weights_M @ items.summed_RD[past.targets_M]
-    zeros_D = jnp.zeros(past.contexts_MD.shape[1])
+    observed_D = weights_M @ items.summed_RD[examples.targets_M]
+    zeros_D = jnp.zeros(examples.query_MD.shape[1])
     return jax.lax.fori_loop(0, config.steps, step, (zeros_D, zeros_D, zeros_D))[0]
 
 
-def expected(
+def expected_embedding(
     adapter_D: Float[jax.Array, " D"],
-    past: Past,
+    examples: Examples,
     weights_M: Float[jax.Array, " M"],
     items: Items,
 ) -> Float[jax.Array, " D"]:
     """Return the weighted sum of the item embeddings that a model with an adapter expects."""
-    probabilities_MR = jax.nn.softmax(_scores(adapter_D, past, items))
+    probabilities_MR = jax.nn.softmax(_scores(adapter_D, examples, items))
     return (weights_M @ probabilities_MR) @ items.summed_RD
 
 
 def cross_entropies(
-    adapter_D: Float[jax.Array, " D"], past: Past, items: Items
+    adapter_D: Float[jax.Array, " D"], examples: Examples, items: Items
 ) -> Float[jax.Array, " M"]:
     """Return the cross entropy of each activity, natural logarithms; that of PAD is large."""
-    log_probabilities_MR = jax.nn.log_softmax(_scores(adapter_D, past, items))
-    return -jnp.take_along_axis(log_probabilities_MR, past.targets_M[:, None], axis=1)[:, 0]
+    log_probabilities_MR = jax.nn.log_softmax(_scores(adapter_D, examples, items))
+    return -jnp.take_along_axis(log_probabilities_MR, examples.targets_M[:, None], axis=1)[:, 0]
 
 
-def _scores(adapter_D: Float[jax.Array, " D"], past: Past, items: Items) -> Float[jax.Array, "M R"]:
-    return (past.contexts_MD + adapter_D) @ items.table_RD.T + items.bias_R
+def _scores(
+    adapter_D: Float[jax.Array, " D"], examples: Examples, items: Items
+) -> Float[jax.Array, "M R"]:
+    return (examples.query_MD + adapter_D) @ items.table_RD.T + items.bias_R

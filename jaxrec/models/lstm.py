@@ -29,16 +29,17 @@ def _next_state(
     return cell_BH, emit * jnp.tanh(cell_BH)
 
 
-# A history of up to MOST_WRITTEN_OUT steps is fully unrolled; a longer one is a loop with
-# STEPS_A_TURN steps per iteration. Time of the encoder alone (d = 16, 24 units, one thread of an
-# AMD EPYC), unrolled against a loop of 1, 5 and 10 steps per iteration: N = 10: 14 against 34, 36,
-# -; N = 20: 25 against 51, 46, 58; N = 50: 57 against 105, 76, 87; N = 100: 109 against 200, 130,
-# 139; N = 200: - against 407, 253, 249 µs. Unrolling adds 1.3 KB per step and signature to a file,
-# the loop of 5 adds 13 KB for any N: at N = 50, the 19 µs would cost 160 KB, more than the weights.
+# A history of up to MAX_UNROLLED_STEPS steps is fully unrolled; a longer one is a loop with
+# STEPS_PER_ITERATION steps per iteration. Time of the encoder alone (d = 16, 24 units, one thread
+# of an AMD EPYC), unrolled against a loop of 1, 5 and 10 steps per iteration: N = 10: 14 against
+# 34, 36, -; N = 20: 25 against 51, 46, 58; N = 50: 57 against 105, 76, 87; N = 100: 109 against
+# 200, 130, 139; N = 200: - against 407, 253, 249 µs. Unrolling adds 1.3 KB per step and signature
+# to a file, the loop of 5 adds 13 KB for any N: at N = 50, the 19 µs would cost 160 KB, more than
+# the weights.
 # With d = 64 and 128 units, arithmetic dominates and the forms are within a tenth of each other
 # from N = 50, so the limit does not depend on the width.
-MOST_WRITTEN_OUT = 20
-STEPS_A_TURN = 5
+MAX_UNROLLED_STEPS = 20
+STEPS_PER_ITERATION = 5
 
 
 class LSTM(nnx.Module):
@@ -60,7 +61,7 @@ class LSTM(nnx.Module):
         self.kernel = nnx.Param(jnp.concatenate(kernels))
         self.bias = nnx.Param(jnp.zeros(4 * units).at[units : 2 * units].set(1.0))
 
-    def prefixes(
+    def encode_positions(
         self, inputs_BLE: Float[jax.Array, "B L E"], mask_BL: Bool[jax.Array, "B L"]
     ) -> Float[jax.Array, "B L H"]:
         """Return the output after each step of a window."""
@@ -68,14 +69,14 @@ class LSTM(nnx.Module):
         outputs_LBH = _outputs(self.kernel[...], self.bias[...], inputs_LBE, mask_LB)
         return jnp.swapaxes(outputs_LBH, 0, 1)
 
-    def whole(
+    def encode_history(
         self,
         inputs_NBE: Float[jax.Array, "N B E"],
-        there_NB1: Float[jax.Array, "N B 1"],
+        valid_NB1: Float[jax.Array, "N B 1"],
         *,
-        every: bool,
+        return_sequences: bool,
     ) -> Float[jax.Array, "*steps B H"]:
-        """Return the outputs of `every` step of a history, [N, B, H], or of the last one, [B, H].
+        """Return the output of the last step, [B, H], or the sequence of all steps', [N, B, H].
 
         The bias is the weight of an additional input, which is 1 where there is an activity. On
         padding, this input is 0 and a state of zeros stays zero, so that no step needs a mask. The
@@ -83,7 +84,7 @@ class LSTM(nnx.Module):
         """
         length, batch, width = inputs_NBE.shape
         kernel, bias = self.kernel[...], self.bias[...]
-        inputs_NBF = jnp.concatenate([inputs_NBE, there_NB1], axis=-1)
+        inputs_NBF = jnp.concatenate([inputs_NBE, valid_NB1], axis=-1)
         inputs_to_gates_F4H = jnp.concatenate([kernel[:width], bias[None]])
         outputs_to_gates_H4H = kernel[width:]
         gates_n4H = inputs_NBF.reshape(length * batch, -1) @ inputs_to_gates_F4H
@@ -93,19 +94,19 @@ class LSTM(nnx.Module):
         ) -> tuple[tuple[jax.Array, jax.Array], jax.Array | None]:
             cell_BH, output_BH = state
             state = lstm_cell(gates_B4H + output_BH @ outputs_to_gates_H4H, cell_BH)
-            return state, state[1] if every else None
+            return state, state[1] if return_sequences else None
 
         zeros_BH = jnp.zeros((batch, outputs_to_gates_H4H.shape[0]))
         state = zeros_BH, zeros_BH
-        if length <= MOST_WRITTEN_OUT:
+        if length <= MAX_UNROLLED_STEPS:
             # Unrolled by hand: a slice of a 2D array needs no reshape, unlike a step of scan.
             outputs = []
             for gates_B4H in jnp.split(gates_n4H, length):
                 state, output_BH = step(state, gates_B4H)
                 outputs.append(output_BH)
-            return jnp.stack(outputs) if every else state[1]
+            return jnp.stack(outputs) if return_sequences else state[1]
         gates_NB4H = gates_n4H.reshape(length, batch, -1)
-        state, outputs_NBH = jax.lax.scan(step, state, gates_NB4H, unroll=STEPS_A_TURN)
+        state, outputs_NBH = jax.lax.scan(step, state, gates_NB4H, unroll=STEPS_PER_ITERATION)
         return state[1] if outputs_NBH is None else outputs_NBH
 
 

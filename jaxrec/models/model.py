@@ -10,7 +10,7 @@ from flax import nnx
 from jaxtyping import Bool, Float, Int
 
 from jaxrec.models.activities import Activities, Vectors, mask_of
-from jaxrec.models.circumstances import Circumstances
+from jaxrec.models.context_features import ContextFeatures
 from jaxrec.models.dropout import dropout
 from jaxrec.models.heads import HEADS
 from jaxrec.models.heads.head import Head
@@ -56,7 +56,7 @@ class RecommenderModel(nnx.Module):
         self.features = tuple(each for of in owners for each in schema.features_of(of))
         self.activities = Activities(schema, rngs=rngs)
         self.encoder = make_encoder(config, self.activities.width, rngs=rngs)
-        self.circumstances = Circumstances(schema, rngs=rngs)
+        self.circumstances = ContextFeatures(schema, rngs=rngs)
         width = self.encoder.width + self.circumstances.width
         widths = [width] + [config.hidden_units] * config.dense_layers
         he_normal = nnx.initializers.he_normal()
@@ -116,7 +116,8 @@ class RecommenderModel(nnx.Module):
         """
         mask_BL, vectors = mask_of(history), self.look_up(history)
         keys = (None, None) if dropout_key is None else jax.random.split(dropout_key)
-        activities_BLE = dropout(self.activities.join(vectors, mask_BL), self.dropout_rate, keys[0])
+        activities_BLE = self.activities.combine(vectors, mask_BL)
+        activities_BLE = dropout(activities_BLE, self.dropout_rate, keys[0])
         encoded_BLH = self.encoder.encode_positions(activities_BLE, mask_BL, history_length)
         encoded_BWH = dropout(encoded_BLH[:, -width:], self.dropout_rate, keys[1])
         # A history is empty until the first activity.
@@ -125,15 +126,15 @@ class RecommenderModel(nnx.Module):
             jnp.swapaxes(values, 0, 1)
             for values in (encoded_BWH, activities_BLE[:, -width:], is_filled_BW)
         )
-        about_WBD = self.circumstances.join_each(vectors, width)
+        about_WBD = self.circumstances.combine_positions(vectors, width)
         return self.project(encoded_WBH, last_WBD, is_filled_WB, about_WBD)
 
     def encode_last(self, history: Mapping[str, Int[jax.Array, "B *_"]]) -> Float[jax.Array, "B D"]:
         """Return the query of whole histories, activities at the right end; this is exported."""
         mask_BN, vectors = mask_of(history), self.look_up(history)
-        activities_BNE = self.activities.join(vectors, mask_BN)
+        activities_BNE = self.activities.combine(vectors, mask_BN)
         encoded_BH = self.encoder.encode_last(activities_BNE, mask_BN.astype(activities_BNE.dtype))
-        about_BD = self.circumstances.join(vectors)
+        about_BD = self.circumstances.combine(vectors)
         return self.project(encoded_BH, activities_BNE[:, -1], jnp.any(mask_BN, axis=1), about_BD)
 
     def look_up(self, history: Mapping[str, Int[jax.Array, "B *_"]]) -> Vectors:

@@ -7,7 +7,7 @@ from flax import nnx
 
 from jaxrec.config.fields import check, refuse_unused, setting
 from jaxrec.models.encoders import encoder_class
-from jaxrec.models.encoders.contract import Encoder
+from jaxrec.models.encoders.base import Encoder
 from jaxrec.models.encoders.convolution import ConvolutionConfig
 from jaxrec.models.encoders.recurrent import RecurrentConfig
 from jaxrec.models.encoders.transformer import TransformerConfig
@@ -43,14 +43,15 @@ class ModelConfig:
         check(self)
 
     @property
-    def of_encoders(self) -> dict[str, Any]:
+    def encoder_settings(self) -> dict[str, Any]:
         """The settings that only one encoder reads, by its name."""
         parts = {spec.name: getattr(self, spec.name) for spec in fields(self)}
         return {name: part for name, part in parts.items() if is_dataclass(part)}
 
     def with_encoder(self, name: str) -> "ModelConfig":
         """Return the configuration with another encoder, and defaults for all others' settings."""
-        others = {each: type(part)() for each, part in self.of_encoders.items() if each != name}
+        settings = self.encoder_settings.items()
+        others = {each: type(part)() for each, part in settings if each != name}
         return replace(self, encoder=name, **others)
 
 
@@ -61,7 +62,7 @@ def make_encoder(config: ModelConfig, width_in: int, *, rngs: nnx.Rngs) -> Encod
         UserError: there is no encoder of this name, its settings do not fit each other, or settings
             of another encoder are given.
     """
-    encoder, settings = encoder_class(config.encoder), config.of_encoders
+    encoder, settings = encoder_class(config.encoder), config.encoder_settings
     for name, part in settings.items():
         if name != config.encoder:
             refuse_unused(part, f"--encoder={name}")

@@ -15,7 +15,7 @@ from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.ranks import Ranks
 from jaxrec.runs.report import NOW_UNKNOWN, TOLD_TIME, about_slice, describe, plus_minus
 from jaxrec.runs.summary import Protocol
-from jaxrec.runs.text_table import lay_out
+from jaxrec.runs.text_table import format_table
 
 METRICS = ("recall@10", "ndcg@10", "mrr")
 
@@ -24,7 +24,7 @@ _PROTOCOL = ("dataset", "split", "final_fit", "target_events", "candidates", "se
 
 
 @dataclass(frozen=True)
-class Judged:
+class EvaluatedRun:
     """A finished run and its evaluation.
 
     Attributes:
@@ -74,7 +74,7 @@ def compare(*run_dirs: str | Path) -> str:
     return "\n\n".join(parts)
 
 
-def render(runs: Sequence[Judged], name: str | None = None) -> str:
+def render(runs: Sequence[EvaluatedRun], name: str | None = None) -> str:
     """Format the figures and pairwise differences of runs, over all targets or over one slice."""
     rows = [row for each in runs for row in each.rows()]
     metrics = METRICS if name is None else metrics_in(name)
@@ -84,10 +84,10 @@ def render(runs: Sequence[Judged], name: str | None = None) -> str:
         [f"{ours} - {theirs}", *differences(one, other, metrics, weights)]
         for (ours, one), (theirs, other) in combinations(rows, 2)
     ]
-    return "\n\n".join(lay_out([["", *metrics], *cells]) for cells in (alone, pairs))
+    return "\n\n".join(format_table([["", *metrics], *cells]) for cells in (alone, pairs))
 
 
-def shared_slices(runs: Sequence[Judged]) -> list[str]:
+def shared_slices(runs: Sequence[EvaluatedRun]) -> list[str]:
     """Return the slices that all runs share; `LATER` only if a model knows the target's time."""
     names = runs[0].ranks.slices
     if not any(each.protocol.told_time for each in runs):
@@ -95,13 +95,13 @@ def shared_slices(runs: Sequence[Judged]) -> list[str]:
     return [name for name in names if all(_is_shared(name, runs[0], each) for each in runs)]
 
 
-def _is_shared(name: str, first: Judged, other: Judged) -> bool:
+def _is_shared(name: str, first: EvaluatedRun, other: EvaluatedRun) -> bool:
     return name in other.ranks.slices and np.array_equal(
         first.ranks.slices[name], other.ranks.slices[name]
     )
 
 
-def read_run(path: Path) -> Judged:
+def read_run(path: Path) -> EvaluatedRun:
     """Read the parts of a run that a comparison needs.
 
     Raises:
@@ -109,10 +109,12 @@ def read_run(path: Path) -> Judged:
     """
     found = RunDirectory(path)
     found.config()  # raises if the run has another format
-    return Judged(str(path), found.summary().protocol, found.vocabulary().digest, found.ranks())
+    return EvaluatedRun(
+        str(path), found.summary().protocol, found.vocabulary().digest, found.ranks()
+    )
 
 
-def check_comparable(first: Judged, other: Judged) -> None:
+def check_comparable(first: EvaluatedRun, other: EvaluatedRun) -> None:
     """Raise unless two runs agree in their protocol, items, users and targets.
 
     Raises:

@@ -245,7 +245,7 @@ def default_path(config: Config, file: Path | None = None) -> Path:
     return Path("runs") / f"{data.name}-{config.model.encoder}-n{data.history_length}"
 
 
-def newest(root: Path = Path("runs")) -> RunDirectory:
+def newest_run(root: Path = Path("runs")) -> RunDirectory:
     """Return the run that finished last, of those at any depth below a folder.
 
     Raises:

@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Int32, Shaped
 
 from jaxrec.data.dataset import Dataset
-from jaxrec.data.feature_values import some_numbers
-from jaxrec.data.seen import Seen, seen_before
+from jaxrec.data.excluded_items import ExcludedItems, items_before
+from jaxrec.data.feature_values import representative_numbers
 from jaxrec.files import read_arrays, reading, require_one_length, write_arrays
 from jaxrec.schema import ITEM
 
@@ -28,9 +28,9 @@ class Heldout:
 
     history: dict[str, Shaped[np.ndarray, "n *N"]]
     target: Int32[np.ndarray, " n"]
-    seen: Seen
+    seen: ExcludedItems
 
-    def some(self, count: int) -> "Heldout":
+    def subsample(self, count: int) -> "Heldout":
         """Return up to `count` of the histories, evenly spaced."""
         rows = np.unique(np.linspace(0, len(self.target) - 1, count, dtype=np.int64))
         history = {name: ids[rows] for name, ids in self.history.items()}
@@ -48,11 +48,11 @@ def draw_heldout(dataset: Dataset, history_length: int, *, seed: int) -> Heldout
         if feature.kind == "age":
             history[feature.name] = timelines.ages(positions, history_length)
         if feature.kind == "number":
-            history[feature.name] = some_numbers(feature, history[feature.name])
+            history[feature.name] = representative_numbers(feature, history[feature.name])
     return Heldout(
         history,
         timelines.items[positions],
-        seen_before(timelines, positions),
+        items_before(timelines, positions),
     )
 
 
@@ -76,6 +76,6 @@ def load_heldout(path: Path) -> Heldout:
         if name.startswith("history.")
     }
     with reading(path):
-        target, seen = arrays["target"], Seen(arrays["seen"], arrays["seen_offsets"])
+        target, seen = arrays["target"], ExcludedItems(arrays["seen"], arrays["seen_offsets"])
         require_one_length(history[ITEM], target, seen)
         return Heldout(history, target, seen)

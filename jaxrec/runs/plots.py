@@ -35,7 +35,7 @@ def save_plot(figure: Figure, path: Path) -> None:
 def label(
     axes: Axes, name: str, place: tuple[float, float], colour: str, *, up: float = 0.0, **more: Any
 ) -> Annotation:
-    """Annotate a point with a name on its right and a line to it; `keep_apart` may move the name.
+    """Annotate a point with a name on its right and a line to it; `separate_labels` may move it.
 
     Args:
         up: vertical offset of the name, in points.
@@ -63,7 +63,7 @@ def label_ends(axes: Axes, ends: Sequence[tuple[str, float, str]]) -> list[Annot
     ]
 
 
-def keep_apart(figure: Figure, labels: Sequence[Annotation]) -> None:
+def separate_labels(figure: Figure, labels: Sequence[Annotation]) -> None:
     """Move labels down until no two overlap and none is above the axes; this freezes the layout."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")

@@ -43,7 +43,7 @@ def population_config(of_run: DataConfig, dataset: str, log: LogConfig) -> DataC
     )
 
 
-def read_own(run: RunDirectory, config: DataConfig, *, seed: int) -> Dataset:
+def read_training_log(run: RunDirectory, config: DataConfig, *, seed: int) -> Dataset:
     """Read the log that a run was trained on.
 
     Raises:
@@ -65,11 +65,11 @@ def read_population(run: RunDirectory, config: DataConfig, *, seed: int) -> Data
         UserError: the log cannot be read, or the run knows none of its items.
     """
     vocabulary, catalogue = run.vocabulary(), run.catalogue()
-    interactions = only_known(load_interactions(config, seed=seed), vocabulary, catalogue)
-    return numbered_by(prepare(interactions, config, seed=seed), vocabulary, catalogue)
+    interactions = drop_unknown_items(load_interactions(config, seed=seed), vocabulary, catalogue)
+    return encode_items(prepare(interactions, config, seed=seed), vocabulary, catalogue)
 
 
-def only_known(
+def drop_unknown_items(
     interactions: Interactions, vocabulary: Vocabulary, catalogue: pl.DataFrame
 ) -> Interactions:
     """Drop the rows of items that are not in a vocabulary; raw items are compared as strings.
@@ -105,7 +105,7 @@ def only_known(
     )
 
 
-def numbered_by(dataset: Dataset, vocabulary: Vocabulary, catalogue: pl.DataFrame) -> Dataset:
+def encode_items(dataset: Dataset, vocabulary: Vocabulary, catalogue: pl.DataFrame) -> Dataset:
     """Encode the items of a dataset anew by a vocabulary that contains them all.
 
     The counts stay those of the dataset.

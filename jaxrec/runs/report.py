@@ -9,13 +9,13 @@ import numpy as np
 
 from jaxrec.config.experiment import Config
 from jaxrec.data.dataset import Dataset
-from jaxrec.data.labels import effective_number
+from jaxrec.data.target_weights import effective_sample_size
 from jaxrec.evaluation.metrics import bootstrap_intervals, means, target_values
 from jaxrec.evaluation.ranking import Ranking
 from jaxrec.evaluation.slices import GRADED, LATER, Slices, label, metrics_in
-from jaxrec.runs.plots import keep_apart, label_ends, save_plot, two_panels
+from jaxrec.runs.plots import label_ends, save_plot, separate_labels, two_panels
 from jaxrec.runs.summary import Figures, Protocol, Summary, TrainingFigures
-from jaxrec.runs.text_table import lay_out
+from jaxrec.runs.text_table import format_table
 
 _COLUMNS = ("recall@1", "recall@5", "recall@10", "recall@50", "ndcg@10", "mrr", "mean_rank")
 _WITH_INTERVAL = ("recall@10", "ndcg@10")
@@ -43,13 +43,13 @@ def protocol(
         test_targets_seen_before=ranking.seen_targets,
         interval="95%, bootstrap over users",
         seed=config.train.seed,
-        intake=dataset.intake,
+        intake=dataset.log_summary,
         target_events=config.data.target_events,
         label_weight=config.data.label_weight,
-        effective_targets=None if weights is None else effective_number(weights),
+        effective_targets=None if weights is None else effective_sample_size(weights),
         validation_targets=len(dataset.split.validation),
         users_drawn=asked is not None and asked <= test_users,
-        told_time=config.data.told_time,
+        told_time=config.data.knows_target_time,
         slices={name: int(np.count_nonzero(each)) for name, each in (found or {}).items()},
     )
 
@@ -125,7 +125,9 @@ def render_table(summary: Summary) -> str:
         [name, *(_cell(column, row) for column in _COLUMNS), f"{row.coverage:.1%}"]
         for name, row in rows.items()
     ]
-    return "\n".join([*lines, "", lay_out(cells), *_slice_lines(told, rows), *_head_lines(summary)])
+    return "\n".join(
+        [*lines, "", format_table(cells), *_slice_lines(told, rows), *_head_lines(summary)]
+    )
 
 
 def _head_lines(summary: Summary) -> list[str]:
@@ -142,7 +144,7 @@ def _head_lines(summary: Summary) -> list[str]:
         told = f"{head} of {figures.targets:,} targets"
         if figures.pairs:
             told += f"; concordance of {figures.pairs:,} pairs of one user's that differ"
-        lines += ["", told, "", lay_out(cells)]
+        lines += ["", told, "", format_table(cells)]
     return lines
 
 
@@ -155,7 +157,7 @@ def _slice_lines(told: Protocol, rows: Mapping[str, Figures]) -> list[str]:
     cells = [["", *columns]]
     cells += [[name, *(plus_minus_of(row, each) for each in columns)] for name, row in rows.items()]
     about = "; ".join(about_slice(name, told.slices[name]) for name in shown)
-    return ["", about, "", lay_out(cells)]
+    return ["", about, "", format_table(cells)]
 
 
 def about_slice(name: str, targets: int) -> str:
@@ -206,5 +208,5 @@ def draw_curve(
     quality_axes.set(xlabel=unit, ylabel="validation", ylim=(0, None))
     for axes in (loss_axes, quality_axes):
         axes.locator_params(axis="x", integer=True)
-    keep_apart(figure, label_ends(quality_axes, ends))
+    separate_labels(figure, label_ends(quality_axes, ends))
     save_plot(figure, path)

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from jaxrec.data.intake import Intake
+from jaxrec.data.log_summary import LogSummary
 from jaxrec.evaluation.metrics import PredictionFigures
 from jaxrec.files import read_json, reading, write_json
 
@@ -44,7 +44,7 @@ class Protocol:
     test_targets_seen_before: int
     interval: str
     seed: int
-    intake: Intake
+    intake: LogSummary
     target_events: str | None = None
     label_weight: str | None = None
     effective_targets: float | None = None
@@ -142,7 +142,9 @@ def load_summary(path: Path) -> Summary:
 
 def _parse_protocol(saved: Any) -> Protocol:
     intake = saved["intake"]
-    return Protocol(**{**saved, "intake": Intake(**{**intake, "notes": tuple(intake["notes"])})})
+    return Protocol(
+        **{**saved, "intake": LogSummary(**{**intake, "notes": tuple(intake["notes"])})}
+    )
 
 
 def _parse_figures(saved: Any, kind: Callable[..., AnyFigures] = Figures) -> AnyFigures:

@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-from jaxrec.runs.plots import keep_apart, label, label_ends, two_panels
+from jaxrec.runs.plots import label, label_ends, separate_labels, two_panels
 from jaxrec.runs.summary import Summary
 from jaxrec.runs.sweep_results import METRICS, NAMES, Row
 
@@ -55,7 +55,7 @@ def draw_quality(summary: Summary, rows: Sequence[Row]) -> Figure:
             ends.append((baseline, figures.means[name], "grey"))
         axes.set_ylim(0, axes.get_ylim()[1])
         labels += label_ends(axes, ends)
-    keep_apart(figure, labels)
+    separate_labels(figure, labels)
     return figure
 
 
@@ -102,7 +102,7 @@ def draw_frontier(cells: Mapping[Path, Summary], timed: Sequence[Mapping[str, An
     handles, names = panels[0].get_legend_handles_labels()
     columns = min(len(names), 5)
     figure.legend(handles, names, loc="outside lower center", ncols=columns, frameon=False)
-    keep_apart(figure, labels)
+    separate_labels(figure, labels)
     return figure
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 
-def lay_out(cells: Sequence[Sequence[str]]) -> str:
+def format_table(cells: Sequence[Sequence[str]]) -> str:
     """Format cells as columns, the first aligned to the left and the others to the right."""
     widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
     return "\n".join(

@@ -9,9 +9,9 @@
 It requires NumPy and ai-edge-litert, but neither JAX nor TensorFlow.
 """
 
-from jaxrec.runtime.features import TakenFeature
-from jaxrec.runtime.kept_adapter import Adapter
+from jaxrec.runtime.features import InputFeature
 from jaxrec.runtime.recommendation import Rating, Recommendation
 from jaxrec.runtime.recommender import Recommender
+from jaxrec.runtime.user_adapter import Adapter
 
-__all__ = ["Adapter", "Rating", "Recommendation", "Recommender", "TakenFeature"]
+__all__ = ["Adapter", "InputFeature", "Rating", "Recommendation", "Recommender"]

@@ -20,7 +20,7 @@ from typing import Any
 
 from jaxrec.errors import UserError
 from jaxrec.runtime.catalogue import COLUMNS, Catalogue, pack_catalogue
-from jaxrec.runtime.known import RawItem
+from jaxrec.runtime.item_index import RawItem
 
 VOCABULARY = "vocabulary.json"
 CATALOGUE = "catalogue.jsonl"
@@ -58,7 +58,7 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def pack(graph: bytes, members: Mapping[str, bytes]) -> bytes:
+def pack_bundle(graph: bytes, members: Mapping[str, bytes]) -> bytes:
     """Append an archive to a flatbuffer; equal content results in equal bytes."""
     file = io.BytesIO(graph)
     with zipfile.ZipFile(file, "a", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
@@ -68,18 +68,18 @@ def pack(graph: bytes, members: Mapping[str, bytes]) -> bytes:
     return file.getvalue()
 
 
-def read(path: Path) -> Bundle:
-    """Read a file that `pack` wrote, and verify its integrity before a runtime loads it.
+def read_bundle(path: Path) -> Bundle:
+    """Read a file that `pack_bundle` wrote, and verify its integrity before a runtime loads it.
 
     Raises:
         UserError: if the file is not a bundle, has another version, or is damaged.
         OSError: if the file cannot be read.
     """
-    return parse(path.read_bytes(), path)
+    return parse_bundle(path.read_bytes(), path)
 
 
-def parse(data: bytes, path: Path) -> Bundle:
-    """Parse the content of a file, as `read` does; `path` is for messages.
+def parse_bundle(data: bytes, path: Path) -> Bundle:
+    """Parse the content of a file, as `read_bundle` does; `path` is for messages.
 
     Raises:
         UserError: if the content is not a bundle, has another version, or is damaged.
@@ -100,7 +100,7 @@ def parse(data: bytes, path: Path) -> Bundle:
             else:
                 content = _in_blocks(json.loads(_member(archive, infos[_ENTRIES])))
             bundle = Bundle(graph, items, Catalogue(items, content), model)
-            whole = sha256(graph) == model["graph"]["sha256"]
+            is_intact = sha256(graph) == model["graph"]["sha256"]
     except zipfile.BadZipFile:
         raise UserError(
             f"{path} is no model of jaxrec, or was cut short; make it with `jaxrec export`"
@@ -110,7 +110,7 @@ def parse(data: bytes, path: Path) -> Bundle:
     # zipfile and its decompressors raise a dozen kinds of exceptions for a modified file.
     except Exception as error:
         raise UserError(f"{path} is damaged ({error}); convert its run again") from None
-    if not whole:
+    if not is_intact:
         raise UserError(f"{path} is damaged (its parts do not fit); convert its run again")
     return bundle
 

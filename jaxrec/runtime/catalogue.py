@@ -15,7 +15,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, overload
 
-from jaxrec.runtime.known import RawItem
+from jaxrec.runtime.item_index import RawItem
 
 Entry = dict[str, Any]
 """`id`, `item`, `title`, `genres` and `year` of an item; unknown values are None."""
@@ -37,7 +37,7 @@ class Catalogue(Sequence[Entry]):
         head, *self._lines = content.splitlines()
         self._items = items
         self._head = json.loads(head)
-        self._read: dict[int, Mapping[str, Sequence[Any]]] = {}
+        self._parsed_blocks: dict[int, Mapping[str, Sequence[Any]]] = {}
         described, blocks = self._head["items"], -(-len(items) // self._head["block"])
         if (described, len(self._lines)) != (len(items), blocks):
             raise ValueError(f"its catalogue is of {described:,} items, not {len(items):,}")
@@ -61,9 +61,9 @@ class Catalogue(Sequence[Entry]):
     def _entry(self, index: int) -> Entry:
         number, offset = divmod(index, self._head["block"])
         # No lock is needed: two threads that parse the same block store equal values.
-        if number not in self._read:
-            self._read[number] = json.loads(self._lines[number])
-        block = self._read[number]
+        if number not in self._parsed_blocks:
+            self._parsed_blocks[number] = json.loads(self._lines[number])
+        block = self._parsed_blocks[number]
         title, genres, year = (block[name][offset] if name in block else None for name in COLUMNS)
         names = None if genres is None else [self._head["genres"][each] for each in genres]
         return {

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any, Literal, SupportsFloat
 
 from jaxrec.errors import UserError
-from jaxrec.runtime.known import listed, shown
+from jaxrec.runtime.item_index import as_list, format_value
 
 Value = str | SupportsFloat | None
 """A raw value of an application: one of the log's values, or a number; None: it is unknown."""
@@ -20,13 +20,13 @@ feature of activities; a single one for a feature of the user or of the moment."
 _NO_VALUE, _NO_AGE = 0, -1
 
 # Numbers beyond this magnitude may overflow float32, so they count as unknown.
-_LARGEST = 1e38
+_MAX_NUMBER = 1e38
 
-_LAST_INT32 = (1 << 31) - 1
+_MAX_INT32 = (1 << 31) - 1
 
 
 @dataclass(frozen=True)
-class TakenFeature:
+class InputFeature:
     """A feature that a model takes beside the items.
 
     Attributes:
@@ -48,7 +48,7 @@ class TakenFeature:
         """The input for an unknown value."""
         return {"number": math.nan, "age": _NO_AGE}.get(self.kind, _NO_VALUE)
 
-    def number_of(self, value: object) -> float:
+    def encode_value(self, value: object) -> float:
         """Return the input for a value.
 
         None, NaN, a value that is not one of `values`, an age below zero, and a number too large
@@ -62,7 +62,7 @@ class TakenFeature:
         if value is None:
             return self.unknown
         number = self._as_number(value)
-        if not abs(number) <= _LARGEST:
+        if not abs(number) <= _MAX_NUMBER:
             return self.unknown
         # Rounded down, so that an activity less than a second in the future has a negative age.
         return number if self.kind == "number" else _clip_age(math.floor(number))
@@ -74,8 +74,8 @@ class TakenFeature:
     def _as_number(self, value: Any) -> float:
         what = "a number" if self.kind == "number" else "seconds, a number"
         mistake = UserError(
-            f"the value {shown(value)} of {self.name!r} is no number; give {what}, or None where "
-            "it is not known"
+            f"the value {format_value(value)} of {self.name!r} is no number; give {what}, or None "
+            "where it is not known"
         )
         if isinstance(value, str | bytes):
             raise mistake
@@ -85,16 +85,16 @@ class TakenFeature:
             raise mistake from None
 
 
-def taken_features(model: Mapping[str, Any]) -> tuple[TakenFeature, ...]:
+def input_features(model: Mapping[str, Any]) -> tuple[InputFeature, ...]:
     """Return the features in model.json; a file older than features has none."""
     return tuple(
-        TakenFeature(each["name"], each["of"], each["kind"], tuple(each["values"]))
+        InputFeature(each["name"], each["of"], each["kind"], tuple(each["values"]))
         for each in model.get("features", ())
     )
 
 
-def numbers_of(
-    taken: Sequence[TakenFeature], given: Features, count: int, what: str
+def encode_features(
+    taken: Sequence[InputFeature], given: Features, count: int, what: str
 ) -> dict[str, float | list[float]]:
     """Return the inputs for the features of a history; missing features are unknown.
 
@@ -113,29 +113,29 @@ def numbers_of(
     found: dict[str, float | list[float]] = {}
     for each in taken:
         if each.of != "activity":
-            found[each.name] = each.number_of(_require_single(each, given.get(each.name)))
+            found[each.name] = each.encode_value(_require_single(each, given.get(each.name)))
         elif each.name in given:
             values = _require_per_item(each.name, given[each.name], count, what)
-            found[each.name] = [each.number_of(value) for value in values]
+            found[each.name] = [each.encode_value(value) for value in values]
         else:
             found[each.name] = [each.unknown] * count
     return found
 
 
-def _require_single(feature: TakenFeature, value: object) -> object:
+def _require_single(feature: InputFeature, value: object) -> object:
     if isinstance(value, Iterable) and not isinstance(value, str | bytes):
         raise UserError(
-            f"{feature.name!r} is of the {feature.of}, and is {shown(value)}; give one value"
+            f"{feature.name!r} is of the {feature.of}, and is {format_value(value)}; give one value"
         )
     return value
 
 
 def _require_per_item(name: str, given: object, count: int, what: str) -> list[Any]:
-    values = listed(given, f"values of {name!r}")
+    values = as_list(given, f"values of {name!r}")
     if len(values) != count:
         raise UserError(f"{len(values)} values of {name!r} for {count} {what}; give one for each")
     return values
 
 
 def _clip_age(seconds: int) -> int:
-    return min(max(seconds, _NO_AGE), _LAST_INT32)
+    return min(max(seconds, _NO_AGE), _MAX_INT32)

@@ -41,7 +41,7 @@ class Ports(NamedTuple):
     outputs: dict[str, Port]
 
 
-class Lists(NamedTuple):
+class RankedItems(NamedTuple):
     """Recommended items of some histories, best first.
 
     Attributes:
@@ -53,7 +53,7 @@ class Lists(NamedTuple):
     scores: NDArray[np.float32]
 
 
-class ItemVectors(NamedTuple):
+class ItemEmbeddings(NamedTuple):
     """The embeddings of items; a score is the product of a query and an embedding, plus the bias.
 
     Attributes:
@@ -65,7 +65,7 @@ class ItemVectors(NamedTuple):
     biases: NDArray[np.float32]
 
 
-class Learned(NamedTuple):
+class AdaptResult(NamedTuple):
     """The result of the signature `adapt` for one user.
 
     Attributes:
@@ -127,10 +127,10 @@ class DeviceModel:
         found = [self.call(signature, batch) for batch in self.batches(inputs)]
         return {name: np.concatenate([each[name] for each in found])[:count] for name in found[0]}
 
-    def recommend_all(self, histories: Inputs) -> Lists:
+    def recommend_all(self, histories: Inputs) -> RankedItems:
         """Return the top k items of each history."""
         found = self.call_all("recommend", histories)
-        return Lists(found["ids"], found["scores"])
+        return RankedItems(found["ids"], found["scores"])
 
     def encode_all(self, histories: Inputs) -> NDArray[np.float32]:
         """Return the query of each history, [n, D]."""
@@ -140,7 +140,7 @@ class DeviceModel:
         """Return the scores of any number of candidates of each history, [n, m]."""
         return self.predict_all("score", histories, candidates)["scores"]
 
-    def adapt(self, activities: NDArray[np.int32], weights: NDArray[np.float32]) -> Learned:
+    def adapt(self, activities: NDArray[np.int32], weights: NDArray[np.float32]) -> AdaptResult:
         """Learn the adapter of one user.
 
         Args:
@@ -153,7 +153,7 @@ class DeviceModel:
         if "adapt" not in self.signatures:
             raise UserError("the model cannot learn of a user; convert its run with --adapt")
         found = self.call("adapt", {ACTIVITIES: activities[None], WEIGHTS: weights[None]})
-        return Learned(found["adapter"][0], float(found["before"][0]), float(found["after"][0]))
+        return AdaptResult(found["adapter"][0], float(found["before"][0]), float(found["after"][0]))
 
     def predict_all(
         self, signature: str, histories: Inputs, candidates: NDArray[np.int32]
@@ -172,7 +172,7 @@ class DeviceModel:
             for name in parts[0]
         }
 
-    def vectors_all(self, items: NDArray[np.int32]) -> ItemVectors:
+    def vectors_all(self, items: NDArray[np.int32]) -> ItemEmbeddings:
         """Return the embeddings and biases of any number of items, [n].
 
         Raises:
@@ -185,7 +185,9 @@ class DeviceModel:
         found = self.call_all("vectors", {ITEMS: padded})
         vectors, biases = found["vectors"], found["biases"]
         size = len(items)
-        return ItemVectors(vectors.reshape(-1, vectors.shape[2])[:size], biases.reshape(-1)[:size])
+        return ItemEmbeddings(
+            vectors.reshape(-1, vectors.shape[2])[:size], biases.reshape(-1)[:size]
+        )
 
     def batches(self, inputs: Inputs) -> list[dict[str, np.ndarray]]:
         """Split examples into batches of B; the last is padded with zeros that callers cut off."""

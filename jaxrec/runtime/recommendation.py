@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from jaxrec.runtime.catalogue import Catalogue, Entry
-from jaxrec.runtime.interpreter import Lists
-from jaxrec.runtime.known import NO_ITEM, RawItem
+from jaxrec.runtime.interpreter import RankedItems
+from jaxrec.runtime.item_index import NO_ITEM, RawItem
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Rating:
     at_least: Mapping[float, float]
 
 
-def describe(lists: Lists, catalogue: Catalogue) -> list[list[Recommendation]]:
+def to_recommendations(lists: RankedItems, catalogue: Catalogue) -> list[list[Recommendation]]:
     """Convert lists of ids to recommendations; NO_ITEM, the padding, is left out."""
     return [
         [

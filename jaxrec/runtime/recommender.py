@@ -9,15 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxrec.errors import UserError
-from jaxrec.runtime.asked import Asked, close, fill, one_each
-from jaxrec.runtime.best import best_of, best_of_all, histories_at_a_time
-from jaxrec.runtime.bundle import Bundle, read
+from jaxrec.runtime.bundle import Bundle, read_bundle
 from jaxrec.runtime.catalogue import Catalogue
-from jaxrec.runtime.features import Features, TakenFeature, numbers_of, taken_features
-from jaxrec.runtime.interpreter import ADAPTER, CANDIDATES, DeviceModel, ItemVectors, Lists
-from jaxrec.runtime.kept_adapter import Adapter, activities_of
-from jaxrec.runtime.known import NO_ITEM, KnownItems, RawItem, listed
-from jaxrec.runtime.recommendation import Rating, Recommendation, describe
+from jaxrec.runtime.features import Features, InputFeature, encode_features, input_features
+from jaxrec.runtime.interpreter import ADAPTER, CANDIDATES, DeviceModel, ItemEmbeddings, RankedItems
+from jaxrec.runtime.item_index import NO_ITEM, ItemIndex, RawItem, as_list
+from jaxrec.runtime.recommendation import Rating, Recommendation, to_recommendations
+from jaxrec.runtime.request import Request, build_inputs, excluded_mask, per_history
+from jaxrec.runtime.top_k import histories_per_chunk, rank_all, rank_candidates
+from jaxrec.runtime.user_adapter import Adapter, adapt_inputs
 
 
 class Recommender:
@@ -52,10 +52,10 @@ class Recommender:
         self.model: dict[str, Any] = bundle.model
         self.items: tuple[RawItem, ...] = tuple(bundle.items)
         self.catalogue: Catalogue = bundle.catalogue
-        self.features: tuple[TakenFeature, ...] = taken_features(bundle.model)
+        self.features: tuple[InputFeature, ...] = input_features(bundle.model)
         self._device = DeviceModel(bundle.graph)
         self._ports = self._device.signatures["recommend"].inputs
-        self._known = KnownItems(self.items)
+        self._item_index = ItemIndex(self.items)
 
     @classmethod
     def load(cls, path: str | Path) -> "Recommender":
@@ -65,7 +65,7 @@ class Recommender:
             UserError: if the file is not a bundle, has another version, or is damaged.
             OSError: if the file cannot be read.
         """
-        return cls(read(Path(path)))
+        return cls(read_bundle(Path(path)))
 
     @property
     def top_k(self) -> int:
@@ -79,7 +79,7 @@ class Recommender:
 
     def knows(self, item: RawItem) -> bool:
         """Return whether the model knows an item."""
-        return self._known.id_of(item) != NO_ITEM
+        return self._item_index.id_of(item) != NO_ITEM
 
     def recommend(
         self,
@@ -105,9 +105,13 @@ class Recommender:
                 list, or the features or the adapter do not fit the model.
         """
         self._require_k(k)
-        asked = self._request(items, features, exclude)
-        ranked = None if candidates is None else self._known.some_ids_of(candidates, "candidates")
-        return self._rank([asked], k, ranked, adapter)[0]
+        request = self._request(items, features, exclude)
+        ranked = (
+            None
+            if candidates is None
+            else self._item_index.require_any_known(candidates, "candidates")
+        )
+        return self._rank([request], k, ranked, adapter)[0]
 
     def recommend_many(
         self,
@@ -127,15 +131,15 @@ class Recommender:
             UserError: as in `recommend`; the message has the index of the history, from 0.
         """
         self._require_k(k)
-        histories = listed(histories, "histories")
-        each_exclude = one_each("exclude", exclude, (), len(histories))
-        each_features = one_each("features", features, {}, len(histories))
-        asked = [
+        histories = as_list(histories, "histories")
+        each_exclude = per_history("exclude", exclude, (), len(histories))
+        each_features = per_history("features", features, {}, len(histories))
+        requests = [
             self._request(*each, of=f" of histories[{number}]")
             for number, each in enumerate(zip(histories, each_features, each_exclude, strict=True))
         ]
-        size = histories_at_a_time(self._device, len(self.items))
-        parts = [asked[start : start + size] for start in range(0, len(asked), size)]
+        size = histories_per_chunk(self._device, len(self.items))
+        parts = [requests[start : start + size] for start in range(0, len(requests), size)]
         return [found for part in parts for found in self._rank(part, k)]
 
     def adapt(self, items: Iterable[RawItem], *, weights: Iterable[float] | None = None) -> Adapter:
@@ -156,8 +160,8 @@ class Recommender:
         settings = self.model.get("adapt")
         if settings is None:
             raise UserError("the model cannot learn of a user; convert its run with --adapt")
-        ids = self._known.some_ids_of(items, "items")
-        learned = self._device.adapt(*activities_of(ids, weights, settings))
+        ids = self._item_index.require_any_known(items, "items")
+        learned = self._device.adapt(*adapt_inputs(ids, weights, settings))
         return Adapter(learned.adapter, self._graph_hash, learned.before, learned.after)
 
     def encode(
@@ -189,7 +193,7 @@ class Recommender:
         Raises:
             UserError: as in `encode`, or if the candidates are not a list.
         """
-        ids = self._known.ids_of(candidates, "candidates")
+        ids = self._item_index.ids_of(candidates, "candidates")
         inputs = self._inputs([self._request(items, features)]) | self._adapter_input(adapter)
         return self._device.score_all(inputs, np.array([ids], np.int32))[0].tolist()
 
@@ -207,7 +211,7 @@ class Recommender:
         """
         if "rate" not in self._device.signatures:
             raise UserError("the model predicts no ratings; train one with --rate")
-        candidates = listed(candidates, "candidates")
+        candidates = as_list(candidates, "candidates")
         predictions = self.predict("rate", items, candidates, features=features)
         lowest, *others = self.model.get("ratings") or [0]
         return [
@@ -244,7 +248,7 @@ class Recommender:
         ports = self._device.signatures.get(signature)
         if ports is None or CANDIDATES not in ports.inputs:
             raise UserError(f"the model has no head {signature!r}; train one that has")
-        ids = self._known.ids_of(candidates, "candidates")
+        ids = self._item_index.ids_of(candidates, "candidates")
         inputs = self._inputs([self._request(items, features)])
         found = self._device.predict_all(signature, inputs, np.array([ids], np.int32))
         rows = zip(*(each[0].tolist() for each in found.values()), strict=True)
@@ -253,7 +257,7 @@ class Recommender:
             for number, row in zip(ids, rows, strict=True)
         ]
 
-    def vectors(self) -> ItemVectors:
+    def vectors(self) -> ItemEmbeddings:
         """Return the embeddings [V, D] and the biases [V] of all items, in the order of `items`.
 
         A score is the product of a query, from `encode`, and an item embedding, plus the bias.
@@ -272,12 +276,12 @@ class Recommender:
             UserError: if k is out of range or the item is unknown, or as in `vectors`.
         """
         self._require_k(k)
-        number = self._known.known_id_of(item)
+        number = self._item_index.require_id(item)
         cosines = self._unit_embeddings @ self._unit_embeddings[number - 1]
         order = np.argsort(-cosines, kind="stable")
         ids = (order[order != number - 1] + 1)[:k]
-        lists = Lists(ids[None].astype(np.int32), cosines[None, ids - 1])
-        return describe(lists, self.catalogue)[0]
+        lists = RankedItems(ids[None].astype(np.int32), cosines[None, ids - 1])
+        return to_recommendations(lists, self.catalogue)[0]
 
     @cached_property
     def _unit_embeddings(self) -> NDArray[np.float32]:
@@ -297,11 +301,11 @@ class Recommender:
         features: Features | None,
         exclude: Iterable[RawItem] = (),
         of: str = "",
-    ) -> Asked:
+    ) -> Request:
         """Convert the arguments of a call to a request; `of` names the history in messages."""
-        ids = self._known.some_ids_of(items, f"items{of}")
-        numbers = numbers_of(self.features, features or {}, len(ids), f"items{of}")
-        return Asked(ids, numbers, self._known.ids_of(exclude, f"items to exclude{of}"))
+        ids = self._item_index.require_any_known(items, f"items{of}")
+        numbers = encode_features(self.features, features or {}, len(ids), f"items{of}")
+        return Request(ids, numbers, self._item_index.ids_of(exclude, f"items to exclude{of}"))
 
     def _adapter_input(self, adapter: Adapter | None) -> dict[str, np.ndarray]:
         """Return the input for an adapter, nothing if it is None."""
@@ -316,22 +320,22 @@ class Recommender:
         """The hash of the graph, which an adapter must have."""
         return self.model["graph"]["sha256"]
 
-    def _inputs(self, asked: Sequence[Asked]) -> dict[str, np.ndarray]:
-        return fill(self._ports, self.features, asked)
+    def _inputs(self, requests: Sequence[Request]) -> dict[str, np.ndarray]:
+        return build_inputs(self._ports, self.features, requests)
 
     def _rank(
         self,
-        asked: Sequence[Asked],
+        requests: Sequence[Request],
         k: int,
         candidates: Sequence[int] | None = None,
         adapter: Adapter | None = None,
     ) -> list[list[Recommendation]]:
         """Rank every item, or those whose ids are given, for each history."""
-        inputs = self._inputs(asked) | self._adapter_input(adapter)
-        excluded = close(asked, len(self.items), keep_seen=self.model["keep_seen"])
+        inputs = self._inputs(requests) | self._adapter_input(adapter)
+        excluded = excluded_mask(requests, len(self.items), keep_seen=self.model["keep_seen"])
         if candidates is None:
-            found = best_of_all(self._device, inputs, excluded, k)
+            found = rank_all(self._device, inputs, excluded, k)
         else:
             ids = np.unique(np.array(candidates, np.int32))
-            found = best_of(self._device, inputs, ids, excluded, k)
-        return describe(found, self.catalogue)
+            found = rank_candidates(self._device, inputs, ids, excluded, k)
+        return to_recommendations(found, self.catalogue)

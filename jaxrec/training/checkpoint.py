@@ -19,7 +19,7 @@ from jax.sharding import SingleDeviceSharding
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
 from jaxrec.errors import UserError
-from jaxrec.files import require_room
+from jaxrec.files import require_disk_space
 from jaxrec.models.model import RecommenderModel
 from jaxrec.models.model_config import ModelConfig
 from jaxrec.schema import Schema
@@ -97,7 +97,7 @@ def save(
         OSError: there is not enough disk space.
     """
     # Checked first: on a full disk, the threads of orbax would all fail at once.
-    require_room(Path(manager.directory), sum(leaf.nbytes for leaf in jax.tree.leaves(state)))
+    require_disk_space(Path(manager.directory), sum(leaf.nbytes for leaf in jax.tree.leaves(state)))
     items = ocp.args.Composite(
         params=ocp.args.StandardSave(_as_local_arrays(_flatten(state.params))),
         optimizer=ocp.args.StandardSave(_as_local_arrays(_flatten(state.optimizer))),

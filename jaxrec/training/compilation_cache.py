@@ -7,15 +7,15 @@ from pathlib import Path
 import jax
 import platformdirs
 
-from jaxrec.files import require_room
+from jaxrec.files import require_disk_space
 
 # A run on a CPU adds about a megabyte; each other width or length adds as much again.
-MOST_BYTES = 256 << 20
+MAX_BYTES = 256 << 20
 # With less disk space, an entry could be truncated, and JAX never rewrites it.
-ROOM_BYTES = 8 << 20
+MIN_FREE_BYTES = 8 << 20
 
 
-def keep_compiled() -> None:
+def enable_compilation_cache() -> None:
     """Enable JAX's persistent compilation cache, shared by all commands of the user.
 
     Call it before anything is compiled: JAX reads the location of its cache once. JAX's own key
@@ -32,8 +32,8 @@ def keep_compiled() -> None:
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        forget_oldest(folder, MOST_BYTES)
-        require_room(folder, ROOM_BYTES)
+        evict_oldest(folder, MAX_BYTES)
+        require_disk_space(folder, MIN_FREE_BYTES)
     except OSError:
         return
     jax.config.update("jax_compilation_cache_dir", str(folder))
@@ -42,7 +42,7 @@ def keep_compiled() -> None:
     warnings.filterwarnings("ignore", r"Error (reading|writing) persistent compilation cache entry")
 
 
-def forget_oldest(folder: Path, most_bytes: int) -> None:
+def evict_oldest(folder: Path, max_bytes: int) -> None:
     """Delete the least recently read files of a cache until the others fit.
 
     JAX can do this itself, but needs another package, locks the folder for each entry, and stops
@@ -51,7 +51,7 @@ def forget_oldest(folder: Path, most_bytes: int) -> None:
     files = [(path.stat(), path) for path in folder.iterdir() if path.is_file()]
     size = sum(status.st_size for status, _ in files)
     for status, path in sorted(files, key=lambda each: each[0].st_atime):
-        if size <= most_bytes:
+        if size <= max_bytes:
             return
         # Another command may have deleted it.
         with contextlib.suppress(FileNotFoundError):

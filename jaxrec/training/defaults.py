@@ -15,17 +15,17 @@ from jaxrec.data.windowing import WindowShape
 from jaxrec.models.model_config import ModelConfig
 
 # Items with few targets overfit sooner. Amazon Beauty has 13 targets an item, MovieLens 1M has 289.
-FEW_TARGETS, HIGH_DROPOUT, LOW_DROPOUT = 30, 0.4, 0.2
+MIN_TARGETS_FOR_LOW_DROPOUT, HIGH_DROPOUT, LOW_DROPOUT = 30, 0.4, 0.2
 
 # Short windows read their lead-in for little; long ones leave few windows to a step.
-SHORTEST_WINDOW, LONGEST_WINDOW, LONGEST_LEAD_IN = 20, 50, 49
+MIN_WINDOW_LENGTH, MAX_WINDOW_LENGTH, MAX_LEAD_IN = 20, 50, 49
 # A step has as many targets as keep a processor busy. Of a small log it has fewer, so that an epoch
 # has about as many steps: with 1,280 instead of 400, Amazon Beauty is learned less well in as many
 # epochs.
-MOST_TARGETS, LEAST_TARGETS = 1280, 320
-STEPS_IN_AN_EPOCH = 500
+MAX_TARGETS, MIN_TARGETS = 1280, 320
+STEPS_PER_EPOCH = 500
 # Windows in a step are a multiple of this, to be split over as many devices.
-DEVICES = 8
+BATCH_MULTIPLE = 8
 
 # A catalogue of up to so many items is compared whole, a larger one by so many negatives.
 SMALL_CATALOGUE, NEGATIVES = 5000, 512
@@ -44,19 +44,21 @@ def dropout_rate(config: ModelConfig, items: int, targets: int) -> float:
     """Return the share of units to drop."""
     if config.dropout is not None:
         return config.dropout
-    return HIGH_DROPOUT if targets < FEW_TARGETS * items else LOW_DROPOUT
+    return HIGH_DROPOUT if targets < MIN_TARGETS_FOR_LOW_DROPOUT * items else LOW_DROPOUT
 
 
 def window_shape(data: DataConfig, config: TrainConfig, targets: int) -> WindowShape:
     """Return the windows of a step, by the training targets of an epoch."""
-    length = config.window_length or min(max(data.history_length, SHORTEST_WINDOW), LONGEST_WINDOW)
+    length = config.window_length
+    length = length or min(max(data.history_length, MIN_WINDOW_LENGTH), MAX_WINDOW_LENGTH)
     lead_in = config.lead_in
     if lead_in is None:
-        lead_in = min(data.history_length, LONGEST_LEAD_IN + 1) - 1
+        lead_in = min(data.history_length, MAX_LEAD_IN + 1) - 1
     if config.batch_size is not None:
         return WindowShape(length, lead_in, config.batch_size, config.batch_size)
-    wanted = min(max(targets // STEPS_IN_AN_EPOCH, LEAST_TARGETS), MOST_TARGETS)
-    return WindowShape(length, lead_in, DEVICES * math.ceil(wanted / length / DEVICES), DEVICES)
+    wanted = min(max(targets // STEPS_PER_EPOCH, MIN_TARGETS), MAX_TARGETS)
+    batch_size = BATCH_MULTIPLE * math.ceil(wanted / length / BATCH_MULTIPLE)
+    return WindowShape(length, lead_in, batch_size, BATCH_MULTIPLE)
 
 
 def negative_count(config: TrainConfig, items: int) -> int | None:

@@ -7,7 +7,7 @@ from jaxrec.data.dataset import Dataset
 from jaxrec.evaluation.baselines import make_baselines
 from jaxrec.evaluation.metrics import PredictionFigures
 from jaxrec.evaluation.predictions import label_baselines, model_predictor, prediction_figures
-from jaxrec.evaluation.ranking import Ranking, Scorer, model_scorer, now_unknown, rank
+from jaxrec.evaluation.ranking import Ranking, Scorer, mask_moment, model_scorer, rank
 from jaxrec.evaluation.slices import slices
 from jaxrec.runs.directory import CURVE, RunDirectory
 from jaxrec.runs.ranks import Ranks
@@ -48,15 +48,15 @@ def evaluate_and_save(
             for name, each in predictors.items()
         }
 
-    baselines, left_out = make_baselines(dataset, config.data.split)
-    if left_out:
-        print(left_out)
+    baselines, missing_reason = make_baselines(dataset, config.data.split)
+    if missing_reason:
+        print(missing_reason)
     shipped = folded(trained.graphdef, trained.params, dataset.item_features)
     scorer = model_scorer(*shipped)
     test = tested(scorer)
     without_moment = None
-    if config.data.told_time:
-        without_moment = tested(now_unknown(scorer, dataset.timelines.moments))
+    if config.data.knows_target_time:
+        without_moment = tested(mask_moment(scorer, dataset.timelines.moments))
     summary = Summary(
         protocol(config, dataset, test, of_test),
         test=figures_of(test, size, of_test),

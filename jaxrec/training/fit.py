@@ -9,9 +9,9 @@ from flax import nnx
 
 from jaxrec.config.experiment import Config
 from jaxrec.data.dataset import Dataset, make_dataset
-from jaxrec.data.intake import render
+from jaxrec.data.log_summary import format_summary
 from jaxrec.data.sources.load import load_ordered
-from jaxrec.data.targets import about_targets
+from jaxrec.data.targets import describe_targets
 from jaxrec.errors import UserError
 from jaxrec.models.model import RecommenderModel
 from jaxrec.runs.directory import RunDirectory
@@ -20,9 +20,15 @@ from jaxrec.training.defaults import describe_defaults, dropout_rate
 from jaxrec.training.distillation import directories_of_teachers, read_teachers
 from jaxrec.training.evaluate import evaluate_and_save
 from jaxrec.training.loop import train
-from jaxrec.training.processes import by_leader, is_leader, leave, require_same, together
+from jaxrec.training.processes import (
+    by_leader,
+    is_leader,
+    raise_on_lost_process,
+    require_same,
+    shutdown,
+)
 from jaxrec.training.sharding import make_mesh
-from jaxrec.training.windows import shape_of
+from jaxrec.training.windows import window_shape_of
 
 
 def load_dataset(config: Config, table: pl.DataFrame | None = None) -> Dataset:
@@ -34,8 +40,8 @@ def load_dataset(config: Config, table: pl.DataFrame | None = None) -> Dataset:
     log = load_ordered(config.data, seed=config.train.seed, table=table)
     dataset = make_dataset(log, config.data, seed=config.train.seed)
     if is_leader():
-        print(render(dataset.intake, config.data.dataset))
-        lines = about_targets(dataset, config.data)
+        print(format_summary(dataset.log_summary, config.data.dataset))
+        lines = describe_targets(dataset, config.data)
         if chosen := describe_defaults(config, dataset):
             lines.append(f"chosen for this log: {chosen}")
         print("\n".join(f"  {line}" for line in lines), flush=True)
@@ -71,7 +77,7 @@ def run_experiment(
     dataset = load_dataset(config, table)
     require_same(config, dataset.vocabulary.digest)
     # Checked before an older run is removed.
-    make_mesh(shape_of(dataset, config.data, config.train).rows, model_shards)
+    make_mesh(window_shape_of(dataset, config.data, config.train).batch_multiple, model_shards)
     if overwrite:
         by_leader(partial(_remove, directory))
     return fit(dataset, config, directory, model_shards=model_shards)
@@ -87,10 +93,10 @@ def fit(
     """
     teachers = read_teachers(config, dataset)
     by_leader(partial(directory.begin, config, dataset))
-    with together():
+    with raise_on_lost_process():
         model = init_model(dataset, config)
         trained = train(model, dataset, config, directory, teachers, model_shards=model_shards)
-    leave()
+    shutdown()
     return evaluate_and_save(trained, dataset, config, directory) if is_leader() else None
 
 

@@ -44,7 +44,7 @@ from jaxrec.training.sharding import (
     unshard_state,
 )
 from jaxrec.training.step import Dispatch, TrainState, make_dispatch
-from jaxrec.training.windows import shape_of, training_batches
+from jaxrec.training.windows import training_batches, window_shape_of
 
 STOP_ON = "ndcg@10"
 
@@ -85,7 +85,8 @@ def train(
         UserError: the loss is not finite, or a checkpoint does not fit.
     """
     graphdef, params = nnx.split(model, nnx.Param)
-    mesh = make_mesh(shape_of(dataset, config.data, config.train).rows, model_shards)
+    shape = window_shape_of(dataset, config.data, config.train)
+    mesh = make_mesh(shape.batch_multiple, model_shards)
     batches = training_batches(dataset, config.data, config.train, batch_shard(mesh))
     total_steps = config.train.epochs * batches.steps_per_epoch
     rows = dataset.vocabulary.size + 1
@@ -132,7 +133,7 @@ def train(
                     # A final fit keeps its last epoch, whatever the score.
                     selection_score = float(line["epoch"]) if config.data.final_fit else score
                     save(checkpoints, whole, progress, selection_score)
-                    _tell(line, config, board, bar)
+                    _report_epoch(line, config, board, bar)
         # The result of all processes except the leader is discarded.
         best = restore_best(checkpoints, params) if is_leader() else params
         return Trained(graphdef, best, epochs, progress)
@@ -225,7 +226,7 @@ def _advance(progress: Progress, line: dict[str, Any], score: float, final_fit: 
     return replace(progress, epoch=epoch, step=step)
 
 
-def _tell(line: dict[str, Any], config: Config, board: SummaryWriter, bar: tqdm) -> None:
+def _report_epoch(line: dict[str, Any], config: Config, board: SummaryWriter, bar: tqdm) -> None:
     """Print one line for an epoch, and write its metrics to TensorBoard."""
     validation, speed = line["validation"], line["targets"] / line["seconds"]
     bar.write(

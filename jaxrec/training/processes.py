@@ -23,10 +23,10 @@ from jaxrec.errors import UserError
 AUTO = "auto"
 
 # Timeout for another process at initialization, between heartbeats and at shutdown.
-PATIENCE_SECONDS = 30
+TIMEOUT_SECONDS = 30
 
 
-def join(coordinator: str | None, process_id: int | None, num_processes: int | None) -> None:
+def initialize(coordinator: str | None, process_id: int | None, num_processes: int | None) -> None:
     """Initialize JAX's distributed runtime; call it before JAX accesses a device.
 
     Args:
@@ -68,7 +68,7 @@ def _wait_for(coordinator: str) -> None:
     host, _, port = coordinator.rpartition(":")
     if not (host and port.isdecimal()):
         raise UserError(f"--coordinator={coordinator} is no HOST:PORT, as 10.0.0.1:9876")
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while True:
         try:
             socket.create_connection((host, int(port)), timeout=1).close()
@@ -86,9 +86,9 @@ def _wait_for(coordinator: str) -> None:
 def _initialize(coordinator: str, **options) -> None:
     try:
         jax.distributed.initialize(
-            initialization_timeout=PATIENCE_SECONDS,
-            heartbeat_timeout_seconds=PATIENCE_SECONDS,
-            shutdown_timeout_seconds=PATIENCE_SECONDS,
+            initialization_timeout=TIMEOUT_SECONDS,
+            heartbeat_timeout_seconds=TIMEOUT_SECONDS,
+            shutdown_timeout_seconds=TIMEOUT_SECONDS,
             **options,
         )
     except (RuntimeError, ValueError) as error:
@@ -153,7 +153,7 @@ def require_same(config: Config, digest: str) -> None:
 
 
 @contextmanager
-def together() -> Iterator[None]:
+def raise_on_lost_process() -> Iterator[None]:
     """Convert the error of JAX for a lost process to a message of one line.
 
     Raises:
@@ -170,7 +170,7 @@ def together() -> Iterator[None]:
         ) from error
 
 
-def leave() -> None:
+def shutdown() -> None:
     """Shut down JAX's distributed runtime; this process may continue alone.
 
     Every process waits for the last one here, so that none takes the exit of another for a failure.

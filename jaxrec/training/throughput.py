@@ -47,7 +47,7 @@ class TimedTraining:
         self._graphdef, params = nnx.split(init_model(dataset, config), nnx.Param)
         objective = make_objective(self._graphdef, dataset, config)
         learner = make_learner(objective, config.train, total_steps=10_000)
-        self._batches, self._mesh = batches, make_mesh(batches.shape.rows)
+        self._batches, self._mesh = batches, make_mesh(batches.shape.batch_multiple)
         self._state = shard_state(learner.init(params), self._mesh, dataset.vocabulary.size + 1)
         self._dispatch = make_dispatch(learner, config.train.seed)
         self._numbers = count()

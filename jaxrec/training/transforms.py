@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
 from jaxrec.data.batching import Batch
-from jaxrec.data.seen import met_in_batch
+from jaxrec.data.excluded_items import excluded_mask
 from jaxrec.models.folding import fold_features
 from jaxrec.models.items import ItemIds
 from jaxrec.models.model import RecommenderModel
@@ -35,10 +35,10 @@ class Candidates(NamedTuple):
 
 def add_candidates(batch: Batch, candidates: Candidates) -> Batch:
     """Return a batch with its candidates; those in a user's past are excluded for this user."""
-    if batch.seen is not None:
-        excluded_BS = met_in_batch(batch.seen, candidates.ids_S)
+    if batch.excluded is not None:
+        excluded_BS = excluded_mask(batch.excluded, candidates.ids_S)
         candidates = candidates._replace(excluded_BS=excluded_BS)
-    return batch._replace(seen=None, candidates=candidates)
+    return batch._replace(excluded=None, candidates=candidates)
 
 
 def mask_features(batch: Batch, key: jax.Array) -> Batch:

@@ -11,7 +11,7 @@ from jaxrec.training.defaults import window_shape
 MAX_STEPS_PER_DISPATCH = 20
 
 
-def shape_of(dataset: Dataset, data: DataConfig, config: TrainConfig) -> WindowShape:
+def window_shape_of(dataset: Dataset, data: DataConfig, config: TrainConfig) -> WindowShape:
     """Return the shape of the windows in a training step."""
     return window_shape(data, config, int(dataset.split.is_training_target.sum()))
 
@@ -27,11 +27,11 @@ def training_batches(
     return TrainingBatches(
         dataset.timelines,
         dataset.split,
-        shape_of(dataset, data, config),
+        window_shape_of(dataset, data, config),
         labels=dataset.labels,
         weights=dataset.weights,
         # As in evaluation, items in the user's past do not compete with a target.
-        seen_of=None if data.keep_seen else dataset.vocabulary.size,
+        catalogue_size=None if data.keep_seen else dataset.vocabulary.size,
         max_steps_per_dispatch=MAX_STEPS_PER_DISPATCH,
         seed=config.seed,
         shard=shard,

@@ -5,8 +5,8 @@ from pathlib import Path
 from flwr.app import Array, ArrayRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
-from jaxrec.training.compilation_cache import keep_compiled
-from jaxrec_flower.device import Device, answer, open_device
+from jaxrec.training.compilation_cache import enable_compilation_cache
+from jaxrec_flower.device import Device, device_update, open_device
 from jaxrec_flower.wire import COUNTS, KEYS, PARAMETERS, UPDATE, settings_of
 
 app = ClientApp()
@@ -16,10 +16,10 @@ app = ClientApp()
 def train(message: Message, context: Context) -> Message:
     """Train on one device in a round."""
     # Each message may be handled by a new process.
-    keep_compiled()
+    enable_compilation_cache()
     settings = settings_of(context.run_config)
     asked = message.content.array_records
-    update, counts = answer(
+    update, counts = device_update(
         find_device(context),
         {name: array.numpy() for name, array in asked[PARAMETERS].items()},
         {name: array.numpy() for name, array in asked[KEYS].items()},

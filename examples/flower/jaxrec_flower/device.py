@@ -14,12 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrec.errors import UserError
-from jaxrec.federated.averaging import contribute
+from jaxrec.federated.averaging import client_update
 from jaxrec.federated.client_log import ClientLog, client_config, load_clients
 from jaxrec.federated.cohorts import Clients
 from jaxrec.federated.initial_model import load_initial_model
 from jaxrec.federated.settings import FederatedConfig
-from jaxrec.federated.sharing import part
+from jaxrec.federated.sharing import split_params
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.training.objective import Objective, make_objective
 from jaxrec_flower.wire import COUNTED, FOR_DEVICES, from_arrays, to_arrays
@@ -66,7 +66,7 @@ def open_device(run: Path, log: Path, number: int, settings: FederatedConfig) ->
     return Device(objective, model.params, replace(clients, first=number), number)
 
 
-def answer(
+def device_update(
     device: Device,
     parameters: Mapping[str, np.ndarray],
     keys: Mapping[str, np.ndarray],
@@ -84,11 +84,11 @@ def answer(
     Raises:
         UserError: the parameters do not match those of the run.
     """
-    like, kept = part(device.params, settings.share)
+    like, kept = split_params(device.params, settings.share)
     shared = jax.tree.map(jnp.asarray, from_arrays(parameters, like))
     windows, learning = (jax.random.wrap_key_data(jnp.asarray(keys[name])) for name in FOR_DEVICES)
     batches = device.clients.gather(np.array([device.number], np.int32), windows)
-    learn = jax.jit(partial(contribute, device.objective, config=settings))
+    learn = jax.jit(partial(client_update, device.objective, config=settings))
     own = jax.tree.map(lambda each: each[0], batches)
     update, told = learn(shared, kept, learning, client=jnp.int32(device.number), batches=own)
     return to_arrays(update), {name: int(getattr(told, name)) for name in COUNTED}

@@ -20,14 +20,14 @@ from jaxrec.errors import UserError
 from jaxrec.evaluation.metrics import means, target_values
 from jaxrec.evaluation.ranking import model_scorer, rank
 from jaxrec.federated.accounting import NO_GUARANTEE, Guarantee, guarantee
-from jaxrec.federated.averaging import RoundKeys, change, round_keys
+from jaxrec.federated.averaging import RoundKeys, round_keys, server_update
 from jaxrec.federated.client_log import ClientLog, client_config
 from jaxrec.federated.clipping import clip
 from jaxrec.federated.initial_model import InitialModel, load_initial_model
 from jaxrec.federated.record import FederatedRecord, begin_federated_run
 from jaxrec.federated.settings import FederatedConfig
 from jaxrec.runs.directory import RunDirectory
-from jaxrec.runs.population import read_own
+from jaxrec.runs.population import read_training_log
 from jaxrec.runs.summary import Summary
 from jaxrec.training.checkpoint import Progress, open_checkpoints, save
 from jaxrec.training.evaluate import evaluate_and_save
@@ -49,33 +49,33 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Told:
+class RoundSums:
     """Sums over the devices of some rounds.
 
     Attributes:
         asked: the number of devices that were asked.
-        left_out: the number of these with a non-finite update, an invalid answer, or none in time.
-        shortened: the number of these whose updates were clipped.
-        targets: the number of targets that the devices not left out trained on.
+        excluded: the number of these with a non-finite update, an invalid answer, or none in time.
+        clipped: the number of these whose updates were clipped.
+        targets: the number of targets that the devices not excluded trained on.
     """
 
     asked: int = 0
-    left_out: int = 0
-    shortened: int = 0
+    excluded: int = 0
+    clipped: int = 0
     targets: int = 0
 
     @property
-    def said(self) -> str:
+    def description(self) -> str:
         """Return the sums as one line of text."""
         return (
-            f"{self.asked:,} devices asked, {self.left_out:,} left out, "
-            f"{self.shortened:,} clipped; {self.targets:,} targets"
+            f"{self.asked:,} devices asked, {self.excluded:,} left out, "
+            f"{self.clipped:,} clipped; {self.targets:,} targets"
         )
 
-    def __add__(self, other: "Told") -> "Told":
+    def __add__(self, other: "RoundSums") -> "RoundSums":
         """Add field by field."""
         mine, theirs = asdict(self), asdict(other)
-        return Told(**{name: mine[name] + theirs[name] for name in mine})
+        return RoundSums(**{name: mine[name] + theirs[name] for name in mine})
 
 
 def read_source(run: Path) -> Source:
@@ -86,7 +86,7 @@ def read_source(run: Path) -> Source:
     """
     source = RunDirectory(run)
     config = client_config(source, ClientLog())
-    dataset = read_own(source, config.data, seed=config.train.seed)
+    dataset = read_training_log(source, config.data, seed=config.train.seed)
     return Source(config, dataset, load_initial_model(source, dataset, config))
 
 
@@ -119,12 +119,12 @@ def protection(
         return 0.0, None, [NO_GUARANTEE]
     if seed != NO_SEED:
         return privacy.noise_multiplier, None, [f"seed={seed} is known, so noise protects nobody"]
-    return privacy.noise_multiplier, privacy, privacy.said
+    return privacy.noise_multiplier, privacy, privacy.description
 
 
-def add_up(
+def aggregate(
     answers: Iterable[Answer], asked: int, shared: Any, settings: FederatedConfig
-) -> tuple[Any, Told]:
+) -> tuple[Any, RoundSums]:
     """Sum the updates of a round; an invalid answer counts as zero.
 
     Each update is clipped again, because a device may run another program.
@@ -133,7 +133,7 @@ def add_up(
         asked: the number of devices that were asked.
         shared: the shared parameters.
     """
-    summed, told = jax.tree.map(jnp.zeros_like, shared), Told(asked, left_out=asked)
+    summed, told = jax.tree.map(jnp.zeros_like, shared), RoundSums(asked, excluded=asked)
     for arrays, counts in answers:
         try:
             update = from_arrays(arrays, shared)
@@ -144,14 +144,14 @@ def add_up(
         if set(counts) != set(COUNTED):
             print(f"an answer is left out: it counts {', '.join(counts)}", flush=True)
             continue
-        if counts["left_out"] or not clipped.is_finite:
+        if counts["excluded"] or not clipped.is_finite:
             continue
         summed = jax.tree.map(jnp.add, summed, clipped.update)
-        told += Told(0, -1, int(counts["shortened"]), int(counts["targets"]))
+        told += RoundSums(0, -1, int(counts["clipped"]), int(counts["targets"]))
     return summed, told
 
 
-def one_round(
+def apply_update(
     state: TrainState, summed: Any, key: jax.Array, settings: FederatedConfig, noise: float
 ) -> TrainState:
     """Update the server's state by the sum of a round.
@@ -161,7 +161,8 @@ def one_round(
         noise: standard deviation of the noise, as a multiple of the norm that updates are clipped
             to.
     """
-    return jax.jit(partial(change, config=settings, noise_multiplier=noise))(state, summed, key)
+    update = jax.jit(partial(server_update, config=settings, noise_multiplier=noise))
+    return update(state, summed, key)
 
 
 def begin_run(
@@ -171,11 +172,11 @@ def begin_run(
     seed: int,
     devices: int,
     privacy: Guarantee | None,
-    said: list[str],
+    description: list[str],
 ) -> None:
     """Create the directory of the resulting run."""
     recorded = {**asdict(settings), "seed": None if seed == NO_SEED else seed}
-    record = FederatedRecord(recorded, source.model.digest, devices, privacy, said)
+    record = FederatedRecord(recorded, source.model.digest, devices, privacy, description)
     begin_federated_run(out, source.config, source.dataset, record)
 
 
@@ -183,7 +184,7 @@ def finish_run(
     out: RunDirectory,
     source: Source,
     state: TrainState,
-    told: Told,
+    told: RoundSums,
     seconds: float,
 ) -> Summary:
     """Write the parameters, and evaluate them on the log of the source.
@@ -201,8 +202,8 @@ def finish_run(
         "loss": None,
         "targets": told.targets,
         "clients": told.asked,
-        "left_out": told.left_out,
-        "clipped": told.shortened,
+        "left_out": told.excluded,
+        "clipped": told.clipped,
         "seconds": seconds,
         "validation": means(target_values(ranking.ranks)),
         "validation_seconds": 0.0,

@@ -11,20 +11,20 @@ from flwr.app import Array, ArrayRecord, Context, Message, MessageType, RecordDi
 from flwr.serverapp import Grid, ServerApp
 
 from jaxrec.errors import UserError
-from jaxrec.federated.averaging import RoundKeys, begin
+from jaxrec.federated.averaging import RoundKeys, init_server_state
 from jaxrec.federated.cohorts import draw_cohort
-from jaxrec.federated.sharing import part
+from jaxrec.federated.sharing import split_params
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.report import render_table
-from jaxrec.training.compilation_cache import keep_compiled
+from jaxrec.training.compilation_cache import enable_compilation_cache
 from jaxrec_flower.server import (
     Answer,
-    Told,
-    add_up,
+    RoundSums,
+    aggregate,
+    apply_update,
     begin_run,
     draw_keys,
     finish_run,
-    one_round,
     protection,
     read_source,
 )
@@ -40,7 +40,7 @@ def main(grid: Grid, context: Context) -> None:
     Raises:
         UserError: an error that the user can fix.
     """
-    keep_compiled()
+    enable_compilation_cache()
     run, patience = context.run_config, float(context.run_config["wait-seconds"])
     settings, seed = settings_of(run), int(run["seed"])
     out = RunDirectory(Path(str(run["out"])))
@@ -53,20 +53,21 @@ def main(grid: Grid, context: Context) -> None:
             f"clients={settings.clients} are more than the {len(nodes):,} devices that are there; "
             "ask for fewer"
         )
-    noise, privacy, said = protection(settings, seed, len(nodes))
-    print("\n".join(said), flush=True)
-    begin_run(out, source, settings, seed, len(nodes), privacy, said)
-    state, told, started = begin(source.model.params, settings), Told(), time.perf_counter()
+    noise, privacy, description = protection(settings, seed, len(nodes))
+    print("\n".join(description), flush=True)
+    begin_run(out, source, settings, seed, len(nodes), privacy, description)
+    state, told = init_server_state(source.model.params, settings), RoundSums()
+    started = time.perf_counter()
     for number in range(settings.rounds):
         keys = draw_keys(seed, number)
         cohort = [nodes[each] for each in draw_cohort(keys.cohort, len(nodes), settings.clients)]
-        shared, _ = part(state.params, settings.share)
-        answers = ask(grid, cohort, shared, keys, number, patience)
-        summed, of_round = add_up(answers, len(cohort), shared, settings)
-        if cohort and of_round.left_out == len(cohort):
+        shared, _ = split_params(state.params, settings.share)
+        answers = request_updates(grid, cohort, shared, keys, number, patience)
+        summed, of_round = aggregate(answers, len(cohort), shared, settings)
+        if cohort and of_round.excluded == len(cohort):
             raise UserError(f"no device answered round {number + 1} with an update; see their logs")
-        state = one_round(state, summed, keys.noise, settings, noise)
-        print(f"round {number + 1}/{settings.rounds}: {of_round.said}", flush=True)
+        state = apply_update(state, summed, keys.noise, settings, noise)
+        print(f"round {number + 1}/{settings.rounds}: {of_round.description}", flush=True)
         told += of_round
     summary = finish_run(out, source, state, told, time.perf_counter() - started)
     print(f"\n{render_table(summary)}\n\n{out.summary_file}", flush=True)
@@ -86,7 +87,7 @@ def wait_for(grid: Grid, count: int, seconds: float) -> list[int]:
     return nodes
 
 
-def ask(
+def request_updates(
     grid: Grid, nodes: Sequence[int], shared: Any, keys: RoundKeys, number: int, seconds: float
 ) -> list[Answer]:
     """Send devices the shared parameters and the keys that they need, and return their answers.

@@ -17,7 +17,7 @@ PARAMETERS, KEYS = "parameters", "keys"
 UPDATE, COUNTS = "update", "counts"
 
 # Counts that are sent with an update. The loss is not sent: it is no count, and is not bounded.
-COUNTED = ("left_out", "shortened", "targets")
+COUNTED = ("excluded", "clipped", "targets")
 
 
 # Keys of a round that devices need for training. Those of the cohort and of the noise stay on the

@@ -110,7 +110,7 @@ def make(flags: SizesFlags, items: int, encoder: str, width: int) -> RunDirector
     log = flags.folder / f"{flags.users}-users-{items}-items.parquet"
     if not log.exists():
         with replacing(log) as file:
-            invent_log(items, flags.users).write_parquet(file)
+            generate_log(items, flags.users).write_parquet(file)
     directory = RunDirectory(flags.folder / f"{encoder}-d{width}-{items}")
     if not directory.is_finished:
         _call(
@@ -134,7 +134,7 @@ def make(flags: SizesFlags, items: int, encoder: str, width: int) -> RunDirector
     return directory
 
 
-def invent_log(items: int, users: int, *, seed: int = 0) -> pl.DataFrame:
+def generate_log(items: int, users: int, *, seed: int = 0) -> pl.DataFrame:
     """Generate a log of users who move among series: `user`, `item`, `timestamp`, by time."""
     rng = np.random.default_rng(seed)
     at = rng.integers(0, items, users)
@@ -163,7 +163,7 @@ def measure(directory: RunDirectory) -> Cost:
         model["evaluation"]["test"]["recall@10"],
         model["parity"]["overlap"],
         directory.model_file.stat().st_size,
-        **json.loads(_call("jaxrec.conversion.measure.on_a_device", str(directory.model_file))),
+        **json.loads(_call("jaxrec.conversion.measure.resource_usage", str(directory.model_file))),
     )
 
 

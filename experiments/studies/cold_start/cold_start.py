@@ -40,13 +40,13 @@ from jaxrec.data.vocabulary import Vocabulary
 from jaxrec.errors import UserError
 from jaxrec.evaluation.metrics import means, target_values
 from jaxrec.evaluation.ranking import Histories, Scorer, model_scorer, rank
-from jaxrec.evaluation.scores import work_out
+from jaxrec.evaluation.scores import materialize_scores
 from jaxrec.models.folding import append_items
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.report import figures_of, plus_minus
-from jaxrec.runs.text_table import lay_out
+from jaxrec.runs.text_table import format_table
 from jaxrec.schema import ITEM, PAD
-from jaxrec.training.compilation_cache import keep_compiled
+from jaxrec.training.compilation_cache import enable_compilation_cache
 from jaxrec.training.fit import init_model
 from jaxrec.training.loop import train
 
@@ -205,7 +205,7 @@ def boosted(scorer: Scorer, old: int, boost: float) -> Scorer:
     """Return a scorer that adds a boost to new items, which have ids above `old`."""
 
     def score(history: Histories) -> jax.Array:
-        return work_out(scorer(history)).at[:, old + 1 :].add(boost)
+        return materialize_scores(scorer(history)).at[:, old + 1 :].add(boost)
 
     return score
 
@@ -236,7 +236,7 @@ def _exclude_old(scorer: Scorer, old: int) -> Scorer:
     """Return a scorer that excludes all items but the new ones."""
 
     def score(history: Histories) -> jax.Array:
-        return work_out(scorer(history)).at[:, 1 : old + 1].set(-jnp.inf)
+        return materialize_scores(scorer(history)).at[:, 1 : old + 1].set(-jnp.inf)
 
     return score
 
@@ -260,7 +260,7 @@ def _table(scorers: Mapping[str, Scorer], trial: Trial, config: DataConfig) -> s
         ]
         for name, scorer in scorers.items()
     ]
-    return lay_out(cells)
+    return format_table(cells)
 
 
 def _without(interactions: Interactions, items: pl.Series) -> Interactions:
@@ -272,7 +272,7 @@ main = command(
     run,
     remedy="give a --data-dir that can be read",
     interrupted="nothing is kept",
-    before=keep_compiled,
+    before=enable_compilation_cache,
 )
 
 if __name__ == "__main__":

@@ -23,11 +23,11 @@ from jaxtyping import Bool, Int
 
 from jaxrec.cli.command_line import command
 from jaxrec.config.experiment import Config
-from jaxrec.config.fields import Flat, changed
+from jaxrec.config.fields import Flat, changed_flags
 from jaxrec.data.dataset import Dataset
 from jaxrec.data.gaps import DAY, whole_seconds
-from jaxrec.data.intake import render as render_intake
 from jaxrec.data.item_features import ids_by_name
+from jaxrec.data.log_summary import format_summary
 from jaxrec.data.sources.log_config import LogConfig
 from jaxrec.data.timelines import Timelines
 from jaxrec.errors import UserError
@@ -38,14 +38,14 @@ from jaxrec.models.folding import fold_features
 from jaxrec.models.model import RecommenderModel
 from jaxrec.runs.comparison import METRICS, differences, figures
 from jaxrec.runs.directory import RunDirectory
-from jaxrec.runs.population import population_config, read_own, read_population
+from jaxrec.runs.population import population_config, read_population, read_training_log
 from jaxrec.runs.ranks import Ranks
-from jaxrec.runs.text_table import lay_out
+from jaxrec.runs.text_table import format_table
 from jaxrec.training.checkpoint import read_model
-from jaxrec.training.compilation_cache import keep_compiled
+from jaxrec.training.compilation_cache import enable_compilation_cache
 
 # Users with this many activities have enough to learn from; the figures are split there.
-MUCH = 50
+MANY_ACTIVITIES = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,18 +71,18 @@ def run(flags: PersonalizeFlags) -> None:
     """
     source = RunDirectory(flags.run_dir)
     config = configure(flags, source)
-    read = read_own if flags.dataset is None else read_population
+    read = read_training_log if flags.dataset is None else read_population
     population = read(source, config.data, seed=config.train.seed)
-    print(render_intake(population.intake, config.data.dataset), flush=True)
+    print(format_summary(population.log_summary, config.data.dataset), flush=True)
     model = read_model(source.checkpoints, source.schema(), config.model)
     model = fold_features(model, ids_by_name(source.item_features()))
     split = population.split
     positions = {"validation": split.validation, "test": split.test}.get(flags.judge)
     if positions is None:
         positions = first_of_last_day(population.timelines)
-    judged = judge(model, population, positions, config, flags.adapt)
+    ranks_by_scorer = evaluate(model, population, positions, config, flags.adapt)
     starts = population.timelines.offsets[population.timelines.users_of(positions)]
-    print(render(judged, positions - starts, flags))
+    print(render(ranks_by_scorer, positions - starts, flags))
 
 
 def configure(flags: PersonalizeFlags, source: RunDirectory) -> Config:
@@ -103,7 +103,7 @@ def configure(flags: PersonalizeFlags, source: RunDirectory) -> Config:
     if flags.judge == "day" and flags.dataset is None:
         raise UserError("--judge=day is of targets that the run has learned; give --dataset too")
     if flags.dataset is None:
-        for flag, value in changed(flags.log).items():
+        for flag, value in changed_flags(flags.log).items():
             raise UserError(f"{flag}={value} says nothing of the run's own log; give --dataset too")
         return config
     return replace(config, data=population_config(config.data, flags.dataset, flags.log))
@@ -124,7 +124,7 @@ def first_of_last_day(timelines: Timelines) -> Int[np.ndarray, " n"]:
     return (starts + before)[before > 0]
 
 
-def judge(
+def evaluate(
     model: RecommenderModel,
     population: Dataset,
     positions: Int[np.ndarray, " n"],
@@ -137,37 +137,42 @@ def judge(
     always = replace(adapt, held_back=0)
     scorers = {
         "shipped": (model_scorer(*nnx.split(model)), config.data),
-        "adapted": (adapted_scorer(model, adapt, span=history_length), longer),
-        "adapted, without the guard": (adapted_scorer(model, always, span=history_length), longer),
+        "adapted": (adapted_scorer(model, adapt, history_length=history_length), longer),
+        "adapted, without the guard": (
+            adapted_scorer(model, always, history_length=history_length),
+            longer,
+        ),
     }
-    judged = {}
+    ranks_by_scorer = {}
     for name, (scorer, data) in scorers.items():
         found = rank(scorer, population, positions, data, coverage=False)
-        judged[name] = Ranks(found.users, population.timelines.items[positions], found.ranks)
-    return judged
+        ranks_by_scorer[name] = Ranks(
+            found.users, population.timelines.items[positions], found.ranks
+        )
+    return ranks_by_scorer
 
 
 def render(
-    judged: dict[str, Ranks], lengths: Int[np.ndarray, " n"], flags: PersonalizeFlags
+    ranks_by_scorer: dict[str, Ranks], lengths: Int[np.ndarray, " n"], flags: PersonalizeFlags
 ) -> str:
     """Format figures and differences of all users, and of those with many and few activities."""
     groups = {
         "all users": np.ones(len(lengths), bool),
-        f"who have {MUCH} activities or more": lengths >= MUCH,
-        f"who have fewer than {MUCH}": lengths < MUCH,
+        f"who have {MANY_ACTIVITIES} activities or more": lengths >= MANY_ACTIVITIES,
+        f"who have fewer than {MANY_ACTIVITIES}": lengths < MANY_ACTIVITIES,
     }
     learned = f"learned from up to {flags.adapt.activities} activities before each target"
     lines = [f"{flags.judge}, {learned}; [...] is 95%, paired, * leaves zero out"]
     for group, chosen in groups.items():
         if chosen.any():
-            lines += ["", f"{group}: {chosen.sum():,}", "", _table(judged, chosen)]
+            lines += ["", f"{group}: {chosen.sum():,}", "", _table(ranks_by_scorer, chosen)]
     return "\n".join(lines)
 
 
-def _table(judged: dict[str, Ranks], chosen: Bool[np.ndarray, " n"]) -> str:
+def _table(ranks_by_scorer: dict[str, Ranks], chosen: Bool[np.ndarray, " n"]) -> str:
     of_group = {
         name: Ranks(each.users[chosen], each.targets[chosen], each.ranks[chosen])
-        for name, each in judged.items()
+        for name, each in ranks_by_scorer.items()
     }
     shipped, *adapted = of_group
     cells = [["", *METRICS], *([name, *figures(each)] for name, each in of_group.items())]
@@ -179,14 +184,14 @@ def _table(judged: dict[str, Ranks], chosen: Bool[np.ndarray, " n"]) -> str:
             for share in (np.mean(moved > 0), np.mean(moved == 0), np.mean(moved < 0))
         ]
         gains.append([name, *differences(of_group[name], of_group[shipped]), *shares])
-    return f"{lay_out(cells)}\n\n{lay_out(gains)}"
+    return f"{format_table(cells)}\n\n{format_table(gains)}"
 
 
 main = command(
     run,
     remedy="name a run directory and a log that can be read",
     interrupted="nothing was kept",
-    before=keep_compiled,
+    before=enable_compilation_cache,
 )
 
 if __name__ == "__main__":

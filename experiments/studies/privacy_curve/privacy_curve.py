@@ -35,13 +35,13 @@ from jaxrec.federated.settings import FederatedConfig
 from jaxrec.files import replacing
 from jaxrec.runs.comparison import differences
 from jaxrec.runs.directory import RunDirectory
-from jaxrec.runs.plots import keep_apart, label_ends, save_plot, two_panels
+from jaxrec.runs.plots import label_ends, save_plot, separate_labels, two_panels
 from jaxrec.runs.population import read_population
 from jaxrec.runs.ranks import Ranks
-from jaxrec.training.compilation_cache import keep_compiled
+from jaxrec.training.compilation_cache import enable_compilation_cache
 
 METRICS = ("recall@10", "ndcg@10")
-DRAWN = "recall@10"  # the plotted metric
+PLOTTED_METRIC = "recall@10"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,7 @@ class PrivacyFlags:
 
 
 @dataclass(frozen=True)
-class Standing:
+class ModelFigures:
     """The figures of a model on the clients' log.
 
     Attributes:
@@ -81,9 +81,9 @@ class Standing:
     validation: dict[int, float]
 
     @property
-    def drawn(self) -> float:
+    def plotted(self) -> float:
         """Return the plotted metric on the test targets."""
-        return means(target_values(self.test.ranks))[DRAWN]
+        return means(target_values(self.test.ranks))[PLOTTED_METRIC]
 
 
 def run(flags: PrivacyFlags) -> None:
@@ -101,15 +101,15 @@ def run(flags: PrivacyFlags) -> None:
         guarantee(each, clients.count)
     known = replace(population, vocabulary=source.vocabulary())
     model = load_initial_model(source, known, config)
-    shipped = standing("as shipped", model, population, config)
+    shipped = evaluate_model("as shipped", model, population, config)
     ceiling = None if flags.ceiling is None else read_ceiling(flags, population, shipped)
-    taught = []
+    continued = []
     for name, settings in plans.items():
         out = RunDirectory(flags.folder / name)
         print(f"\n{out.path}", flush=True)
         run_federated_experiment(source, out, log, settings, resume=True)
-        taught.append(read_standing(out, settings, model.digest, shipped))
-    table = render(shipped, taught, ceiling)
+        continued.append(read_model_figures(out, settings, model.digest, shipped))
+    table = render(shipped, continued, ceiling)
     with replacing(flags.folder / "table.md") as file:
         file.write(table.encode())
     settings = flags.federated
@@ -117,7 +117,7 @@ def run(flags: PrivacyFlags) -> None:
         f"{clients.count:,} clients, {settings.rounds:,} rounds of {settings.clients:,}, shared: "
         f"{settings.share}; bars are 95% intervals of the difference to the shipped model"
     )
-    save_plot(draw(shipped, taught, ceiling, title), flags.folder / "recall_vs_epsilon.png")
+    save_plot(draw(shipped, continued, ceiling, title), flags.folder / "recall_vs_epsilon.png")
     print(f"\n{table}")
 
 
@@ -140,19 +140,23 @@ def plan(flags: PrivacyFlags) -> dict[str, FederatedConfig]:
     return {**noisy, "no-noise": settings}
 
 
-def standing(name: str, model: InitialModel, population: Dataset, config: Config) -> Standing:
+def evaluate_model(
+    name: str, model: InitialModel, population: Dataset, config: Config
+) -> ModelFigures:
     """Evaluate a model before any round."""
     split = population.split
     test, validation = (
         rank_targets(model, population, config, positions)
         for positions in (split.test, split.validation)
     )
-    return Standing(name, None, None, test, {0: means(target_values(validation.ranks))[DRAWN]})
+    return ModelFigures(
+        name, None, None, test, {0: means(target_values(validation.ranks))[PLOTTED_METRIC]}
+    )
 
 
-def read_standing(
-    out: RunDirectory, settings: FederatedConfig, digest: str, shipped: Standing
-) -> Standing:
+def read_model_figures(
+    out: RunDirectory, settings: FederatedConfig, digest: str, shipped: ModelFigures
+) -> ModelFigures:
     """Read the ranks and the validation figures of a finished run.
 
     Args:
@@ -163,16 +167,16 @@ def read_standing(
     """
     require_same_model(out, digest)
     privacy, lines = load_record(out).privacy, out.metrics(settings.rounds)
-    return Standing(
+    return ModelFigures(
         "no noise" if privacy is None else f"epsilon {settings.epsilon:g}",
         None if privacy is None else privacy.noise_multiplier,
         None if privacy is None else settings.epsilon,
         out.ranks(),
-        shipped.validation | {line["epoch"]: line["validation"][DRAWN] for line in lines},
+        shipped.validation | {line["epoch"]: line["validation"][PLOTTED_METRIC] for line in lines},
     )
 
 
-def read_ceiling(flags: PrivacyFlags, population: Dataset, shipped: Standing) -> Standing:
+def read_ceiling(flags: PrivacyFlags, population: Dataset, shipped: ModelFigures) -> ModelFigures:
     """Evaluate the run of --ceiling, with its own vocabulary.
 
     Args:
@@ -186,7 +190,7 @@ def read_ceiling(flags: PrivacyFlags, population: Dataset, shipped: Standing) ->
     config = client_config(run, ClientLog(flags.dataset, flags.log))
     own = read_population(run, config.data, seed=config.train.seed)
     model = load_initial_model(run, replace(own, vocabulary=run.vocabulary()), config)
-    found = standing("ceiling", model, own, config)
+    found = evaluate_model("ceiling", model, own, config)
     if _ranking_task(found.test, own) != _ranking_task(shipped.test, population):
         raise UserError(
             f"--ceiling={flags.ceiling} ranks other targets or candidates than --run-dir; train it "
@@ -202,13 +206,15 @@ def _ranking_task(ranks: Ranks, population: Dataset) -> tuple[list[int], list[st
     return ranks.users.tolist(), targets.to_list(), items.sort().to_list()
 
 
-def render(shipped: Standing, taught: Sequence[Standing], ceiling: Standing | None) -> str:
+def render(
+    shipped: ModelFigures, continued: Sequence[ModelFigures], ceiling: ModelFigures | None
+) -> str:
     """Format the figures as a Markdown table, with paired differences to the shipped model."""
     lines = [
         "| | noise multiplier | recall@10 | NDCG@10 | difference of recall@10 | of NDCG@10 |",
         "|---|---|---|---|---|---|",
     ]
-    for each in [shipped, *taught, *([ceiling] if ceiling else [])]:
+    for each in [shipped, *continued, *([ceiling] if ceiling else [])]:
         averages = means(target_values(each.test.ranks))
         compared = differences(each.test, shipped.test, METRICS)
         cells = [
@@ -222,53 +228,58 @@ def render(shipped: Standing, taught: Sequence[Standing], ceiling: Standing | No
 
 
 def draw(
-    shipped: Standing, taught: Sequence[Standing], ceiling: Standing | None, title: str
+    shipped: ModelFigures,
+    continued: Sequence[ModelFigures],
+    ceiling: ModelFigures | None,
+    title: str,
 ) -> Figure:
     """Plot recall over epsilon and over the rounds."""
     figure, (by_epsilon, by_round) = two_panels(title)
     levels = [shipped, *([ceiling] if ceiling else [])]
-    noisy = [each for each in taught if each.epsilon is not None]
+    noisy = [each for each in continued if each.epsilon is not None]
     epsilons = [each.epsilon for each in noisy if each.epsilon is not None]
     by_epsilon.set_xscale("log")
     by_epsilon.set_xticks(epsilons, [f"{each:g}" for each in epsilons])
     by_epsilon.minorticks_off()
-    by_epsilon.plot(epsilons, [each.drawn for each in noisy], marker="o", color="black")
+    by_epsilon.plot(epsilons, [each.plotted for each in noisy], marker="o", color="black")
     for each, epsilon in zip(noisy, epsilons, strict=True):
         low, high = interval(each.test, shipped.test)
-        by_epsilon.vlines(epsilon, shipped.drawn + low, shipped.drawn + high, color="black")
-    by_epsilon.set(xlabel="epsilon", ylabel=f"{DRAWN}, test targets")
+        by_epsilon.vlines(epsilon, shipped.plotted + low, shipped.plotted + high, color="black")
+    by_epsilon.set(xlabel="epsilon", ylabel=f"{PLOTTED_METRIC}, test targets")
     ends = []
-    for each in [*levels, *(one for one in taught if one.epsilon is None)]:
-        by_epsilon.axhline(each.drawn, color="grey", linestyle=":")
-        ends.append((each.name, each.drawn, "grey"))
+    for each in [*levels, *(one for one in continued if one.epsilon is None)]:
+        by_epsilon.axhline(each.plotted, color="grey", linestyle=":")
+        ends.append((each.name, each.plotted, "grey"))
     labels = label_ends(by_epsilon, ends)
 
     ends = []
     for each in levels:
         by_round.axhline(each.validation[0], color="grey", linestyle=":")
         ends.append((each.name, each.validation[0], "grey"))
-    for number, each in enumerate(taught):
+    for number, each in enumerate(continued):
         colour = f"C{number}"
         values = list(each.validation.values())
         by_round.plot(list(each.validation), values, color=colour)
         ends.append((each.name, values[-1], colour))
-    by_round.set(xlabel="rounds", ylabel=f"{DRAWN}, validation targets")
+    by_round.set(xlabel="rounds", ylabel=f"{PLOTTED_METRIC}, validation targets")
     labels += label_ends(by_round, ends)
-    keep_apart(figure, labels)
+    separate_labels(figure, labels)
     return figure
 
 
 def interval(one: Ranks, other: Ranks) -> tuple[float, float]:
     """Compute the 95% interval of the difference of the plotted metric, by paired bootstrap."""
-    difference = target_values(one.ranks)[DRAWN] - target_values(other.ranks)[DRAWN]
-    return bootstrap_intervals({DRAWN: difference}, one.users)[DRAWN]
+    difference = (
+        target_values(one.ranks)[PLOTTED_METRIC] - target_values(other.ranks)[PLOTTED_METRIC]
+    )
+    return bootstrap_intervals({PLOTTED_METRIC: difference}, one.users)[PLOTTED_METRIC]
 
 
 main = command(
     run,
     remedy="free or open the place, or give another --folder",
     interrupted="the same command goes on",
-    before=keep_compiled,
+    before=enable_compilation_cache,
 )
 
 if __name__ == "__main__":

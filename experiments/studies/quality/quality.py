@@ -25,8 +25,8 @@ from jaxrec.cli.settings import SettingsFlags
 from jaxrec.config.experiment import Config
 from jaxrec.errors import UserError
 from jaxrec.runs.directory import RunDirectory
-from jaxrec.runs.text_table import lay_out
-from jaxrec.training.compilation_cache import keep_compiled
+from jaxrec.runs.text_table import format_table
+from jaxrec.training.compilation_cache import enable_compilation_cache
 from jaxrec.training.fit import run_experiment
 
 METRICS = ("recall@10", "ndcg@10")
@@ -69,7 +69,7 @@ def compare(flags: QualityFlags) -> None:
         for current, base in zip(of_seeds.T.tolist(), values[0].T.tolist(), strict=True):
             gain = difference(current, base) if change else ""
             cells[-1] += [f"{statistics.mean(current):.4f}", gain]
-    print(f"\n{lay_out(cells)}")
+    print(f"\n{format_table(cells)}")
 
 
 def validate(directory: RunDirectory, config: Config) -> list[float]:
@@ -92,7 +92,7 @@ main = command(
     compare,
     remedy="free or open the place, or give another --out",
     interrupted="the same command goes on",
-    before=keep_compiled,
+    before=enable_compilation_cache,
 )
 
 if __name__ == "__main__":

@@ -3,10 +3,10 @@
 import tempfile
 from collections.abc import Sequence
 
+from jaxrec.conversion.graph.placeholder_tables import PlaceholderTables, build_placeholders
 from jaxrec.conversion.graph.shapes import Shapes
-from jaxrec.conversion.graph.signatures import Signature, signatures, tf
-from jaxrec.conversion.graph.stand_ins import StandIns, stand_in
-from jaxrec.conversion.quiet import quiet
+from jaxrec.conversion.graph.signatures import Signature, build_signatures, tf
+from jaxrec.conversion.suppress_output import suppress_output
 from jaxrec.models.adapter import AdaptConfig
 from jaxrec.models.model import RecommenderModel
 
@@ -19,25 +19,25 @@ def export_model(
     Args:
         adapt: settings of on-device adaptation; None: without it.
     """
-    stand_ins = stand_in(model)
-    return export(signatures(stand_ins, shapes, adapt), stand_ins)
+    placeholders = build_placeholders(model)
+    return export(build_signatures(placeholders, shapes, adapt), placeholders)
 
 
-def export(offered: Sequence[Signature], stand_ins: StandIns) -> bytes:
+def export(signatures: Sequence[Signature], placeholders: PlaceholderTables) -> bytes:
     """Convert signatures to one flatbuffer, in which they share their constants.
 
     Args:
-        stand_ins: the model with placeholder tables that the signatures were built from.
+        placeholders: the model with placeholder tables that the signatures were built from.
     """
     module = tf.Module()
-    functions = {each.name: _traceable(each) for each in offered}
+    functions = {each.name: _traceable(each) for each in signatures}
     vars(module).update(functions)
-    with tempfile.TemporaryDirectory() as folder, quiet():
+    with tempfile.TemporaryDirectory() as folder, suppress_output():
         concrete = {name: each.get_concrete_function() for name, each in functions.items()}
         tf.saved_model.save(module, folder, signatures=concrete)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(functions))
         graph = converter.convert()
-    return stand_ins.put_back(graph)
+    return placeholders.restore_tables(graph)
 
 
 def _traceable(signature: Signature) -> tf.types.experimental.PolymorphicFunction:

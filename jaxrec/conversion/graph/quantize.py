@@ -13,8 +13,8 @@ from ai_edge_quantizer.quantizer import Quantizer
 from ai_edge_quantizer.recipe_manager import RecipeManager
 
 from jaxrec.conversion.flatbuffer import large_products
-from jaxrec.conversion.quiet import quiet
 from jaxrec.conversion.recipes import Recipe
+from jaxrec.conversion.suppress_output import suppress_output
 
 # Weights are dequantized once, when a file is loaded.
 _WEIGHTS = {
@@ -37,7 +37,7 @@ _WEIGHTS = {
 # recurrence, one thread, float32 against 8 bits: 2.4 against 2.0 µs with 4,096 weights, 6.7 against
 # 3.1 with 16,384, 69 against 6.5 with 65,536. Scores stay float32: rounding would change their
 # order.
-LARGE = 1 << 14
+MIN_INT8_PRODUCT = 1 << 14
 
 
 def quantize(graph: bytes, recipe: Recipe) -> bytes:
@@ -56,7 +56,7 @@ def quantize(graph: bytes, recipe: Recipe) -> bytes:
         ),
         algorithm_key=algorithm,
     )
-    large = large_products(graph, LARGE) if recipe == "int8" else []
+    large = large_products(graph, MIN_INT8_PRODUCT) if recipe == "int8" else []
     if large:
         # The quantizer appends a semicolon to the name of each result.
         manager.add_quantization_config(
@@ -68,7 +68,7 @@ def quantize(graph: bytes, recipe: Recipe) -> bytes:
             algorithm_key=algorithm,
         )
     # The quantizer's progress bars write to the Python streams that existed at its import.
-    with quiet(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+    with suppress_output(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         quantizer = Quantizer(bytearray(graph))
         quantizer.load_quantization_recipe(manager.get_quantization_recipe())
         quantized = quantizer.quantize().quantized_model

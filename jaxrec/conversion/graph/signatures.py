@@ -24,19 +24,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jaxrec.conversion.quiet import quiet
+from jaxrec.conversion.suppress_output import suppress_output
 
 # Set before the first import: TensorFlow's C++ runtime reads it once.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-with quiet():
+with suppress_output():
     import tensorflow as tf
     from jax.experimental import jax2tf
 
 import jax
 
 from jaxrec.conversion.graph import device
+from jaxrec.conversion.graph.placeholder_tables import PlaceholderTables
 from jaxrec.conversion.graph.shapes import Shapes
-from jaxrec.conversion.graph.stand_ins import StandIns
 from jaxrec.conversion.inputs import as_history
 from jaxrec.models.adapter import AdaptConfig
 from jaxrec.models.heads.head import Head
@@ -63,15 +63,15 @@ class Signature:
     outputs: tuple[str, ...]
 
 
-def signatures(
-    stand_ins: StandIns, shapes: Shapes, adapt: AdaptConfig | None = None
+def build_signatures(
+    placeholders: PlaceholderTables, shapes: Shapes, adapt: AdaptConfig | None = None
 ) -> list[Signature]:
     """Return the signatures of a model's file, the default signature `recommend` first.
 
     Args:
         adapt: settings of on-device adaptation; None: without it.
     """
-    model, standing = stand_ins.model, stand_ins.standing
+    model, placeholder_model = placeholders.model, placeholders.placeholder_model
     rows, width = model.item_table.shape
     history = {HISTORY: _ids_spec(HISTORY, shapes.batch_size, shapes.history_length)}
     history |= {each.name: _feature_spec(each, shapes) for each in model.features}
@@ -82,17 +82,17 @@ def signatures(
     candidates = {CANDIDATES: _ids_spec(CANDIDATES, shapes.batch_size, shapes.candidates)}
     items = {ITEMS: _ids_spec(ITEMS, shapes.batch_size, shapes.candidates)}
 
-    def encoded(inputs: Mapping[str, jax.Array]) -> jax.Array:
+    def compute_queries(inputs: Mapping[str, jax.Array]) -> jax.Array:
         history = {name: each for name, each in inputs.items() if name != ADAPTER}
-        context = device.encode(standing(), as_history(history))
-        return context + inputs[ADAPTER] if ADAPTER in inputs else context
+        query = device.encode(placeholder_model(), as_history(history))
+        return query + inputs[ADAPTER] if ADAPTER in inputs else query
 
-    encode_tf = _to_tensorflow(encoded)
-    scores_tf = _to_tensorflow(lambda inputs: standing().scores(encoded(inputs)))
+    encode_tf = _to_tensorflow(compute_queries)
+    scores_tf = _to_tensorflow(lambda inputs: placeholder_model().scores(compute_queries(inputs)))
     known_tf = _to_tensorflow(lambda ids: device.known_or_pad(ids, rows))
-    pick_tf = _to_tensorflow(device.pick)
-    vectors_tf = _to_tensorflow(lambda ids: device.vectors(standing(), ids))
-    biases_tf = _to_tensorflow(lambda ids: device.biases(model, ids))
+    gather_tf = _to_tensorflow(device.gather_candidates)
+    vectors_tf = _to_tensorflow(lambda ids: device.item_embeddings(placeholder_model(), ids))
+    biases_tf = _to_tensorflow(lambda ids: device.item_biases(model, ids))
 
     # jax.lax.top_k does not convert: TensorFlow reads an older StableHLO than JAX writes.
     def recommend(inputs: Tensors) -> dict[str, tf.Tensor]:
@@ -107,14 +107,16 @@ def signatures(
 
     def score(inputs: Tensors) -> dict[str, tf.Tensor]:
         scores = scores_tf({name: inputs[name] for name in query_inputs})
-        return {"scores": pick_tf(scores, inputs[CANDIDATES])}
+        return {"scores": gather_tf(scores, inputs[CANDIDATES])}
 
     def vectors(inputs: Tensors) -> dict[str, tf.Tensor]:
         return {"vectors": vectors_tf(inputs[ITEMS]), "biases": biases_tf(inputs[ITEMS])}
 
     def predictions(name: str, head: Head) -> Signature:
         outputs_tf = _to_tensorflow(
-            lambda inputs, ids: device.predict(standing(), name, encoded(inputs), ids)
+            lambda inputs, ids: device.predict(
+                placeholder_model(), name, compute_queries(inputs), ids
+            )
         )
 
         def predict(inputs: Tensors) -> dict[str, tf.Tensor]:
@@ -132,25 +134,29 @@ def signatures(
     ]
     found += [predictions(name, head) for name, head in model.heads.items()]
     if adapt is not None:
-        found.append(_adapt_signature(stand_ins, shapes, adapt))
+        found.append(_adapt_signature(placeholders, shapes, adapt))
     return found
 
 
-def _adapt_signature(stand_ins: StandIns, shapes: Shapes, config: AdaptConfig) -> Signature:
+def _adapt_signature(
+    placeholders: PlaceholderTables, shapes: Shapes, config: AdaptConfig
+) -> Signature:
     """Return the signature `adapt`, of a single user: only servers use batches."""
     activities = {
         ACTIVITIES: _ids_spec(ACTIVITIES, 1, config.activities),
         WEIGHTS: tf.TensorSpec((1, config.activities), tf.float32, WEIGHTS),
     }
 
-    def learned(ids: jax.Array, weights: jax.Array) -> tuple[jax.Array, ...]:
-        model, span = stand_ins.standing(), shapes.history_length
-        return tuple(each[None] for each in device.adapt(model, ids[0], weights[0], span, config))
+    def compute_adapter(ids: jax.Array, weights: jax.Array) -> tuple[jax.Array, ...]:
+        model, history_length = placeholders.placeholder_model(), shapes.history_length
+        return tuple(
+            each[None] for each in device.adapt(model, ids[0], weights[0], history_length, config)
+        )
 
-    learned_tf = _to_tensorflow(learned)
+    adapt_tf = _to_tensorflow(compute_adapter)
 
     def adapt(inputs: Tensors) -> dict[str, tf.Tensor]:
-        adapter, before, after = learned_tf(inputs[ACTIVITIES], inputs[WEIGHTS])
+        adapter, before, after = adapt_tf(inputs[ACTIVITIES], inputs[WEIGHTS])
         return {"adapter": adapter, "before": before, "after": after}
 
     return Signature("adapt", activities, adapt, ("adapter", "before", "after"))

@@ -14,11 +14,11 @@ from tqdm import tqdm
 from jaxrec.runtime.interpreter import ADAPTER, Inputs
 
 # Calls per block, and warm-up calls among them that bring the weights back into the cache.
-_CALLS, _WARM = 50, 5
+_BLOCK_CALLS, _WARMUP_CALLS = 50, 5
 
 
 @dataclass(frozen=True, eq=False)
-class Contender:
+class TimedModel:
     """A model and the inputs that it is timed on.
 
     Attributes:
@@ -30,24 +30,24 @@ class Contender:
     inputs: Sequence[np.ndarray]
 
 
-def load(graph: bytes) -> Interpreter:
+def load_interpreter(graph: bytes) -> Interpreter:
     """Load a flatbuffer into a single-threaded interpreter."""
     interpreter = Interpreter(model_content=graph, num_threads=1)
     interpreter.allocate_tensors()
     return interpreter
 
 
-def contend(graph: bytes, inputs: Inputs) -> Contender:
+def load_timed_model(graph: bytes, inputs: Inputs) -> TimedModel:
     """Load a flatbuffer of this package, whose inputs have names, for timing."""
-    interpreter = load(graph)
+    interpreter = load_interpreter(graph)
     names = [each["name"] for each in interpreter.get_input_details()]
     # An adapter of zeros leaves the model as it was shipped.
     given = {ADAPTER: np.zeros(1, np.float32), **inputs}
-    return Contender(interpreter, [given[name] for name in names])
+    return TimedModel(interpreter, [given[name] for name in names])
 
 
-def measure(
-    contenders: Sequence[Contender],
+def measure_latency(
+    models: Sequence[TimedModel],
     *,
     rounds: int = 40,
     seconds: float = float("inf"),
@@ -62,24 +62,24 @@ def measure(
     """
     until = time.monotonic() + seconds
     rng = np.random.default_rng(seed)
-    timed_calls = [_timed_call(contender) for contender in contenders]
-    taken: list[list[float]] = [[] for _ in contenders]
+    timed_calls = [_timed_call(timed_model) for timed_model in models]
+    taken: list[list[float]] = [[] for _ in models]
     for round_ in tqdm(range(rounds), unit="round", disable=None, leave=False):
         if round_ and time.monotonic() > until:
             break
-        for number in rng.permutation(len(contenders)):
-            times = [timed_calls[number](round_ * _CALLS + i) for i in range(_CALLS)]
-            taken[number] += times[_WARM:]
+        for number in rng.permutation(len(models)):
+            times = [timed_calls[number](round_ * _BLOCK_CALLS + i) for i in range(_BLOCK_CALLS)]
+            taken[number] += times[_WARMUP_CALLS:]
     return [np.array(times) for times in taken]
 
 
-def _timed_call(contender: Contender) -> Callable[[int], float]:
+def _timed_call(timed_model: TimedModel) -> Callable[[int], float]:
     """Return a function that runs a call by its number and returns its time in µs."""
-    interpreter = contender.interpreter
+    interpreter = timed_model.interpreter
     details = interpreter.get_input_details()
     inputs = [
         (detail["index"], _split_into_calls(values, detail["shape"]))
-        for detail, values in zip(details, contender.inputs, strict=True)
+        for detail, values in zip(details, timed_model.inputs, strict=True)
     ]
 
     def call(number: int) -> float:
@@ -103,7 +103,7 @@ def percentiles(times: Float[np.ndarray, " calls"]) -> dict[str, float]:
     return {f"p{share}": float(np.percentile(times, share)) for share in (50, 90, 99)}
 
 
-def machine() -> str:
+def machine_name() -> str:
     """Return the name of the processor, to report with every time."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []

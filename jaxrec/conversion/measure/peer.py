@@ -13,8 +13,8 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from jaxtyping import Int32
 
-from jaxrec.conversion.measure.latency import Contender
-from jaxrec.conversion.measure.recall import ranked
+from jaxrec.conversion.measure.latency import TimedModel
+from jaxrec.conversion.measure.recall import compute_hits
 from jaxrec.errors import UserError
 from jaxrec.runs.heldout import Heldout
 from jaxrec.schema import ITEM, PAD
@@ -46,10 +46,10 @@ def read_peer(path: Path) -> bytes:
     command = [sys.executable, "-c", _TRIAL, str(path)]
     trial = subprocess.run(command, capture_output=True, text=True, check=False)
     if trial.returncode:
-        said = trial.stderr.strip().splitlines() or [f"exit code {trial.returncode}"]
+        messages = trial.stderr.strip().splitlines() or [f"exit code {trial.returncode}"]
         raise UserError(
             f"{path} does not run, or is no recommender (int32 history in, int32 ids and float32 "
-            f"scores out): {said[-1].strip()}; name another file"
+            f"scores out): {messages[-1].strip()}; name another file"
         )
     return graph
 
@@ -70,7 +70,7 @@ def peer_histories(
     return histories
 
 
-def peer_recall(peer: Contender, heldout: Heldout, items: Sequence[int]) -> float:
+def peer_recall(peer: TimedModel, heldout: Heldout, items: Sequence[int]) -> float:
     """Compute recall@10 on the held-out users, with seen items removed from the lists.
 
     Items outside our catalogue keep their positions in a list, as users would see them. A target
@@ -92,5 +92,5 @@ def peer_recall(peer: Contender, heldout: Heldout, items: Sequence[int]) -> floa
     slots = np.minimum(np.searchsorted(raw, found), len(raw) - 1)
     # Items outside our catalogue keep their positions, as an id that no user has seen.
     ids = np.where(raw[slots] == found, order[slots] + 1, len(raw) + 1).astype(np.int32)
-    hit, _ = ranked(heldout, np.arange(len(ids)), ids, np.array(scores), keep_seen=False)
+    hit, _ = compute_hits(heldout, np.arange(len(ids)), ids, np.array(scores), keep_seen=False)
     return float(hit.mean())

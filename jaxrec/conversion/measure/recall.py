@@ -8,19 +8,24 @@ left and the target is not among them, every item is scored instead.
 import numpy as np
 from jaxtyping import Bool, Float32, Int32
 
-from jaxrec.conversion.inputs import as_inputs, take
+from jaxrec.conversion.inputs import as_inputs, take_rows
 from jaxrec.runs.heldout import Heldout
-from jaxrec.runtime.interpreter import DeviceModel, Lists
+from jaxrec.runtime.interpreter import DeviceModel, RankedItems
 from jaxrec.schema import PAD
 
 RECALL_AT = 10
 
 # Batch size of the histories for which every item is scored.
-_AT_A_TIME = 256
+_BATCH_SIZE = 256
 
 
-def recall_through(
-    device: DeviceModel, lists: Lists, heldout: Heldout, vocabulary_size: int, *, keep_seen: bool
+def compute_recall(
+    device: DeviceModel,
+    lists: RankedItems,
+    heldout: Heldout,
+    vocabulary_size: int,
+    *,
+    keep_seen: bool,
 ) -> float:
     """Compute recall@10, the share of targets among the best ten; ties count against the target.
 
@@ -30,18 +35,20 @@ def recall_through(
     """
     inputs, ids = as_inputs(heldout.history), lists.ids[: len(heldout.target)]
     all_rows = np.arange(len(heldout.target))
-    hit, is_undecided = ranked(heldout, all_rows, ids, lists.scores[all_rows], keep_seen=keep_seen)
+    hit, is_undecided = compute_hits(
+        heldout, all_rows, ids, lists.scores[all_rows], keep_seen=keep_seen
+    )
     undecided = np.flatnonzero(is_undecided)
     all_items = np.arange(vocabulary_size + 1, dtype=np.int32)
-    for start in range(0, len(undecided), _AT_A_TIME):
-        rows = undecided[start : start + _AT_A_TIME]
+    for start in range(0, len(undecided), _BATCH_SIZE):
+        rows = undecided[start : start + _BATCH_SIZE]
         all_ids = np.tile(all_items, (len(rows), 1))
-        scores = device.score_all(take(inputs, rows), all_ids)
-        hit[rows], _ = ranked(heldout, rows, all_ids, scores, keep_seen=keep_seen)
+        scores = device.score_all(take_rows(inputs, rows), all_ids)
+        hit[rows], _ = compute_hits(heldout, rows, all_ids, scores, keep_seen=keep_seen)
     return float(hit.mean())
 
 
-def ranked(
+def compute_hits(
     heldout: Heldout,
     rows: np.ndarray,
     ids: Int32[np.ndarray, "n k"],
@@ -54,13 +61,16 @@ def ranked(
     Args:
         rows: rows of the held-out users whose lists these are.
         ids: ids of the listed items; PAD is not a candidate.
-        keep_seen: as in `recall_through`.
+        keep_seen: as in `compute_recall`.
     """
     targets, is_excluded = heldout.target[rows], ids == PAD
     missed = np.zeros(len(rows), bool)
     if not keep_seen:
         seen = heldout.seen.take(rows)
-        is_excluded, missed = is_excluded | seen.holds(ids), seen.holds(targets[:, None])[:, 0]
+        is_excluded, missed = (
+            is_excluded | seen.contains(ids),
+            seen.contains(targets[:, None])[:, 0],
+        )
     is_target = ~is_excluded & (ids == targets[:, None])
     is_listed = is_target.any(axis=1)
     target_scores = np.max(scores, axis=1, where=is_target, initial=-np.inf)

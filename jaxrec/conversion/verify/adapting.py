@@ -6,14 +6,14 @@ import numpy as np
 from jaxtyping import Float32, Int32
 
 from jaxrec.conversion.verify.trials import INT32
-from jaxrec.evaluation.adapted import learn_of
-from jaxrec.models.adapter import AdaptConfig, recency
+from jaxrec.evaluation.adapted import adapt_to_user
+from jaxrec.models.adapter import AdaptConfig, recency_weights
 from jaxrec.models.model import RecommenderModel
 from jaxrec.runtime.interpreter import DeviceModel
 from jaxrec.schema import PAD
 
 
-def adapting_error(
+def compute_adapting_error(
     device: DeviceModel,
     model: RecommenderModel,
     histories: Int32[np.ndarray, "n N"],
@@ -28,12 +28,12 @@ def adapting_error(
     Args:
         histories: histories of held-out users, from which longer ones are built.
     """
-    weights = recency(config.activities, config.half_life)
-    learned = jax.jit(learn_of, static_argnames=("span", "config"))
+    weights = recency_weights(config.activities, config.half_life)
+    learned = jax.jit(adapt_to_user, static_argnames=("history_length", "config"))
     errors = []
     for number, activities in enumerate(_build_users(histories, config)):
         args = jnp.asarray(activities), jnp.asarray(weights)
-        _, wanted = learned(model, *args, span=device.history_length, config=config)
+        _, wanted = learned(model, *args, history_length=device.history_length, config=config)
         # Invalid ids have to count as padding.
         unknown = np.where(activities == PAD, INT32.max if number % 2 else -1, activities)
         found = device.adapt(unknown, weights)

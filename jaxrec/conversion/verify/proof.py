@@ -4,31 +4,31 @@ from typing import NamedTuple
 
 from jaxrec.conversion.flatbuffer import Facts, check_operations, read_facts
 from jaxrec.conversion.inputs import is_compared
-from jaxrec.conversion.quiet import quiet
 from jaxrec.conversion.recipes import Recipe
+from jaxrec.conversion.suppress_output import suppress_output
 from jaxrec.conversion.verify.distance import Parity, Reference, compare
 from jaxrec.conversion.verify.guards import check_guards
 from jaxrec.errors import FailedCheckError
 from jaxrec.models.heads import HEADS
-from jaxrec.runtime.interpreter import DeviceModel, Lists
+from jaxrec.runtime.interpreter import DeviceModel, RankedItems
 
 # Limits of a float32 file, in the units of `Parity`.
 SCORE_TOLERANCE = 1e-5
-TIE = 1e-6
+ORDER_TOLERANCE = 1e-6
 
 # Limits of vector_error: float32 keeps vectors unchanged, float16 eleven bits of each entry. int8
 # has 127 steps on either side of zero and rounds by half a step; the product with the step size is
 # rounded too.
-FURTHEST_VECTOR: dict[Recipe, float] = {"float32": 0.0, "float16": 2**-11, "int8": 0.501 / 127}
+MAX_VECTOR_ERROR: dict[Recipe, float] = {"float32": 0.0, "float16": 2**-11, "int8": 0.501 / 127}
 
 # Least mean share of the model's top ten that a file has to keep.
-LEAST_OVERLAP: dict[Recipe, float] = {"float32": 0.999, "float16": 0.98, "int8": 0.8}
+MIN_OVERLAP: dict[Recipe, float] = {"float32": 0.999, "float16": 0.98, "int8": 0.8}
 
 # Limits of on-device adaptation, in the units of `adapting_error`.
-FURTHEST_ADAPTED: dict[Recipe, float] = {"float32": 1e-3, "float16": 0.02, "int8": 0.5}
+MAX_ADAPTER_ERROR: dict[Recipe, float] = {"float32": 1e-3, "float16": 0.02, "int8": 0.5}
 
 
-class Proven(NamedTuple):
+class VerifiedGraph(NamedTuple):
     """A file that passed all checks.
 
     Attributes:
@@ -39,21 +39,21 @@ class Proven(NamedTuple):
     """
 
     device: DeviceModel
-    lists: Lists
+    lists: RankedItems
     facts: Facts
     parity: Parity
 
 
-def prove(graph: bytes, reference: Reference, recipe: Recipe) -> Proven:
+def verify_graph(graph: bytes, reference: Reference, recipe: Recipe) -> VerifiedGraph:
     """Check the operators of a flatbuffer, its guards, and its distance from its model.
 
     Raises:
         FailedCheckError: if a check fails; the message names the worst history.
     """
-    with quiet():
+    with suppress_output():
         device = DeviceModel(graph)
-    model, tried = reference.model, reference.tried
-    lists = device.recommend_all(tried.given)
+    model, trials = reference.model, reference.trials
+    lists = device.recommend_all(trials.inputs)
     facts = read_facts(graph)
     rows = model.item_bias.shape[0]
     looked_up = [each for each in model.features if not is_compared(each)]
@@ -62,21 +62,21 @@ def prove(graph: bytes, reference: Reference, recipe: Recipe) -> Proven:
     tables = 1 + (not model.is_tied) + len(same_rows)
     heads = [head.signature for head in model.heads.values()]
     check_operations(facts, lookups=1 + len(looked_up), tables=tables, heads=heads)
-    check_guards(graph, device, lists, tried, rows - 1, keep_seen=reference.keep_seen)
+    check_guards(graph, device, lists, trials, rows - 1, keep_seen=reference.keep_seen)
     parity = compare(device, lists, reference)
-    judge(parity, recipe)
-    return Proven(device, lists, facts, parity)
+    check_limits(parity, recipe)
+    return VerifiedGraph(device, lists, facts, parity)
 
 
-def judge(parity: Parity, recipe: Recipe) -> None:
+def check_limits(parity: Parity, recipe: Recipe) -> None:
     """Compare the figures with the limits of a recipe.
 
     Raises:
         FailedCheckError: if a figure exceeds its limit.
     """
     limits = [
-        ("keeps too few of", 1 - parity.overlap, 1 - LEAST_OVERLAP[recipe]),
-        ("learns something else of users than", parity.adapting_error, FURTHEST_ADAPTED[recipe]),
+        ("keeps too few of", 1 - parity.overlap, 1 - MIN_OVERLAP[recipe]),
+        ("learns something else of users than", parity.adapting_error, MAX_ADAPTER_ERROR[recipe]),
     ]
     limits += [
         (f"predicts another {name} of", error, HEADS[name].tolerance[recipe])
@@ -86,7 +86,7 @@ def judge(parity: Parity, recipe: Recipe) -> None:
         limits += [
             ("gets the scores wrong of", parity.score_error, SCORE_TOLERANCE),
             ("gets the context wrong of", parity.context_error, SCORE_TOLERANCE),
-            ("gets the order wrong of", parity.order_error, TIE),
+            ("gets the order wrong of", parity.order_error, ORDER_TOLERANCE),
         ]
     for complaint, error, limit in limits:
         if not error <= limit:
@@ -94,8 +94,8 @@ def judge(parity: Parity, recipe: Recipe) -> None:
                 f"the {recipe} file {complaint} what its model recommends: an error of "
                 f"{error:.2g}, more than {limit:.2g}; worst after {parity.worst}"
             )
-    if not parity.vector_error <= FURTHEST_VECTOR[recipe]:
+    if not parity.vector_error <= MAX_VECTOR_ERROR[recipe]:
         raise FailedCheckError(
             f"the {recipe} file gives other vectors of its items than its model has: an error of "
-            f"{parity.vector_error:.2g}, more than {FURTHEST_VECTOR[recipe]:.2g}"
+            f"{parity.vector_error:.2g}, more than {MAX_VECTOR_ERROR[recipe]:.2g}"
         )

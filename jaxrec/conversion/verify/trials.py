@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool
 
-from jaxrec.conversion.inputs import as_inputs, take
-from jaxrec.data.gaps import LONGEST
+from jaxrec.conversion.inputs import as_inputs, take_rows
+from jaxrec.data.gaps import MAX_GAP
 from jaxrec.runs.heldout import Heldout
 from jaxrec.runtime.interpreter import HISTORY, Inputs
 from jaxrec.schema import PAD, Feature
@@ -28,7 +28,7 @@ History = list[Activity]
 Change = Callable[[Feature, float, int], float]
 
 
-class Told(NamedTuple):
+class UserInputs(NamedTuple):
     """The inputs of a file for one user.
 
     Attributes:
@@ -45,14 +45,14 @@ class Trials:
     """Histories as a file gets them, with their canonical form.
 
     Attributes:
-        given: by input, any values at any position, of activities [n, N] and of users [n].
-        meant: by input, the known activities of `given` in their order, at the right end, with
+        inputs: by input, any values at any position, of activities [n, N] and of users [n].
+        canonical: by input, the known activities of `inputs` in their order, at the right end, with
             unknown values replaced by the value that stands for unknown.
         kinds: the mistake in each history, HELD_OUT for none; these come first, [n].
     """
 
-    given: Inputs
-    meant: Inputs
+    inputs: Inputs
+    canonical: Inputs
     kinds: list[str]
 
     def __len__(self) -> int:
@@ -61,16 +61,16 @@ class Trials:
     def select(self, chosen: Bool[np.ndarray, " n"]) -> "Trials":
         """Return the trials of the chosen histories."""
         kinds = [kind for kind, taken in zip(self.kinds, chosen, strict=True) if taken]
-        return Trials(take(self.given, chosen), take(self.meant, chosen), kinds)
+        return Trials(take_rows(self.inputs, chosen), take_rows(self.canonical, chosen), kinds)
 
     def describe(self, row: int) -> str:
         """Format one history for an error message."""
-        values = {name: rows[row].tolist() for name, rows in self.given.items()}
+        values = {name: rows[row].tolist() for name, rows in self.inputs.items()}
         inputs = values[HISTORY] if len(values) == 1 else values
         return f"history {row} ({self.kinds[row]}): {inputs}"
 
 
-def trials(
+def build_trials(
     heldout: Heldout, size: int, features: Sequence[Feature] = (), *, seed: int = 0
 ) -> Trials:
     """Build trials of all held-out histories as they are, then of some with each mistake.
@@ -79,8 +79,8 @@ def trials(
         size: the largest item id.
         features: features of activities, users and moments.
     """
-    inputs = as_inputs(heldout.history)
-    count, length = inputs[HISTORY].shape
+    heldout_inputs = as_inputs(heldout.history)
+    count, length = heldout_inputs[HISTORY].shape
     rng = np.random.default_rng(seed)
     of_activities = [each for each in features if each.of == "activity"]
     of_users = [each for each in features if each.of != "activity"]
@@ -88,66 +88,70 @@ def trials(
     drawn = rng.choice(count, min(_HISTORIES_PER_MISTAKE, count), replace=False)
     names = [HISTORY, *(each.name for each in of_activities)]
     user_names = [each.name for each in of_users]
-    users = [_user_of(inputs, names, user_names, number) for number in drawn.tolist()]
+    users = [
+        _read_user_inputs(heldout_inputs, names, user_names, number) for number in drawn.tolist()
+    ]
     wrong = [mistake(each) for mistake in mistakes.values() for each in users]
 
     # Rows of N activities, each with the values of all inputs.
-    fill = [(PAD, *(each.unknown for each in of_activities))] * length
-    rows = [[*fill, *history][-length:] for history, _ in wrong]
-    written = {
-        name: [[activity[place] for activity in row] for row in rows]
-        for place, name in enumerate(names)
+    padding = [(PAD, *(each.unknown for each in of_activities))] * length
+    rows = [[*padding, *history][-length:] for history, _ in wrong]
+    columns = {
+        name: [[activity[index] for activity in row] for row in rows]
+        for index, name in enumerate(names)
     }
-    written |= {name: [user[place] for _, user in wrong] for place, name in enumerate(user_names)}
-    given = {
-        name: np.concatenate([inputs[name], np.array(values, inputs[name].dtype)])
-        for name, values in written.items()
+    columns |= {name: [user[index] for _, user in wrong] for index, name in enumerate(user_names)}
+    inputs = {
+        name: np.concatenate([heldout_inputs[name], np.array(values, heldout_inputs[name].dtype)])
+        for name, values in columns.items()
     }
     kinds = [HELD_OUT] * count + [kind for kind in mistakes for _ in drawn]
-    return Trials(given, known_alone(given, size, features), kinds)
+    return Trials(inputs, canonicalize(inputs, size, features), kinds)
 
 
-def known_alone(
-    given: Inputs, size: int, features: Sequence[Feature] = ()
+def canonicalize(
+    inputs: Inputs, size: int, features: Sequence[Feature] = ()
 ) -> dict[str, np.ndarray]:
     """Move the activities with known items to the right end, in their order, after padding.
 
     Unknown values of a feature become the value that stands for unknown.
     """
-    items = given[HISTORY]
-    is_there = (items > PAD) & (items <= size)
-    order = np.argsort(is_there, axis=1, kind="stable")
-    meant = {HISTORY: np.take_along_axis(np.where(is_there, items, PAD), order, axis=1)}
+    items = inputs[HISTORY]
+    is_item = (items > PAD) & (items <= size)
+    order = np.argsort(is_item, axis=1, kind="stable")
+    canonical = {HISTORY: np.take_along_axis(np.where(is_item, items, PAD), order, axis=1)}
     for feature in features:
-        values = given[feature.name]
+        values = inputs[feature.name]
         is_known = _is_known(feature, values)
         if feature.of == "activity":
-            is_known &= is_there
+            is_known &= is_item
         values = np.where(is_known, values, np.array(feature.unknown, values.dtype))
         if feature.of == "activity":
             values = np.take_along_axis(values, order, axis=1)
-        meant[feature.name] = values
-    return meant
+        canonical[feature.name] = values
+    return canonical
 
 
 def _is_known(feature: Feature, values: np.ndarray) -> Bool[np.ndarray, "*shape"]:
     if feature.kind == "number":
         return np.isfinite(values)
     if feature.kind == "age":
-        return (values >= 0) & (values < LONGEST)
+        return (values >= 0) & (values < MAX_GAP)
     return (values > 0) & (values <= feature.size)
 
 
-def _user_of(inputs: Inputs, names: Sequence[str], user_names: Sequence[str], number: int) -> Told:
+def _read_user_inputs(
+    inputs: Inputs, names: Sequence[str], user_names: Sequence[str], number: int
+) -> UserInputs:
     """Read the known activities and the context features of one user."""
     columns = [inputs[name][number].tolist() for name in names]
     history = [each for each in zip(*columns, strict=True) if each[0] != PAD]
-    return Told(history, tuple(inputs[name][number].item() for name in user_names))
+    return UserInputs(history, tuple(inputs[name][number].item() for name in user_names))
 
 
 def _mistakes(
     size: int, of_activities: Sequence[Feature], of_users: Sequence[Feature], length: int
-) -> dict[str, Callable[[Told], Told]]:
+) -> dict[str, Callable[[UserInputs], UserInputs]]:
     """Return functions by name that add a mistake to a history of at most N known activities."""
     padding = (PAD, *(each.unknown for each in of_activities))
     unknown = (size + 1, *(_unknown_values(each)[-1] for each in of_activities))
@@ -174,26 +178,26 @@ def _mistakes(
         "one item again and again": lambda history: history[-1:] * length,
         "repeated items": lambda history: [each for each in history for _ in "ab"],
     }
-    mistakes: dict[str, Callable[[Told], Told]] = {
-        kind: lambda inputs, mistake=mistake: Told(mistake(inputs.history), inputs.user)
+    mistakes: dict[str, Callable[[UserInputs], UserInputs]] = {
+        kind: lambda inputs, mistake=mistake: UserInputs(mistake(inputs.history), inputs.user)
         for kind, mistake in of_histories.items()
     }
     if not of_activities and not of_users:
         return mistakes
 
-    def with_values(change: Change) -> Callable[[Told], Told]:
+    def with_values(change: Change) -> Callable[[UserInputs], UserInputs]:
         """Return a mistake that changes every value of every feature."""
 
         def changed(features: Sequence[Feature], values: Activity, place: int) -> Activity:
             pairs = zip(features, values, strict=True)
             return tuple(change(feature, value, place) for feature, value in pairs)
 
-        def mistake(inputs: Told) -> Told:
+        def mistake(inputs: UserInputs) -> UserInputs:
             history = [
                 (item, *changed(of_activities, tuple(values), place))
                 for place, (item, *values) in enumerate(inputs.history)
             ]
-            return Told(history, changed(of_users, inputs.user, len(history)))
+            return UserInputs(history, changed(of_users, inputs.user, len(history)))
 
         return mistake
 
@@ -215,7 +219,7 @@ def _corrupt(feature: Feature, value: float, place: int) -> float:
 
 def _years_ago(feature: Feature, value: float, place: int) -> float:
     del place
-    return min(value + 300_000_000, LONGEST - 1) if feature.kind == "age" else value
+    return min(value + 300_000_000, MAX_GAP - 1) if feature.kind == "age" else value
 
 
 def _unknown_values(feature: Feature) -> tuple[float, ...]:
@@ -223,7 +227,7 @@ def _unknown_values(feature: Feature) -> tuple[float, ...]:
     if feature.kind == "number":
         return (np.nan, np.inf, -np.inf)
     if feature.kind == "age":
-        return (-1, INT32.min, INT32.max, LONGEST)
+        return (-1, INT32.min, INT32.max, MAX_GAP)
     return (-1, INT32.max, INT32.min, feature.size + 1)
 
 

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from jaxrec.conversion.recipes import Recipe
-from jaxrec.conversion.restore import restore
-from jaxrec.conversion.verify.distance import Parity, refer
-from jaxrec.conversion.verify.proof import prove
+from jaxrec.conversion.restore import restore_run
+from jaxrec.conversion.verify.distance import Parity, compute_reference
+from jaxrec.conversion.verify.proof import verify_graph
 from jaxrec.errors import UserError
 from jaxrec.models.adapter import AdaptConfig
-from jaxrec.runtime.bundle import read
+from jaxrec.runtime.bundle import read_bundle
 
 
 def verify(
@@ -35,10 +35,10 @@ def verify(
         print(parity.histories, parity.score_error)
     """
     model = Path(model)
-    bundle = read(model)
+    bundle = read_bundle(model)
     folder = model.absolute().parent.parent if run_dir is None else Path(run_dir)
     items = None if new_items is None else Path(new_items)
-    source = restore(folder, items, bundle.model.get("boost", 0.0))
+    source = restore_run(folder, items, bundle.model.get("boost", 0.0))
     if bundle.model["vocabulary"]["sha256"] != source.vocabulary.digest:
         raise UserError(
             f"{model} has another vocabulary than {source.directory.path}; name its run with "
@@ -46,11 +46,11 @@ def verify(
         )
     recipe: Recipe = bundle.model["recipe"]
     settings = bundle.model.get("adapt")
-    reference = refer(
+    reference = compute_reference(
         source.model,
         source.heldout,
         top_k=bundle.model["top_k"],
         keep_seen=bundle.model["keep_seen"],
         adapt=None if settings is None else AdaptConfig(**settings),
     )
-    return prove(bundle.graph, reference, recipe).parity
+    return verify_graph(bundle.graph, reference, recipe).parity

@@ -7,9 +7,9 @@ from typing import Protocol, runtime_checkable
 import polars as pl
 from tqdm import tqdm
 
-from jaxrec.data.preparation.workshop import BUCKET, ROW, Workshop, as_parquet, bucket_of
+from jaxrec.data.preparation.bucket_steps import BUCKET, ROW, Workspace, as_parquet, assign_buckets
 from jaxrec.data.sources.own_log import LogFile
-from jaxrec.data.sources.table_file import explained
+from jaxrec.data.sources.table_file import read_errors
 from jaxrec.files import read_json, write_json
 
 
@@ -17,7 +17,7 @@ from jaxrec.files import read_json, write_json
 class Engine(Protocol):
     """The interface of an engine to the preparation."""
 
-    def deal(self, shop: Workshop) -> dict[int, int]:
+    def partition(self, workspace: Workspace) -> dict[int, int]:
         """Write each row of the log to its bucket; resume where an earlier call stopped.
 
         Returns:
@@ -25,8 +25,8 @@ class Engine(Protocol):
         """
         ...
 
-    def each(self, step: Callable[[int], None], buckets: Sequence[int], said: str) -> None:
-        """Call a step for each bucket, in any order; `said` labels its progress."""
+    def run_step(self, step: Callable[[int], None], buckets: Sequence[int], label: str) -> None:
+        """Call a step for each bucket, in any order; `label` names it in the progress bar."""
         ...
 
 
@@ -40,14 +40,14 @@ class Local:
 
     rows_at_once: int
 
-    def deal(self, shop: Workshop) -> dict[int, int]:
+    def partition(self, workspace: Workspace) -> dict[int, int]:
         """Write each row of the log to its bucket; resume where an earlier call stopped."""
-        state = shop.folder / "dealt.json"
+        state = workspace.folder / "dealt.json"
         counts = read_json(state) if state.exists() else {}
         done = sum(counts.values())
         with tqdm(desc="read", unit="row", initial=done) as bar:
-            for batch in self._batches(shop.opened, done):
-                for bucket, count in self._deal(batch, done, shop).items():
+            for batch in self._batches(workspace.opened, done):
+                for bucket, count in self._partition(batch, done, workspace).items():
                     counts[str(bucket)] = counts.get(str(bucket), 0) + count
                 done += batch.height
                 write_json(state, counts)
@@ -56,26 +56,26 @@ class Local:
 
     def _batches(self, opened: LogFile, done: int) -> Iterator[pl.DataFrame]:
         """Yield the rows after the first `done` in batches, as they are written."""
-        with explained(opened.file.path, opened.file.explain):
+        with read_errors(opened.file.path, opened.file.raise_row_error):
             rows = opened.file.scan(list(opened.flags)).slice(done)
             yield from rows.collect_batches(chunk_size=self.rows_at_once, maintain_order=True)
 
-    def _deal(self, batch: pl.DataFrame, first: int, shop: Workshop) -> dict[int, int]:
+    def _partition(self, batch: pl.DataFrame, first: int, workspace: Workspace) -> dict[int, int]:
         # After an interruption within a batch, all of it is written again, to the same file names.
         numbers = pl.int_range(first, first + batch.height, eager=True).alias(ROW)
-        buckets = bucket_of(batch[shop.opened.config.user], shop.buckets)
+        buckets = assign_buckets(batch[workspace.opened.config.user], workspace.buckets)
         partitioned = batch.with_columns(numbers, buckets.alias(BUCKET)).partition_by(
             BUCKET, include_key=False, as_dict=True
         )
         counts = {}
         for (bucket,), rows in partitioned.items():
-            folder = shop.raw(bucket)
+            folder = workspace.raw(bucket)
             folder.mkdir(parents=True, exist_ok=True)
             (folder / f"{first:015}.parquet").write_bytes(as_parquet(rows))
             counts[bucket] = rows.height
         return counts
 
-    def each(self, step: Callable[[int], None], buckets: Sequence[int], said: str) -> None:
+    def run_step(self, step: Callable[[int], None], buckets: Sequence[int], label: str) -> None:
         """Call a step for each bucket in turn; Polars uses all cores within a step."""
-        for bucket in tqdm(buckets, desc=said, unit="bucket"):
+        for bucket in tqdm(buckets, desc=label, unit="bucket"):
             step(bucket)

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 import polars as pl
 
-from jaxrec.data.preparation.workshop import BUCKET, ROW, Workshop
+from jaxrec.data.preparation.bucket_steps import BUCKET, ROW, Workspace
 from jaxrec.data.sources.table_file import Parquet
 from jaxrec.errors import UserError
 from jaxrec.files import read_json, write_json
@@ -33,20 +33,20 @@ class Spark:
 
     master: str
 
-    def deal(self, shop: Workshop) -> dict[int, int]:
+    def partition(self, workspace: Workspace) -> dict[int, int]:
         """Write each row of the log to its bucket; an interrupted call starts over.
 
         Raises:
             UserError: if the log is not in Parquet files.
         """
-        state = shop.folder / "dealt.json"
+        state = workspace.folder / "dealt.json"
         if not state.exists():
-            write_json(state, self._deal(shop))
+            write_json(state, self._partition(workspace))
         return {int(bucket): count for bucket, count in read_json(state).items()}
 
-    def _deal(self, shop: Workshop) -> dict[str, int]:
+    def _partition(self, workspace: Workspace) -> dict[str, int]:
         """Write all rows to their buckets; return the number of rows of each bucket."""
-        file = shop.opened.file
+        file = workspace.opened.file
         if not isinstance(file, Parquet):
             raise UserError(
                 f"--engine=spark reads Parquet, and {file.path} is none; write it as Parquet, or "
@@ -65,19 +65,19 @@ class Spark:
         first_rows = [(path, firsts[Path(unquote(path))]) for path in paths]
         files = functions.broadcast(session.createDataFrame(first_rows, "path string, first long"))
         path = functions.regexp_replace("_metadata.file_path", "^file:/+", "/")
-        user = functions.col(f"`{shop.opened.config.user}`")
-        if dict(rows.dtypes)[shop.opened.config.user] == "binary":
+        user = functions.col(f"`{workspace.opened.config.user}`")
+        if dict(rows.dtypes)[workspace.opened.config.user] == "binary":
             user = functions.lower(functions.hex(user))
-        # The same text, and below the same hash, as in `bucket_of`.
+        # The same text, and below the same hash, as in `assign_buckets`.
         text = functions.coalesce(user.cast("string"), functions.lit(""))
         partitioned = rows.join(files, path == files["path"])
         partitioned = partitioned.select(
-            *(functions.col(f"`{name}`") for name in shop.opened.flags),
+            *(functions.col(f"`{name}`") for name in workspace.opened.flags),
             (functions.col("first") + functions.col("_metadata.row_index")).alias(ROW),
-            (functions.crc32(text.cast("binary")) % shop.buckets).cast("int").alias(BUCKET),
+            (functions.crc32(text.cast("binary")) % workspace.buckets).cast("int").alias(BUCKET),
         )
-        raw = shop.folder / "raw"
-        partitioned.repartition(shop.buckets, BUCKET).write.partitionBy(BUCKET).parquet(
+        raw = workspace.folder / "raw"
+        partitioned.repartition(workspace.buckets, BUCKET).write.partitionBy(BUCKET).parquet(
             str(raw), mode="overwrite", compression="lz4"
         )
         counts = {
@@ -85,17 +85,17 @@ class Spark:
             for folder in sorted(raw.glob(f"{BUCKET}=*"))
         }
         found = sum(counts.values())
-        assert found == sum(heights), f"{found} rows dealt out of {sum(heights)}"
+        assert found == sum(heights), f"{found} rows written out of {sum(heights)}"
         return counts
 
-    def each(self, step: Callable[[int], None], buckets: Sequence[int], said: str) -> None:
+    def run_step(self, step: Callable[[int], None], buckets: Sequence[int], label: str) -> None:
         """Call a step for each bucket, on all workers.
 
         Raises:
             UserError: the error of the first bucket that raised one.
         """
         session, _ = self._session()
-        session.sparkContext.setJobDescription(said)
+        session.sparkContext.setJobDescription(label)
 
         def called(bucket: int) -> str | None:
             try:

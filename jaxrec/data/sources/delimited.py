@@ -67,12 +67,12 @@ class Delimited:
         chosen = [pl.col(fields[self.names.index(name)]).alias(name) for name in columns]
         return frame.select(chosen)
 
-    def place(self, row: int) -> str:
+    def locate(self, row: int) -> str:
         """Return the file and the line where a row begins; row 0 follows the header."""
         line, _ = next(islice(self._records(), row + self.skipped, None))
         return f"{self.path}, line {line}"
 
-    def explain(self) -> None:
+    def raise_row_error(self) -> None:
         """Raise for the first row with too many fields or invalid UTF-8, or else a bare quote."""
         suspect = None
         for line, record in self._records():
@@ -121,7 +121,7 @@ def _bare_quote(path: Path, line: int, text: str) -> UserError:
 
 def open_delimited(
     path: Path,
-    promised: str | None,
+    implied_separator: str | None,
     *,
     columns: Sequence[str] | None,
     separator: str | None,
@@ -131,7 +131,7 @@ def open_delimited(
     """Open a text file and infer its dialect.
 
     Args:
-        promised: the separator that its suffix implies, or None.
+        implied_separator: the separator that its suffix implies, or None.
         columns: the column names, if the first line does not have them.
         separator: the field separator; None: it is inferred.
         encoding: Python's name of the encoding; None: UTF-8, or UTF-16 after a byte order mark.
@@ -141,61 +141,61 @@ def open_delimited(
         UserError: if the file is empty or not a text of this encoding.
         OSError: if the file cannot be read.
     """
-    source = _decoded(path, encoding, encoding_flag)
+    source = _decode(path, encoding, encoding_flag)
     lines = read_lines(source, _SAMPLED_LINES).to_list()
     sample = [line for line in lines if line]
     if not sample:
         raise UserError(f"{path} is empty; give a file with rows")
     skipped = 0 if columns else lines.index(sample[0]) + 1
     found = {"tab": "\t", "\\t": "\t"}.get(separator or "", separator)
-    found = found or _find_separator(sample, promised)
+    found = found or _find_separator(sample, implied_separator)
     notes = ()
-    if not separator and found != (promised or found):
+    if not separator and found != (implied_separator or found):
         notes = (f"the fields of {path} seem to be separated by {found!r}",)
     is_recbole = ".inter" in path.suffixes
     quoted = len(found.encode()) == 1 and not is_recbole
     if len(found.encode()) != 1:
-        source = _bytes(source).replace(found.encode(), _UNIT_SEPARATOR.encode())
+        source = _read_bytes(source).replace(found.encode(), _UNIT_SEPARATOR.encode())
         sample = [line.replace(found, _UNIT_SEPARATOR) for line in sample]
         found = _UNIT_SEPARATOR
-    first = _fields(sample[0], found) if quoted else sample[0].split(found)
+    first = _split_fields(sample[0], found) if quoted else sample[0].split(found)
     if is_recbole:  # RecBole appends a type to each name: user_id:token
         first = [name.partition(":")[0] for name in first]
     if columns and len(columns) != len(first):
         raise UserError(
-            f"{path}: its first line has {len(first)} fields, {shown(first)}, and {len(columns)} "
-            f"names were given, {','.join(columns)}; name each field"
+            f"{path}: its first line has {len(first)} fields, {format_names(first)}, and "
+            f"{len(columns)} names were given, {','.join(columns)}; name each field"
         )
     return Delimited(
         path, list(columns or first), found, quoted, skipped, source, encoding_flag, notes
     )
 
 
-def shown(names: Sequence[str], most: int = 12) -> str:
-    """Format the first `most` names as a list in quotes, each cut to 40 characters."""
-    shown = ", ".join(repr(name[:40]) for name in names[:most])
-    more = len(names) - most
-    return shown + (f" and {more:,} more" if more > 0 else "")
+def format_names(names: Sequence[str], limit: int = 12) -> str:
+    """Format the first `limit` names as a list in quotes, each cut to 40 characters."""
+    formatted = ", ".join(repr(name[:40]) for name in names[:limit])
+    more = len(names) - limit
+    return formatted + (f" and {more:,} more" if more > 0 else "")
 
 
-def _find_separator(lines: Sequence[str], promised: str | None) -> str:
+def _find_separator(lines: Sequence[str], implied_separator: str | None) -> str:
     """Return the separator that splits all lines into the same number of fields.
 
-    `promised` is preferred; among others, or if there is no such separator, the one that splits the
-    first line into the most fields.
+    `implied_separator` is preferred; among others, or if there is no such separator, the one that
+    splits the first line into the most fields.
     """
-    counts = {each: [len(_fields(line, each)) for line in lines] for each in _CANDIDATES}
+    counts = {each: [len(_split_fields(line, each)) for line in lines] for each in _CANDIDATES}
     splitting = {each: count for each, count in counts.items() if count[0] > 1}
     if len(splitting) > 1:
         splitting.pop(" ", None)
     even = {each: count for each, count in splitting.items() if len(set(count)) == 1}
-    if promised in even:
-        return promised
+    if implied_separator in even:
+        return implied_separator
     best = even or splitting
-    return max(best, key=lambda each: best[each][0]) if best else promised or ","
+    return max(best, key=lambda each: best[each][0]) if best else implied_separator or ","
 
 
-def _fields(line: str, separator: str) -> list[str]:
+def _split_fields(line: str, separator: str) -> list[str]:
     if len(separator) > 1:
         return line.split(separator)
     try:
@@ -204,7 +204,7 @@ def _fields(line: str, separator: str) -> list[str]:
         return line.split(separator)
 
 
-def _decoded(path: Path, encoding: str | None, flag: str) -> Path | bytes:
+def _decode(path: Path, encoding: str | None, flag: str) -> Path | bytes:
     """Return the path itself if the file is read as UTF-8, otherwise its content as UTF-8."""
     with path.open("rb") as file:
         start = file.read(4)
@@ -215,7 +215,7 @@ def _decoded(path: Path, encoding: str | None, flag: str) -> Path | bytes:
     if start == _ZSTD:
         raise UserError(f"{path} is compressed and not UTF-8; unpack it with `unzstd` first")
     try:
-        return _bytes(path).decode(encoding).encode()
+        return _read_bytes(path).decode(encoding).encode()
     except LookupError:
         raise UserError(
             f"{flag}={encoding} is unknown; give utf-8, latin-1, utf-16, shift_jis, ..."
@@ -224,7 +224,7 @@ def _decoded(path: Path, encoding: str | None, flag: str) -> Path | bytes:
         raise UserError(f"{path} is not {encoding} ({error}); change {flag}") from None
 
 
-def _bytes(source: Path | bytes) -> bytes:
+def _read_bytes(source: Path | bytes) -> bytes:
     """Read the whole content, decompressed."""
     if isinstance(source, bytes):
         return source
@@ -236,10 +236,10 @@ def _bytes(source: Path | bytes) -> bytes:
     return data
 
 
-def read_lines(source: Path | bytes, most: int | None = None) -> pl.Series:
+def read_lines(source: Path | bytes, limit: int | None = None) -> pl.Series:
     """Read the lines of a text, decompressed; invalid UTF-8 becomes U+FFFD."""
     lines = scan_lines(source)
-    return (lines if most is None else lines.head(most)).collect()["line"]
+    return (lines if limit is None else lines.head(limit)).collect()["line"]
 
 
 def scan_lines(source: Path | bytes) -> pl.LazyFrame:

@@ -85,7 +85,7 @@ def unpack(archive: Path, members: Sequence[str], folder: Path) -> None:
         ):
             fresh = Path(temporary) / folder.name
             fresh.mkdir()
-            _extract(source, _checked(source, members), fresh)
+            _extract(source, _check_members(source, members), fresh)
             _install(fresh, folder)
     # zipfile raises RuntimeError for an encrypted member, and zlib.error for a damaged one.
     except (BadZipFile, EOFError, RuntimeError, zlib.error) as error:
@@ -98,7 +98,7 @@ def unpack(archive: Path, members: Sequence[str], folder: Path) -> None:
         ) from error
 
 
-def _checked(source: ZipFile, members: Sequence[str]) -> list[ZipInfo]:
+def _check_members(source: ZipFile, members: Sequence[str]) -> list[ZipInfo]:
     """Return the entries of `members`, after checking that all names and sizes are safe."""
     for info in source.infolist():
         # The stored name: in ZipInfo.filename the separators are converted to those of this system.

@@ -8,7 +8,7 @@ from jaxrec.data.sources.tabular import Table, text_of
 _MISSING = ("null", "(null)", "none", "nan", "na", "n/a", "nil", "undefined", "unknown", "\\n", "-")
 
 # The largest magnitude up to which Float64 represents every integer.
-_MOST_EXACT = 2**53
+_MAX_EXACT = 2**53
 
 _WHOLE_FLOAT = r"^(-?\d+)\.0+$"
 
@@ -26,7 +26,7 @@ def read_ids(table: Table, name: str) -> pl.Series:
     Raises:
         UserError: if a row has no id.
     """
-    column = table.plain(name)
+    column = table.scalar_column(name)
     ids = _ids(column)
     table.require(name, ids.is_not_null(), "an id")
     return ids if table.file.is_typed else _integers(ids)
@@ -46,7 +46,7 @@ def _whole(numbers: pl.Series) -> pl.Series:
     """Cast whole numbers to integers, or all to strings if one is fractional or too large."""
     if numbers.dtype.is_float():
         numbers = numbers.fill_nan(None)
-        numbers_are_exact = (numbers.abs() <= _MOST_EXACT).all()
+        numbers_are_exact = (numbers.abs() <= _MAX_EXACT).all()
     else:
         numbers_are_exact = True
     integers = numbers.cast(pl.Int64, strict=False)
@@ -73,7 +73,7 @@ def _integers(ids: pl.Series) -> pl.Series:
     return ids
 
 
-def odd_ids(role: str, ids: pl.Series) -> list[str]:
+def suspicious_id_notes(role: str, ids: pl.Series) -> list[str]:
     """Return notes on ids that may be missing values, and on ids that may be duplicates.
 
     Args:

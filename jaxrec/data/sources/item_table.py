@@ -8,13 +8,13 @@ from typing import ClassVar
 import polars as pl
 
 from jaxrec.config.fields import flag_of
-from jaxrec.data.sources.delimited import shown
+from jaxrec.data.sources.delimited import format_names
 from jaxrec.data.sources.ids import read_ids
-from jaxrec.data.sources.table_file import TableFile, named, open_table
+from jaxrec.data.sources.table_file import TableFile, open_table, parse_column_names
 from jaxrec.data.sources.tabular import (
     Table,
-    finite,
-    one_role_each,
+    finite_numbers,
+    flags_by_column,
     read_table,
     text_of,
 )
@@ -54,7 +54,7 @@ _COMMON_NAMES = {
 _MISSING_VALUES = ("", "null", "none", "nan", "na", "n/a", "\\n", "(no genres listed)")
 
 
-def no_items(known: pl.Series) -> pl.DataFrame:
+def empty_item_table(known: pl.Series) -> pl.DataFrame:
     """Return the empty item table of a log that has none."""
     return pl.DataFrame(schema={"item": known.dtype} | _TYPES)
 
@@ -86,7 +86,7 @@ def read_items(
     """
     file = _open(name, config, encoding)
     columns = _columns(file, config, log_column, features)
-    flags = one_role_each({flag_of(config, role): name for role, name in columns.items()})
+    flags = flags_by_column({flag_of(config, role): name for role, name in columns.items()})
     others = [name for name in features if name not in (*_TYPES, *flags)]
     flags |= dict.fromkeys(others, "--item-features")
     table = read_table(file, flags, "--item-table.columns", if_empty="delete the row")
@@ -112,7 +112,7 @@ def read_items(
     return _unique_items(found.drop("key"), file), notes
 
 
-def ids_in_items(
+def read_item_ids(
     name: str,
     config: ItemTableConfig,
     *,
@@ -141,7 +141,7 @@ def _open(
     return open_table(
         name,
         flag,
-        columns=named(config.columns, flag_of(config, "columns")),
+        columns=parse_column_names(config.columns, flag_of(config, "columns")),
         encoding=config.encoding or encoding,
         encoding_flag=flag_of(config, "encoding"),
     )
@@ -153,8 +153,8 @@ def _key(file: TableFile, config: ItemTableConfig, log_column: str) -> str | Non
 
 def _unknown(file: TableFile, what: str, flags: str) -> UserError:
     return UserError(
-        f"{file.path} has no column that is known to hold {what}, only {shown(file.names)}; name "
-        f"it with {flags}"
+        f"{file.path} has no column that is known to hold {what}, only "
+        f"{format_names(file.names)}; name it with {flags}"
     )
 
 
@@ -197,13 +197,13 @@ def _description(table: Table, role: str, name: str | None) -> pl.Series:
     column = table.frame[name].alias(role)
     if role == "genres" and column.dtype.is_nested():
         return column.cast(_TYPES[role])
-    text = text_of(table.plain(name)).alias(role)
+    text = text_of(table.scalar_column(name)).alias(role)
     text = text.set(_is_missing(text), None)
     if role == "title":
         return text
     if role == "genres":
         return _split(text)
-    year = finite(text).cast(pl.Int32, strict=False)
+    year = finite_numbers(text).cast(pl.Int32, strict=False)
     table.require(name, year.is_not_null() | text.is_null(), "a year")
     return year
 
@@ -213,7 +213,7 @@ def _values(table: Table, name: str) -> pl.Series:
     column = table.frame[name]
     if column.dtype in (pl.List, pl.Array):
         return column.cast(pl.List(pl.String))
-    text = text_of(table.plain(name))
+    text = text_of(table.scalar_column(name))
     return text.set(_is_missing(text), None)
 
 
@@ -265,7 +265,7 @@ def _empty_notes(table: Table, columns: Mapping[str, str]) -> list[str]:
         text = text_of(table.frame[name])
         words = text.filter(_is_missing(text).fill_null(False)).unique(maintain_order=True)
         if len(words):
-            notes.append(f"{role} of items: {shown(words.to_list())} is taken as none")
+            notes.append(f"{role} of items: {format_names(words.to_list())} is taken as none")
     return notes
 
 
@@ -291,7 +291,7 @@ def _unique_items(found: pl.DataFrame, file: TableFile) -> pl.DataFrame:
     again = different.filter(~pl.col("item").is_first_distinct())
     if not again.is_empty():
         raise UserError(
-            f"{file.place(again['row'][0])}: item {again['item'][0]!r} was described before, in "
+            f"{file.locate(again['row'][0])}: item {again['item'][0]!r} was described before, in "
             "other words; keep one row an item"
         )
     return different.select(columns)

@@ -5,18 +5,18 @@ from pathlib import Path
 
 import polars as pl
 
-from jaxrec.config.fields import changed, refuse_unused
+from jaxrec.config.fields import changed_flags, refuse_unused
 from jaxrec.data.data_config import DataConfig
 from jaxrec.data.events import require_events
 from jaxrec.data.feature_names import feature_names
 from jaxrec.data.interactions import Interactions
-from jaxrec.data.labels import label_columns
-from jaxrec.data.ordered import OrderedLog, order
+from jaxrec.data.ordered import OrderedLog, order_log
 from jaxrec.data.prepared import is_prepared, read_prepared
 from jaxrec.data.sources.movielens import MOVIELENS, load_movielens
 from jaxrec.data.sources.own_log import SideTables, load_table
 from jaxrec.data.sources.synthetic import synthetic_world
 from jaxrec.data.sources.table_file import FORMATS, IN_MEMORY
+from jaxrec.data.target_weights import weight_columns
 from jaxrec.errors import UserError
 
 # Settings that only some sources read, and the flag that selects such a source.
@@ -43,9 +43,9 @@ def load_ordered(config: DataConfig, *, seed: int, table: pl.DataFrame | None = 
             if the filters drop every row.
     """
     if not is_prepared(config.dataset):
-        return order(load_interactions(config, seed=seed, table=table), config.filters)
+        return order_log(load_interactions(config, seed=seed, table=table), config.filters)
     config.requested_heads()
-    for flag, value in changed(config, "filters", *_READERS).items():
+    for flag, value in changed_flags(config, "filters", *_READERS).items():
         raise UserError(
             f"{flag}={value} says nothing of --dataset={config.dataset}, which is prepared; give "
             "it to `jaxrec prepare`, or leave it out"
@@ -64,7 +64,7 @@ def load_interactions(
     Raises:
         UserError: if the log is missing, unreadable or unknown, or a flag does not apply to it.
     """
-    name, columns = config.dataset, label_columns(config)
+    name, columns = config.dataset, weight_columns(config)
     require_events(config)
     config.requested_heads()
     if is_prepared(name):

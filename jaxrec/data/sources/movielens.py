@@ -109,7 +109,7 @@ def load_movielens(
             raise UserError(f"{name} says nothing of its users; leave --user-features out")
         files.append(layout.users)
     names = [file.name for file in files]
-    folder = _downloaded(name, names) if data_dir is None else _located(name, names, Path(data_dir))
+    folder = _download(name, names) if data_dir is None else _locate(name, names, Path(data_dir))
     rating_columns = [
         pl.col("user", "item").cast(pl.Int32),
         pl.col("rating").cast(pl.Float64),
@@ -127,7 +127,7 @@ def load_movielens(
     )
 
 
-def _located(name: str, files: Sequence[str], data_dir: Path) -> Path:
+def _locate(name: str, files: Sequence[str], data_dir: Path) -> Path:
     """Return the release's folder, which is `data_dir` or inside it."""
     folder = data_dir / name
     # Four releases share their file names, so a folder named after another release is refused.
@@ -144,7 +144,7 @@ def _located(name: str, files: Sequence[str], data_dir: Path) -> Path:
     return folder
 
 
-def _downloaded(name: str, files: Sequence[str]) -> Path:
+def _download(name: str, files: Sequence[str]) -> Path:
     """Return the release's folder in the user's cache; the first call downloads it."""
     if name not in _CHECKSUMS:
         raise UserError(

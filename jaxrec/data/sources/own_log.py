@@ -8,13 +8,19 @@ from typing import NamedTuple
 import polars as pl
 
 from jaxrec.config.fields import refuse_unused
-from jaxrec.data.interactions import Interactions, count_dropped, not_zero
-from jaxrec.data.sources.ids import odd_ids, read_ids
-from jaxrec.data.sources.item_table import ItemTableConfig, no_items, read_items
+from jaxrec.data.interactions import Interactions, count_dropped, nonzero_counts
+from jaxrec.data.sources.ids import read_ids, suspicious_id_notes
+from jaxrec.data.sources.item_table import ItemTableConfig, empty_item_table, read_items
 from jaxrec.data.sources.log_config import NO_TIMES, LogConfig
-from jaxrec.data.sources.table_file import TableFile, named, open_table
-from jaxrec.data.sources.tabular import Table, finite, one_role_each, read_table, values_of
-from jaxrec.data.sources.times import mixed_units, read_times, ticks_by_size
+from jaxrec.data.sources.table_file import TableFile, open_table, parse_column_names
+from jaxrec.data.sources.tabular import (
+    Table,
+    finite_numbers,
+    flags_by_column,
+    read_table,
+    values_of,
+)
+from jaxrec.data.sources.times import infer_ticks_per_second, mixed_unit_notes, read_times
 from jaxrec.data.sources.user_table import UserTableConfig, read_users
 from jaxrec.errors import UserError
 
@@ -123,11 +129,11 @@ def open_log(
     file = open_table(
         name,
         flag,
-        columns=named(config.columns, "--log.columns"),
+        columns=parse_column_names(config.columns, "--log.columns"),
         separator=config.separator,
         encoding=config.encoding,
     )
-    roles = one_role_each(config.roles)
+    roles = flags_by_column(config.roles)
     role_columns = {"rating": config.rating, "event": config.event}
     # With --log.rating or --log.event, `rating` or `event` is that role, not a column of the file.
     others = {name: other for name, other in others.items() if not role_columns.get(name)}
@@ -162,13 +168,13 @@ def load_table(
     opened = open_log(name, config, others=others, flag=flag)
     table = opened.read()
     complete = complete_rows(table, config)
-    dropped = not_zero(count_dropped("--log.drop-incomplete", table.frame, complete.frame))
+    dropped = nonzero_counts(count_dropped("--log.drop-incomplete", table.frame, complete.frame))
     if complete.frame.is_empty():
         raise UserError(f"{opened.file.path} has no complete row; leave --log.drop-incomplete out")
     rows = read_rows(complete, opened)
     log, ticks = rows.log, rows.ticks_per_second
     if ticks is None and config.time != NO_TIMES:
-        ticks = ticks_by_size(log["timestamp"])
+        ticks = infer_ticks_per_second(log["timestamp"])
     notes = [*opened.file.notes, *rows.notes]
     known = log["item"].unique(maintain_order=True)
     items, table_notes = describe_items(known, config, tables)
@@ -187,7 +193,7 @@ def describe_items(
         UserError: if the table cannot be read, or describes none of the items.
     """
     if tables.items is None:
-        return no_items(known), []
+        return empty_item_table(known), []
     return read_items(
         tables.items,
         tables.item_table,
@@ -222,8 +228,8 @@ def complete_rows(table: Table, config: LogConfig) -> Table:
     """Drop rows that lack the value of a role, if --log.drop-incomplete is set."""
     if not config.drop_incomplete:
         return table
-    is_present = [_is_present(table.frame[name]) for name in one_role_each(config.roles)]
-    return table.take(pl.select(pl.all_horizontal(is_present)).to_series())
+    is_present = [_is_present(table.frame[name]) for name in flags_by_column(config.roles)]
+    return table.filter(pl.select(pl.all_horizontal(is_present)).to_series())
 
 
 def read_rows(table: Table, opened: LogFile) -> ReadRows:
@@ -237,7 +243,7 @@ def read_rows(table: Table, opened: LogFile) -> ReadRows:
     """
     config = opened.config
     users, items = read_ids(table, config.user), read_ids(table, config.item)
-    notes = [*odd_ids("user", users), *odd_ids("item", items)]
+    notes = [*suspicious_id_notes("user", users), *suspicious_id_notes("item", items)]
     if config.time == NO_TIMES:
         if config.time_unit != "auto":
             raise UserError(
@@ -248,10 +254,10 @@ def read_rows(table: Table, opened: LogFile) -> ReadRows:
         notes.append("there are no times: the order of the file counts")
     else:
         times, ticks = read_times(table, config.time, config.time_format, config.time_unit)
-        notes += mixed_units(times)
+        notes += mixed_unit_notes(times)
     log = pl.DataFrame({"user": users, "item": items, "timestamp": times})
     if config.rating is not None:
-        ratings = finite(table.plain(config.rating))
+        ratings = finite_numbers(table.scalar_column(config.rating))
         table.require(config.rating, ratings.is_not_null(), "a finite number")
         log = log.with_columns(rating=ratings)
     if config.event is not None:

@@ -46,7 +46,7 @@ MIN_LENGTH, MEAN_LENGTH, LENGTH_SIGMA = 5, 70, 0.8  # lognormal, clipped
 MIN_ITEMS = 2 * MIN_LENGTH  # a history covers at most half of the catalogue
 MAX_ITEMS = 10_000_000
 MAX_DRAWS = 8  # of films already seen; then any unseen film is drawn
-FEW_ITEMS = 1 << 16  # up to this size, unseen films are drawn by scanning the catalogue
+MAX_SCANNED_ITEMS = 1 << 16  # up to this size, unseen films are drawn by scanning the catalogue
 
 OPENING = 1_640_995_200  # 2022-01-01 UTC; users arrive within the next two years
 
@@ -220,7 +220,7 @@ def _histories(
 
 def _draw_unseen(items: int, seen: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Draw, for each row of `seen`, [n, _], a uniformly random item that is not in it."""
-    if items <= FEW_ITEMS:
+    if items <= MAX_SCANNED_ITEMS:
         lots = rng.random((len(seen), items))
         np.put_along_axis(lots, seen, -1, axis=1)
         return lots.argmax(-1)

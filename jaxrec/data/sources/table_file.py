@@ -44,15 +44,15 @@ class Parquet(Typed):
 
     files: list[Path]
 
-    def place(self, row: int) -> str:
+    def locate(self, row: int) -> str:
         """Return the file and the number of the row within it, from 1."""
         first, *others = self.files
         height = pl.scan_parquet(first, glob=False).select(pl.len()).collect().item()
         if row < height:
             return f"{first}, row {row + 1}"
-        return replace(self, files=others).place(row - height)
+        return replace(self, files=others).locate(row - height)
 
-    def explain(self) -> None:
+    def raise_row_error(self) -> None:
         """Do nothing: the message of Polars is reported as it is."""
 
 
@@ -60,11 +60,11 @@ class Parquet(Typed):
 class JsonLines(Typed):
     """A file with one JSON object per line."""
 
-    def place(self, row: int) -> str:
+    def locate(self, row: int) -> str:
         """Return the file and the number of the object, from 1."""
         return f"{self.path}, row {row + 1}"
 
-    def explain(self) -> None:
+    def raise_row_error(self) -> None:
         """Raise a UserError for the first line that is not a JSON object."""
         _require_json_objects(self.path)
 
@@ -73,11 +73,11 @@ class JsonLines(Typed):
 class InMemory(Typed):
     """A table that was passed from Python."""
 
-    def place(self, row: int) -> str:
+    def locate(self, row: int) -> str:
         """Return the name of the table and the number of the row, from 1."""
         return f"{self.path}, row {row + 1}"
 
-    def explain(self) -> None:
+    def raise_row_error(self) -> None:
         """Do nothing: the message of Polars is reported as it is."""
 
 
@@ -97,11 +97,12 @@ def _is_object(line: str) -> bool:
 
 
 # Common to all: `path` (the name in messages), `names` (of the columns), `is_typed` (whether the
-# format has column types), `notes` (on what was inferred) and the methods scan, place, explain.
+# format has column types), `notes` (on what was inferred) and the methods scan, locate and
+# raise_row_error.
 TableFile = Delimited | Parquet | JsonLines | InMemory
 
 
-def named(columns: str | None, flag: str) -> list[str] | None:
+def parse_column_names(columns: str | None, flag: str) -> list[str] | None:
     """Parse the comma-separated column names of a file without a header.
 
     Raises:
@@ -148,7 +149,7 @@ def open_table(
     suffixes = [suffix.lower() for suffix in path.suffixes]
     suffix = ([each for each in suffixes if each not in _COMPRESSED] or [""])[-1]
     if suffix in SEPARATORS:
-        with explained(path):
+        with read_errors(path):
             return open_delimited(
                 path,
                 SEPARATORS[suffix],
@@ -158,11 +159,11 @@ def open_table(
                 encoding_flag=encoding_flag,
             )
     if suffix in _JSON:
-        with explained(path, partial(_require_json_objects, path)):
+        with read_errors(path, partial(_require_json_objects, path)):
             rows = pl.scan_ndjson(path, infer_schema_length=None)
             return JsonLines(path, rows, rows.collect_schema().names())
     if suffix in _PARQUET:
-        return _parquet(path, [path])
+        return _open_parquet(path, [path])
     raise UserError(f"{path} is of no known format; give {flag} one of {FORMATS}")
 
 
@@ -173,25 +174,25 @@ def _open_parquet_files(name: str, flag: str) -> Parquet:
     files = sorted(each for each in found if each.suffix.lower() in _PARQUET and each.is_file())
     if not files:
         raise UserError(f"{name} holds no .parquet file; give {flag} a file, or another folder")
-    return _parquet(path, files)
+    return _open_parquet(path, files)
 
 
-def _parquet(path: Path, files: list[Path]) -> Parquet:
-    with explained(path):
+def _open_parquet(path: Path, files: list[Path]) -> Parquet:
+    with read_errors(path):
         # Spark encodes partition columns in the names of folders: /day=2024-05-01/.
         rows = pl.scan_parquet(files, glob=False, hive_partitioning=path.is_dir())
         return Parquet(path, rows, rows.collect_schema().names(), files)
 
 
 @contextmanager
-def explained(path: Path, explain: Callable[[], None] | None = None) -> Iterator[None]:
-    """Convert read errors to a UserError; `explain` may raise one that names the row."""
+def read_errors(path: Path, raise_row_error: Callable[[], None] | None = None) -> Iterator[None]:
+    """Convert read errors to a UserError; `raise_row_error` may raise one that names the row."""
     try:
         yield
     except pl.exceptions.NoDataError:
         raise UserError(f"{path} is empty; give a file with rows") from None
     except (pl.exceptions.PolarsError, OSError) as error:
-        if explain:
-            explain()
+        if raise_row_error:
+            raise_row_error()
         reason = str(error).partition("\n")[0]
         raise UserError(f"{path} cannot be read ({reason}); write the file again") from error

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
-from jaxrec.data.sources.delimited import shown
-from jaxrec.data.sources.table_file import TableFile, explained
+from jaxrec.data.sources.delimited import format_names
+from jaxrec.data.sources.table_file import TableFile, read_errors
 from jaxrec.errors import UserError
 
 
@@ -27,7 +27,7 @@ class Table:
     flags: Mapping[str, str]
     if_empty: str
 
-    def plain(self, name: str) -> pl.Series:
+    def scalar_column(self, name: str) -> pl.Series:
         """Return a column, unless it holds lists, structs, durations or Python objects.
 
         Raises:
@@ -54,20 +54,20 @@ class Table:
         more = len(bad) - 1
         also = f" (and so {more:,} more of {self.frame.height:,} rows)" if more else ""
         raise UserError(
-            f"{self.place(bad[0])}: column {name!r} {what}{also}; "
+            f"{self.locate(bad[0])}: column {name!r} {what}{also}; "
             f"{remedy or 'correct or delete the row'}, or change {self.flags[name]}"
         )
 
-    def place(self, row: int) -> str:
+    def locate(self, row: int) -> str:
         """Return the location of a row of the frame in its file, for messages."""
-        return self.file.place(self.rows[row])
+        return self.file.locate(self.rows[row])
 
-    def take(self, is_taken: pl.Series) -> "Table":
-        """Return the rows for which `is_taken` is true."""
-        return replace(self, frame=self.frame.filter(is_taken), rows=self.rows.filter(is_taken))
+    def filter(self, is_kept: pl.Series) -> "Table":
+        """Return the rows for which `is_kept` is true."""
+        return replace(self, frame=self.frame.filter(is_kept), rows=self.rows.filter(is_kept))
 
 
-def one_role_each(columns: Mapping[str, str | None]) -> dict[str, str]:
+def flags_by_column(columns: Mapping[str, str | None]) -> dict[str, str]:
     """Return the flag of each column, from the column of each flag.
 
     Raises:
@@ -97,7 +97,7 @@ def read_table(
         UserError: if a column is missing or occurs twice, or if there is no row or an invalid one.
     """
     require_columns(file, flags, columns_flag)
-    with explained(file.path, file.explain):
+    with read_errors(file.path, file.raise_row_error):
         frame = file.scan(list(flags)).collect()
     if frame.is_empty():
         raise UserError(f"{file.path} has no rows; give a file that has some")
@@ -131,12 +131,13 @@ def _missing(
 ) -> UserError:
     if not file.is_typed and any(map(_is_number, names)):
         return UserError(
-            f"{file.path}: its first line, {shown(names)}, looks like data; name its {len(names)} "
-            f"columns with {columns_flag}, as in {columns_flag}=user,item,rating,timestamp"
+            f"{file.path}: its first line, {format_names(names)}, looks like data; name its "
+            f"{len(names)} columns with {columns_flag}, as in "
+            f"{columns_flag}=user,item,rating,timestamp"
         )
     return UserError(
-        f"{file.path} has no column {name!r}, only {shown(names)}; change {flag} or the file's "
-        "header"
+        f"{file.path} has no column {name!r}, only {format_names(names)}; change {flag} or the "
+        "file's header"
     )
 
 
@@ -159,7 +160,7 @@ def text_of(column: pl.Series) -> pl.Series:
         return pl.Series(column.name, [None] * len(column), pl.String)
 
 
-def finite(column: pl.Series) -> pl.Series:
+def finite_numbers(column: pl.Series) -> pl.Series:
     """Cast to Float64; values that are not finite numbers become null."""
     text_or_number = column if column.dtype.is_numeric() else text_of(column)
     numbers = text_or_number.cast(pl.Float64, strict=False)
@@ -174,6 +175,6 @@ def values_of(table: Table, name: str) -> pl.Series:
     Raises:
         UserError: if the column holds lists or other nested values.
     """
-    text = text_of(table.plain(name))
-    numbers = finite(table.frame[name])
+    text = text_of(table.scalar_column(name))
+    numbers = finite_numbers(table.frame[name])
     return numbers if (numbers.is_null() == text.is_null()).all() else text

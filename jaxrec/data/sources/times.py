@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 
 from jaxrec.data.interactions import TICKS_PER_SECOND, TimeUnit
-from jaxrec.data.sources.tabular import Table, finite, text_of
+from jaxrec.data.sources.tabular import Table, finite_numbers, text_of
 from jaxrec.errors import UserError
 
 # 2024-05-01, 2024-05-01T12:30, 2024-05-01 12:30:59.5+02:00, 2024-05-01 12:30:59 UTC
@@ -38,7 +38,7 @@ def read_times(
     Raises:
         UserError: if a row has no time, a unit is set for dates, or the unit is too coarse.
     """
-    column = table.plain(name)
+    column = table.scalar_column(name)
     if time_format is not None:
         moments = _parse_formatted(text_of(column), time_format)
         if moments.is_null().all():
@@ -68,7 +68,7 @@ def read_times(
     return times, TICKS_PER_SECOND[unit]
 
 
-def mixed_units(times: pl.Series) -> list[str]:
+def mixed_unit_notes(times: pl.Series) -> list[str]:
     """Return a note with the count of each unit if the times seem to mix units."""
     counts = {unit: _in_range(times, ticks).sum() for unit, ticks in TICKS_PER_SECOND.items()}
     found = [f"{count:,} look like {unit}" for unit, count in counts.items() if count]
@@ -77,7 +77,7 @@ def mixed_units(times: pl.Series) -> list[str]:
     return [f"times of several units: {', '.join(found)}; write all in one"]
 
 
-def ticks_by_size(times: pl.Series) -> int | None:
+def infer_ticks_per_second(times: pl.Series) -> int | None:
     """Infer the ticks per second of times since 1970 from their size; None if ambiguous."""
     return next(
         (ticks for ticks in TICKS_PER_SECOND.values() if _in_range(times, ticks).all()), None
@@ -96,7 +96,7 @@ def _parse_times(column: pl.Series) -> tuple[pl.Series, int | None]:
     """
     if column.dtype in (pl.Date, pl.Datetime):
         return _since_1970(column)
-    numbers = finite(column)
+    numbers = finite_numbers(column)
     if column.dtype.is_float() or column.dtype.is_decimal():
         return numbers, None
     text = text_of(column)

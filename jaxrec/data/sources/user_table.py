@@ -65,7 +65,7 @@ def read_users(
     again = (~keys.is_first_distinct()).arg_true()
     if len(again):
         raise UserError(
-            f"{table.place(again[0])}: user {keys[again[0]]!r:.40} was described before; keep one "
+            f"{table.locate(again[0])}: user {keys[again[0]]!r:.40} was described before; keep one "
             "row a user"
         )
     described = pl.DataFrame(

@@ -4,7 +4,7 @@ To add one, write a class in a file of its own here, and add a line to ENCODERS.
 """
 
 from jaxrec.errors import UserError
-from jaxrec.models.encoders.contract import Encoder
+from jaxrec.models.encoders.base import Encoder
 from jaxrec.models.encoders.convolution import Convolution
 from jaxrec.models.encoders.mean import Mean
 from jaxrec.models.encoders.recurrent import Recurrent

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxrec.config.fields import check, setting
-from jaxrec.models.encoders.contract import Activities, Encoder, Mask, Prefixes, There, Whole
+from jaxrec.models.encoders.base import Activities, Encoder, Encoding, Encodings, Mask, Valid
 
 # A maximum ignores order, so maxima over the last 1 and 3 positions are concatenated as well.
 RECENT = (1, 3)
@@ -43,11 +43,13 @@ class Convolution(Encoder):
         layer = partial(nnx.Linear, out_features=units, kernel_init=he_normal, rngs=rngs)
         self.convolutions = nnx.List([layer(self.kernel_size * width) for width in widths])
 
-    def encode_positions(self, activities_BLE: Activities, mask_BL: Mask, span: int) -> Prefixes:
+    def encode_positions(
+        self, activities_BLE: Activities, mask_BL: Mask, history_length: int
+    ) -> Encodings:
         """Return the maxima of the features up to each position.
 
-        If a window is longer than `span`, the kernels at the start of a history read activities
-        before it.
+        If a window is longer than `history_length`, the kernels at the start of a history read
+        activities before it.
         """
         length = mask_BL.shape[1]
         x = activities_BLE
@@ -57,12 +59,14 @@ class Convolution(Encoder):
             x = nnx.relu(convolution(jnp.concatenate(steps, axis=-1)))
             # Zero is the smallest value after a ReLU, so that padding does not change a maximum.
             x = jnp.where(mask_BL[..., None], x, 0)
-        maxima = [_running_maximum(x, min(recent, span)) for recent in (*RECENT, span)]
+        maxima = [
+            _running_maximum(x, min(recent, history_length)) for recent in (*RECENT, history_length)
+        ]
         return jnp.concatenate(maxima, axis=-1)
 
-    def encode_last(self, activities_BNE: Activities, there_BN: There) -> Whole:
+    def encode_last(self, activities_BNE: Activities, valid_BN: Valid) -> Encoding:
         """Return the maxima of the features of a history; each convolution is one CONV_2D."""
-        there_B1N1 = there_BN[:, None, :, None]
+        valid_B1N1 = valid_BN[:, None, :, None]
         x = activities_BNE[:, None]
         for convolution in self.convolutions:
             kernel, bias = convolution.kernel[...], convolution.bias
@@ -74,20 +78,20 @@ class Convolution(Encoder):
                 padding=((0, 0), (self.kernel_size - 1, 0)),
                 dimension_numbers=("NHWC", "HWIO", "NHWC"),
             )
-            x = nnx.relu(x + bias[...]) * there_B1N1
+            x = nnx.relu(x + bias[...]) * valid_B1N1
         maxima = [jnp.max(x[:, 0, -recent:], axis=1) for recent in RECENT]
         return jnp.concatenate([*maxima, jnp.max(x[:, 0], axis=1)], axis=-1)
 
 
-def _running_maximum(features_BLC: Prefixes, span: int) -> Prefixes:
-    """Return the maximum over the last `span` positions at each; no feature is negative.
+def _running_maximum(features_BLC: Encodings, window: int) -> Encodings:
+    """Return the maximum over the last `window` positions at each; no feature is negative.
 
-    The maximum of two overlapping or adjacent spans is that of their union: log2(span) steps.
+    The maximum of two overlapping or adjacent windows is that of their union: log2(window) steps.
     """
-    span = min(span, features_BLC.shape[1])
+    window = min(window, features_BLC.shape[1])
     maxima_BLC, reach = features_BLC, 1
-    while reach < span:
-        step = min(reach, span - reach)
+    while reach < window:
+        step = min(reach, window - reach)
         earlier_BLC = jnp.pad(maxima_BLC, ((0, 0), (step, 0), (0, 0)))[:, :-step]
         maxima_BLC = jnp.maximum(maxima_BLC, earlier_BLC)
         reach += step

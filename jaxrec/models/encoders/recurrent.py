@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxrec.config.fields import check, setting
-from jaxrec.models.encoders.contract import Activities, Encoder, Mask, Prefixes, There, Whole
+from jaxrec.models.encoders.base import Activities, Encoder, Encoding, Encodings, Mask, Valid
 from jaxrec.models.encoders.mean import mean, running_mean
 from jaxrec.models.lstm import LSTM
 
@@ -36,20 +36,22 @@ class Recurrent(Encoder):
         widths = [width_in] + [units] * (config.layers - 1)
         self.layers = nnx.List([LSTM(width, units, rngs=rngs) for width in widths])
 
-    def encode_positions(self, activities_BLE: Activities, mask_BL: Mask, span: int) -> Prefixes:
+    def encode_positions(
+        self, activities_BLE: Activities, mask_BL: Mask, history_length: int
+    ) -> Encodings:
         """Return the output after each activity, that activity, and the mean up to it."""
         outputs_BLH = activities_BLE
         for layer in self.layers:
-            outputs_BLH = layer.prefixes(outputs_BLH, mask_BL)
-        means_BLE = running_mean(activities_BLE, mask_BL, span)
+            outputs_BLH = layer.encode_positions(outputs_BLH, mask_BL)
+        means_BLE = running_mean(activities_BLE, mask_BL, history_length)
         return jnp.concatenate([outputs_BLH, activities_BLE, means_BLE], axis=-1)
 
-    def encode_last(self, activities_BNE: Activities, there_BN: There) -> Whole:
+    def encode_last(self, activities_BNE: Activities, valid_BN: Valid) -> Encoding:
         """Return the output after the last activity, that activity, and the mean of all."""
-        there_NB1 = jnp.swapaxes(there_BN, 0, 1)[..., None]
+        valid_NB1 = jnp.swapaxes(valid_BN, 0, 1)[..., None]
         x_NBE = jnp.swapaxes(activities_BNE, 0, 1)
         for layer in self.layers[:-1]:
-            x_NBE = layer.whole(x_NBE, there_NB1, every=True)
-        output_BH = self.layers[-1].whole(x_NBE, there_NB1, every=False)
-        mean_BE = mean(activities_BNE, there_BN)
+            x_NBE = layer.encode_history(x_NBE, valid_NB1, return_sequences=True)
+        output_BH = self.layers[-1].encode_history(x_NBE, valid_NB1, return_sequences=False)
+        mean_BE = mean(activities_BNE, valid_BN)
         return jnp.concatenate([output_BH, activities_BNE[:, -1], mean_BE], axis=-1)

@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float
 
 from jaxrec.config.fields import check, setting
 from jaxrec.errors import UserError
-from jaxrec.models.encoders.contract import Activities, Encoder, Mask, Prefixes, There, Whole
+from jaxrec.models.encoders.base import Activities, Encoder, Encoding, Encodings, Mask, Valid
 from jaxrec.models.encoders.mean import mean, running_mean
 
 Rows = Float[jax.Array, "*rows H"]
@@ -69,10 +69,12 @@ class Transformer(Encoder):
         )
         self.scale = nnx.Param(jnp.full(units, _INITIAL_SCALE))
 
-    def encode_positions(self, activities_BLE: Activities, mask_BL: Mask, span: int) -> Prefixes:
-        """Attend from each position to the last `span`; stacked blocks reach further back."""
+    def encode_positions(
+        self, activities_BLE: Activities, mask_BL: Mask, history_length: int
+    ) -> Encodings:
+        """Attend from each position to the last `history_length`; stacked blocks reach further."""
         length = mask_BL.shape[1]
-        band_LL = np.tri(length, dtype=bool) & ~np.tri(length, k=-span, dtype=bool)
+        band_LL = np.tri(length, dtype=bool) & ~np.tri(length, k=-history_length, dtype=bool)
         is_read_BLL = mask_BL[:, None, :] & jnp.asarray(band_LL)
         # Flattened: with two batch axes, XLA takes twice as long for the gradient of a kernel.
         x_nH = self.projection(activities_BLE.reshape(-1, activities_BLE.shape[-1]))
@@ -80,22 +82,22 @@ class Transformer(Encoder):
         for block in self.blocks:
             x_BLH = block.encode_positions(x_BLH, mask_BL.astype(x_BLH.dtype), is_read_BLL)
         attended_BLH = norm(x_BLH) * self.scale[...]
-        means_BLE = running_mean(activities_BLE, mask_BL, span)
+        means_BLE = running_mean(activities_BLE, mask_BL, history_length)
         return jnp.concatenate([attended_BLH, activities_BLE, means_BLE], axis=-1)
 
-    def encode_last(self, activities_BNE: Activities, there_BN: There) -> Whole:
+    def encode_last(self, activities_BNE: Activities, valid_BN: Valid) -> Encoding:
         """Attend over the history; the last block has a query for the last position alone."""
         x_BNH = self.projection(activities_BNE)
-        penalty_BN = (1 - there_BN) * _MASKED
+        penalty_BN = (1 - valid_BN) * _MASKED
         if len(self.blocks) > 1:
             # Computed from an input: as a constant, the N x N mask would be stored in the file.
-            count_BN = jnp.cumsum(there_BN, axis=1)
+            count_BN = jnp.cumsum(valid_BN, axis=1)
             later_BNN = jnp.maximum(count_BN[:, None, :] - count_BN[:, :, None], 0)
             penalty_BNN = later_BNN * _MASKED + penalty_BN[:, None, :]
             for block in self.blocks[:-1]:
-                x_BNH = block.every(x_BNH, penalty_BNN)
-        attended_BH = norm(self.blocks[-1].last(x_BNH, penalty_BN)) * self.scale[...]
-        mean_BE = mean(activities_BNE, there_BN)
+                x_BNH = block.attend_all(x_BNH, penalty_BNN)
+        attended_BH = norm(self.blocks[-1].attend_last(x_BNH, penalty_BN)) * self.scale[...]
+        mean_BE = mean(activities_BNE, valid_BN)
         return jnp.concatenate([attended_BH, activities_BNE[:, -1], mean_BE], axis=-1)
 
 
@@ -117,15 +119,15 @@ class Block(nnx.Module):
 
     def encode_positions(
         self,
-        x_BLH: Prefixes,
-        there_BL: There,
+        x_BLH: Encodings,
+        valid_BL: Valid,
         is_read_BLL: Bool[jax.Array, "B L L"],
-    ) -> Prefixes:
+    ) -> Encodings:
         """Attend from each position to the keys that its mask allows."""
         x_nH = x_BLH.reshape(-1, x_BLH.shape[-1])
         n_nH = norm(x_nH)
         by_head = (*is_read_BLL.shape[:2], self.heads, -1)
-        decays_BLA1 = nnx.sigmoid(self.fade(n_nH)).reshape(by_head) * there_BL[..., None, None]
+        decays_BLA1 = nnx.sigmoid(self.fade(n_nH)).reshape(by_head) * valid_BL[..., None, None]
         # Decay accumulated before a key is equivalent to decay between key and query: their sum is
         # the same for all keys of a query. A product, because a cumulative sum is slow on CPUs.
         before_LL = np.tri(by_head[1], k=-1, dtype=np.float32)
@@ -138,7 +140,7 @@ class Block(nnx.Module):
         attended_nH = jnp.einsum("baqk,bkad->bqad", weights, value).reshape(n_nH.shape)
         return self._add_residuals(x_nH, n_nH, attended_nH).reshape(x_BLH.shape)
 
-    def every(self, x_BNH: Activities, unread_BNN: Float[jax.Array, "B N N"]) -> Activities:
+    def attend_all(self, x_BNH: Activities, unread_BNN: Float[jax.Array, "B N N"]) -> Activities:
         """Attend from each position to the positions up to it."""
         n_BNH = norm(x_BNH)
         by_head = (*x_BNH.shape[:2], self.heads, -1)
@@ -151,7 +153,7 @@ class Block(nnx.Module):
         attended = jnp.swapaxes(jax.nn.softmax(logits) @ value, 1, 2)
         return self._add_residuals(x_BNH, n_BNH, attended.reshape(x_BNH.shape))
 
-    def last(self, x_BNH: Activities, unread_BN: There) -> Whole:
+    def attend_last(self, x_BNH: Activities, unread_BN: Valid) -> Encoding:
         """Attend from the last position, without computing the keys and values of all positions.
 
         The key kernel is multiplied with the query instead, and the value layer is applied to the

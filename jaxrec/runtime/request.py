@@ -6,15 +6,15 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from jaxrec.errors import UserError
-from jaxrec.runtime.best import Closed
-from jaxrec.runtime.features import TakenFeature
+from jaxrec.runtime.features import InputFeature
 from jaxrec.runtime.interpreter import HISTORY, Port
-from jaxrec.runtime.known import NO_ITEM
+from jaxrec.runtime.item_index import NO_ITEM
+from jaxrec.runtime.top_k import ExcludedMask
 
 Entry = TypeVar("Entry")
 
 
-class Asked(NamedTuple):
+class Request(NamedTuple):
     """One request: a history, its features, and the items to exclude.
 
     Attributes:
@@ -29,7 +29,7 @@ class Asked(NamedTuple):
     exclude: Sequence[int]
 
 
-def one_each(
+def per_history(
     name: str, values: Iterable[Entry] | None, missing: Entry, count: int
 ) -> Sequence[Entry]:
     """Return one value for each of `count` histories, `missing` for all if `values` is None.
@@ -46,7 +46,7 @@ def one_each(
 
 
 def unknown_inputs(
-    ports: Mapping[str, Port], taken: Sequence[TakenFeature], count: int
+    ports: Mapping[str, Port], taken: Sequence[InputFeature], count: int
 ) -> dict[str, np.ndarray]:
     """Build the inputs of `count` empty histories, with unknown values for all features."""
     unknown = {HISTORY: NO_ITEM, **{each.name: each.unknown for each in taken}}
@@ -56,13 +56,13 @@ def unknown_inputs(
     }
 
 
-def fill(
-    ports: Mapping[str, Port], taken: Sequence[TakenFeature], asked: Sequence[Asked]
+def build_inputs(
+    ports: Mapping[str, Port], taken: Sequence[InputFeature], requests: Sequence[Request]
 ) -> dict[str, np.ndarray]:
     """Build the inputs of some requests: the last N known activities of each, right-aligned."""
-    inputs = unknown_inputs(ports, taken, len(asked))
+    inputs = unknown_inputs(ports, taken, len(requests))
     length = ports[HISTORY].shape[1]
-    for row, (ids, features, _) in enumerate(asked):
+    for row, (ids, features, _) in enumerate(requests):
         known = [position for position, number in enumerate(ids) if number != NO_ITEM][-length:]
         for name, values in {**features, HISTORY: ids}.items():
             if isinstance(values, Sequence):
@@ -72,9 +72,11 @@ def fill(
     return inputs
 
 
-def close(asked: Sequence[Asked], catalogue_size: int, *, keep_seen: bool) -> Closed:
+def excluded_mask(
+    requests: Sequence[Request], catalogue_size: int, *, keep_seen: bool
+) -> ExcludedMask:
     """Build the mask of excluded items: `exclude` and, unless `keep_seen`, the whole history."""
-    excluded = np.zeros((len(asked), catalogue_size + 1), bool)
-    for row, (ids, _, exclude) in enumerate(asked):
+    excluded = np.zeros((len(requests), catalogue_size + 1), bool)
+    for row, (ids, _, exclude) in enumerate(requests):
         excluded[row, [NO_ITEM, *exclude, *([] if keep_seen else ids)]] = True
     return excluded

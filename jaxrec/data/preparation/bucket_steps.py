@@ -20,7 +20,7 @@ from jaxrec.data.interactions import (
     drop_rows,
 )
 from jaxrec.data.ordered import order_rows
-from jaxrec.data.preparation.form import Form, form_of, in_form
+from jaxrec.data.preparation.column_types import ColumnTypes, cast_rows, infer_types
 from jaxrec.data.sources.own_log import LogFile, complete_rows, read_rows
 from jaxrec.data.sources.tabular import Table
 from jaxrec.errors import UserError
@@ -31,7 +31,7 @@ ROW, BUCKET = "jaxrec_row", "jaxrec_bucket"
 
 
 @dataclass(frozen=True)
-class Workshop:
+class Workspace:
     """The input of a preparation, and the paths of its intermediate files.
 
     Attributes:
@@ -64,7 +64,7 @@ class Workshop:
         return read_json(self.part(step, bucket, ".json"))
 
 
-def bucket_of(users: pl.Series, buckets: int) -> pl.Series:
+def assign_buckets(users: pl.Series, buckets: int) -> pl.Series:
     """Return the bucket of each user: the CRC-32 of the id as text, modulo `buckets`.
 
     All engines compute this hash, and prepared folders depend on it: it must not change.
@@ -75,63 +75,63 @@ def bucket_of(users: pl.Series, buckets: int) -> pl.Series:
     return users.replace_strict(distinct, pl.Series(sums, dtype=pl.Int32), return_dtype=pl.Int32)
 
 
-def survey(shop: Workshop, bucket: int) -> None:
-    """Infer the form of a bucket's rows.
+def survey_bucket(workspace: Workspace, bucket: int) -> None:
+    """Infer the column types of a bucket's rows.
 
     Raises:
         UserError: if a row cannot be read.
     """
-    report = shop.part("survey", bucket, ".json")
+    report = workspace.part("survey", bucket, ".json")
     if report.exists():
         return
-    table = _raw_rows(shop, bucket)
-    complete = complete_rows(table, shop.opened.config)
-    form, notes = None, []
+    table = _raw_rows(workspace, bucket)
+    complete = complete_rows(table, workspace.opened.config)
+    types, notes = None, []
     if complete.frame.height:
-        rows = read_rows(complete, shop.opened)
-        form, notes = asdict(form_of(rows, complete, shop.opened)), rows.notes
+        rows = read_rows(complete, workspace.opened)
+        types, notes = asdict(infer_types(rows, complete, workspace.opened)), rows.notes
     dropped = count_dropped("--log.drop-incomplete", table.frame, complete.frame)
-    write_json(report, {"form": form, "notes": notes, "dropped": dropped})
+    write_json(report, {"form": types, "notes": notes, "dropped": dropped})
 
 
-def clean(shop: Workshop, form: Form, bucket: int) -> None:
+def clean_bucket(workspace: Workspace, types: ColumnTypes, bucket: int) -> None:
     """Parse a bucket's rows, apply the filters that need no other bucket, and count the items."""
-    report = shop.part("clean", bucket, ".json")
+    report = workspace.part("clean", bucket, ".json")
     if report.exists():
         return
-    table = complete_rows(_raw_rows(shop, bucket), shop.opened.config)
+    table = complete_rows(_raw_rows(workspace, bucket), workspace.opened.config)
     if not table.frame.height:
-        log, dropped = form.no_rows, {}
+        log, dropped = types.empty_frame, {}
     else:
-        log = in_form(read_rows(table, shop.opened), table, shop.opened, form)
-        log, dropped = drop_rows(log, shop.filters)
-    _write(count_items(log).sort("item"), shop.part("count", bucket, ".parquet"))
-    _write(log, shop.part("clean", bucket, ".parquet"))
+        log = cast_rows(read_rows(table, workspace.opened), table, workspace.opened, types)
+        log, dropped = drop_rows(log, workspace.filters)
+    _write(count_items(log).sort("item"), workspace.part("count", bucket, ".parquet"))
+    _write(log, workspace.part("clean", bucket, ".parquet"))
     write_json(report, {"dropped": dropped})
     # After the report: until it exists, a repeated call reads the raw rows again.
-    shutil.rmtree(shop.raw(bucket))
+    shutil.rmtree(workspace.raw(bucket))
 
 
-def lay_out(shop: Workshop, bucket: int) -> None:
+def order_bucket(workspace: Workspace, bucket: int) -> None:
     """Drop a bucket's rare items and users with few rows; sort the rest and number its items."""
-    report = shop.part("ordered", bucket, ".json")
+    report = workspace.part("ordered", bucket, ".json")
     if report.exists():
         return
-    cleaned = shop.part("clean", bucket, ".parquet")
-    items = read_part(shop.items)["item"]
-    log, dropped = drop_rare(read_part(cleaned), items, shop.filters)
+    cleaned = workspace.part("clean", bucket, ".parquet")
+    items = read_part(workspace.items)["item"]
+    log, dropped = drop_rare(read_part(cleaned), items, workspace.filters)
     ordered = order_rows(log, items)
-    _write(ordered.users.to_frame(), shop.part("ordered", bucket, ".users.parquet"))
-    _write(ordered.columns, shop.part("ordered", bucket, ".columns.parquet"))
+    _write(ordered.users.to_frame(), workspace.part("ordered", bucket, ".users.parquet"))
+    _write(ordered.columns, workspace.part("ordered", bucket, ".columns.parquet"))
     arrays = {
         "lengths": np.diff(ordered.offsets),
         "item": ordered.items,
         "timestamp": ordered.timestamps,
     }
     for name, values in arrays.items():
-        with replacing(shop.part("ordered", bucket, f".{name}.npy")) as file:
+        with replacing(workspace.part("ordered", bucket, f".{name}.npy")) as file:
             np.save(file, values)
-    write_json(report, {"dropped": dropped, "oddities": asdict(ordered.oddities)})
+    write_json(report, {"dropped": dropped, "oddities": asdict(ordered.anomalies)})
     cleaned.unlink()
 
 
@@ -150,11 +150,11 @@ def read_part(path: Path) -> pl.DataFrame:
         ) from None
 
 
-def _raw_rows(shop: Workshop, bucket: int) -> Table:
+def _raw_rows(workspace: Workspace, bucket: int) -> Table:
     """Read the rows of a bucket, as they are written, in the order of the source."""
-    files = sorted(shop.raw(bucket).glob("*.parquet"))
+    files = sorted(workspace.raw(bucket).glob("*.parquet"))
     rows = pl.concat([read_part(each) for each in files]).sort(ROW)
-    return shop.opened.table(rows.drop(ROW), rows[ROW])
+    return workspace.opened.table(rows.drop(ROW), rows[ROW])
 
 
 def as_parquet(frame: pl.DataFrame) -> bytes:

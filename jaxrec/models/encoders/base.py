@@ -1,4 +1,4 @@
-"""The contract of an encoder, which maps a history of activities to one vector."""
+"""The base class of encoders, which map a history of activities to one vector."""
 
 from typing import Any
 
@@ -8,9 +8,9 @@ from jaxtyping import Bool, Float
 
 Activities = Float[jax.Array, "B L E"]
 Mask = Bool[jax.Array, "B L"]
-There = Float[jax.Array, "B L"]
-Prefixes = Float[jax.Array, "B L H"]
-Whole = Float[jax.Array, "B H"]
+Valid = Float[jax.Array, "B L"]
+Encodings = Float[jax.Array, "B L H"]
+Encoding = Float[jax.Array, "B H"]
 
 
 class Encoder(nnx.Module):
@@ -38,21 +38,23 @@ class Encoder(nnx.Module):
         """
         raise NotImplementedError
 
-    def encode_positions(self, activities_BLE: Activities, mask_BL: Mask, span: int) -> Prefixes:
+    def encode_positions(
+        self, activities_BLE: Activities, mask_BL: Mask, history_length: int
+    ) -> Encodings:
         """Encode the history that ends at each position, so that one pass trains on L targets.
 
-        A window of L activities may be longer than a history of `span` activities. An encoder then
-        takes means and maxima over the last `span` activities alone, but a recurrent state is
-        carried along the whole window. Activities are zero where the mask is False. Padding on the
-        left has no effect.
+        A window of L activities may be longer than a history of `history_length` activities. An
+        encoder then takes means and maxima over the last `history_length` activities alone, but a
+        recurrent state is carried along the whole window. Activities are zero where the mask is
+        False. Padding on the left has no effect.
         """
         raise NotImplementedError
 
-    def encode_last(self, activities_BNE: Activities, there_BN: There) -> Whole:
+    def encode_last(self, activities_BNE: Activities, valid_BN: Valid) -> Encoding:
         """Encode whole histories, in operations that are cheap on a device; this is exported.
 
         Args:
             activities_BNE: embeddings of activities at the right end, zeros before them.
-            there_BN: mask as a float, 1 where there is an activity and 0 before.
+            valid_BN: mask as a float, 1 where there is an activity and 0 before.
         """
         raise NotImplementedError

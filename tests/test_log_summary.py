@@ -3,27 +3,27 @@
 import pytest
 
 from jaxrec.data.dataset import prepare
-from jaxrec.data.intake import Intake, render
+from jaxrec.data.log_summary import LogSummary, format_summary
 from tests.worlds import data_config, log_of
 
 
-def intake_of(rows, columns=("user", "item", "timestamp"), **config) -> Intake:
+def summary_of(rows, columns=("user", "item", "timestamp"), **config) -> LogSummary:
     return prepare(
         log_of(rows, columns), data_config(**{"history_length": 1} | config), seed=0
-    ).intake
+    ).log_summary
 
 
 def test_a_sound_log_is_one_line():
-    intake = intake_of([(user, item, item) for user in (1, 2) for item in range(4)])
-    assert intake == Intake(8, 8, 2, 4, None, {}, 0.0, ())
-    assert render(intake, "log.csv") == (
+    summary = summary_of([(user, item, item) for user in (1, 2) for item in range(4)])
+    assert summary == LogSummary(8, 8, 2, 4, None, {}, 0.0, ())
+    assert format_summary(summary, "log.csv") == (
         "log.csv: 8 rows in, 8 kept: interactions of 2 users with 4 items"
     )
 
 
 def test_what_is_dropped_is_counted_by_the_flag_that_asked_for_it():
     rows = [(1, item, item, 5.0) for item in range(4)] + [(2, 0, 1, 5.0), (1, 9, 9, 1.0)]
-    intake = intake_of(
+    summary = summary_of(
         [*rows, rows[0]],
         ("user", "item", "timestamp", "rating"),
         drop_duplicates=True,
@@ -31,8 +31,10 @@ def test_what_is_dropped_is_counted_by_the_flag_that_asked_for_it():
         min_user_interactions=2,
     )
     dropped = {"--drop-duplicates": 1, "--min-rating=3": 1, "--min-user-interactions=2": 1}
-    assert (intake.rows, intake.kept, intake.dropped) == (7, 4, dropped)
-    assert "  dropped: 1 by --drop-duplicates, 1 by --min-rating=3, 1 by" in render(intake, "log")
+    assert (summary.rows, summary.kept, summary.dropped) == (7, 4, dropped)
+    assert "  dropped: 1 by --drop-duplicates, 1 by --min-rating=3, 1 by" in format_summary(
+        summary, "log"
+    )
 
 
 @pytest.mark.parametrize(
@@ -40,26 +42,26 @@ def test_what_is_dropped_is_counted_by_the_flag_that_asked_for_it():
 )
 def test_the_share_of_steps_that_take_no_time(times, tied):
     rows = [(user, item, time) for user in (1, 2) for item, time in enumerate(times)]
-    intake = intake_of(rows)
-    assert intake.tied_steps == pytest.approx(tied)
-    assert bool(intake.notes) == bool(tied)
+    summary = summary_of(rows)
+    assert summary.tied_steps == pytest.approx(tied)
+    assert bool(summary.notes) == bool(tied)
 
 
 def test_a_log_from_new_to_old_with_ties_is_said_to_be_one():
     newest_first = [(1, item, 10 - item // 2) for item in range(10)]
-    assert "from new to old" in intake_of(newest_first).notes[0]
-    assert "from new to old" not in intake_of(newest_first[::-1]).notes[0]
+    assert "from new to old" in summary_of(newest_first).notes[0]
+    assert "from new to old" not in summary_of(newest_first[::-1]).notes[0]
 
 
 def test_rows_that_repeat_others_are_counted_wherever_they_stand():
     rows = [(1, item, item) for item in range(5)]
-    note = intake_of([*rows, *rows[:2], (1, 7, 4), rows[4]]).notes[-1]
+    note = summary_of([*rows, *rows[:2], (1, 7, 4), rows[4]]).notes[-1]
     assert note.startswith("3 rows repeat the user, the item and the time of another")
 
 
 def test_a_catalogue_that_is_too_small_for_the_history_is_said():
     rows = [(1, item, item) for item in range(5)]
-    (note,) = intake_of(rows, history_length=5).notes
+    (note,) = summary_of(rows, history_length=5).notes
     assert note.startswith("5 items leave none to recommend beside a history of 5")
-    assert intake_of(rows, history_length=4).notes == ()
-    assert intake_of(rows, history_length=5, keep_seen=True).notes == ()
+    assert summary_of(rows, history_length=4).notes == ()
+    assert summary_of(rows, history_length=5, keep_seen=True).notes == ()

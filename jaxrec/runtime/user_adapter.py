@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jaxrec.errors import UserError
-from jaxrec.runtime.known import NO_ITEM
+from jaxrec.runtime.item_index import NO_ITEM
 
 # The version of the layout; a reader refuses any other.
 _FORMAT = 1
@@ -105,7 +105,7 @@ class Adapter:
             raise UserError("the adapter holds what is no number; learn it again from the history")
 
 
-def activities_of(
+def adapt_inputs(
     ids: Sequence[int], weights: Iterable[float] | None, settings: Mapping[str, Any]
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Return the inputs of `adapt`: the last M known items, right-aligned, and their weights.

@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxrec.runtime.best import best_of, best_of_all, histories_at_a_time
-from jaxrec.runtime.interpreter import HISTORY, DeviceModel, Lists
-from jaxrec.runtime.known import NO_ITEM
+from jaxrec.runtime.interpreter import HISTORY, DeviceModel, RankedItems
+from jaxrec.runtime.item_index import NO_ITEM
+from jaxrec.runtime.top_k import histories_per_chunk, rank_all, rank_candidates
 
 SIZE = 12
 
@@ -24,7 +24,7 @@ class Scorer(DeviceModel):
     def recommend_all(self, histories):
         scores = self.table[histories[HISTORY][:, 0]]
         ids = np.argsort(-scores, axis=1, kind="stable")[:, : self.top_k].astype(np.int32)
-        return Lists(ids, np.take_along_axis(scores, ids, axis=1))
+        return RankedItems(ids, np.take_along_axis(scores, ids, axis=1))
 
     def score_all(self, histories, candidates):
         return np.take_along_axis(self.table[histories[HISTORY][:, 0]], candidates, axis=1)
@@ -54,7 +54,7 @@ def brute_force(scores: np.ndarray, closed: np.ndarray, items: set[int], k: int)
 def test_it_is_what_sorting_all_items_gives(drawn, top_k, k):
     scores, closed = drawn
     histories = {HISTORY: np.arange(len(scores), dtype=np.int32)[:, None]}
-    found = best_of_all(Scorer(scores, top_k), histories, closed, k)
+    found = rank_all(Scorer(scores, top_k), histories, closed, k)
     everything = set(range(1, SIZE + 1))
     rows = zip(scores, closed, strict=True)
     assert found.ids.tolist() == [brute_force(*row, everything, k) for row in rows]
@@ -67,15 +67,15 @@ def test_of_some_items_only_these_are_ranked(drawn, items, k):
     scores, closed = drawn
     histories = {HISTORY: np.arange(len(scores), dtype=np.int32)[:, None]}
     candidates = np.array(sorted(items), np.int32)
-    found = best_of(Scorer(scores, 1), histories, candidates, closed, k)
+    found = rank_candidates(Scorer(scores, 1), histories, candidates, closed, k)
     rows = zip(scores, closed, strict=True)
     assert found.ids.tolist() == [brute_force(*row, items, k) for row in rows]
 
 
 def test_as_many_histories_at_a_time_as_fill_batches_and_fit_in_memory():
     nothing = np.empty((0, 0))
-    assert histories_at_a_time(Scorer(nothing, 1), 39_999) == 100
-    assert histories_at_a_time(Scorer(nothing, 1, batch_size=64), 39_999) == 64
-    assert histories_at_a_time(Scorer(nothing, 1, batch_size=8), 39_999) == 96
+    assert histories_per_chunk(Scorer(nothing, 1), 39_999) == 100
+    assert histories_per_chunk(Scorer(nothing, 1, batch_size=64), 39_999) == 64
+    assert histories_per_chunk(Scorer(nothing, 1, batch_size=8), 39_999) == 96
     # One batch at the least.
-    assert histories_at_a_time(Scorer(nothing, 1, batch_size=8), 10_000_000) == 8
+    assert histories_per_chunk(Scorer(nothing, 1, batch_size=8), 10_000_000) == 8

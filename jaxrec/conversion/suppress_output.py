@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
+def suppress_output() -> Iterator[None]:
     """Suppress standard output and error of a block; an exception gets them as a note."""
     sys.stdout.flush()
     sys.stderr.flush()
@@ -37,6 +37,6 @@ def quiet() -> Iterator[None]:
 
 
 @functools.cache
-def quiet_at_exit() -> None:
+def suppress_output_at_exit() -> None:
     """Suppress what LiteRT's libraries write to standard error after Python's exit handlers."""
     atexit.register(lambda: os.dup2(os.open(os.devnull, os.O_WRONLY), 2))

@@ -11,7 +11,7 @@ from jaxrec.models.activities import Vectors, init_tables, sum_of
 from jaxrec.schema import Schema
 
 
-class Circumstances(nnx.Module):
+class ContextFeatures(nnx.Module):
     """Embedding tables of the context features, one per feature, whose rows are added up."""
 
     def __init__(self, schema: Schema, *, rngs: nnx.Rngs):
@@ -25,11 +25,11 @@ class Circumstances(nnx.Module):
         """Return the embeddings of each feature, including those of unknown values."""
         return {name: self.tables[name][given[name]] for name in self.names}
 
-    def join(self, vectors: Vectors) -> Float[jax.Array, "B D"] | None:
+    def combine(self, vectors: Vectors) -> Float[jax.Array, "B D"] | None:
         """Return the sum of the embeddings; None if there is no feature."""
         return sum_of([vectors[name] for name in self.names]) if self.names else None
 
-    def join_each(self, vectors: Vectors, count: int) -> Float[jax.Array, "W B D"] | None:
+    def combine_positions(self, vectors: Vectors, count: int) -> Float[jax.Array, "W B D"] | None:
         """Return the sum of the embeddings at each of the last `count` positions of windows.
 
         A user's embeddings, [B, D], are repeated; those of moments, [B, L, D], differ by position.

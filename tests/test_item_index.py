@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from jaxrec.errors import UserError
-from jaxrec.runtime.known import NO_ITEM, KnownItems, listed
+from jaxrec.runtime.item_index import NO_ITEM, ItemIndex, as_list
 
-NUMBERS = KnownItems([1193, 661, 914])
-TEXTS = KnownItems(["a", "ü"])
+NUMBERS = ItemIndex([1193, 661, 914])
+TEXTS = ItemIndex(["a", "ü"])
 
 
 def refused(message: str):
@@ -36,29 +36,29 @@ def test_a_single_value_is_no_list():
     with refused("the candidates are 1193 (int), not a list; give [1193]"):
         NUMBERS.ids_of(1193, "candidates")
     with refused("the items are b'ab' (bytes), not a list; give [b'ab']"):
-        NUMBERS.some_ids_of(b"ab")
-    assert listed((each for each in "ab"), "letters") == ["a", "b"]
+        NUMBERS.require_any_known(b"ab")
+    assert as_list((each for each in "ab"), "letters") == ["a", "b"]
 
 
 def test_of_some_items_one_must_be_known():
-    assert NUMBERS.some_ids_of([5, 661]) == [NO_ITEM, 2]
-    assert NUMBERS.some_ids_of([]) == []
+    assert NUMBERS.require_any_known([5, 661]) == [NO_ITEM, 2]
+    assert NUMBERS.require_any_known([]) == []
     known = "the model knows 3, as 1193 (int)"
     with refused(f"none of the items is known, as '1193' (str); {known}"):
-        NUMBERS.some_ids_of(["1193", "661"])
+        NUMBERS.require_any_known(["1193", "661"])
     with refused(f"none of the candidates is known, as [1193] (list); {known}"):
-        NUMBERS.some_ids_of(iter([[1193]]), "candidates")
+        NUMBERS.require_any_known(iter([[1193]]), "candidates")
     with refused("none of the items is known, as 7 (int); the model knows 2, as 'a' (str)"):
-        TEXTS.some_ids_of([7])
+        TEXTS.require_any_known([7])
 
 
 def test_one_item_that_must_be_known():
-    assert NUMBERS.known_id_of(914) == 3
+    assert NUMBERS.require_id(914) == 3
     with refused("the item '914' (str) is not known; the model knows 3, as 1193 (int)"):
-        NUMBERS.known_id_of("914")
+        NUMBERS.require_id("914")
 
 
 def test_a_long_value_does_not_fill_the_screen():
     with pytest.raises(UserError) as error:
-        NUMBERS.some_ids_of(["x" * 1000])
+        NUMBERS.require_any_known(["x" * 1000])
     assert len(str(error.value)) < 200

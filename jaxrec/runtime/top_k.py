@@ -3,22 +3,22 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from jaxrec.runtime.interpreter import DeviceModel, Inputs, Lists
-from jaxrec.runtime.known import NO_ITEM
+from jaxrec.runtime.interpreter import DeviceModel, Inputs, RankedItems
+from jaxrec.runtime.item_index import NO_ITEM
 
-Closed = NDArray[np.bool_]
+ExcludedMask = NDArray[np.bool_]
 """The mask of excluded items, by id, [n, V + 1]; NO_ITEM is always excluded."""
 
 # The maximum number of entries of a histories-by-items array in memory.
-_AT_A_TIME = 4_000_000
+_MAX_ENTRIES = 4_000_000
 
 
-def histories_at_a_time(device: DeviceModel, catalogue_size: int) -> int:
+def histories_per_chunk(device: DeviceModel, catalogue_size: int) -> int:
     """Return the number of histories to rank together: as many full batches as fit in memory."""
-    return device.batch_size * max(1, _AT_A_TIME // (device.batch_size * (catalogue_size + 1)))
+    return device.batch_size * max(1, _MAX_ENTRIES // (device.batch_size * (catalogue_size + 1)))
 
 
-def best_of_all(device: DeviceModel, histories: Inputs, closed: Closed, k: int) -> Lists:
+def rank_all(device: DeviceModel, histories: Inputs, excluded: ExcludedMask, k: int) -> RankedItems:
     """Return the top k items of each history; among equal scores, lower ids come first.
 
     The file's own list is used where at least k of its items are not excluded. For the other
@@ -27,41 +27,43 @@ def best_of_all(device: DeviceModel, histories: Inputs, closed: Closed, k: int) 
     Returns:
         [n, k]; padded with NO_ITEM, of score -inf, where fewer than k items are left.
     """
-    found = _drop_excluded(device.recommend_all(histories), closed, k)
+    found = _drop_excluded(device.recommend_all(histories), excluded, k)
     short = np.flatnonzero(found.ids[:, -1] == NO_ITEM)
     if len(short):
         histories = {name: rows[short] for name, rows in histories.items()}
-        everything = np.arange(1, closed.shape[1], dtype=np.int32)
-        rest = best_of(device, histories, everything, closed[short], k)
+        everything = np.arange(1, excluded.shape[1], dtype=np.int32)
+        rest = rank_candidates(device, histories, everything, excluded[short], k)
         found.ids[short], found.scores[short] = rest
     return found
 
 
-def best_of(
+def rank_candidates(
     device: DeviceModel,
     histories: Inputs,
     candidates: NDArray[np.int32],
-    closed: Closed,
+    excluded: ExcludedMask,
     k: int,
-) -> Lists:
-    """Return the top k of some items for each history, as `best_of_all` does.
+) -> RankedItems:
+    """Return the top k of some items for each history, as `rank_all` does.
 
     Args:
         candidates: their ids, in ascending order.
     """
-    ids = np.tile(candidates, (len(closed), 1))
+    ids = np.tile(candidates, (len(excluded), 1))
     scores = device.score_all(histories, ids)
     order = np.argsort(-scores, axis=1, kind="stable")
-    rows = np.arange(len(closed))[:, None]
-    return _drop_excluded(Lists(ids[rows, order], scores[rows, order]), closed, k)
+    rows = np.arange(len(excluded))[:, None]
+    return _drop_excluded(RankedItems(ids[rows, order], scores[rows, order]), excluded, k)
 
 
-def _drop_excluded(lists: Lists, excluded: Closed, k: int) -> Lists:
+def _drop_excluded(lists: RankedItems, excluded: ExcludedMask, k: int) -> RankedItems:
     """Return the first k items of each list that are not excluded."""
     ids, scores = lists
     rows = np.arange(len(ids))[:, None]
     if ids.shape[1] >= k and not excluded[rows, ids[:, :k]].any():
-        return Lists(ids[:, :k], scores[:, :k])  # the usual case: the graph excludes the history
+        return RankedItems(
+            ids[:, :k], scores[:, :k]
+        )  # the usual case: the graph excludes the history
     is_excluded = excluded[rows, ids]
     # The sort is stable: excluded items move to the end, and the others keep their order.
     order = np.argsort(is_excluded, axis=1, kind="stable")[:, :k]
@@ -70,8 +72,8 @@ def _drop_excluded(lists: Lists, excluded: Closed, k: int) -> Lists:
     scores = np.where(is_excluded, -np.inf, scores[rows, order])
     missing = k - order.shape[1]
     if missing <= 0:
-        return Lists(ids, scores)
+        return RankedItems(ids, scores)
     fill = (0, 0), (0, missing)
-    return Lists(
+    return RankedItems(
         np.pad(ids, fill, constant_values=NO_ITEM), np.pad(scores, fill, constant_values=-np.inf)
     )

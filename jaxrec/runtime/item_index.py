@@ -14,7 +14,7 @@ NO_ITEM = 0
 RawItem = int | str
 
 
-class KnownItems:
+class ItemIndex:
     """A mapping from raw items to ids: i for the i-th item, from 1."""
 
     def __init__(self, items: Sequence[RawItem]):
@@ -27,7 +27,7 @@ class KnownItems:
         except TypeError:  # a value without a hash, such as a list
             return NO_ITEM
 
-    def known_id_of(self, item: object) -> int:
+    def require_id(self, item: object) -> int:
         """Return the id of an item.
 
         Raises:
@@ -35,7 +35,7 @@ class KnownItems:
         """
         number = self.id_of(item)
         if number == NO_ITEM:
-            raise UserError(f"the item {shown(item)} is not known; {self._example()}")
+            raise UserError(f"the item {format_value(item)} is not known; {self._example()}")
         return number
 
     def ids_of(self, items: object, what: str = "items") -> list[int]:
@@ -47,26 +47,28 @@ class KnownItems:
         Raises:
             UserError: if `items` is not a list.
         """
-        return [self.id_of(item) for item in listed(items, what)]
+        return [self.id_of(item) for item in as_list(items, what)]
 
-    def some_ids_of(self, items: object, what: str = "items") -> list[int]:
+    def require_any_known(self, items: object, what: str = "items") -> list[int]:
         """Return the id of each item, as `ids_of` does, and check that not all are unknown.
 
         Raises:
             UserError: if `items` is not a list, or not empty and all are unknown. The usual cause
                 is that the log has numbers, and the items are strings.
         """
-        items = listed(items, what)
+        items = as_list(items, what)
         ids = self.ids_of(items, what)
         if ids and not any(ids):
-            raise UserError(f"none of the {what} is known, as {shown(items[0])}; {self._example()}")
+            raise UserError(
+                f"none of the {what} is known, as {format_value(items[0])}; {self._example()}"
+            )
         return ids
 
     def _example(self) -> str:
-        return f"the model knows {len(self._id_of):,}, as {shown(next(iter(self._id_of)))}"
+        return f"the model knows {len(self._id_of):,}, as {format_value(next(iter(self._id_of)))}"
 
 
-def listed(values: object, what: str) -> list[Any]:
+def as_list(values: object, what: str) -> list[Any]:
     """Return values as a list; a string is a single value, not a list of characters.
 
     Args:
@@ -76,10 +78,10 @@ def listed(values: object, what: str) -> list[Any]:
         UserError: if `values` is a single value.
     """
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
-        raise UserError(f"the {what} are {shown(values)}, not a list; give [{values!r:.60}]")
+        raise UserError(f"the {what} are {format_value(values)}, not a list; give [{values!r:.60}]")
     return list(values)
 
 
-def shown(value: object) -> str:
+def format_value(value: object) -> str:
     """Format a value, cut to 60 characters, with its type."""
     return f"{value!r:.60} ({type(value).__name__})"

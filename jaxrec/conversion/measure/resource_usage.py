@@ -17,7 +17,7 @@ import numpy as np
 from jaxrec.runtime.recommender import Recommender
 
 CALLS, LENGTH = 200, 10
-TIMES_LEARNED = 5
+ADAPT_CALLS = 5
 
 
 def main(path: str) -> None:
@@ -36,7 +36,7 @@ def main(path: str) -> None:
     settings = recommender.model.get("adapt")
     if settings is not None:
         count = min(settings["activities"], len(recommender.items))
-        drawn = rng.choice(len(recommender.items), (TIMES_LEARNED, count))
+        drawn = rng.choice(len(recommender.items), (ADAPT_CALLS, count))
         times = []
         for places in drawn.tolist():
             started = time.perf_counter()

@@ -20,7 +20,7 @@ from jaxrec.schema import ITEM
 
 
 @dataclass(frozen=True, eq=False)
-class StandIns:
+class PlaceholderTables:
     """A model, and the placeholder numbers of its item tables.
 
     Attributes:
@@ -30,7 +30,7 @@ class StandIns:
     model: RecommenderModel
     tables: dict[float, Float[np.ndarray, "R D"]]
 
-    def standing(self) -> RecommenderModel:
+    def placeholder_model(self) -> RecommenderModel:
         """Return the model with placeholder tables; to be called inside the function traced."""
         # New variables, because those of another trace cannot be set.
         graphdef, params = nnx.split(self.model)
@@ -44,14 +44,14 @@ class StandIns:
             (model.candidates,) = second
         return model
 
-    def put_back(self, graph: bytes) -> bytes:
+    def restore_tables(self, graph: bytes) -> bytes:
         """Replace the placeholders in a flatbuffer of the model by the tables."""
         return replace_constants(graph, self.tables)
 
 
-def stand_in(model: RecommenderModel) -> StandIns:
+def build_placeholders(model: RecommenderModel) -> PlaceholderTables:
     """Build placeholders from numbers that no other constant is likely to repeat."""
-    model = device.prepare(model)
+    model = device.zero_padding_rows(model)
     tables = [model.activities.tables[ITEM], *([] if model.is_tied else [model.candidates])]
     numbered = enumerate((np.asarray(table[...]) for table in tables), start=10)
-    return StandIns(model, {1.0 + 2.0**-i: table for i, table in numbered})
+    return PlaceholderTables(model, {1.0 + 2.0**-i: table for i, table in numbered})

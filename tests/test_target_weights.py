@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from jaxrec.config.experiment import TrainConfig
 from jaxrec.data.data_config import DataConfig
 from jaxrec.data.dataset import Dataset, prepare
-from jaxrec.data.labels import effective_number
+from jaxrec.data.target_weights import effective_sample_size
 from jaxrec.errors import UserError
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.training.windows import training_batches
@@ -85,7 +85,7 @@ def test_of_what_is_never_a_target_nothing_need_be_known():
 
 def test_the_effective_number_by_hand():
     # (1 + 1 + 2)^2 / (1 + 1 + 4)
-    assert effective_number(np.array([1, 0, 1, 2], np.float32)) == pytest.approx(16 / 6)
+    assert effective_sample_size(np.array([1, 0, 1, 2], np.float32)) == pytest.approx(16 / 6)
 
 
 @settings(max_examples=40, deadline=None)
@@ -94,9 +94,9 @@ def test_the_effective_number_by_hand():
     scale=st.floats(1e-3, 1e3),
 )
 def test_equal_weights_count_one_each_and_others_less_whatever_their_scale(weights, scale):
-    found = effective_number(np.array(weights, np.float32))
+    found = effective_sample_size(np.array(weights, np.float32))
     assert 1 - 1e-6 <= found <= np.count_nonzero(np.array(weights, np.float32)) * (1 + 1e-6)
-    again = effective_number(np.array(weights, np.float32) * np.float32(scale))
+    again = effective_sample_size(np.array(weights, np.float32) * np.float32(scale))
     assert again == pytest.approx(found, rel=1e-3)
 
 

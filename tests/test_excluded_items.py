@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxrec.data import seen as room
-from jaxrec.data.seen import Seen, met_in_batch, seen_before, seen_in
+from jaxrec.data import excluded_items
+from jaxrec.data.excluded_items import ExcludedItems, excluded_mask, items_before, items_in
 from tests.worlds import timelines_of, worlds
 
 V = 9
 
 
-def seen_of(rows: list[list[int]]) -> Seen:
+def excluded_of(rows: list[list[int]]) -> ExcludedItems:
     ids = np.array([item for row in rows for item in row], np.int32)
-    return Seen(ids, np.cumsum([0, *map(len, rows)]))
+    return ExcludedItems(ids, np.cumsum([0, *map(len, rows)]))
 
 
 @settings(max_examples=40, deadline=None)
@@ -26,7 +26,7 @@ def test_everything_before_a_position_was_seen_and_nothing_else(world, data):
     everywhere = range(len(timelines.items))
     positions = data.draw(st.lists(st.sampled_from(everywhere), max_size=20))
     before = [items[:i] for items in world for i in range(len(items))]
-    seen = seen_before(timelines, np.array(positions, np.int64))
+    seen = items_before(timelines, np.array(positions, np.int64))
     expected = [(row, item) for row, position in enumerate(positions) for item in before[position]]
     assert list(zip(seen.rows.tolist(), seen.ids.tolist(), strict=True)) == expected
     assert len(seen) == len(positions)
@@ -38,8 +38,8 @@ rows_of_ids = st.lists(st.lists(st.integers(1, V), max_size=7), min_size=1, max_
 @given(rows=rows_of_ids, data=st.data())
 def test_rows_are_taken_in_any_order(rows, data):
     chosen = data.draw(st.lists(st.sampled_from(range(len(rows))), max_size=6))
-    taken = seen_of(rows).take(np.array(chosen, np.int64))
-    expected = seen_of([rows[number] for number in chosen])
+    taken = excluded_of(rows).take(np.array(chosen, np.int64))
+    expected = excluded_of([rows[number] for number in chosen])
     np.testing.assert_array_equal(taken.ids, expected.ids)
     np.testing.assert_array_equal(taken.offsets, expected.offsets)
 
@@ -47,7 +47,7 @@ def test_rows_are_taken_in_any_order(rows, data):
 @given(rows=rows_of_ids, data=st.data())
 def test_ids_are_held_by_the_row_that_met_them(rows, data):
     asked = [data.draw(st.lists(st.integers(0, 2 * V), min_size=3, max_size=3)) for _ in rows]
-    holds = seen_of(rows).holds(np.array(asked, np.int32))
+    holds = excluded_of(rows).contains(np.array(asked, np.int32))
     assert holds.tolist() == [
         [item in row for item in ids] for row, ids in zip(rows, asked, strict=True)
     ]
@@ -55,7 +55,7 @@ def test_ids_are_held_by_the_row_that_met_them(rows, data):
 
 def test_a_history_is_a_row_too():
     histories = np.array([[0, 3, 5], [0, 0, 0]], np.int32)
-    assert seen_in(histories).holds(np.array([[5, 4], [5, 0]])).tolist() == [
+    assert items_in(histories).contains(np.array([[5, 4], [5, 0]])).tolist() == [
         [True, False],
         [False, True],
     ]
@@ -66,15 +66,15 @@ def test_a_history_is_a_row_too():
 @given(rows=rows_of_ids, ids=st.lists(st.integers(1, V), min_size=4, max_size=4))
 def test_both_forms_of_a_batch_say_the_same(most_bits, rows, ids):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(room, "MOST_BITS", most_bits)
-        batch = seen_of(rows).as_batch(V, most=7)
+        patch.setattr(excluded_items, "MAX_BITSET_SIZE", most_bits)
+        batch = excluded_of(rows).as_batch(V, max_ids=7)
     assert (batch.dtype == np.uint8) == (most_bits == V)
     expected = [[item in row for item in ids] for row in rows]
     asked = np.array(ids, np.int32)
-    assert met_in_batch(batch, asked).tolist() == expected
-    assert jax.jit(met_in_batch)(jnp.asarray(batch), jnp.asarray(asked)).tolist() == expected
+    assert excluded_mask(batch, asked).tolist() == expected
+    assert jax.jit(excluded_mask)(jnp.asarray(batch), jnp.asarray(asked)).tolist() == expected
 
 
 def test_ids_take_no_more_room_in_a_larger_catalogue():
-    rows = seen_of([[3, 1_000_000], []])
-    assert rows.as_batch(1_000_000, most=3).tolist() == [[0, 3, 1_000_000], [0, 0, 0]]
+    rows = excluded_of([[3, 1_000_000], []])
+    assert rows.as_batch(1_000_000, max_ids=3).tolist() == [[0, 3, 1_000_000], [0, 0, 0]]

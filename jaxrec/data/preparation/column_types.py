@@ -1,7 +1,7 @@
-"""Forms: the column types of a log, which depend on all of its rows.
+"""The column types of a log, which depend on all of its rows.
 
 Ids are integers if they are whole numbers in every row, and text if a single row has text. No
-bucket can decide this alone, so the forms of all buckets are merged.
+bucket can decide this alone, so the types of all buckets are merged.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ import polars as pl
 from jaxrec.data.interactions import TICKS_PER_SECOND
 from jaxrec.data.sources.own_log import LogFile, ReadRows
 from jaxrec.data.sources.tabular import Table, text_of
-from jaxrec.data.sources.times import ticks_by_size
+from jaxrec.data.sources.times import infer_ticks_per_second
 from jaxrec.errors import UserError
 
 _NANOSECONDS = TICKS_PER_SECOND["nanoseconds"]
@@ -23,7 +23,7 @@ _WITH_POINT = "Int64 with a point"
 
 
 @dataclass(frozen=True)
-class Form:
+class ColumnTypes:
     """The column types and the time range of some rows of a log.
 
     Attributes:
@@ -39,18 +39,18 @@ class Form:
     last: float
 
     @property
-    def no_rows(self) -> pl.DataFrame:
+    def empty_frame(self) -> pl.DataFrame:
         """An empty table of these types."""
         return pl.DataFrame(schema={name: getattr(pl, each) for name, each in self.dtypes.items()})
 
     @property
     def ticks_per_second(self) -> int | None:
         """The unit of the times; None if it cannot be inferred."""
-        return self.said_ticks or ticks_by_size(pl.Series([self.first, self.last]))
+        return self.said_ticks or infer_ticks_per_second(pl.Series([self.first, self.last]))
 
 
-def form_of(rows: ReadRows, table: Table, opened: LogFile) -> Form:
-    """Infer the form of some rows, of which there is at least one.
+def infer_types(rows: ReadRows, table: Table, opened: LogFile) -> ColumnTypes:
+    """Infer the column types of some rows, of which there is at least one.
 
     Args:
         table: the same rows, as they are written.
@@ -66,7 +66,7 @@ def form_of(rows: ReadRows, table: Table, opened: LogFile) -> Form:
                 and (rows.log[name].cast(pl.String) != table.frame[column]).any()
             ):
                 dtypes[name] = _WITH_POINT
-    return Form(dtypes, rows.ticks_per_second, *_time_range(rows.log["timestamp"]))
+    return ColumnTypes(dtypes, rows.ticks_per_second, *_time_range(rows.log["timestamp"]))
 
 
 def _time_range(times: pl.Series) -> tuple[float, float]:
@@ -74,27 +74,27 @@ def _time_range(times: pl.Series) -> tuple[float, float]:
     return float(numbers.min()), float(numbers.max())
 
 
-def common_form(forms: Sequence[Form], opened: LogFile) -> Form:
-    """Merge the forms of all parts of a log.
+def merge_types(parts: Sequence[ColumnTypes], opened: LogFile) -> ColumnTypes:
+    """Merge the types of all parts of a log.
 
     Raises:
         UserError: if times are dates in some rows and numbers in others.
     """
-    units = {each.said_ticks for each in forms}
+    units = {each.said_ticks for each in parts}
     if None in units and len(units) > 1:
         raise UserError(
             f"{opened.file.path}: column {opened.config.time!r} holds dates in some rows "
             "and numbers in others; write all in one way"
         )
-    said = max((unit for unit in units if unit), default=None)
+    known_ticks = max((unit for unit in units if unit), default=None)
     dtypes = {}
-    for name in forms[0].dtypes:
-        found = {each.dtypes[name] for each in forms}
+    for name in parts[0].dtypes:
+        found = {each.dtypes[name] for each in parts}
         dtypes[name] = _common_type(found)
-    if said == _NANOSECONDS:
+    if known_ticks == _NANOSECONDS:
         dtypes["timestamp"] = "Int64"
-    first, last = min(each.first for each in forms), max(each.last for each in forms)
-    return Form(dtypes, said, first, last)
+    first, last = min(each.first for each in parts), max(each.last for each in parts)
+    return ColumnTypes(dtypes, known_ticks, first, last)
 
 
 def _common_type(names: set[str]) -> str:
@@ -103,7 +103,7 @@ def _common_type(names: set[str]) -> str:
     return "Float64" if "Float64" in names else "Int64" if names == {_WITH_POINT} else min(names)
 
 
-def in_form(rows: ReadRows, table: Table, opened: LogFile, form: Form) -> pl.DataFrame:
+def cast_rows(rows: ReadRows, table: Table, opened: LogFile, types: ColumnTypes) -> pl.DataFrame:
     """Cast some rows to the types of the whole log.
 
     Args:
@@ -117,15 +117,15 @@ def in_form(rows: ReadRows, table: Table, opened: LogFile, form: Form) -> pl.Dat
         **{name: name for name in opened.others},
     }
 
-    schema = form.no_rows.schema
+    schema = types.empty_frame.schema
 
     def column(name: str) -> pl.Series:
         values, dtype = rows.log[name], schema[name]
         if values.dtype == dtype:
             return values
         if dtype == pl.String:
-            return text_of(table.plain(written[name])).alias(name)
-        if name == "timestamp" and form.said_ticks == _NANOSECONDS:
+            return text_of(table.scalar_column(written[name])).alias(name)
+        if name == "timestamp" and types.said_ticks == _NANOSECONDS:
             # Seconds of dates without nanoseconds are whole microseconds; rounding restores them.
             return (values * 1e6).round().cast(pl.Int64) * 1000
         return values.cast(dtype)

@@ -9,7 +9,7 @@ import polars as pl
 from jaxtyping import Bool, Float32
 
 from jaxrec.data.data_config import DataConfig
-from jaxrec.data.feature_values import plain
+from jaxrec.data.feature_values import display_value
 from jaxrec.data.ordered import OrderedLog
 from jaxrec.errors import UserError
 
@@ -31,7 +31,7 @@ class LabelWeight(NamedTuple):
     by_value: Mapping[str, float] | None
 
 
-def label_columns(config: DataConfig) -> list[str]:
+def weight_columns(config: DataConfig) -> list[str]:
     """Return the columns of the log that determine the target weights.
 
     Raises:
@@ -90,7 +90,7 @@ def target_weights(
     return (training_weights / training_weights[is_training_target].mean()).astype(np.float32)
 
 
-def effective_number(weights: Float32[np.ndarray, " n"]) -> float:
+def effective_sample_size(weights: Float32[np.ndarray, " n"]) -> float:
     """Return the effective sample size of weighted targets (Kish, 1965, Survey Sampling)."""
     exact = weights.astype(np.float64)
     return float(exact.sum() ** 2 / (exact**2).sum())
@@ -133,11 +133,11 @@ def _parse_weight(written: str, given: str) -> float:
     return weight
 
 
-def values_in(column: pl.Series, written: Sequence[str], said: str) -> list[Any]:
+def parse_values(column: pl.Series, written: Sequence[str], flag: str) -> list[Any]:
     """Parse values to the type of a column: numbers if it is numeric, otherwise text.
 
     Args:
-        said: the flag that names the values, for error messages.
+        flag: the flag that names the values, for error messages.
 
     Raises:
         UserError: a value never occurs in the column, or is repeated.
@@ -147,9 +147,9 @@ def values_in(column: pl.Series, written: Sequence[str], said: str) -> list[Any]
     occurring = set(column.unique())
     for value, text in zip(values, written, strict=True):
         if value not in occurring:
-            raise UserError(f"{said}: {text!r} never occurs; there is {_most_common(column)}")
+            raise UserError(f"{flag}: {text!r} never occurs; there is {_most_common(column)}")
         if values.count(value) > 1:
-            raise UserError(f"{said}: {text!r} is there twice; leave one out")
+            raise UserError(f"{flag}: {text!r} is there twice; leave one out")
     return values
 
 
@@ -163,8 +163,8 @@ def _parse_number(text: str) -> float:
 
 def _most_common(column: pl.Series) -> str:
     counts = column.drop_nulls().value_counts(sort=True, name="count").rows()
-    shown = [f"{plain(value)} ({count:,} rows)" for value, count in counts[:_MAX_SHOWN]]
-    return ", ".join([*shown, "..."] if len(counts) > _MAX_SHOWN else shown)
+    formatted = [f"{display_value(value)} ({count:,} rows)" for value, count in counts[:_MAX_SHOWN]]
+    return ", ".join([*formatted, "..."] if len(counts) > _MAX_SHOWN else formatted)
 
 
 def _read_weights(log: OrderedLog, column: pl.Series, is_target: pl.Series) -> np.ndarray:
@@ -174,7 +174,7 @@ def _read_weights(log: OrderedLog, column: pl.Series, is_target: pl.Series) -> n
     numbers = column.cast(pl.Float64, strict=False)
     is_bad = (~(numbers >= 0)).fill_null(True) & is_target
     if is_bad.any():
-        value = plain(column.filter(is_bad)[0])
+        value = display_value(column.filter(is_bad)[0])
         raise UserError(
             f"{flag} holds {value!r}, {_locate(log, is_bad)}; a weight is a number, zero or more"
         )
@@ -189,7 +189,7 @@ def _map_weights(
 ) -> np.ndarray:
     """Return the weight of each activity's value; zero for values without one."""
     flag = f"--label-weight of {column.name}"
-    values = values_in(log.source[column.name], list(by_value), flag)
+    values = parse_values(log.source[column.name], list(by_value), flag)
     _require_values(log, column, is_target, flag)
     weights = column.replace_strict(
         pl.Series(values, dtype=column.dtype),
@@ -219,4 +219,4 @@ def _locate(log: OrderedLog, is_bad: pl.Series) -> str:
     """Format the first of the bad rows, and the number of the others."""
     more = int(is_bad.sum()) - 1
     also = f", and in {more:,} more of {len(log.items):,} rows" if more else ""
-    return f"for {log.told(is_bad.arg_true()[0])}{also}"
+    return f"for {log.describe(is_bad.arg_true()[0])}{also}"

@@ -1,4 +1,4 @@
-"""Intake: summary of a log, with the numbers of kept and dropped rows, and its anomalies."""
+"""Summary of a log, with the numbers of kept and dropped rows, and its anomalies."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,15 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int32
 
-from jaxrec.data.activity_features import Numbered
+from jaxrec.data.activity_features import EncodedFeature
 from jaxrec.data.data_config import DataConfig
 from jaxrec.data.interactions import DESCRIBES, TICKS_PER_SECOND
-from jaxrec.data.ordered import Oddities, OrderedLog
+from jaxrec.data.ordered import LogAnomalies, OrderedLog
 from jaxrec.schema import UNKNOWN, Feature
 
 
 @dataclass(frozen=True)
-class Intake:
+class LogSummary:
     """Summary of the rows of a log.
 
     Attributes:
@@ -38,29 +38,31 @@ class Intake:
     notes: tuple[str, ...]
 
 
-def take_in(log: OrderedLog, features: Sequence[Numbered], config: DataConfig) -> Intake:
+def summarize_log(
+    log: OrderedLog, features: Sequence[EncodedFeature], config: DataConfig
+) -> LogSummary:
     """Summarize the kept rows of a log, and note their anomalies.
 
     Args:
         log: the kept rows.
         features: of activities, users and moments.
     """
-    oddities, items = log.oddities, log.catalogue.height
+    anomalies, items = log.anomalies, log.catalogue.height
     described = log.catalogue.filter(DESCRIBES).height
     notes = (
         *log.notes,
         *_feature_notes(features, log.ticks_per_second),
-        *_tie_notes(oddities),
-        *_duplicate_notes(oddities),
+        *_tie_notes(anomalies),
+        *_duplicate_notes(anomalies),
         *_conversion_notes(items, config),
     )
-    return Intake(
+    return LogSummary(
         *(log.rows, len(log.items), len(log.offsets) - 1, items, described or None),
-        *(log.dropped, oddities.tied_steps, notes),
+        *(log.dropped, anomalies.tied_steps, notes),
     )
 
 
-def _feature_notes(features: Sequence[Numbered], ticks_per_second: int | None) -> list[str]:
+def _feature_notes(features: Sequence[EncodedFeature], ticks_per_second: int | None) -> list[str]:
     return [
         _time_note(feature, ticks_per_second)
         if feature.kind == "age" or feature.of == "moment"
@@ -85,21 +87,21 @@ def _feature_note(feature: Feature, ids: Int32[np.ndarray, " n"]) -> str:
     )
 
 
-def _tie_notes(odd: Oddities) -> list[str]:
-    if not odd.tied:
+def _tie_notes(anomalies: LogAnomalies) -> list[str]:
+    if not anomalies.tied:
         return []
     order = "the order of the source"
     # Of the pairs of rows with different times, more than 90% go back in time.
-    if odd.backwards > 9 * odd.forwards:
+    if anomalies.backwards > 9 * anomalies.forwards:
         order += ", which runs from new to old,"
-    return [f"{odd.tied_steps:.1%} of a user's steps take no time: {order} counts there"]
+    return [f"{anomalies.tied_steps:.1%} of a user's steps take no time: {order} counts there"]
 
 
-def _duplicate_notes(odd: Oddities) -> list[str]:
-    if not odd.copies:
+def _duplicate_notes(anomalies: LogAnomalies) -> list[str]:
+    if not anomalies.copies:
         return []
     return [
-        f"{odd.copies:,} rows repeat the user, the item and the time of another; "
+        f"{anomalies.copies:,} rows repeat the user, the item and the time of another; "
         "--drop-duplicates drops them"
     ]
 
@@ -113,15 +115,15 @@ def _conversion_notes(items: int, config: DataConfig) -> list[str]:
     ]
 
 
-def render(intake: Intake, name: str) -> str:
-    """Format an intake as a short block of lines."""
+def format_summary(summary: LogSummary, name: str) -> str:
+    """Format a summary as a short block of lines."""
     lines = [
-        f"{name}: {intake.rows:,} rows in, {intake.kept:,} kept: interactions of {intake.users:,} "
-        f"users with {intake.items:,} items"
+        f"{name}: {summary.rows:,} rows in, {summary.kept:,} kept: interactions of "
+        f"{summary.users:,} users with {summary.items:,} items"
     ]
-    if intake.described is not None:
-        lines[0] += f", {intake.described:,} of them described"
-    dropped = [f"{count:,} by {flag}" for flag, count in intake.dropped.items()]
+    if summary.described is not None:
+        lines[0] += f", {summary.described:,} of them described"
+    dropped = [f"{count:,} by {flag}" for flag, count in summary.dropped.items()]
     if dropped:
         lines.append(f"  dropped: {', '.join(dropped)}")
-    return "\n".join([*lines, *(f"  note: {note}" for note in intake.notes)])
+    return "\n".join([*lines, *(f"  note: {note}" for note in summary.notes)])
