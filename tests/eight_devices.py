@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from flax import nnx
 from jax.sharding import PartitionSpec
@@ -78,7 +79,7 @@ def learn(config: Config, shards: int | None, *, taught: bool = False) -> dict[s
     if taught:
         teacher = teacher_of(dataset, config).pad(padded or rows)
         objective = replace(objective, loss=distill(objective.loss, [teacher]))
-    learner = make_learner(objective, config.train, 100)
+    learner = make_learner(objective, config.train, optax.constant_schedule(0.003))
     state: Any = learner.init(params)
     if mesh is not None:
         state = shard_state(state, mesh, rows)
@@ -157,7 +158,7 @@ def test_a_table_that_is_cut_is_never_whole_on_a_device():
         mesh = make_mesh(16, 8)
         graphdef, params = nnx.split(init_model(dataset, config), nnx.Param)
         objective = make_objective(graphdef, dataset, config, padded_rows(rows, mesh))
-        learner = make_learner(objective, config.train, 100)
+        learner = make_learner(objective, config.train, optax.constant_schedule(0.003))
         state = shard_state(learner.init(params), mesh, rows)
         batch = shard_batch(training_batches(dataset, config.data, train).dispatch(0), mesh)
         dispatch: Any = make_dispatch(learner, 0)

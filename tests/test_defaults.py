@@ -8,12 +8,14 @@ from jaxrec.data.data_config import DataConfig
 from jaxrec.data.dataset import prepare
 from jaxrec.data.sources.load import load_interactions
 from jaxrec.data.sources.synthetic import SyntheticConfig
+from jaxrec.data.windowing import WindowShape
 from jaxrec.models.model_config import ModelConfig
 from jaxrec.training.defaults import (
     describe_defaults,
     dropout_rate,
     effective_items,
     negative_count,
+    peak_learning_rate,
     sampler_name,
     updates_rows,
     window_shape,
@@ -44,6 +46,13 @@ def test_items_with_few_targets_are_learned_with_more_dropout():
 def test_windows_are_as_asked_for_or_fit_the_history(history_length, given, targets, shape):
     data = DataConfig(history_length=history_length)
     assert window_shape(data, TrainConfig(**given), targets) == shape
+
+
+def test_the_learning_rate_grows_with_the_square_root_of_the_targets_in_a_step():
+    assert peak_learning_rate(TrainConfig(), WindowShape(50, 49, 8, 8)) == pytest.approx(0.003)
+    assert peak_learning_rate(TrainConfig(), WindowShape(20, 9, 80, 8)) == pytest.approx(0.006)
+    given = TrainConfig(learning_rate=0.1)
+    assert peak_learning_rate(given, WindowShape(50, 49, 8, 8)) == 0.1
 
 
 @pytest.mark.parametrize(
@@ -89,8 +98,10 @@ def test_what_was_chosen_is_said_and_what_was_given_is_not():
     per_item = targets / dataset.vocabulary.size
     assert describe_defaults(Config(data), dataset) == (
         f"dropout 0.4 ({per_item:.0f} targets an item), every item beside each target (40 items), "
-        f"320 targets a step (of {targets:,})"
+        f"320 targets a step (of {targets:,}), learning rate 0.0027"
     )
     assert init_model(dataset, Config(data)).dropout_rate == 0.4
-    given = TrainConfig(negatives=7, batch_size=16, table_optimizer="rowwise-adagrad")
+    given = TrainConfig(
+        negatives=7, batch_size=16, learning_rate=0.1, table_optimizer="rowwise-adagrad"
+    )
     assert not describe_defaults(Config(data, ModelConfig(dropout=0.1), given), dataset)

@@ -124,7 +124,7 @@ def test_another_configuration_is_not_resumed(finished):
     folder, _ = finished
     process = run("--encoder=rnn", *SMALL, "--resume", "--learning-rate=0.5", cwd=folder)
     assert process.returncode == 2
-    assert "another configuration (--learning-rate: 0.003, not 0.5)" in process.stderr
+    assert "another configuration (--learning-rate: None, not 0.5)" in process.stderr
 
 
 def latest_params(run_dir: Path) -> dict[str, np.ndarray]:

@@ -6,6 +6,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from flax import nnx
 from hypothesis import given, settings
@@ -25,13 +26,13 @@ from jaxrec.training.sparse_rows import (
     scatter_adagrad,
     with_tables,
 )
-from jaxrec.training.step import rate_schedule
 from jaxrec.training.transforms import Candidates
 from tests.test_item_features import GENRE, IDS
 from tests.test_models import COUNTS, SIZE, make
 from tests.test_objective import batch_of
 from tests.test_rating import STARS
 
+SCHEDULE = optax.constant_schedule(0.003)
 CONFIG = TrainConfig(table_optimizer="rowwise-adagrad", clip_norm=1e6, warmup=0.0, negatives=8)
 
 
@@ -133,7 +134,7 @@ def test_gradients_of_sparse_rows_are_those_of_whole_tables(kind, candidates):
 
 def test_a_step_changes_the_rows_that_it_touched_and_all_other_parameters():
     objective, params = an_objective(make("rnn"))
-    learner = make_learner(objective, CONFIG, total_steps=10)
+    learner = make_learner(objective, CONFIG, SCHEDULE)
     batch, key = of_items(3), jax.random.key(1)
     before = item_tables(params)
     state, _ = jax.jit(learner.update)(learner.init(params), batch, key)
@@ -141,7 +142,7 @@ def test_a_step_changes_the_rows_that_it_touched_and_all_other_parameters():
     after, others = item_tables(state.params), np.setdiff1d(np.arange(SIZE + 1), touched)
     assert len(others) > 3
     gradients = item_tables(jax.grad(objective)(params, batch, key))
-    rate = TABLE_RATE * rate_schedule(CONFIG, 10)(0)
+    rate = TABLE_RATE * SCHEDULE(0)
     for name, table in before.items():
         np.testing.assert_array_equal(after[name][others], table[others])
         gradient = gradients[name].reshape(SIZE + 1, -1)
@@ -166,7 +167,7 @@ def test_large_catalogues_learn_by_rows():
     size = sum(leaf.size for leaf in jax.tree.leaves(params))
 
     def is_dense(objective, config):
-        state = make_learner(objective, config, 10).init(params)
+        state = make_learner(objective, config, SCHEDULE).init(params)
         return sum(leaf.size for leaf in jax.tree.leaves(state.optimizer)) >= 2 * size
 
     assert is_dense(objective, TrainConfig())

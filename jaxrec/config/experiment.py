@@ -24,9 +24,9 @@ class TrainConfig:
     does not improve (--patience)"""
     patience: int = setting(5, 1, 100_000, advanced=True)
     """stop after so many epochs without a better validation NDCG@10"""
-    learning_rate: float = setting(3e-3, 0.0, 10.0)
-    """the largest step of the optimizer, AdamW: it warms up linearly, then decays to zero like a
-    cosine"""
+    learning_rate: float | None = setting(None, 0.0, 10.0)
+    """the peak of AdamW's learning rate, between a linear warm-up and a cosine decay to zero; by
+    default 0.00015 times the square root of the targets in a step, as 0.003 for 400"""
     seed: int = setting(0, 0, 2**31 - 1)
     """seed of all that is drawn; the same seed gives the same run"""
     batch_size: int | None = setting(None, 1, 1_000_000, advanced=True)

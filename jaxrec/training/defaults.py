@@ -27,6 +27,10 @@ STEPS_PER_EPOCH = 500
 # Windows in a step are a multiple of this, to be split over as many devices.
 BATCH_MULTIPLE = 8
 
+# Learning rate per square root of the targets in a step, which is how it scales with the batch size
+# (Malladi et al., 2022, On the SDEs and Scaling Rules for Adaptive Gradient Algorithms).
+RATE_SCALE = 1.5e-4
+
 # A catalogue of up to so many items is compared whole, a larger one by so many negatives.
 SMALL_CATALOGUE, NEGATIVES = 5000, 512
 
@@ -59,6 +63,13 @@ def window_shape(data: DataConfig, config: TrainConfig, targets: int) -> WindowS
     wanted = min(max(targets // STEPS_PER_EPOCH, MIN_TARGETS), MAX_TARGETS)
     batch_size = BATCH_MULTIPLE * math.ceil(wanted / length / BATCH_MULTIPLE)
     return WindowShape(length, lead_in, batch_size, BATCH_MULTIPLE)
+
+
+def peak_learning_rate(config: TrainConfig, shape: WindowShape) -> float:
+    """Return the learning rate after the warm-up."""
+    if config.learning_rate is not None:
+        return config.learning_rate
+    return RATE_SCALE * math.sqrt(shape.batch_size * shape.length)
 
 
 def negative_count(config: TrainConfig, items: int) -> int | None:
@@ -104,9 +115,11 @@ def describe_defaults(config: Config, dataset: Dataset) -> str:
         source = sampler_name(train, dataset.vocabulary.counts)
         candidates = f"{count:,} negatives ({source})" if count else "every item"
         chosen.append(f"{candidates} beside each target ({items:,} items)")
+    windows = window_shape(config.data, train, targets)
     if train.batch_size is None:
-        windows = window_shape(config.data, train, targets)
         chosen.append(f"{windows.batch_size * windows.length:,} targets a step (of {targets:,})")
+    if train.learning_rate is None:
+        chosen.append(f"learning rate {peak_learning_rate(train, windows):.2g}")
     if train.table_optimizer == "auto" and updates_rows(train, items):
         chosen.append("row-wise Adagrad for the item table")
     return ", ".join(chosen)

@@ -54,7 +54,7 @@ class Settings(TypedDict, total=False):
     # Training.
     epochs: int
     patience: int
-    learning_rate: float
+    learning_rate: float | None
     seed: int
     batch_size: int | None
     loss: Literal["auto", "full-softmax", "sampled-softmax"]

@@ -24,7 +24,6 @@ from jaxrec.training.step import (
     adamw,
     adamw_learner,
     apply,
-    rate_schedule,
 )
 
 # Learning rate of row-wise Adagrad as a multiple of AdamW's. Among 3, 10, 30, 60, 100 and 120, 100
@@ -32,15 +31,16 @@ from jaxrec.training.step import (
 TABLE_RATE = 100.0
 
 
-def make_learner(objective: Objective, config: TrainConfig, total_steps: int) -> Learner:
+def make_learner(objective: Objective, config: TrainConfig, schedule: optax.Schedule) -> Learner:
     """Return the learner that the configuration, or else the size of the catalogue, selects."""
-    make = sparse_learner if updates_rows(config, objective.schema.items) else adamw_learner
-    return make(objective, config, total_steps)
+    if updates_rows(config, objective.schema.items):
+        return sparse_learner(objective, config, schedule)
+    return adamw_learner(objective, adamw(config, schedule))
 
 
-def sparse_learner(objective: Objective, config: TrainConfig, total_steps: int) -> Learner:
+def sparse_learner(objective: Objective, config: TrainConfig, schedule: optax.Schedule) -> Learner:
     """Return a learner with row-wise Adagrad for the item rows of a step and AdamW for the rest."""
-    optimizer, schedule = adamw(config, total_steps), rate_schedule(config, total_steps)
+    optimizer = adamw(config, schedule)
     # Clips all gradients together; the optimizer clips its part again, which has no effect.
     clip = optax.clip_by_global_norm(config.clip_norm)
 

@@ -31,6 +31,7 @@ from jaxrec.training.checkpoint import (
     restore_latest,
     save,
 )
+from jaxrec.training.defaults import peak_learning_rate
 from jaxrec.training.distillation import Teacher, distill
 from jaxrec.training.learner import make_learner
 from jaxrec.training.objective import make_objective
@@ -43,7 +44,7 @@ from jaxrec.training.sharding import (
     shard_state,
     unshard_state,
 )
-from jaxrec.training.step import Dispatch, TrainState, make_dispatch
+from jaxrec.training.step import Dispatch, TrainState, make_dispatch, rate_schedule
 from jaxrec.training.windows import training_batches, window_shape_of
 
 STOP_ON = "ndcg@10"
@@ -95,7 +96,9 @@ def train(
     if teachers:
         teachers = [teacher.pad(padded or rows) for teacher in teachers]
         objective = replace(objective, loss=distill(objective.loss, teachers))
-    learner = make_learner(objective, config.train, total_steps)
+    peak = peak_learning_rate(config.train, shape)
+    schedule = rate_schedule(peak, config.train, total_steps)
+    learner = make_learner(objective, config.train, schedule)
     state, progress = learner.init(params), Progress()
 
     by_leader(lambda: directory.checkpoints.mkdir(parents=True, exist_ok=True))

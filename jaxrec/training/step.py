@@ -63,10 +63,9 @@ def make_dispatch(learner: Learner, seed: int) -> Dispatch:
 
 
 def adamw_learner(
-    objective: Callable[[Any, Batch, jax.Array], Scalar], config: TrainConfig, total_steps: int
+    objective: Callable[[Any, Batch, jax.Array], Scalar], optimizer: optax.GradientTransformation
 ) -> Learner:
     """Return a learner that updates every parameter by AdamW."""
-    optimizer = adamw(config, total_steps)
 
     def init(params: Any) -> TrainState:
         return TrainState(params, optimizer.init(params), jnp.zeros((), jnp.int32))
@@ -79,7 +78,7 @@ def adamw_learner(
     return Learner(init, update)
 
 
-def adamw(config: TrainConfig, total_steps: int) -> optax.GradientTransformation:
+def adamw(config: TrainConfig, schedule: optax.Schedule) -> optax.GradientTransformation:
     """Return AdamW with clipped gradients.
 
     Weight decay applies to matrices alone: an item bias that decays to zero would lose the
@@ -88,18 +87,18 @@ def adamw(config: TrainConfig, total_steps: int) -> optax.GradientTransformation
     return optax.chain(
         optax.clip_by_global_norm(config.clip_norm),
         optax.adamw(
-            rate_schedule(config, total_steps),
+            schedule,
             weight_decay=config.weight_decay,
             mask=lambda params: jax.tree.map(lambda leaf: leaf.ndim > 1, params),
         ),
     )
 
 
-def rate_schedule(config: TrainConfig, total_steps: int) -> optax.Schedule:
+def rate_schedule(peak: float, config: TrainConfig, total_steps: int) -> optax.Schedule:
     """Return the learning rate schedule: linear warm-up, then cosine decay to zero."""
     return optax.warmup_cosine_decay_schedule(
         init_value=0.0,
-        peak_value=config.learning_rate,
+        peak_value=peak,
         warmup_steps=round(config.warmup * total_steps),
         decay_steps=total_steps,
     )

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from flax import nnx
 
 from jaxrec.config.experiment import Config
@@ -46,7 +47,7 @@ class TimedTraining:
     def __init__(self, config: Config, dataset: Dataset, batches: TrainingBatches):
         self._graphdef, params = nnx.split(init_model(dataset, config), nnx.Param)
         objective = make_objective(self._graphdef, dataset, config)
-        learner = make_learner(objective, config.train, total_steps=10_000)
+        learner = make_learner(objective, config.train, optax.constant_schedule(1e-3))
         self._batches, self._mesh = batches, make_mesh(batches.shape.batch_multiple)
         self._state = shard_state(learner.init(params), self._mesh, dataset.vocabulary.size + 1)
         self._dispatch = make_dispatch(learner, config.train.seed)
