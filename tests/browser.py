@@ -1,4 +1,4 @@
-"""A page in a real browser: a site that serves it, and Debian's Chromium to open it."""
+"""A local server for the demo page, and Debian's Chromium to open it."""
 
 import shutil
 import threading
@@ -20,13 +20,13 @@ _ARGUMENTS = [
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
 
-# Long enough for a machine that is busy with other tests; only a failure waits so long.
+# Long enough on a machine that is busy with other tests; only a failing test waits this long.
 expect.set_options(timeout=30_000)
 
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """Start the browser of this machine; the tests are skipped where there is none."""
+    """Yield this machine's Chromium, or skip the tests if it is not installed."""
     path = shutil.which("chromium")
     if path is None:
         pytest.skip("needs chromium: apt-get install chromium")
@@ -37,27 +37,27 @@ def chromium() -> Iterator[Browser]:
 
 
 class Site:
-    """A folder served on a free port of this machine, until it is stopped."""
+    """A folder that a server publishes on a free local port until `stop` is called."""
 
     def __init__(self, folder: Path):
         self.folder = folder
         self._server = make_server(folder, 0)
         self.connections: list[Any] = []
-        self._server.verify_request = self._remember
+        self._server.verify_request = self._record_connection
         self.url = f"http://{HOST}:{self._server.server_port}/"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
         self._thread.start()
 
-    def _remember(self, request: Any, client_address: Any) -> bool:
+    def _record_connection(self, request: Any, client_address: Any) -> bool:
         self.connections.append(client_address)
         return True
 
     def publish(self, *paths: Path) -> None:
-        """Put the page together with these models."""
+        """Write the page with these models to the folder."""
         write_page(self.folder, choose_exports(paths), runtime_files())
 
     def stop(self) -> None:
-        """End the server as if it was killed; nothing answers on its port."""
+        """Shut the server down; its port refuses connections from then on."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -65,7 +65,7 @@ class Site:
 
 @contextmanager
 def site(folder: Path, *paths: Path) -> Iterator[Site]:
-    """Serve a page with these models."""
+    """Serve a page with these models while the context is open."""
     place = Site(folder)
     try:
         place.publish(*paths)
@@ -75,19 +75,19 @@ def site(folder: Path, *paths: Path) -> Iterator[Site]:
 
 
 def open_page(page: Page, url: str) -> None:
-    """Open the page and wait until it recommends."""
+    """Open the page and wait for its first recommendations."""
     page.goto(url)
     expect(page.locator("#lists li")).not_to_have_count(0)
 
 
 def shown(page: Page, column: int = 0) -> list[str]:
-    """Give the raw items of a list, best first."""
+    """Return the raw items of a list, best first."""
     rows = page.locator(".list").nth(column).locator("li")
     return rows.evaluate_all("rows => rows.map(row => row.dataset.key)")
 
 
 def tap(page: Page, *places: int) -> None:
-    """Tap cards of the catalogue, by their place."""
+    """Tap cards of the catalogue, given by their positions."""
     for place in places:
         card = page.locator("#cards .card").nth(place)
         pressed = card.get_attribute("aria-pressed") == "true"

@@ -1,4 +1,4 @@
-"""Models made for a test, and such that are not what they should be."""
+"""Model files built for tests, valid and malformed."""
 
 import json
 import warnings
@@ -15,7 +15,7 @@ from jaxrec.runtime.catalogue import COLUMNS, Catalogue, pack_catalogue
 from jaxrec.runtime.item_index import RawItem
 from jaxrec.schema import Feature
 
-# What the page says of a model.
+# The evaluation that the page shows for a model.
 _FIGURES = {"recall@10": 0.5, "recall@10_interval": [0.4, 0.6]}
 _PROTOCOL = {
     "dataset": "made up",
@@ -42,12 +42,12 @@ _SHOWN = {
 def made(
     model: RecommenderModel, shapes: Shapes, items: Sequence[RawItem], but: str | None = None
 ) -> bundle.Bundle:
-    """Export a model as float32, without a proof; nothing is known of its items.
+    """Export a model as float32, without a proof and without item metadata.
 
     Args:
-        but: a signature that is left out.
+        but: Name of a signature to leave out.
     """
-    # TensorFlow warns of itself when it is imported.
+    # Importing TensorFlow emits warnings.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from jaxrec.conversion.graph.export import export
@@ -66,7 +66,7 @@ def made(
 
 
 def described(feature: Feature) -> dict[str, Any]:
-    """Say of a feature what model.json says."""
+    """Return the entry of a feature in model.json."""
     unknown = None if feature.kind == "number" else feature.unknown
     values = list(feature.values)
     return {
@@ -79,7 +79,7 @@ def described(feature: Feature) -> dict[str, Any]:
 
 
 def saved(made: bundle.Bundle, path: Path) -> Path:
-    """Write a bundle as the one file that it is read from, in Python and by the page."""
+    """Write a bundle to the single file that Python and the page read."""
     graph = {"bytes": len(made.graph), "sha256": bundle.sha256(made.graph)}
     digest = bundle.sha256(json.dumps(made.items).encode())
     vocabulary = {"size": len(made.items), "sha256": digest}
@@ -95,7 +95,7 @@ def saved(made: bundle.Bundle, path: Path) -> Path:
 
 
 def packed(entries: Iterable[Mapping[str, Any]]) -> bytes:
-    """Write entries as a file holds them."""
+    """Encode catalogue entries as the columns of a model file."""
     entries = list(entries)
     return pack_catalogue({name: [entry[name] for entry in entries] for name in COLUMNS})
 
@@ -103,7 +103,7 @@ def packed(entries: Iterable[Mapping[str, Any]]) -> bytes:
 def of_older_form(
     path: Path, target: Path, change: Callable[[list[Any]], list[Any]] = lambda entries: entries
 ) -> None:
-    """Write a model as it was when its catalogue was one list of entries, with these changed."""
+    """Write a model in format 1, with its catalogue as one JSON list, changed by `change`."""
     read = bundle.read_bundle(path)
     members = {
         bundle.VOCABULARY: {"values": read.items, "digest": read.model["vocabulary"]["sha256"]},
@@ -117,7 +117,7 @@ def of_older_form(
 def rewritten(
     path: Path, target: Path, catalogue: Iterable[Mapping[str, Any]] | None = None, **members: Any
 ) -> None:
-    """Write a model anew with another catalogue, or other members: `model_json={...}`."""
+    """Write a copy of a model with another catalogue or other members: `model_json={...}`."""
     with zipfile.ZipFile(path) as archive:
         old = {name: archive.read(name) for name in archive.namelist()}
     graph = bundle.read_bundle(path).graph

@@ -1,18 +1,19 @@
-"""The same ground for every test: two devices or more, strict types, shapes checked as they run."""
+"""Fixtures and JAX settings of all tests: two devices or more, strict dtypes, shape checks."""
 
 import gc
 import os
 import tempfile
 from pathlib import Path
 
-# Many tests train the same model, here, in another worker or by a command: compile it once.
+# Many tests train the same model, in this process, in another worker or in a subprocess: all of
+# them share one compilation cache.
 if "PYTEST_XDIST_WORKER" not in os.environ:
-    CACHE = tempfile.TemporaryDirectory(prefix="jaxrec-tests-")
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = CACHE.name
+    COMPILATION_CACHE = tempfile.TemporaryDirectory(prefix="jaxrec-tests-")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = COMPILATION_CACHE.name
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PLATFORMS"] = "cpu"
-# Compiling takes longer than running here: without optimization and fusion emitters a training
-# step compiles in a quarter of the time. Commands are compiled as for people.
+# Compilation takes longer than execution in the tests: without optimization and fusion emitters a
+# training step compiles in a quarter of the time. Subprocesses of commands use the default flags.
 os.environ["XLA_FLAGS"] = (
     f"--xla_force_host_platform_device_count={os.environ.get('JAXREC_TEST_DEVICES', '2')} "
     "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
@@ -25,15 +26,15 @@ from jaxtyping import install_import_hook
 import tests.typechecker
 from tests.exports import ENCODERS, call, train
 
-# Traced programs are made of very many objects, and collecting them often takes seconds.
+# Tracing allocates very many objects; with the default thresholds, collection takes seconds.
 gc.set_threshold(50_000, 20, 50)
 install_import_hook(["jaxrec"], f"{tests.typechecker.__name__}.check")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+@pytest.hookimpl(tryfirst=True)  # run before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give what needs the exports to one worker, and each other file to whichever is free."""
+    """Group the tests that need the exports on one worker, and all others by file."""
     for item in items:
         needs_exports = "runs" in getattr(item, "fixturenames", ())
         item.add_marker(pytest.mark.xdist_group("exports" if needs_exports else item.path.name))
@@ -41,14 +42,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory) -> dict[str, Path]:
-    """Train one run of each encoder; tests that change one work on a copy."""
+    """Train one run of each encoder; tests that modify a run copy it first."""
     folder = tmp_path_factory.mktemp("exports")
     return {encoder: train(folder, encoder) for encoder in ENCODERS}
 
 
 @pytest.fixture(scope="session")
 def conversions(runs):
-    """Convert each run once, with the recipe that the command chooses."""
+    """Export each run once, with the recipe that the command chooses."""
     pytest.importorskip("tensorflow", reason="needs the extra convert")
     from jaxrec.cli import export
 
@@ -63,13 +64,13 @@ def conversions(runs):
 
 @pytest.fixture(scope="session")
 def models(runs, conversions) -> dict[str, Path]:
-    """The .tflite file of each encoder."""
+    """Return the .tflite file of each encoder."""
     return {encoder: run_dir / "export" / "model.tflite" for encoder, run_dir in runs.items()}
 
 
 @pytest.fixture(scope="module")
 def browser():
-    """Chromium. Closed after each module: its event loop would be in the way of others."""
+    """Yield Chromium; close it after each module, since its event loop disturbs other tests."""
     from tests.browser import chromium
 
     with chromium() as browser:

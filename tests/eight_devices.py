@@ -1,4 +1,4 @@
-"""Tests that need eight devices; test_sharding.py runs them in a process that has them."""
+"""Tests on eight devices, which test_sharding.py runs in a process of their own."""
 
 from dataclasses import replace
 from typing import Any
@@ -36,7 +36,7 @@ from jaxrec.training.sharding import (
 from jaxrec.training.step import TrainState, make_dispatch, name_of
 from jaxrec.training.windows import training_batches, window_shape_of
 
-# 62 rows, which neither four nor eight devices can share evenly.
+# 62 table rows with PAD, a multiple of neither 4 nor 8.
 WORLD = DataConfig(
     synthetic=SyntheticConfig(users=60, items=61),
     history_length=5,
@@ -60,10 +60,10 @@ def teacher_of(dataset: Dataset, config: Config) -> Teacher:
 
 
 def learn(config: Config, shards: int | None, *, taught: bool = False) -> dict[str, np.ndarray]:
-    """Train for two dispatches, on one device or on all; name what came out.
+    """Return the state and the losses after two dispatches, by name.
 
     Args:
-        shards: devices over which the tables of items are cut; None: one device does it all.
+        shards: devices over which the item tables are sharded; None trains on one device.
     """
     dataset = world(config)
     rows = dataset.vocabulary.size + 1
@@ -83,7 +83,7 @@ def learn(config: Config, shards: int | None, *, taught: bool = False) -> dict[s
     state: Any = learner.init(params)
     if mesh is not None:
         state = shard_state(state, mesh, rows)
-        require_cut(state, mesh.shape["model"])
+        require_sharded(state, mesh.shape["model"])
     dispatch = make_dispatch(learner, config.train.seed)
     losses = []
     for number in range(2):
@@ -93,14 +93,14 @@ def learn(config: Config, shards: int | None, *, taught: bool = False) -> dict[s
         state, each = dispatch(state, batch)
         losses.append(np.asarray(each))
     if mesh is not None:
-        require_cut(state, mesh.shape["model"])
+        require_sharded(state, mesh.shape["model"])
         state = unshard_state(state, mesh, rows)
     named = {name_of(path): np.asarray(leaf) for path, leaf in jax.tree.leaves_with_path(state)}
     return {**named, "losses": np.concatenate(losses)}
 
 
-def require_cut(state: TrainState, shards: int) -> None:
-    """Find the tables, and what the learner keeps of them, cut; and nothing else."""
+def require_sharded(state: TrainState, shards: int) -> None:
+    """Check that only the item tables and their optimizer state are sharded."""
     for path, leaf in jax.tree.leaves_with_path(state):
         name = name_of(path)
         is_table = leaf.ndim > 0 and len(leaf) >= 62
@@ -128,7 +128,7 @@ def require_same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> No
     ],
     ids=lambda value: getattr(value, "sampler", value),
 )
-def test_any_mesh_learns_what_one_device_does(train, optimizer, shards):
+def test_training_on_any_mesh_matches_one_device(train, optimizer, shards):
     config = replace(SMALL, train=replace(train, table_optimizer=optimizer))
     require_same(learn(config, shards), learn(config, None))
 
@@ -140,8 +140,8 @@ def test_any_mesh_learns_what_one_device_does(train, optimizer, shards):
         ("rowwise-adagrad", False, {"item_features": "genres", "rate": True}),
     ],
 )
-def test_so_do_models_that_know_more(optimizer, taught, more):
-    """With features of items, a table for candidates alone, ratings, and a teacher."""
+def test_training_with_features_and_ratings_matches_one_device(optimizer, taught, more):
+    """Item features, untied embeddings, a rating head and distillation."""
     config = Config(
         replace(WORLD, **more),
         replace(SMALL.model, tie_embeddings=False),
@@ -150,8 +150,8 @@ def test_so_do_models_that_know_more(optimizer, taught, more):
     require_same(learn(config, 4, taught=taught), learn(config, None, taught=taught))
 
 
-def test_a_table_that_is_cut_is_never_whole_on_a_device():
-    """Neither in a step: no device holds an array with a row for every item."""
+def test_a_sharded_table_is_never_materialized_on_one_device():
+    """The compiled step has no array with a row for every item."""
     dataset, rows = world(SMALL), 62
     for train in (SMALL.train, replace(SAMPLED, table_optimizer="rowwise-adagrad")):
         config = replace(SMALL, train=train)
@@ -163,11 +163,11 @@ def test_a_table_that_is_cut_is_never_whole_on_a_device():
         batch = shard_batch(training_batches(dataset, config.data, train).dispatch(0), mesh)
         dispatch: Any = make_dispatch(learner, 0)
         program = dispatch.lower(state, batch).compile().as_text()
-        assert f"f32[{8},6]" in program  # eight rows of a table
+        assert f"f32[{8},6]" in program  # one shard: eight rows of a table
         assert "f32[64,6]" not in program and "f32[62,6]" not in program
 
 
-def test_meshes_that_cannot_be_are_refused():
+def test_invalid_meshes_are_refused():
     with pytest.raises(UserError, match="--model-shards=3: there are 8 devices; give a number"):
         make_mesh(16, 3)
     with pytest.raises(UserError, match="--batch-size=12 cannot be split over 8 devices"):
@@ -175,7 +175,7 @@ def test_meshes_that_cannot_be_are_refused():
     assert make_mesh(12, 2).shape == {"data": 4, "model": 2}
 
 
-def test_a_state_comes_back_from_any_mesh_as_it_was():
+def test_unsharding_restores_the_state_of_any_mesh():
     state = {"params": {"bias": jnp.arange(62.0), "candidates": jnp.ones((62, 3))}, "step": 5}
     for shards in (1, 2, 4, 8):
         mesh = make_mesh(8, shards)

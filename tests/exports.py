@@ -1,4 +1,4 @@
-"""Three trained runs of a small synthetic world, converted: shared by the tests that read them."""
+"""Training and conversion of small synthetic runs that several tests share."""
 
 import contextlib
 import io
@@ -28,7 +28,7 @@ WORLD = [
 
 
 def small_log() -> pl.DataFrame:
-    """Return a log in which each of 60 users goes round 20 items, from an item of their own."""
+    """Return a log of 60 users who each step through a cycle of 20 items, from their own start."""
     return pl.DataFrame(
         [
             (f"u{user}", ("B" if item == 7 else "A") + str(item), step)
@@ -44,7 +44,7 @@ def small_log() -> pl.DataFrame:
 def command(
     script: str, *flags: str, cwd: Path, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """Type a command of the README."""
+    """Run a script of the repository in a process of its own."""
     return subprocess.run(
         [sys.executable, str(ROOT / script), *flags],
         cwd=cwd,
@@ -59,7 +59,7 @@ def command(
 def call(
     main: Callable[[Sequence[str]], int], *flags: str, cwd: Path
 ) -> subprocess.CompletedProcess[str]:
-    """Call a command in this process, where no other is needed: a start costs two seconds."""
+    """Run a command in this process: starting another one costs two seconds."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.chdir(cwd), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = main(flags)
@@ -67,8 +67,8 @@ def call(
 
 
 def convert(*flags: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Convert as float32, in this process, where a test asks nothing of the other recipes."""
-    # Not above: what is imported before the import hook is not checked.
+    """Convert to float32 in this process, for tests that do not need the other recipes."""
+    # Imported late: the import hook does not check modules that are imported before it.
     from jaxrec.cli import export
 
     return call(export.main, "--recipe=float32", *flags, cwd=cwd)

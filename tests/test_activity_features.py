@@ -1,4 +1,4 @@
-"""What a log and a table of users say beside the items: ids for a model, or one line of refusal."""
+"""Activity, user and moment features: encoding as ids, and one-line errors."""
 
 import re
 from dataclasses import replace
@@ -20,7 +20,7 @@ from tests.exports import call
 from tests.test_hostile_tables import COLUMNS, HOSTILE, LENIENT, ends_well, texts
 from tests.worlds import log_of
 
-EVERYTHING = DataConfig(
+UNFILTERED = DataConfig(
     filters=FilterConfig(min_item_interactions=1, min_user_interactions=1), history_length=2
 )
 
@@ -37,17 +37,19 @@ ROWS = [
 USERS = pl.DataFrame({"user": ["b", "a", "c"], "sex": ["f", "m", "m"], "age": [None, 30.0, 30.0]})
 
 
-def known(**changes) -> Interactions:
+def sample_log(**changes) -> Interactions:
     log = log_of(ROWS, COLUMN_NAMES)
     return replace(log, **{"users": USERS, "ticks_per_second": 1} | changes)
 
 
 def prepared(interactions: Interactions, **flags) -> Dataset:
-    return prepare(interactions, replace(EVERYTHING, **flags), seed=0)
+    return prepare(interactions, replace(UNFILTERED, **flags), seed=0)
 
 
-def test_activities_and_users_are_numbered_in_the_order_of_the_timelines():
-    dataset = prepared(known(), activity_features="device,rating", time=True, user_features="sex")
+def test_feature_ids_follow_the_order_of_the_timelines():
+    dataset = prepared(
+        sample_log(), activity_features="device,rating", time=True, user_features="sex"
+    )
     device = Feature("device", "activity", "id", 2, ("phone", "tv"))
     rating = Feature("rating", "activity", "id", 3, (1, 2, 5))
     sex = Feature("user_sex", "user", "id", 2, ("m", "f"))
@@ -65,8 +67,8 @@ def test_activities_and_users_are_numbered_in_the_order_of_the_timelines():
     assert windows["user_sex"].tolist() == [1, 2, 1]
 
 
-def test_a_moment_is_that_of_the_target_where_the_users_are():
-    """Midnight in Berlin is ten or eleven in the evening before, UTC."""
+def test_moment_features_are_those_of_the_target_in_the_time_zone_of_the_users():
+    """Check hours and weekdays in Berlin, where midnight is 22:00 or 23:00 UTC."""
     wednesday = 1_714_600_800  # 2024-05-01T22:00:00Z
     times = [wednesday - 86_400 * 90, wednesday - 1, wednesday, wednesday + 3600 * 5]
     log = replace(log_of([("a", item, at) for item, at in enumerate(times)]), ticks_per_second=1)
@@ -78,7 +80,7 @@ def test_a_moment_is_that_of_the_target_where_the_users_are():
     moments = dataset.timelines.moments
     assert [hour.values[each - 1] for each in moments["hour"]] == [23, 23, 0, 5]
     assert [weekday.values[each - 1] for each in moments["weekday"]] == [4, 3, 4, 4]
-    # Behind each activity of a window stands the moment of the next.
+    # Each activity of a window carries the moment of the next one.
     starts, ends = np.array([0]), np.array([3])
     window = dataset.timelines.windows(starts, ends, 4)
     assert window["weekday"].tolist() == [[4, 3, 4, 4]] and window[ITEM][0, 0] == PAD
@@ -89,24 +91,26 @@ def test_a_moment_is_that_of_the_target_where_the_users_are():
     )
 
 
-def test_without_a_flag_a_log_is_of_items_alone():
-    dataset = prepared(known())
+def test_without_feature_flags_timelines_hold_only_items():
+    dataset = prepared(sample_log())
     assert dataset.features == ()
     assert list(dataset.timelines.activities) == [ITEM]
     assert dataset.timelines.users == {}
 
 
-def test_users_who_are_dropped_take_their_values_along():
+def test_values_of_filtered_users_are_dropped():
     log = log_of([*ROWS, ("d", 1, 7, 1.0, "tv")], COLUMN_NAMES).log
     users = pl.DataFrame({"user": [*"dcba"], "sex": [*"xfmm"]})
     filters = FilterConfig(min_item_interactions=1, min_user_interactions=2)
-    dataset = prepared(known(log=log, users=users), user_features="sex", filters=filters)
+    dataset = prepared(sample_log(log=log, users=users), user_features="sex", filters=filters)
     (sex,) = dataset.features
     assert (sex.values, dataset.timelines.users[sex.name].tolist()) == (("m", "f"), [1, 1, 2])
 
 
-def test_what_was_read_of_features_is_said():
-    dataset = prepared(known(), activity_features="device,rating", time=True, user_features="sex")
+def test_notes_summarize_the_features():
+    dataset = prepared(
+        sample_log(), activity_features="device,rating", time=True, user_features="sex"
+    )
     assert dataset.log_summary.notes[:4] == (
         "device: 2 texts, unknown for 4 of 9 activities",
         "rating: 3 numbers, unknown for 4 of 9 activities",
@@ -115,7 +119,7 @@ def test_what_was_read_of_features_is_said():
     )
 
 
-def test_buckets_are_said():
+def test_notes_mention_buckets():
     prices = [price / 10 for price in range(100)]
     rows = [(n % 2, n, n**2, price) for n, price in enumerate(prices)]
     log = log_of(rows, ("user", "item", "timestamp", "price"))
@@ -127,7 +131,7 @@ def test_buckets_are_said():
 @pytest.mark.parametrize(
     ("ticks", "unit"), [(1, "seconds"), (10**3, "milliseconds"), (10**9, "nanoseconds")]
 )
-def test_the_unit_of_times_is_said(ticks, unit):
+def test_notes_mention_the_time_unit(ticks, unit):
     rows = [(user, item, 10**9 * ticks + item**2 * ticks) for user in (0, 1) for item in range(4)]
     dataset = prepared(replace(log_of(rows), ticks_per_second=ticks), time=True)
     assert dataset.log_summary.notes[0] == f"--time: times are read as {unit}"
@@ -142,9 +146,9 @@ def test_the_unit_of_times_is_said(ticks, unit):
         ({"user_features": "age"}, "--user-features: age has one value in all rows"),
     ],
 )
-def test_columns_that_are_not_there_or_tell_nothing(flags, message):
+def test_missing_or_constant_columns_are_rejected(flags, message):
     with pytest.raises(UserError, match=message):
-        prepared(known(), **flags)
+        prepared(sample_log(), **flags)
 
 
 LOG_COLUMNS = "customer,item,bought,stars,one,row,place,gone,user_sex,age,1st\n"
@@ -154,127 +158,127 @@ LOG = LOG_COLUMNS + "".join(
     for user in range(20)
     for step in range(6)
 )
-DESCRIBED = "customer,sex,one,name\n" + "".join(f"{u},{'fm'[u % 2]},x,n{u}\n" for u in range(20))
-ONE_BUYS = ["--dataset=log.csv", "--log.user=customer", "--log.time=bought"]
-OF_USERS = ["--users=users.csv", "--user-features=sex"]
+USER_ROWS = "customer,sex,one,name\n" + "".join(f"{u},{'fm'[u % 2]},x,n{u}\n" for u in range(20))
+LOG_ARGS = ["--dataset=log.csv", "--log.user=customer", "--log.time=bought"]
+USER_CSV = ["--users=users.csv", "--user-features=sex"]
 SMALL = ["--synthetic.users=90", "--synthetic.items=50"]
 FILES = {
     "log.csv": LOG,
-    "users.csv": DESCRIBED,
-    "few.csv": "\n".join(DESCRIBED.splitlines()[:15]),
-    "twice.csv": DESCRIBED + "3,f,x,again\n",
-    "strangers.csv": DESCRIBED.replace("\n", "\nu", 20),
+    "users.csv": USER_ROWS,
+    "few.csv": "\n".join(USER_ROWS.splitlines()[:15]),
+    "twice.csv": USER_ROWS + "3,f,x,again\n",
+    "strangers.csv": USER_ROWS.replace("\n", "\nu", 20),
     "days.csv": LOG.replace(",16000000", ",2020-01-01T00:00:"),
     "fine.csv": re.sub(r",16000000\d\d", r"\g<0>000", LOG),
 }
 
 
-def ones_own(*flags: str) -> list[str]:
-    return [*ONE_BUYS, *flags]
+def with_log(*flags: str) -> list[str]:
+    return [*LOG_ARGS, *flags]
 
 
 MISTAKES = {
-    "no such column": (ones_own("--activity-features=mood"), "log.csv has no column 'mood', only"),
-    "one value": (ones_own("--activity-features=one"), "--activity-features: one has one value"),
-    "no value": (ones_own("--activity-features=gone"), "nothing is known of gone"),
-    "an id of rows": (ones_own("--activity-features=row"), "row is another in each of 120 rows"),
+    "no such column": (with_log("--activity-features=mood"), "log.csv has no column 'mood', only"),
+    "one value": (with_log("--activity-features=one"), "--activity-features: one has one value"),
+    "no value": (with_log("--activity-features=gone"), "nothing is known of gone"),
+    "an id of rows": (with_log("--activity-features=row"), "row is another in each of 120 rows"),
     "twice": (
-        ones_own("--activity-features=stars,stars"),
+        with_log("--activity-features=stars,stars"),
         "has 'stars'; give columns that several",
     ),
-    "the item": (ones_own("--activity-features=item"), "has 'item'; give columns that several"),
+    "the item": (with_log("--activity-features=item"), "has 'item'; give columns that several"),
     "the user": (
-        ones_own("--activity-features=customer"),
+        with_log("--activity-features=customer"),
         "--log.user and --activity-features both name the column 'customer'; leave it out",
     ),
     "the time": (
-        ones_own("--activity-features=bought"),
+        with_log("--activity-features=bought"),
         "--log.time and --activity-features both name the column 'bought'",
     ),
-    "no name of an input": (ones_own("--activity-features=1st"), "'1st' is to be the name of an"),
+    "no name of an input": (with_log("--activity-features=1st"), "'1st' is to be the name of an"),
     "a word of Python's": (
-        ones_own("--activity-features=class"),
+        with_log("--activity-features=class"),
         "and no word of Python's",
     ),
-    "self": (ones_own("--activity-features=self"), "'self' is to be the name of an input"),
-    "history": (ones_own("--activity-features=History"), "'History' is another input's name"),
-    "capitals alone": (ones_own("--activity-features=stars,Stars"), "'Stars' is another input's"),
-    "capitals of users alone": (ones_own("--user-features=sex,Sex"), "'Sex' is another input's"),
-    "age and time": (ones_own("--activity-features=age", "--time"), "'age' is another input's"),
+    "self": (with_log("--activity-features=self"), "'self' is to be the name of an input"),
+    "history": (with_log("--activity-features=History"), "'History' is another input's name"),
+    "capitals alone": (with_log("--activity-features=stars,Stars"), "'Stars' is another input's"),
+    "capitals of users alone": (with_log("--user-features=sex,Sex"), "'Sex' is another input's"),
+    "age and time": (with_log("--activity-features=age", "--time"), "'age' is another input's"),
     "of activities as of users": (
-        ones_own("--activity-features=user_sex", *OF_USERS),
+        with_log("--activity-features=user_sex", *USER_CSV),
         "'user_sex' is another input's name",
     ),
-    "no table of users": (ones_own("--user-features=sex"), "needs a table of the users; name it"),
+    "no table of users": (with_log("--user-features=sex"), "needs a table of the users; name it"),
     "a table for nothing": (
-        ones_own("--users=users.csv"),
+        with_log("--users=users.csv"),
         "--users=users.csv is of use to --user-features alone",
     ),
     "a key for nothing": (
-        ones_own("--user-table.key=sex"),
+        with_log("--user-table.key=sex"),
         "--user-table.key=sex is of use to --users=FILE alone; give it",
     ),
     "no such column of users": (
-        ones_own("--users=users.csv", "--user-features=mood"),
+        with_log("--users=users.csv", "--user-features=mood"),
         "users.csv has no column 'mood', only 'customer', 'sex', 'one', 'name'",
     ),
     "users of one value": (
-        ones_own("--users=users.csv", "--user-features=one"),
+        with_log("--users=users.csv", "--user-features=one"),
         "--user-features: one has one value in all rows",
     ),
     "an id of users": (
-        ones_own("--users=users.csv", "--user-features=name"),
+        with_log("--users=users.csv", "--user-features=name"),
         "--user-features: name is another in each of 20 rows, as an id is",
     ),
     "users that are missed": (
-        ones_own("--users=few.csv", "--user-features=sex"),
+        with_log("--users=few.csv", "--user-features=sex"),
         "few.csv misses 6 of 20 users of the log, as 14; add them",
     ),
     "a user twice": (
-        ones_own("--users=twice.csv", "--user-features=sex"),
+        with_log("--users=twice.csv", "--user-features=sex"),
         "twice.csv, line 22: user 3 was described before",
     ),
     "other ids": (
-        ones_own("--users=strangers.csv", "--user-features=sex"),
+        with_log("--users=strangers.csv", "--user-features=sex"),
         "strangers.csv misses 20 of 20 users of the log, as 0; .* here the first is 'u0'",
     ),
     "no such key": (
-        ones_own(*OF_USERS, "--user-table.key=id"),
+        with_log(*USER_CSV, "--user-table.key=id"),
         "has no column 'id', .* --user-table.key",
     ),
-    "no file": (ones_own("--users=x.csv", "--user-features=sex"), "x.csv is no file; give --users"),
+    "no file": (with_log("--users=x.csv", "--user-features=sex"), "x.csv is no file; give --users"),
     "places as times": (
-        [*ONE_BUYS[:2], "--log.time=row", "--time"],
+        [*LOG_ARGS[:2], "--log.time=row", "--time"],
         "--time: times from 0 to 119 are no seconds, milli-, micro- or nanoseconds since 1970; say",
     ),
     "a moment of places": (
-        [*ONE_BUYS[:2], "--log.time=row", "--moment=hour"],
+        [*LOG_ARGS[:2], "--log.time=row", "--moment=hour"],
         "--moment needs times that are dates, or seconds",
     ),
-    "no such moment": (ones_own("--moment=hour,year"), "has 'year'; give hour, weekday, each once"),
+    "no such moment": (with_log("--moment=hour,year"), "has 'year'; give hour, weekday, each once"),
     "no such zone": (
-        ones_own("--moment=hour", "--time-zone=Mars"),
+        with_log("--moment=hour", "--time-zone=Mars"),
         "--time-zone=Mars is unknown; give one as Europe/Berlin",
     ),
-    "a zone of nothing": (ones_own("--time-zone=Europe/Berlin"), "is of use to --moment alone"),
+    "a zone of nothing": (with_log("--time-zone=Europe/Berlin"), "is of use to --moment alone"),
     "no times": (
-        [*ONE_BUYS[:2], "--log.time=none", "--time"],
+        [*LOG_ARGS[:2], "--log.time=none", "--time"],
         "--time needs times, and --log.time=none says that there are none",
     ),
     "a unit of no times": (
-        [*ONE_BUYS[:2], "--log.time=none", "--log.time-unit=seconds"],
+        [*LOG_ARGS[:2], "--log.time=none", "--log.time-unit=seconds"],
         "--log.time-unit=seconds says what times count, and --log.time=none",
     ),
     "a unit of dates": (
-        ["--dataset=days.csv", *ONE_BUYS[1:], "--time", "--log.time-unit=seconds"],
+        ["--dataset=days.csv", *LOG_ARGS[1:], "--time", "--log.time-unit=seconds"],
         "--log.time-unit=seconds says what numbers count, and column 'bought' of days.csv holds",
     ),
     "a unit too fine": (
-        ones_own("--time", "--log.time-unit=nanoseconds"),
+        with_log("--time", "--log.time-unit=nanoseconds"),
         "--time: from each activity of a user to the next it takes equally long",
     ),
     "a unit too coarse": (
-        ["--dataset=fine.csv", *ONE_BUYS[1:], "--log.time-unit=seconds"],
+        ["--dataset=fine.csv", *LOG_ARGS[1:], "--log.time-unit=seconds"],
         "--log.time-unit=seconds makes the times of fine.csv reach 1600000025000 seconds, which",
     ),
     "MovieLens without users": (
@@ -282,7 +286,7 @@ MISTAKES = {
         "ml-20m says nothing of its users; leave --user-features out",
     ),
     "a table beside MovieLens": (
-        ["--dataset=ml-1m", *OF_USERS],
+        ["--dataset=ml-1m", *USER_CSV],
         "--users=users.csv is of use to --dataset=FILE alone; give it",
     ),
     "no such feature of the synthetic": (
@@ -294,14 +298,14 @@ MISTAKES = {
         "'price', and there is rating; give",
     ),
     "a table beside the synthetic": (
-        OF_USERS,
+        USER_CSV,
         "--users=users.csv is of use to --dataset=FILE alone; give it",
     ),
 }
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_gets_one_line_before_training(tmp_path, mistake):
+def test_a_mistake_is_reported_in_one_line_before_training(tmp_path, mistake):
     flags, said = MISTAKES[mistake]
     for name, text in FILES.items():
         (tmp_path / name).write_text(text)
@@ -314,19 +318,19 @@ def test_a_mistake_gets_one_line_before_training(tmp_path, mistake):
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == FILES
 
 
-def test_a_dry_run_reports_what_will_do(tmp_path):
-    """Ratings under the log's own name for them, or as `rating`; days; a unit that is said."""
+def test_a_dry_run_reports_accepted_features(tmp_path):
+    """Check ratings by their column name or as `rating`, dates, and the detected time unit."""
     for name, text in FILES.items():
         (tmp_path / name).write_text(text)
     for flags, notes in (
-        (ones_own("--activity-features=stars", "--log.rating=stars"), ["stars: 5 numbers"]),
-        (ones_own("--activity-features=rating", "--log.rating=stars"), ["rating: 5 numbers"]),
-        (["--dataset=days.csv", *ONE_BUYS[1:], "--time"], ["--time: times are read as seconds"]),
+        (with_log("--activity-features=stars", "--log.rating=stars"), ["stars: 5 numbers"]),
+        (with_log("--activity-features=rating", "--log.rating=stars"), ["rating: 5 numbers"]),
+        (["--dataset=days.csv", *LOG_ARGS[1:], "--time"], ["--time: times are read as seconds"]),
         (
-            ["--dataset=fine.csv", *ONE_BUYS[1:], "--time"],
+            ["--dataset=fine.csv", *LOG_ARGS[1:], "--time"],
             ["--time: times are read as milliseconds"],
         ),
-        (ones_own(*OF_USERS, "--time"), ["--time: times are", "user_sex: 2 texts, unknown for 0"]),
+        (with_log(*USER_CSV, "--time"), ["--time: times are", "user_sex: 2 texts, unknown for 0"]),
         ([*SMALL, "--user-features=favourite"], ["user_favourite: 12 texts, unknown for 0 of 90"]),
     ):
         process = call(one_run.main, *flags, "--dry-run", cwd=tmp_path)
@@ -335,12 +339,12 @@ def test_a_dry_run_reports_what_will_do(tmp_path):
             assert f"  note: {note}" in process.stdout
 
 
-FEWER = settings(HOSTILE, max_examples=50)
+FEWER_EXAMPLES = settings(HOSTILE, max_examples=50)
 
 
-@FEWER
+@FEWER_EXAMPLES
 @given(data=st.data())
-def test_a_hostile_column_as_a_feature(tmp_path: Path, capsys, data):
+def test_a_column_of_arbitrary_values_as_a_feature(tmp_path: Path, capsys, data):
     dtype, values = data.draw(COLUMNS)
     drawn = data.draw(st.lists(st.none() | values, min_size=24, max_size=24))
     column = pl.Series("odd", drawn, dtype=dtype, strict=False)
@@ -353,7 +357,7 @@ def test_a_hostile_column_as_a_feature(tmp_path: Path, capsys, data):
     ends_well(capsys, [*flags, f"--users={tmp_path / 'users.parquet'}", "--user-features=odd"])
 
 
-@FEWER
+@FEWER_EXAMPLES
 @given(
     times=st.lists(
         st.integers(-(2**63), 2**63 - 1) | st.integers(0, 2**40), min_size=24, max_size=24
@@ -361,7 +365,7 @@ def test_a_hostile_column_as_a_feature(tmp_path: Path, capsys, data):
     is_whole=st.booleans(),
     unit=st.sampled_from(["auto", "seconds", "milliseconds", "microseconds", "nanoseconds"]),
 )
-def test_hostile_times(tmp_path: Path, capsys, times, is_whole, unit):
+def test_arbitrary_times(tmp_path: Path, capsys, times, is_whole, unit):
     log = pl.DataFrame({"user": [*"abcd"] * 6, "item": [*range(3)] * 8, "timestamp": times})
     if not is_whole:
         log = log.cast({"timestamp": pl.Float64})
@@ -370,9 +374,9 @@ def test_hostile_times(tmp_path: Path, capsys, times, is_whole, unit):
     ends_well(capsys, [*flags, "--time", f"--log.time-unit={unit}"])
 
 
-@FEWER
+@FEWER_EXAMPLES
 @given(data=texts())
-def test_hostile_tables_of_users(tmp_path: Path, capsys, data):
+def test_arbitrary_user_tables(tmp_path: Path, capsys, data):
     log, users = tmp_path / "log.csv", tmp_path / "users.csv"
     rows = "".join(f"{user},{item},{item}\n" for user in (1, 2, 3) for item in range(4))
     log.write_text("user,item,timestamp\n" + rows)

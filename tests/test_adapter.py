@@ -1,4 +1,4 @@
-"""The adapter: its gradient, its guard, and that without it nothing changes."""
+"""The adapter: its gradient, its examples, and its guard on held-back activities."""
 
 from dataclasses import replace
 
@@ -35,7 +35,7 @@ def some_items(seed: int = 0) -> Items:
     return Items(jnp.asarray(table), jnp.asarray(bias), jnp.asarray(table))
 
 
-def some_past(targets: list[int], seed: int = 1) -> Examples:
+def some_examples(targets: list[int], seed: int = 1) -> Examples:
     contexts = np.random.default_rng(seed).normal(size=(len(targets), WIDTH)).astype(np.float32)
     return Examples(jnp.asarray(contexts), jnp.asarray(targets, jnp.int32))
 
@@ -45,8 +45,8 @@ targets_of = st.lists(st.integers(0, ROWS - 1), min_size=COUNT, max_size=COUNT)
 
 @settings(max_examples=30, deadline=None)
 @given(targets=targets_of, decay=st.floats(0, 10), seed=st.integers(0, 5))
-def test_its_gradient_is_that_of_the_cross_entropy(targets, decay, seed):
-    items, examples = some_items(), some_past(targets)
+def test_the_gradient_is_that_of_the_cross_entropy(targets, decay, seed):
+    items, examples = some_items(), some_examples(targets)
     weights = jnp.where(examples.targets_M != 0, recency_weights(COUNT, 10), 0)
     adapter = jax.random.normal(jax.random.key(seed), (WIDTH,))
 
@@ -61,7 +61,7 @@ def test_its_gradient_is_that_of_the_cross_entropy(targets, decay, seed):
 
 
 def test_two_items_by_hand():
-    """Of two items as likely as each other the one that came draws the adapter to itself."""
+    """With two equally likely items, training moves the adapter towards the target."""
     table = jnp.array([[0.0], [1.0], [-1.0]])
     items = Items(table, jnp.array([PAD_BIAS, 0.0, 0.0]), table)
     examples = Examples(jnp.zeros((1, 1)), jnp.array([1]))
@@ -74,7 +74,7 @@ def test_two_items_by_hand():
         cross_entropies(jnp.zeros(1), examples, items), [np.log(2)], rtol=1e-6
     )
     first = train_adapter(examples, jnp.ones(1), items, AdaptConfig(steps=1, rate=0.25))
-    np.testing.assert_allclose(first, [0.25], rtol=1e-5)  # Adam's first step has its length
+    np.testing.assert_allclose(first, [0.25], rtol=1e-5)  # Adam's first step is as long as the rate
 
 
 def test_recent_activities_count_more():
@@ -83,7 +83,7 @@ def test_recent_activities_count_more():
 
 @settings(max_examples=30, deadline=None)
 @given(known=st.integers(0, COUNT), history_length=st.integers(1, 8))
-def test_each_activity_is_learned_from_with_what_came_before_it(known, history_length):
+def test_each_activity_is_an_example_with_the_history_before_it(known, history_length):
     history = np.zeros(COUNT, np.int32)
     history[COUNT - known :] = np.arange(1, known + 1)
     windows, targets = training_examples(jnp.asarray(history), history_length)
@@ -92,15 +92,15 @@ def test_each_activity_is_learned_from_with_what_came_before_it(known, history_l
         np.testing.assert_array_equal(
             windows[place], np.pad(before, (history_length - len(before), 0))
         )
-    # The first known one teaches nothing.
+    # The first known activity has an empty history and is no target.
     wanted = np.where(history > 1, history, 0)
     np.testing.assert_array_equal(targets, wanted)
 
 
 @settings(max_examples=30, deadline=None)
 @given(targets=targets_of)
-def test_what_is_kept_helps_where_it_did_not_learn(targets):
-    items, examples = some_items(), some_past(targets)
+def test_an_adapter_is_kept_only_if_it_helps_on_held_back_activities(targets):
+    items, examples = some_items(), some_examples(targets)
     found = adapt(examples, WEIGHTS, items, CONFIG)
     held = jnp.where(jnp.arange(COUNT) >= COUNT - CONFIG.held_back, examples.targets_M, 0)
     zeros = jnp.zeros(WIDTH)
@@ -115,30 +115,30 @@ def test_what_is_kept_helps_where_it_did_not_learn(targets):
         assert not np.any(found.adapter_D)
 
 
-def test_a_taste_is_learned_and_noise_is_not():
-    """Whatever the context says, this user takes item 3."""
+def test_a_constant_preference_is_learned_and_a_changed_one_is_not():
+    """Every target is item 3, and the queries are random."""
     items = some_items()
-    found = adapt(some_past([3] * COUNT), WEIGHTS, items, CONFIG)
+    found = adapt(some_examples([3] * COUNT), WEIGHTS, items, CONFIG)
     assert found.after < found.before
     assert np.argmax(items.table_RD @ found.adapter_D + items.bias_R) == 3
-    # Who changed for the opposite is no longer who was learned of.
+    # The held-back targets are the item that is most unlike the one trained on.
     opposite = int(np.argmin(items.table_RD[1:] @ items.table_RD[3])) + 1
     changed = [3] * (COUNT - CONFIG.held_back) + [opposite] * CONFIG.held_back
-    found = adapt(some_past(changed), WEIGHTS, items, CONFIG)
+    found = adapt(some_examples(changed), WEIGHTS, items, CONFIG)
     assert found.after > found.before
     assert not np.any(found.adapter_D)
 
 
-def test_of_nothing_nothing_is_learned():
-    found = adapt(some_past([0] * COUNT), WEIGHTS, some_items(), CONFIG)
+def test_nothing_is_learned_without_examples():
+    found = adapt(some_examples([0] * COUNT), WEIGHTS, some_items(), CONFIG)
     assert not np.any(found.adapter_D)
     assert np.isnan(found.before) and np.isnan(found.after)
-    # Of as many activities as are held back nothing was learned that could be held against them.
+    # With no more activities than are held back, no example is left to train on.
     few = [0] * (COUNT - CONFIG.held_back) + [3] * CONFIG.held_back
-    assert not np.any(adapt(some_past(few), WEIGHTS, some_items(), CONFIG).adapter_D)
+    assert not np.any(adapt(some_examples(few), WEIGHTS, some_items(), CONFIG).adapter_D)
     always = replace(CONFIG, held_back=0)
-    assert not np.any(adapt(some_past([0] * COUNT), WEIGHTS, some_items(), always).adapter_D)
-    assert np.any(adapt(some_past(few), WEIGHTS, some_items(), always).adapter_D)
+    assert not np.any(adapt(some_examples([0] * COUNT), WEIGHTS, some_items(), always).adapter_D)
+    assert np.any(adapt(some_examples(few), WEIGHTS, some_items(), always).adapter_D)
 
 
 @pytest.mark.parametrize(
@@ -151,6 +151,6 @@ def test_of_nothing_nothing_is_learned():
         ({"decay": -1.0}, "--decay=-1.0"),
     ],
 )
-def test_settings_that_cannot_be_are_refused(wrong, words):
+def test_invalid_settings_are_refused(wrong, words):
     with pytest.raises(UserError, match=words):
         AdaptConfig(**wrong)

@@ -1,4 +1,4 @@
-"""A file that learns of its user: in the file, in both runtimes, through the commands."""
+"""On-device adaptation: the `adapt` signature, both runtimes and the commands."""
 
 import json
 import math
@@ -43,7 +43,7 @@ def exported(model, adapt: AdaptConfig | None) -> bytes:
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", ["bow, untied", "cnn", "rnn", "transformer"])
-def test_it_learns_what_the_model_would_and_zeros_are_the_shipped_model(name):
+def test_the_adapter_matches_the_model_and_zeros_reproduce_the_shipped_model(name):
     encoder, *untied = name.split(", ")
     model = make(encoder, hidden_units=12, tie_embeddings=not untied)
     reference = compute_reference(
@@ -65,12 +65,12 @@ def test_it_learns_what_the_model_would_and_zeros_are_the_shipped_model(name):
             for output, values in wanted.items():
                 np.testing.assert_array_equal(found[output], values)
         assert "adapt" not in shipped.signatures
-        # The table is there once, or once each.
+        # Adaptation adds no copy of an item table.
         assert facts.tables == read_facts(plain).tables
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_an_adapter_moves_every_context_by_itself():
+def test_an_adapter_is_added_to_every_query():
     model = make("bow", hidden_units=12)
     device = DeviceModel(exported(model, CONFIG))
     histories = np.array(histories_of(N), np.int32)
@@ -85,8 +85,8 @@ def test_an_adapter_moves_every_context_by_itself():
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_the_other_runtime_learns_the_same():
-    """CompiledModel, which LiteRT.js is built on."""
+def test_compiled_model_learns_the_same_adapter():
+    """LiteRT.js is built on CompiledModel."""
     graph = exported(make("rnn", hidden_units=12), CONFIG)
     activities = np.tile(np.array([3, 4], np.int32), M // 2)
     learned = DeviceModel(graph).adapt(activities, recency_weights(M, 5))
@@ -104,13 +104,13 @@ def test_the_other_runtime_learns_the_same():
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_file_that_learns_something_else_is_found_out():
+def test_the_adapting_error_detects_another_model_or_step_count():
     one, other = make("bow", seed=1, hidden_units=12), make("bow", seed=2, hidden_units=12)
     device = DeviceModel(exported(one, CONFIG))
     histories = np.array(histories_of(N), np.int32)
     assert compute_adapting_error(device, one, histories, CONFIG) < 1e-3
     assert compute_adapting_error(device, other, histories, CONFIG) > 0.1
-    # Another number of steps is another adapter.
+    # Another number of gradient steps gives another adapter.
     always = replace(CONFIG, held_back=0)
     device = DeviceModel(exported(one, always))
     assert compute_adapting_error(device, one, histories, replace(always, steps=9)) > 0.05
@@ -125,7 +125,7 @@ def learning(runs, tmp_path_factory) -> Recommender:
     return Recommender.load(folder / "model.tflite")
 
 
-def test_who_keeps_to_a_taste_gets_more_of_it(learning):
+def test_an_adapter_is_serialized_and_moves_recommendations(learning):
     history = list(learning.items[60:100:2])
     adapter = learning.adapt([*history, "never seen"])
     assert adapter.after < adapter.before or not adapter.is_kept
@@ -137,11 +137,11 @@ def test_who_keeps_to_a_taste_gets_more_of_it(learning):
     best = learning.recommend(history, adapter=again)
     by_score = learning.score(history, [each.item for each in best], adapter=again)
     np.testing.assert_allclose([each.score for each in best], by_score, rtol=1e-5)
-    # Zeros are the model as it was shipped.
+    # A zero adapter gives the shipped model.
     zeros = replace(adapter, vector=np.zeros_like(adapter.vector))
     assert not zeros.is_kept
     assert learning.recommend(history, adapter=zeros) == learning.recommend(history)
-    # An adapter that points where an item is draws it up.
+    # An adapter along an item's embedding raises the item's rank.
     pull = replace(adapter, vector=learning.vectors().vectors[120] * 5)
     item, scores = learning.items[120], []
     for each in (None, pull):
@@ -150,7 +150,7 @@ def test_who_keeps_to_a_taste_gets_more_of_it(learning):
     assert scores[1] < scores[0]
 
 
-def test_weights_say_what_is_learned_from(learning):
+def test_weights_select_the_activities_to_learn_from(learning):
     history = list(learning.items[:12])
     same = [0.5 ** (age / 50) for age in range(11, -1, -1)]
     one, other = learning.adapt(history), learning.adapt(history, weights=same)
@@ -165,7 +165,7 @@ def test_weights_say_what_is_learned_from(learning):
     held_back=st.integers(0, 5),
     most=st.integers(6, 12),
 )
-def test_what_is_known_stands_at_the_right_end(ids, held_back, most):
+def test_known_activities_are_aligned_to_the_right(ids, held_back, most):
     asked = {"held_back": held_back, "activities": most, "half_life": 3.0}
     known = [each for each in ids if each]
     if len(known) < held_back + 2:
@@ -183,7 +183,7 @@ def test_what_is_known_stands_at_the_right_end(ids, held_back, most):
     assert weights[-len(kept) :].tolist() == [p for p in given if ids[int(p)]][-most:]
 
 
-def test_an_adapter_that_does_not_fit_is_refused_in_one_line(learning, models):
+def test_an_invalid_adapter_is_refused_in_one_line(learning, models):
     history = list(learning.items[:20])
     adapter = learning.adapt(history)
     plain = Recommender.load(models["bow"])
@@ -214,7 +214,7 @@ def test_an_adapter_that_does_not_fit_is_refused_in_one_line(learning, models):
         assert "\n" not in str(caught.value)
 
 
-def test_the_proof_is_repeated_on_what_is_learned(learning, runs, tmp_path):
+def test_verify_repeats_the_proof_of_adaptation(learning, runs, tmp_path):
     from jaxrec.cli import verify
 
     convert(f"--run-dir={runs['bow']}", "--adapt", f"--export-dir={tmp_path}", cwd=tmp_path)
@@ -225,8 +225,8 @@ def test_the_proof_is_repeated_on_what_is_learned(learning, runs, tmp_path):
     assert 0 < float(error) < 1e-3
 
 
-def test_what_was_learned_of_an_older_file_is_learned_again(learning, runs, tmp_path):
-    """An update is another graph, though it came of the same run."""
+def test_an_adapter_of_another_graph_is_refused(learning, runs, tmp_path):
+    """An update is another graph, even if it is exported from the same run."""
     convert(f"--run-dir={runs['bow']}", "--adapt", f"--export-dir={tmp_path}", cwd=tmp_path)
     update, history = Recommender.load(tmp_path / "model.tflite"), list(learning.items[:40])
     with pytest.raises(UserError, match="learn it again from the history"):

@@ -1,4 +1,4 @@
-"""`import jaxrec`: what people call, as its docstrings show it."""
+"""The public API of `import jaxrec`, and the examples in its docstrings."""
 
 import inspect
 import subprocess
@@ -17,7 +17,7 @@ from jaxrec.training.keyword_settings import Settings
 from tests.exports import small_log
 
 
-def small(encoder: str) -> Settings:
+def small_settings(encoder: str) -> Settings:
     """Return settings that train in seconds."""
     return {
         "encoder": encoder,
@@ -30,14 +30,14 @@ def small(encoder: str) -> Settings:
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory) -> Path:
-    """A folder with a log, a run of it, and the file of that."""
+    """Return a folder with a log, a run trained on it, and the exported file."""
     pytest.importorskip("tensorflow", reason="needs the extra convert")
     folder = tmp_path_factory.mktemp("shop")
     small_log().rename({"user": "customer", "item": "sku", "timestamp": "bought_at"}).write_csv(
         folder / "log.csv"
     )
     log = jaxrec.read_log(folder / "log.csv", user="customer", item="sku", time="bought_at")
-    run = jaxrec.train(log, directory=folder / "runs/shop", **small("rnn"))
+    run = jaxrec.train(log, directory=folder / "runs/shop", **small_settings("rnn"))
     jaxrec.export(run, recipe="float32")
     return folder
 
@@ -56,29 +56,29 @@ def test_every_public_name_has_an_example_that_runs(shop, monkeypatch, capsys):
     monkeypatch.chdir(shop)
     code = examples()
     assert all(code.values()), [name for name in code if not code[name]]
-    # It trains the run that another example compares with.
+    # `train` goes first: another example compares with its run.
     for name in sorted(code, key=lambda name: name != "train"):
         exec(compile(code[name], f"jaxrec.{name}", "exec"), {"jaxrec": jaxrec})
     said = capsys.readouterr().out
     assert "no-such-log.csv is no file" in said
 
 
-def test_a_run_reports_what_it_saved(shop):
+def test_a_loaded_run_reports_its_saved_metrics(shop):
     run = jaxrec.Run.load(shop / "runs" / "shop")
     recall = run.summary.test.means["recall@10"]
     assert run.summary.model.encoder == "rnn"
     assert f"{recall:.4f}" in run.report() and "popularity" in run.report()
 
 
-def test_a_run_is_repeated_by_its_settings(shop, tmp_path):
-    """In Python as by the file that the run left."""
+def test_training_with_the_saved_config_reproduces_the_run(shop, tmp_path):
+    """Check that training by the config.toml of a run gives the same test metrics."""
     log = jaxrec.read_log(shop / "log.csv", user="customer", item="sku", time="bought_at")
     saved = shop / "runs" / "shop" / "config.toml"
     again = jaxrec.train(log, config=saved, directory=tmp_path / "again")
     assert again.summary.test == jaxrec.Run.load(shop / "runs" / "shop").summary.test
 
 
-def test_a_setting_outdoes_the_file(shop, tmp_path):
+def test_a_keyword_argument_overrides_the_config_file(shop, tmp_path):
     log = jaxrec.read_log(shop / "log.csv", user="customer", item="sku", time="bought_at")
     saved = shop / "runs" / "shop" / "config.toml"
     run = jaxrec.train(
@@ -94,7 +94,7 @@ def test_a_setting_outdoes_the_file(shop, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["polars", "lazy", "pandas", "arrow"])
-def test_a_table_in_memory_is_a_log(kind, tmp_path, capsys):
+def test_a_table_in_memory_is_read_as_a_log(kind, tmp_path, capsys):
     frame = small_log()
     if kind == "pandas":
         pytest.importorskip("pandas")
@@ -108,10 +108,12 @@ def test_a_table_in_memory_is_a_log(kind, tmp_path, capsys):
     assert (log.rows, log.users, log.items) == (frame.height, 60, 20)
     assert capsys.readouterr().out.startswith(f"dataframe: {frame.height:,} rows, 60 users")
     if kind == "polars":
-        run = jaxrec.train(log, directory=tmp_path / "run", **small("bow"))
+        run = jaxrec.train(log, directory=tmp_path / "run", **small_settings("bow"))
         frame.write_csv(tmp_path / "log.csv")
         other = jaxrec.train(
-            jaxrec.read_log(tmp_path / "log.csv"), directory=tmp_path / "other", **small("bow")
+            jaxrec.read_log(tmp_path / "log.csv"),
+            directory=tmp_path / "other",
+            **small_settings("bow"),
         )
         assert run.summary.test == other.summary.test
 
@@ -134,12 +136,12 @@ def test_a_mistake_is_one_line(arguments, said, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_what_is_no_table_is_refused():
+def test_an_object_that_is_not_a_table_is_rejected():
     with pytest.raises(jaxrec.UserError, match="a log of dict cannot be read; give a path"):
         jaxrec.read_log({"user": [1]})
 
 
-def test_a_row_in_memory_is_named(tmp_path):
+def test_an_error_names_the_row_of_a_table_in_memory(tmp_path):
     table = pl.DataFrame({"user": ["a", None], "item": [1, 2], "timestamp": [3, 4]})
     with pytest.raises(jaxrec.UserError, match="dataframe, row 2: column 'user' is empty"):
         jaxrec.read_log(table)
@@ -154,7 +156,7 @@ def test_settings_are_the_fields_of_the_configuration():
     assert set(get_type_hints(Settings)) == plain | groups
 
 
-def test_importing_takes_no_jax_and_no_time():
+def test_import_does_not_load_heavy_dependencies():
     code = "import sys, jaxrec; print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-X", "importtime", "-c", code], capture_output=True, text=True, check=True
@@ -163,7 +165,7 @@ def test_importing_takes_no_jax_and_no_time():
     assert not names & {"jax", "numpy", "polars", "tensorflow", "ai_edge_litert"}
 
 
-def test_what_is_not_there_is_an_attribute_error():
+def test_an_unknown_attribute_raises_attribute_error():
     with pytest.raises(AttributeError, match="module 'jaxrec' has no attribute 'fit'"):
         jaxrec.fit  # noqa: B018  # pyright: ignore[reportAttributeAccessIssue]
     assert set(jaxrec.__all__) <= set(dir(jaxrec))

@@ -1,7 +1,7 @@
-"""Batches: nothing is missed, nothing leaks, and any dispatch can be made again.
+"""Training batches: every target appears, none leaks, and any dispatch is reproducible.
 
-In these worlds every position has an item of its own, position + 1, so that an id in a batch says
-which activity it is.
+In these worlds every position has its own item, position + 1, so an id in a batch identifies its
+activity.
 """
 
 from collections import Counter
@@ -27,7 +27,7 @@ NOTHING = np.empty(0, np.int64)
 
 @pytest.fixture(autouse=True, scope="module")
 def small_worlds():
-    """Here a shape need not save thousands of positions."""
+    """Lower the number of positions that another shape must save: these worlds are small."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(buckets, "MIN_SAVED", 1)
         yield
@@ -40,11 +40,11 @@ class World(NamedTuple):
 
 
 @st.composite
-def problems(draw) -> World:
-    """Draw timelines, any choice of training targets before any end, and sizes."""
+def random_worlds(draw) -> World:
+    """Draw timelines, a subset of training targets before each user's end, and sizes."""
     lengths = draw(st.lists(st.integers(1, 15), min_size=1, max_size=6))
     timelines = numbered_timelines(lengths)
-    # At least one user trains on something.
+    # At least one user has a training target.
     trained = [draw(st.integers(int(user == 0), length)) for user, length in enumerate(lengths)]
     is_training_target = np.zeros(sum(lengths), bool)
     for start, count in zip(timelines.offsets.tolist(), trained, strict=False):
@@ -71,14 +71,14 @@ def batches_of(world: World) -> TrainingBatches:
 
 
 class Row(NamedTuple):
-    """One window: what a prediction at its last columns sees, and what it is to predict."""
+    """One window: its history, and the targets that are predicted at its last columns."""
 
     history: list[int]
     targets: list[int]
 
 
 def epoch_of(batches: TrainingBatches, number: int = 0) -> list[Row]:
-    """Give the windows of an epoch, in order."""
+    """Return the windows of an epoch in order."""
     first = number * batches.dispatches_per_epoch
     made = [batches.dispatch(first + i) for i in range(batches.dispatches_per_epoch)]
     return [
@@ -94,8 +94,8 @@ def targets_of(rows: list[Row]) -> list[int]:
 
 
 @settings(max_examples=50, deadline=None)
-@given(world=problems(), epoch=st.integers(0, 3))
-def test_every_training_target_is_there_once_an_epoch_and_no_other(world, epoch):
+@given(world=random_worlds(), epoch=st.integers(0, 3))
+def test_an_epoch_has_every_training_target_once_and_no_other(world, epoch):
     batches = batches_of(world)
     expected = np.flatnonzero(world.split.is_training_target) + 1
     assert sorted(targets_of(epoch_of(batches, epoch))) == expected.tolist()
@@ -103,8 +103,8 @@ def test_every_training_target_is_there_once_an_epoch_and_no_other(world, epoch)
 
 
 @settings(max_examples=50, deadline=None)
-@given(world=problems())
-def test_the_history_of_a_target_is_what_came_before_it_from_the_lead_in_on(world):
+@given(world=random_worlds())
+def test_the_history_of_a_target_is_all_before_it_from_the_lead_in_on(world):
     for history, targets in epoch_of(batches_of(world)):
         lead_in = len(history) - len(targets)
         for column, target in enumerate(targets):
@@ -112,16 +112,16 @@ def test_the_history_of_a_target_is_what_came_before_it_from_the_lead_in_on(worl
                 continue
             start = world.timelines.offsets[world.timelines.users_of(np.array([target - 1]))[0]]
             before = list(range(start + 1, target))
-            # A prediction at a column sees the history up to and with this column.
+            # A prediction at a column sees the history up to and including that column.
             length = lead_in + column + 1
             assert history[:length] == left_padded(before, length)
-            # Where the lead-in was cut, nothing was lost.
+            # A shorter lead-in than configured drops no history.
             assert len(before) <= length or lead_in == world.options["shape"].lead_in
 
 
 @settings(max_examples=40, deadline=None)
-@given(world=problems())
-def test_there_are_few_shapes_of_about_as_many_targets(world):
+@given(world=random_worlds())
+def test_shapes_are_few_and_have_about_equally_many_targets(world):
     batches, asked = batches_of(world), world.options["shape"]
     shapes, steps = set(), 0
     for number in range(batches.dispatches_per_epoch):
@@ -133,7 +133,7 @@ def test_there_are_few_shapes_of_about_as_many_targets(world):
         assert made.history[ITEM].shape[:2] == (count, size)
         assert 1 <= count <= world.options["max_steps_per_dispatch"]
         assert size % asked.batch_multiple == 0
-        # As many as a full step has, to within half of what the rows are a multiple of.
+        # As many positions as a full step, up to rounding to a multiple of batch_multiple rows.
         assert (
             abs(size - asked.batch_size * asked.length / length) <= asked.batch_multiple / 2
             or size == asked.batch_multiple
@@ -163,7 +163,7 @@ def test_dispatches_of_all_shapes_are_mixed_and_no_step_is_empty():
     assert all(batch.targets.any(axis=(1, 2)).all() for batch in made)
     lengths = [batch.targets.shape[-1] for batch in made]
     assert set(lengths) == {3, 9, 10}
-    # Neither in the order of their lengths, nor the same in the next epoch.
+    # Not sorted by length, and in another order in the next epoch.
     assert lengths not in (sorted(lengths), sorted(lengths, reverse=True))
     again = [
         batches.dispatch(batches.dispatches_per_epoch + number).targets.shape[-1]
@@ -173,7 +173,7 @@ def test_dispatches_of_all_shapes_are_mixed_and_no_step_is_empty():
 
 
 def padded(lengths: list[int], edges: list[int]) -> int:
-    """Positions of rows that are padded to the next edge."""
+    """Count the positions of rows that are padded to the next edge."""
     return sum(min(edge for edge in edges if edge >= max(length, 1)) for length in lengths)
 
 
@@ -182,7 +182,7 @@ def padded(lengths: list[int], edges: list[int]) -> int:
     lengths=st.lists(st.integers(0, 16), min_size=1, max_size=40),
     fixed_positions=st.sampled_from([0, 500]),
 )
-def test_the_buckets_are_the_best_of_their_number_and_each_is_worth_it(lengths, fixed_positions):
+def test_bucket_edges_are_optimal_and_each_bucket_pays_off(lengths, fixed_positions):
     edges = bucket_edges(np.array(lengths), fixed_positions=fixed_positions)
     assert edges == sorted(set(edges)) and edges[-1] == max([1, *lengths])
     assert len(edges) <= MAX_BUCKETS
@@ -197,22 +197,22 @@ def test_the_buckets_are_the_best_of_their_number_and_each_is_worth_it(lengths, 
 
 
 def test_buckets_by_hand():
-    # 10 rows of 2 and 2 of 20: alone 240 positions, in two buckets 60. 4 rows of 19 are not worth
-    # one of their own.
+    # 10 rows of 2 and 2 of 20: 240 positions in one bucket, 60 in two. 4 rows of 19 do not pay for
+    # a bucket.
     assert bucket_edges(np.array([2] * 10 + [20] * 2)) == [2, 20]
     assert bucket_edges(np.array([2] * 10 + [20] * 2), fixed_positions=10_000) == [20]
     assert bucket_edges(np.array([19] * 4 + [20] * 2)) == [20]
 
 
 def test_another_shape_must_save_as_much_as_it_costs_to_compile(monkeypatch):
-    # As above: a bucket of its own saves 18 positions for each row of 2.
+    # As above: a second bucket saves 18 positions for each of the 10 rows of 2.
     monkeypatch.setattr(buckets, "MIN_SAVED", 180)
     assert bucket_edges(np.array([2] * 10 + [20] * 2)) == [2, 20]
     monkeypatch.setattr(buckets, "MIN_SAVED", 181)
     assert bucket_edges(np.array([2] * 10 + [20] * 2)) == [20]
 
 
-def test_where_little_is_saved_all_timelines_are_cut(monkeypatch):
+def test_without_enough_savings_all_timelines_share_one_shape(monkeypatch):
     timelines = numbered_timelines([3] * 10 + [40] * 8)
     options = long_world(0).options | {"shape": WindowShape(10, 4, 4)}
 
@@ -223,7 +223,7 @@ def test_where_little_is_saved_all_timelines_are_cut(monkeypatch):
             for number in range(batches.dispatches_per_epoch)
         }
 
-    # Ten windows of 14 positions, or of 3.
+    # Ten windows of 14 positions (length 10, lead-in 4) or of 3.
     monkeypatch.setattr(buckets, "MIN_SAVED", 110)
     assert lengths() == {3, 10}
     monkeypatch.setattr(buckets, "MIN_SAVED", 111)
@@ -231,8 +231,8 @@ def test_where_little_is_saved_all_timelines_are_cut(monkeypatch):
 
 
 @settings(max_examples=50, deadline=None)
-@given(world=problems())
-def test_what_was_seen_is_what_came_before_a_window(world):
+@given(world=random_worlds())
+def test_excluded_items_are_those_before_the_window(world):
     batches = batches_of(world)
     offsets = world.timelines.offsets
     for number in range(batches.dispatches_per_epoch):
@@ -248,15 +248,15 @@ def test_what_was_seen_is_what_came_before_a_window(world):
             if not learned:
                 continue
             start = offsets[world.timelines.users_of(np.array(learned[:1]) - 1)[0]]
-            # All that came before the window, and what came later has a column in it.
+            # All items before the window; the later ones have a column in it.
             found = np.flatnonzero(met).tolist()
             assert found == list(range(start, start + len(found)))
             assert learned[-1] - 1 - len(targets) < start + len(found) <= learned[0] - 1
 
 
 @settings(max_examples=40, deadline=None)
-@given(world=problems(), data=st.data())
-def test_a_dispatch_follows_from_the_seed_and_its_number_alone(world, data):
+@given(world=random_worlds(), data=st.data())
+def test_a_dispatch_depends_on_the_seed_and_its_number_alone(world, data):
     batches = batches_of(world)
     count = 3 * batches.dispatches_per_epoch
     in_order = [batches.dispatch(number) for number in range(count)]
@@ -287,7 +287,7 @@ def as_windows(rows: list[Row]) -> Counter:
 def test_epochs_differ_in_order_and_in_where_timelines_are_cut():
     batches = batches_of(long_world(0))
     windows = [as_windows(epoch_of(batches, epoch)) for epoch in (0, 1)]
-    # Not only shuffled: most windows of one epoch are no windows of the other.
+    # Not merely shuffled: most windows of one epoch do not occur in the other.
     assert (windows[0] & windows[1]).total() < windows[0].total() / 2
 
 
@@ -299,8 +299,8 @@ def test_seeds_differ_and_windows_are_shuffled_over_all_users():
         if any(one.targets) and any(other.targets)
     ]
     assert np.mean(same) < 0.1
-    # The first batch holds a share of the early users' targets, not them alone: users 0 to 3 of 40
-    # have 71 of 712.
+    # The first batch mixes targets of early and late users: users 0 to 3 of 40 have 71 of the 712
+    # targets.
     of_first_batch = targets_of(first[:16])
     assert sum(target > 71 for target in of_first_batch) > len(of_first_batch) / 2
 
@@ -309,7 +309,7 @@ def test_seeds_differ_and_windows_are_shuffled_over_all_users():
 def test_held_out_positions_are_never_targets(name: SplitName):
     lengths = [13, 20, 7, 31, 18]
     ids = [list(range(sum(lengths[:u]) + 1, sum(lengths[: u + 1]) + 1)) for u in range(5)]
-    # Users come and go: some of them act only before the cut, some only after it.
+    # Users are active at different times: some only before the cut, some only after it.
     clocks = [list(range(3 * u, 3 * u + length)) for u, length in enumerate(lengths)]
     timelines = timelines_of(ids, clocks)
     split = split_timelines(timelines, name, seed=0)
@@ -319,7 +319,7 @@ def test_held_out_positions_are_never_targets(name: SplitName):
     for epoch in range(5):
         rows = epoch_of(batches, epoch)
         assert not held_out & set(targets_of(rows))
-        # Neither do histories hold anything that is not learned from, but where the split leaks.
+        # Histories hold only trained items too, except in the split that leaks.
         learned = set((np.flatnonzero(split.is_training_target) + 1).tolist())
         read = {item for row in rows for item in row.history}
         outside = read - {PAD} - learned
@@ -340,7 +340,7 @@ def test_windows_cut_a_slice_without_gap_or_overlap_at_any_phase(lengths, length
     owners, firsts, window_ends = cut_windows(starts, ends, length, np.random.default_rng(seed))
     for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
         own = owners == start
-        # So many whatever the phase; the last is empty where nothing is left.
+        # The number does not depend on the phase; the last window may be empty.
         assert own.sum() == ((end - start) // length + 1 if end > start else 0)
         cuts = [start, *window_ends[own].tolist()]
         assert firsts[own].tolist() == cuts[:-1]
@@ -349,8 +349,8 @@ def test_windows_cut_a_slice_without_gap_or_overlap_at_any_phase(lengths, length
         assert (np.diff(cuts[:-1]) > 0).all()
 
 
-def test_every_phase_is_as_likely_as_another():
-    # 12 activities in windows of 5: three windows, 3 to spare, so four phases.
+def test_all_phases_are_equally_likely():
+    # 12 activities in windows of 5: three windows with 3 positions to spare, so four phases.
     starts = np.zeros(4000, np.int64)
     windows = cut_windows(starts, starts + 12, 5, np.random.default_rng(0))
     first = Counter(windows.ends.reshape(4000, 3)[:, 0].tolist())

@@ -1,4 +1,4 @@
-"""The bundle: one file, read whole or refused."""
+"""The bundle: packing, reading, and rejection of damaged files."""
 
 import json
 import zipfile
@@ -50,14 +50,14 @@ def file(tmp_path):
     return path
 
 
-def test_it_gives_back_what_was_packed(file):
+def test_reading_returns_the_packed_content(file):
     bundle = read_bundle(file)
     assert bundle.graph == GRAPH
     assert bundle.items == ITEMS
     assert bundle.catalogue[:] == ENTRIES
 
 
-def test_any_zip_tool_reads_it_and_any_runtime_finds_the_graph_first(file):
+def test_the_file_is_a_zip_archive_that_starts_with_the_graph(file):
     with zipfile.ZipFile(file) as archive:
         assert archive.testzip() is None
         assert archive.namelist() == [VOCABULARY, CATALOGUE, MODEL, CARD]
@@ -65,12 +65,12 @@ def test_any_zip_tool_reads_it_and_any_runtime_finds_the_graph_first(file):
     assert file.read_bytes().startswith(GRAPH)
 
 
-def test_the_same_content_gives_the_same_bytes():
+def test_packing_is_deterministic():
     assert pack_bundle(GRAPH, members()) == pack_bundle(GRAPH, members())
 
 
-def test_no_bit_of_the_archive_ends_in_another_error(file):
-    """Among them are those that say encrypted, or packed by another method."""
+def test_any_flipped_bit_of_the_archive_raises_only_user_error(file):
+    """Flip each bit, among them those of the encryption flag and the compression method."""
     whole = pack_bundle(GRAPH, members())
     for place in range(len(GRAPH), len(whole)):
         for bit in range(8):
@@ -85,8 +85,8 @@ def test_no_bit_of_the_archive_ends_in_another_error(file):
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_a_changed_byte_is_found_wherever_it_matters(file, data):
-    """The whole is refused, or all that is read of it is as it was."""
+def test_a_changed_byte_is_detected_or_has_no_effect(file, data):
+    """Check that the file is rejected, or that its content is unchanged."""
     whole = pack_bundle(GRAPH, members())
     place = data.draw(st.integers(0, len(whole) - 1))
     damaged = bytearray(whole)
@@ -102,14 +102,14 @@ def test_a_changed_byte_is_found_wherever_it_matters(file, data):
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.999])
-def test_a_file_that_was_cut_is_refused(file, share):
+def test_a_truncated_file_is_rejected(file, share):
     whole = file.read_bytes()
     file.write_bytes(whole[: int(len(whole) * share)])
     with pytest.raises(UserError, match="is no model of jaxrec, or was cut short"):
         read_bundle(file)
 
 
-def test_a_bare_flatbuffer_is_refused(file):
+def test_a_bare_flatbuffer_is_rejected(file):
     file.write_bytes(GRAPH)
     with pytest.raises(UserError, match="is no model of jaxrec"):
         read_bundle(file)
@@ -121,13 +121,13 @@ def test_another_format_is_refused(file):
         read_bundle(file)
 
 
-def test_somebody_elses_archive_is_refused(file):
+def test_an_unrelated_archive_is_rejected(file):
     file.write_bytes(pack_bundle(GRAPH, {"notes.txt": b"hello"}))
     with pytest.raises(UserError, match="is damaged"):
         read_bundle(file)
 
 
-def test_parts_of_two_files_are_refused(file):
+def test_a_catalogue_of_another_size_is_rejected(file):
     fewer = pack_catalogue({name: values[:2] for name, values in COLUMNS.items()})
     file.write_bytes(pack_bundle(GRAPH, members() | {CATALOGUE: fewer}))
     with pytest.raises(UserError, match="its catalogue is of 2 items, not 3"):
@@ -135,7 +135,7 @@ def test_parts_of_two_files_are_refused(file):
 
 
 @pytest.mark.parametrize("count", [2, 3])
-def test_a_file_of_the_form_before_is_read_too(file, count):
+def test_the_previous_format_is_supported(file, count):
     entries = json.dumps(ENTRIES[:count]).encode()
     file.write_bytes(pack_bundle(GRAPH, members(format=1) | {"catalogue.json": entries}))
     if count == len(ITEMS):
@@ -145,12 +145,12 @@ def test_a_file_of_the_form_before_is_read_too(file, count):
             read_bundle(file)
 
 
-def test_an_archive_that_would_unfold_without_end_is_refused(file, monkeypatch):
+def test_an_archive_that_decompresses_beyond_the_limit_is_rejected(file, monkeypatch):
     monkeypatch.setattr("jaxrec.runtime.bundle._MAX_MEMBER_BYTES", 10)
     with pytest.raises(UserError, match="would unfold to"):
         read_bundle(file)
 
 
-def test_a_missing_file_is_the_systems_error(tmp_path):
+def test_a_missing_file_raises_file_not_found_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         read_bundle(tmp_path / "nothing.tflite")

@@ -1,4 +1,4 @@
-"""The catalogue of a file: a block at a time, and what a list would say."""
+"""The catalogue of a model file: a sequence of entries that is parsed block by block."""
 
 import json
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from jaxrec.runtime.catalogue import Catalogue, pack_catalogue
 
-# Titles and genres may hold what ends a line elsewhere.
+# Titles and genres may contain characters that other formats treat as line ends.
 text = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("\n\r\u2028\x85"))
 entries = st.lists(
     st.fixed_dictionaries(
@@ -29,8 +29,8 @@ def columns_of(known: list[dict]) -> dict[str, list]:
 
 @settings(deadline=None)
 @given(known=entries, items=st.integers(1, 3000))
-def test_it_says_of_every_item_what_was_packed(known, items):
-    """Repeated, they fill several blocks."""
+def test_every_packed_entry_is_read_back(known, items):
+    """The entries are repeated so that they fill several blocks."""
     whole = (known * items)[:items]
     raw = [f"item {number}" for number in range(items)]
     catalogue = Catalogue(raw, pack_catalogue(columns_of(whole)))
@@ -46,7 +46,7 @@ def test_it_says_of_every_item_what_was_packed(known, items):
         catalogue[items]
 
 
-def test_it_is_columns_in_lines_and_says_nothing_of_what_is_not_known():
+def test_blocks_are_columns_without_unknown_values():
     titles = [*("ab" * 512), "c"]
     bare = {"title": titles, "genres": [["Drama", "Crime"], *[None] * 1024], "year": [None] * 1025}
     head, first, second = map(json.loads, pack_catalogue(bare).splitlines())
@@ -57,8 +57,8 @@ def test_it_is_columns_in_lines_and_says_nothing_of_what_is_not_known():
     assert nothing == b'{"items":1,"block":1024,"titled":false,"genres":[]}\n{}\n'
 
 
-def test_only_the_blocks_that_were_asked_for_are_read():
-    """The others may be anything: a call takes no longer for them."""
+def test_only_requested_blocks_are_parsed():
+    """The other blocks are not parsed and may hold invalid JSON."""
     packed = pack_catalogue({"title": ["Ash"] * 3000, "genres": [None] * 3000, "year": [3] * 3000})
     head, *blocks = packed.splitlines(keepends=True)
     blocks[0] = blocks[2] = b"no JSON\n"

@@ -1,4 +1,4 @@
-"""What a larger catalogue costs: the invented log, and the table that a small comparison gives."""
+"""The study of catalogue sizes: its synthetic log, and the table of a small comparison."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def test_users_stay_in_a_series_four_times_in_five():
     assert log["item"].min() == 0 and log["item"].max() == 999
     items = log.sort("user", "timestamp")["item"].to_numpy().reshape(500, LENGTH)
     steps = items[:, 1:] // SERIES == items[:, :-1] // SERIES
-    # Who goes anywhere may come back: one time in the number of series.
+    # A jump to a random item returns to the same series with probability SERIES / 1000.
     expected = STAY + (1 - STAY) * SERIES / 1000
     assert abs(steps.mean() - expected) < 4 * np.sqrt(expected * (1 - expected) / steps.size)
     near = items[:, 1:][steps] != items[:, :-1][steps]
@@ -27,7 +27,7 @@ def test_users_stay_in_a_series_four_times_in_five():
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_it_trains_converts_measures_and_goes_on_where_it_was(tmp_path, capsys):
+def test_it_trains_converts_measures_and_resumes(tmp_path, capsys):
     flags = ["--items=200", "--encoders=bow", "--widths=16", "--users=150", "--epochs=1"]
     flags.append(f"--folder={tmp_path / 'sizes'}")
     assert main(flags) == 0

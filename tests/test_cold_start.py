@@ -1,4 +1,4 @@
-"""The measure of new items: what is held out is not learned, and baselines are what they say."""
+"""The cold-start study: held-out items, baselines, and the boost of new items."""
 
 import numpy as np
 import polars as pl
@@ -21,21 +21,21 @@ from jaxrec.evaluation.scores import materialize_scores
 from jaxrec.schema import ITEM
 from tests.exports import call
 
-WORLD = DataConfig(synthetic=SyntheticConfig(users=120, items=60), item_features="genres,year")
+CONFIG = DataConfig(synthetic=SyntheticConfig(users=120, items=60), item_features="genres,year")
 
 
-def test_new_items_stand_behind_the_others_and_in_no_history():
-    interactions = load_interactions(WORLD, seed=0)
-    whole = prepare(interactions, WORLD, seed=0)
+def test_new_items_have_the_last_ids_and_occur_in_no_history():
+    interactions = load_interactions(CONFIG, seed=0)
+    whole = prepare(interactions, CONFIG, seed=0)
     new = whole.vocabulary.values.gather([3, 11, 20])
     log = interactions.log
     kept = log.filter(~log["item"].is_in(new.implode()))
-    old = prepare(type(interactions)(kept, interactions.items), WORLD, seed=0)
+    old = prepare(type(interactions)(kept, interactions.items), CONFIG, seed=0)
     trial = set_up(whole, old, new)
     size = old.vocabulary.size
     values = trial.dataset.vocabulary.values.to_list()
     assert values == [*old.vocabulary.values, *new]
-    # The same log, by other numbers.
+    # The same log, under other item ids.
     timelines = trial.dataset.timelines
     assert [values[i - 1] for i in timelines.items] == [
         whole.vocabulary.values[i - 1] for i in whole.timelines.items.tolist()
@@ -50,34 +50,37 @@ def test_new_items_stand_behind_the_others_and_in_no_history():
         np.testing.assert_array_equal(feature.ids[: size + 1], before.ids)
 
 
-# Items 1 to 4: A and B, A, B, nothing.
-KIND = ItemFeature("kind", ("A", "B"), np.array([[0, 0], [1, 2], [1, 0], [2, 0], [0, 0]], np.int32))
+# Values of items 1 to 4: A and B, A, B, none.
+KIND_FEATURE = ItemFeature(
+    "kind", ("A", "B"), np.array([[0, 0], [1, 2], [1, 0], [2, 0], [0, 0]], np.int32)
+)
 
 
-def test_baselines_by_hand():
-    by_history = features_of_the_history([KIND])
+def test_baselines_match_values_computed_by_hand():
+    by_history = features_of_the_history([KIND_FEATURE])
     np.testing.assert_allclose(
         materialize_scores(by_history({ITEM: np.array([[0, 2, 2], [1, 3, 4]], np.int32)})),
         [[0, 1, 2, 0, 0], [0, 1, 0.5, 1.5, 0]],
     )
-    # A: item 1 by half and item 2, that is 10 / 2 + 4 of one and a half items; B: 10 / 2 + 0 alike.
-    popular = popularity_of_features([KIND], np.array([0, 10, 4, 0, 0]))
+    # A: half of item 1 and all of item 2, (10 / 2 + 4) / 1.5. B: 10 / 2 over max(0.5, 1), since
+    # item 3 has no interactions.
+    popular = popularity_of_features([KIND_FEATURE], np.array([0, 10, 4, 0, 0]))
     scores = materialize_scores(popular({ITEM: np.zeros((2, 3), np.int32)}))
     np.testing.assert_allclose(scores[0], [0, (6 + 5) / 2, 6, 5, 0])
     np.testing.assert_array_equal(scores[0], scores[1])
 
 
-def test_the_boost_is_the_largest_that_the_other_items_bear():
-    """A scorer that knows every target by a margin of two: a boost beyond it costs them all."""
-    interactions = load_interactions(WORLD, seed=0)
-    whole = prepare(interactions, WORLD, seed=0)
+def test_largest_boost_keeps_the_recall_of_the_other_items():
+    """Use a scorer with a margin of 2 for each target: a larger boost loses every target."""
+    interactions = load_interactions(CONFIG, seed=0)
+    whole = prepare(interactions, CONFIG, seed=0)
     new = whole.vocabulary.values.gather(list(range(40, 60)))
     kept = interactions.log.filter(~pl.col("item").is_in(new.implode()))
-    old = prepare(type(interactions)(kept, interactions.items), WORLD, seed=0)
+    old = prepare(type(interactions)(kept, interactions.items), CONFIG, seed=0)
     trial = set_up(whole, old, new)
     timelines = trial.dataset.timelines
     others = [at for at in trial.dataset.split.validation if timelines.items[at] <= trial.old]
-    length = WORLD.history_length
+    length = CONFIG.history_length
     known = {
         tuple(timelines.histories(np.array([at]), length)[ITEM][0]): timelines.items[at]
         for at in others
@@ -89,13 +92,13 @@ def test_the_boost_is_the_largest_that_the_other_items_bear():
             scores[row, known[tuple(items)]] = 2.0
         return scores
 
-    assert largest_boost(scorer, trial, WORLD, keep=0.95) == 1.75
+    assert largest_boost(scorer, trial, CONFIG, keep=0.95) == 1.75
     raised = np.asarray(boosted(scorer, trial.old, 3.0)({ITEM: np.array([next(iter(known))])}))
     assert (raised[0, trial.old + 1 :] == 3).all() and raised[0, : trial.old + 1].max() == 2
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_it_prints_a_table_and_leaves_nothing(tmp_path):
+def test_the_study_prints_a_table_and_writes_no_files(tmp_path):
     flags = ["--synthetic.users=200", "--synthetic.items=80", "--epochs=1", "--embedding-dim=8"]
     flags += ["--hidden-units=8", "--encoder=bow"]
     process = call(cold_start.main, *flags, "--item-features=genres,year", cwd=tmp_path)

@@ -1,4 +1,4 @@
-"""The frame of every command: which flags it reads, what its exit code says, and where."""
+"""The frame of every command: its flags, its exit codes, and its output."""
 
 import os
 import subprocess
@@ -30,7 +30,7 @@ def main_of(action):
     return command(action, remedy="open the oven", interrupted="the dough rests")
 
 
-def test_the_action_gets_the_flags_that_its_parameter_names():
+def test_the_action_gets_the_flags_of_its_annotation():
     baked = []
 
     def bake(flags: BakingFlags) -> None:
@@ -41,7 +41,7 @@ def test_the_action_gets_the_flags_that_its_parameter_names():
     assert baked == [BakingFlags(3), BakingFlags(1)]
 
 
-def test_words_that_are_no_flags_go_to_a_second_parameter(capsys):
+def test_unknown_words_go_to_a_second_parameter(capsys):
     given = []
 
     def bake(flags: BakingFlags, others: Sequence[str]) -> None:
@@ -57,7 +57,7 @@ def test_words_that_are_no_flags_go_to_a_second_parameter(capsys):
     assert "--salt" in capsys.readouterr().err
 
 
-def test_without_arguments_the_words_are_those_of_the_process(monkeypatch):
+def test_arguments_default_to_those_of_the_process(monkeypatch):
     baked = []
 
     def bake(flags: BakingFlags) -> None:
@@ -79,7 +79,7 @@ def test_without_arguments_the_words_are_those_of_the_process(monkeypatch):
     ],
     ids=repr,
 )
-def test_what_goes_wrong_is_one_line_and_a_code(capsys, error, code, said):
+def test_an_error_is_one_line_and_an_exit_code(capsys, error, code, said):
     def bake(flags: BakingFlags) -> None:
         raise error
 
@@ -106,7 +106,7 @@ class BreadFlags(BakingFlags):
     crust: CrustConfig = field(default_factory=CrustConfig)
 
 
-def test_help_says_what_the_module_does_and_what_most_people_need(capsys):
+def test_help_has_the_module_docstring_and_the_common_flags(capsys):
     def bake(flags: BreadFlags) -> None:
         raise AssertionError("help does nothing else")
 
@@ -134,7 +134,7 @@ def test_the_help_of_every_command_fits_on_a_screen(monkeypatch, capsys, command
     assert max(map(len, said)) <= 100
 
 
-def test_a_file_has_the_name_that_it_is_given_or_its_stem(tmp_path):
+def test_a_named_file_has_the_given_name_or_its_stem(tmp_path):
     path, odd = tmp_path / "bow_i10.tflite", tmp_path / "a=b.tflite"
     for each in (path, odd):
         each.write_bytes(b"")
@@ -146,7 +146,7 @@ def test_a_file_has_the_name_that_it_is_given_or_its_stem(tmp_path):
             named_file("--against", text)
 
 
-def test_what_comes_before_is_done_once_the_flags_are_right():
+def test_the_before_hook_runs_after_the_flags_are_parsed():
     done = []
 
     def bake(flags: BakingFlags) -> None:
@@ -200,17 +200,17 @@ def run_printer(
 
 @pytest.fixture
 def closed_pipe():
-    """The writing end of a pipe that nobody reads."""
+    """Yield the write end of a pipe whose read end is closed."""
     reader, writer = os.pipe()
     os.close(reader)
     yield writer
     os.close(writer)
 
 
-# One line stays in the buffer until the end; 100,000 lines do not.
+# One line stays in the output buffer until exit; 100,000 lines do not.
 @pytest.mark.parametrize("flag", ["--help", "--lines=1", "--lines=100000"])
 def test_a_closed_pipe_ends_a_command_silently(closed_pipe, flag):
-    # What a shell reports of a program that SIGPIPE ended.
+    # The exit code that a shell reports after SIGPIPE.
     assert run_printer(flag, stdout=closed_pipe) == (128 + 13, "")
 
 
@@ -224,11 +224,11 @@ def test_a_pipe_that_both_streams_share_may_close(closed_pipe):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 @pytest.mark.parametrize("flag", ["--help", "--lines=1", "--lines=100000"])
-def test_output_that_finds_no_room_is_one_line(flag):
+def test_a_full_disk_is_one_line(flag):
     said = "error: No space left on device; give another file\n"
     assert run_printer(flag, stdout="/dev/full") == (2, said)
 
 
-def test_a_command_without_standard_output_does_its_work():
+def test_a_command_runs_without_standard_output():
     assert run_printer(stdout="&-") == (0, "")
     assert run_printer("--fail", stdout="&-") == (2, "error: no ink\n")

@@ -1,4 +1,4 @@
-"""Two runs on the same users: figures, differences, and what may not be compared."""
+"""The compare command: figures, paired differences, and runs that cannot be compared."""
 
 import re
 import shutil
@@ -30,15 +30,15 @@ def test_a_difference_by_hand():
     assert cells[2].startswith(f"{mrr:+.4f} [")
 
 
-def test_what_is_the_same_for_every_user_is_real_and_what_is_not_there_is_not():
+def test_a_constant_difference_is_significant_and_no_difference_is_not():
     better, worse = ranked([1] * 50), ranked([2] * 50)
     assert [cell[-1] for cell in differences(better, worse)] == [" ", "*", "*"]
     assert differences(worse, better)[2] == "-0.5000 [-0.5000, -0.5000]*"
     assert differences(better, better) == ["+0.0000 [+0.0000, +0.0000] "] * 3
 
 
-def test_pairing_sees_what_two_intervals_cannot():
-    """Users differ far more than the runs do; a small gain for each is real all the same."""
+def test_pairing_detects_a_difference_within_the_intervals():
+    """Users vary far more than the runs do, but a small consistent gain is significant."""
     rng = np.random.default_rng(0)
     ranks = rng.integers(1, 40, 2000)
     worse = np.where(rng.random(2000) < 0.05, ranks + 10, ranks)
@@ -50,17 +50,17 @@ def test_pairing_sees_what_two_intervals_cannot():
     assert differences(first, second)[0].endswith("*")
 
 
-def test_noise_gets_a_mark_about_as_often_as_it_says():
+def test_noise_is_marked_significant_at_the_nominal_rate():
     rng = np.random.default_rng(0)
     marks = 0
     for _ in range(60):
         first, second = (ranked(rng.integers(1, 40, 300)) for _ in range(2))
         marks += differences(first, second)[0].endswith("*")
-    assert marks <= 8  # of 60, 3 expected; 9 or more once in a hundred times
+    assert marks <= 8  # 3 of 60 are expected; 9 or more have a probability of about 1%
 
 
-def test_users_are_drawn_with_all_their_targets():
-    """A user who counts ten times is one user."""
+def test_users_are_resampled_with_all_their_targets():
+    """Ten equal targets of a user carry the information of one."""
     users = np.repeat(np.arange(4), 10)
     single = differences(ranked([1, 1, 1, 20]), ranked([20, 1, 1, 1]))
     repeated = differences(
@@ -82,13 +82,13 @@ def test_finished_runs_are_compared(runs, capsys):
     assert f"{paths[0]} - {paths[1]}" in text
 
 
-def test_ranks_are_those_of_the_summary(runs):
+def test_ranks_reproduce_the_recall_of_the_summary(runs):
     run = RunDirectory(runs["cnn"])
     recall = run.summary().test.means["recall@10"]
     assert np.mean(run.ranks().ranks <= 10) == pytest.approx(recall)
 
 
-def test_ranks_come_back_as_they_were_written(tmp_path):
+def test_ranks_survive_a_round_trip(tmp_path):
     ranks = replace(
         ranked([1, 5, 2]),
         now_unknown=np.array([2, 5, 3]),
@@ -106,7 +106,7 @@ def test_ranks_come_back_as_they_were_written(tmp_path):
 
 def test_a_difference_of_a_slice_by_hand():
     first, second = ranked([1, 1, 1, 20]), ranked([20, 1, 20, 1])
-    # Of the first two, one is found by the first alone; gains are 3 of 3 + 1.
+    # Equal weights: one of the first two hits is the first run's alone. Gains: 3 of 3 + 1.
     assert differences(first, second, ["recall@10"], np.array([1.0, 1, 0, 0]))[0][:7] == "+0.5000"
     assert differences(first, second, ["recall@10"], np.array([0, 0, 3.0, 1]))[0][:7] == "+0.5000"
     assert figures(first, ["recall@10"], np.array([0, 0, 3.0, 1]))[0].startswith("0.7500 ±")
@@ -119,11 +119,11 @@ def test_slices_that_two_runs_share_are_compared(runs, copy, capsys):
     run = RunDirectory(runs["rnn"])
     recall = run.summary().test.means["recall@10 (rated >= 4)"]
     assert re.search(rf"{re.escape(str(run.path))} +{recall:.4f} ±", text.split("\nrated >= 4")[1])
-    # Nobody was told the time.
+    # Neither run knows the time of the target.
     assert "a minute" not in text and "told the time" not in text
 
 
-def test_slices_that_are_not_the_same_are_passed_over(runs, copy, capsys):
+def test_slices_that_differ_are_skipped(runs, copy, capsys):
     ranks = load_ranks(copy / "ranks.npz")
     other = {"rated >= 4": 1 - ranks.slices["rated >= 4"]}
     save_ranks(replace(ranks, slices=other), copy / "ranks.npz")
@@ -132,7 +132,7 @@ def test_slices_that_are_not_the_same_are_passed_over(runs, copy, capsys):
     assert "rated" not in text and "graded" not in text
 
 
-def test_who_was_told_the_time_is_labelled_and_compared_with_now_unknown_too(runs, copy, capsys):
+def test_a_run_that_knows_the_time_is_labelled_and_also_compared_without_it(runs, copy, capsys):
     summary = read_json(copy / "summary.json")
     summary["protocol"]["told_time"] = True
     write_json(copy / "summary.json", summary)
@@ -200,7 +200,7 @@ def uneven(run):
         (lambda run: (run / "summary.json").unlink(), "summary.json is missing"),
     ],
 )
-def test_what_cannot_be_compared_is_one_line(runs, copy, capsys, change, words):
+def test_an_incomparable_run_is_refused_in_one_line(runs, copy, capsys, change, words):
     change(copy)
     assert main([str(runs["bow"]), str(copy)]) == 2
     error = capsys.readouterr().err
@@ -208,12 +208,12 @@ def test_what_cannot_be_compared_is_one_line(runs, copy, capsys, change, words):
     assert error.count("\n") == 1
 
 
-def test_one_run_is_not_two(runs, capsys):
+def test_a_single_run_is_refused(runs, capsys):
     assert main([str(runs["bow"])]) == 2
     assert "nothing to be compared with" in capsys.readouterr().err
 
 
-def test_a_run_of_another_format_is_named_as_such(runs, tmp_path, capsys):
+def test_a_run_of_another_format_is_refused(runs, tmp_path, capsys):
     old = tmp_path / "old"
     shutil.copytree(runs["bow"], old)
     path = old / "config.toml"

@@ -1,4 +1,4 @@
-"""Configurations: what is out of range is said by its flag, what is saved comes back."""
+"""Configurations: errors name the flag, and a saved file is read back equal."""
 
 import re
 import tomllib
@@ -23,7 +23,7 @@ from jaxrec.models.encoders.recurrent import RecurrentConfig
 from jaxrec.models.encoders.transformer import TransformerConfig
 from jaxrec.models.model_config import ModelConfig, check_encoder
 
-# Something unlike the default in every part, of every type.
+# Values unlike the defaults in every part, and of every type.
 UNUSUAL = Config(
     DataConfig(
         dataset="my log.csv",
@@ -54,7 +54,7 @@ def named(value: object) -> str:
 
 
 def test_every_number_has_limits():
-    """A flag without limits is a flag whose wrong value fails far from it."""
+    """Without limits, a wrong value fails far from its flag."""
     limited = {(part, name) for part, name, _, _ in LIMITED}
     for part in PARTS:
         for spec in fields(part):
@@ -63,7 +63,7 @@ def test_every_number_has_limits():
 
 
 @pytest.mark.parametrize(("part", "name", "low", "high"), LIMITED, ids=named)
-def test_a_value_beyond_its_limits_is_refused_by_its_flag(part, name, low, high):
+def test_a_value_out_of_range_is_refused_by_its_flag(part, name, low, high):
     flag = re.escape(flag_of(part, name))
     for allowed in (low, high):
         assert getattr(part(**{name: allowed}), name) == allowed
@@ -83,7 +83,7 @@ def test_a_value_beyond_its_limits_is_refused_by_its_flag(part, name, low, high)
         (TrainConfig, "learning_rate", float("inf"), "--learning-rate=inf is out of range; "),
     ],
 )
-def test_the_message_holds_the_value_and_the_limits(part, name, value, message):
+def test_the_message_has_the_value_and_the_limits(part, name, value, message):
     with pytest.raises(UserError) as error:
         part(**{name: value})
     assert str(error.value).startswith(message)
@@ -98,14 +98,14 @@ def test_the_message_holds_the_value_and_the_limits(part, name, value, message):
     ],
 )
 def test_the_message_tells_a_large_value_from_its_limit(part, name, value):
-    """Six digits are not enough: "2.14748e+09 is out of range; give it 0 to 2.14748e+09"."""
+    """Six digits are too few: "2.14748e+09 is out of range; give it 0 to 2.14748e+09"."""
     with pytest.raises(UserError) as error:
         part(**{name: value})
     said, limits = str(error.value).split(" is out of range; give it ")
     assert said.split("=")[1] != limits.split(" to ")[1]
 
 
-def test_heads_must_share_the_width_of_a_transformer():
+def test_attention_heads_must_divide_the_width_of_a_transformer():
     four = TransformerConfig(heads=4)
     check_encoder(ModelConfig("transformer", hidden_units=12, transformer=four))
     with pytest.raises(
@@ -133,7 +133,7 @@ def test_settings_of_another_encoder_are_refused(config, said):
     assert str(error.value) == said
 
 
-def test_another_encoder_leaves_the_settings_of_the_others_behind():
+def test_changing_the_encoder_resets_the_settings_of_the_others():
     config = ModelConfig("transformer", transformer=TransformerConfig(blocks=1), dense_layers=2)
     other = config.with_encoder("cnn")
     assert other == ModelConfig("cnn", dense_layers=2)
@@ -141,7 +141,7 @@ def test_another_encoder_leaves_the_settings_of_the_others_behind():
 
 
 @pytest.mark.parametrize("config", [Config(), UNUSUAL])
-def test_a_saved_configuration_comes_back_equal(tmp_path, config):
+def test_a_saved_configuration_is_loaded_equal(tmp_path, config):
     save_config(config, tmp_path / "config.toml")
     assert load_config(tmp_path / "config.toml") == config
 
@@ -202,7 +202,7 @@ def test_a_configuration_of_an_older_version_is_refused(tmp_path):
     ],
     ids=str,
 )
-def test_a_mistake_in_a_file_is_one_line_of_file_and_key(tmp_path, change, said):
+def test_an_error_in_a_file_is_one_line_with_file_and_key(tmp_path, change, said):
     path = changed_file(tmp_path, lambda table: table.update(change))
     for read in (load_config, lambda path: with_table(Config(), read_table(path), path)):
         with pytest.raises(UserError) as error:
@@ -211,7 +211,7 @@ def test_a_mistake_in_a_file_is_one_line_of_file_and_key(tmp_path, change, said)
         assert "\n" not in str(error.value)
 
 
-def test_a_whole_number_may_stand_for_another(tmp_path):
+def test_an_integer_is_read_as_a_float(tmp_path):
     path = changed_file(tmp_path, lambda table: table.update(dropout=0))
     assert load_config(path).model.dropout == 0.0
 
@@ -226,11 +226,11 @@ def test_a_damaged_configuration_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("lacking", ["epochs", "log"])
-def test_a_configuration_that_lacks_a_part_is_damaged(tmp_path, lacking):
+def test_a_configuration_with_a_missing_key_is_damaged(tmp_path, lacking):
     path = changed_file(tmp_path, lambda table: table.pop(lacking))
     with pytest.raises(UserError, match=rf"config\.toml is damaged \(it lacks {lacking}\)"):
         load_config(path)
-    # ... but a file of settings may leave out what is as by default.
+    # A file of settings may omit defaults.
     assert with_table(Config(), read_table(path), path) == Config()
 
 
@@ -246,5 +246,5 @@ def test_differences_name_the_flag_and_both_values():
     ]
 
 
-def test_the_data_may_have_moved_to_another_folder():
+def test_the_data_directory_is_no_difference():
     assert differences(Config(DataConfig(data_dir="/old")), Config(DataConfig())) == []

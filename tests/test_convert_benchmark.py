@@ -1,4 +1,4 @@
-"""The benchmark of files: its table, its peers, and its mistakes."""
+"""The benchmark command: its table, its peers and its errors."""
 
 import re
 
@@ -25,13 +25,13 @@ from tests.exports import call, command
 
 @pytest.fixture(scope="module")
 def peer(models, tmp_path_factory):
-    """A bare flatbuffer: one of ours is also a recommender of the peers' shape."""
+    """Write a bare flatbuffer: the graph of a jaxrec model has the signature of a peer too."""
     path = tmp_path_factory.mktemp("peer") / "their.tflite"
     path.write_bytes(read_bundle(models["cnn"]).graph)
     return path
 
 
-def test_every_file_gets_a_line_and_every_peer_a_column(models, peer, tmp_path):
+def test_the_table_has_a_row_per_file_and_a_column_per_peer(models, peer, tmp_path):
     files = [str(models[encoder]) for encoder in ("bow", "rnn")]
     process = command(
         "convert/benchmark.py", *files, f"--against={peer}", "--rounds=2", cwd=tmp_path
@@ -46,7 +46,7 @@ def test_every_file_gets_a_line_and_every_peer_a_column(models, peer, tmp_path):
     assert " 1.000 " in rows[-1]
 
 
-def test_recall_stands_where_the_run_is_known(models, tmp_path):
+def test_recall_is_left_out_without_the_run(models, tmp_path):
     alone = tmp_path / "model.tflite"
     alone.write_bytes(models["bow"].read_bytes())
     process = call(benchmark.main, str(alone), "--rounds=1", cwd=tmp_path)
@@ -54,20 +54,20 @@ def test_recall_stands_where_the_run_is_known(models, tmp_path):
     assert not re.search(r"0\.\d{4}$", process.stdout.splitlines()[-1].rstrip())
 
 
-def test_a_peer_that_speaks_our_ids_has_our_recall(runs, models):
-    """With raw items 1 to V the peer's ids are ours, and so is every hit but the open ones."""
+def test_a_peer_with_the_same_ids_has_the_same_recall(runs, models):
+    """With raw items 1 to V the peer's ids equal jaxrec's; hits differ only by excluded items."""
     bundle, heldout = read_bundle(models["cnn"]), load_heldout(runs["cnn"] / "heldout.npz")
     items = list(range(1, len(bundle.items) + 1))
     interpreter = load_interpreter(bundle.graph)
     timed_model = TimedModel(interpreter, [peer_histories(interpreter, heldout, items)])
-    # Zeros at the end are as good as zeros on the left.
+    # The model ignores padding on either side.
     device = DeviceModel(bundle.graph)
     lists = device.recommend_all(as_inputs(heldout.history))
     own = compute_recall(device, lists, heldout, len(items), keep_seen=False)
     assert peer_recall(timed_model, heldout, items) == pytest.approx(own, abs=0.01)
 
 
-def test_times_are_of_every_counted_call(models):
+def test_latency_has_one_time_per_counted_call(models):
     graph = read_bundle(models["bow"]).graph
     timed_model = load_timed_model(graph, {HISTORY: np.ones((3, 10), np.int32)})
     first, second = measure_latency([timed_model, timed_model], rounds=2)
@@ -88,7 +88,7 @@ def test_times_are_of_every_counted_call(models):
         (None, "peer.tflite is no file; give --against=FILE"),
     ],
 )
-def test_a_bad_peer_is_one_line(models, tmp_path, content, said):
+def test_an_invalid_peer_is_refused_in_one_line(models, tmp_path, content, said):
     path = tmp_path / "peer.tflite"
     if content is not None:
         path.write_bytes(content)
@@ -99,8 +99,8 @@ def test_a_bad_peer_is_one_line(models, tmp_path, content, said):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_sound_peer_is_tried_on_an_input_that_was_set(tmp_path, monkeypatch):
-    """A lookup without a guard, in memory that holds no zeros: as chance has it elsewhere."""
+def test_a_valid_peer_is_checked_on_an_initialized_input(tmp_path, monkeypatch):
+    """An unguarded gather fails on uninitialized memory; MALLOC_PERTURB_ fills it with nonzeros."""
     tf = pytest.importorskip("tensorflow", reason="needs the extra convert")
     table = tf.constant(np.arange(50, dtype=np.int32))
 
@@ -108,7 +108,7 @@ def test_a_sound_peer_is_tried_on_an_input_that_was_set(tmp_path, monkeypatch):
         ids = tf.gather(table, history)
         return {"ids": ids, "scores": tf.cast(ids, tf.float32)}
 
-    # Too large for what the interpreter keeps in zeroed pages.
+    # Too large for the pages that the interpreter happens to get zeroed.
     spec = tf.TensorSpec((10_000,), tf.int32, "history")
     concrete = tf.function(recommend, input_signature=[spec]).get_concrete_function()
     path = tmp_path / "peer.tflite"
@@ -119,7 +119,7 @@ def test_a_sound_peer_is_tried_on_an_input_that_was_set(tmp_path, monkeypatch):
     assert read_peer(path) == path.read_bytes()
 
 
-def test_a_foreign_file_is_a_peer_and_no_model(peer, tmp_path):
+def test_a_foreign_file_is_refused_as_a_model(peer, tmp_path):
     process = call(benchmark.main, str(peer), cwd=tmp_path)
     assert process.returncode == 2
     assert "is no model of jaxrec" in process.stderr

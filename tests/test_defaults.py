@@ -1,4 +1,4 @@
-"""Defaults: what a configuration leaves open is chosen by what the log is."""
+"""Defaults that depend on the log: dropout, windows, learning rate, negatives, optimizer."""
 
 import numpy as np
 import pytest
@@ -23,8 +23,8 @@ from jaxrec.training.defaults import (
 from jaxrec.training.fit import init_model
 
 
-def test_items_with_few_targets_are_learned_with_more_dropout():
-    """30 targets an item are many."""
+def test_dropout_is_higher_with_few_targets_per_item():
+    """Check the threshold of 30 targets per item."""
     assert dropout_rate(ModelConfig(), items=2, targets=60) == 0.2
     assert dropout_rate(ModelConfig(), items=2, targets=59) == 0.4
     assert dropout_rate(ModelConfig(dropout=0.0), items=2, targets=59) == 0.0
@@ -43,7 +43,9 @@ def test_items_with_few_targets_are_learned_with_more_dropout():
         (10, {"window_length": 5, "lead_in": 0, "batch_size": 3}, 1_000, (5, 0, 3, 3)),
     ],
 )
-def test_windows_are_as_asked_for_or_fit_the_history(history_length, given, targets, shape):
+def test_window_shape_follows_the_flags_or_the_history_length(
+    history_length, given, targets, shape
+):
     data = DataConfig(history_length=history_length)
     assert window_shape(data, TrainConfig(**given), targets) == shape
 
@@ -65,11 +67,11 @@ def test_the_learning_rate_grows_with_the_square_root_of_the_targets_in_a_step()
         ({"loss": "full-softmax"}, 100_000, None),
     ],
 )
-def test_small_catalogues_are_compared_whole(given, catalogue_size, count):
+def test_small_catalogues_use_full_softmax(given, catalogue_size, count):
     assert negative_count(TrainConfig(**given), catalogue_size) == count
 
 
-def test_negatives_are_of_the_batch_where_few_items_have_most_targets():
+def test_batch_negatives_are_the_default_for_skewed_popularity():
     even, uneven = np.array([0, *[3] * 40]), np.array([0, 400, *[1] * 39])
     assert effective_items(even) == pytest.approx(40)
     assert effective_items(np.array([0, 2, 2, 0])) == pytest.approx(2)
@@ -87,11 +89,11 @@ def test_negatives_are_of_the_batch_where_few_items_have_most_targets():
         ("rowwise-adagrad", 20, True),
     ],
 )
-def test_large_tables_are_updated_by_rows(table_optimizer, items, expected):
+def test_large_tables_use_rowwise_updates(table_optimizer, items, expected):
     assert updates_rows(TrainConfig(table_optimizer=table_optimizer), items) is expected
 
 
-def test_what_was_chosen_is_said_and_what_was_given_is_not():
+def test_the_description_lists_only_chosen_defaults():
     data = DataConfig(synthetic=SyntheticConfig(users=50, items=40))
     dataset = prepare(load_interactions(data, seed=0), data, seed=0)
     targets = int(dataset.split.is_training_target.sum())

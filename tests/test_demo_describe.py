@@ -1,4 +1,4 @@
-"""A page's models take titles, genres and years from a table of one's own."""
+"""Descriptions of a page's items from a user's table of titles, genres and years."""
 
 import io
 import zipfile
@@ -27,7 +27,7 @@ def members(data: bytes) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-def test_every_model_says_what_the_table_says_and_nothing_else_changes(tmp_path, exports, items):
+def test_every_model_gets_the_descriptions_and_nothing_else_changes(tmp_path, exports, items):
     table = tmp_path / "films.csv"
     table.write_text(
         f"item,title,genres,year\n{items[2]},Bläuling,Drama|Nature,1987\n{items[0]},Ash,,\n"
@@ -54,7 +54,7 @@ def entry(number: int, item, title=None, genres=None, year=None) -> dict:
     return {"id": number, "item": item, "title": title, "genres": genres, "year": year}
 
 
-def test_it_recommends_with_those_titles(tmp_path, exports, items):
+def test_recommendations_have_the_new_titles(tmp_path, exports, items):
     table = tmp_path / "names.tsv"
     rows = [f"{item}\tNumber {item}" for item in items]
     table.write_text("\n".join(["key\tlabel", *rows]))
@@ -66,7 +66,7 @@ def test_it_recommends_with_those_titles(tmp_path, exports, items):
     assert [each.title for each in found] == [f"Number {each.item}" for each in found]
 
 
-def test_a_table_in_the_form_of_movielens(tmp_path, exports, items):
+def test_a_table_in_movielens_format(tmp_path, exports, items):
     table = tmp_path / "films.dat"
     lines = [f"{items[4]}::Été (1999)::Drama|Comedy", f"{items[5]}::Ash: The End (2000)::Drama"]
     table.write_bytes("\n".join(lines).encode("latin-1"))
@@ -85,7 +85,7 @@ def test_what_was_guessed_is_said(tmp_path, exports, items):
     assert "  note: title of items: read from 'Name'" in said.splitlines()
 
 
-def test_a_table_of_other_items(tmp_path, exports):
+def test_a_table_of_other_items_is_refused(tmp_path, exports):
     table = tmp_path / "films.csv"
     table.write_text("item,title\nabc,Ash\n")
     with pytest.raises(UserError, match="describes no item"):

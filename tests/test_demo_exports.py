@@ -1,4 +1,4 @@
-"""Which exports a page gets."""
+"""The choice of the exports that a page shows."""
 
 import json
 import os
@@ -12,8 +12,8 @@ from jaxrec.runtime import bundle
 from tests.bundles import packed, rewritten
 
 
-def put(root, name, model, age):
-    """Make an export that is so many seconds old."""
+def copy_export(root, name, model, age):
+    """Copy a model to an export folder and set its modification time `age` seconds back."""
     path = root / name / "export" / "model.tflite"
     path.parent.mkdir(parents=True)
     shutil.copy(model, path)
@@ -21,8 +21,8 @@ def put(root, name, model, age):
     return path
 
 
-def invented(path, encoder, age):
-    """Write a file that no runtime could run, but whose archive is a whole one."""
+def write_fake_export(path, encoder, age):
+    """Write a model file with a valid archive but no valid graph."""
     graph = b"graph"
     model = {
         **{
@@ -45,11 +45,11 @@ def invented(path, encoder, age):
     return path
 
 
-def test_exports_are_found_however_deep_they_lie(tmp_path):
+def test_exports_are_found_at_any_depth(tmp_path):
     runs = tmp_path / "runs"
-    bow = invented(runs / "bow" / "export" / "model.tflite", "bow", age=30)
-    cnn = invented(runs / "more" / "small-cnn" / "export" / "model.tflite", "cnn", age=20)
-    invented(tmp_path / "elsewhere" / "export" / "model.tflite", "rnn", age=10)
+    bow = write_fake_export(runs / "bow" / "export" / "model.tflite", "bow", age=30)
+    cnn = write_fake_export(runs / "more" / "small-cnn" / "export" / "model.tflite", "cnn", age=20)
+    write_fake_export(tmp_path / "elsewhere" / "export" / "model.tflite", "rnn", age=10)
     rnn = runs / "more" / "sweep-x" / "rnn-n10-seed0" / "export" / "model.tflite"
     rnn.parents[1].mkdir(parents=True)
     rnn.parent.symlink_to(tmp_path / "elsewhere" / "export")
@@ -58,8 +58,8 @@ def test_exports_are_found_however_deep_they_lie(tmp_path):
     assert chosen[0].written.timestamp() == 10**9 - 10
 
 
-def foreign(models, tmp_path):
-    """Give a model of the same encoder that knows other items."""
+def model_of_other_items(models, tmp_path):
+    """Write a model of the same encoder with another vocabulary."""
     whole = bundle.read_bundle(models["cnn"])
     items = [f"other {item}" for item in whole.items]
     digest = "0" * 64
@@ -72,18 +72,18 @@ def foreign(models, tmp_path):
     return tmp_path / "foreign.tflite"
 
 
-def test_the_newest_and_the_newest_of_each_other_encoder(tmp_path, models):
-    put(tmp_path, "old-bow", models["bow"], age=50)
-    bow = put(tmp_path, "bow", models["bow"], age=30)
-    rnn = put(tmp_path, "rnn", models["rnn"], age=20)
-    put(tmp_path, "old-rnn", models["rnn"], age=60)
-    put(tmp_path, "foreign", foreign(models, tmp_path), age=25)
+def test_the_newest_export_of_each_encoder_is_chosen(tmp_path, models):
+    copy_export(tmp_path, "old-bow", models["bow"], age=50)
+    bow = copy_export(tmp_path, "bow", models["bow"], age=30)
+    rnn = copy_export(tmp_path, "rnn", models["rnn"], age=20)
+    copy_export(tmp_path, "old-rnn", models["rnn"], age=60)
+    copy_export(tmp_path, "foreign", model_of_other_items(models, tmp_path), age=25)
     assert [each.path for each in choose_exports([], tmp_path)] == [rnn, bow]
 
 
-def test_a_damaged_companion_is_passed_over_but_not_what_was_asked_for(tmp_path, models):
-    newest = put(tmp_path, "rnn", models["rnn"], age=1)
-    damaged = put(tmp_path, "bow", models["bow"], age=2)
+def test_a_damaged_export_is_skipped_unless_it_is_requested(tmp_path, models):
+    newest = copy_export(tmp_path, "rnn", models["rnn"], age=1)
+    damaged = copy_export(tmp_path, "bow", models["bow"], age=2)
     damaged.write_bytes(b"damaged")
     os.utime(damaged, (1, 1))
     assert [each.path for each in choose_exports([], tmp_path)] == [newest]
@@ -91,18 +91,18 @@ def test_a_damaged_companion_is_passed_over_but_not_what_was_asked_for(tmp_path,
         choose_exports([damaged])
 
 
-def test_named_exports_are_files_or_folders_in_their_order(models):
+def test_requested_exports_are_files_or_folders_in_the_given_order(models):
     chosen = choose_exports([models["cnn"].parent, models["bow"]])
     assert [each.path for each in chosen] == [models["cnn"], models["bow"]]
     assert chosen[0].data == models["cnn"].read_bytes()
     assert [each.model["encoder"] for each in chosen] == ["cnn", "bow"]
 
 
-def test_models_of_one_page_share_their_items(tmp_path, models):
+def test_models_of_other_items_are_refused_on_one_page(tmp_path, models):
     with pytest.raises(UserError, match="knows other items than"):
-        choose_exports([models["bow"], foreign(models, tmp_path)])
+        choose_exports([models["bow"], model_of_other_items(models, tmp_path)])
 
 
-def test_nothing_to_show(tmp_path):
+def test_no_export_at_all_is_refused(tmp_path):
     with pytest.raises(UserError, match="to_tflite"):
         choose_exports([], tmp_path)

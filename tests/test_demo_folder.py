@@ -1,4 +1,4 @@
-"""The static folder holds one release, whole, and never swallows anything else."""
+"""The static folder of the demo: a complete release, replaced atomically."""
 
 import json
 from pathlib import Path
@@ -41,7 +41,7 @@ def test_every_file_is_in_the_release_with_its_hash(tmp_path, exports):
     assert there["runtime/a.wasm"] == b"wasm"
 
 
-def test_the_list_of_models_says_what_is_there(tmp_path, exports, models):
+def test_models_json_lists_the_exported_models(tmp_path, exports, models):
     write_page(tmp_path / "site", exports, RUNTIME)
     listed = json.loads((tmp_path / "site" / "models.json").read_text())
     assert [(each["encoder"], each["bytes"]) for each in listed] == [
@@ -52,7 +52,7 @@ def test_the_list_of_models_says_what_is_there(tmp_path, exports, models):
         assert sha256((tmp_path / "site" / each["path"]).read_bytes()) == each["sha256"]
 
 
-def test_the_same_page_is_the_same_release_and_another_is_another(tmp_path, exports):
+def test_the_release_version_depends_only_on_the_content(tmp_path, exports):
     write_page(tmp_path / "site", exports, RUNTIME)
     first = files(tmp_path / "site")
     write_page(tmp_path / "site", exports, RUNTIME)
@@ -63,14 +63,14 @@ def test_the_same_page_is_the_same_release_and_another_is_another(tmp_path, expo
     assert [path.name for path in tmp_path.iterdir()] == ["site"]
 
 
-def test_a_folder_of_other_things_is_left_alone(tmp_path, exports):
+def test_a_folder_of_unrelated_files_is_left_unchanged(tmp_path, exports):
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(UserError, match="other things than a page"):
         write_page(tmp_path, exports, RUNTIME)
     assert files(tmp_path) == {"thesis.txt": b"years of work"}
 
 
-def test_a_failure_leaves_the_older_page(tmp_path, exports, monkeypatch):
+def test_a_failed_write_keeps_the_previous_page(tmp_path, exports, monkeypatch):
     write_page(tmp_path / "site", exports, RUNTIME)
     before = files(tmp_path / "site")
 

@@ -1,4 +1,4 @@
-"""LiteRT.js is fetched as the lock file says, and loads without a bundler."""
+"""LiteRT.js: installed by the lock file, and loaded without a bundler."""
 
 import json
 import re
@@ -28,13 +28,13 @@ def test_the_files_of_the_runtime():
     assert f"LiteRT.js {version}" in files["NOTICE.txt"].decode()
 
 
-def test_versions_are_exact_and_the_lock_file_has_hashes_and_no_address():
+def test_versions_are_exact_and_the_lock_file_has_hashes_without_addresses():
     package = json.loads((HOME / "package.json").read_text())
     for version in (package["dependencies"] | package["devDependencies"]).values():
         assert version.replace(".", "").isdigit()
     text = (HOME / "package-lock.json").read_text()
     assert '"resolved"' not in text
-    # Where to thank the authors of the linter; npm writes it down.
+    # The funding address of the linter, which npm records.
     assert set(re.findall(r"://([^/\"]*)", text)) == {"opencollective.com"}
     packages = json.loads(text)["packages"]
     assert all(each["integrity"].startswith("sha512-") for name, each in packages.items() if name)
@@ -42,7 +42,7 @@ def test_versions_are_exact_and_the_lock_file_has_hashes_and_no_address():
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    """A demo without its packages."""
+    """Return a demo folder without installed packages."""
     for name in ("package.json", "package-lock.json", ".npmrc"):
         shutil.copy(HOME / name, tmp_path / name)
     monkeypatch.setattr(litert_js, "HOME", tmp_path)
@@ -53,7 +53,7 @@ def home(tmp_path, monkeypatch):
 
 @pytest.fixture
 def calls(home, monkeypatch) -> list[tuple[str, ...]]:
-    """What npm is asked for, which it says it has done."""
+    """Replace npm by a stub that succeeds, and return the list of its calls."""
     calls = []
 
     def run(*words, **_):
@@ -64,39 +64,39 @@ def calls(home, monkeypatch) -> list[tuple[str, ...]]:
     return calls
 
 
-def keep_record(home, without: str | None = None) -> None:
-    """Write what npm writes down at the end: what it has installed."""
+def write_record(home, without: str | None = None) -> None:
+    """Write the record of installed packages that npm leaves at its end."""
     record = json.loads((home / "package-lock.json").read_text())
     record["packages"].pop(without, None)
     (home / "node_modules").mkdir(exist_ok=True)
     (home / "node_modules" / ".package-lock.json").write_text(json.dumps(record))
 
 
-def test_an_installation_that_was_cut_short_is_done_again(home, calls):
+def test_an_interrupted_installation_is_repeated(home, calls):
     install_packages()
     (home / "node_modules").mkdir()
     install_packages()
-    keep_record(home, without="node_modules/@litertjs/core")
+    write_record(home, without="node_modules/@litertjs/core")
     install_packages()
     assert calls == [("ci", "--omit=dev")] * 3
-    keep_record(home)
+    write_record(home)
     install_packages()
     assert len(calls) == 3
 
 
-def test_the_tools_are_fetched_for_who_checks_the_page_alone(home, calls):
-    keep_record(home, without="node_modules/axe-core")
+def test_tools_are_installed_only_on_request(home, calls):
+    write_record(home, without="node_modules/axe-core")
     install_packages()
     assert calls == []
     install_packages(tools=True)
     assert calls == [("ci",)]
-    # Each system has a package of its own for a tool; those of others are never there.
-    keep_record(home, without="node_modules/@biomejs/cli-win32-x64")
+    # A tool has one package per platform; those of other platforms are never installed.
+    write_record(home, without="node_modules/@biomejs/cli-win32-x64")
     install_packages(tools=True)
     assert len(calls) == 1
 
 
-def test_npm_that_fails_is_one_line(home, monkeypatch):
+def test_a_failure_of_npm_is_one_line(home, monkeypatch):
     (home / "package-lock.json").write_text(
         (HOME / "package-lock.json").read_text().replace("sha512-", "sha512-AAAA")
     )
@@ -107,7 +107,7 @@ def test_npm_that_fails_is_one_line(home, monkeypatch):
     assert "\n" not in str(error.value)
 
 
-def test_nothing_that_was_fetched_is_in_the_repository():
+def test_no_installed_file_is_in_the_repository():
     if shutil.which("git") is None or not (ROOT / ".git").exists():
         pytest.skip("needs a git checkout")
     listed = subprocess.run(

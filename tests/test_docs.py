@@ -1,4 +1,4 @@
-"""README and docs hold: their commands parse, their Python and JavaScript run, their links lead."""
+"""README and docs: commands parse, Python and JavaScript examples run, links have targets."""
 
 import ast
 import importlib
@@ -40,7 +40,7 @@ PAGES += [ROOT / "pretrained" / "README.md", *sorted((ROOT / "docs").glob("*.md"
 STUDIES = ROOT / "experiments" / "studies"
 PAGES += [STUDIES / "README.md"]
 FLOWER = ROOT / "examples" / "flower" / "README.md"
-# Pages of the docs name these.
+# Linked from pages of the docs.
 RECIPES = ROOT / "experiments" / "recipes" / "README.md"
 INNER_PAGES = [FLOWER, RECIPES, *sorted(STUDIES.glob("*/README.md"))]
 SCRIPTS = [
@@ -49,30 +49,30 @@ SCRIPTS = [
     for path in sorted(ROOT.glob(f"{room}/*.py"))
     if "\nmain = command(" in path.read_text()
 ]
-# The other way to type a command, by its name.
-DOORS = {
+# Scripts that call `jaxrec COMMAND`, by path.
+ENTRY_SCRIPTS = {
     path.relative_to(ROOT).as_posix(): found[1]
     for room in ("experiments", "convert")
     for path in sorted((ROOT / room).glob("*.py"))
     if (found := re.search(r'main\(\["(.*)", \*sys', path.read_text()))
 }
-# Their unknown flags go to run.py.
-PASS_ON = ("sweep",)
-# The flags of Flower's commands that are known to work: those that this one gives them.
-OF_FLOWER = set(
+# Commands that forward their unknown flags to run.py.
+FORWARDING_COMMANDS = ("sweep",)
+# The flags of Flower's commands that check.py passes, and so tests.
+FLOWER_FLAGS = set(
     re.findall(r"--[a-z][a-z-]*", (ROOT / "examples" / "flower" / "check.py").read_text())
 )
 CI = (ROOT / ".ci" / "run").read_text().splitlines()
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 
-name_of = pytest.mark.parametrize(
+each_page = pytest.mark.parametrize(
     "page", PAGES + INNER_PAGES, ids=lambda path: str(path.relative_to(ROOT))
 )
 
 
 @cache
 def tokens(page: Path) -> list[Token]:
-    """Parse a page; what stands inside a paragraph comes right behind it."""
+    """Parse a page into block tokens, each followed by its inline tokens."""
     blocks = MarkdownIt("commonmark").enable("table").parse(page.read_text())
     return [each for block in blocks for each in (block, *(block.children or ()))]
 
@@ -86,7 +86,7 @@ def code_words(page: Path) -> list[str]:
 
 
 def statements(block: str) -> Iterator[list[str]]:
-    """Give the words of each command of a shell block, loops unrolled and comments left out."""
+    """Yield the words of each command in a shell block, without comments, with loops unrolled."""
     loops: dict[str, list[str]] = {}
     for line in block.replace("\\\n", " ").splitlines():
         lexer = shlex.shlex(line, posix=True, punctuation_chars=";&")
@@ -109,13 +109,13 @@ def statements(block: str) -> Iterator[list[str]]:
 
 
 def commands_of_page(page: Path) -> list[list[str]]:
-    """Give every command of a page: those of its shell blocks, and ours in its sentences."""
+    """Return every command of a page, from shell blocks and from inline code."""
     inline = [text for text in code_words(page) if text.startswith(("python ", "jaxrec "))]
     return [words for text in (*blocks_of(page, "sh"), *inline) for words in statements(text)]
 
 
 def commands_of_docstrings() -> list[list[str]]:
-    """Give the commands that the modules' docstrings show, each on an indented line."""
+    """Return the commands on indented lines of module docstrings."""
     rooms = ("jaxrec", "experiments", "convert", "demo", "examples")
     found = []
     for path in [path for room in rooms for path in modules(room)]:
@@ -133,8 +133,8 @@ def modules(room: str) -> list[Path]:
 
 
 def flags_class(command: str) -> type:
-    """Find what a command reads its flags into, by its name or its script."""
-    name = DOORS.get(command, command)
+    """Return the dataclass of a command's flags, by the command's name or script."""
+    name = ENTRY_SCRIPTS.get(command, command)
     script = name.removesuffix(".py").replace("/", ".")
     module = importlib.import_module(COMMANDS[name].module if name in COMMANDS else script)
     (found,) = [
@@ -146,7 +146,7 @@ def flags_class(command: str) -> type:
 
 
 def flags_of(kind: type) -> set[str]:
-    """List the flags of a dataclass, of those inside it too."""
+    """Return the flags of a dataclass and of its nested dataclasses."""
     found = set()
     for each in fields(kind):
         inner = each.default_factory() if callable(each.default_factory) else None
@@ -155,19 +155,19 @@ def flags_of(kind: type) -> set[str]:
 
 
 def check_command(words: Sequence[str]) -> None:
-    """Refuse a command that could not begin.
+    """Check that a command is known and that its flags parse.
 
     Raises:
-        UserError: a flag is unknown, or its value is impossible.
-        AssertionError: it is another command, and nobody knows whether it works.
+        UserError: a flag is unknown or its value is invalid.
+        AssertionError: the command is not among the known ones.
     """
     match words:
         case _ if shlex.join(words) in CI:
             pass
         case ["python", "demo/npm.py", "run", name]:
             assert name in json.loads((ROOT / "demo" / "package.json").read_text())["scripts"]
-        case ["python", script, *given] if script in DOORS:
-            check_command(["jaxrec", DOORS[script], *given])
+        case ["python", script, *given] if script in ENTRY_SCRIPTS:
+            check_command(["jaxrec", ENTRY_SCRIPTS[script], *given])
         case ["python" | "jaxrec", name, *given]:
             assert name in (COMMANDS if words[0] == "jaxrec" else SCRIPTS), f"{name} is no command"
             kind, given = (
@@ -175,7 +175,7 @@ def check_command(words: Sequence[str]) -> None:
                 [word for word in given if not word.startswith("--help")],
             )
             own = flags_of(kind)
-            if name in PASS_ON:
+            if name in FORWARDING_COMMANDS:
                 parse(RunFlags, [word for word in given if word.split("=")[0] not in own])
                 given = [word for word in given if word.split("=")[0] in own]
             parse(kind, given)
@@ -197,12 +197,12 @@ def check_command(words: Sequence[str]) -> None:
             assert all("=" in each for each in variables), variables
         case ["flwr" | "flower-superlink" | "flower-supernode", *given]:
             flags = {word.split("=")[0] for word in given if word.startswith("--")}
-            assert flags <= OF_FLOWER, flags - OF_FLOWER
+            assert flags <= FLOWER_FLAGS, flags - FLOWER_FLAGS
         case _:
             raise AssertionError(f"nobody knows whether {shlex.join(words)} works")
 
 
-@name_of
+@each_page
 def test_every_command_of_a_page_parses(page):
     for words in commands_of_page(page):
         check_command(words)
@@ -213,7 +213,7 @@ def test_every_command_of_a_docstring_parses():
         check_command(words)
 
 
-def test_the_commands_are_found():
+def test_commands_are_extracted_from_pages_and_docstrings():
     on_pages = [shlex.join(words) for page in PAGES for words in commands_of_page(page)]
     in_docstrings = [shlex.join(words) for words in commands_of_docstrings()]
     assert len(set(on_pages)) > 40
@@ -226,7 +226,7 @@ def test_the_commands_are_found():
 
 @pytest.mark.parametrize("command", [*SCRIPTS, *COMMANDS])
 def test_every_command_is_shown_on_a_page_and_in_its_own_docstring(command):
-    ways = {command, *(script for script, name in DOORS.items() if name == command)}
+    ways = {command, *(script for script, name in ENTRY_SCRIPTS.items() if name == command)}
     pages = PAGES + INNER_PAGES
     assert any(ways & set(words) for page in pages for words in commands_of_page(page))
     assert any(command in words for words in commands_of_docstrings())
@@ -244,30 +244,30 @@ def test_every_command_is_shown_on_a_page_and_in_its_own_docstring(command):
         "make everything",
     ],
 )
-def test_a_wrong_command_is_found(command):
+def test_an_invalid_command_is_detected(command):
     with pytest.raises((UserError, AssertionError)):
         for words in statements(command):
             check_command(words)
 
 
-@name_of
-def test_every_flag_in_a_sentence_is_one_of_some_command(page):
+@each_page
+def test_every_flag_in_the_text_exists(page):
     known = {"--help", "--help-all"}.union(
         *(flags_of(flags_class(script)) for script in [*SCRIPTS, *COMMANDS])
     )
-    known |= OF_FLOWER if page == FLOWER else set()
+    known |= FLOWER_FLAGS if page == FLOWER else set()
     named = re.findall(r"(?<!\S)--[a-z][a-z.-]*[a-z]", "\n".join(code_words(page)))
     assert [flag for flag in named if flag not in known] == []
 
 
-@name_of
-def test_commands_stand_in_shell_blocks(page):
+@each_page
+def test_commands_are_in_shell_blocks(page):
     for block in blocks_of(page, ""):
         assert not re.search(r"^(python|pip|pytest) ", block, flags=re.MULTILINE)
 
 
-@name_of
-def test_every_link_leads_to_a_place_that_is_there(page):
+@each_page
+def test_every_link_has_an_existing_target(page):
     for each in tokens(page):
         target = str(each.attrGet("href") or each.attrGet("src") or "")
         if not target or ":" in target:
@@ -279,7 +279,7 @@ def test_every_link_leads_to_a_place_that_is_there(page):
 
 
 def anchors(page: Path) -> set[str]:
-    """Give the names that GitHub gives to the headings of a page."""
+    """Return the anchors that GitHub generates for the headings of a page."""
     found, all_tokens = set(), tokens(page)
     for heading, text in itertools.pairwise(all_tokens):
         if heading.type == "heading_open":
@@ -288,7 +288,7 @@ def anchors(page: Path) -> set[str]:
     return found
 
 
-def test_the_readme_is_short_and_names_every_page():
+def test_the_readme_is_short_and_links_to_every_page():
     readme = ROOT / "README.md"
     assert len(readme.read_text().split()) <= 800
     targets = {each.attrGet("href") for each in tokens(readme)}
@@ -297,7 +297,7 @@ def test_the_readme_is_short_and_names_every_page():
     assert documents and {path.relative_to(ROOT).as_posix() for path in documents} <= targets
 
 
-def test_the_docs_name_every_example_and_study():
+def test_the_docs_link_to_every_example_and_study():
     targets = {
         (page.parent / str(each.attrGet("href"))).resolve()
         for page in PAGES
@@ -307,7 +307,7 @@ def test_the_docs_name_every_example_and_study():
     assert set(INNER_PAGES) <= targets
 
 
-def test_a_study_has_a_page_that_shows_its_command_and_its_pictures():
+def test_the_page_of_a_study_shows_its_command_and_its_figures():
     studies = [path for path in STUDIES.iterdir() if path.is_dir() and path.name != "__pycache__"]
     assert len(studies) >= 5
     for study in studies:
@@ -317,12 +317,12 @@ def test_a_study_has_a_page_that_shows_its_command_and_its_pictures():
         scripts = [path for path in SCRIPTS if (ROOT / path).parent == study]
         typed = {word for words in commands_of_page(page) for word in words}
         assert scripts and typed & set(scripts), page
-        for picture in shown:  # what the script writes has the name of the picture beside it
+        for picture in shown:  # a script writes the figure under this name
             assert any(f'"{picture}"' in (ROOT / path).read_text() for path in scripts), picture
 
 
-@name_of
-def test_what_its_python_imports_is_there(page):
+@each_page
+def test_names_imported_on_a_page_exist(page):
     for block in blocks_of(page, "python"):
         for node in ast.walk(ast.parse(block)):
             if isinstance(node, ast.ImportFrom):
@@ -331,7 +331,7 @@ def test_what_its_python_imports_is_there(page):
 
 
 def run_python(page: Path) -> dict[str, Any]:
-    """Run the Python of a page from its beginning to its end, in the folder where one is."""
+    """Run all Python blocks of a page in the working directory, and return their namespace."""
     names: dict[str, Any] = {}
     for block in blocks_of(page, "python"):
         exec(compile(block, str(page), "exec"), names)
@@ -394,11 +394,11 @@ def test_the_javascript_of_shipping_recommends(tmp_path, models, browser):
         page.goto(f"{place.url}models.json")
         page.evaluate("import('./example.js')")
         page.close()
-    # The runtime has its say too.
+    # The runtime logs messages too.
     assert sum(each.location["url"].endswith("example.js") for each in messages) == 7
 
 
-NEXT_IN_THE_PAGE = """async ([seen, country]) => {
+RECOMMEND_IN_PAGE = """async ([seen, country]) => {
   const { Recommender } = await import('./recommender.js');
   const { nextFor } = await import('./example.js');
   const bytes = new Uint8Array(await (await fetch('model.tflite')).arrayBuffer());
@@ -410,7 +410,7 @@ NEXT_IN_THE_PAGE = """async ([seen, country]) => {
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_what_shipping_tells_a_model_is_what_it_takes(tmp_path, browser):
+def test_the_feature_inputs_of_shipping_match_the_runtime(tmp_path, browser):
     pytest.importorskip("tensorflow", reason="needs the extra convert")
     features = (
         Feature("rating", "activity", "id", 5, (1, 2, 3, 4, 5)),
@@ -437,6 +437,6 @@ def test_what_shipping_tells_a_model_is_what_it_takes(tmp_path, browser):
         (place.folder / "example.js").write_text(blocks_of(page, "js")[1])
         tab = browser.new_page()
         tab.goto(f"{place.url}models.json")
-        scores = tab.evaluate(NEXT_IN_THE_PAGE, [seen, "de"])
+        scores = tab.evaluate(RECOMMEND_IN_PAGE, [seen, "de"])
         tab.close()
     assert scores == pytest.approx([each.score for each in wanted], abs=1e-5)

@@ -1,4 +1,4 @@
-"""Downloads from a real server on this machine, and zips that mean harm."""
+"""Downloads from a local server, and malicious or damaged zip files."""
 
 import hashlib
 import stat
@@ -43,7 +43,7 @@ def server() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("algorithm", ["sha256", "md5"])
-def test_a_download_arrives_whole_in_a_new_folder(server, tmp_path, algorithm):
+def test_a_download_is_complete_in_a_new_folder(server, tmp_path, algorithm):
     destination = tmp_path / "cache" / "data.zip"
     digest = hashlib.new(algorithm, CONTENT).hexdigest()
     fetch(f"{server}/data", destination, algorithm=algorithm, digest=digest)
@@ -59,7 +59,7 @@ def test_a_download_arrives_whole_in_a_new_folder(server, tmp_path, algorithm):
         ("missing", DIGEST, "404"),
     ],
 )
-def test_a_bad_download_leaves_what_was_there(server, tmp_path, page, digest, message):
+def test_a_failed_download_keeps_the_existing_file(server, tmp_path, page, digest, message):
     destination = tmp_path / "data.zip"
     destination.write_bytes(b"old")
     with pytest.raises(UserError, match=message):
@@ -79,7 +79,7 @@ def test_an_interrupted_download_leaves_nothing(server, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_an_unreachable_address_names_the_ways_out(tmp_path):
+def test_an_unreachable_address_names_the_remedies(tmp_path):
     with HTTPServer(("127.0.0.1", 0), Handler) as closed:
         url = f"http://127.0.0.1:{closed.server_port}/data"
     with pytest.raises(UserError) as error:
@@ -89,7 +89,7 @@ def test_an_unreachable_address_names_the_ways_out(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_disk_that_refuses_is_not_called_a_network_error(server, tmp_path):
+def test_a_write_error_is_not_reported_as_a_network_error(server, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot write"):
         fetch(f"{server}/data", tmp_path / "file/data.zip", algorithm="sha256", digest=DIGEST)
@@ -105,7 +105,7 @@ def make_zip(path: Path, *extra: str | ZipInfo) -> Path:
     return path
 
 
-def test_unpack_takes_the_expected_members_alone(tmp_path):
+def test_unpack_extracts_only_the_expected_members(tmp_path):
     unpack(make_zip(tmp_path / "set.zip"), MEMBERS, tmp_path / "cache" / "set")
     assert sorted(p.name for p in (tmp_path / "cache").rglob("*")) == ["a.dat", "b.dat", "set"]
     assert (tmp_path / "cache/set/a.dat").read_bytes() == b"content"
@@ -122,7 +122,7 @@ def a_link() -> ZipInfo:
     ["../evil", "set/../../evil", "/evil", "C:/evil", "C:evil", "set\\..\\..\\evil", a_link()],
     ids=str,
 )
-def test_a_zip_that_points_outside_is_refused_whole(tmp_path, member):
+def test_a_zip_with_a_path_outside_is_refused(tmp_path, member):
     archive = make_zip(tmp_path / "set.zip", member)
     name = member if isinstance(member, str) else member.filename
     with pytest.raises(UserError) as error:
@@ -138,7 +138,7 @@ def test_a_missing_member_is_named(tmp_path):
 
 
 def damaged(content: bytes) -> bytes:
-    """Change a byte of the compressed data, past the first local header and its name."""
+    """Flip a byte of the compressed data, past the first local header and its name."""
     place = content.index(b"set/a.dat") + len("set/a.dat") + 2
     return content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :]
 
@@ -155,14 +155,14 @@ def test_a_broken_zip_is_refused(tmp_path, change):
     assert list(tmp_path.iterdir()) == [archive]
 
 
-def test_a_bomb_is_refused_by_what_it_declares(tmp_path, monkeypatch):
+def test_a_zip_bomb_is_refused_by_its_declared_size(tmp_path, monkeypatch):
     monkeypatch.setattr(download, "MAX_UNPACKED_BYTES", 13)
     monkeypatch.setattr(download, "_extract", lambda *_: pytest.fail("it was unpacked"))
     with pytest.raises(UserError, match="more than 13 bytes"):
         unpack(make_zip(tmp_path / "set.zip"), MEMBERS, tmp_path / "set")
 
 
-def test_a_bomb_is_refused_by_what_it_unpacks_to(tmp_path, monkeypatch):
+def test_a_zip_bomb_is_refused_by_its_unpacked_size(tmp_path, monkeypatch):
     archive = make_zip(tmp_path / "set.zip")
     with ZipFile(archive) as source:
         entries = [source.getinfo(name) for name in MEMBERS]
@@ -173,14 +173,14 @@ def test_a_bomb_is_refused_by_what_it_unpacks_to(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [archive]
 
 
-def test_another_run_that_was_quicker_is_respected(tmp_path):
+def test_unpacking_twice_is_idempotent(tmp_path):
     archive = make_zip(tmp_path / "set.zip")
     unpack(archive, MEMBERS, tmp_path / "set")
     unpack(archive, MEMBERS, tmp_path / "set")
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["a.dat", "b.dat", "set", "set.zip"]
 
 
-def test_a_folder_that_lacks_something_is_filled_up(tmp_path):
+def test_missing_members_of_a_folder_are_unpacked(tmp_path):
     archive = make_zip(tmp_path / "set.zip")
     unpack(archive, MEMBERS, tmp_path / "set")
     (tmp_path / "set/a.dat").unlink()

@@ -1,4 +1,4 @@
-"""The synthetic world with two populations: one drifts, and the other is as it was."""
+"""The synthetic world with two populations, of which the second one drifts."""
 
 import hashlib
 
@@ -60,7 +60,7 @@ def test_every_other_user_is_of_the_second_population() -> None:
 
 
 def genre_transitions(world: Interactions, population: str) -> np.ndarray:
-    """How often a genre came after which, [G, G], in the histories of a population."""
+    """Count the transitions between genres in the histories of a population, [G, G]."""
     assert world.users is not None
     genres = world.items.select("item", genre=pl.col("genres").list.first())
     users = world.users.filter(pl.col("population") == population)
@@ -75,7 +75,7 @@ def genre_transitions(world: Interactions, population: str) -> np.ndarray:
 
 
 def distance(one: np.ndarray, other: np.ndarray) -> float:
-    """Chi-square of the hypothesis that two tables count the same, by its degrees of freedom."""
+    """Return chi-square per degree of freedom, of the hypothesis of one common distribution."""
     both = one + other
     there = both > 0
     chi = 0.0
@@ -97,7 +97,7 @@ def test_the_second_population_drifts_and_the_first_stays() -> None:
     assert 4 < drifted[0] < drifted[1] / 2
 
 
-def test_the_populations_are_cut_apart_by_a_command(tmp_path) -> None:
+def test_the_command_separates_the_populations(tmp_path) -> None:
     size = ["--synthetic.users=60", "--synthetic.items=30", "--out=cut"]
     process = call(populations.main, *size, "--drift=0.5", cwd=tmp_path)
     assert process.returncode == 0, process.stderr
@@ -121,7 +121,7 @@ def test_the_populations_are_cut_apart_by_a_command(tmp_path) -> None:
         (["--drift=1", "--until=0.5"], "by one column of its users, by time or by drift"),
     ],
 )
-def test_a_drift_that_cannot_be_is_refused(tmp_path, flags, why) -> None:
+def test_an_invalid_drift_is_refused(tmp_path, flags, why) -> None:
     process = call(populations.main, *flags, cwd=tmp_path)
     assert process.returncode == 2 and why in process.stderr
     assert process.stderr.count("\n") == 1 and not any(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""Equality: an adapter compares by content, and no dataclass stumbles over its arrays."""
+"""Equality of adapters, and of all dataclasses with array fields."""
 
 import importlib
 import math
@@ -34,17 +34,17 @@ def test_adapters_compare_by_content():
     assert adapter() != adapter().to_json()
 
 
-def test_an_adapter_without_losses_equals_what_is_read_back():
+def test_an_adapter_with_nan_losses_survives_a_json_round_trip():
     unjudged = adapter(before=float("nan"), after=float("nan"))
     assert unjudged == Adapter.from_json(unjudged.to_json())
 
 
 def dataclasses_with_arrays() -> Iterator[tuple[type, set[str]]]:
-    """List each dataclass of the project that has arrays or tables, with the names of these."""
+    """Yield each dataclass with array or table fields, and the names of these fields."""
     pytest.importorskip("tensorflow", reason="needs the extra convert")
     for folder in ("jaxrec", "demo", "experiments", "examples/flower/jaxrec_flower"):
         for path in sorted((ROOT / folder).rglob("*.py")):
-            # Flower is in an environment of its own.
+            # Flower apps need a separate environment.
             if "node_modules" in path.parts or path.name.endswith("_app.py"):
                 continue
             name = ".".join(path.relative_to((ROOT / folder).parent).with_suffix("").parts)
@@ -58,7 +58,7 @@ def dataclasses_with_arrays() -> Iterator[tuple[type, set[str]]]:
                     yield kind, found
 
 
-def test_a_dataclass_with_arrays_can_be_compared():
+def test_dataclasses_with_arrays_are_comparable():
     walked = list(dataclasses_with_arrays())
     assert len(walked) > 20
     for kind, arrays in walked:

@@ -1,4 +1,4 @@
-"""What was met before, against plain Python, in every form that it is kept in."""
+"""Excluded items in all their representations, against plain Python."""
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,7 @@ def excluded_of(rows: list[list[int]]) -> ExcludedItems:
 
 @settings(max_examples=40, deadline=None)
 @given(world=worlds(), data=st.data())
-def test_everything_before_a_position_was_seen_and_nothing_else(world, data):
+def test_exactly_the_items_before_a_position_are_excluded(world, data):
     timelines = timelines_of(world)
     everywhere = range(len(timelines.items))
     positions = data.draw(st.lists(st.sampled_from(everywhere), max_size=20))
@@ -36,7 +36,7 @@ rows_of_ids = st.lists(st.lists(st.integers(1, V), max_size=7), min_size=1, max_
 
 
 @given(rows=rows_of_ids, data=st.data())
-def test_rows_are_taken_in_any_order(rows, data):
+def test_rows_are_gathered_in_any_order(rows, data):
     chosen = data.draw(st.lists(st.sampled_from(range(len(rows))), max_size=6))
     taken = excluded_of(rows).take(np.array(chosen, np.int64))
     expected = excluded_of([rows[number] for number in chosen])
@@ -45,7 +45,7 @@ def test_rows_are_taken_in_any_order(rows, data):
 
 
 @given(rows=rows_of_ids, data=st.data())
-def test_ids_are_held_by_the_row_that_met_them(rows, data):
+def test_contains_tests_ids_row_by_row(rows, data):
     asked = [data.draw(st.lists(st.integers(0, 2 * V), min_size=3, max_size=3)) for _ in rows]
     holds = excluded_of(rows).contains(np.array(asked, np.int32))
     assert holds.tolist() == [
@@ -53,7 +53,7 @@ def test_ids_are_held_by_the_row_that_met_them(rows, data):
     ]
 
 
-def test_a_history_is_a_row_too():
+def test_a_padded_history_is_a_row():
     histories = np.array([[0, 3, 5], [0, 0, 0]], np.int32)
     assert items_in(histories).contains(np.array([[5, 4], [5, 0]])).tolist() == [
         [True, False],
@@ -64,7 +64,7 @@ def test_a_history_is_a_row_too():
 @pytest.mark.parametrize("most_bits", [V, V - 1], ids=["bits", "ids"])
 @settings(max_examples=30, deadline=None)
 @given(rows=rows_of_ids, ids=st.lists(st.integers(1, V), min_size=4, max_size=4))
-def test_both_forms_of_a_batch_say_the_same(most_bits, rows, ids):
+def test_bitsets_and_ids_give_the_same_mask(most_bits, rows, ids):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(excluded_items, "MAX_BITSET_SIZE", most_bits)
         batch = excluded_of(rows).as_batch(V, max_ids=7)
@@ -75,6 +75,6 @@ def test_both_forms_of_a_batch_say_the_same(most_bits, rows, ids):
     assert jax.jit(excluded_mask)(jnp.asarray(batch), jnp.asarray(asked)).tolist() == expected
 
 
-def test_ids_take_no_more_room_in_a_larger_catalogue():
+def test_the_size_of_ids_does_not_depend_on_the_catalogue():
     rows = excluded_of([[3, 1_000_000], []])
     assert rows.as_batch(1_000_000, max_ids=3).tolist() == [[0, 3, 1_000_000], [0, 0, 0]]

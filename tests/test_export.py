@@ -1,4 +1,4 @@
-"""Export and quantization, with TensorFlow in the process: shapes that the command's runs lack."""
+"""Export and quantization in this process, for shapes that the runs of conftest.py lack."""
 
 import warnings
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ pytest.importorskip("tensorflow", reason="needs the extra convert")
 
 @dataclass(frozen=True)
 class Variant:
-    """A model and the shapes that it is exported with."""
+    """A model and the shapes of its export."""
 
     encoder: str
     length: int = 5
@@ -71,7 +71,7 @@ VARIANTS = {
 
 @pytest.fixture(scope="module")
 def export():
-    # TensorFlow warns of itself when it is imported.
+    # Importing TensorFlow emits warnings.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from jaxrec.conversion.graph.export import export
@@ -96,7 +96,7 @@ def histories_of(length: int) -> list[list[int]]:
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", VARIANTS)
-def test_every_shape_in_every_recipe_says_what_the_model_says(export, name):
+def test_every_shape_matches_the_model_in_every_recipe(export, name):
     variant = VARIANTS[name]
     model = make(variant.encoder, hidden_units=12, **variant.options)
     shapes = Shapes(variant.batch, variant.length, 6, 4, variant.keep_seen)
@@ -116,10 +116,10 @@ def test_every_shape_in_every_recipe_says_what_the_model_says(export, name):
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("length", [5, 23], ids=["written out", "looped"])
 def test_int8_computes_large_products_in_8_bits_and_no_scores(export, monkeypatch, length):
-    """Large is here what has 100 weights; the table of items, by which is scored, has more."""
+    """Large means 100 weights here. The item table has more, but scores stay in float32."""
     monkeypatch.setattr("jaxrec.conversion.graph.quantize.MIN_INT8_PRODUCT", 100)
     exported = export(make("rnn", hidden_units=12), Shapes(1, length, 6, 4, False))
-    # What is computed in float32 is dequantized before.
+    # Weights of float32 operations are dequantized first.
     float16, int8 = (
         read_facts(quantize(exported, recipe)).operators["DEQUANTIZE"]
         for recipe in ("float16", "int8")
@@ -147,13 +147,13 @@ TOLD = {
        for encoder in ENCODERS},
     "time alone": ("bow", AGES),
     "a user alone": ("rnn", COUNTRY),
-    # Names that mean something elsewhere.
+    # Names that TensorFlow itself gives to arguments and outputs.
     "any name": ("bow", replace(RATING, name="args"), replace(PRICE, name="output_0")),
 }  # fmt: skip
 
 
 def with_values(heldout: Heldout, features: Sequence[Feature]) -> Heldout:
-    """Tell of held-out users what some features may say of them, and sometimes nothing."""
+    """Return held-out users with random values of the features, some of them unknown."""
     rng, items = np.random.default_rng(0), heldout.history[ITEM]
     values = {}
     for feature in features:
@@ -173,7 +173,7 @@ def with_values(heldout: Heldout, features: Sequence[Feature]) -> Heldout:
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", TOLD)
-def test_every_kind_of_feature_in_every_recipe_says_what_the_model_says(export, name):
+def test_every_kind_of_feature_matches_the_model_in_every_recipe(export, name):
     encoder, *features = TOLD[name]
     model = make(encoder, hidden_units=12, features=tuple(features))
     exported = export(model, Shapes(1, 5, 6, 4, False))
@@ -191,7 +191,7 @@ def test_every_kind_of_feature_in_every_recipe_says_what_the_model_says(export, 
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_loop_is_a_loop_and_what_is_written_out_is_not(export):
+def test_long_histories_use_a_loop_and_short_ones_are_unrolled(export):
     def operators(length: int) -> dict[str, int]:
         return read_facts(export(make("rnn"), Shapes(1, length, 6, 4, False))).operators
 
@@ -202,8 +202,8 @@ def test_a_loop_is_a_loop_and_what_is_written_out_is_not(export):
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("is_tied", [True, False])
-def test_vectors_cost_no_second_table(export, is_tied):
-    """They read the constants of the scores; what is theirs is a few numbers that shape them."""
+def test_the_vectors_signature_adds_no_second_table(export, is_tied):
+    """It reads the constants of the scores and adds only a few numbers for shapes."""
     model, shapes = make("rnn", tie_embeddings=is_tied), Shapes(1, 5, 6, 4, False)
     exported = export(model, shapes)
     without = export(model, shapes, but="vectors")
@@ -213,7 +213,7 @@ def test_vectors_cost_no_second_table(export, is_tied):
         assert more.weight_bytes - less.weight_bytes < SIZE
 
 
-def test_tensorflow_sees_no_table_and_a_graph_without_its_place_is_refused():
+def test_tensorflow_sees_placeholder_tables_and_a_graph_without_them_is_refused():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from jaxrec.conversion.graph.placeholder_tables import build_placeholders
@@ -223,11 +223,11 @@ def test_tensorflow_sees_no_table_and_a_graph_without_its_place_is_refused():
         assert len(np.unique(table)) == 1
     assert len(placeholders.tables) == 2
     with pytest.raises(FailedCheckError, match="no place for a table"):
-        placeholders.restore_tables(pack_nothing())
+        placeholders.restore_tables(pack_empty_graph())
 
 
-def pack_nothing() -> bytes:
-    """Write a graph down that has no constants."""
+def pack_empty_graph() -> bytes:
+    """Encode a graph that has no constants."""
     model = schema.ModelT()
     model.subgraphs = []
     model.buffers = []
@@ -237,7 +237,7 @@ def pack_nothing() -> bytes:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_model_is_not_taken_for_another(export):
+def test_a_graph_of_another_model_is_refused(export):
     device = DeviceModel(export(make("rnn", seed=0), Shapes(1, 5, 6, 4, False)))
     heldout = heldout_of(histories_of(5))
     reference = compute_reference(make("rnn", seed=1), heldout, top_k=6, keep_seen=False)
@@ -248,8 +248,8 @@ def test_a_model_is_not_taken_for_another(export):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_weights_behind_a_flatbuffer_are_brought_into_it(export):
-    """Beyond 256 KB the quantizer stores them there, where only some runtimes look."""
+def test_weights_behind_a_flatbuffer_are_moved_into_it(export):
+    """Beyond 256 KB the quantizer appends them to the flatbuffer, where only some runtimes look."""
     config = ModelConfig(encoder="rnn", embedding_dim=64, hidden_units=256)
     model = RecommenderModel(Schema(SIZE, 64), config, COUNTS, rngs=nnx.Rngs(0))
     graph = quantize(export(model, Shapes(1, 3, 6, 4, False)), "float16")
@@ -283,14 +283,14 @@ EQUAL = Parity(10, 0.0, 0.0, 0.0, 0.0, 1.0, "history 3 (empty): [0]")
     ],
     ids=str,
 )
-def test_float32_is_held_to_every_limit(change, complaint):
+def test_float32_is_checked_against_every_limit(change, complaint):
     check_limits(EQUAL, "float32")
     parity = Parity(**{**vars(EQUAL), **change})
     with pytest.raises(FailedCheckError, match=f"the float32 file {complaint}.*history 3 .empty"):
         check_limits(parity, "float32")
 
 
-def test_rounded_weights_are_judged_by_the_lists():
+def test_quantized_files_are_checked_by_the_overlap_of_lists():
     check_limits(Parity(10, 0.5, 0.5, 0.5, 0.0, 0.9, "", head_errors={"rating": 0.1}), "int8")
     with pytest.raises(FailedCheckError, match="the int8 file predicts another rating of"):
         check_limits(Parity(10, 0.0, 0.0, 0.0, 0.0, 0.9, "", head_errors={"rating": 0.3}), "int8")
@@ -300,11 +300,11 @@ def test_rounded_weights_are_judged_by_the_lists():
         check_limits(Parity(10, 0.0, 0.0, 0.0, 0.0, 0.9, ""), "float16")
 
 
-# A step of int8 is the largest entry by 127; float16 has steps of 2^-10 between 1 and 2.
+# int8 has a step of the largest entry divided by 127; float16 has steps of 2^-10 in [1, 2).
 @pytest.mark.parametrize(
     ("recipe", "most"), [("float32", 0.0), ("float16", 0.5 * 2**-10), ("int8", 0.5 / 127)]
 )
-def test_vectors_may_be_rounded_and_no_more(recipe, most):
+def test_vectors_may_differ_by_half_a_rounding_step(recipe, most):
     check_limits(replace(EQUAL, vector_error=most), recipe)
     for error in (1.01 * most + 1e-9, float("nan")):
         with pytest.raises(FailedCheckError, match=f"the {recipe} file gives other vectors of its"):

@@ -1,4 +1,4 @@
-"""Values of features: from a column to ids, and from what a file takes to the same ids."""
+"""Feature values: encoding of columns in training and of raw inputs on a device."""
 
 import math
 
@@ -22,7 +22,7 @@ from jaxrec.schema import AGE, ITEM, Feature
 INT32 = np.iinfo(np.int32)
 
 
-def number(values, dtype=None, name="rating"):
+def encode(values, dtype=None, name="rating"):
     column = pl.Series(name, values, dtype=dtype)
     return encode_values(column, "activity", "--activity-features")
 
@@ -30,31 +30,31 @@ def number(values, dtype=None, name="rating"):
 @pytest.mark.parametrize(
     ("values", "known", "ids"),
     [
-        # Text: the most frequent first; where two are as frequent, by the alphabet.
+        # Text is ordered by descending frequency; ties are alphabetical.
         (["b", "c", None, "c", "a", "b", "c"], ("c", "b", "a"), [2, 1, 0, 1, 3, 2, 1]),
         (["b", "a", "b", "a"], ("a", "b"), [2, 1, 2, 1]),
         (["é", "x" * 10_000, "é", "\N{GRINNING FACE}"], ("é", "x" * 10_000, "\N{GRINNING FACE}"),
          [1, 2, 1, 3]),
-        # Numbers: from small to large; whole ones are written so.
+        # Numbers are in ascending order; whole numbers become ints.
         ([5.0, 1.0, None, 5.0, 3.5], (1, 3.5, 5), [3, 1, 0, 3, 2]),
         ([10, 9, 10, -1], (-1, 9, 10), [3, 2, 3, 1]),
-        # What is no number, or none that a file takes, is unknown.
+        # NaN, infinity and magnitudes beyond the limit are unknown.
         ([2.0, math.nan, 1.0, 2.0, math.inf, -2e38], (1, 2), [2, 0, 1, 2, 0, 0]),
     ],
     ids=["text", "ties", "any text", "numbers", "integers", "no numbers"],
 )  # fmt: skip
-def test_values_are_numbered(values, known, ids):
-    feature, found = number(values)
+def test_values_are_encoded_as_ids(values, known, ids):
+    feature, found = encode(values)
     assert feature == Feature("rating", "activity", "id", len(known), known)
     assert list(map(type, feature.values)) == list(map(type, known))
     assert found.tolist() == ids
     assert found.dtype == np.int32
 
 
-def test_a_column_of_any_name():
-    """One like those that counting would make."""
+def test_column_names_do_not_collide_with_internal_names():
+    """Check names that value counts also use."""
     for name in ("count", "value", "len", "literal"):
-        feature, ids = number(["a", "b", "a"], name=name)
+        feature, ids = encode(["a", "b", "a"], name=name)
         assert (feature.name, ids.tolist()) == (name, [1, 2, 1])
 
 
@@ -72,37 +72,37 @@ def test_a_column_of_any_name():
     ],
     ids=str,
 )
-def test_columns_that_tell_nothing_apart_or_everything(values, message):
+def test_constant_and_unique_columns_are_rejected(values, message):
     with pytest.raises(UserError, match=message):
-        number(values, pl.Float64 if isinstance(values[0], float) else None)
+        encode(values, pl.Float64 if isinstance(values[0], float) else None)
 
 
-def test_fractions_that_all_differ_are_no_ids():
-    feature, _ = number([each / 7 for each in range(100)])
+def test_unique_fractions_are_bucketed_as_numbers():
+    feature, _ = encode([each / 7 for each in range(100)])
     assert (feature.kind, feature.size) == ("number", 16)
 
 
-def test_many_numbers_are_cut_into_buckets_of_as_many_rows():
-    feature, ids = number([*range(33)] * 2)
+def test_many_distinct_numbers_are_bucketed_by_quantiles():
+    feature, ids = encode([*range(33)] * 2)
     assert (feature.kind, feature.size, len(feature.values)) == ("number", 16, 15)
     counts = np.bincount(ids)
     assert counts[0] == 0
     assert set(counts[1:].tolist()) <= {4, 6}
-    # 32 numbers are known each by its own.
-    assert number([*range(32)] * 2)[0].kind == "id"
+    # Up to 32 distinct numbers each have an id.
+    assert encode([*range(32)] * 2)[0].kind == "id"
 
 
-def test_a_number_that_most_rows_have_gets_a_bucket_of_its_own():
-    """What was paid is often nothing at all."""
+def test_a_dominant_value_has_a_separate_bucket():
+    """Use prices, most of which are zero."""
     few = [float(each) for each in range(-20, 60)]
-    feature, ids = number(few + [0.0] * 2000)
+    feature, ids = encode(few + [0.0] * 2000)
     paid = np.array(few)
     (free,) = set(ids[80:].tolist())
     below, above = ids[:80][paid < 0], ids[:80][paid > 0]
     assert below.max() < free < above.min()
     assert feature.size == len(feature.values) + 1 <= 16
-    # ... also if nothing is less.
-    feature, ids = number([each for each in few if each >= 0] + [0.0] * 2000)
+    # The same holds if the dominant value is the minimum.
+    feature, ids = encode([each for each in few if each >= 0] + [0.0] * 2000)
     assert feature.size >= 2
     assert (ids[1:60] > ids[0]).all()
 
@@ -113,10 +113,10 @@ columns = st.lists(st.none() | numbers, min_size=40, max_size=150)
 
 @settings(max_examples=100, deadline=None)
 @given(values=columns)
-def test_a_device_finds_the_ids_of_training(values):
-    """... by the raw number, and by the number that stands for its bucket."""
+def test_device_encoding_gives_the_ids_of_training(values):
+    """Check raw numbers and the representative number of each bucket."""
     try:
-        feature, ids = number(values, pl.Float64)
+        feature, ids = encode(values, pl.Float64)
     except UserError:
         return
     given = np.array([math.nan if each is None else each for each in values], np.float32)
@@ -135,12 +135,12 @@ def test_a_device_finds_the_ids_of_training(values):
     standing = representative_numbers(feature, every)
     assert standing.dtype == np.float32
     np.testing.assert_array_equal(bucket_ids(feature, standing), every)
-    # Nothing that a device could flush to zero.
+    # A device may flush subnormals to zero.
     assert not ((standing != 0) & (np.abs(standing) < np.finfo(np.float32).tiny)).any()
 
 
 @given(st.lists(numbers, min_size=1), st.data())
-def test_the_bucket_of_a_number_by_plain_python(given, data):
+def test_bucket_ids_match_a_plain_python_reference(given, data):
     finite = numbers.filter(math.isfinite)
     edges = sorted(data.draw(st.sets(finite, min_size=1)))
     feature = Feature("price", "activity", "number", len(edges) + 1, tuple(edges))
@@ -151,7 +151,7 @@ def test_the_bucket_of_a_number_by_plain_python(given, data):
     assert bucket_ids(feature, np.array(given, np.float32)).tolist() == expected
 
 
-def test_what_a_file_takes_becomes_what_a_model_takes():
+def test_raw_inputs_are_encoded_as_model_inputs():
     features = (
         Feature("rating", "activity", "id", 3, (1, 2, 5)),
         Feature("price", "activity", "number", 3, (0.5, 10.0)),

@@ -1,4 +1,4 @@
-"""Features of activities and users, and time, from a log to a file and what it says of itself."""
+"""Features of activities and users, and time gaps, from the log to the model file."""
 
 import json
 from pathlib import Path
@@ -40,7 +40,7 @@ FLAGS = [
 
 
 def write_world(folder: Path) -> None:
-    """A log with ratings of which some are missing, prices and times in milliseconds."""
+    """Write a log with missing ratings, prices and times in milliseconds, and a user table."""
     world = synthetic_world(users=120, items=40)
     rng = np.random.default_rng(0)
     prices = rng.lognormal(2, 1, world.log.height).round(2)
@@ -59,7 +59,7 @@ def write_world(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> RunDirectory:
-    """Trained and converted; not to be changed."""
+    """Return a trained and converted run, which tests must not change."""
     folder = tmp_path_factory.mktemp("features")
     write_world(folder)
     process = call(one_run.main, *FLAGS, "--run-dir=run", cwd=folder)
@@ -69,21 +69,21 @@ def run(tmp_path_factory) -> RunDirectory:
     return RunDirectory(folder / "run")
 
 
-def test_what_was_read_is_kept_beside_the_figures(run):
+def test_the_summary_has_notes_on_the_features(run):
     notes = run.summary().protocol.intake.notes
     assert any(note.startswith("rating: 5 numbers, unknown for ") for note in notes)
     assert any(note.startswith("price: ") and "buckets of numbers" in note for note in notes)
     assert "--time: times are read as milliseconds" in notes
 
 
-def test_a_file_of_it_cannot_learn_of_its_user(run):
+def test_a_model_with_features_cannot_be_exported_with_an_adapter(run):
     process = convert("--run-dir=run", "--adapt", "--export-dir=out", cwd=run.path.parent)
     assert process.returncode == 2
     assert "knows features of activities or users, which an adapter does not" in process.stderr
     assert not (run.path.parent / "out").exists()
 
 
-def test_the_file_says_what_it_takes(run):
+def test_the_file_describes_its_inputs(run):
     model = read_bundle(run.model_file).model
     rating, price, age, favourite, income = model["features"]
     assert rating == {
@@ -95,7 +95,7 @@ def test_the_file_says_what_it_takes(run):
     }
     assert (price["of"], price["kind"], price["unknown"]) == ("activity", "number", None)
     assert price["values"] == sorted(price["values"])
-    # Nine tenths cost nothing.
+    # Nine tenths of the prices are 0.
     assert 1 <= len(price["values"]) < 15
     assert age == {"name": AGE, "of": "activity", "kind": "age", "values": [], "unknown": -1}
     assert (favourite["name"], favourite["of"], favourite["kind"], favourite["unknown"]) == (
@@ -119,7 +119,7 @@ def test_the_file_says_what_it_takes(run):
     assert written["features"] == model["features"]
 
 
-def test_held_out_users_are_told_as_an_app_tells_them(run):
+def test_held_out_histories_have_the_inputs_of_the_file(run):
     heldout = run.heldout().history
     assert {name: (rows.dtype.name, rows.shape) for name, rows in heldout.items()} == {
         ITEM: ("int32", (120, LENGTH)),
@@ -129,22 +129,22 @@ def test_held_out_users_are_told_as_an_app_tells_them(run):
         "user_favourite": ("int32", (120,)),
         "user_income": ("float32", (120,)),
     }
-    is_there = heldout[ITEM] > 0
+    valid = heldout[ITEM] > 0
     ages = heldout[AGE]
-    assert (ages[~is_there] == UNKNOWN_AGE).all()
-    assert (ages[is_there] >= 0).all()
-    assert (np.diff(ages, axis=1)[is_there[:, :-1]] <= 0).all()
-    assert not np.isnan(heldout["price"][is_there]).any()
+    assert (ages[~valid] == UNKNOWN_AGE).all()
+    assert (ages[valid] >= 0).all()
+    assert (np.diff(ages, axis=1)[valid[:, :-1]] <= 0).all()
+    assert not np.isnan(heldout["price"][valid]).any()
     assert np.isnan(heldout["user_income"]).any()
 
 
-def test_the_proof_holds_again(run):
+def test_the_export_verifies_again(run):
     process = call(verify.main, f"--model={run.model_file}", cwd=run.path)
     assert process.returncode == 0, process.stderr
     assert "float32, equal on " in process.stdout
 
 
-def test_every_feature_moves_the_contexts_of_the_file(run):
+def test_every_feature_changes_the_queries_of_the_file(run):
     inputs = as_inputs(run.heldout().history)
     device = DeviceModel(read_bundle(run.model_file).graph)
     told = device.encode_all(inputs)
@@ -155,17 +155,17 @@ def test_every_feature_moves_the_contexts_of_the_file(run):
         assert (moved > 1e-4).mean() > 0.5, feature.name
 
 
-def test_a_run_that_died_ends_with_the_same_bits(run, tmp_path, monkeypatch):
+def test_an_interrupted_run_ends_with_the_same_bits(run, tmp_path, monkeypatch):
     write_world(tmp_path)
     original, calls = loop.save, []
 
-    def dies_after_the_first_epoch(*arguments):
+    def save_and_interrupt(*arguments):
         original(*arguments)
         calls.append(arguments)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "save", dies_after_the_first_epoch)
+        patch.setattr(loop, "save", save_and_interrupt)
         assert call(one_run.main, *FLAGS, "--run-dir=run", cwd=tmp_path).returncode == 130
     assert len(calls) == 1
     process = call(one_run.main, *FLAGS, "--run-dir=run", "--resume", cwd=tmp_path)

@@ -1,4 +1,4 @@
-"""Federated rounds: what leaves a client, what the server makes of it, and what that guarantees."""
+"""Federated rounds: client updates, clipping, noise, aggregation and the privacy guarantee."""
 
 import json
 import shutil
@@ -60,7 +60,7 @@ from jaxrec.training.windows import training_batches
 from tests.exports import call, convert
 from tests.worlds import dataset_of, log_of, no_items, timelines_of
 
-# Seven users; nobody but the last has met item 90.
+# Seven users; item 90 occurs in the timeline of the last one alone.
 WORLD = [
     [10, 20, 30, 40, 50, 60],
     [20, 10, 30, 10, 20],
@@ -86,9 +86,9 @@ CLIENTS = make_clients(
     steps=2,
     catalogue_size=DATASET.vocabulary.size,
 )
-# No update of this world is as long.
+# A clip norm that no update of this world reaches.
 LOOSE = FederatedConfig(clients=7, local_steps=2, local_learning_rate=0.1, clip_norm=100.0)
-# Noise that is asked for, and not given to the round.
+# Sharing the item tables requires a noise multiplier, but `one_round` adds no noise by default.
 EVERYTHING = replace(LOOSE, share="all", noise_multiplier=1.0)
 
 
@@ -103,7 +103,7 @@ def compiled(config: FederatedConfig, noise: float) -> Round:
 
 
 def one_round(config: FederatedConfig, cohort: np.ndarray, batches: Batch | None = None, noise=0.0):
-    """Do round 0 from the untrained model; give the new parameters and what was told."""
+    """Run round 0 from the untrained model; return the new parameters and the round's metrics."""
     state = jax.tree.map(jnp.copy, init_server_state(PARAMS, config))
     if batches is None:
         batches = CLIENTS.gather(cohort, round_keys(config.seed, 0).windows)
@@ -139,7 +139,7 @@ def test_one_client_with_all_data_and_one_step_is_a_central_step():
     )
     config = replace(EVERYTHING, clients=1, local_steps=1)
     ours, told = one_round(config, cohort_of(0), batches)
-    # Nothing is drawn in this step: no dropout, no negatives, no features.
+    # This step has no randomness: no dropout, no negatives, no features.
     value, slopes = jax.jit(jax.value_and_grad(OBJECTIVE))(PARAMS, batch, jax.random.key(5))
     theirs = jax.tree.map(lambda leaf, slope: leaf - 0.1 * slope, PARAMS, slopes)
     assert_same(ours, theirs, atol=1e-6)
@@ -148,7 +148,7 @@ def test_one_client_with_all_data_and_one_step_is_a_central_step():
     assert max(np.abs(leaf).max() for leaf in change(ours).values()) > 1e-3
 
 
-def test_devices_that_hold_one_user_each_and_a_server_do_the_same_round():
+def test_separate_clients_and_a_server_compute_the_same_round():
     config = replace(LOOSE, clip_norm=0.01, noise_multiplier=0.5)
     state, keys = init_server_state(PARAMS, config), round_keys(config.seed, 0)
     shared, kept = split_params(PARAMS, config.share)
@@ -175,13 +175,13 @@ def test_the_average_does_not_depend_on_the_order_of_the_clients():
     ours, told = one_round(LOOSE, cohort_of(*range(7)))
     theirs, _ = one_round(LOOSE, cohort_of(4, 2, 6, 0, 1, 5, 3))
     assert_same(ours, theirs, atol=1e-6)
-    # Nor on the places that nobody takes.
+    # Nor on empty places of the padded cohort.
     more, _ = one_round(LOOSE, np.append(cohort_of(), cohort_of(*range(7))))
     assert_same(ours, more, atol=1e-6)
     assert int(told.clients) == 7 and int(told.targets) > 0
 
 
-def test_it_is_the_mean_of_what_clients_send_by_their_expected_number():
+def test_the_sum_of_updates_is_divided_by_the_expected_number_of_clients():
     config = replace(LOOSE, clients=5)
     whole = change(one_round(config, cohort_of(1, 4))[0])
     parts = [change(one_round(config, cohort_of(client))[0]) for client in (1, 4)]
@@ -192,7 +192,7 @@ def test_it_is_the_mean_of_what_clients_send_by_their_expected_number():
         np.testing.assert_allclose(leaf, 2 * halved[name], atol=1e-6)
 
 
-def test_what_leaves_a_client_holds_no_row_of_an_item():
+def test_a_client_update_has_no_item_rows():
     shared, kept = split_params(PARAMS, "encoder")
     assert set(kept) == {"activities.tables.item", "bias"} <= set(ITEM_TABLES)
     batches = CLIENTS.gather(np.array([6], np.int32), jax.random.key(1))
@@ -212,7 +212,7 @@ def test_a_table_that_is_not_shared_keeps_its_bits():
         after = named(one_round(LOOSE, cohort)[0])
         for name, table in item_tables(PARAMS).items():
             assert after[name].tobytes() == np.asarray(table).tobytes()
-    # Where the table is shared, the row of an item that one client has tells of that client.
+    # If the table is shared, the row of an item that only one client has reveals that client.
     rows = [
         change(one_round(EVERYTHING, cohort)[0])["activities.tables.item"][canary]
         for cohort in (without, with_it)
@@ -227,14 +227,14 @@ NUMBERS = st.floats(width=32, allow_nan=False, allow_infinity=False)
 @given(st.lists(NUMBERS, min_size=3, max_size=3), st.floats(2**-10, 2**10, width=32))
 @example([0.0, 2.1267650467859854e37, 0.03125], 69.0)
 @pytest.mark.filterwarnings("ignore:overflow")
-def test_clipping_holds_whatever_comes(numbers, bound):
+def test_clipping_bounds_any_finite_update(numbers, bound):
     update = {"a": jnp.array(numbers[:2], jnp.float32), "b": jnp.array(numbers[2], jnp.float32)}
     clipped = clip(update, bound)
     found = np.array([*np.asarray(clipped.update["a"]), clipped.update["b"]], np.float64)
     asked = np.array(numbers, np.float64)
     norm = np.linalg.norm(asked)
     assert clipped.is_finite
-    # What is subnormal beside an eighth of the largest number, or in the end, counts as zero.
+    # Values that are subnormal after division by largest / 8, or in the result, become zero.
     atol = (1 + bound / 8) * np.finfo(np.float32).tiny
     np.testing.assert_allclose(
         found, asked * min(1, bound / max(norm, 1e-30)), rtol=1e-5, atol=atol
@@ -254,7 +254,7 @@ def test_hostile_updates_by_hand():
 
 
 @pytest.mark.parametrize(("weight", "excluded"), [(np.nan, 1), (-1e30, 0)])
-def test_a_hostile_client_counts_for_no_more_than_the_bound(weight, excluded):
+def test_the_influence_of_a_hostile_client_is_bounded(weight, excluded):
     config, cohort = replace(LOOSE, clip_norm=0.01, clients=2), cohort_of(3, 4)
     batches = CLIENTS.gather(cohort, round_keys(0, 0).windows)
     batches.weights[0] = np.where(batches.weights[0] > 0, np.float32(weight), 0)
@@ -264,11 +264,11 @@ def test_a_hostile_client_counts_for_no_more_than_the_bound(weight, excluded):
     cohort[0] = -1
     honest = change(one_round(config, cohort, batches)[0])
     squares = [np.square(leaf - honest[name]).sum() for name, leaf in change(both).items()]
-    # Half of the bound, for two are expected.
+    # Half of the clip norm, because two clients are expected.
     assert np.sqrt(sum(squares)) == pytest.approx(0.005 * (1 - excluded), abs=1e-6)
 
 
-def test_noise_has_the_deviation_that_is_accounted_for():
+def test_noise_has_the_accounted_standard_deviation():
     noised = add_noise({"a": jnp.zeros(20_000), "b": jnp.ones((200, 100))}, jax.random.key(3), 0.7)
     a, b = np.asarray(noised["a"]), np.asarray(noised["b"]).reshape(-1) - 1
     for each in (a, b):
@@ -277,7 +277,7 @@ def test_noise_has_the_deviation_that_is_accounted_for():
         assert each.std() == pytest.approx(0.7, rel=5 / np.sqrt(40_000))
     assert abs(np.corrcoef(a, b)[0, 1]) < 5 / np.sqrt(20_000)
 
-    # On the sum, divided by the expected number of clients: 3 * 100 / 7.
+    # Noise is added to the sum, which is divided by the expected number of clients: 3 * 100 / 7.
     quiet, loud = (one_round(LOOSE, cohort_of(1, 2), noise=noise)[0] for noise in (0.0, 3.0))
     there = set(named(PARAMS)) - set(item_tables(PARAMS))
     added = np.concatenate([(named(loud)[n] - named(quiet)[n]).reshape(-1) for n in there])
@@ -298,27 +298,27 @@ def test_cohorts_are_drawn_by_seed_and_round():
     deviation = np.sqrt(200 * 0.15 * 0.85)
     assert abs(sizes.mean() - 30) < 4 * deviation / np.sqrt(400)
     assert sizes.std() == pytest.approx(deviation, rel=0.2)
-    # Everybody as often as everybody else.
+    # All users are drawn equally frequent_checkpoints.
     counts = np.bincount(np.concatenate(drawn), minlength=200)
     assert abs(counts - 60).max() < 6 * np.sqrt(400 * 0.15 * 0.85)
     assert draw_cohort(round_keys(0, 0).cohort, 50, 50).tolist() == list(range(50))
 
 
 @given(st.integers(1, 5000), st.data())
-def test_every_cohort_has_its_places(population, data):
+def test_the_padded_size_holds_every_cohort(population, data):
     expected = data.draw(st.integers(1, population))
     cohort = data.draw(st.integers(0, population))
     places, usual = (padded_cohort_size(size, population, expected) for size in (cohort, 0))
     assert places >= cohort and places % CLIENTS_PER_CHUNK == 0
-    # Another size only where six deviations do not do.
+    # The usual size covers six standard deviations; only larger cohorts have another one.
     deviation = np.sqrt(expected * (1 - expected / population))
     assert places == usual or cohort > expected + 6 * deviation
 
 
-def test_windows_hold_training_targets_alone_each_as_often():
+def test_windows_hold_training_targets_alone_with_equal_frequency():
     lengths = [9, 3, 30, 4]
     ends = np.cumsum(lengths)
-    # An item of its own for each position.
+    # Every position has its own item.
     timelines = timelines_of(
         [range(end - length + 1, end + 1) for length, end in zip(lengths, ends, strict=True)]
     )
@@ -335,11 +335,11 @@ def test_windows_hold_training_targets_alone_each_as_often():
             assert not seen and not history.any()
             continue
         assert set(seen) == learned & set(own) and set(history.reshape(-1)) <= {0, *own}
-        # Windows end at any of T + W - 1 places, and W of these hold a target.
+        # Windows end at any of T + W - 1 positions; W of these windows contain a given target.
         share = 5 / (len(own) + 4)
         deviation = np.sqrt(400 * share * (1 - share))
         assert all(abs(count - 400 * share) <= 5 * deviation for count in seen.values())
-        # What came before a target stands before it.
+        # The column before a target holds the preceding item.
         is_there = (targets[:, 1:] > 0) & (history[:, 1 - targets.shape[1] :] > 0)
         np.testing.assert_array_equal((history[:, -4:] + 1)[is_there], targets[:, 1:][is_there])
 
@@ -352,7 +352,7 @@ def test_more_clients_than_users_are_refused():
         )
 
 
-def test_epsilon_is_that_of_dp_accounting():
+def test_epsilon_matches_dp_accounting():
     dp_accounting = pytest.importorskip("dp_accounting", reason="needs the extra federated")
     event = dp_accounting.PoissonSampledDpEvent(0.05, dp_accounting.GaussianDpEvent(1.3))
     accountant = dp_accounting.rdp.RdpAccountant()
@@ -362,7 +362,7 @@ def test_epsilon_is_that_of_dp_accounting():
     assert found is not None
     assert found.epsilon == pytest.approx(accountant.get_epsilon(1e-5), rel=1e-9)
     assert (found.participation, found.noise_multiplier, found.rounds) == (0.05, 1.3, 120)
-    # Fewer rounds, smaller cohorts and more noise guarantee more.
+    # Fewer rounds, smaller cohorts, more noise or a larger delta lower epsilon.
     for change in ({"rounds": 60}, {"clients": 50}, {"noise_multiplier": 2.0}, {"delta": 1e-4}):
         better = accounting.guarantee(replace(config, **change), 2000)
         assert better is not None and better.epsilon < found.epsilon
@@ -379,7 +379,7 @@ def test_epsilon_is_that_of_dp_accounting():
     assert accounting.guarantee(replace(config, noise_multiplier=0.0, delta=None), 2000) is None
 
 
-def test_a_guarantee_that_is_none_is_refused():
+def test_a_meaningless_guarantee_is_refused():
     pytest.importorskip("dp_accounting", reason="needs the extra federated")
     with pytest.raises(UserError, match=r"--epsilon=0\.01 is out of reach: .* 50 rounds still"):
         accounting.guarantee(FederatedConfig(rounds=50, clients=90, epsilon=0.01), 100)
@@ -393,7 +393,7 @@ def test_noise_without_dp_accounting_names_the_extra(monkeypatch):
         accounting.guarantee(FederatedConfig(noise_multiplier=1.0), 1000)
 
 
-def test_a_log_of_other_users_is_read_as_that_of_the_run():
+def test_a_log_of_other_users_is_read_with_the_settings_of_the_run():
     of_run = DataConfig(
         synthetic=SyntheticConfig(users=100, items=50),
         items="products.csv",
@@ -424,7 +424,7 @@ def test_a_population_has_the_ids_of_the_run():
     ]
     dataset = encode_items(prepare(known, config, seed=0), vocabulary, catalogue)
     assert dataset.timelines.items.tolist() == [2, 3, 1, 1, 4, 3, 2]
-    # Counts of the training targets: 5 and 9 of a, 3 of c.
+    # Counts of training targets: items 5 and 9 of user a, item 3 of user c.
     assert dataset.vocabulary.counts.tolist() == [0, 0, 1, 1, 1]
     assert dataset.vocabulary.digest == vocabulary.digest and dataset.log_summary.rows == 10
     with pytest.raises(UserError, match="the run knows no item of the log: it knows 4, as 7"):
@@ -448,8 +448,8 @@ def trained(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def often():
-    """Keep a checkpoint after every second round."""
+def frequent_checkpoints():
+    """Save a checkpoint after every second round."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(rounds, "ROUNDS_PER_CHECKPOINT", 2)
         yield
@@ -457,14 +457,14 @@ def often():
 
 @pytest.fixture(scope="module")
 def federated(trained):
-    """Do five rounds, and give the new run and what was said."""
+    """Run five rounds; return the new run directory and the command's output."""
     pytest.importorskip("dp_accounting", reason="needs the extra federated")
-    process = go(trained, *ROUNDS)
+    process = run_federate(trained, *ROUNDS)
     assert process.returncode == 0, process.stderr
     return trained / "run-federated", process.stdout
 
 
-def go(folder: Path, *flags: str):
+def run_federate(folder: Path, *flags: str):
     return call(federate.main, "--run-dir=run", *flags, cwd=folder)
 
 
@@ -481,7 +481,7 @@ def saved_progress(run: RunDirectory) -> dict[str, Any]:
 
 
 @pytest_ignore
-def test_a_run_of_rounds_is_a_run_like_any_other(trained, federated):
+def test_a_federated_run_is_a_complete_run_directory(trained, federated):
     out, said = federated
     assert "120 clients; 30 a round on average" in said and "epsilon = " in said
     assert "before the first round: validation recall@10" in said and "after - before" in said
@@ -505,14 +505,14 @@ def test_a_run_of_rounds_is_a_run_like_any_other(trained, federated):
 
 
 @pytest_ignore
-def test_a_killed_run_goes_on_to_the_same_bits(trained, federated, monkeypatch):
+def test_a_killed_run_resumes_to_the_same_bits(trained, federated, monkeypatch):
     def stopped(path, value):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
         patched.setattr(record, "write_json", stopped)
-        process = go(trained, *ROUNDS, "--out=killed")
-    # It had not begun.
+        process = run_federate(trained, *ROUNDS, "--out=killed")
+    # Interrupted before the first round: nothing is left.
     assert process.returncode == 130
     assert not [path for path in trained.iterdir() if "killed" in path.name]
 
@@ -525,27 +525,27 @@ def test_a_killed_run_goes_on_to_the_same_bits(trained, federated, monkeypatch):
 
     with monkeypatch.context() as patched:
         patched.setattr(RunDirectory, "write_metrics", killed)
-        process = go(trained, *ROUNDS, "--out=killed")
+        process = run_federate(trained, *ROUNDS, "--out=killed")
     assert process.returncode == 130 and not (trained / "killed" / "summary.json").exists()
     for changed, why in (
         ("--rounds=6", "--rounds: 5, not 6"),
         ("--seed=1", "--seed: 0, not 1"),
         ("--noise-multiplier=0.6", "--noise-multiplier: 0.5, not 0.6"),
     ):
-        process = go(trained, *ROUNDS, "--out=killed", "--resume", changed)
+        process = run_federate(trained, *ROUNDS, "--out=killed", "--resume", changed)
         assert process.returncode == 2 and why in process.stderr
-    process = go(trained, *ROUNDS, "--out=killed", "--resume")
+    process = run_federate(trained, *ROUNDS, "--out=killed", "--resume")
     assert process.returncode == 0, process.stderr
     ours, theirs = parameters_of(trained / "killed"), parameters_of(federated[0])
     assert {n: leaf.tobytes() for n, leaf in ours.items()} == {
         n: leaf.tobytes() for n, leaf in theirs.items()
     }
-    process = go(trained, *ROUNDS, "--out=killed", "--resume")
+    process = run_federate(trained, *ROUNDS, "--out=killed", "--resume")
     assert process.returncode == 0 and "killed is finished" in process.stdout
 
 
 @pytest_ignore
-def test_other_users_teach_it_by_its_ids(trained):
+def test_a_log_of_other_users_is_encoded_with_the_ids_of_the_run(trained):
     catalogue = RunDirectory(trained / "run").catalogue()["item"].to_list()
     rng = np.random.default_rng(0)
     rows = [(u, i, t) for u in range(20) for t, i in enumerate(rng.choice(catalogue, 8).tolist())]
@@ -554,7 +554,7 @@ def test_other_users_teach_it_by_its_ids(trained):
     log.write_csv(trained / "others.csv")
     flags = ["--dataset=others.csv", "--log.user=who", "--rounds=1", "--clients=20"]
     flags += ["--server-learning-rate=0.5"]
-    process = go(trained, *flags, "--out=taught")
+    process = run_federate(trained, *flags, "--out=taught")
     assert process.returncode == 0, process.stderr
     assert "dropped: 20 by the items that the run knows" in process.stdout
     assert "20 items are unknown to the run" in process.stdout
@@ -568,7 +568,7 @@ def test_other_users_teach_it_by_its_ids(trained):
 
 
 def copy_of(run_dir: Path, target: Path, file: str, **changes) -> Path:
-    """Copy a run with other settings of its data."""
+    """Copy a run with changed fields in one of its files."""
     shutil.copytree(run_dir, target)
     read, write = (
         (tomllib.loads, tomli_w.dumps) if file == "config.toml" else (json.loads, json.dumps)
@@ -580,7 +580,7 @@ def copy_of(run_dir: Path, target: Path, file: str, **changes) -> Path:
 
 def assert_refused(folder: Path, flags: list[str], why: str) -> None:
     before = sorted(folder.iterdir())
-    process = go(folder, "--out=never", *flags)
+    process = run_federate(folder, "--out=never", *flags)
     assert process.returncode == 2, (flags, process.stdout, process.stderr)
     assert process.stderr.count("\n") == 1 and why in process.stderr, process.stderr
     assert sorted(folder.iterdir()) == before

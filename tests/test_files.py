@@ -1,4 +1,4 @@
-"""A file is there whole or not at all, and others may read it."""
+"""Atomic file writes, their permissions, and errors for damaged files."""
 
 import json
 import os
@@ -23,13 +23,13 @@ from jaxrec.files import (
 
 @pytest.fixture
 def umask():
-    """Set the umask of the process, and set it back."""
+    """Yield `os.umask`, and restore the umask afterwards."""
     before = os.umask(0o022)
     yield os.umask
     os.umask(before)
 
 
-def test_a_reader_sees_the_old_content_until_the_block_has_ended(tmp_path):
+def test_readers_see_the_old_content_until_the_block_ends(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"old")
     with replacing(path) as file:
@@ -42,7 +42,7 @@ def test_a_reader_sees_the_old_content_until_the_block_has_ended(tmp_path):
 
 @pytest.mark.parametrize("old", [b"old", None])
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-def test_an_error_in_the_block_leaves_the_old_content_and_no_temporary_file(tmp_path, old, error):
+def test_an_error_in_the_block_keeps_the_old_content_and_no_temporary_file(tmp_path, old, error):
     path = tmp_path / "file"
     if old is not None:
         path.write_bytes(old)
@@ -62,7 +62,7 @@ def test_a_path_that_cannot_be_replaced_leaves_no_temporary_file(tmp_path):
 
 
 @pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o007, 0o660)])
-def test_permissions_are_those_of_any_new_file(tmp_path, umask, mask, mode):
+def test_permissions_follow_the_umask(tmp_path, umask, mask, mode):
     umask(mask)
     path = tmp_path / "file"
     with replacing(path) as file:
@@ -70,7 +70,7 @@ def test_permissions_are_those_of_any_new_file(tmp_path, umask, mask, mode):
     (tmp_path / "plain").touch()
     assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode
     assert path.stat().st_mode & 0o777 == mode
-    # Asking for the umask means setting it: it must be put back.
+    # `os.umask` reads the umask by setting it: `replacing` must restore it.
     assert umask(mask) == mask
 
 
@@ -87,21 +87,21 @@ values = st.recursive(
 
 @settings(max_examples=50, deadline=None)
 @given(value=values)
-def test_json_comes_back_as_it_was_written(tmp_path_factory, value):
+def test_json_round_trip(tmp_path_factory, value):
     path = tmp_path_factory.mktemp("json") / "value.json"
     write_json(path, value)
     assert read_json(path) == value
-    # Anybody's reader, not only ours.
+    # Any JSON parser reads it.
     assert json.loads(path.read_bytes()) == value
 
 
-def test_json_is_written_for_people(tmp_path):
+def test_json_is_indented_and_not_escaped(tmp_path):
     write_json(tmp_path / "value.json", {"title": "Amélie"})
     assert (tmp_path / "value.json").read_text("utf-8") == '{\n  "title": "Amélie"\n}\n'
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), {"path": Path()}])
-def test_what_json_cannot_say_is_refused_before_the_old_file_is_touched(tmp_path, value):
+def test_a_value_that_is_not_json_raises_and_keeps_the_old_file(tmp_path, value):
     path = tmp_path / "value.json"
     write_json(path, 1)
     with pytest.raises((ValueError, TypeError)):
@@ -110,19 +110,19 @@ def test_what_json_cannot_say_is_refused_before_the_old_file_is_touched(tmp_path
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_missing_file_is_said_to_be_missing(tmp_path):
+def test_a_missing_file_is_reported(tmp_path):
     with pytest.raises(UserError, match=r"value\.json is missing; is this the run directory"):
         read_json(tmp_path / "value.json")
 
 
 @pytest.mark.parametrize("content", [b"", b'{"a": 1', b"\xff\xfe"])
-def test_a_damaged_file_is_said_to_be_damaged(tmp_path, content):
+def test_a_damaged_file_is_reported(tmp_path, content):
     (tmp_path / "value.json").write_bytes(content)
     with pytest.raises(UserError, match=r"value\.json is damaged.*train the run again"):
         read_json(tmp_path / "value.json")
 
 
-def test_arrays_that_are_cut_or_changed_anywhere_are_said_to_be_damaged(tmp_path):
+def test_truncated_or_modified_arrays_are_reported(tmp_path):
     path = tmp_path / "arrays.npz"
     write_arrays(path, {"ids": np.arange(9)})
     whole = path.read_bytes()
@@ -134,18 +134,18 @@ def test_arrays_that_are_cut_or_changed_anywhere_are_said_to_be_damaged(tmp_path
         for bit in (0, 5):
             changed = bytes([whole[place] ^ (1 << bit)])
             path.write_bytes(whole[:place] + changed + whole[place + 1 :])
-            # Some bytes, as those of a date, change nothing.
+            # Some bytes, such as those of a date, have no effect.
             with suppress(UserError):
                 read_arrays(path)
 
 
-def test_a_file_that_cannot_be_read_is_not_said_to_be_damaged(tmp_path):
+def test_an_unreadable_file_raises_os_error(tmp_path):
     for read in (read_json, read_arrays):
         with pytest.raises(IsADirectoryError):
             read(tmp_path)
 
 
-def test_room_is_asked_for_before_the_work_and_leaves_nothing(tmp_path):
+def test_the_check_for_disk_space_leaves_no_files(tmp_path):
     require_disk_space(tmp_path / "to" / "be" / "made", 1000)
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(OSError) as refused:

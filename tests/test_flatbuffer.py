@@ -1,4 +1,4 @@
-"""The flatbuffer: what is refused, and that putting it in order changes nothing but the order."""
+"""Checks of the operations in a flatbuffer: which pass, and which are refused."""
 
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ GOOD = Facts(
 def test_builtin_operations_with_one_lookup_and_one_table_pass():
     check_operations(GOOD, lookups=1, tables=1)
     check_operations(replace(GOOD, tables=2), lookups=1, tables=2)
-    # Items alone have vectors, whatever else there is of an activity.
+    # The signature `vectors` looks up items alone, even if activities have a second table.
     two = {"recommend": 2, "encode": 2, "score": 2, "vectors": 1}
     check_operations(replace(GOOD, lookups=two, tables=2), lookups=2, tables=2)
 
@@ -39,6 +39,6 @@ def test_builtin_operations_with_one_lookup_and_one_table_pass():
         (replace(GOOD, tables=2), "holds 2 tables, not 1"),
     ],
 )
-def test_what_some_runtime_could_not_load_is_refused(facts, complaint):
+def test_operations_that_not_every_runtime_loads_are_refused(facts, complaint):
     with pytest.raises(FailedCheckError, match=complaint):
         check_operations(facts, lookups=1, tables=1)

@@ -1,4 +1,4 @@
-"""The count of operations, by hand."""
+"""FLOPs of matrix products, compared with counts by hand."""
 
 import jax
 import jax.numpy as jnp
@@ -16,15 +16,15 @@ A, B = jnp.zeros((3, 4)), jnp.zeros((4, 5))
         (lambda a, b: jnp.sin(a).sum() + b.sum(), 0),
         (jax.jit(lambda a, b: (a @ b) + (a @ b)), 2 * 2 * 3 * 4 * 5),
         (lambda a, b: jnp.einsum("nab,bc->nac", a[None], b), 2 * 3 * 4 * 5),
-        # By the first factor, and by the second one.
+        # The forward pass, and the gradients by either factor.
         (jax.grad(lambda a, b: (a @ b).sum(), argnums=(0, 1)), 3 * 2 * 3 * 4 * 5),
     ],
 )
-def test_a_multiplication_with_its_addition_are_two(function, flops):
+def test_a_multiply_add_counts_as_two_operations(function, flops):
     assert matmul_flops(function, A, B) == flops
 
 
-def test_a_loop_counts_as_often_as_it_runs():
+def test_a_loop_body_counts_once_per_iteration():
     def loop(a):
         return jax.lax.scan(lambda x, _: (x @ jnp.ones((4, 4)), None), a, length=7)[0]
 

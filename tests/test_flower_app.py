@@ -1,6 +1,6 @@
-"""The Flower app, without Flower: what a device sends, what the server makes of it, the versions.
+"""The Flower app without Flower: client updates, server aggregation, pinned versions.
 
-`python examples/flower/check.py` runs it by Flower itself.
+`python examples/flower/check.py` runs the app under Flower.
 """
 
 import re
@@ -41,7 +41,7 @@ def pins() -> dict[str, str]:
     return {each[1].lower().replace("_", "-"): each[2] for each in found if each}
 
 
-def test_its_versions_are_those_that_this_project_and_the_app_ask_for():
+def test_pinned_versions_satisfy_the_project_and_the_app():
     ours = tomllib.loads((APP.parents[1] / "pyproject.toml").read_text())["project"]
     extras = ours["optional-dependencies"]
     asked = ours["dependencies"] + extras["train"] + extras["federated"]
@@ -53,7 +53,7 @@ def test_its_versions_are_those_that_this_project_and_the_app_ask_for():
     assert names >= {"jax", "flax", "numpy", "flwr"}
 
 
-def test_its_settings_are_those_of_federate():
+def test_app_settings_are_parsed_as_those_of_federate():
     settings = wire.settings_of(GIVEN)
     assert settings == FederatedConfig(rounds=1, clients=2, server_learning_rate=1.0)
     assert wire.settings_of({**GIVEN, "seed": 5, "clip-norm": 2.0}).seed == 5
@@ -61,7 +61,7 @@ def test_its_settings_are_those_of_federate():
         wire.settings_of({**GIVEN, "clip-norm": 0.0})
 
 
-def test_an_update_is_added_up_as_it_is():
+def test_updates_are_summed_unchanged():
     summed, told = server.aggregate([(UPDATE, COUNTS)] * 2, 3, SHARED, SETTINGS)
     np.testing.assert_allclose(summed["a"], 0.002, rtol=1e-6)
     assert told == server.RoundSums(asked=3, excluded=1, clipped=2, targets=14)
@@ -79,20 +79,20 @@ def test_an_update_is_added_up_as_it_is():
         (UPDATE, {**COUNTS, "excluded": 1}),
     ],
 )
-def test_an_answer_that_holds_anything_else_is_left_out(update, counts):
+def test_malformed_client_updates_are_excluded(update, counts):
     summed, told = server.aggregate([(update, counts), (UPDATE, COUNTS)], 2, SHARED, SETTINGS)
     np.testing.assert_allclose(summed["a"], 0.001, rtol=1e-6)
     assert told == server.RoundSums(asked=2, excluded=1, clipped=1, targets=7)
 
 
-def test_a_device_that_does_not_clip_counts_for_no_more():
+def test_the_server_clips_updates():
     huge = {name: np.full(leaf.shape, 1e6, np.float32) for name, leaf in SHARED.items()}
     summed, _ = server.aggregate([(huge, COUNTS)], 1, SHARED, SETTINGS)
     length = np.sqrt(sum(float((leaf**2).sum()) for leaf in jax.tree.leaves(summed)))
     assert length == pytest.approx(SETTINGS.clip_norm, rel=1e-5)
 
 
-def test_only_a_seed_repeats_a_round():
+def test_rounds_are_reproducible_only_with_a_seed():
     ours, theirs = server.draw_keys(4, 2), round_keys(4, 2)
     assert all(
         map(jnp.array_equal, map(jax.random.key_data, ours), map(jax.random.key_data, theirs))
@@ -101,7 +101,7 @@ def test_only_a_seed_repeats_a_round():
     assert len({jax.random.key_data(each).tobytes() for each in drawn}) == 8
 
 
-def test_noise_of_a_known_seed_guarantees_nothing():
+def test_noise_with_a_known_seed_gives_no_privacy_guarantee():
     pytest.importorskip("dp_accounting", reason="needs the extra federated")
     noisy = FederatedConfig(rounds=1, clients=2, noise_multiplier=1.5)
     noise, privacy, _ = server.protection(noisy, wire.NO_SEED, 10)
@@ -114,7 +114,7 @@ def test_noise_of_a_known_seed_guarantees_nothing():
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory) -> Path:
-    """Train a run, and write a log of two users and that of each."""
+    """Train a run, and write one log per user and one of both users."""
     folder = tmp_path_factory.mktemp("flower")
     flags = ["--synthetic.users=60", "--synthetic.items=40", "--encoder=bow", "--epochs=1"]
     flags += ["--embedding-dim=8", "--hidden-units=8", f"--run-dir={folder / 'run'}"]
@@ -130,7 +130,7 @@ def world(tmp_path_factory) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_devices_and_server_do_the_round_of_federate(world):
+def test_devices_and_server_match_a_round_of_federate(world):
     flags = ["--rounds=1", "--clients=2", "--local-steps=3", "--clip-norm=0.05", "--seed=4"]
     flags += [f"--run-dir={world / 'run'}", f"--dataset={world / 'both.csv'}"]
     assert federate.main([*flags, f"--out={world / 'ours'}"]) == 0
@@ -165,6 +165,6 @@ def parameters(run: Path) -> dict[str, np.ndarray]:
     return wire.to_arrays(nnx.split(model, nnx.Param)[1])
 
 
-def test_a_device_has_one_user_whose_log_it_reads(world):
+def test_the_log_of_a_device_must_have_one_user(world):
     with pytest.raises(UserError, match=r"both\.csv has 2 users; the log of a device has one"):
         device.open_device(world / "run", world / "both.csv", 0, SETTINGS)

@@ -1,4 +1,4 @@
-"""Gaps: how long to the next activity, the same of a log as of what a device is told."""
+"""Time gaps to the next activity: equal from a log and from the ages on a device."""
 
 from itertools import pairwise
 
@@ -47,7 +47,7 @@ def test_the_bucket_of_a_gap(seconds, bucket):
 @pytest.mark.parametrize(
     ("seconds", "bucket"),
     [
-        # float32 has every whole number up to 2 ** 24, and then every second one.
+        # float32 represents every integer up to 2 ** 24, and from there every second one.
         (2**24 - 1, 25),
         (2**24, 26),
         (2**25 - 2, 26),
@@ -69,12 +69,12 @@ def test_a_bucket_is_the_number_of_bits_of_a_gap(seconds):
     assert gap_ids(np.array(seconds, np.int64)).tolist() == expected
 
 
-def test_gaps_behind_histories_end_now():
+def test_the_last_gap_of_a_history_ends_now():
     ages = np.array(
         [
             [UNKNOWN_AGE, UNKNOWN_AGE, 70, 10],
             [MAX_GAP - 1, 5, 5, 0],
-            # A clock that was set back; one activity that nobody knows the time of.
+            # A clock that was set back, and an activity of unknown time.
             [10, 20, -7, 4],
             [MAX_GAP, 2, INT32.max, INT32.min],
         ],
@@ -99,17 +99,17 @@ def timed(log: Interactions, ticks_per_second: int, config: DataConfig = TIMED) 
     return prepare(known, config, seed=0).timelines
 
 
-# In seconds, up to 40 years: what is longer than 34 is unknown.
+# In seconds, up to 40 years; a gap of more than 34 years is unknown.
 steps = st.integers(0, 3) | st.integers(0, 40 * 31_556_952) | st.sampled_from([MAX_GAP, 2**25 - 1])
 clocks = st.lists(st.lists(steps, min_size=3, max_size=8), min_size=1, max_size=4).map(
-    # Not all take equally long.
+    # This timeline ensures that not all gaps are equal.
     lambda others: [[0, 0, 5], *others]
 )
 
 
 @settings(max_examples=60, deadline=None)
 @given(clocks=clocks, unit=st.sampled_from([*UNITS, "float seconds"]), data=st.data())
-def test_what_a_device_is_told_gives_the_gaps_of_training(clocks, unit, data):
+def test_gaps_from_ages_equal_those_of_training(clocks, unit, data):
     ticks = UNITS.get(unit, 1)
     rows = []
     for user, waits in enumerate(clocks):
@@ -125,7 +125,7 @@ def test_what_a_device_is_told_gives_the_gaps_of_training(clocks, unit, data):
     histories, ages = timelines.histories(positions, length), timelines.ages(positions, length)
     np.testing.assert_array_equal(ages[histories[ITEM] == PAD], UNKNOWN_AGE)
     found = gap_ids_from_ages(ages)
-    # What is too old is unknown to a device, however short the gap behind it was.
+    # An activity whose age is unknown has an unknown gap, even if the gap is short.
     is_known = ages != UNKNOWN_AGE
     np.testing.assert_array_equal(found, np.where(is_known, histories[AGE], 0))
     np.testing.assert_array_equal(is_known, (ages >= 0) & (ages < MAX_GAP))
@@ -151,15 +151,15 @@ def test_ages_and_gaps_by_plain_python(clocks):
     np.testing.assert_array_equal(timelines.activities[AGE], gap_ids(flat))
 
 
-def test_no_gap_reaches_into_the_next_timeline():
-    """The first user ends where the second begins."""
+def test_no_gap_crosses_timelines():
+    """The last time of the first user is the first time of the second."""
     rows = [(0, 1, 5), (0, 2, 6), (0, 3, 8), (1, 1, 8), (1, 2, 12), (1, 3, 12)]
     timelines = timed(log_of(rows), 1)
     assert timelines.activities[AGE].tolist() == [2, 3, 0, 4, 1, 0]
 
 
-def test_a_gap_reaches_to_the_next_activity_that_is_kept():
-    """As on a device, which passes over an item that it does not know."""
+def test_gaps_skip_dropped_activities():
+    """A device ignores unknown items in the same way."""
     rows = [(user, item, item) for user in range(3) for item in (0, 4, 64)]
     rare = [(0, 99, 2)]
     config = DataConfig(
@@ -169,7 +169,7 @@ def test_a_gap_reaches_to_the_next_activity_that_is_kept():
     assert timelines.activities[AGE].tolist() == [4, 7, 0] * 3
 
 
-def test_times_are_cut_to_whole_seconds_as_a_clock_shows_them():
+def test_times_are_floored_to_whole_seconds():
     assert whole_seconds(np.array([999, 1000, 1999, -1]), 1000).tolist() == [0, 1, 1, -1]
     assert whole_seconds(np.array([0.9, 1.0, -0.1]), 1).tolist() == [0, 1, -1]
     nanoseconds = np.array([1_700_000_000_000_000_001, 1_699_999_999_999_999_999])

@@ -1,4 +1,4 @@
-"""Guards: each of them can fail."""
+"""Guards of a converted model: each one fails on a device with that defect."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def known_or_pad(ids: np.ndarray) -> np.ndarray:
 
 
 class Device(DeviceModel):
-    """A well-behaved device: popular items first, moved a little by what a history holds."""
+    """A correct device: popular items first, with scores slightly changed by the history."""
 
     def __init__(self):
         self.candidates, self.top_k, self.batch_size = M, K, 1
@@ -42,7 +42,7 @@ class Device(DeviceModel):
             "score": Ports(history | candidates, scores),
             "vectors": Ports({ITEMS: Port("int32", (1, M))}, vectors),
         }
-        # A context is what each item gains by the history, its vector takes that out.
+        # A context holds each item's gain from the history; its one-hot vector selects it.
         self.table = np.eye(SIZE + 1, dtype=np.float32)
         self.bias = -np.arange(SIZE + 1, dtype=np.float32)
         self.table[PAD], self.bias[PAD] = 0, -1e9
@@ -117,7 +117,7 @@ class GivesNoNumber(Device):
 
 
 class ForgetsBeforeAGap(Device):
-    """What resets an LSTM at padding does this."""
+    """An LSTM that resets its state at padding does this."""
 
     def contexts(self, histories):
         histories = histories.copy()
@@ -128,7 +128,7 @@ class ForgetsBeforeAGap(Device):
 
 
 class ClampsIds(Device):
-    """What a plain lookup does with ids out of range."""
+    """A plain gather does this with ids out of range."""
 
     def contexts(self, histories):
         return super().contexts(np.clip(histories, PAD, SIZE))
@@ -141,7 +141,7 @@ class ClampsCandidates(Device):
 
 
 class GivesTheUnknownAVector(Device):
-    """What a model whose PAD was not set to zero does."""
+    """A model whose PAD row is not zeroed does this."""
 
     def vectors_all(self, items):
         vectors, biases = super().vectors_all(items)
@@ -149,7 +149,7 @@ class GivesTheUnknownAVector(Device):
 
 
 class GivesOtherVectors(Device):
-    """What a second table does that is not the one of the scores."""
+    """A second table that differs from the one of the scores does this."""
 
     def vectors_all(self, items):
         vectors, biases = super().vectors_all(items)
@@ -180,12 +180,12 @@ def check(device: Device, keep_seen: bool = False) -> None:
 
 @pytest.fixture(autouse=True)
 def no_compiled_model(monkeypatch):
-    """There is no flatbuffer behind these devices; test_export.py has one."""
+    """Skip CompiledModel: these devices have no flatbuffer; test_export.py covers it."""
     agrees = lambda _, device, histories: device.recommend_all(histories)[0]  # noqa: E731
     monkeypatch.setattr(guards, "_in_compiled_model", agrees)
 
 
-def test_a_good_device_passes():
+def test_a_correct_device_passes():
     check(Device())
 
 
@@ -211,16 +211,16 @@ def test_a_good_device_passes():
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Device) else "",
 )
-def test_a_bad_one_is_named_with_the_history(device, complaint):
+def test_a_defect_is_reported_with_the_history(device, complaint):
     with pytest.raises(FailedCheckError, match=complaint):
         check(device)
 
 
-def test_a_history_may_come_back_if_it_is_to_be_kept():
+def test_seen_items_may_be_recommended_with_keep_seen():
     check(GivesTheHistory(), keep_seen=True)
 
 
-def test_the_other_runtime_must_agree(monkeypatch):
+def test_compiled_model_must_agree(monkeypatch):
     differs = lambda _, device, histories: device.recommend_all(histories)[0][::-1]  # noqa: E731
     monkeypatch.setattr(guards, "_in_compiled_model", differs)
     with pytest.raises(FailedCheckError, match="differs in CompiledModel"):

@@ -1,4 +1,4 @@
-"""Whatever a table holds: it is read, or refused in one line. Never a traceback."""
+"""Arbitrary tables are read or rejected with a one-line error, never with a traceback."""
 
 import gzip
 from datetime import timedelta
@@ -52,7 +52,7 @@ def typed_tables(draw: DrawFn) -> pl.DataFrame:
 
 @st.composite
 def texts(draw: DrawFn) -> bytes:
-    """Write rows that are nearly a table."""
+    """Generate the bytes of a malformed text table."""
     separator = draw(st.sampled_from([",", ";", "\t", "::", "|"]))
     header = draw(st.sampled_from([["user", "item", "timestamp"], ["user", "item", "item"], []]))
     fields = st.one_of(TEXTS, st.integers(0, 3).map(str))
@@ -65,14 +65,14 @@ def texts(draw: DrawFn) -> bytes:
     return gzip.compress(data) if draw(st.booleans()) else data
 
 
-# The same flags read a hundred files.
-PARSE_ONCE = cache(command_line.parse)
+# A hundred examples share the same sets of flags: parse each set once.
+CACHED_PARSE = cache(command_line.parse)
 
 
 def ends_well(capsys, arguments: list[str]) -> None:
     capsys.readouterr()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(command_line, "parse", PARSE_ONCE)
+        patch.setattr(command_line, "parse", CACHED_PARSE)
         code = main((*arguments, "--dry-run"))
     out, err = capsys.readouterr()
     if code == 0:
@@ -114,7 +114,7 @@ HOSTILE = settings(
 
 @HOSTILE
 @given(table=typed_tables(), flags=FLAGS)
-def test_hostile_columns(tmp_path: Path, capsys, table, flags):
+def test_columns_of_arbitrary_types_and_values(tmp_path: Path, capsys, table, flags):
     path = tmp_path / "log.parquet"
     table.write_parquet(path)
     ends_well(capsys, [f"--dataset={path}", *LENIENT, *flags])
@@ -126,7 +126,7 @@ def test_hostile_columns(tmp_path: Path, capsys, table, flags):
     suffix=st.sampled_from([".csv", ".tsv", ".dat", ".inter", ".jsonl", ".csv.zst", ".parquet"]),
     flags=FLAGS,
 )
-def test_hostile_texts(tmp_path: Path, capsys, data, suffix, flags):
+def test_arbitrary_text_files(tmp_path: Path, capsys, data, suffix, flags):
     path = tmp_path / f"log{suffix}"
     path.write_bytes(data)
     ends_well(capsys, [f"--dataset={path}", *LENIENT, *flags])
@@ -143,7 +143,7 @@ def test_hostile_texts(tmp_path: Path, capsys, data, suffix, flags):
         ]
     ),
 )
-def test_hostile_item_tables(tmp_path: Path, capsys, data, flags):
+def test_arbitrary_item_tables(tmp_path: Path, capsys, data, flags):
     log, items = tmp_path / "log.csv", tmp_path / "items.csv"
     rows = "".join(f"{user},{item},{item}\n" for user in (1, 2, 3) for item in range(4))
     log.write_text("user,item,timestamp\n" + rows)

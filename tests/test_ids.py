@@ -1,4 +1,4 @@
-"""Ids: their type, and what is odd about them."""
+"""Raw ids: their types, and notes on suspicious ones."""
 
 from decimal import Decimal
 from uuid import UUID
@@ -61,7 +61,7 @@ def test_whole_numbers_in_a_csv(tmp_path, written, expected):
 
 
 @given(st.lists(st.integers(-(2**53), 2**53), min_size=1))
-def test_floats_that_are_whole_are_the_same_integers(tmp_path_factory, numbers):
+def test_whole_floats_are_read_as_integers(tmp_path_factory, numbers):
     folder = tmp_path_factory.mktemp("ids")
     assert read(folder, pl.Series(numbers, dtype=pl.Float64)).to_list() == numbers
 

@@ -1,4 +1,4 @@
-"""What is dropped of a log, in which order, and what is said when nothing is left."""
+"""Filters of a log: their order, their result and their errors."""
 
 from collections import Counter
 
@@ -24,18 +24,18 @@ def test_low_ratings_go_first_then_rare_items_then_short_users_once_each():
         [
             ("u3", "c", 1, 4.0),
             ("u1", "a", 2, 5.0),
-            # Rated too low. If ratings were compared after users, u3 would stay with c; if after
+            # Low ratings. If ratings were filtered after users, u3 would stay with c; if after
             # items, e would have two interactions and stay with u1.
             ("u3", "a", 3, 1.0),
             ("u2", "e", 3, 1.0),
             ("u1", "e", 3, 5.0),
-            # d is rare. If users were counted before items, u4 would have two and stay with a.
+            # d is rare. If users were filtered before items, u4 would have two and stay with a.
             ("u4", "d", 4, 5.0),
             ("u4", "a", 5, 5.0),
             ("u2", "b", 6, 3.0),
             ("u1", "b", 7, 5.0),
             ("u2", "a", 8, 5.0),
-            # c has u3 and u1; once u3 is gone it has u1 alone, and stays: there is one pass.
+            # c has u3 and u1. Without u3 it has u1 alone, but stays: filters run once.
             ("u1", "c", 9, 5.0),
         ],
         RATED,
@@ -44,7 +44,7 @@ def test_low_ratings_go_first_then_rare_items_then_short_users_once_each():
         log,
         FilterConfig(min_rating=3.0, min_item_interactions=2, min_user_interactions=2),
     )
-    # In the order of the source; a rating of exactly 3 is not lower than 3.
+    # In the order of the source; a rating of exactly 3 passes.
     assert kept.log.select("user", "item").rows() == [
         ("u1", "a"),
         ("u2", "b"),
@@ -66,7 +66,7 @@ def test_low_ratings_go_first_then_rare_items_then_short_users_once_each():
     min_item=st.integers(1, 4),
     min_user=st.integers(1, 4),
 )
-def test_what_stays_is_what_plain_counting_says(rows, min_rating, min_item, min_user):
+def test_filtering_matches_plain_counting(rows, min_rating, min_item, min_user):
     rows = [(user, item, time % 2**60, rating) for user, item, time, rating in rows]
     expected = [row for row in rows if min_rating is None or row[3] >= min_rating]
     items = Counter(row[1] for row in expected)
@@ -82,7 +82,7 @@ def test_what_stays_is_what_plain_counting_says(rows, min_rating, min_item, min_
             filter_log(log_of(rows, RATED), filters)
 
 
-def test_without_a_minimum_rating_ratings_are_not_asked_for():
+def test_without_a_minimum_rating_ratings_are_optional():
     log = log_of([(1, 1, 1), (1, 2, 2)])
     kept = filter_log(log, FilterConfig(min_item_interactions=1, min_user_interactions=2))
     assert kept.log.equals(log.log)
@@ -93,7 +93,7 @@ def test_a_minimum_rating_without_ratings_names_both_flags():
         filter_log(log_of([(1, 1, 1)]), FilterConfig(min_rating=3.5))
 
 
-def test_an_empty_log_is_told_from_a_log_that_was_filtered_away():
+def test_an_empty_log_has_an_error_of_its_own():
     with pytest.raises(UserError, match=r"holds no interaction.*--dataset"):
         filter_log(Interactions(log_of([(1, 1, 1)]).log.clear(), no_items()), FilterConfig())
 
@@ -106,7 +106,7 @@ def test_when_nothing_is_left_the_message_names_the_flags_and_their_values():
     assert "1,200 rows: 1,198 by --min-item-interactions=2, 2 by --min-user" in str(error.value)
 
 
-def test_a_source_that_breaks_the_contract_is_found_at_once():
+def test_interactions_with_wrong_columns_are_refused():
     log = log_of([(1, 1, 1)])
     with pytest.raises(ValueError, match=r"lacks the columns \['timestamp', 'user'\]"):
         Interactions(log.log.select("item"), log.items)
@@ -114,7 +114,7 @@ def test_a_source_that_breaks_the_contract_is_found_at_once():
         Interactions(log.log, pl.DataFrame({"item": [1], "title": ["one"]}))
 
 
-def test_an_unknown_data_set_is_answered_with_the_known_ones():
+def test_an_unknown_dataset_lists_the_known_ones():
     with pytest.raises(UserError, match=r"--dataset=movielens.*synthetic.*ml-1m.*\.csv"):
         load_interactions(DataConfig(dataset="movielens"), seed=0)
 
@@ -130,14 +130,14 @@ def test_an_unknown_data_set_is_answered_with_the_known_ones():
         DataConfig(dataset="log.csv", data_dir="here"),
     ],
 )
-def test_a_flag_of_another_source_is_not_ignored(config):
+def test_a_flag_of_another_source_is_refused(config):
     with pytest.raises(
         UserError, match=r"^--[a-z.-]+=.* is of use to --dataset=.* alone; give it$"
     ):
         load_interactions(config, seed=0)
 
 
-def test_flags_of_an_item_table_that_is_not_named():
+def test_item_table_flags_without_an_item_table_are_refused():
     with pytest.raises(
         UserError, match=r"^--item-table\.key=nr is of use to --items=FILE alone; give it$"
     ):

@@ -1,4 +1,4 @@
-"""Features of items: a part of an item's vector in training, and nothing but a table in a file."""
+"""Item features: part of the item embeddings in training, folded into one table on export."""
 
 import json
 from functools import partial
@@ -43,7 +43,7 @@ CATALOGUE = pl.DataFrame(
 )
 
 
-def test_values_are_numbered_by_how_frequent_they_are():
+def test_value_ids_are_ordered_by_frequency():
     genres, year = item_features(CATALOGUE, ["genres", "year"])
     assert genres.values == ("B", "A")
     assert genres.ids.tolist() == [[0, 0], [2, 1], [0, 0], [1, 0], [1, 0]]
@@ -61,18 +61,18 @@ def test_values_are_numbered_by_how_frequent_they_are():
         ("brand", list("wxyz"), "--item-features: brand is another for each of 4 items, as an id"),
     ],
 )
-def test_columns_that_cannot_be_features(name, column, message):
+def test_invalid_feature_columns_are_rejected(name, column, message):
     with pytest.raises(UserError, match=message):
         item_features(CATALOGUE.with_columns(pl.Series(name, column)), ["brand"])
 
 
 @pytest.mark.parametrize("names", ["genres,genres", "title", "item", "genres,"])
-def test_names_that_cannot_be_features(names):
+def test_invalid_feature_names_are_rejected(names):
     with pytest.raises(UserError, match=f"--item-features={names} has"):
         feature_names(DataConfig(item_features=names), "item")
 
 
-def test_features_come_back_as_they_were_saved(tmp_path):
+def test_features_round_trip_through_a_file(tmp_path):
     saved = item_features(CATALOGUE, ["genres", "year"])
     save_item_features(saved, tmp_path / "item_features.npz")
     found = load_item_features(tmp_path / "item_features.npz", ["genres", "year"])
@@ -88,7 +88,7 @@ IDS = {"genre": jnp.asarray(GENRE.ids)}
 
 
 @pytest.mark.parametrize("tied", [True, False])
-def test_a_vector_is_the_sum_of_its_own_and_the_mean_of_its_values(tied):
+def test_a_folded_embedding_adds_the_mean_embedding_of_its_values(tied):
     model = make("bow", features=(GENRE.feature,), tie_embeddings=tied)
     assert model.item_features is not None
     values = model.item_features.tables["genre"][...]
@@ -104,7 +104,7 @@ def test_a_vector_is_the_sum_of_its_own_and_the_mean_of_its_values(tied):
     assert folded.item_features is None
 
 
-def test_an_item_without_its_own_has_the_vector_and_the_bias_of_its_features():
+def test_an_item_without_its_own_embedding_uses_only_its_features():
     model = make("bow", features=(GENRE.feature,))
     assert model.item_features is not None
     values, bias = model.item_features.tables["genre"][...], model.item_bias
@@ -119,7 +119,7 @@ def test_an_item_without_its_own_has_the_vector_and_the_bias_of_its_features():
     assert folded.item_bias[0] == bias[0] <= PAD_BIAS / 2
 
 
-def test_items_that_are_appended_have_what_their_features_say():
+def test_appended_items_get_embedding_and_bias_from_their_features():
     ids = {"genre": jnp.concatenate([IDS["genre"], jnp.array([[2, 0], [0, 0]], jnp.int32)])}
     model, plain = (make("bow", features=(GENRE.feature,)) for _ in range(2))
     assert model.item_features is not None
@@ -133,7 +133,7 @@ def test_items_that_are_appended_have_what_their_features_say():
     np.testing.assert_allclose(appended.item_bias[SIZE + 1], start, rtol=1e-6)
 
 
-def test_training_reaches_the_values_of_items():
+def test_gradients_reach_the_embeddings_of_feature_values():
     model = make("rnn", features=(GENRE.feature,))
     graphdef, params = nnx.split(model, nnx.Param)
     batch = batch_of(2)
@@ -150,8 +150,8 @@ def test_training_reaches_the_values_of_items():
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_file_knows_nothing_of_features(tmp_path):
-    """It has the same graph, but for the numbers in its table."""
+def test_an_exported_file_contains_no_item_features(tmp_path):
+    """Check that the graph is the same as without features, except for the table's values."""
     flags = ["--synthetic.users=100", "--synthetic.items=120", "--embedding-dim=16"]
     flags += ["--hidden-units=16", "--epochs=1", "--encoder=bow"]
     graphs = []
@@ -173,7 +173,7 @@ def test_a_file_knows_nothing_of_features(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_column_of_ones_own_item_table(tmp_path):
+def test_a_column_of_a_custom_item_table(tmp_path):
     log = "".join(f"{user},{(user + step) % 9},{step}\n" for user in range(40) for step in range(7))
     (tmp_path / "log.csv").write_text("user,item,timestamp\n" + log)
     rows = "".join(f"{item},Thing {item},{'xyz'[item % 3]}\n" for item in range(9))

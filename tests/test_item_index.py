@@ -1,4 +1,4 @@
-"""What a caller names, and what is said when it is not there."""
+"""The index of raw items: lookup, and errors on unknown values."""
 
 import re
 
@@ -21,12 +21,12 @@ def test_ids_run_from_one():
     assert TEXTS.ids_of(("ü", 1)) == [2, NO_ITEM]
 
 
-def test_numbers_of_numpy_are_numbers():
+def test_numpy_values_are_found():
     assert NUMBERS.ids_of(np.array([661, 5])) == [2, NO_ITEM]
     assert TEXTS.ids_of(np.array(["a", "b"])) == [1, NO_ITEM]
 
 
-def test_what_cannot_be_an_item_is_not_known():
+def test_values_that_cannot_be_items_are_unknown():
     assert NUMBERS.ids_of([[1193], None, float("nan"), {}]) == [NO_ITEM] * 4
 
 
@@ -40,7 +40,7 @@ def test_a_single_value_is_no_list():
     assert as_list((each for each in "ab"), "letters") == ["a", "b"]
 
 
-def test_of_some_items_one_must_be_known():
+def test_at_least_one_item_must_be_known():
     assert NUMBERS.require_any_known([5, 661]) == [NO_ITEM, 2]
     assert NUMBERS.require_any_known([]) == []
     known = "the model knows 3, as 1193 (int)"
@@ -52,13 +52,13 @@ def test_of_some_items_one_must_be_known():
         TEXTS.require_any_known([7])
 
 
-def test_one_item_that_must_be_known():
+def test_a_required_item_must_be_known():
     assert NUMBERS.require_id(914) == 3
     with refused("the item '914' (str) is not known; the model knows 3, as 1193 (int)"):
         NUMBERS.require_id("914")
 
 
-def test_a_long_value_does_not_fill_the_screen():
+def test_a_long_value_is_truncated_in_the_message():
     with pytest.raises(UserError) as error:
         NUMBERS.require_any_known(["x" * 1000])
     assert len(str(error.value)) < 200

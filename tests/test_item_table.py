@@ -1,4 +1,4 @@
-"""The table that describes the items: what is found in it, and what is said of it."""
+"""Item tables: the columns that are read, the notes on them, and the errors."""
 
 import math
 from pathlib import Path
@@ -17,7 +17,7 @@ from jaxrec.errors import UserError
 def load(
     path: Path, items: str | pl.DataFrame, log_items: str = "3,1", **flags: Any
 ) -> Interactions:
-    """Read an item table beside a log of `log_items`, whose column of items is "what"."""
+    """Load an item table with a log of `log_items`, whose item column is "what"."""
     log = path / "log.csv"
     log.write_text(
         "user,what,timestamp\n" + "".join(f"u,{item},5\n" for item in log_items.split(","))
@@ -33,7 +33,7 @@ def load_items(path: Path, items: str | pl.DataFrame, log_items: str = "3,1", **
     return load(path, items, log_items, **flags).items
 
 
-def test_without_an_item_table_nothing_is_known(tmp_path):
+def test_without_an_item_table_the_items_are_empty(tmp_path):
     (tmp_path / "log.csv").write_text("user,item,timestamp\n1,7,5\n")
     items = load_table(str(tmp_path / "log.csv"), LogConfig()).items
     assert items.is_empty()
@@ -58,7 +58,7 @@ def test_an_item_table_in_parquet(tmp_path):
     assert load_items(tmp_path, table).rows() == [(3, None, ["A"], 1995), (1, None, None, None)]
 
 
-def test_items_take_the_type_of_the_log(tmp_path):
+def test_item_ids_have_the_type_of_the_log(tmp_path):
     assert load_items(tmp_path, "item,title\n3,A\nabc,B\n03,C\n")["item"].to_list() == [3]
     assert load_items(tmp_path, "item,title\n3,A\n", log_items="x,3")["item"].to_list() == ["3"]
 
@@ -74,17 +74,17 @@ def test_items_take_the_type_of_the_log(tmp_path):
         ("", r"items\.csv is empty"),
     ],
 )
-def test_what_is_wrong_with_an_item_table_is_found(tmp_path, text, message):
+def test_an_invalid_item_table_is_refused(tmp_path, text, message):
     with pytest.raises(UserError, match=message):
         load_items(tmp_path, text)
 
 
-def test_a_table_that_is_not_there(tmp_path):
+def test_a_missing_item_table_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"no\.csv is no file; give --items"):
-        load_table(str(_a_log(tmp_path)), LogConfig(), SideTables(str(tmp_path / "no.csv")))
+        load_table(str(_write_log(tmp_path)), LogConfig(), SideTables(str(tmp_path / "no.csv")))
 
 
-def _a_log(folder: Path) -> Path:
+def _write_log(folder: Path) -> Path:
     (folder / "log.csv").write_text("user,item,timestamp\n1,7,5\n")
     return folder / "log.csv"
 
@@ -98,11 +98,11 @@ def _a_log(folder: Path) -> Path:
         ("sku,prod-name,a,b", ("Heat", None, None)),
     ],
 )
-def test_columns_of_usual_names(tmp_path, header, described):
+def test_columns_are_recognized_by_common_names(tmp_path, header, described):
     assert load_items(tmp_path, f"{header}\n3,Heat,Crime,1995\n").rows() == [(3, *described)]
 
 
-def test_columns_that_are_named_by_flags(tmp_path):
+def test_columns_are_named_by_flags(tmp_path):
     text = "nr,title,headline,kind,made\n3,no,Heat,Crime,1995\n"
     read = load(
         tmp_path,
@@ -135,7 +135,7 @@ def test_what_was_guessed_is_said(tmp_path):
     )
 
 
-def test_a_table_of_nothing_that_is_known(tmp_path):
+def test_a_table_without_a_known_column_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"title, genres or year, only 'item', 'colour'; name it"):
         load(tmp_path, "item,colour\n3,red\n")
 
@@ -167,19 +167,19 @@ def test_a_comma_is_part_of_a_genre_if_there_are_bars(tmp_path):
     assert "commas" in load(tmp_path, 'item,genres\n3,"A, B"\n1,C\n').notes[0]
 
 
-def test_titles_that_say_nothing_are_none_and_named(tmp_path):
+def test_titles_that_mean_missing_are_null_and_noted(tmp_path):
     read = load(tmp_path, "item,title\n3,NULL\n1,nan\n")
     assert read.items["title"].to_list() == [None, None]
     assert read.notes == ("title of items: 'NULL', 'nan' is taken as none",)
 
 
-def test_items_that_are_not_described_are_counted(tmp_path):
+def test_items_without_a_row_are_counted(tmp_path):
     (note,) = load(tmp_path, "item,title\n03,A\n10,B\n", log_items="3,1,10").notes
     assert note.startswith("2 of 3 items are not in ")
     assert note.endswith("items.csv, as 3; it has others, as '03'")
 
 
-def test_rows_that_say_the_same_of_an_item_are_one(tmp_path):
-    """So are rows of items that the log does not have."""
+def test_equal_rows_of_an_item_are_deduplicated(tmp_path):
+    """Differing rows of items that are not in the log are ignored."""
     text = "item,title\n3,A\n1,B\n3,A\n9,C\n9,D\n"
     assert load_items(tmp_path, text).rows() == [(3, "A", None, None), (1, "B", None, None)]

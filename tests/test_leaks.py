@@ -1,4 +1,4 @@
-"""Leaks: what is said of a target, or of anything after it, is never in the history before it."""
+"""Leaks: no feature of a target, or of a later activity, reaches the history before it."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -25,7 +25,7 @@ from tests.worlds import log_of
 
 COLUMNS = ("user", "item", "timestamp", "rating", "event")
 EVENTS = ("buy", "cart", "view")
-TOLD = DataConfig(
+FEATURES_CONFIG = DataConfig(
     activity_features="rating,event",
     time=True,
     label_weight="rating:1=0,2=1,3=1,4=2,5=5",
@@ -34,17 +34,18 @@ TOLD = DataConfig(
 )
 SMALL = TrainConfig(window_length=3, batch_size=2)
 
-# One user has every value, so that all of them are known whatever another's are, and two gaps.
-EVERYTHING = [("all", 1000 + i, i * i, 1.0 + i, EVENTS[i % 3]) for i in range(5)]
+# One user with every value, so that the vocabularies do not depend on the other users, and with
+# two time gaps.
+EVERY_VALUE = [("all", 1000 + i, i * i, 1.0 + i, EVENTS[i % 3]) for i in range(5)]
 
 Row = tuple[Any, int, int, float, str]
 
 
 @st.composite
 def changes(draw) -> tuple[list[Row], list[Row], int, bool]:
-    """Draw a log of items that are each met once, and the same with another truth from one on.
+    """Draw a log in which each item occurs once, and a copy that differs from one target on.
 
-    Gives both, the item of the target from which on they differ, and whether its time does.
+    Returns both logs, the item of the target, and whether the target's time differs too.
     """
     lengths = draw(st.lists(st.integers(3, 8), min_size=1, max_size=3))
     said = st.tuples(st.integers(0, 400), st.integers(1, 5).map(float), st.sampled_from(EVENTS))
@@ -71,12 +72,12 @@ def prepared(rows: list[Row], config: DataConfig) -> Dataset:
     return prepare(replace(log_of(rows, COLUMNS), ticks_per_second=1), config, seed=0)
 
 
-def id_of(dataset: Dataset, item: int) -> int:
+def item_id(dataset: Dataset, item: int) -> int:
     return int(np.flatnonzero(dataset.vocabulary.values.to_numpy() == item)[0] + 1)
 
 
-def raw(dataset: Dataset, history: Mapping[str, np.ndarray]) -> dict[str, list]:
-    """Give the values that ids stand for: their numbers follow from what is common."""
+def decode(dataset: Dataset, history: Mapping[str, np.ndarray]) -> dict[str, list]:
+    """Decode ids into values: the ids depend on the frequencies in the log."""
     values = {each.name: each.values for each in dataset.features}
     return {
         name: ids.tolist()
@@ -86,15 +87,17 @@ def raw(dataset: Dataset, history: Mapping[str, np.ndarray]) -> dict[str, list]:
     }
 
 
-def learned_from(dataset: Dataset, batches: TrainingBatches, target: int) -> list[dict[str, list]]:
-    """Gather all that a training has before the target, in every window that holds it."""
+def training_inputs(
+    dataset: Dataset, batches: TrainingBatches, target: int
+) -> list[dict[str, list]]:
+    """Collect the inputs before the target in every training window that contains it."""
     found = []
     for number in range(2 * batches.dispatches_per_epoch):
         batch = batches.dispatch(number)
         before = batch.history[ITEM].shape[-1] - batch.targets.shape[-1] + 1
         for step, row, column in zip(*np.nonzero(batch.targets == target), strict=True):
             upto = {name: ids[step, row, : before + column] for name, ids in batch.history.items()}
-            found.append(raw(dataset, upto))
+            found.append(decode(dataset, upto))
     return found
 
 
@@ -104,29 +107,31 @@ def without_last_age(history: dict[str, list]) -> dict[str, list]:
 
 @settings(max_examples=30, deadline=None)
 @given(changed=changes())
-def test_what_is_said_of_a_target_and_what_came_after_change_nothing_before_it(changed):
+def test_inputs_before_a_target_do_not_depend_on_the_target_or_later_activities(changed):
     rows, others, item, its_time_too = changed
-    one, other = (prepared([*EVERYTHING, *each], TOLD) for each in (rows, others))
-    target = id_of(one, item)
-    assert id_of(other, item) == target
+    one, other = (prepared([*EVERY_VALUE, *each], FEATURES_CONFIG) for each in (rows, others))
+    target = item_id(one, item)
+    assert item_id(other, item) == target
     position = np.flatnonzero(one.timelines.items == target)
     np.testing.assert_array_equal(one.timelines.items, other.timelines.items)
     histories = []
     for dataset in (one, other):
         found = dataset.timelines.histories(position, 4)
-        history = raw(dataset, {name: ids[0] for name, ids in found.items()})
+        history = decode(dataset, {name: ids[0] for name, ids in found.items()})
         if not its_time_too:
             history["ages"] = dataset.timelines.ages(position, 4).tolist()
-        in_training = learned_from(dataset, training_batches(dataset, TOLD, SMALL), target)
+        in_training = training_inputs(
+            dataset, training_batches(dataset, FEATURES_CONFIG, SMALL), target
+        )
         told = [history, *in_training]
-        # The gap behind the last activity is the time of the target: a device knows when now is.
+        # The last time gap depends on the time of the target, which a device knows: it is now.
         histories.append([without_last_age(each) for each in told] if its_time_too else told)
         if dataset.split.is_training_target[position].all():
             assert in_training
     assert histories[0] == histories[1]
 
 
-# Items of a group of five: who knows the group of the next one finds it.
+# Groups of five items: the next item is in the top 10 if its group is known.
 GROUPS, ITEMS, K = 8, 40, 10
 CHANCE = K / ITEMS
 PLANTED = DataConfig(
@@ -138,10 +143,10 @@ PLANTED = DataConfig(
 )
 
 
-def world_that_tells(*, the_next: bool) -> Dataset:
-    """Draw items at random; each activity's rating, event and time tell its own item's group.
+def planted_world(*, the_next: bool) -> Dataset:
+    """Draw random items whose rating, event and time encode the group of the same item.
 
-    Or that of the next one, which is a history that does know.
+    With `the_next` they encode the group of the next item, so that the history predicts it.
     """
     rng = np.random.default_rng(0)
     rows = []
@@ -166,12 +171,12 @@ def recall_of(dataset: Dataset, folder: RunDirectory) -> float:
     return float(np.mean(rank(scorer, dataset, dataset.split.test, PLANTED).ranks <= K))
 
 
-def test_a_target_that_tells_its_item_by_itself_is_found_no_better_than_by_chance(tmp_path):
-    leaking = recall_of(world_that_tells(the_next=False), RunDirectory(tmp_path / "own"))
-    # Of 500 targets, three standard deviations.
+def test_features_of_the_target_itself_give_only_chance_recall(tmp_path):
+    leaking = recall_of(planted_world(the_next=False), RunDirectory(tmp_path / "own"))
+    # Three standard deviations for 500 targets.
     assert leaking == pytest.approx(CHANCE, abs=3 * np.sqrt(CHANCE * (1 - CHANCE) / 500))
 
 
-def test_a_history_that_does_tell_the_next_item_is_learned_from(tmp_path):
-    """The test above could not see a leak if this were not so."""
-    assert recall_of(world_that_tells(the_next=True), RunDirectory(tmp_path / "next")) > 0.8
+def test_features_that_reveal_the_next_item_are_learned(tmp_path):
+    """Check that the test above would detect a leak."""
+    assert recall_of(planted_world(the_next=True), RunDirectory(tmp_path / "next")) > 0.8

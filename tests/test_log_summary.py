@@ -1,4 +1,4 @@
-"""What came in, what was dropped, what is odd: with counts."""
+"""The summary of a log: counts of rows read and dropped, and notes on anomalies."""
 
 import pytest
 
@@ -13,7 +13,7 @@ def summary_of(rows, columns=("user", "item", "timestamp"), **config) -> LogSumm
     ).log_summary
 
 
-def test_a_sound_log_is_one_line():
+def test_a_clean_log_is_one_line():
     summary = summary_of([(user, item, item) for user in (1, 2) for item in range(4)])
     assert summary == LogSummary(8, 8, 2, 4, None, {}, 0.0, ())
     assert format_summary(summary, "log.csv") == (
@@ -21,7 +21,7 @@ def test_a_sound_log_is_one_line():
     )
 
 
-def test_what_is_dropped_is_counted_by_the_flag_that_asked_for_it():
+def test_dropped_rows_are_counted_by_flag():
     rows = [(1, item, item, 5.0) for item in range(4)] + [(2, 0, 1, 5.0), (1, 9, 9, 1.0)]
     summary = summary_of(
         [*rows, rows[0]],
@@ -40,26 +40,26 @@ def test_what_is_dropped_is_counted_by_the_flag_that_asked_for_it():
 @pytest.mark.parametrize(
     ("times", "tied"), [([1, 2, 3, 4], 0), ([1, 1, 2, 3], 1 / 3), ([0, 0, 0, 0], 1)]
 )
-def test_the_share_of_steps_that_take_no_time(times, tied):
+def test_the_fraction_of_tied_steps(times, tied):
     rows = [(user, item, time) for user in (1, 2) for item, time in enumerate(times)]
     summary = summary_of(rows)
     assert summary.tied_steps == pytest.approx(tied)
     assert bool(summary.notes) == bool(tied)
 
 
-def test_a_log_from_new_to_old_with_ties_is_said_to_be_one():
+def test_a_log_in_descending_order_with_ties_is_noted():
     newest_first = [(1, item, 10 - item // 2) for item in range(10)]
     assert "from new to old" in summary_of(newest_first).notes[0]
     assert "from new to old" not in summary_of(newest_first[::-1]).notes[0]
 
 
-def test_rows_that_repeat_others_are_counted_wherever_they_stand():
+def test_duplicate_rows_are_counted_anywhere_in_the_log():
     rows = [(1, item, item) for item in range(5)]
     note = summary_of([*rows, *rows[:2], (1, 7, 4), rows[4]]).notes[-1]
     assert note.startswith("3 rows repeat the user, the item and the time of another")
 
 
-def test_a_catalogue_that_is_too_small_for_the_history_is_said():
+def test_a_catalogue_too_small_for_the_history_is_noted():
     rows = [(1, item, item) for item in range(5)]
     (note,) = summary_of(rows, history_length=5).notes
     assert note.startswith("5 items leave none to recommend beside a history of 5")

@@ -1,4 +1,4 @@
-"""Metrics by hand, and intervals that mean what they say."""
+"""Metrics computed by hand, and the coverage of bootstrap intervals."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def test_means_by_hand():
 
 @settings(max_examples=40, deadline=None)
 @given(rank=st.integers(1, 1_000_000))
-def test_each_target_adds_between_nothing_and_one_and_less_the_worse_it_ranks(rank):
+def test_metrics_are_in_the_unit_interval_and_fall_with_the_rank(rank):
     better, worse = target_values(np.array([rank])), target_values(np.array([rank + 1]))
     for name in better.keys() - {"mean_rank"}:
         assert 0 <= worse[name][0] <= better[name][0] <= 1
@@ -35,7 +35,7 @@ def test_each_target_adds_between_nothing_and_one_and_less_the_worse_it_ranks(ra
     assert better["mrr"][0] > worse["mrr"][0]
 
 
-def test_a_rank_below_one_is_no_rank():
+def test_a_rank_below_one_is_refused():
     with pytest.raises(ValueError, match="rank 0 is below 1"):
         target_values(np.array([3, 0]))
 
@@ -50,21 +50,21 @@ def hits(n: int, share: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("n", "share"), [(500, 0.5), (2000, 0.3), (2000, 0.1)])
-def test_the_interval_of_recall_is_the_one_of_the_normal_approximation(n, share):
+def test_the_interval_of_recall_matches_the_normal_approximation(n, share):
     low, high = recall_of(hits(n, share))
     half_width = 1.96 * np.sqrt(share * (1 - share) / n)
-    # Percentiles of 1000 resamples are good to a few hundredths.
+    # Percentiles of 1000 resamples are accurate to a few hundredths.
     assert (high - low) / 2 == pytest.approx(half_width, rel=0.1)
     assert (high + low) / 2 == pytest.approx(share, abs=0.15 * half_width)
 
 
-def test_the_interval_covers_the_true_share_as_often_as_promised():
+def test_the_interval_has_its_nominal_coverage():
     rng = np.random.default_rng(0)
     covered = 0
     for seed in range(200):
         low, high = recall_of(rng.random(200) < 0.4, seed=seed, resamples=100)
         covered += low <= 0.4 <= high
-    # 95% of 200, give or take three standard deviations.
+    # 95% of 200, plus or minus three standard deviations.
     assert 180 <= covered <= 199
 
 
@@ -74,8 +74,8 @@ def test_the_interval_shrinks_with_the_square_root_of_the_users():
     assert widths[1] / widths[2] == pytest.approx(2, rel=0.15)
 
 
-def test_the_interval_follows_from_the_seed():
-    # Not hits: their means are so few that two seeds often have the same percentiles.
+def test_the_interval_depends_on_the_seed():
+    # Not hits: their means have few distinct values, so two seeds often give equal percentiles.
     values = {"mrr": np.random.default_rng(0).random(100)}
     users = np.arange(100)
     first, again, other = (bootstrap_intervals(values, users, seed=s) for s in (1, 1, 2))
@@ -83,19 +83,19 @@ def test_the_interval_follows_from_the_seed():
     assert first != other
 
 
-def test_the_targets_of_a_user_are_drawn_together():
+def test_the_targets_of_a_user_are_resampled_together():
     one_each = hits(50, 0.3)
-    # Twenty equal targets of each user tell no more than one: the interval must not shrink.
+    # Twenty equal targets per user add no information to one: the interval must not shrink.
     alone = recall_of(one_each)
     together = recall_of(np.repeat(one_each, 20), np.repeat(np.arange(50), 20))
     assert together == pytest.approx(alone)
-    # As if they were 1000 users it would.
+    # It would shrink if they were 1000 users.
     low, high = recall_of(np.repeat(one_each, 20))
     assert high - low < (alone[1] - alone[0]) / 3
 
 
 def test_a_resample_averages_over_targets_not_over_users():
-    # User 7 has three hits, user 3 one miss; their targets stand in any order.
+    # User 7 has three hits, user 3 one miss; their targets are interleaved.
     values, users = np.array([1, 0, 1, 1]), np.array([7, 3, 7, 7])
     drawn = {recall_of(values, users, seed=seed, resamples=1) for seed in range(50)}
     assert drawn == {(0.0, 0.0), (0.75, 0.75), (1.0, 1.0)}

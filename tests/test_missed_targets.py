@@ -1,4 +1,4 @@
-"""People who come back to a few items: every room counts the same targets as missed."""
+"""Logs with many repeated items: training, comparison and export count the same missed targets."""
 
 import json
 
@@ -17,12 +17,12 @@ USERS, ITEMS, STEPS = 60, 14, 30
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> RunDirectory:
-    """A café's log: after 29 visits hardly anything is new to anybody."""
+    """Train on a café's log, in which users have seen almost all items after 29 visits."""
     folder = tmp_path_factory.mktemp("cafe")
     rng = np.random.default_rng(0)
     rows = ["user,item,timestamp"]
     for user in range(USERS):
-        # Two guests come for something new at the end.
+        # For two users, the last item is new.
         drinks = rng.integers(0, ITEMS - (user < 2), STEPS)
         drinks[-1] = ITEMS - 1 if user < 2 else drinks[-1]
         rows += [f"{user},{item},{step}" for step, item in enumerate(drinks)]
@@ -33,7 +33,7 @@ def run(tmp_path_factory) -> RunDirectory:
     return RunDirectory(folder / "runs" / "cafe-bow-n4")
 
 
-def test_what_is_left_out_is_a_hit_of_nobody(run):
+def test_excluded_targets_are_never_hits(run):
     summary = run.summary()
     reachable = 1 - summary.protocol.test_targets_seen_before / USERS
     assert 0 < reachable < 0.2
@@ -42,14 +42,14 @@ def test_what_is_left_out_is_a_hit_of_nobody(run):
         assert figures.means["recall@10"] <= reachable + 1e-9
 
 
-def test_the_ranks_that_are_compared_say_so_too(run):
+def test_saved_ranks_count_excluded_targets_as_missed(run):
     ranks = run.ranks().ranks
     assert (ranks <= 50).mean() == pytest.approx(run.summary().test.means["recall@50"])
     process = call(compare.main, str(run.path), str(run.path), cwd=run.path)
     assert f"{run.summary().test.means['recall@10']:.4f}" in process.stdout
 
 
-def test_conversion_measures_the_same_to_the_last_target(run):
+def test_export_measures_exactly_the_same_recall(run):
     process = call(export.main, f"--run-dir={run.path}", cwd=run.path)
     assert process.returncode == 0, process.stderr
     recipes = json.loads((run.model_file.parent / "model.json").read_text())["recipes"]

@@ -1,4 +1,4 @@
-"""Models: the properties that every encoder, and the recommender around it, must have."""
+"""Properties of every encoder, and of the model around it."""
 
 from functools import cache, partial
 
@@ -23,7 +23,7 @@ from tests.worlds import left_padded
 
 SIZE = 30
 COUNTS = np.array([0, *range(SIZE, 0, -1)])
-# Layers on top of each other, and layers that read one position each.
+# Encoders with stacked layers, and encoders whose inner layers see one position each.
 DEEP = {
     "bow": {},
     "cnn": {"cnn": ConvolutionConfig(layers=3)},
@@ -47,9 +47,9 @@ def make(encoder, seed=0, features=(), heads=(), size=SIZE, **settings):
 
 
 def drawn(build, seed):
-    """Draw what is nobody's initial value, so that no property holds by a zero.
+    """Build a model with random parameters, so that no property holds because of a zero.
 
-    By NumPy, for JAX compiles a generator for each shape.
+    NumPy draws them, since JAX compiles a generator for each shape.
     """
     graphdef, shapes = nnx.split(nnx.eval_shape(lambda: build(rngs=nnx.Rngs(0))))
     rng = np.random.default_rng(seed)
@@ -59,40 +59,40 @@ def drawn(build, seed):
     )
 
 
-def context_of(model):
-    """Encode whole histories."""
+def jit_encode_last(model):
+    """Return the jitted encoder of whole histories."""
     return jax.jit(model.encode_last)
 
 
-def contexts_of(model):
-    """Encode what ends at each position of a window, as training does."""
+def jit_encode_positions(model):
+    """Return the jitted encoder of every position of a window, as in training."""
 
-    def contexts(history, count, history_length):
+    def encode_positions(history, count, history_length):
         return model.encode_positions(history, count, history_length)
 
-    return jax.jit(contexts, static_argnames=("count", "history_length"))
+    return jax.jit(encode_positions, static_argnames=("count", "history_length"))
 
 
 @cache
 def deep(encoder):
-    """Share one with several layers: a property is tried on many histories."""
+    """Return a model with several layers, cached because properties try many histories."""
     return make(encoder, hidden_units=16, **DEEP[encoder])
 
 
 @cache
-def views_of(encoder):
-    """Compile both views of it, once for each shape."""
-    return context_of(deep(encoder)), contexts_of(deep(encoder))
+def encoders_of(encoder):
+    """Return both encoders of the deep model, which compile once for each shape."""
+    return jit_encode_last(deep(encoder)), jit_encode_positions(deep(encoder))
 
 
 @cache
-def pointwise_views_of(encoder):
-    """... of one whose layers on another read a position each."""
+def pointwise_encoders_of(encoder):
+    """Return both encoders of a model whose inner layers see one position each."""
     model = make(encoder, **POINTWISE[encoder])
-    return context_of(model), contexts_of(model)
+    return jit_encode_last(model), jit_encode_positions(model)
 
 
-# As evaluation and a device give them: activities at the right end.
+# Right-aligned, as in evaluation and on a device.
 histories = st.lists(st.lists(st.integers(1, SIZE), max_size=7), min_size=3, max_size=3).map(
     lambda rows: {ITEM: np.array([left_padded(row, 7) for row in rows], np.int32)}
 )
@@ -103,60 +103,60 @@ properties = settings(max_examples=25, deadline=None)
 @pytest.mark.parametrize("encoder", ENCODERS)
 @properties
 @given(history=histories)
-def test_the_last_prefix_is_the_whole(encoder, history):
-    context, contexts = views_of(encoder)
-    last = contexts(history, count=1, history_length=7)[0]
-    np.testing.assert_allclose(last, context(history), rtol=1e-5, atol=1e-5)
+def test_the_last_position_encodes_the_whole_history(encoder, history):
+    encode_last, encode_positions = encoders_of(encoder)
+    last = encode_positions(history, count=1, history_length=7)[0]
+    np.testing.assert_allclose(last, encode_last(history), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
 @properties
 @given(history=histories, position=st.sampled_from([1, 4]))
-def test_every_prefix_is_a_whole_of_its_own(encoder, history, position):
-    """... and so sees nothing of what comes later."""
+def test_every_position_encodes_the_history_up_to_it(encoder, history, position):
+    """Later activities have no effect."""
     part = {ITEM: history[ITEM][:, :position]}
-    context, contexts = views_of(encoder)
-    prefix = contexts(history, count=7, history_length=7)[position - 1]
-    np.testing.assert_allclose(prefix, context(part), rtol=1e-5, atol=1e-5)
+    encode_last, encode_positions = encoders_of(encoder)
+    query = encode_positions(history, count=7, history_length=7)[position - 1]
+    np.testing.assert_allclose(query, encode_last(part), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("encoder", ["bow", "cnn", "transformer"])
 @properties
 @given(history=histories, history_length=st.integers(1, 9), position=st.integers(1, 9))
-def test_in_a_longer_window_a_prefix_is_the_history_that_ends_there(
+def test_a_position_of_a_longer_window_encodes_the_history_that_ends_there(
     encoder, history, history_length, position
 ):
-    """The CNN here convolves single activities: a wider kernel sees past the history's start.
+    """The CNN has a kernel of size 1, since a wider one reads past the history's start.
 
-    So does a block of a transformer on another.
+    The transformer has one block for the same reason.
     """
     window = {ITEM: np.pad(np.maximum(history[ITEM], 1), ((0, 0), (2, 0)))}
     part = {ITEM: np.zeros_like(window[ITEM])}
     kept = min(history_length, position)
     part[ITEM][:, -kept:] = window[ITEM][:, position - kept : position]
-    context, contexts = pointwise_views_of(encoder)
-    prefix = contexts(window, count=9, history_length=history_length)[position - 1]
-    np.testing.assert_allclose(prefix, context(part), rtol=1e-5, atol=1e-5)
+    encode_last, encode_positions = pointwise_encoders_of(encoder)
+    query = encode_positions(window, count=9, history_length=history_length)[position - 1]
+    np.testing.assert_allclose(query, encode_last(part), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
 @properties
 @given(history=histories)
-def test_padding_on_the_left_changes_nothing(encoder, history):
-    padded, (context, _) = {ITEM: np.pad(history[ITEM], ((0, 0), (3, 0)))}, views_of(encoder)
-    np.testing.assert_allclose(context(padded), context(history), rtol=1e-5, atol=1e-5)
+def test_padding_on_the_left_has_no_effect(encoder, history):
+    padded, (encode_last, _) = {ITEM: np.pad(history[ITEM], ((0, 0), (3, 0)))}, encoders_of(encoder)
+    np.testing.assert_allclose(encode_last(padded), encode_last(history), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("encoder", ["bow", "rnn", "transformer"])
 @properties
 @given(history=histories, place=st.integers(0, 6))
-def test_padding_in_the_middle_erases_nothing(encoder, history, place):
-    """... of a window in training. To a convolution a gap is a gap."""
+def test_padding_in_the_middle_has_no_effect(encoder, history, place):
+    """The window is one of training. The CNN is left out, since it reads padding as a gap."""
     gap = {ITEM: np.insert(history[ITEM], place, PAD, axis=1)}
-    _, contexts = views_of(encoder)
+    _, encode_positions = encoders_of(encoder)
     np.testing.assert_allclose(
-        contexts(gap, count=1, history_length=8)[0],
-        contexts(history, count=1, history_length=7)[0],
+        encode_positions(gap, count=1, history_length=8)[0],
+        encode_positions(history, count=1, history_length=7)[0],
         rtol=1e-5,
         atol=1e-5,
     )
@@ -167,22 +167,22 @@ def test_padding_in_the_middle_erases_nothing(encoder, history, place):
 def test_bag_of_words_ignores_the_order_of_all_but_the_last(history, seed):
     earlier, last = history[ITEM][:, :-1], history[ITEM][:, -1:]
     shuffled = np.random.default_rng(seed).permutation(earlier, axis=1)
-    context, _ = views_of("bow")
+    encode_last, _ = encoders_of("bow")
     np.testing.assert_allclose(
-        context({ITEM: np.concatenate([shuffled, last], axis=1)}),
-        context(history),
+        encode_last({ITEM: np.concatenate([shuffled, last], axis=1)}),
+        encode_last(history),
         rtol=1e-5,
         atol=1e-5,
     )
 
 
 @pytest.mark.parametrize("encoder", ["cnn", "rnn", "transformer"])
-def test_the_others_read_order(encoder):
-    context, _ = views_of(encoder)
-    before = context({ITEM: jnp.array([[1, 2, 3, 4, 5, 6, 7]])})
-    # Two old items, too.
+def test_the_other_encoders_depend_on_order(encoder):
+    encode_last, _ = encoders_of(encoder)
+    before = encode_last({ITEM: jnp.array([[1, 2, 3, 4, 5, 6, 7]])})
+    # Also when only the two oldest items are swapped.
     for other, least in (([7, 6, 5, 4, 3, 2, 1], 0.05), ([2, 1, 3, 4, 5, 6, 7], 1e-3)):
-        assert jnp.abs(context({ITEM: jnp.array([other])}) - before).max() > least
+        assert jnp.abs(encode_last({ITEM: jnp.array([other])}) - before).max() > least
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
@@ -192,7 +192,9 @@ def test_no_gradient_from_the_future(encoder):
     history = {ITEM: jnp.array([[1, 2, 3, 4, 5]])}
 
     def early(params):
-        return contexts_of(nnx.merge(graphdef, params))(history, count=5, history_length=5)[2].sum()
+        return jit_encode_positions(nnx.merge(graphdef, params))(
+            history, count=5, history_length=5
+        )[2].sum()
 
     table = jax.jit(jax.grad(early))(params)["activities"]["tables"][ITEM][...]
     np.testing.assert_array_equal(table[4:6], 0)
@@ -204,21 +206,21 @@ def test_an_empty_history_has_the_scores_of_the_bias(encoder):
     config = ModelConfig(encoder=encoder)
     model = nnx.jit(lambda: RecommenderModel(Schema(SIZE, 6), config, COUNTS, rngs=nnx.Rngs(0)))()
     empty = {ITEM: jnp.zeros((1, 4), jnp.int32)}
-    scores = model.scores(context_of(model)(empty))[0]
+    scores = model.scores(jit_encode_last(model)(empty))[0]
     np.testing.assert_array_equal(scores, model.item_bias)
-    # ... which begins as the popularity, and never offers PAD.
+    # The bias is initialized by popularity, and PAD comes last.
     np.testing.assert_array_equal(jnp.argsort(-scores)[:-1], np.arange(1, SIZE + 1))
     assert scores[PAD] == PAD_BIAS
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
-def test_no_candidate_scores_lower_than_padding(encoder):
+def test_every_item_scores_higher_than_padding(encoder):
     model = deep(encoder)
-    scores = model.scores(context_of(model)({ITEM: jnp.array([[1, 2, 3]])}))
+    scores = model.scores(jit_encode_last(model)({ITEM: jnp.array([[1, 2, 3]])}))
     assert jnp.all(scores[:, 1:] > scores[:, :1] + 1e8)
 
 
-def test_tied_tables_are_one_and_untied_are_two():
+def test_tied_embeddings_share_one_table():
     tied, untied = make("bow"), make("bow", tie_embeddings=False)
     sizes = [
         sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model))) for model in (tied, untied)
@@ -230,52 +232,55 @@ def test_tied_tables_are_one_and_untied_are_two():
 
 @pytest.mark.parametrize("encoder", ENCODERS)
 def test_a_second_feature_is_read_whatever_its_name(encoder):
-    """JAX sorts dictionaries by name: this one would come before the item."""
+    """JAX sorts dictionaries by key, which puts this feature before the item."""
     model = make(encoder, features=(Feature("genre", "activity", "id", 4),), hidden_units=16)
     history = {ITEM: jnp.array([[0, 1, 2]]), "genre": jnp.array([[0, 3, 4]])}
     other = history | {"genre": jnp.array([[0, 3, 1]])}
-    context = context_of(model)
-    assert context(history).shape == (1, 6)
-    assert jnp.abs(context(history) - context(other)).max() > 1e-4
-    last = contexts_of(model)(history, count=1, history_length=3)[0]
-    np.testing.assert_allclose(last, context(history), rtol=1e-5, atol=1e-5)
+    encode_last = jit_encode_last(model)
+    assert encode_last(history).shape == (1, 6)
+    assert jnp.abs(encode_last(history) - encode_last(other)).max() > 1e-4
+    last = jit_encode_positions(model)(history, count=1, history_length=3)[0]
+    np.testing.assert_allclose(last, encode_last(history), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
-def test_a_user_enters_the_head_of_any_history_but_an_empty_one(encoder):
+def test_user_features_change_the_query_unless_the_history_is_empty(encoder):
     model = make(encoder, features=(Feature("country", "user", "id", 4),), hidden_units=16)
     history = {ITEM: jnp.array([[0, 1, 2], [0, 0, 0]]), "country": jnp.array([3, 3])}
     other = history | {"country": jnp.array([1, 1])}
-    context = context_of(model)
-    assert jnp.abs(context(history)[0] - context(other)[0]).max() > 1e-4
-    assert not context(history)[1].any()
-    last = contexts_of(model)(history, count=1, history_length=3)[0]
-    np.testing.assert_allclose(last, context(history), rtol=1e-5, atol=1e-5)
+    encode_last = jit_encode_last(model)
+    assert jnp.abs(encode_last(history)[0] - encode_last(other)[0]).max() > 1e-4
+    assert not encode_last(history)[1].any()
+    last = jit_encode_positions(model)(history, count=1, history_length=3)[0]
+    np.testing.assert_allclose(last, encode_last(history), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
-def test_the_moment_of_a_position_is_that_of_its_target(encoder):
+def test_moment_features_of_a_position_are_those_of_its_target(encoder):
     hours = make(encoder, features=(Feature("hour", "moment", "id", 4),), hidden_units=16)
     window = {ITEM: np.array([[0, 1, 2]]), "hour": np.array([[1, 2, 3]])}
-    context, prefixes = context_of(hours), contexts_of(hours)(window, count=2, history_length=3)
-    for prefix, items, hour in zip(prefixes, ([0, 0, 1], [0, 1, 2]), (2, 3), strict=True):
-        whole = context({ITEM: np.array([items]), "hour": np.array([hour])})
-        np.testing.assert_allclose(prefix, whole, rtol=1e-5, atol=1e-5)
+    encode_last, queries = (
+        jit_encode_last(hours),
+        jit_encode_positions(hours)(window, count=2, history_length=3),
+    )
+    for query, items, hour in zip(queries, ([0, 0, 1], [0, 1, 2]), (2, 3), strict=True):
+        whole = encode_last({ITEM: np.array([items]), "hour": np.array([hour])})
+        np.testing.assert_allclose(query, whole, rtol=1e-5, atol=1e-5)
 
 
 def query_by_hand(model, encoding, last):
-    """Project an encoding, and add the vector of the last activity."""
+    """Project an encoding and add the last activity's vector."""
     return encoding @ model.projection.kernel[...] + model.projection.bias[...] + last
 
 
 @pytest.mark.parametrize("tie_embeddings", [True, False])
-def test_training_starts_from_the_similarity_of_items(tie_embeddings):
-    """The skip connection alone scores an item by its product with the last one."""
+def test_the_skip_connection_scores_by_item_similarity(tie_embeddings):
+    """With a zero projection, an item scores by its product with the last item."""
     config = ModelConfig(embedding_dim=6, tie_embeddings=tie_embeddings)
     model = nnx.jit(lambda: RecommenderModel(Schema(SIZE, 6), config, COUNTS, rngs=nnx.Rngs(0)))()
     model.projection.kernel[...] = jnp.zeros_like(model.projection.kernel[...])
     table = model.activities.tables[ITEM][...]
-    query = context_of(model)({ITEM: jnp.array([[0, 3, 5]])})[0]
+    query = jit_encode_last(model)({ITEM: jnp.array([[0, 3, 5]])})[0]
     np.testing.assert_array_equal(query, table[5])
     np.testing.assert_allclose(
         model.scores(query), table @ table[5] + model.item_bias, rtol=1e-5, atol=1e-5
@@ -286,12 +291,12 @@ def test_bag_of_words_by_hand():
     model = make("bow", dense_layers=0)
     table = model.activities.tables[ITEM][...]
     expected = query_by_hand(model, (table[3] + table[5]) / 2, table[5])
-    got = context_of(model)({ITEM: jnp.array([[0, 3, 5]])})[0]
+    got = jit_encode_last(model)({ITEM: jnp.array([[0, 3, 5]])})[0]
     np.testing.assert_allclose(got, expected, rtol=1e-5)
 
 
 def test_cnn_by_hand():
-    """One convolution of two activities, relu(w . [before, now] + b); its maxima over time."""
+    """One convolution of kernel size 2, relu(w . [before, now] + b), and its maxima over time."""
     model = make("cnn", cnn=ConvolutionConfig(layers=1, kernel_size=2), dense_layers=0)
     assert isinstance(model.encoder, Convolution)
     table, (convolution,) = model.activities.tables[ITEM][...], model.encoder.convolutions
@@ -299,37 +304,37 @@ def test_cnn_by_hand():
     second = convolution(jnp.concatenate([table[3], table[5]]))
     latest, highest = jnp.maximum(second, 0), jnp.maximum(jnp.maximum(first, second), 0)
     expected = query_by_hand(model, jnp.concatenate([latest, highest, highest]), table[5])
-    got = context_of(model)({ITEM: jnp.array([[0, 3, 5]])})[0]
+    got = jit_encode_last(model)({ITEM: jnp.array([[0, 3, 5]])})[0]
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_rnn_by_hand():
-    """The LSTM's output, the last activity and the mean of all."""
+    """The encoding is the LSTM's output, the last activity and the mean of all activities."""
     model = make("rnn", dense_layers=0)
     assert isinstance(model.encoder, Recurrent)
     table, (lstm,) = model.activities.tables[ITEM][...], model.encoder.layers
     output = lstm.encode_positions(table[None, jnp.array([3, 5])], jnp.ones((1, 2), bool))[0, -1]
     encoding = jnp.concatenate([output, table[5], (table[3] + table[5]) / 2])
     expected = query_by_hand(model, encoding, table[5])
-    got = context_of(model)({ITEM: jnp.array([[0, 3, 5]])})[0]
+    got = jit_encode_last(model)({ITEM: jnp.array([[0, 3, 5]])})[0]
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
-    contexts = contexts_of(model)
-    # In a window of training wherever the padding stands before the last activity.
+    encode_positions = jit_encode_positions(model)
+    # In a training window, padding may stand anywhere before the last activity.
     for history in ([0, 3, 5], [3, 0, 5]):
-        got = contexts({ITEM: jnp.array([history])}, count=1, history_length=3)[0, 0]
+        got = encode_positions({ITEM: jnp.array([history])}, count=1, history_length=3)[0, 0]
         np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
 
 
-LSTM_OF_THREE, ITS_PARAMS = nnx.split(LSTM(3, 3, rngs=nnx.Rngs(0)))
+LSTM_GRAPHDEF, LSTM_PARAMS = nnx.split(LSTM(3, 3, rngs=nnx.Rngs(0)))
 
 
-def in_one(params, inputs_BLE, mask_BL):
-    return nnx.merge(LSTM_OF_THREE, params).encode_positions(inputs_BLE, mask_BL)
+def by_layer(params, inputs_BLE, mask_BL):
+    return nnx.merge(LSTM_GRAPHDEF, params).encode_positions(inputs_BLE, mask_BL)
 
 
 def by_cells(params, inputs_BLE, mask_BL):
-    """Apply the cell step by step."""
-    lstm = nnx.merge(LSTM_OF_THREE, params)
+    """Apply the LSTM cell step by step."""
+    lstm = nnx.merge(LSTM_GRAPHDEF, params)
     cell, output = jnp.zeros((2, 3)), jnp.zeros((2, 3))
     outputs = []
     for step in range(4):
@@ -343,24 +348,24 @@ def by_cells(params, inputs_BLE, mask_BL):
 
 @partial(jax.jit, static_argnums=0)
 def with_gradients(function, inputs_BLE, mask_BL, by_outputs_BLH):
-    outputs, pull = jax.vjp(partial(function, mask_BL=mask_BL), ITS_PARAMS, inputs_BLE)
+    outputs, pull = jax.vjp(partial(function, mask_BL=mask_BL), LSTM_PARAMS, inputs_BLE)
     return outputs, pull(by_outputs_BLH)
 
 
 @settings(max_examples=20, deadline=None)
 @given(mask=st.lists(st.booleans(), min_size=8, max_size=8), seed=st.integers(0, 1000))
 def test_the_gradient_of_an_lstm_is_that_of_its_cells(mask, seed):
-    """With padding anywhere."""
+    """The mask has padding at any position."""
     keys = jax.random.split(jax.random.key(seed), 2)
     inputs, by_outputs = (jax.random.normal(key, (2, 4, 3)) for key in keys)
     of = inputs, jnp.array(mask).reshape(2, 4), by_outputs
-    ours, theirs = (with_gradients(function, *of) for function in (in_one, by_cells))
+    ours, theirs = (with_gradients(function, *of) for function in (by_layer, by_cells))
     for own, other in zip(*map(jax.tree.leaves, (ours, theirs)), strict=True):
         np.testing.assert_allclose(own, other, atol=1e-5)
 
 
 def test_lstm_by_hand():
-    """Two steps of the textbook's equations, in NumPy."""
+    """Two steps of the standard LSTM equations, in NumPy."""
     lstm = LSTM(3, 2, rngs=nnx.Rngs(0))
     inputs = np.random.default_rng(0).normal(size=(1, 2, 3)).astype(np.float32)
 
@@ -386,7 +391,7 @@ def test_the_dropout_of_a_configuration_is_kept():
     assert make("bow", dropout=0.0).dropout_rate == 0.0
 
 
-def test_dropout_keeps_the_mean_and_drops_its_share():
+def test_dropout_keeps_the_mean_and_drops_at_its_rate():
     x = jnp.ones((100, 1001))
     dropped = dropout(x, 0.2, jax.random.key(0))
     assert dropped.mean() == pytest.approx(1, abs=0.01)
@@ -396,7 +401,7 @@ def test_dropout_keeps_the_mean_and_drops_its_share():
 
 
 def test_dropout_is_independent_between_neighbours():
-    """Four entries share one draw of 32 bits; they must not share their fate."""
+    """Four entries share one draw of 32 bits, but are dropped independently."""
     kept = np.asarray(dropout(jnp.ones((4000, 4)), 0.5, jax.random.key(1))) > 0
     correlation = np.corrcoef(kept.T)
     np.testing.assert_allclose(correlation, np.eye(4), atol=0.08)

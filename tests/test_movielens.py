@@ -1,4 +1,4 @@
-"""Every layout of MovieLens in small, and the real ml-1m where this machine has it."""
+"""Small copies of every MovieLens layout, and the real ml-1m if it is on this machine."""
 
 import hashlib
 import re
@@ -37,7 +37,7 @@ ENCODINGS = {"ml-1m": "latin-1", "ml-100k": "latin-1", "ml-latest-small": "utf-8
 
 
 def write(root: Path, name: str, **changes: str) -> Path:
-    """Write the small release `name`; `changes` is ratings=, movies= or users=, in its place."""
+    """Write a small copy of release `name`; `changes` replaces ratings=, movies= or users=."""
     folder = root / name
     folder.mkdir(parents=True)
     roles = ("ratings", "movies", "users")
@@ -49,7 +49,7 @@ def write(root: Path, name: str, **changes: str) -> Path:
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("inside", [False, True], ids=["parent", "folder itself"])
-def test_each_layout_says_the_same(tmp_path, name, inside):
+def test_all_layouts_read_the_same(tmp_path, name, inside):
     folder = write(tmp_path, name)
     interactions = load_movielens(name, folder if inside else tmp_path)
     assert interactions.log.rows() == RATINGS
@@ -70,7 +70,7 @@ USERS = {
 
 
 @pytest.mark.parametrize("name", USERS)
-def test_users_are_read_if_one_asks_for_them(tmp_path, name):
+def test_users_are_read_on_request(tmp_path, name):
     folder = write(tmp_path, name)
     users = load_movielens(name, tmp_path, with_users=True).users
     assert users is not None
@@ -92,7 +92,7 @@ def test_users_are_read_if_one_asks_for_them(tmp_path, name):
         ("ml-100k", ""),
     ],
 )
-def test_a_bad_user_is_found_by_the_line(tmp_path, name, line):
+def test_an_invalid_user_is_reported_with_its_line(tmp_path, name, line):
     good = FILES[name][[*FILES[name]][2]].splitlines()[0]
     write(tmp_path, name, users=f"{good}\n{line}\n{good}\n")
     with pytest.raises(UserError, match=f"line 2: {re.escape(repr(line))} is not as published"):
@@ -121,7 +121,7 @@ def test_titles_and_years(tmp_path, line, expected):
     assert load_movielens("ml-latest-small", tmp_path).items["title", "year"].row(0) == expected
 
 
-def test_no_genres_are_null(tmp_path):
+def test_missing_genres_are_null(tmp_path):
     movies = "movieId,title,genres\n7,A (1999),(no genres listed)\n"
     write(tmp_path, "ml-latest-small", movies=movies)
     write(tmp_path, "ml-100k", movies="7|unknown||||1" + "|0" * 18 + "\n")
@@ -135,7 +135,7 @@ def test_no_genres_are_null(tmp_path):
 @pytest.mark.parametrize(
     "bad", ["1|2|3", "1|2|3|4|5", "1|x|3|4", "1||3|4", "1|2|nan|4", "junk", ""]
 )
-def test_a_bad_rating_is_found_by_its_line(tmp_path, monkeypatch, name, separator, bad):
+def test_an_invalid_rating_is_reported_with_its_line(tmp_path, monkeypatch, name, separator, bad):
     layout = movielens._LAYOUTS[name]
     good, bad = (line.replace("|", separator) for line in ("1|2|3|4", bad))
     lines = [layout.ratings.header] if layout.ratings.header else []
@@ -168,7 +168,7 @@ def test_a_damaged_file_is_refused(tmp_path, name, changes, message):
         load_movielens(name, tmp_path)
 
 
-def test_a_missing_file_is_named_with_the_remedy(tmp_path):
+def test_a_missing_file_is_reported_with_the_remedy(tmp_path):
     with pytest.raises(UserError, match=r"ml-1m/ratings\.dat is missing; .*--data-dir"):
         load_movielens("ml-1m", tmp_path)
     (write(tmp_path, "ml-1m") / "movies.dat").unlink()
@@ -176,7 +176,7 @@ def test_a_missing_file_is_named_with_the_remedy(tmp_path):
         load_movielens("ml-1m", tmp_path)
 
 
-def test_another_release_is_not_taken_for_this_one(tmp_path):
+def test_another_release_is_refused(tmp_path):
     folder = write(tmp_path, "ml-latest-small")
     with pytest.raises(UserError, match=r"ml-25m/ratings\.csv is missing"):
         load_movielens("ml-25m", folder)
@@ -215,7 +215,7 @@ def test_a_download_is_verified_cached_and_read(tmp_path, monkeypatch, name):
     monkeypatch.setitem(movielens._CHECKSUMS, name, (algorithm, digest))
     assert load_movielens(name).log.rows() == RATINGS
     assert sorted(path.name for path in cache.rglob("*")) == sorted([name, *FILES[name]])
-    # One from before users were read.
+    # A cache of an older version, which did not keep the users.
     (cache / name / [*FILES[name]][2]).unlink()
     assert load_movielens(name).users is None
     for _ in "again", "from the cache":

@@ -1,4 +1,4 @@
-"""An encoder from outside: a class and a line in ENCODERS, from training to the page."""
+"""A custom encoder, registered in ENCODERS: training, export, verification, runtime, page."""
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +20,7 @@ pytest.importorskip("tensorflow", reason="needs the extra convert")
 
 
 class Decay(Encoder):
-    """A sum in which each activity weighs half of the one after it."""
+    """A weighted sum in which each activity has half the weight of the next."""
 
     def __init__(self, width_in: int, units: int, config: None, *, rngs):
         self.width = width_in
@@ -31,7 +31,7 @@ class Decay(Encoder):
         mask_BL: Bool[jax.Array, "B L"],
         history_length: int,
     ) -> Float[jax.Array, "B L E"]:
-        # How many activities come after l up to p: gaps do not count.
+        # later_BLL[b, p, l] counts the valid activities after l, up to p.
         met_BL = jnp.cumsum(mask_BL, axis=1)
         later_BLL = (met_BL[:, :, None] - met_BL[:, None, :]).astype(jnp.float32)
         weights_BLL = jnp.where((later_BLL >= 0) & (later_BLL < history_length), 0.5**later_BLL, 0)
@@ -63,20 +63,20 @@ def run(tmp_path_factory) -> RunDirectory:
     return directory
 
 
-def test_it_is_trained_converted_and_proven(run):
+def test_the_encoder_is_trained_exported_and_verified(run):
     assert run.summary().model.encoder == "decay"
     assert "decay" not in ENCODERS
 
 
-def test_the_runtime_recommends_by_it(run):
+def test_the_runtime_recommends_with_the_encoder(run):
     recommender = Recommender.load(run.model_file)
     assert recommender.model["encoder"] == "decay"
     items = run.catalogue()["item"].to_list()[:3]
-    # It reads order.
+    # The encoder depends on the order.
     assert recommender.recommend(items) != recommender.recommend(items[::-1])
 
 
-def test_the_page_lists_it(run, browser, tmp_path):
+def test_the_page_lists_the_encoder(run, browser, tmp_path):
     with site(tmp_path / "site", run.model_file) as place:
         page = browser.new_page()
         open_page(page, place.url)

@@ -1,4 +1,4 @@
-"""A head from outside: a class and a line in HEADS, from the log to Python and the page."""
+"""A custom head, which is a class and an entry in HEADS, from the log to both runtimes."""
 
 from types import MappingProxyType
 
@@ -50,7 +50,7 @@ class Skip(Head):
 
 
 def log_of_skips() -> str:
-    """Write a log of users who like even or odd items, and skip most of the few others."""
+    """Return a CSV log of users who like even or odd items and skip most of the others."""
     rng, rows = np.random.default_rng(0), []
     for user in range(300):
         is_other = rng.random(12) < 0.3
@@ -63,7 +63,7 @@ def log_of_skips() -> str:
     return "user,item,timestamp,skipped\n" + "".join(rows)
 
 
-# A user of odd items, who skipped an even one; odd and even candidates, and one that is unknown.
+# A user of odd items who skipped an even one; an odd, an even and an unknown candidate.
 ASKED = ("skip", [1, 3, 5, 2, 7, 9], [11, 6, 999])
 FEATURES = {"features": {"skipped": [0, 0, 0, 1, 0, 0]}}
 
@@ -90,7 +90,7 @@ def run(tmp_path_factory) -> RunDirectory:
     return directory
 
 
-def test_it_learns_more_than_the_means_of_items_and_users(run):
+def test_the_head_beats_item_means_and_biases(run):
     figures = run.summary().heads["skipped"]
     assert figures.keys() == {"bow", "user and item bias", "item mean"}
     others = [each.means["rmse"] for name, each in figures.items() if name != "bow"]
@@ -98,7 +98,7 @@ def test_it_learns_more_than_the_means_of_items_and_users(run):
     assert "skipped" not in HEADS
 
 
-def test_the_runtime_predicts_by_it(run):
+def test_the_python_runtime_predicts_with_the_head(run):
     recommender = Recommender.load(run.model_file)
     assert recommender.model["probability"] == [0, 1]
     assert recommender.model["rules"]["probability"] == Skip.rule
@@ -107,7 +107,7 @@ def test_the_runtime_predicts_by_it(run):
     assert even["probability"] > 0.5 > odd["probability"]
 
 
-def test_the_page_predicts_by_it(run, browser, tmp_path):
+def test_the_browser_runtime_predicts_with_the_head(run, browser, tmp_path):
     with site(tmp_path / "site", run.model_file) as place:
         (place.folder / "skip.tflite").write_bytes(run.model_file.read_bytes())
         page = browser.new_page()

@@ -1,4 +1,4 @@
-"""Items that came after training: behind the old ones, and known by their features."""
+"""New items in an export: they follow the trained ones and are embedded by their features."""
 
 import random
 
@@ -20,7 +20,7 @@ def items_of(brand: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory):
-    """A shop whose people stay with a brand, and a run that learned so."""
+    """Train a run on a shop in which every user buys items of one brand."""
     folder = tmp_path_factory.mktemp("shop")
     chance = random.Random(0)
     rows, described = [], []
@@ -51,7 +51,7 @@ def shop(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def files(shop):
-    """The file without the new items, the file with them, and what was said."""
+    """Return the file without the new items, the file with them, and the output of the latter."""
     for flags in ([], ["--new-items=new.csv", "--boost=0.5", "--export-dir=more"]):
         process = convert("--run-dir=run", "--top-k=20", *flags, cwd=shop)
         assert process.returncode == 0, process.stderr
@@ -59,7 +59,7 @@ def files(shop):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_the_old_ids_are_what_they_were_and_the_new_ones_stand_behind(files):
+def test_old_ids_are_unchanged_and_new_ids_follow_them(files):
     before, after = (Recommender.load(path) for path in files[:2])
     assert after.items == (*before.items, "x-new", "y-new", "w-new")
     assert after.catalogue[-3]["title"] == "New of x" and after.catalogue[-3]["id"] == 25
@@ -71,7 +71,7 @@ def test_the_old_ids_are_what_they_were_and_the_new_ones_stand_behind(files):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_new_item_is_recommended_to_who_likes_what_it_is_like(files):
+def test_a_new_item_is_recommended_to_users_of_its_brand(files):
     recommender = Recommender.load(files[1])
     for brand, new, other in (("x", "x-new", "y-new"), ("y", "y-new", "x-new")):
         found = [str(each.item) for each in recommender.recommend(items_of(brand)[:4], k=24)]
@@ -82,7 +82,7 @@ def test_a_new_item_is_recommended_to_who_likes_what_it_is_like(files):
     assert {str(each.item)[0] for each in recommender.similar("x-new", k=5)} == {"x"}
 
 
-def test_a_boost_is_added_to_the_scores_of_the_new_items_alone(shop, files):
+def test_a_boost_raises_the_biases_of_new_items_alone(shop, files):
     table = shop / "new.csv"
     plain, boosted = (
         restore_run(shop / "run", table).model,
@@ -104,12 +104,12 @@ def test_a_boost_is_added_to_the_scores_of_the_new_items_alone(shop, files):
         (["--boost=nan", "--new-items=new.csv"], "--boost=nan is out of range"),
     ],
 )
-def test_boosts_that_cannot_be(shop, flags, message):
+def test_an_invalid_boost_is_refused(shop, flags, message):
     process = call(export.main, "--run-dir=run", *flags, cwd=shop)
     assert process.returncode == 2 and message in process.stderr
 
 
-def test_what_was_added_is_said(files):
+def test_the_added_items_are_reported(files):
     said = files[2].splitlines()
     assert "new.csv: 3 new items" in said
     assert "  known to the run, and left as they are: 1" in said
@@ -117,7 +117,7 @@ def test_what_was_added_is_said(files):
     assert "  note: without a value that was learned, and so all alike: 1" in said
 
 
-def test_the_proof_can_be_repeated(shop, files):
+def test_verify_accepts_a_file_with_new_items(shop, files):
     flags = [f"--model={files[1]}", "--run-dir=run"]
     process = call(verify.main, *flags, "--new-items=new.csv", cwd=shop)
     assert process.returncode == 0, process.stderr
@@ -132,13 +132,13 @@ def test_the_proof_can_be_repeated(shop, files):
         ("missing.csv", "missing.csv is no file; give --new-items"),
     ],
 )
-def test_what_cannot_be_added_is_one_line(shop, table, message):
+def test_an_invalid_table_of_new_items_is_refused_in_one_line(shop, table, message):
     process = call(export.main, "--run-dir=run", f"--new-items={table}", cwd=shop)
     assert process.returncode == 2
     assert message in process.stderr and process.stderr.count("\n") == 1
 
 
-def test_nothing_can_be_added_to_a_run_that_knows_no_features(runs, tmp_path):
+def test_a_run_without_item_features_refuses_new_items(runs, tmp_path):
     (tmp_path / "new.csv").write_text("item,title,brand\nx-new,New of x,x\n")
     process = call(export.main, f"--run-dir={runs['bow']}", "--new-items=new.csv", cwd=tmp_path)
     assert process.returncode == 2

@@ -1,4 +1,4 @@
-"""The objective: pure, with some features masked, and the losses of all heads added up."""
+"""The objective: feature masking, random keys, and the weighted sum of head losses."""
 
 from dataclasses import replace
 from functools import partial
@@ -21,7 +21,7 @@ GENRE = Feature("genre", "activity", "id", 4)
 
 
 def batch_of(seed: int) -> Batch:
-    """Two windows of seven activities and three targets, one of them short, with what was seen."""
+    """Return two windows of seven activities and three targets, one padded, with excluded items."""
     rng = np.random.default_rng(seed)
     items = rng.integers(1, SIZE + 1, (2, 7)).astype(np.int32)
     items[0, :5] = 0
@@ -36,7 +36,7 @@ def batch_of(seed: int) -> Batch:
     )
 
 
-def test_features_but_the_item_are_masked_in_whole_rows_and_here_and_there():
+def test_features_are_masked_per_row_and_per_entry_except_the_item():
     ones = jnp.ones((500, 20), jnp.int32)
     history = {ITEM: ones, "rating": ones, "age": ones, "user_age": ones[:, 0]}
     batch = mask_features(Batch(history, ones, ones, None), jax.random.key(0))
@@ -50,13 +50,13 @@ def test_features_but_the_item_are_masked_in_whole_rows_and_here_and_there():
     assert (found["rating"][~row] != found["age"][~row]).any()
 
 
-def test_no_two_uses_of_randomness_in_a_step_share_a_key():
+def test_the_random_keys_of_a_step_are_distinct():
     keys = step_keys(jax.random.key(0))
     different = {tuple(jax.random.key_data(key).tolist()) for key in keys}
     assert len(different) == len(keys) == 4
 
 
-def test_heads_are_added_up_by_their_weights():
+def test_the_objective_is_the_weighted_sum_of_head_losses():
     head = HeadSpec("rating", 1.0, (1.0, 2.0, 4.0))
     model, batch, key = make("bow", heads=(head,)), batch_of(2), jax.random.key(0)
     batch = batch._replace(labels={"rating": batch.targets % 4})

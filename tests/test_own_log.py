@@ -1,4 +1,4 @@
-"""A user's own table: what comes out is what was written, and what is wrong is found."""
+"""Logs in CSV and Parquet: round trips, column types, and the errors of malformed tables."""
 
 import math
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -44,7 +44,7 @@ ids = st.one_of(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1), st.lists
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 @settings(deadline=None)
 @given(users=ids, items=ids, data=st.data())
-def test_a_table_comes_back_as_it_was_written(tmp_path_factory, suffix, users, items, data):
+def test_a_table_survives_a_round_trip(tmp_path_factory, suffix, users, items, data):
     height = min(len(users), len(items))
     times = data.draw(
         st.one_of(
@@ -100,7 +100,7 @@ def test_iso_datetimes_become_seconds(tmp_path_factory, times, separator):
         ("1969-12-31 23:01:00-01", 60),
     ],
 )
-def test_forms_of_iso_dates(tmp_path, written, seconds):
+def test_formats_of_iso_dates(tmp_path, written, seconds):
     log = load_csv(tmp_path, f"{HEADER}1,a,{written}\n2,b,2020-01-01\n").log
     assert log["timestamp"].to_list() == [seconds, 1577836800]
     assert log["timestamp"].dtype == pl.Float64
@@ -148,7 +148,7 @@ def test_types_of_ids_in_parquet(tmp_path):
     assert load_parquet(tmp_path, user=["1", "2"]).log["user"].to_list() == ["1", "2"]
 
 
-def test_columns_of_other_names_and_ratings(tmp_path):
+def test_columns_named_by_flags_and_ratings(tmp_path):
     text = "stars,when,who,what\n4.5,1,u,x\n"
     names = {"user": "who", "item": "what", "time": "when"}
     log = load_csv(tmp_path, text, rating="stars", **names).log
@@ -181,7 +181,7 @@ def test_columns_of_other_names_and_ratings(tmp_path):
         (HEADER + "1,a,2020-01-01\n2,b,5\n", "line 3: column 'timestamp' holds '5'"),
     ],
 )
-def test_what_is_wrong_with_a_csv_is_found(tmp_path, text, message):
+def test_an_invalid_csv_is_refused(tmp_path, text, message):
     with pytest.raises(UserError, match=message) as error:
         load_csv(tmp_path, text)
     assert str(error.value).startswith(str(tmp_path / "log.csv"))
@@ -189,7 +189,7 @@ def test_what_is_wrong_with_a_csv_is_found(tmp_path, text, message):
 
 
 @pytest.mark.parametrize("rating", ["good", "nan", ""])
-def test_a_rating_that_is_no_number(tmp_path, rating):
+def test_a_rating_that_is_not_a_number_is_refused(tmp_path, rating):
     text = f"user,item,timestamp,stars\n1,a,5,3\n1,b,6,{rating}\n"
     with pytest.raises(UserError, match=r"line 3: column 'stars' .*--log.rating"):
         load_csv(tmp_path, text, rating="stars")
@@ -197,7 +197,7 @@ def test_a_rating_that_is_no_number(tmp_path, rating):
         load_csv(tmp_path, text, rating="likes")
 
 
-def test_a_csv_that_is_no_utf8(tmp_path):
+def test_a_csv_that_is_not_utf8_is_refused(tmp_path):
     (tmp_path / "log.csv").write_bytes(f"{HEADER}1,a,5\n2,Fu\xdf,6\n".encode("latin-1"))
     with pytest.raises(UserError, match=r"line 3: .*not UTF-8"):
         load(tmp_path / "log.csv")
@@ -216,12 +216,12 @@ def test_a_csv_that_is_no_utf8(tmp_path):
         ({"timestamp": [True, False]}, "row 1: column 'timestamp' holds 'True'"),
     ],
 )
-def test_what_is_wrong_with_a_parquet_file_is_found(tmp_path, columns, message):
+def test_an_invalid_parquet_file_is_refused(tmp_path, columns, message):
     with pytest.raises(UserError, match=message):
         load_parquet(tmp_path, **columns)
 
 
-def test_a_file_that_is_none(tmp_path):
+def test_a_missing_or_unreadable_file_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"log\.csv is no file; give --dataset"):
         load(tmp_path / "log.csv")
     with pytest.raises(UserError, match=r"log\.xlsx is of no known format; give --dataset"):
@@ -231,7 +231,7 @@ def test_a_file_that_is_none(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet", ".jsonl"])
-def test_rows_that_lack_something_are_dropped_if_one_asks_for_it(tmp_path, suffix):
+def test_incomplete_rows_are_dropped_on_request(tmp_path, suffix):
     path = tmp_path / f"log{suffix}"
     table = pl.DataFrame(
         {
@@ -257,7 +257,7 @@ def test_rows_that_lack_something_are_dropped_if_one_asks_for_it(tmp_path, suffi
     assert rated.log["item"].to_list() == ["a"]
 
 
-def test_what_is_wrong_and_no_gap_is_not_dropped(tmp_path):
+def test_invalid_rows_are_refused_with_drop_incomplete(tmp_path):
     text = HEADER + "1,a,5\n1,,5\n1,b,soon\n"
     with pytest.raises(UserError, match=r"line 4: column 'timestamp' holds 'soon'"):
         load_csv(tmp_path, text, drop_incomplete=True)
@@ -265,7 +265,7 @@ def test_what_is_wrong_and_no_gap_is_not_dropped(tmp_path):
         load_csv(tmp_path, HEADER + "1,,5\n", drop_incomplete=True)
 
 
-def test_without_times_the_order_of_the_file_counts(tmp_path):
+def test_without_times_the_order_of_the_file_is_kept(tmp_path):
     text = "user,item\n1,b\n,c\n1,a\n"
     read = load_csv(tmp_path, text, time="none", drop_incomplete=True)
     assert read.log.rows() == [(1, "b", 0), (1, "a", 2)]

@@ -1,4 +1,4 @@
-"""What a person does with the page, in a real browser, on three trained models."""
+"""User interaction with the demo page, in a real browser, with three trained models."""
 
 import json
 import re
@@ -31,8 +31,8 @@ def place(tmp_path_factory, models):
 
 @pytest.fixture
 def page(browser, place):
-    """Open the page as somebody who was never there; nothing in it may fail."""
-    # tests/test_page_offline.py is about the service worker; the others need not wait for it.
+    """Open the page in a new browser context, and fail on JavaScript errors."""
+    # Only tests/test_page_offline.py tests the service worker; blocking it here saves time.
     context = browser.new_context(service_workers="block")
     page = context.new_page()
     errors = []
@@ -48,7 +48,7 @@ def python(models) -> Recommender:
     return Recommender.load(models["bow"])
 
 
-def best(recommender: Recommender, items: list) -> list[str]:
+def expected_items(recommender: Recommender, items: list) -> list[str]:
     return [str(each.item) for each in recommender.recommend(items, 10)]
 
 
@@ -56,13 +56,13 @@ def catalogue(models) -> list[dict]:
     return list(bundle.read_bundle(models["bow"]).catalogue)
 
 
-def test_somebody_who_has_chosen_nothing_sees_what_the_model_gives_to_nothing(page, python):
-    assert shown(page) == best(python, [])
+def test_an_empty_history_shows_recommendations_of_the_model(page, python):
+    assert shown(page) == expected_items(python, [])
     expect(page.locator("#seen li")).to_have_count(0)
     expect(page.locator("#for-you-hint")).to_contain_text("until you choose")
 
 
-def test_the_catalogue_starts_with_the_popular_and_shows_what_is_known(page, models):
+def test_the_catalogue_starts_with_popular_items_and_shows_metadata(page, models):
     first = catalogue(models)[0]
     card = page.locator("#cards .card").first
     expect(card.locator(".title")).to_have_text(first["title"])
@@ -70,26 +70,26 @@ def test_the_catalogue_starts_with_the_popular_and_shows_what_is_known(page, mod
     expect(card.locator(".genres")).to_have_text(" · ".join(first["genres"]))
 
 
-def test_a_tap_adds_and_a_second_removes(page, models, python):
+def test_tapping_a_card_toggles_it_in_the_history(page, models, python):
     items = [entry["item"] for entry in catalogue(models)]
     tap(page, 3, 12)
-    assert shown(page) == best(python, [items[3], items[12]])
+    assert shown(page) == expected_items(python, [items[3], items[12]])
     assert page.locator("#cards .card").nth(12).get_attribute("data-place") == "2"
     expect(page.locator("#status")).to_contain_text("Added")
     tap(page, 3)
-    assert shown(page) == best(python, [items[12]])
+    assert shown(page) == expected_items(python, [items[12]])
     expect(page.locator("#status")).to_contain_text("Removed")
 
 
-def test_a_recommendation_that_was_seen_is_tapped_into_the_history(page, python):
+def test_tapping_a_recommendation_adds_it_to_the_history(page, python):
     first = shown(page)[0]
     page.locator("#lists button").first.click()
     expect(page.locator("#seen li")).to_have_count(1)
     assert page.locator("#seen li").get_attribute("data-key") == first
-    assert shown(page) == best(python, [int(first)])
+    assert shown(page) == expected_items(python, [int(first)])
 
 
-def test_the_list_says_what_moved_and_what_left(page):
+def test_the_list_shows_rank_changes_and_removed_items(page):
     tap(page, 5)
     before = shown(page)
     tap(page, 20)
@@ -110,7 +110,7 @@ def test_the_list_says_what_moved_and_what_left(page):
     assert text.startswith("Left the ten: ") == bool(left)
 
 
-def test_scores_are_bars_between_the_last_and_the_first_of_the_list(page, python):
+def test_score_bars_are_scaled_between_last_and_first_score(page, python):
     scores = [each.score for each in python.recommend([], python.top_k)]
     bars = page.locator(".bar").evaluate_all(
         "bars => bars.map(bar => Number(bar.style.getPropertyValue('--share')))"
@@ -122,7 +122,7 @@ def test_scores_are_bars_between_the_last_and_the_first_of_the_list(page, python
     )
 
 
-def test_the_history_is_reordered_tried_out_and_cleared(page, models, python):
+def test_the_history_can_be_reordered_edited_and_cleared(page, models, python):
     items = [entry["item"] for entry in catalogue(models)]
     tap(page, 0, 1, 2)
     rows = page.locator("#seen li")
@@ -134,7 +134,7 @@ def test_the_history_is_reordered_tried_out_and_cleared(page, models, python):
     what_if = rows.first.get_by_role("button", name="What if not?")
     what_if.click()
     expect(what_if).to_have_attribute("aria-pressed", "true")
-    assert shown(page) == best(python, [items[1], items[0]])
+    assert shown(page) == expected_items(python, [items[1], items[0]])
     expect(page.locator("#for-you-hint")).to_contain_text("As if you had not seen")
     what_if.click()
     expect(what_if).to_have_attribute("aria-pressed", "false")
@@ -143,16 +143,16 @@ def test_the_history_is_reordered_tried_out_and_cleared(page, models, python):
     expect(rows).to_have_count(2)
     page.get_by_role("button", name="Clear").click()
     expect(rows).to_have_count(0)
-    assert shown(page) == best(python, [])
+    assert shown(page) == expected_items(python, [])
 
 
-def test_what_is_older_than_the_model_reads_is_pale(page):
+def test_items_beyond_the_history_length_are_marked_unread(page):
     tap(page, *range(12))
     expect(page.locator("#seen .unread")).to_have_count(2)
     expect(page.locator("#history-hint")).to_contain_text("The model reads the last 10")
 
 
-def test_search_and_genre_find(page, models):
+def test_search_and_genre_filter_the_catalogue(page, models):
     described = catalogue(models)
     entry = described[30]
     page.locator("#search").fill(f"  {entry['title'].upper()} {entry['year']} ")
@@ -168,7 +168,7 @@ def test_search_and_genre_find(page, models):
     expect(page.locator("#found")).to_contain_text("0 found; try")
 
 
-def test_more_is_shown_on_demand(page, models):
+def test_the_more_button_shows_further_items(page, models):
     page.locator("#more").click()
     expect(page.locator("#cards li")).to_have_count(96)
     expect(page.locator("#cards .card").nth(48)).to_be_focused()
@@ -178,7 +178,7 @@ def test_more_is_shown_on_demand(page, models):
     expect(page.locator("#more")).to_be_hidden()
 
 
-def test_it_says_what_it_runs(page, models):
+def test_the_page_describes_its_model(page, models):
     model = bundle.read_bundle(models["bow"]).model
     facts = page.locator("#facts").inner_text()
     assert "Bag of words (bow)" in facts
@@ -191,8 +191,8 @@ def test_it_says_what_it_runs(page, models):
     expect(page.locator(".time")).to_have_text(re.compile(r"^\d+ µs$"))
 
 
-def test_every_list_of_a_few_hundred_histories_is_the_one_of_the_runtime(page, runs, models):
-    """Another tab's change is read like one's own: so histories come in fast."""
+def test_lists_for_held_out_histories_match_the_runtime(page, runs, models):
+    """Set histories by storage events, as another tab does, which is faster than tapping."""
     items = bundle.read_bundle(models["bow"]).items
     rows = load_heldout(runs["bow"] / HELDOUT).history[ITEM][:HISTORIES]
     histories = [[items[number - 1] for number in row if number] for row in rows]
@@ -222,24 +222,24 @@ def test_every_list_of_a_few_hundred_histories_is_the_one_of_the_runtime(page, r
     for column, encoder in enumerate(ENCODERS):
         recommender = Recommender.load(models[encoder])
         for history, lists in zip(histories, found, strict=True):
-            assert lists[column] == best(recommender, history), (encoder, history)
+            assert lists[column] == expected_items(recommender, history), (encoder, history)
 
 
-def test_models_are_switched_and_compared_on_one_history(page, models):
+def test_models_are_switched_and_compared_for_one_history(page, models):
     items = [entry["item"] for entry in catalogue(models)]
     tap(page, 7, 9)
     page.get_by_role("radio", name=NAMES["rnn"]).click()
     expect(page.locator(".list h3")).to_have_text(NAMES["rnn"])
     recommenders = {encoder: Recommender.load(models[encoder]) for encoder in ENCODERS}
     history = [items[7], items[9]]
-    assert shown(page) == best(recommenders["rnn"], history)
+    assert shown(page) == expected_items(recommenders["rnn"], history)
     expect(page.locator("#facts")).to_contain_text("LSTM (rnn)")
     page.get_by_role("radio", name="Side by side").click()
     expect(page.locator(".list")).to_have_count(3)
     for column, encoder in enumerate(ENCODERS):
         expect(page.locator(".list h3").nth(column)).to_have_text(NAMES[encoder])
-        assert shown(page, column) == best(recommenders[encoder], history)
-    # What is pointed at is marked in every list.
+        assert shown(page, column) == expected_items(recommenders[encoder], history)
+    # The hovered item is highlighted in every list.
     row = page.locator(".list").first.locator("li").first
     row.hover()
     key = row.get_attribute("data-key")
@@ -248,7 +248,7 @@ def test_models_are_switched_and_compared_on_one_history(page, models):
     assert len(marked) == sum(key in shown(page, column) for column in range(3))
 
 
-def test_a_reload_keeps_the_history_and_deleting_deletes_it(page):
+def test_the_history_survives_a_reload_until_it_is_deleted(page):
     tap(page, 4, 8)
     rows = page.locator("#seen li")
     rows.first.get_by_role("button", name="What if not?").click()
@@ -266,7 +266,7 @@ def test_a_reload_keeps_the_history_and_deleting_deletes_it(page):
     expect(rows).to_have_count(0)
 
 
-def test_another_tab_follows(page, place):
+def test_another_tab_is_synchronized(page, place):
     other = page.context.new_page()
     open_page(other, place.url)
     tap(page, 2)
@@ -287,15 +287,15 @@ def test_the_history_is_exported_as_a_file(page, models, tmp_path):
 
 
 @pytest.mark.parametrize("kept", ["{", "7", '"x"', '{"item": 1}', '[{"item": null}, {}]', "[null]"])
-def test_what_was_kept_and_cannot_be_read_is_nothing(page, kept):
+def test_an_unreadable_stored_history_is_ignored(page, kept):
     page.evaluate("kept => localStorage.setItem('jaxrec history synthetic', kept)", kept)
     page.reload()
     expect(page.locator("#lists li")).not_to_have_count(0)
     expect(page.locator("#seen li")).to_have_count(0)
 
 
-def keep(page, items) -> None:
-    """Open the page as somebody whose browser has kept these."""
+def open_with_history(page, items) -> None:
+    """Reload the page with these items stored as the history."""
     page.evaluate(
         "kept => localStorage.setItem('jaxrec history synthetic', JSON.stringify(kept))",
         [{"item": item} for item in items],
@@ -303,27 +303,25 @@ def keep(page, items) -> None:
     page.reload()
 
 
-def test_an_item_of_the_history_that_a_new_model_does_not_know_stays_and_is_passed_over(
-    page, python, models
-):
+def test_unknown_items_stay_in_the_history_and_are_ignored(page, python, models):
     item = catalogue(models)[0]["item"]
-    keep(page, [10**9, item])
+    open_with_history(page, [10**9, item])
     expect(page.locator("#seen li")).to_have_count(2)
     expect(page.locator("#seen li").last).to_contain_text("unknown to this model")
-    assert shown(page) == best(python, [item])
+    assert shown(page) == expected_items(python, [item])
 
 
-def test_a_history_of_which_nothing_is_known_any_more_gives_the_popular_items(page, python):
-    keep(page, [10**9, "heard of elsewhere"])
+def test_a_history_of_unknown_items_gives_popular_items(page, python):
+    open_with_history(page, [10**9, "heard of elsewhere"])
     expect(page.locator("#seen .unread")).to_have_count(2)
     expect(page.locator("#lists li")).to_have_count(10)
-    assert shown(page) == best(python, [])
+    assert shown(page) == expected_items(python, [])
     expect(page.locator(".time")).not_to_be_empty()
 
 
-def test_somebody_who_has_seen_it_all(page, models):
+def test_a_history_of_all_items_leaves_no_recommendations(page, models):
     items = [entry["item"] for entry in catalogue(models)]
-    keep(page, items[1:])
+    open_with_history(page, items[1:])
     expect(page.locator("#lists li")).to_have_count(1)
     assert shown(page) == [str(items[0])]
     tap(page, 0)
@@ -331,7 +329,7 @@ def test_somebody_who_has_seen_it_all(page, models):
     expect(page.locator("#peek")).to_contain_text("nothing is left")
 
 
-def test_a_catalogue_of_fewer_items_than_a_list_shows(browser, tmp_path):
+def test_a_catalogue_smaller_than_the_list(browser, tmp_path):
     pytest.importorskip("tensorflow", reason="needs the extra convert")
     small = made(make("bow", size=6), Shapes(1, 3, 3, 4, False), [*"abcdef"])
     errors = []
@@ -345,7 +343,7 @@ def test_a_catalogue_of_fewer_items_than_a_list_shows(browser, tmp_path):
     assert not errors
 
 
-def test_everything_can_be_done_by_keyboard(page: Page):
+def test_the_page_is_usable_by_keyboard(page: Page):
     page.keyboard.press("Tab")
     expect(page.get_by_text("Skip to the recommendations")).to_be_focused()
     page.keyboard.press("Enter")
@@ -354,7 +352,7 @@ def test_everything_can_be_done_by_keyboard(page: Page):
         page.keyboard.press("Tab")
     page.keyboard.press("Space")
     expect(page.locator("#seen li")).to_have_count(1)
-    # The item has left the list; the focus is on the one in its place.
+    # The item has left the list; the focus moves to the item that replaces it.
     expect(page.locator("#lists button").first).to_be_focused()
     page.keyboard.press("Enter")
     page.keyboard.press("Enter")
@@ -372,7 +370,7 @@ def test_everything_can_be_done_by_keyboard(page: Page):
     expect(page.locator("#seen li").first.get_by_role("button", name="Remove")).to_be_focused()
 
 
-def test_a_model_without_titles_and_genres_is_shown_by_its_items(browser, tmp_path, models):
+def test_a_model_without_metadata_shows_item_ids(browser, tmp_path, models):
     bare = [{**entry, "title": None, "genres": None, "year": None} for entry in catalogue(models)]
     rewritten(models["bow"], tmp_path / "bare.tflite", catalogue=bare)
     with site(tmp_path / "site", tmp_path / "bare.tflite") as place:
@@ -386,7 +384,7 @@ def test_a_model_without_titles_and_genres_is_shown_by_its_items(browser, tmp_pa
         page.close()
 
 
-def test_models_of_one_encoder_are_told_apart(browser, tmp_path, models):
+def test_models_of_the_same_encoder_have_distinct_names(browser, tmp_path, models):
     whole = bundle.read_bundle(models["bow"]).model
     twin, other = tmp_path / "twin.tflite", tmp_path / "other.tflite"
     rewritten(models["bow"], twin, model_json={**whole, "recipe": "float64"})

@@ -1,4 +1,4 @@
-"""What a model takes beside items, in the browser: asked for on the page, told to the model."""
+"""Features in the browser: entered on the page, stored, and passed to the model."""
 
 import json
 import math
@@ -38,7 +38,7 @@ HISTORY, USER = "jaxrec history made up", "jaxrec user made up"
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory) -> dict[str, Path]:
-    """A model that is told of all kinds of features, and one that is told of none."""
+    """Write a model with features of all kinds, and one without features."""
     folder = tmp_path_factory.mktemp("models")
     told, untold = make("rnn", features=FEATURES), make("rnn")
     return {
@@ -62,7 +62,7 @@ def place(tmp_path_factory, models):
 
 @pytest.fixture
 def page(browser, place):
-    """Open the page, on a clock that stands still; nothing in it may fail."""
+    """Open the page with a fixed clock, and check that its scripts raise no errors."""
     context = browser.new_context(service_workers="block")
     page = context.new_page()
     errors = []
@@ -75,21 +75,21 @@ def page(browser, place):
 
 
 def best(python: Recommender, items: list, **features) -> list[str]:
-    """Give what the page should show, at the moment when its clock stands still."""
+    """Return the items that the page should show at the time of its fixed clock."""
     told = {"hour": NOW.hour, "weekday": 7, **features}
     return [str(each.item) for each in python.recommend(items, 10, features=told)]
 
 
 def card(page: Page, place: int) -> Locator:
-    """Find what the history has of an item, by its place in the catalogue."""
+    """Return an item's card in the history, by the item's position in the catalogue."""
     return page.locator(f'#seen li[data-key="{RAW[place]}"]')
 
 
-def kept(page: Page, key: str):
+def stored(page: Page, key: str):
     return json.loads(page.evaluate("key => localStorage.getItem(key)", key))
 
 
-def test_a_card_asks_for_what_the_model_takes(page):
+def test_a_card_has_controls_for_the_features_of_the_model(page):
     expect(page.locator("#told-hint")).to_be_hidden()
     tap(page, 3)
     title = f"Item {RAW[3]}"
@@ -101,7 +101,7 @@ def test_a_card_asks_for_what_the_model_takes(page):
     assert device.locator("option").all_inner_texts() == ["unknown", "web", "phone"]
     price = card(page, 3).get_by_role("spinbutton", name=f"price of {title}", exact=True)
     expect(price).to_have_value("")
-    # The age comes from the tap.
+    # The age is computed from the tap and has no control.
     expect(card(page, 3).locator(".control")).to_have_count(3)
     expect(page.locator("#told-hint")).to_have_text(
         "The model is told what you say of each item, how long ago you tapped it, and what time "
@@ -116,7 +116,7 @@ def test_a_card_asks_for_what_the_model_takes(page):
     )
 
 
-def test_what_is_said_of_an_item_is_told_to_the_model(page, python):
+def test_features_of_an_item_are_passed_to_the_model(page, python):
     tap(page, 3, 12)
     items, ages = [RAW[3], RAW[12]], [0, 0]
     assert shown(page) == best(python, items, age=ages)
@@ -140,7 +140,7 @@ def test_what_is_said_of_an_item_is_told_to_the_model(page, python):
     card(page, 12).get_by_role("radio", name="unknown").check()
     expect(page.locator("#status")).to_contain_text("The rating is unknown")
     assert shown(page) == best(python, items, age=ages, **(told | {"rating": [None, None]}))
-    # An item that is left out takes what was said of it along.
+    # An item that is left out is left out with its features.
     card(page, 3).get_by_role("button", name="What if not?").click()
     expect(page.locator("#status")).to_contain_text("Tried out")
     assert shown(page) == best(python, items[1:], age=[0])
@@ -158,13 +158,13 @@ def test_an_age_is_the_time_since_the_tap(page, python):
     days = 40 * 24 * 3600
     assert shown(page) == best(python, items, age=[days + 1, days - 1000 + 1], weekday=5)
     assert shown(page) != best(python, items, age=[1000, 0])
-    assert [each["at"] for each in kept(page, HISTORY)] == [
+    assert [each["at"] for each in stored(page, HISTORY)] == [
         NOW.timestamp() * 1000,
         NOW.timestamp() * 1000 + 1_000_000,
     ]
 
 
-def test_what_somebody_says_of_themselves_is_told_kept_and_deleted(page, python):
+def test_user_features_are_passed_stored_and_deleted(page, python):
     you = page.get_by_role("group", name="About you")
     you.get_by_role("combobox").select_option("33")
     expect(page.locator("#status")).to_contain_text("The home country is 33")
@@ -172,11 +172,11 @@ def test_what_somebody_says_of_themselves_is_told_kept_and_deleted(page, python)
     you.get_by_role("spinbutton").fill("5000")
     you.get_by_role("spinbutton").press("Enter")
     expect(page.locator("#status")).to_contain_text("The income is 5000")
-    assert kept(page, USER) == {"user_home_country": 33, "user_income": 5000}
+    assert stored(page, USER) == {"user_home_country": 33, "user_income": 5000}
     page.reload()
     expect(you.get_by_role("spinbutton")).to_have_value("5000")
     assert shown(page) == best(python, [], user_home_country=33, user_income=5000)
-    # They are no part of the history.
+    # User features are not part of the history.
     tap(page, 3)
     page.get_by_role("button", name="Clear").click()
     expect(page.locator("#seen li")).to_have_count(0)
@@ -196,7 +196,7 @@ def test_what_somebody_says_of_themselves_is_told_kept_and_deleted(page, python)
         {"at": 1e300, "told": {"rating": "5", "device": 3, "price": "cheap", "mood": 1}},
     ],
 )
-def test_what_was_kept_for_another_model_is_unknown_to_this_one(page, python, more):
+def test_invalid_stored_values_are_unknown(page, python, more):
     entries = [{"item": item, **more} for item in RAW[:2]]
     user = {"user_home_country": "nowhere", "user_income": "much"}
     page.evaluate(
@@ -226,7 +226,7 @@ def test_stars_are_given_by_keyboard(page, python):
     expect(page.locator("#status")).to_contain_text("The device is web")
 
 
-def test_what_is_exported_has_what_was_said(page, tmp_path):
+def test_an_exported_history_has_the_features(page, tmp_path):
     tap(page, 3)
     card(page, 3).get_by_role("radio", name="2").check()
     expect(page.locator("#status")).to_contain_text("The rating is 2")
@@ -243,7 +243,7 @@ def test_what_is_exported_has_what_was_said(page, tmp_path):
     }
 
 
-def test_a_model_that_is_told_nothing_asks_for_nothing(browser, models, tmp_path):
+def test_a_model_without_features_has_no_controls(browser, models, tmp_path):
     with site(tmp_path / "site", models["untold"]) as place:
         context = browser.new_context(service_workers="block")
         page = context.new_page()
@@ -257,11 +257,11 @@ def test_a_model_that_is_told_nothing_asks_for_nothing(browser, models, tmp_path
         for hidden in ("#you", "#told-hint", "#seen .controls"):
             expect(page.locator(hidden)).to_be_hidden()
         expect(page.locator("#facts")).not_to_contain_text("Is told")
-        assert kept(page, HISTORY) == [{"item": RAW[3], "without": False}]
+        assert stored(page, HISTORY) == [{"item": RAW[3], "without": False}]
         context.close()
 
 
-def test_models_side_by_side_are_each_told_what_they_take(browser, models, python, tmp_path):
+def test_models_side_by_side_each_get_their_features(browser, models, python, tmp_path):
     with site(tmp_path / "site", models["untold"], models["told"]) as place:
         context = browser.new_context(service_workers="block")
         page = context.new_page()
@@ -275,7 +275,7 @@ def test_models_side_by_side_are_each_told_what_they_take(browser, models, pytho
         expect(page.locator("#status")).to_contain_text("The rating is 5")
         untold = Recommender.load(models["untold"])
         assert shown(page, 0) == [each.item for each in untold.recommend([RAW[3]])]
-        # It was tapped when nobody took ages.
+        # Its age is unknown: no model on the page took ages when it was tapped.
         assert shown(page, 1) == best(python, [RAW[3]], rating=[5])
         context.close()
 
@@ -296,14 +296,14 @@ CALLS = """async (calls) => {
 
 @pytest.fixture(scope="module")
 def call(browser, place):
-    """Call methods of a recommender in the browser; an error comes back as its name and message."""
+    """Yield a function that calls recommender methods in the browser; errors return as text."""
     page = browser.new_page()
     page.goto(f"{place.url}models.json")
     yield lambda *calls: page.evaluate(CALLS, calls)[0]
     page.close()
 
 
-# What an app may know of an activity or a user.
+# Raw values of each feature, valid and invalid.
 CHOICES = {
     "rating": [1, 5, 0, 99, 2.5, "5", "", None, math.nan],
     "device": ["web", "phone", "Web", 1, None],
@@ -316,8 +316,8 @@ CHOICES = {
 }
 
 
-def drawn(rng: np.random.Generator) -> tuple[list, dict]:
-    """Draw a history of any length with an unknown item in it, and some features."""
+def draw_history(rng: np.random.Generator) -> tuple[list, dict]:
+    """Draw a history, in which items may be unknown, and values of some features."""
     items = rng.choice([*RAW, "unheard of"], rng.integers(1, 12)).tolist()
     features = {}
     for feature in FEATURES:
@@ -332,9 +332,9 @@ def drawn(rng: np.random.Generator) -> tuple[list, dict]:
     }
 
 
-def test_raw_values_say_in_the_browser_what_they_say_in_python(call, python):
+def test_raw_values_are_encoded_in_the_browser_as_in_python(call, python):
     rng = np.random.default_rng(0)
-    asked = [drawn(rng) for _ in range(60)]
+    asked = [draw_history(rng) for _ in range(60)]
     contexts = call(*(("encode", items, {"features": features}) for items, features in asked))
     for (items, features), context in zip(asked, contexts, strict=True):
         here = python.encode(items, features=features)
@@ -368,7 +368,7 @@ def test_a_history_alone_is_one_of_which_all_else_is_unknown(call, python):
     assert scores[1:] == scores[:1] * 3
 
 
-def test_a_mistake_in_a_feature_is_said_with_the_remedy(call):
+def test_an_error_in_a_feature_names_the_remedy(call):
     items = RAW[:2]
     mistakes = {
         "country": (["fr"], f'RangeError: the model takes no feature "country"; it takes {NAMES}'),

@@ -1,4 +1,4 @@
-"""The page learns of a person: beside what they do, kept in the browser alone, and forgets."""
+"""Adaptation on the page: it runs in a worker, stays in the browser, and can be deleted."""
 
 import json
 from collections.abc import Callable
@@ -50,20 +50,20 @@ def page(browser, place):
     yield page
     context.close()
     assert not errors
-    # Nothing leaves: what is asked for are the files of the page.
+    # No data leaves the browser: all requests are for the files of the page.
     assert all(request.url.startswith(place.url) for request in asked)
     assert all(request.method == "GET" and "?" not in request.url for request in asked)
 
 
-def opened(browser, place) -> Page:
-    """Open the page of a site of its own, as somebody who was never there."""
+def open_new_page(browser, place) -> Page:
+    """Open the page in a new browser context, without stored data."""
     page = browser.new_context(service_workers="block").new_page()
     open_page(page, place.url)
     return page
 
 
-def has_seen(page: Page, python: Recommender, places: list[int]) -> None:
-    """Fill the history as another tab does: tap after tap takes a second."""
+def set_history(page: Page, python: Recommender, places: list[int]) -> None:
+    """Fill the history by a storage event, as another tab does: taps take a second each."""
     page.evaluate(
         """(entries) => {
           const key = "jaxrec history synthetic";
@@ -75,20 +75,20 @@ def has_seen(page: Page, python: Recommender, places: list[int]) -> None:
     expect(page.locator("#seen li")).to_have_count(len(places))
 
 
-def hold_up(page: Page) -> list:
-    """Let no model be loaded until what is asked for, in this list, goes on."""
+def hold_model_requests(page: Page) -> list:
+    """Hold back the requests for models; return the list of held routes, to be continued."""
     held = []
     page.route("**/models/*", lambda route: held.append(route))
     return held
 
 
-def kept_in(page: Page) -> dict:
+def stored_adapters(page: Page) -> dict:
     key = "Object.keys(localStorage).find((key) => key.startsWith('jaxrec learned'))"
     return json.loads(page.evaluate(f"localStorage.getItem({key}) ?? '{{}}'")).get("adapters", {})
 
 
-def taste(python: Recommender) -> list[int]:
-    """Find places of the catalogue, of which something is learned and kept."""
+def places_with_kept_adapter(python: Recommender) -> list[int]:
+    """Find catalogue positions whose items give an adapter that is kept."""
     for start in range(20):
         places = list(range(start, start + 24, 2))
         if python.adapt([python.items[place] for place in places]).is_kept:
@@ -96,8 +96,8 @@ def taste(python: Recommender) -> list[int]:
     raise AssertionError("nothing can be learned of anybody")
 
 
-def unlike_before(python: Recommender) -> list[int]:
-    """Find places of the catalogue, the last of which are foreseen no better by the others."""
+def places_with_dropped_adapter(python: Recommender) -> list[int]:
+    """Find catalogue positions whose last items the earlier ones do not help to predict."""
     for start in range(30):
         places = [*range(start, start + 12), *range(115, 115 + LEAST - 2)]
         if not python.adapt([python.items[place] for place in places]).is_kept:
@@ -105,18 +105,18 @@ def unlike_before(python: Recommender) -> list[int]:
     raise AssertionError("everything helps")
 
 
-def test_a_person_lets_it_learn_sees_what_moved_and_has_it_forgotten(page, python):
+def test_a_user_learns_an_adapter_and_forgets_it(page, python):
     expect(page.locator("#learn")).to_be_disabled()
     expect(page.locator("#learned")).to_contain_text(f"takes {LEAST} items or more; you have 0")
-    places = taste(python)
+    places = places_with_kept_adapter(python)
     tap(page, *places)
     history = [python.items[place] for place in places]
     before = shown(page)
     page.locator("#learn").click()
     expect(page.locator("#learned")).to_contain_text("Learned and kept")
     expect(page.locator("#status")).to_contain_text("Learned from your history")
-    # What the worker has learned is what the same file learns in Python.
-    (kept,) = kept_in(page).values()
+    # The worker learns the same adapter as the same file in Python.
+    (kept,) = stored_adapters(page).values()
     adapter, wanted = Adapter.from_json(json.dumps(kept)), python.adapt(history)
     np.testing.assert_allclose(adapter.vector, wanted.vector, atol=2e-3)
     assert (adapter.before, adapter.after) == pytest.approx((wanted.before, wanted.after), abs=1e-4)
@@ -124,7 +124,7 @@ def test_a_person_lets_it_learn_sees_what_moved_and_has_it_forgotten(page, pytho
     assert shown(page) == now
     assert now != before
 
-    # It is there again after a visit, and goes with what the person has.
+    # The adapter is restored after a reload, and can be exported.
     page.reload()
     expect(page.locator("#lists li")).not_to_have_count(0)
     expect(page.locator("#learned")).to_contain_text("Learned and kept")
@@ -138,12 +138,12 @@ def test_a_person_lets_it_learn_sees_what_moved_and_has_it_forgotten(page, pytho
     expect(page.locator("#learned")).to_contain_text("can learn from up to 30")
     expect(page.locator("#forget")).to_be_hidden()
     assert shown(page) == before
-    assert kept_in(page) == {}
+    assert stored_adapters(page) == {}
 
 
-def test_what_does_not_help_is_dropped_and_said(page, python):
-    """Somebody whose last items are unlike all before them."""
-    items, places = list(python.items), unlike_before(python)
+def test_an_adapter_that_does_not_help_is_dropped(page, python):
+    """The last items of this user are unlike all items before them."""
+    items, places = list(python.items), places_with_dropped_adapter(python)
     history = [{"item": items[place], "without": False} for place in places]
     key = page.evaluate("'jaxrec history ' + 'synthetic'")
     page.evaluate("([key, text]) => localStorage.setItem(key, text)", [key, json.dumps(history)])
@@ -155,39 +155,39 @@ def test_what_does_not_help_is_dropped_and_said(page, python):
     assert shown(page) == before
 
 
-def test_delete_my_data_deletes_what_was_learned(page, python):
-    has_seen(page, python, taste(python))
+def test_delete_my_data_deletes_the_adapter(page, python):
+    set_history(page, python, places_with_kept_adapter(python))
     page.locator("#learn").click()
     expect(page.locator("#forget")).to_be_visible()
     page.locator("#delete").click()
     expect(page.locator("#forget")).to_be_hidden()
-    assert kept_in(page) == {}
+    assert stored_adapters(page) == {}
 
 
-def test_a_newer_model_learns_again(browser, runs, model, python, tmp_path):
+def test_a_newer_model_learns_the_adapter_again(browser, runs, model, python, tmp_path):
     (tmp_path / "newer").mkdir()
     newer = learning_model(runs, tmp_path / "newer", "--top-k=50")
     with site(tmp_path / "site", model) as place:
-        page = opened(browser, place)
-        has_seen(page, python, taste(python))
+        page = open_new_page(browser, place)
+        set_history(page, python, places_with_kept_adapter(python))
         page.locator("#learn").click()
         expect(page.locator("#learned")).to_contain_text("Learned and kept")
-        (old,) = kept_in(page).values()
+        (old,) = stored_adapters(page).values()
         place.publish(newer)
         page.reload()
         expect(page.locator("#status")).to_contain_text("is a newer one, and has learned again")
         expect(page.locator("#learned")).to_contain_text("Learned and kept")
-        (new,) = kept_in(page).values()
+        (new,) = stored_adapters(page).values()
         assert new["model"] == Recommender.load(newer).model["graph"]["sha256"] != old["model"]
         page.context.close()
 
 
-def test_a_tap_is_answered_while_it_learns(browser, model, python, tmp_path):
-    """The worker is held up for as long as the person taps: the page never waits for it."""
+def test_taps_are_answered_while_the_worker_learns(browser, model, python, tmp_path):
+    """The worker is held up while the user taps: the page does not wait for it."""
     with site(tmp_path / "site", model) as place:
-        page = opened(browser, place)
-        has_seen(page, python, taste(python))
-        held = hold_up(page)
+        page = open_new_page(browser, place)
+        set_history(page, python, places_with_kept_adapter(python))
+        held = hold_model_requests(page)
         page.locator("#learn").click()
         expect(page.locator("#learned")).to_contain_text("Learning from your history")
         before = shown(page)
@@ -208,9 +208,9 @@ def learn(page: Page) -> None:
     expect(page.locator("#learned")).to_contain_text("Learned and kept")
 
 
-def learn_held_up(page: Page) -> Callable[[], None]:
-    """Begin to learn; give what lets the worker finish and waits until it has."""
-    held = hold_up(page)
+def learn_with_blocked_worker(page: Page) -> Callable[[], None]:
+    """Start to learn with a blocked worker; return a function that lets it finish and waits."""
+    held = hold_model_requests(page)
     page.locator("#learn").click()
     while not held:
         page.wait_for_timeout(20)
@@ -230,20 +230,20 @@ def expect_nothing_learned(page: Page, python: Recommender, history: list) -> No
     expect(page.locator("#forget")).to_be_hidden()
     expect(page.locator("#learned")).not_to_contain_text("Learning from")
     assert shown(page) == [str(each.item) for each in python.recommend(history)]
-    assert kept_in(page) == {}
+    assert stored_adapters(page) == {}
 
 
 @pytest.mark.parametrize("button", ["Delete my data", "Clear", "Forget"])
 @pytest.mark.parametrize("tab", ["this", "another"])
-def test_a_deletion_while_it_learns_drops_what_is_learned(browser, place, python, button, tab):
-    page, places = opened(browser, place), taste(python)
-    has_seen(page, python, places)
+def test_a_deletion_while_the_worker_learns_drops_the_adapter(browser, place, python, button, tab):
+    page, places = open_new_page(browser, place), places_with_kept_adapter(python)
+    set_history(page, python, places)
     learn(page)
     deleting = page
     if tab == "another":
         deleting = page.context.new_page()
         open_page(deleting, place.url)
-    finish = learn_held_up(page)
+    finish = learn_with_blocked_worker(page)
     deleting.get_by_role("button", name=button, exact=True).click()
     history = [python.items[each] for each in places] if button == "Forget" else []
     expect(page.locator("#seen li")).to_have_count(len(history))
@@ -256,11 +256,11 @@ def test_a_deletion_while_it_learns_drops_what_is_learned(browser, place, python
     page.context.close()
 
 
-def test_what_a_tab_learns_and_forgets_reaches_the_others(browser, place, python):
-    page, places = opened(browser, place), taste(python)
+def test_adapters_are_synchronized_between_tabs(browser, place, python):
+    page, places = open_new_page(browser, place), places_with_kept_adapter(python)
     other = page.context.new_page()
     open_page(other, place.url)
-    has_seen(page, python, places)
+    set_history(page, python, places)
     before = shown(page)
     learn(page)
     expect(other.locator("#learned")).to_contain_text("Learned and kept")
@@ -273,9 +273,9 @@ def test_what_a_tab_learns_and_forgets_reaches_the_others(browser, place, python
     page.context.close()
 
 
-def test_an_emptied_history_takes_what_it_taught(browser, place, python):
-    page, places = opened(browser, place), taste(python)
-    has_seen(page, python, places)
+def test_emptying_the_history_deletes_the_adapter(browser, place, python):
+    page, places = open_new_page(browser, place), places_with_kept_adapter(python)
+    set_history(page, python, places)
     learn(page)
     while page.locator("#seen li").count() > 1:
         page.locator("#seen [name=remove]").first.click()
@@ -285,11 +285,9 @@ def test_an_emptied_history_takes_what_it_taught(browser, place, python):
     page.context.close()
 
 
-def test_what_a_tab_stores_before_it_hears_of_a_deletion_is_neither_used_nor_kept(
-    browser, place, python
-):
-    page, places = opened(browser, place), taste(python)
-    has_seen(page, python, places)
+def test_an_adapter_stored_after_a_deletion_is_discarded(browser, place, python):
+    page, places = open_new_page(browser, place), places_with_kept_adapter(python)
+    set_history(page, python, places)
     learn(page)
     stored = page.evaluate("Object.entries(localStorage).find(([key]) => key.includes('learned'))")
     page.locator("#forget").click()
@@ -302,47 +300,45 @@ def test_what_a_tab_stores_before_it_hears_of_a_deletion_is_neither_used_nor_kep
     page.context.close()
 
 
-def test_a_page_that_comes_back_by_the_back_button_follows_what_it_missed(page):
-    """It hears of no other tab while it lies in the browser's cache."""
+def test_a_page_from_the_back_forward_cache_rereads_the_storage(page):
+    """A cached page receives no storage events of other tabs."""
     tap(page, 3)
     page.evaluate("localStorage.clear()")
     page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
     expect(page.locator("#seen li")).to_have_count(0)
 
 
-def test_forget_leaves_what_the_models_that_are_not_shown_have_learned(
-    browser, model, python, tmp_path
-):
+def test_forget_keeps_the_adapters_of_models_that_are_not_shown(browser, model, python, tmp_path):
     whole = bundle.read_bundle(model).model
     rewritten(model, tmp_path / "other.tflite", model_json={**whole, "run": "other"})
     with site(tmp_path / "site", model, tmp_path / "other.tflite") as place:
-        page = opened(browser, place)
-        has_seen(page, python, taste(python))
+        page = open_new_page(browser, place)
+        set_history(page, python, places_with_kept_adapter(python))
         page.get_by_role("radio", name="Side by side").click()
         page.locator("#learn").click()
         expect(page.locator("#learned")).to_contain_text("other: Learned and kept")
-        assert {*kept_in(page)} == {whole["run"], "other"}
+        assert {*stored_adapters(page)} == {whole["run"], "other"}
         page.get_by_role("radio", name="other").click()
         page.locator("#forget").click()
         expect(page.locator("#forget")).to_be_hidden()
         page.reload()
         expect(page.locator("#learned")).to_contain_text("Learned and kept")
-        assert {*kept_in(page)} == {whole["run"]}
+        assert {*stored_adapters(page)} == {whole["run"]}
         page.context.close()
 
 
-def test_a_browser_that_keeps_nothing_learns_and_forgets(browser, place, python):
+def test_a_browser_without_storage_learns_and_forgets(browser, place, python):
     page = browser.new_context(service_workers="block").new_page()
     page.add_init_script(
         "Object.defineProperty(window, 'localStorage', {get() { throw new Error('denied') }})"
     )
     open_page(page, place.url)
-    places = taste(python)
+    places = places_with_kept_adapter(python)
     tap(page, *places)
     before = shown(page)
     learn(page)
     assert shown(page) != before
-    finish = learn_held_up(page)
+    finish = learn_with_blocked_worker(page)
     page.locator("#forget").click()
     finish()
     expect(page.locator("#learned")).to_contain_text("can learn from up to 30")
@@ -350,14 +346,14 @@ def test_a_browser_that_keeps_nothing_learns_and_forgets(browser, place, python)
     page.context.close()
 
 
-def test_a_worker_that_fails_is_said_and_nothing_is_kept(browser, model, python, tmp_path):
+def test_a_failed_worker_is_reported_and_nothing_is_stored(browser, model, python, tmp_path):
     with site(tmp_path / "site", model) as place:
-        page = opened(browser, place)
-        has_seen(page, python, taste(python))
+        page = open_new_page(browser, place)
+        set_history(page, python, places_with_kept_adapter(python))
         page.route("**/models/*", lambda route: route.fulfill(body="no model"))
         page.locator("#learn").click()
         expect(page.locator("#status")).to_contain_text("Nothing was learned: The model")
-        assert kept_in(page) == {}
+        assert stored_adapters(page) == {}
         expect(page.locator("#learn")).to_be_enabled()
         page.context.close()
 
@@ -375,10 +371,10 @@ CALL = """async ([url, calls]) => {
 }"""
 
 
-def test_the_module_says_what_python_says(browser, place, model, python):
+def test_the_javascript_module_matches_python(browser, place, model, python):
     page = browser.new_page()
     page.goto(f"{place.url}models.json")
-    history = [python.items[each] for each in taste(python)]
+    history = [python.items[each] for each in places_with_kept_adapter(python)]
     adapter = json.loads(python.adapt(history).to_json())
     weights = [1.0] * len(history)
     candidates = list(python.items[40:60])

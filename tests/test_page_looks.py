@@ -1,6 +1,6 @@
-"""The page for every eye and ear: axe-core finds nothing serious, and pictures to look at.
+"""Accessibility of the page by axe-core, and screenshots for visual inspection.
 
-The pictures lie in build/screenshots/ after a run.
+The screenshots are written to build/screenshots/.
 """
 
 import pytest
@@ -34,8 +34,8 @@ def axe() -> str:
     return (HOME / "node_modules" / "axe-core" / "axe.min.js").read_text()
 
 
-def still(browser, **settings):
-    """Open a context where nothing moves: what fades in has little contrast on its way."""
+def new_static_context(browser, **settings):
+    """Open a context without animations: elements that fade in have low contrast meanwhile."""
     return browser.new_context(reduced_motion="reduce", service_workers="block", **settings)
 
 
@@ -43,14 +43,16 @@ def still(browser, **settings):
 def page(request, browser, place):
     size, scheme = request.param
     width, height = SIZES[size]
-    context = still(browser, viewport={"width": width, "height": height}, color_scheme=scheme)
+    context = new_static_context(
+        browser, viewport={"width": width, "height": height}, color_scheme=scheme
+    )
     page = context.new_page()
     open_page(page, place.url)
     yield page
     context.close()
 
 
-def serious(page, axe: str) -> list[str]:
+def serious_violations(page, axe: str) -> list[str]:
     page.evaluate(axe)
     found = page.evaluate("axe.run()")["violations"]
     return [
@@ -61,31 +63,31 @@ def serious(page, axe: str) -> list[str]:
     ]
 
 
-def look(page, axe: str, name: str) -> None:
-    """Check a state of the page, and take a picture of it."""
-    assert serious(page, axe) == []
+def check_and_screenshot(page, axe: str, name: str) -> None:
+    """Check a state of the page, and save a screenshot of it."""
+    assert serious_violations(page, axe) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "scrolls sideways"
     page.evaluate("scrollTo(0, 0)")
     page.screenshot(path=SCREENSHOTS / f"{name}.png")
 
 
-def test_every_state_is_for_everybody(page, request, axe):
+def test_every_state_is_accessible(page, request, axe):
     name = request.node.callspec.id
-    look(page, axe, f"first-{name}")
+    check_and_screenshot(page, axe, f"first-{name}")
 
     tap(page, 3, 12, 7, 20)
     expect(page.locator("#seen li")).to_have_count(4)
     expect(page.locator(".time")).not_to_be_empty()
-    look(page, axe, f"chosen-{name}")
+    check_and_screenshot(page, axe, f"chosen-{name}")
 
     page.get_by_role("button", name="What if not?").nth(1).click()
     page.get_by_role("radio", name="Side by side").click()
     expect(page.locator(".list")).to_have_count(3)
-    look(page, axe, f"side-by-side-{name}")
+    check_and_screenshot(page, axe, f"side-by-side-{name}")
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_a_page_of_ids_alone_is_for_everybody(browser, tmp_path, models, axe, size):
+def test_a_page_without_metadata_is_accessible(browser, tmp_path, models, axe, size):
     known = ("title", "genres", "year")
     bare = [
         {**entry, **dict.fromkeys(known)} for entry in bundle.read_bundle(models["bow"]).catalogue
@@ -93,16 +95,16 @@ def test_a_page_of_ids_alone_is_for_everybody(browser, tmp_path, models, axe, si
     rewritten(models["bow"], tmp_path / "bare.tflite", catalogue=bare)
     width, height = SIZES[size]
     with site(tmp_path / "site", tmp_path / "bare.tflite") as place:
-        context = still(browser, viewport={"width": width, "height": height})
+        context = new_static_context(browser, viewport={"width": width, "height": height})
         page = context.new_page()
         open_page(page, place.url)
         tap(page, 3, 12, 7, 20)
         expect(page.locator("#seen li")).to_have_count(4)
-        look(page, axe, f"ids-{size}")
+        check_and_screenshot(page, axe, f"ids-{size}")
         context.close()
 
 
-TOLD = (
+FEATURES = (
     Feature("rating", "activity", "id", 5, (1, 2, 3, 4, 5)),
     Feature("device", "activity", "id", 2, ("web", "phone")),
     Feature("price", "activity", "number", 2, (9.5,)),
@@ -113,35 +115,37 @@ TOLD = (
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory):
-    """A page of a model that is told of all kinds of features."""
+def feature_site(tmp_path_factory):
+    """Serve the page with a model that has all kinds of features."""
     pytest.importorskip("tensorflow", reason="needs the extra convert")
     raw = [f"item {number}" for number in range(SIZE)]
     folder = tmp_path_factory.mktemp("told")
-    model = made(make("rnn", features=TOLD), Shapes(1, 5, 20, 4, False), raw)
+    model = made(make("rnn", features=FEATURES), Shapes(1, 5, 20, 4, False), raw)
     with site(folder / "site", saved(model, folder / "model.tflite")) as place:
         yield place
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("size", SIZES)
-def test_what_a_model_is_told_is_said_by_everybody(browser, told, axe, size, scheme):
+def test_feature_inputs_are_accessible(browser, feature_site, axe, size, scheme):
     width, height = SIZES[size]
-    context = still(browser, viewport={"width": width, "height": height}, color_scheme=scheme)
+    context = new_static_context(
+        browser, viewport={"width": width, "height": height}, color_scheme=scheme
+    )
     page = context.new_page()
-    open_page(page, told.url)
+    open_page(page, feature_site.url)
     tap(page, 3, 12, 7)
     page.locator("#seen").get_by_role("radio", name="4").first.check()
     expect(page.locator("#status")).to_contain_text("The rating is 4")
-    look(page, axe, f"told-{size}-{scheme}")
+    check_and_screenshot(page, axe, f"told-{size}-{scheme}")
     context.close()
 
 
-def test_a_check_can_fail(browser, place, axe):
-    page = still(browser).new_page()
+def test_the_accessibility_check_detects_a_violation(browser, place, axe):
+    page = new_static_context(browser).new_page()
     open_page(page, place.url)
-    assert serious(page, axe) == []
+    assert serious_violations(page, axe) == []
     page.evaluate("document.getElementById('search').removeAttribute('placeholder')")
     page.evaluate("document.querySelector('label[for=search]').remove()")
-    assert any("label" in finding for finding in serious(page, axe))
+    assert any("label" in finding for finding in serious_violations(page, axe))
     page.close()

@@ -1,4 +1,4 @@
-"""The browser keeps one release of the page as a whole, and nothing leaves the page."""
+"""Offline use: the browser caches one complete release, and no data leaves the page."""
 
 import threading
 from functools import partial
@@ -45,7 +45,7 @@ def reload(page) -> None:
     expect(page.locator("#lists li")).not_to_have_count(0)
 
 
-def test_it_recommends_after_a_reload_with_the_server_gone(page, place):
+def test_the_page_recommends_after_a_reload_without_the_server(page, place):
     tap(page, 1, 3)
     before = shown(page)
     place.stop()
@@ -53,7 +53,7 @@ def test_it_recommends_after_a_reload_with_the_server_gone(page, place):
     assert shown(page) == before
     tap(page, 5)
     assert shown(page) != before
-    # A model that was never shown is there too.
+    # A model that was never shown is cached too.
     page.get_by_role("radio", name="Convolution").click()
     expect(page.locator(".list h3")).to_have_text("Convolution")
     expect(page.locator("#lists li")).to_have_count(10)
@@ -61,7 +61,7 @@ def test_it_recommends_after_a_reload_with_the_server_gone(page, place):
     expect(page.locator("#lists li")).to_have_count(10)
 
 
-def test_any_static_host_will_do_even_in_a_subfolder(browser, place):
+def test_any_static_host_works_even_in_a_subfolder(browser, place):
     handler = partial(QuietHandler, directory=str(place.folder.parent))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as host:
         thread = threading.Thread(target=host.serve_forever, args=(0.05,))
@@ -78,30 +78,30 @@ def test_any_static_host_will_do_even_in_a_subfolder(browser, place):
     context.close()
 
 
-def test_it_can_be_installed(page):
+def test_the_page_can_be_installed(page):
     client = page.context.new_cdp_session(page)
     manifest = client.send("Page.getAppManifest")
     assert manifest["errors"] == []
     found = client.send("Page.getInstallabilityErrors")["installabilityErrors"]
-    # The tests' contexts are all incognito.
+    # All contexts of the tests are incognito.
     assert [each["errorId"] for each in found] == ["in-incognito"]
 
 
-def test_one_build_of_the_runtime_is_kept(page):
+def test_one_build_of_the_runtime_is_cached(page):
     cached = page.evaluate(CACHED)
     assert len([name for name in cached if name.endswith(".wasm")]) == 1
     assert {"index.html", "page.js", "models.json", "runtime/litert.js"} <= set(cached)
 
 
-def look_for_a_release(page) -> None:
-    """Do what the page does when it is opened, and the browser from time to time."""
+def check_for_update(page) -> None:
+    """Check for a new release, as the page does when opened and the browser does periodically."""
     page.evaluate("navigator.serviceWorker.ready.then((registration) => registration.update())")
 
 
 def test_a_new_export_replaces_the_old_and_keeps_the_history(page, place, models):
     tap(page, 2)
     place.publish(models["rnn"])
-    look_for_a_release(page)
+    check_for_update(page)
     expect(page.locator(".list h3")).to_have_text("Bag of words")
     page.get_by_role("button", name="Use it now").click()
     expect(page.locator(".list h3")).to_have_text("LSTM")
@@ -111,18 +111,18 @@ def test_a_new_export_replaces_the_old_and_keeps_the_history(page, place, models
     assert kept == model_path(*choose_exports([models["rnn"]]))
 
 
-def test_a_release_that_came_meanwhile_is_taken_by_the_next_visit(page, place, models):
+def test_a_new_release_is_used_on_the_next_visit(page, place, models):
     place.publish(models["rnn"])
-    look_for_a_release(page)
+    check_for_update(page)
     expect(page.get_by_role("button", name="Use it now")).to_be_visible()
     page.reload()
     expect(page.locator(".list h3")).to_have_text("LSTM")
 
 
-def test_opening_the_page_looks_for_a_release(page, place, models):
+def test_opening_the_page_checks_for_a_release(page, place, models):
     place.publish(models["rnn"])
     page.reload()
-    # It is offered, or taken at once where it came before anything was shown.
+    # It is offered, or used at once if it arrives before anything is shown.
     offered = page.get_by_role("button", name="Use it now")
     expect(offered.or_(page.locator(".list h3", has_text="LSTM"))).to_be_visible()
 
@@ -130,13 +130,13 @@ def test_opening_the_page_looks_for_a_release(page, place, models):
 def test_an_update_fetches_only_what_changed(page, place, models):
     place.publish(models["bow"])
     place.connections.clear()
-    look_for_a_release(page)
+    check_for_update(page)
     expect(page.get_by_role("button", name="Use it now")).to_be_visible()
-    # The worker, the release and the list of models.
+    # Requests for the worker, the release and the list of models.
     assert len(place.connections) == 3
 
 
-def test_an_old_page_never_meets_a_new_model(page, place, models):
+def test_an_old_page_keeps_its_models(page, place, models):
     (old,) = choose_exports([models["cnn"]])
     place.publish(models["bow"], models["rnn"])
     assert not (place.folder / model_path(old)).exists()
@@ -145,12 +145,12 @@ def test_an_old_page_never_meets_a_new_model(page, place, models):
     expect(page.locator("#lists li")).to_have_count(10)
 
 
-def test_a_release_that_is_not_whole_is_not_taken(page, place, models):
+def test_an_incomplete_release_is_not_used(page, place, models):
     before = shown(page)
     place.publish(models["rnn"])
     (new,) = choose_exports([models["rnn"]])
     (place.folder / model_path(new)).write_bytes(new.data[:-1])
-    look_for_a_release(page)
+    check_for_update(page)
     page.wait_for_timeout(500)
     expect(page.get_by_role("button", name="Use it now")).to_be_hidden()
     assert shown(page) == before
@@ -160,14 +160,14 @@ def test_a_release_that_is_not_whole_is_not_taken(page, place, models):
 
 
 def wait_for_quiet(page, place) -> None:
-    """Let the browser end what opening the page began: it looks for a newer release by itself."""
+    """Wait until the browser sends no more requests: it checks for a new release by itself."""
     before = -1
     while before != len(place.connections):
         before = len(place.connections)
         page.wait_for_timeout(1000)
 
 
-def test_nothing_is_requested_while_a_person_taps(page, place):
+def test_use_of_the_page_sends_no_requests(page, place):
     wait_for_quiet(page, place)
     requests = []
     page.context.on("request", lambda request: requests.append(request.url))
@@ -177,14 +177,14 @@ def test_nothing_is_requested_while_a_person_taps(page, place):
     page.get_by_role("radio", name="Side by side").click()
     page.locator("#search").fill("the")
     page.get_by_role("button", name="Delete my data").click()
-    # The first look at another model reads it from what the browser keeps.
+    # A model that is shown for the first time is read from the browser's cache.
     assert all(url.startswith(place.url) for url in requests)
     assert [url for url in requests if "/models/" not in url] == []
     assert place.connections == []
 
 
-def test_the_policy_holds(page, place):
-    """Whatever script came into the page, it could tell nobody."""
+def test_the_content_security_policy_is_enforced(page, place):
+    """A script that is injected into the page cannot send data anywhere."""
     blocked = page.evaluate(
         """async () => {
           const blocked = [];
@@ -217,17 +217,17 @@ def test_the_policy_holds(page, place):
         *("connect-src", "worker-src", "script-src-elem", "img-src", "frame-src", "media-src"),
         *("style-src-elem", "form-action"),
     }
-    # Four ways to talk, each stopped by the policy in the page and by the server's.
+    # Four ways to connect, each blocked by the policy of the page and by the server's.
     assert blocked.count("connect-src") == 2 * 4
     assert page.evaluate("window.inline") is None
-    # What the test's own code may, code of the page may not.
+    # Code of the test may evaluate strings; code of the page may not.
     probe = place.folder / "probe.js"
     probe.write_text("try { new Function('') } catch (error) { window.refused = error.name }")
     page.evaluate("import('./probe.js')")
     assert page.evaluate("window.refused") == "EvalError"
 
 
-def test_the_worker_is_bound_by_the_same_policy(page, place):
+def test_the_worker_has_the_same_policy(page, place):
     response = page.request.get(f"{place.url}service_worker.js")
     policy = response.headers["content-security-policy"]
     assert "connect-src 'self'" in policy and "default-src 'none'" in policy

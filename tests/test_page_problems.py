@@ -1,4 +1,4 @@
-"""What can go wrong is said on the page, in words."""
+"""Errors that the page reports in words."""
 
 import pytest
 from playwright.sync_api import expect
@@ -42,20 +42,20 @@ def test_a_damaged_model(page, place, models):
     expect_problem(page, "bow is damaged")
 
 
-def test_a_catalogue_that_does_not_fit(page, tmp_path, models):
+def test_a_catalogue_of_another_model(page, tmp_path, models):
     of_older_form(models["bow"], tmp_path / "swapped.tflite", lambda entries: entries[::-1])
     with site(tmp_path / "site", tmp_path / "swapped.tflite") as place:
         page.goto(place.url)
         expect_problem(page, "The catalogue does not fit the model")
 
 
-def test_a_model_that_is_missing(page, place, models):
+def test_a_missing_model(page, place, models):
     file_of(place, models["bow"]).unlink()
     page.goto(place.url)
     expect_problem(page, "is missing on the server (404)")
 
 
-def test_no_list_of_models(page, place):
+def test_a_missing_list_of_models(page, place):
     (place.folder / "models.json").unlink()
     page.goto(place.url)
     expect_problem(page, "models.json is missing on the server")
@@ -81,7 +81,7 @@ def test_a_browser_without_javascript(browser, place):
     context.close()
 
 
-def test_a_damaged_companion_leaves_the_others_at_work(page, place, models):
+def test_a_damaged_model_leaves_the_others_usable(page, place, models):
     file_of(place, models["cnn"]).write_bytes(b"damaged")
     open_page(page, place.url)
     page.get_by_role("radio", name="Side by side").click()
@@ -92,7 +92,7 @@ def test_a_damaged_companion_leaves_the_others_at_work(page, place, models):
     expect(columns.nth(0).locator("li")).to_have_count(10)
 
 
-def test_a_browser_that_keeps_nothing_says_so(page, place):
+def test_a_browser_without_storage_is_reported(page, place):
     page.add_init_script(
         "Object.defineProperty(window, 'localStorage', {get() { throw new Error('denied') }})"
     )

@@ -1,4 +1,4 @@
-"""The module that speaks to the model says in the browser what the runtime says in Python."""
+"""The JavaScript recommender gives the results of the Python runtime, in a real browser."""
 
 import struct
 from dataclasses import asdict
@@ -57,7 +57,7 @@ def page(browser, place):
 
 @pytest.fixture(scope="module")
 def histories(runs) -> list[list[int]]:
-    """Raw items: held-out histories, and what people may do wrong."""
+    """Return histories of raw items: held-out ones and edge cases."""
     items = bundle.read_bundle(runs["rnn"] / "export" / "model.tflite").items
     rows = load_heldout(runs["rnn"] / HELDOUT).history[ITEM]
     known = [[items[number - 1] for number in row if number] for row in rows]
@@ -74,7 +74,7 @@ def histories(runs) -> list[list[int]]:
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
-def test_recommends_as_the_runtime_in_python(page, models, histories, encoder):
+def test_recommend_matches_the_python_runtime(page, models, histories, encoder):
     items, scores, first = page.evaluate(
         f"""async ([url, histories]) => {{ {LOAD}
           const recommender = await load(url);
@@ -92,12 +92,12 @@ def test_recommends_as_the_runtime_in_python(page, models, histories, encoder):
     here = [recommender.recommend(history, recommender.top_k) for history in histories]
     assert len(items) == HISTORIES
     for history, *lists in zip(histories, items, scores, here, strict=True):
-        assert_same(recommender, history, *lists)
+        assert_same_lists(recommender, history, *lists)
     assert first == {**asdict(here[0][0]), "score": scores[0][0]}
 
 
-def assert_same(recommender, history, items, scores, expected) -> None:
-    """Compare lists: at every place the same item, or one that ties with it but for a last bit."""
+def assert_same_lists(recommender, history, items, scores, expected) -> None:
+    """Check that each rank has the same item, or one whose score ties within rounding."""
     wanted = [each.score for each in expected]
     np.testing.assert_allclose(scores, wanted, rtol=0, atol=1e-5)
     np.testing.assert_allclose(recommender.score(history, items), wanted, rtol=1e-6, atol=1e-6)
@@ -105,7 +105,7 @@ def assert_same(recommender, history, items, scores, expected) -> None:
 
 
 def call(page, url: str, *calls: tuple) -> list:
-    """Call methods of a recommender in the browser; an error comes back as its name and message."""
+    """Call methods of a recommender in the browser; return errors as their name and message."""
     return page.evaluate(CALL, [url, calls])
 
 
@@ -114,8 +114,8 @@ def items_of(answer: list[dict]) -> list:
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
-def test_leaves_out_and_ranks_alone_as_the_runtime_in_python(page, models, histories, encoder):
-    """Long excludes, candidates, lists longer than the file's own, on histories of all kinds."""
+def test_exclude_and_candidates_match_the_python_runtime(page, models, histories, encoder):
+    """Check long excludes, candidates, and k beyond the top_k of the model, on many histories."""
     recommender = Recommender.load(models[encoder])
     rng = np.random.default_rng(1)
     asked = []
@@ -134,16 +134,16 @@ def test_leaves_out_and_ranks_alone_as_the_runtime_in_python(page, models, histo
     for (history, k, options), answer in zip(asked, answers, strict=True):
         expected = recommender.recommend(history, k, **options)
         scores = [each["score"] for each in answer]
-        assert_same(recommender, history, items_of(answer), scores, expected)
+        assert_same_lists(recommender, history, items_of(answer), scores, expected)
         left = set(options.get("candidates", recommender.items)) & set(recommender.items)
         left -= {*history, *options.get("exclude", [])}
         assert len(answer) == min(k, len(left))
         assert set(items_of(answer)) <= left
 
 
-def test_the_order_of_the_candidates_is_of_no_matter(page, models):
+def test_the_order_of_candidates_does_not_matter(page, models):
     items = list(Recommender.load(models["rnn"]).items)
-    # Those that tie, as all do whose scores are the same, come in the order of `items`.
+    # Items with equal scores are in the order of `items`.
     scored, there, back = call(
         page,
         "rnn.tflite",
@@ -155,7 +155,7 @@ def test_the_order_of_the_candidates_is_of_no_matter(page, models):
     assert items_of(there) == items_of(back) == [items[index] for index in order]
 
 
-def test_many_histories_are_each_alone(page, models, histories):
+def test_recommend_many_equals_separate_calls(page, models, histories):
     asked = [*histories[:5], *histories[-7:]]
     exclude = [history[::2] for history in histories[20:32]]
     together, bare, *alone = call(
@@ -173,8 +173,8 @@ def test_many_histories_are_each_alone(page, models, histories):
 
 
 @pytest.fixture(scope="module")
-def keeping(runs, place):
-    """Convert a run so that it keeps what was seen."""
+def keep_seen_model(runs, place):
+    """Export a run with --keep-seen, so that seen items are recommended too."""
     folder = place.folder.parent / "keeping"
     flags = ("--keep-seen", "--recipe=float32", f"--export-dir={folder}")
     done = command("convert/to_tflite.py", f"--run-dir={runs['bow']}", *flags, cwd=folder.parent)
@@ -183,8 +183,8 @@ def keeping(runs, place):
     return folder / "model.tflite"
 
 
-def test_a_file_that_keeps_what_was_seen(page, keeping):
-    recommender = Recommender.load(keeping)
+def test_a_model_exported_with_keep_seen(page, keep_seen_model):
+    recommender = Recommender.load(keep_seen_model)
     items = list(recommender.items)
     history = items[:20]
     whole, without, some = call(
@@ -199,13 +199,11 @@ def test_a_file_that_keeps_what_was_seen(page, keeping):
     assert set(items_of(some)) == set(items[:3])
     wanted = recommender.recommend(history, len(items))
     scores = [each["score"] for each in whole]
-    assert_same(recommender, history, items_of(whole), scores, wanted)
+    assert_same_lists(recommender, history, items_of(whole), scores, wanted)
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
-def test_vectors_and_the_items_that_are_alike_are_those_of_the_runtime_in_python(
-    page, models, histories, encoder
-):
+def test_vectors_and_similar_items_match_the_python_runtime(page, models, histories, encoder):
     recommender = Recommender.load(models[encoder])
     vectors, biases, context, scores = page.evaluate(
         f"""async ([url, history]) => {{ {LOAD}
@@ -236,7 +234,7 @@ def test_vectors_and_the_items_that_are_alike_are_those_of_the_runtime_in_python
             assert each["score"] == pytest.approx(cosines[each["item"]], abs=1e-6)
 
 
-def test_a_file_without_vectors_says_what_to_do(page, histories):
+def test_a_model_without_vectors_raises_an_error_with_the_remedy(page, histories):
     messages = page.evaluate(
         """async ([url, item]) => {
           const { readBundle } = await import('./bundle.js');
@@ -257,9 +255,9 @@ def test_a_file_without_vectors_says_what_to_do(page, histories):
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
-def test_encodes_and_scores_as_the_runtime_in_python(page, models, histories, encoder):
+def test_encode_and_score_match_the_python_runtime(page, models, histories, encoder):
     recommender = Recommender.load(models[encoder])
-    # More than one call's worth, an unknown item among them.
+    # More candidates than one call takes, among them an unknown item.
     candidates = [*bundle.read_bundle(models[encoder]).items, UNKNOWN]
     contexts, scores = page.evaluate(
         f"""async ([url, histories, candidates]) => {{ {LOAD}
@@ -279,14 +277,14 @@ def test_encodes_and_scores_as_the_runtime_in_python(page, models, histories, en
 
 
 @pytest.fixture(scope="module")
-def rating(place) -> Recommender:
-    """A model that predicts ratings, with fewer candidates a call than the test asks for."""
+def rating_recommender(place) -> Recommender:
+    """Return a model that predicts ratings, with fewer candidates per call than the test has."""
     label = HeadSpec("rating", 1.0, (0.5, 1.0, 4.0))
     model = made(make("rnn", heads=(label,)), Shapes(1, 5, 6, 4, False), list(range(100, 130)))
     return Recommender.load(saved(model, place.folder / "rating.tflite"))
 
 
-def test_rates_as_the_runtime_in_python(page, rating):
+def test_rate_matches_the_python_runtime(page, rating_recommender):
     histories = [[], [103, 107], list(range(100, 120))]
     candidates = [104, UNKNOWN, 101, 100, 129, 128]
     answers = page.evaluate(
@@ -302,7 +300,7 @@ def test_rates_as_the_runtime_in_python(page, rating):
         [histories, candidates],
     )
     for history, answer in zip(histories, answers, strict=True):
-        for found, wanted in zip(answer, rating.rate(history, candidates), strict=True):
+        for found, wanted in zip(answer, rating_recommender.rate(history, candidates), strict=True):
             if wanted is None:
                 assert found is None
                 continue
@@ -313,7 +311,7 @@ def test_rates_as_the_runtime_in_python(page, rating):
             assert probabilities == pytest.approx(list(wanted.at_least.values()), abs=1e-5)
 
 
-def test_what_cannot_be_rated_is_said_with_the_remedy(page, rating):
+def test_invalid_rate_calls_raise_errors_with_the_remedy(page, rating_recommender):
     answers = call(
         page,
         "rating.tflite",
@@ -333,7 +331,7 @@ def test_what_cannot_be_rated_is_said_with_the_remedy(page, rating):
     assert answer == "BundleError: The model predicts no ratings: train one with --rate."
 
 
-def test_calls_that_overlap_do_not_mix(page, histories):
+def test_concurrent_calls_do_not_interfere(page, histories):
     assert page.evaluate(
         f"""async (histories) => {{ {LOAD}
           const recommender = await load('rnn.tflite');
@@ -346,7 +344,7 @@ def test_calls_that_overlap_do_not_mix(page, histories):
     )
 
 
-def test_memory_stays_flat_over_20_000_recommendations(page, histories):
+def test_memory_is_constant_over_20_000_recommendations(page, histories):
     client = page.context.new_cdp_session(page)
 
     def used() -> tuple[int, float]:
@@ -370,11 +368,11 @@ def test_memory_stays_flat_over_20_000_recommendations(page, histories):
     page.evaluate(recommend, [histories, 20_000])
     wasm_after, script_after = used()
     assert wasm_after == wasm
-    # A hundred bytes a call would be 2 MB.
+    # A leak of 100 bytes per call would be 2 MB.
     assert script_after - script < 500_000
 
 
-def test_what_a_caller_gets_wrong_is_said_with_the_remedy(page, models):
+def test_invalid_arguments_raise_errors_with_the_remedy(page, models):
     items = bundle.read_bundle(models["bow"]).items
     item, text, size = items[4], str(items[4]), len(items)
     count = f"out of range; give 1 to {size}"
@@ -431,14 +429,14 @@ def test_what_a_caller_gets_wrong_is_said_with_the_remedy(page, models):
     assert answers == [message for _, message in mistakes]
 
 
-def test_nothing_is_ranked_of_no_candidates_and_nothing_scored(page):
+def test_no_candidates_give_empty_results(page):
     ranked, scored = call(
         page, "bow.tflite", ("recommend", [], 5, {"candidates": []}), ("score", [], [])
     )
     assert ranked == scored == []
 
 
-def test_it_says_what_it_knows(page, models):
+def test_items_catalogue_and_sizes_are_those_of_the_bundle(page, models):
     here = bundle.read_bundle(models["cnn"])
     items, catalogue, sizes, knows = page.evaluate(
         f"""async (known) => {{ {LOAD}
@@ -455,7 +453,7 @@ def test_it_says_what_it_knows(page, models):
     assert knows == [True, False, False]
 
 
-def refusal(page, name: str) -> str:
+def load_result(page, name: str) -> str:
     return page.evaluate(
         f"""async (url) => {{ {LOAD}
           return load(url).then(() => 'loaded', (error) => `${{error.name}}: ${{error.message}}`);
@@ -464,44 +462,44 @@ def refusal(page, name: str) -> str:
     )
 
 
-def test_parts_that_do_not_fit_are_refused(page, place, models):
+def test_inconsistent_bundles_are_rejected(page, place, models):
     path, target = models["bow"], place.folder / "odd.tflite"
     whole = bundle.read_bundle(path)
     vocabulary = {"digest": whole.model["vocabulary"]["sha256"]}
 
     rewritten(path, target)
-    assert refusal(page, target.name) == "loaded"
+    assert load_result(page, target.name) == "loaded"
 
     of_older_form(path, target)
-    assert refusal(page, target.name) == "loaded"
+    assert load_result(page, target.name) == "loaded"
 
     rewritten(path, target, catalogue=[*whole.catalogue] * 9)
-    assert "catalogue does not fit" in refusal(page, target.name)
+    assert "catalogue does not fit" in load_result(page, target.name)
 
     of_older_form(path, target, lambda entries: entries[:-1])
-    assert "catalogue does not fit" in refusal(page, target.name)
+    assert "catalogue does not fit" in load_result(page, target.name)
 
     of_older_form(path, target, lambda entries: [entries[1], entries[0], *entries[2:]])
-    assert "catalogue does not fit" in refusal(page, target.name)
+    assert "catalogue does not fit" in load_result(page, target.name)
 
     rewritten(path, target, vocabulary_json={**vocabulary, "values": whole.items[1:]})
-    assert "vocabulary does not fit" in refusal(page, target.name)
+    assert "vocabulary does not fit" in load_result(page, target.name)
 
     rewritten(path, target, vocabulary_json={"digest": "other", "values": whole.items})
-    assert "vocabulary does not fit" in refusal(page, target.name)
+    assert "vocabulary does not fit" in load_result(page, target.name)
 
     far = [2**53, *whole.items[1:]]
     rewritten(path, target, vocabulary_json={**vocabulary, "values": far})
-    assert "2^53" in refusal(page, target.name)
+    assert "2^53" in load_result(page, target.name)
 
     rewritten(path, target, model_json={**whole.model, "format": 99})
-    assert "format 99" in refusal(page, target.name)
+    assert "format 99" in load_result(page, target.name)
 
     rewritten(path, target, model_json={**whole.model, "batch_size": 8})
-    assert "takes 8 histories a call, as servers do" in refusal(page, target.name)
+    assert "takes 8 histories a call, as servers do" in load_result(page, target.name)
 
 
-def test_a_damaged_file_is_refused_whatever_byte_changed(page, place, models):
+def test_a_file_with_a_changed_byte_is_rejected(page, place, models):
     data = models["rnn"].read_bytes()
     target = place.folder / "odd.tflite"
     rng = np.random.default_rng(0)
@@ -509,8 +507,8 @@ def test_a_damaged_file_is_refused_whatever_byte_changed(page, place, models):
         damaged = bytearray(data)
         damaged[place_of_damage] ^= 0xFF
         target.write_bytes(damaged)
-        found = refusal(page, target.name)
-        # Some bytes carry nothing: a date, a flag, the card for people.
+        found = load_result(page, target.name)
+        # Some bytes have no effect: a date, a flag, the model card.
         assert found.startswith("BundleError: ") or found == "loaded", found
         if place_of_damage < bundle.read_bundle(models["rnn"]).model["graph"]["bytes"]:
             assert found.startswith("BundleError: ")
@@ -520,6 +518,6 @@ def test_a_damaged_file_is_refused_whatever_byte_changed(page, place, models):
     "content",
     [b"", b"<html>", b"PK", b"\0" * 70_000, struct.pack("<IHHHHIIH", 0x06054B50, *[9] * 7)],
 )
-def test_what_is_no_model_is_refused(page, place, content):
+def test_a_file_that_is_not_a_model_is_rejected(page, place, content):
     (place.folder / "odd.tflite").write_bytes(content)
-    assert refusal(page, "odd.tflite").startswith("BundleError: ")
+    assert load_result(page, "odd.tflite").startswith("BundleError: ")

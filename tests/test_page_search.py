@@ -1,4 +1,4 @@
-"""The page's search: what a filter over all entries finds, in slices that leave time for a tap."""
+"""The page's search: it finds what a filter over all entries finds, in short slices."""
 
 import numpy as np
 import pytest
@@ -41,7 +41,7 @@ def entries() -> list[dict]:
     return [entry(number, rng) for number in range(ITEMS)]
 
 
-def test_it_finds_what_has_every_word_and_the_genre(browser, tmp_path, models, entries):
+def test_search_finds_entries_with_every_word_and_the_genre(browser, tmp_path, models, entries):
     searches = [("", ""), ("", "Drama"), ("ete 1a", ""), ("RAW 99", "Crime"), ("1960 nature", "")]
     with site(tmp_path / "site", models["bow"]) as place:
         (place.folder / "large.jsonl").write_bytes(packed(entries))
@@ -50,13 +50,13 @@ def test_it_finds_what_has_every_word_and_the_genre(browser, tmp_path, models, e
         answers = page.evaluate(FIND, [ITEMS, searches])
         page.close()
     for (words, genre), (found, _) in zip(searches, answers, strict=True):
-        assert found == [index for index in range(ITEMS) if has(entries, index, words, genre)]
+        assert found == [index for index in range(ITEMS) if matches(entries, index, words, genre)]
     everything, _, first, *_ = (slices for _, slices in answers)
-    assert everything == 1  # nothing is looked at
+    assert everything == 1  # no entry is read
     assert first > 1
 
 
-def has(entries: list[dict], index: int, words: str, genre: str) -> bool:
+def matches(entries: list[dict], index: int, words: str, genre: str) -> bool:
     each = entries[index]
     title = (each["title"] or f"Item raw {index}").replace("É", "E").replace("é", "e")
     text = " ".join([title, str(each["year"]), *(each["genres"] or [])]).lower()
@@ -65,8 +65,8 @@ def has(entries: list[dict], index: int, words: str, genre: str) -> bool:
     )
 
 
-def test_the_page_reads_a_block_when_it_is_asked_for(browser, tmp_path, models, entries):
-    """As in Python: the others may be anything."""
+def test_the_page_parses_only_requested_blocks(browser, tmp_path, models, entries):
+    """As in Python, the other blocks may hold invalid JSON."""
     head, *blocks = packed(entries).splitlines(keepends=True)
     blocks[3] = b"no JSON\n"
     with site(tmp_path / "site", models["bow"]) as place:

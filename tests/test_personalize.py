@@ -1,4 +1,4 @@
-"""Learning on the device, judged: contexts as a device has them, and the command."""
+"""The study of on-device adaptation: adapted scores, and the command."""
 
 import shutil
 
@@ -21,7 +21,7 @@ from tests.test_models import make
 N, M = 4, 6
 
 
-def test_who_has_done_too_little_has_the_models_own_scores():
+def test_short_histories_have_the_scores_of_the_shipped_model():
     model = make("rnn")
     few = np.zeros((3, M), np.int32)
     few[1:, -1], few[2, -3:] = 5, [7, 8, 9]
@@ -29,7 +29,7 @@ def test_who_has_done_too_little_has_the_models_own_scores():
     adapted = materialize_scores(adapted_scorer(model, config, history_length=N)({ITEM: few}))
     shipped = materialize_scores(model_scorer(*nnx.split(model))({ITEM: few[:, -N:]}))
     np.testing.assert_array_equal(adapted, shipped)
-    # Who has done more than that may have an adapter.
+    # Longer histories may have an adapter.
     many = np.full((1, M), 5, np.int32)
     always = AdaptConfig(activities=M, held_back=0)
     moved = materialize_scores(adapted_scorer(model, always, history_length=N)({ITEM: many}))
@@ -39,8 +39,8 @@ def test_who_has_done_too_little_has_the_models_own_scores():
     )
 
 
-def test_it_says_whom_it_helps_and_whom_it_hurts(runs, tmp_path):
-    # A log of others, in which one item is unknown.
+def test_the_command_reports_gains_and_losses(runs, tmp_path):
+    # A log of other users with one unknown item.
     items = RunDirectory(runs["bow"]).vocabulary().values.to_list()
     rows = [f"{user},{items[user + 3 * step]},{step}" for user in range(40) for step in range(9)]
     log = tmp_path / "others.csv"
@@ -61,13 +61,13 @@ def test_it_says_whom_it_helps_and_whom_it_hurts(runs, tmp_path):
     assert "validation, learned from up to 12" in again.stdout
 
 
-def test_the_last_day_begins_where_it_does():
+def test_the_first_activity_of_the_last_day_by_hand():
     day = 86_400
     times = [[0, 1, day, day + 1], [5], [0, day - 1], [0, 2 * day, 9 * day]]
     offsets = np.cumsum([0, *map(len, times)])
     stamps = np.concatenate(times) * 1000
     timelines = Timelines({}, offsets, stamps, ticks_per_second=1000)
-    # The second and the third have done all they did on one day.
+    # All activities of the second and the third user are on one day.
     assert personalize.first_of_last_day(timelines).tolist() == [2, 9]
     with pytest.raises(UserError, match=r"give --log\.time-unit"):
         personalize.first_of_last_day(Timelines({}, offsets, stamps))
@@ -90,7 +90,7 @@ def test_a_mistake_is_one_line(runs, tmp_path, flags, words):
     assert words in line
 
 
-def test_a_run_that_is_none_or_not_finished(runs, tmp_path):
+def test_a_missing_or_unfinished_run_is_refused(runs, tmp_path):
     shutil.copytree(runs["bow"], tmp_path / "half")
     (tmp_path / "half" / "summary.json").unlink()
     for name, words in (("half", "is not finished"), ("none", "is no run directory")):

@@ -1,4 +1,4 @@
-"""Populations: a log cut by what is known of its users."""
+"""The populations study: splitting a log by a feature of its users or by time."""
 
 import polars as pl
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from experiments.studies.populations import populations
 from tests.exports import call
 
-# Item 9 is rare among the users of north, and so unknown to who learns from them.
+# No user of north has item 9, so a model trained on them does not know it.
 LOG = "user,item,timestamp\n" + "".join(
     f"{user},{item},{time}\n"
     for user in (1, 2, 3, 4, 5, 6, 7)
@@ -22,13 +22,13 @@ def folder(tmp_path):
     return tmp_path
 
 
-def go(folder, *flags):
+def run_populations(folder, *flags):
     own = ["--dataset=log.csv", "--users=users.csv", "--user-features=region", "--out=cut"]
     return call(populations.main, *own, *flags, cwd=folder)
 
 
-def test_three_logs(folder):
-    process = go(folder, "--first=north", "--second=south")
+def test_a_user_feature_splits_the_log_into_three_logs(folder):
+    process = run_populations(folder, "--first=north", "--second=south")
     assert process.returncode == 0, process.stderr
     rows = {
         name: pl.read_csv(folder / "cut" / f"{name}.csv")["user", "item"].rows()
@@ -40,10 +40,10 @@ def test_three_logs(folder):
     assert "others.csv: 6 interactions of 2 users" in process.stdout
 
 
-def test_a_cut_by_time_falls_between_two_days(folder):
+def test_a_split_by_time_is_at_midnight(folder):
     day, start = 86_400, 1_600_000_000 // 86_400 * 86_400
     times = {1: [0, 5, day + 9], 2: [3, 6], 3: [day + 1, 2 * day], 4: [1, 2, day + 3, 3 * day]}
-    # Item 9 came on the second day.
+    # Item 9 is new on the second day.
     rows = [(user, 9 if at > day else 7, start + at) for user, ats in times.items() for at in ats]
     text = "\n".join(",".join(map(str, row)) for row in rows)
     (folder / "log.csv").write_text(f"user,item,timestamp\n{text}\n")
@@ -59,7 +59,7 @@ def test_a_cut_by_time_falls_between_two_days(folder):
     assert found["everybody"] == [row for row in rows if row[1] == 7]
 
 
-def test_numbers_are_written_as_people_do():
+def test_whole_numbers_are_printed_without_decimals():
     assert populations._as_printed(pl.Series([1.0, 45.0])).to_list() == ["1", "45"]
 
 
@@ -73,7 +73,7 @@ def test_numbers_are_written_as_people_do():
         (["--until=1"], "--until=1.0 is out of range"),
     ],
 )
-def test_a_cut_that_cannot_be_is_refused(folder, flags, why):
-    process = go(folder, *flags)
+def test_an_invalid_split_is_rejected(folder, flags, why):
+    process = run_populations(folder, *flags)
     assert process.returncode == 2 and why in process.stderr
     assert process.stderr.count("\n") == 1

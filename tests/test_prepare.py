@@ -1,4 +1,4 @@
-"""A log that is prepared in buckets is what it would be in memory, however often it was stopped."""
+"""Preparation in buckets: the result equals that in memory, also after interruptions."""
 
 import os
 import resource
@@ -52,7 +52,7 @@ def in_memory(folder: Path, **flags) -> OrderedLog:
 
 
 def timelines(log: OrderedLog) -> dict:
-    """Give what each raw user did, as raw items, times and what else is known."""
+    """Return each raw user's activities, as raw items, times and further columns."""
     rows = log.columns.rows() or [()] * len(log.items)
     found = {}
     for user, start, end in zip(log.users.rows(), log.offsets, log.offsets[1:], strict=False):
@@ -64,7 +64,7 @@ def timelines(log: OrderedLog) -> dict:
 
 
 def require_same(one: OrderedLog, other: OrderedLog) -> None:
-    """Compare all but the order of the users, and what is noted of a bucket alone."""
+    """Compare all but the order of the users and the notes of single buckets."""
     assert timelines(one) == timelines(other)
     assert one.catalogue.equals(other.catalogue)
     for name in ("items", "offsets", "timestamps"):
@@ -95,8 +95,8 @@ rows = st.lists(
     drops=st.booleans(),
     least=st.integers(1, 2),
 )
-def test_a_prepared_log_is_what_it_is_in_memory(rows, buckets, at_once, plain, drops, least):
-    """Ids, times and other columns have the type that all rows have, in whichever bucket."""
+def test_preparation_in_buckets_equals_that_in_memory(rows, buckets, at_once, plain, drops, least):
+    """Ids, times and other columns have the type that fits all rows, not those of a bucket."""
     if plain:
         rows = [(str(len(a)), str(len(b)), t, r, "1") for a, b, t, r, _ in rows]
     columns = ["user", "item", "timestamp", "stars", "more"]
@@ -128,8 +128,8 @@ def test_a_prepared_log_is_what_it_is_in_memory(rows, buckets, at_once, plain, d
         require_same(prepared(folder, *flags), expected)
 
 
-def a_log(folder: Path, users: int = 12) -> Path:
-    """Write a log of some users, each of whom has seen five of seven items, at two moments."""
+def write_log(folder: Path, users: int = 12) -> Path:
+    """Write a log of users with five of seven items each, at two times."""
     rng = np.random.default_rng(0)
     rows = [
         (f"u{user}", f"i{item}", when)
@@ -147,23 +147,23 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
-def test_stopped_at_any_write_the_same_command_makes_the_same_files(tmp_path, monkeypatch):
-    a_log(tmp_path)
+def test_an_interrupted_preparation_resumes_to_the_same_files(tmp_path, monkeypatch):
+    write_log(tmp_path)
     monkeypatch.setattr(command_of_prepare, "_MAX_ROWS_AT_ONCE", 13)
     flags = ("--dataset=log.csv", *ALL, "--buckets=3")
     prepare(*flags, "--out=whole", cwd=tmp_path)
-    put, left, stops = Path.replace, 0, 0
+    replace, remaining, stops = Path.replace, 0, 0
 
-    def stopping(self: Path, target: Path) -> Path:
-        nonlocal left
-        left -= 1
-        if left == 0:
+    def replace_or_stop(self: Path, target: Path) -> Path:
+        nonlocal remaining
+        remaining -= 1
+        if remaining == 0:
             raise KeyboardInterrupt
-        return put(self, target)
+        return replace(self, target)
 
-    monkeypatch.setattr(Path, "replace", stopping)
+    monkeypatch.setattr(Path, "replace", replace_or_stop)
     for writes in count(2):
-        left = writes
+        remaining = writes
         done = prepare(*flags, "--out=stopped", cwd=tmp_path)
         if done.returncode == 0:
             break
@@ -175,7 +175,7 @@ def test_stopped_at_any_write_the_same_command_makes_the_same_files(tmp_path, mo
 
 
 @pytest.mark.slow
-def test_killed_at_random_moments_the_same_command_makes_the_same_files(tmp_path):
+def test_a_killed_preparation_resumes_to_the_same_files(tmp_path):
     rng = np.random.default_rng(0)
     log = pl.DataFrame(
         {
@@ -191,17 +191,17 @@ def test_killed_at_random_moments_the_same_command_makes_the_same_files(tmp_path
     subprocess.run([*words, "--out=whole"], cwd=tmp_path, check=True, capture_output=True)
     whole = time.monotonic() - started
     for _ in range(10):
-        going = subprocess.Popen(
+        process = subprocess.Popen(
             [*words, "--out=killed"], cwd=tmp_path, stderr=subprocess.DEVNULL, text=True
         )
         time.sleep(rng.uniform(0.3, 1) * whole)
-        going.send_signal(signal.SIGKILL)
-        going.wait()
+        process.send_signal(signal.SIGKILL)
+        process.wait()
     subprocess.run([*words, "--out=killed"], cwd=tmp_path, check=True, capture_output=True)
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
 
 
-def test_training_from_the_folder_is_training_from_the_log(tmp_path):
+def test_training_from_the_folder_equals_training_from_the_log(tmp_path):
     log = load_interactions(DataConfig(synthetic=SyntheticConfig(users=120, items=40)), seed=0)
     log.log.write_parquet(tmp_path / "log.parquet")
     log.items.write_parquet(tmp_path / "items.parquet")
@@ -220,8 +220,8 @@ def test_training_from_the_folder_is_training_from_the_log(tmp_path):
     assert figures[0]["validation"] == figures[1]["validation"]
 
 
-def test_many_buckets_split_and_number_as_one(tmp_path):
-    a_log(tmp_path)
+def test_splits_and_ids_do_not_depend_on_the_number_of_buckets(tmp_path):
+    write_log(tmp_path)
     config = DataConfig(
         dataset=str(tmp_path / "log.csv"), filters=FilterConfig(min_item_interactions=1)
     )
@@ -236,8 +236,8 @@ def test_many_buckets_split_and_number_as_one(tmp_path):
         assert np.sort(targets[0]).tolist() == np.sort(targets[1]).tolist()
 
 
-def test_the_arrays_stay_on_the_disk(tmp_path):
-    a_log(tmp_path)
+def test_arrays_are_memory_mapped(tmp_path):
+    write_log(tmp_path)
     log = prepared(tmp_path, *ALL)
     assert isinstance(log.items, np.memmap) and isinstance(log.timestamps, np.memmap)
 
@@ -261,8 +261,8 @@ def damaged(path: Path) -> None:
         ("manifest.json", "manifest.json is damaged"),
     ],
 )
-def test_what_is_damaged_or_missing_is_named(tmp_path, name, told):
-    a_log(tmp_path)
+def test_a_damaged_or_missing_file_is_named(tmp_path, name, told):
+    write_log(tmp_path)
     prepared(tmp_path, *ALL, "--buckets=3")
     path = tmp_path / "prepared" / name
     if name == "manifest.json":
@@ -277,7 +277,7 @@ def test_what_is_damaged_or_missing_is_named(tmp_path, name, told):
 
 
 def test_a_folder_of_another_layout_is_refused(tmp_path):
-    a_log(tmp_path)
+    write_log(tmp_path)
     prepared(tmp_path, *ALL)
     path = tmp_path / "prepared" / "manifest.json"
     write_json(path, {**read_json(path), "layout": 99})
@@ -285,8 +285,8 @@ def test_a_folder_of_another_layout_is_refused(tmp_path):
         read_manifest(tmp_path / "prepared")
 
 
-def test_more_activities_than_can_be_counted_are_refused(tmp_path):
-    a_log(tmp_path)
+def test_too_many_activities_are_refused(tmp_path):
+    write_log(tmp_path)
     prepared(tmp_path, *ALL)
     path = tmp_path / "prepared" / "manifest.json"
     saved = read_json(path)
@@ -297,8 +297,8 @@ def test_more_activities_than_can_be_counted_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("most", [2_000, 9_000, 20_000])
-def test_a_disk_that_fills_is_one_line_and_the_same_command_goes_on(tmp_path, most):
-    """A file may have so many bytes: some step or other meets that."""
+def test_a_full_disk_is_one_line_and_the_same_command_resumes(tmp_path, most):
+    """A limit on the size of a file makes one of the steps fail."""
     rng = np.random.default_rng(0)
     log = {"user": rng.integers(0, 300, 9_000), "item": rng.integers(0, 50, 9_000)}
     pl.DataFrame(log | {"timestamp": np.arange(9_000)}).write_parquet(tmp_path / "log.parquet")
@@ -320,8 +320,8 @@ def test_a_disk_that_fills_is_one_line_and_the_same_command_goes_on(tmp_path, mo
     assert contents(tmp_path / "prepared") == contents(tmp_path / "whole")
 
 
-def test_a_part_that_is_damaged_on_the_way_is_named(tmp_path, monkeypatch):
-    a_log(tmp_path)
+def test_a_damaged_intermediate_file_is_named(tmp_path, monkeypatch):
+    write_log(tmp_path)
     flags = ("--dataset=log.csv", *ALL, "--buckets=2", "--out=prepared")
     with monkeypatch.context() as patch:
         patch.setattr(
@@ -354,8 +354,8 @@ def test_a_part_that_is_damaged_on_the_way_is_named(tmp_path, monkeypatch):
         (("--out=done",), "done was prepared otherwise (--min-item-interactions: 1, not 5"),
     ],
 )
-def test_mistakes_are_told_in_one_line(tmp_path, flags, told):
-    a_log(tmp_path)
+def test_errors_are_one_line(tmp_path, flags, told):
+    write_log(tmp_path)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine").write_text("precious")
     prepare("--dataset=log.csv", "--out=done", *ALL, cwd=tmp_path)
@@ -366,8 +366,8 @@ def test_mistakes_are_told_in_one_line(tmp_path, flags, told):
     assert (tmp_path / "full" / "mine").read_text() == "precious"
 
 
-def test_a_row_that_cannot_be_read_is_named_by_its_line(tmp_path):
-    path = a_log(tmp_path)
+def test_an_unreadable_row_is_named_by_its_line(tmp_path):
+    path = write_log(tmp_path)
     with path.open("a") as file:
         file.write("u1,i1,soon\n")
     done = prepare("--dataset=log.csv", "--out=prepared", *ALL, cwd=tmp_path)
@@ -375,10 +375,8 @@ def test_a_row_that_cannot_be_read_is_named_by_its_line(tmp_path):
     assert "log.csv, line 62: column 'timestamp' holds 'soon'" in done.stderr
 
 
-def test_buckets_that_do_not_fit_into_memory_are_refused_with_the_number_that_does(
-    tmp_path, monkeypatch
-):
-    a_log(tmp_path)
+def test_buckets_too_large_for_memory_are_refused_with_a_number_that_fits(tmp_path, monkeypatch):
+    write_log(tmp_path)
     monkeypatch.setattr("jaxrec.data.preparation.steps._BYTES_PER_ROW", 10_000_000)
     done = prepare(
         "--dataset=log.csv", "--out=prepared", *ALL, "--buckets=1", "--memory=100MB", cwd=tmp_path
@@ -387,8 +385,8 @@ def test_buckets_that_do_not_fit_into_memory_are_refused_with_the_number_that_do
     assert "a bucket of 60 rows needs 0.6 GB; give --buckets=6, or more --memory" in done.stderr
 
 
-def test_a_log_that_has_changed_is_prepared_anew(tmp_path):
-    path = a_log(tmp_path)
+def test_a_changed_log_is_prepared_again_with_overwrite(tmp_path):
+    path = write_log(tmp_path)
     flags = ("--dataset=log.csv", "--out=prepared", *ALL)
     assert prepare(*flags, cwd=tmp_path).returncode == 0
     assert prepare(*flags, cwd=tmp_path).returncode == 0
@@ -400,8 +398,8 @@ def test_a_log_that_has_changed_is_prepared_anew(tmp_path):
     assert read_manifest(tmp_path / "prepared").rows == 61
 
 
-def test_flags_of_the_preparation_are_refused_by_the_training(tmp_path):
-    a_log(tmp_path)
+def test_flags_of_prepare_are_refused_in_training(tmp_path):
+    write_log(tmp_path)
     prepared(tmp_path, *ALL)
     name = str(tmp_path / "prepared")
     for config in (
@@ -413,8 +411,8 @@ def test_flags_of_the_preparation_are_refused_by_the_training(tmp_path):
             load_ordered(config, seed=0)
 
 
-def test_users_and_items_are_described(tmp_path):
-    a_log(tmp_path)
+def test_user_and_item_tables_are_joined(tmp_path):
+    write_log(tmp_path)
     users = [(f"u{user}", ["old", "young"][user % 2]) for user in range(12)]
     pl.DataFrame(users, schema=["user", "age"], orient="row").write_csv(tmp_path / "users.csv")
     items = [(f"i{item}", f"Film {item}", "Drama|War") for item in range(7)]
@@ -431,7 +429,7 @@ def test_users_and_items_are_described(tmp_path):
 
 
 @pytest.mark.slow
-def test_spark_prepares_what_this_machine_does(tmp_path):
+def test_spark_prepares_the_same_files(tmp_path):
     pytest.importorskip("pyspark", reason="PySpark is not installed (the extra `spark`)")
     if not (shutil.which("java") or os.environ.get("JAVA_HOME")):
         pytest.skip("there is no Java")

@@ -1,4 +1,4 @@
-"""The models that come with the project: what their page says of them is so."""
+"""The pretrained models: they agree with their page and their model cards, and they run."""
 
 import hashlib
 import re
@@ -24,12 +24,12 @@ def file(request) -> Path:
     return request.param
 
 
-def test_there_are_two_and_they_are_small():
+def test_there_are_two_small_models():
     assert [path.stem for path in FILES] == ["small-cnn", "small-rnn"]
     assert sum(path.stat().st_size for path in FILES) < 500_000
 
 
-def test_the_page_has_their_hash_size_and_recall(file):
+def test_the_page_lists_hash_size_and_recall(file):
     data = file.read_bytes()
     model = Recommender.load(file).model
     recall = model["evaluation"]["recall@10 through the file"]
@@ -42,7 +42,7 @@ def test_the_page_has_their_hash_size_and_recall(file):
     ]
 
 
-def test_the_card_says_how_near_the_file_is_to_its_model(file):
+def test_model_json_records_the_parity_with_the_model(file):
     model = Recommender.load(file).model
     assert model["recipe"] == "int8"
     assert model["parity"]["overlap"] > 0.95
@@ -57,7 +57,7 @@ def test_the_card_says_how_near_the_file_is_to_its_model(file):
     assert lost < 0.01 * model["recipes"]["float32"]["recall@10"]
 
 
-def test_nothing_of_the_data_set_but_ids_is_inside(file):
+def test_the_file_holds_only_ids_of_the_dataset(file):
     recommender = Recommender.load(file)
     assert recommender.model["described_items"] == 0
     assert all(
@@ -69,7 +69,7 @@ def test_nothing_of_the_data_set_but_ids_is_inside(file):
     assert not re.search("Toy Story|Comedy|Thriller", text)
 
 
-def test_they_recommend(file):
+def test_the_models_recommend(file):
     recommender = Recommender.load(file)
     assert len(recommender.items) == 3416
     found = [each.item for each in recommender.recommend(SEEN)]
@@ -81,13 +81,13 @@ def test_they_recommend(file):
     assert [item for item in best if item not in SEEN][:3] == found[:3]
 
 
-def test_what_a_model_learned_is_what_people_know():
-    """Toy Story (1) is like its sequel (3114) and A Bug's Life (2355) more than like most films."""
+def test_similar_items_are_plausible():
+    """Toy Story (1) is closer to its sequel (3114) and A Bug's Life (2355) than to most films."""
     similar = [each.item for each in Recommender.load(FOLDER / "small-rnn.tflite").similar(1, k=50)]
     assert {3114, 2355} <= set(similar)
 
 
-def test_a_page_may_show_titles_of_a_table_of_ones_own(tmp_path):
+def test_a_page_shows_titles_of_an_item_table(tmp_path):
     table = tmp_path / "movies.dat"
     table.write_bytes("1193::Ein Film, größer als das Leben (1975)::Drama|War\n".encode("latin-1"))
     config = ItemTableConfig(columns="item,title,genres", encoding="latin-1")

@@ -1,4 +1,4 @@
-"""Recall over epsilon: the table by hand, and a small curve that goes on where it was stopped."""
+"""The privacy-curve study: table and plot of known figures, and a small resumable run."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,7 +22,9 @@ needs_dp_accounting = pytest.mark.skipif(
 )
 
 
-def by_hand(name: str, ranks: list[int], validation: list[float], **privacy: float) -> ModelFigures:
+def made_figures(
+    name: str, ranks: list[int], validation: list[float], **privacy: float
+) -> ModelFigures:
     known = {"noise": None, "epsilon": None} | privacy
     users = np.arange(len(ranks))
     return ModelFigures(
@@ -33,22 +35,22 @@ def by_hand(name: str, ranks: list[int], validation: list[float], **privacy: flo
     )
 
 
-SHIPPED = by_hand("as shipped", [11, 11, 11, 1], [0.2])
+SHIPPED = made_figures("as shipped", [11, 11, 11, 1], [0.2])
 TAUGHT = [
-    by_hand("epsilon 2", [11, 11, 11, 1], [0.2, 0.3], noise=1.25, epsilon=2.0),
-    by_hand("no noise", [1, 1, 1, 1], [0.2, 0.5]),
+    made_figures("epsilon 2", [11, 11, 11, 1], [0.2, 0.3], noise=1.25, epsilon=2.0),
+    made_figures("no noise", [1, 1, 1, 1], [0.2, 0.5]),
 ]
 
 
-def test_differences_are_to_the_shipped_model():
+def test_differences_are_relative_to_the_shipped_model():
     _, _, shipped, noisy, best = render(SHIPPED, TAUGHT, None).splitlines()
     assert shipped == "| as shipped |  | 0.2500 | 0.2500 |  |  |"
     assert noisy.startswith("| epsilon 2 | 1.25 | 0.2500 | 0.2500 | +0.0000 [+0.0000, +0.0000] |")
     assert best.startswith("| no noise |  | 1.0000 | 1.0000 | +0.7500 [")
 
 
-def test_the_plot_has_a_point_an_epsilon_and_a_line_each_over_the_rounds():
-    ceiling = by_hand("ceiling", [1, 1, 1, 1], [0.6])
+def test_the_plot_has_a_point_per_epsilon_and_a_curve_per_model():
+    ceiling = made_figures("ceiling", [1, 1, 1, 1], [0.6])
     by_epsilon, by_round = draw(SHIPPED, TAUGHT, ceiling, "a title").axes
     points, *levels = (np.asarray(line.get_xydata()).tolist() for line in by_epsilon.lines)
     assert points == [[2.0, 0.25]]
@@ -61,7 +63,7 @@ def test_the_plot_has_a_point_an_epsilon_and_a_line_each_over_the_rounds():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """A world cut in two, a model of one half, and one of both."""
+    """Split a synthetic log in two, and train a model on one half and one on both."""
     folder = tmp_path_factory.mktemp("curve")
     world = ["--synthetic.users=120", "--synthetic.items=40", "--drift=1", "--out=cut"]
     everybody = ["--dataset=cut/everybody.csv", "--min-item-interactions=1"]
@@ -78,7 +80,7 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.mark.filterwarnings("ignore")
 @needs_dp_accounting
-def test_a_curve_is_drawn_and_finished_rounds_are_not_done_again(folder):
+def test_the_curve_is_drawn_and_finished_trainings_are_reused(folder):
     flags = [*OTHERS, *ROUNDS, "--ceiling=everybody", "--folder=curve"]
     process = call(privacy_curve.main, *flags, cwd=folder)
     assert process.returncode == 0, process.stderr
@@ -100,7 +102,7 @@ def test_a_curve_is_drawn_and_finished_rounds_are_not_done_again(folder):
     assert plot.exists() and (folder / "curve" / "table.md").read_text() == table
     assert made == {path: path.stat().st_mtime_ns for path in made}
 
-    # Finished rounds of another model are no part of this curve.
+    # Finished trainings of another source model are rejected.
     process = call(privacy_curve.main, "--run-dir=everybody", *flags[1:], cwd=folder)
     assert process.returncode == 2 and process.stderr.count("\n") == 1
 
@@ -126,7 +128,7 @@ def test_a_curve_is_drawn_and_finished_rounds_are_not_done_again(folder):
         ),
     ],
 )
-def test_a_mistake_is_one_line_and_leaves_nothing(folder, flags, why):
+def test_a_mistake_is_a_one_line_error_and_writes_nothing(folder, flags, why):
     flags = [*OTHERS, *ROUNDS, "--folder=never", *flags]
     process = call(privacy_curve.main, *flags, cwd=folder)
     assert process.returncode == 2 and why in process.stderr, process.stderr
@@ -134,7 +136,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(folder, flags, why):
     assert not (folder / "never").exists()
 
 
-def test_a_ceiling_needs_a_log_of_clients(folder):
+def test_the_ceiling_needs_a_dataset(folder):
     flags = ["--run-dir=shipped", "--ceiling=everybody"]
     process = call(privacy_curve.main, *flags, cwd=folder)
     assert process.returncode == 2 and "give --dataset too" in process.stderr

@@ -1,4 +1,4 @@
-"""Several processes train one model: the one that a single process trains."""
+"""Training in several processes, which equals training in one."""
 
 import os
 import signal
@@ -44,8 +44,8 @@ def start(folder: Path, *flags: str, number: int, port: int) -> subprocess.Popen
 
 
 @pytest.mark.slow
-def test_two_processes_one_of_them_killed_end_as_one_process_does(tmp_path):
-    """Both share the tables and the batches; what is left goes on alone, on another mesh."""
+def test_a_run_of_two_killed_processes_resumes_in_one(tmp_path):
+    """Both processes shard tables and batches; a single one resumes, on another mesh."""
     epochs = 8
     port = free_port()
     flags = (f"--epochs={epochs}", f"--patience={epochs}", "--run-dir=two")
@@ -56,7 +56,7 @@ def test_two_processes_one_of_them_killed_end_as_one_process_does(tmp_path):
         assert time.monotonic() - waited < 120
         time.sleep(0.05)
     pair[1].send_signal(signal.SIGKILL)
-    # The other one sees that, sooner or later, and would end by itself.
+    # The other process would notice that after a while and exit by itself.
     pair[0].send_signal(signal.SIGKILL)
     for each in pair:
         each.communicate()
@@ -68,16 +68,16 @@ def test_two_processes_one_of_them_killed_end_as_one_process_does(tmp_path):
     alone = call(command_of_run.main, *SMALL, *flags[:2], "--run-dir=one", cwd=tmp_path)
     assert alone.returncode == 0, alone.stderr
     directories = [RunDirectory(tmp_path / name) for name in ("two", "one")]
-    together, lonely = (each.metrics(until_step=10**9) for each in directories)
-    assert len(together) == len(lonely) == epochs
-    for one, other in zip(together, lonely, strict=True):
+    together, single = (each.metrics(until_step=10**9) for each in directories)
+    assert len(together) == len(single) == epochs
+    for one, other in zip(together, single, strict=True):
         np.testing.assert_allclose(one["loss"], other["loss"], rtol=2e-3)
         for name, score in one["validation"].items():
             np.testing.assert_allclose(score, other["validation"][name], atol=0.02)
 
 
 @pytest.mark.slow
-def test_processes_of_other_configurations_refuse_each_other(tmp_path):
+def test_processes_of_different_configurations_are_refused(tmp_path):
     port = free_port()
     pair = [
         start(tmp_path, "--run-dir=run", f"--learning-rate={rate}", number=number, port=port)
@@ -91,7 +91,7 @@ def test_processes_of_other_configurations_refuse_each_other(tmp_path):
 
 
 @pytest.mark.slow
-def test_what_the_first_refuses_all_refuse(tmp_path):
+def test_an_error_of_the_leader_ends_all_processes(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "mine").write_text("precious")
     port = free_port()
@@ -103,7 +103,7 @@ def test_what_the_first_refuses_all_refuse(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_coordinator_that_is_not_there_is_one_line(tmp_path):
+def test_an_unreachable_coordinator_is_one_line(tmp_path):
     code = "import sys, jaxrec.training.processes as each; each.TIMEOUT_SECONDS = 2\n"
     code += "from jaxrec.cli.train import main\nsys.exit(main())"
     flags = (f"--coordinator=127.0.0.1:{free_port()}", "--num-processes=2", "--process-id=1")
@@ -132,13 +132,13 @@ def test_a_coordinator_that_is_not_there_is_one_line(tmp_path):
         (("auto", None, None), "--coordinator=auto: the processes do not find each other"),
     ],
 )
-def test_processes_that_are_not_told_enough_are_refused(told, words):
+def test_incomplete_process_flags_are_refused(told, words):
     with pytest.raises(UserError, match=words):
         processes.initialize(*told)
 
 
 @pytest.mark.parametrize("flag", ["--model-shards=3", "--batch-size=7"])
-def test_a_mesh_that_cannot_be_costs_no_older_run(tmp_path, flag):
+def test_an_invalid_mesh_keeps_the_existing_run(tmp_path, flag):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.toml").write_text("{}")
     done = call(command_of_run.main, *SMALL, "--run-dir=run", "--overwrite", flag, cwd=tmp_path)
@@ -146,6 +146,6 @@ def test_a_mesh_that_cannot_be_costs_no_older_run(tmp_path, flag):
     assert (tmp_path / "run" / "config.toml").exists()
 
 
-def test_a_process_alone_needs_nobody():
+def test_a_single_process_needs_no_coordinator():
     processes.initialize(None, None, None)
     assert processes.is_leader() and processes.from_leader(0.5) == 0.5

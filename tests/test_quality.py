@@ -1,4 +1,4 @@
-"""The comparison of settings over several seeds."""
+"""The study that compares settings over several seeds."""
 
 import json
 
@@ -14,7 +14,7 @@ def test_a_difference_is_paired_by_seed():
     assert difference([0.1], [0.4]) == "-0.3000"
 
 
-def test_it_trains_compares_and_goes_on_where_it_was(tmp_path, capsys, monkeypatch):
+def test_it_trains_compares_and_resumes(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     flags = [*FLAGS, "--epochs=2", "--seeds=3,4", "--change=--dropout=0 --epochs=1"]
     assert main(flags) == 0
@@ -40,7 +40,7 @@ def test_it_trains_compares_and_goes_on_where_it_was(tmp_path, capsys, monkeypat
         (["--change=--epochs=2", "--dropot=1"], "--dropot"),
     ],
 )
-def test_a_mistake_is_one_line_and_trains_nothing(tmp_path, capsys, monkeypatch, flags, message):
+def test_an_invalid_flag_is_one_line_and_no_run(tmp_path, capsys, monkeypatch, flags, message):
     monkeypatch.chdir(tmp_path)
     assert main([*FLAGS, *flags]) == 2
     error = capsys.readouterr().err

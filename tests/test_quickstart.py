@@ -1,7 +1,7 @@
-"""The notebook runs from its first cell to its last.
+"""The quickstart notebook runs from the first cell to the last.
 
-Its cells are plain Python, run one after the other in one process: what Jupyter does, without the
-forty packages of a kernel.
+The cells are plain Python and run in order in one process, as in Jupyter, without the forty
+packages of a kernel.
 """
 
 import ast
@@ -22,19 +22,19 @@ def code_cells() -> list[str]:
     return ["".join(each["source"]) for each in notebook["cells"] if each["cell_type"] == "code"]
 
 
-def test_its_cells_are_plain_python():
+def test_cells_are_plain_python():
     cells = code_cells()
     assert len(cells) >= 8
     for cell in cells:
-        ast.parse(cell)  # neither %magic nor !command
+        ast.parse(cell)  # no %magic and no !command
 
 
-def test_it_keeps_no_output():
+def test_cells_have_no_saved_output():
     for each in json.loads(NOTEBOOK.read_text())["cells"]:
         assert not each.get("outputs") and not each.get("execution_count")
 
 
-def test_it_runs_from_a_log_to_a_list(tmp_path):
+def test_the_notebook_runs(tmp_path):
     pytest.importorskip("tensorflow", reason="needs the extra convert")
     process = subprocess.run(
         [sys.executable, "-c", "\n".join(code_cells())],

@@ -1,4 +1,4 @@
-"""Ratings: the head that tells them, and what they are judged by."""
+"""Ratings: the head that predicts them, their baselines and their metrics."""
 
 from dataclasses import replace
 
@@ -43,7 +43,7 @@ def head(values=(1.0, 2.0, 4.0)) -> RatingHead:
 
 @settings(deadline=None)
 @given(st.lists(st.floats(-30, 30), min_size=3, max_size=3))
-def test_thresholds_ascend_whatever_is_learned(steps):
+def test_thresholds_ascend_for_any_parameters(steps):
     rating = head((1.0, 2.0, 3.0, 4.0, 5.0))
     rating.steps[...] = jnp.array(steps)
     assert rating.thresholds.shape == (4,)
@@ -58,12 +58,12 @@ def test_a_rating_by_hand():
     number = taste[0] + 2 * taste[2] + taste[3] + 0.25
     logits = rating.logits(context, items, {"bias": jnp.array([0.25])})
     np.testing.assert_allclose(logits[0], [number + 0.5, number - 0.5], rtol=1e-5)
-    # Four out of ten give one star, four two, two give four.
+    # 0.4 give one star, 0.4 give two, 0.2 give four.
     np.testing.assert_allclose(rating.expected(jnp.array([[0.6, 0.2]])), [1 + 0.6 + 2 * 0.2])
 
 
 def test_the_loss_of_a_rating_by_hand():
-    logits = jnp.log(jnp.array([[[3.0, 1.0]] * 4]))  # above the first: 3/4, above both: 1/2
+    logits = jnp.log(jnp.array([[[3.0, 1.0]] * 4]))  # P(above the first) = 3/4, P(above both) = 1/2
     losses = head().losses(logits, jnp.array([[1, 2, 3, 0]]))[0]
     expected = [np.log(4) + np.log(2), -np.log(0.75) + np.log(2), -np.log(0.75) + np.log(2), 0]
     np.testing.assert_allclose(losses, expected, rtol=1e-5)
@@ -88,7 +88,7 @@ def test_a_model_rates_any_item_after_any_history():
 
 
 def world(rows) -> Dataset:
-    """Prepare a log of users, items and ratings, in the order of the rows."""
+    """Prepare a dataset from rows of user, item and rating, in order of time."""
     config = DataConfig(
         rate=True,
         filters=FilterConfig(min_item_interactions=1, min_user_interactions=1),
@@ -134,7 +134,7 @@ def predictor_of(told: dict[tuple[int, int], float]) -> Predictor:
 
 
 def test_errors_and_concordance_by_hand():
-    # The last two of each user are held out.
+    # The last two interactions of each user are held out.
     rows = [(0, 0, 3), (0, 1, 1), (0, 2, 5), (1, 0, 3), (1, 1, 4), (1, 2, 2)]
     rows += [(2, 0, 3), (2, 1, 4), (2, 2, 4), (3, 0, 3), (3, 1, 5), (3, 2, 1)]
     dataset = world(rows)
@@ -142,10 +142,10 @@ def test_errors_and_concordance_by_hand():
     told = {(u, ids[i]): 3.0 for u in range(4) for i in range(3)}
     told |= {(0, ids[2]): 4.0, (1, ids[1]): 2.0, (3, ids[2]): 3.0}
     found = prediction_figures(predictor_of(told), dataset, dataset.heads[0], 3)
-    # Test targets: 5, 2, 4, 1; told 4, 3, 3, 3.
+    # Test targets: 5, 2, 4, 1; predictions: 4, 3, 3, 3.
     assert found.means["mae"] == (1 + 1 + 1 + 2) / 4
     np.testing.assert_allclose(found.means["rmse"], np.sqrt((1 + 1 + 1 + 4) / 4))
-    # User 0 in order, user 1 the other way round, user 2 rated both alike, user 3 told alike.
+    # User 0 is concordant, user 1 discordant, user 2 has equal ratings, user 3 equal predictions.
     assert (found.targets, found.pairs) == (4, 3)
     assert found.means["concordance"] == (1 + 0 + 0.5) / 3
     for name, mean in found.means.items():
@@ -153,7 +153,7 @@ def test_errors_and_concordance_by_hand():
         assert low <= mean <= high
 
 
-def test_both_of_a_pair_are_rated_by_the_history_before_the_first():
+def test_both_items_of_a_pair_are_rated_with_the_history_before_the_first():
     dataset, seen = world(ROWS), []
 
     def remember(history, users, items):
@@ -199,19 +199,19 @@ def test_baselines_learn_from_the_training_histories_alone():
     ],
     ids=str,
 )
-def test_ratings_that_cannot_be_learned(ratings, message):
+def test_unusable_ratings_are_refused(ratings, message):
     log = pl.DataFrame({"user": [1]} if ratings is None else {"rating": ratings})
     with pytest.raises(UserError, match=message):
         encode_labels(log, DataConfig(rate=True).requested_heads())
 
 
-def test_a_weight_of_ratings_that_are_not_learned():
+def test_a_rating_weight_without_rate_is_refused():
     with pytest.raises(UserError, match=r"^--rating\.weight=2 is of use to --rate alone; give it$"):
         load_interactions(DataConfig(rating=RatingConfig(weight=2)), seed=0)
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_an_app_is_told_how_items_would_be_rated():
+def test_the_recommender_predicts_ratings():
     pytest.importorskip("tensorflow", reason="needs the extra convert")
     model = make("rnn", heads=(STARS,))
     recommender = Recommender(made(model, Shapes(2, 5, 6, 4, False), list(range(100, 100 + SIZE))))

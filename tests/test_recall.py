@@ -1,4 +1,4 @@
-"""Recall through a list: against plain Python, and against the model's own evaluation."""
+"""Recall from a device's lists and scores, against plain Python."""
 
 import numpy as np
 from hypothesis import given
@@ -15,16 +15,16 @@ from jaxrec.schema import ITEM, PAD
 R = 16
 
 
-def by_hand(scores: np.ndarray, target: int, closed: np.ndarray) -> bool:
-    """Count the candidates that are not worse among all items."""
-    if closed[target]:
+def by_hand(scores: np.ndarray, target: int, excluded: np.ndarray) -> bool:
+    """Check that at most RECALL_AT candidates are not worse than the target."""
+    if excluded[target]:
         return False
-    others = [i for i in range(R) if not closed[i] and i != target]
+    others = [i for i in range(R) if not excluded[i] and i != target]
     return 1 + sum(scores[i] >= scores[target] for i in others) <= RECALL_AT
 
 
 class FromTable(DeviceModel):
-    """A device whose scores are those of a table, by the last item of a history."""
+    """A device model that looks scores up in a table, by the last item of a history."""
 
     def __init__(self, scores_RR: np.ndarray, top_k: int, keep_seen: bool):
         self.scores_RR, self.top_k, self.keep_seen = scores_RR, top_k, keep_seen
@@ -44,22 +44,22 @@ class FromTable(DeviceModel):
 
 @st.composite
 def cases(draw):
-    """Users with histories among what they have seen, targets, scores with ties, and a k."""
+    """Draw a score table with ties, users' seen items and targets, and the length of lists."""
     users = draw(st.integers(1, 4))
-    # Few values, so that ties are common; none of them between a listed and a cut item.
+    # Few values make ties common, but none between the last listed item and the next one.
     scores = draw(hnp.arrays(np.float32, (R, R), elements=st.integers(0, 5).map(float)))
     scores = scores + np.arange(R, dtype=np.float32) * draw(st.sampled_from([0.0, 0.1]))
     seen = draw(
         st.lists(st.sets(st.integers(1, R - 1), min_size=2), min_size=users, max_size=users)
     )
     targets = draw(st.lists(st.integers(1, R - 1), min_size=users, max_size=users))
-    # With ties a list of all items, or else any: a tie across its end is another question.
+    # With ties, the list is as long as possible: ties across its end are not tested here.
     top_k = R - 3 if scores[0, 1] == np.round(scores[0, 1]) else draw(st.integers(1, R - 3))
     return scores, [sorted(each) for each in seen], targets, top_k
 
 
 @given(case=cases(), keep_seen=st.booleans())
-def test_a_list_and_its_rest_give_the_rank_among_all(case, keep_seen):
+def test_recall_from_lists_equals_recall_from_all_scores(case, keep_seen):
     scores, seen, targets, top_k = case
     offsets = np.cumsum([0, *map(len, seen)])
     heldout = Heldout(
@@ -70,29 +70,29 @@ def test_a_list_and_its_rest_give_the_rank_among_all(case, keep_seen):
     device = FromTable(scores, top_k, keep_seen)
     hits = []
     for history, items, target in zip(heldout.history[ITEM], seen, targets, strict=True):
-        closed = np.zeros(R, bool)
-        closed[PAD] = True
+        excluded = np.zeros(R, bool)
+        excluded[PAD] = True
         if not keep_seen:
-            closed[items] = True
-        hits.append(by_hand(scores[history[-1]], target, closed))
+            excluded[items] = True
+        hits.append(by_hand(scores[history[-1]], target, excluded))
     lists = device.recommend_all(as_inputs(heldout.history))
     recall = compute_recall(device, lists, heldout, R - 1, keep_seen=keep_seen)
     assert recall == np.mean(hits)
 
 
 def users_of(targets: list[int], seen: list[int], counts: list[int]) -> Heldout:
-    """Users with a target each, and so many of the items seen each."""
+    """Return held-out users with a target each, and `counts` of the seen items each."""
     history = {ITEM: np.zeros((len(targets), 1), np.int32)}
-    met = ExcludedItems(np.array(seen, np.int32), np.cumsum([0, *counts]))
-    return Heldout(history, np.array(targets, np.int32), met)
+    excluded = ExcludedItems(np.array(seen, np.int32), np.cumsum([0, *counts]))
+    return Heldout(history, np.array(targets, np.int32), excluded)
 
 
-def test_what_a_short_list_cannot_tell_is_open():
+def test_targets_beyond_a_short_list_are_open():
     ids = np.array([[1, 2, 3]] * 3, np.int32)
     scores = np.array([[3.0, 2.0, 1.0]] * 3, np.float32)
     users = users_of([2, 9, 9], seen=[9], counts=[0, 0, 1])
     hit, is_open = compute_hits(users, np.arange(3), ids, scores, keep_seen=False)
-    # Listed; not listed and perhaps next; met before, and so missed for certain.
+    # In the list; not in it, but perhaps next; seen before, and thus a certain miss.
     assert hit.tolist() == [True, False, False]
     assert is_open.tolist() == [False, True, False]
 
@@ -105,7 +105,7 @@ def test_ties_count_against_the_target():
     assert compute_hits(user, np.arange(1), ids, scores, keep_seen=False)[0][0]
 
 
-def test_some_held_out_histories_are_spread_over_all():
+def test_a_subsample_is_spread_over_all_histories():
     ids = np.arange(20, dtype=np.int32).reshape(10, 2)
     seen = ExcludedItems(np.arange(10, dtype=np.int32), np.arange(11))
     some = Heldout({ITEM: ids, "user_age": ids[:, 0]}, ids[:, 1], seen).subsample(4)

@@ -1,4 +1,4 @@
-"""Recipes: each is a file that the training takes, and the table beside them names all."""
+"""Recipes: each is a valid configuration, and README.md lists all of them."""
 
 import re
 from pathlib import Path
@@ -26,7 +26,7 @@ def settings_of(path: Path, *flags: str) -> Config:
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_every_recipe_says_what_it_reaches_and_can_be_trained(path):
+def test_every_recipe_is_valid_and_states_its_metrics(path):
     config = settings_of(path)
     check_encoder(config.model)
     assert config != Config()
@@ -41,12 +41,12 @@ def table() -> list[str]:
     return [line for line in lines if line.startswith("| [")]
 
 
-def test_the_table_names_no_recipe_that_is_not_there():
+def test_the_table_lists_exactly_the_recipes():
     named = [name for line in table() for name in re.findall(r"\]\((.*?)\)", line)]
     assert sorted(named) == [path.name for path in RECIPES]
 
 
-def test_a_flag_outdoes_the_recipe(tmp_path):
+def test_a_flag_overrides_the_recipe(tmp_path):
     path = FOLDER / "ml-1m-small-transformer.toml"
     assert settings_of(path).model.transformer.blocks == 1
     changed = settings_of(path, "--transformer.blocks=3", "--dropout=0.5", "--epochs", "2")
@@ -58,7 +58,7 @@ def test_a_flag_outdoes_the_recipe(tmp_path):
     assert not settings_of(final, "--no-final-fit").data.final_fit
 
 
-def test_one_recipe_learns_from_the_run_of_another(tmp_path):
+def test_a_recipe_distills_from_the_run_of_another(tmp_path):
     for name in ("ml-1m-rnn-n10", "ml-1m-small-transformer"):
         done = call(command_of_train.main, f"--config={FOLDER / name}.toml", *TINY, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
@@ -68,7 +68,7 @@ def test_one_recipe_learns_from_the_run_of_another(tmp_path):
     assert taught.train.teacher == "runs/ml-1m-rnn-n10"
 
 
-def test_a_run_is_repeated_by_its_own_file(tmp_path):
+def test_a_run_is_reproduced_from_its_config(tmp_path):
     first = call(command_of_train.main, "--encoder=bow", *TINY, cwd=tmp_path)
     assert first.returncode == 0, first.stderr
     (run,) = (tmp_path / "runs").iterdir()
@@ -99,7 +99,7 @@ def test_a_run_is_repeated_by_its_own_file(tmp_path):
         ),
     ],
 )
-def test_a_mistake_is_one_line_and_nothing_is_trained(tmp_path, text, flags, said):
+def test_an_invalid_config_is_one_line_and_trains_nothing(tmp_path, text, flags, said):
     if text is not None:
         (tmp_path / "bad.toml").write_text(text)
     done = call(command_of_train.main, "--config=bad.toml", *flags, cwd=tmp_path)

@@ -1,4 +1,4 @@
-"""The lists of all users of a log: what is written, for whom, and what a mistake leaves."""
+"""The command `recommend`: lists for all users of a log, unknown items, one-line errors."""
 
 import subprocess
 import sys
@@ -30,14 +30,14 @@ COLUMNS = {
 
 @pytest.fixture(scope="module")
 def log() -> pl.DataFrame:
-    """What the first hundred users did in the world that the runs have learned, never at once."""
+    """Return the log of the first 100 users in the training data of the runs, with unique times."""
     log = synthetic_world(users=600, items=150, seed=0).log.select("user", "item")
     log = log.with_columns(timestamp=pl.int_range(pl.len()))
     return log.filter(pl.col("user").is_in(log["user"].unique().sort()[:100].implode()))
 
 
-def listed(log: pl.DataFrame, model: Path, folder: Path, *flags: str) -> pl.DataFrame:
-    """Write the lists of a log as Parquet, and read them."""
+def write_lists(log: pl.DataFrame, model: Path, folder: Path, *flags: str) -> pl.DataFrame:
+    """Run the command on a log with Parquet output, and return the lists."""
     log.write_parquet(folder / "log.parquet")
     flags = (f"--model={model}", "--log=log.parquet", "--out=lists.parquet", *flags)
     process = call(recommend.main, *flags, cwd=folder)
@@ -47,7 +47,7 @@ def listed(log: pl.DataFrame, model: Path, folder: Path, *flags: str) -> pl.Data
 
 
 def histories_of(log: pl.DataFrame) -> dict:
-    """Sort by time in plain Python, which is stable."""
+    """Group items by user, in order of time; Python's sort is stable."""
     histories = defaultdict(list)
     for user, item, _ in sorted(log.rows(), key=lambda row: row[2]):
         histories[user].append(item)
@@ -61,8 +61,8 @@ def by_user(lists: pl.DataFrame) -> dict:
     return rows
 
 
-def test_each_user_gets_what_the_runtime_recommends(log, models, tmp_path):
-    lists = listed(log, models["rnn"], tmp_path, "--k=7")
+def test_lists_match_the_runtime_for_each_user(log, models, tmp_path):
+    lists = write_lists(log, models["rnn"], tmp_path, "--k=7")
     assert dict(lists.schema) == COLUMNS
     recommender, rows = Recommender.load(models["rnn"]), by_user(lists)
     assert list(rows) == sorted(histories_of(log))
@@ -72,8 +72,8 @@ def test_each_user_gets_what_the_runtime_recommends(log, models, tmp_path):
         assert rows[user] == wanted
 
 
-def test_a_csv_holds_the_same(log, models, tmp_path):
-    lists = listed(log, models["bow"], tmp_path, "--k=3")
+def test_csv_output_equals_parquet_output(log, models, tmp_path):
+    lists = write_lists(log, models["bow"], tmp_path, "--k=3")
     log.write_csv(tmp_path / "log.csv")
     flags = [f"--model={models['bow']}", "--log=log.csv", "--k=3", "--out=deep/er/lists.CSV"]
     process = command("convert/recommend.py", *flags, cwd=tmp_path)
@@ -88,24 +88,24 @@ def test_a_csv_holds_the_same(log, models, tmp_path):
     assert pl.read_csv(text.encode(), schema=COLUMNS).equals(lists)
 
 
-def test_time_decides_and_then_the_order_of_the_log(log, models, tmp_path):
-    lists = listed(log, models["rnn"], tmp_path)
-    assert listed(log.sample(fraction=1, shuffle=True, seed=0), models["rnn"], tmp_path).equals(
-        lists
-    )
+def test_histories_are_sorted_by_time_and_then_by_row_order(log, models, tmp_path):
+    lists = write_lists(log, models["rnn"], tmp_path)
+    assert write_lists(
+        log.sample(fraction=1, shuffle=True, seed=0), models["rnn"], tmp_path
+    ).equals(lists)
     timeless = log.drop("timestamp")
-    assert listed(timeless, models["rnn"], tmp_path, "--log.time=none").equals(lists)
+    assert write_lists(timeless, models["rnn"], tmp_path, "--log.time=none").equals(lists)
     tied = log.with_columns(timestamp=pl.lit(1))
-    assert listed(tied, models["rnn"], tmp_path).equals(lists)
-    assert not listed(tied.reverse(), models["rnn"], tmp_path).equals(lists)
+    assert write_lists(tied, models["rnn"], tmp_path).equals(lists)
+    assert not write_lists(tied.reverse(), models["rnn"], tmp_path).equals(lists)
 
 
-def test_what_is_not_known_is_passed_over_and_counted(log, models, tmp_path):
+def test_unknown_items_are_skipped_and_counted(log, models, tmp_path):
     first, *_ = log["user"].unique().sort()
     strange = pl.DataFrame(
         {"user": [first, 900, 901, 901], "item": [5, 5, 6, 5], "timestamp": [2**40] * 4}
     )
-    lists = listed(log, models["cnn"], tmp_path)
+    lists = write_lists(log, models["cnn"], tmp_path)
     log.vstack(strange).write_csv(tmp_path / "log.csv")
     flags = [f"--model={models['cnn']}", "--log=log.csv", "--out=lists.parquet"]
     process = call(recommend.main, *flags, cwd=tmp_path)
@@ -119,25 +119,25 @@ def test_what_is_not_known_is_passed_over_and_counted(log, models, tmp_path):
     assert {user: rows[user] for user in by_user(lists)} == by_user(lists)
 
 
-def test_ids_are_compared_as_they_print(log, models, tmp_path):
-    lists = listed(log, models["bow"], tmp_path)
+def test_ids_are_compared_as_text(log, models, tmp_path):
+    lists = write_lists(log, models["bow"], tmp_path)
     as_text = log.with_columns(pl.col("user", "item").cast(pl.String))
-    found = listed(as_text, models["bow"], tmp_path)
+    found = write_lists(as_text, models["bow"], tmp_path)
     assert found["user"].dtype == pl.String
     assert found.with_columns(pl.col("user").cast(pl.Int64)).sort("user", "place").equals(lists)
 
 
-def test_columns_are_named_as_for_training(log, models, tmp_path):
-    lists = listed(log, models["bow"], tmp_path)
+def test_columns_are_set_by_the_log_flags(log, models, tmp_path):
+    lists = write_lists(log, models["bow"], tmp_path)
     names = {"user": "who", "item": "what", "timestamp": "when"}
     flags = ["--log.user=who", "--log.item=what", "--log.time=when"]
-    assert listed(log.rename(names), models["bow"], tmp_path, *flags).equals(lists)
+    assert write_lists(log.rename(names), models["bow"], tmp_path, *flags).equals(lists)
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("keep_seen", [False, True])
-def test_a_file_for_servers_and_lists_beyond_its_own(tmp_path, monkeypatch, keep_seen):
-    """Three histories a call, and a few calls at a time; every item is ranked."""
+def test_a_batch_model_and_k_beyond_its_top_k(tmp_path, monkeypatch, keep_seen):
+    """Use three histories per call and few calls per block, and rank every item."""
     pytest.importorskip("tensorflow", reason="needs the extra convert")
     raw = [f"item {number}" for number in range(SIZE)]
     shapes = Shapes(3, 5, 6, 4, keep_seen)
@@ -146,7 +146,7 @@ def test_a_file_for_servers_and_lists_beyond_its_own(tmp_path, monkeypatch, keep
     rows = [(user, raw[n], time) for user in range(20) for time, n in enumerate(rng.permutation(9))]
     log = pl.DataFrame(rows, schema=["user", "item", "timestamp"], orient="row")
     monkeypatch.setattr(top_k, "_MAX_ENTRIES", 7 * SIZE)
-    found = by_user(listed(log, model, tmp_path, f"--k={SIZE}"))
+    found = by_user(write_lists(log, model, tmp_path, f"--k={SIZE}"))
     recommender = Recommender.load(model)
     for user, history in histories_of(log).items():
         wanted = recommender.recommend(history, k=SIZE)
@@ -156,7 +156,7 @@ def test_a_file_for_servers_and_lists_beyond_its_own(tmp_path, monkeypatch, keep
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_what_else_a_model_takes_is_unknown_and_said(tmp_path):
+def test_features_of_the_model_are_unknown_and_reported(tmp_path):
     pytest.importorskip("tensorflow", reason="needs the extra convert")
     features = (
         Feature(AGE, "activity", "age", len(GAP_EDGES)),
@@ -197,7 +197,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_gets_one_line_and_writes_nothing(log, models, tmp_path, mistake):
+def test_a_mistake_is_reported_in_one_line_and_writes_nothing(log, models, tmp_path, mistake):
     flags, said = MISTAKES[mistake]
     (tmp_path / "folder.csv").mkdir()
     log.with_columns(timestamp=-pl.col("timestamp")).write_csv(tmp_path / "log.csv")
@@ -231,8 +231,8 @@ def test_it_needs_neither_jax_nor_tensorflow(log, models, tmp_path):
     assert process.stdout.splitlines()[-1] == "[]"
 
 
-def test_it_starts_where_conversion_could_not(tmp_path):
-    """What makes lists of a log does not convert."""
+def test_the_command_starts_without_tensorflow(tmp_path):
+    """Check the script itself: it does not need the packages of the export."""
     (tmp_path / "sitecustomize.py").write_text(
         "import importlib.util as util\n"
         "find_spec = util.find_spec\n"

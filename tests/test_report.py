@@ -1,4 +1,4 @@
-"""The report: no figure without its protocol, no leak without its warning."""
+"""The report: figures with their protocol, and a warning of splits that leak the future."""
 
 import json
 from dataclasses import asdict, replace
@@ -49,7 +49,7 @@ def with_data(**changes) -> Config:
     return replace(CONFIG, data=replace(CONFIG.data, **changes))
 
 
-def test_the_protocol_says_how_the_figures_were_taken():
+def test_the_protocol_describes_the_evaluation():
     # Two targets of one user, one of another.
     ranking = ranking_of([1, 2, 3], [4, 4, 9], seen_targets=1)
     dataset = dataset_of(WORLD)
@@ -80,7 +80,7 @@ def test_the_protocol_says_how_the_figures_were_taken():
     assert other.seen_items == "kept"
 
 
-def test_the_table_holds_the_protocol():
+def test_the_table_has_the_protocol():
     heading = render_table(summary_of()).splitlines()[0]
     assert heading == (
         "shop, leave-one-out: 1,200 targets of 1,199 test users, 5 candidates, seen items left "
@@ -88,7 +88,7 @@ def test_the_table_holds_the_protocol():
     )
 
 
-def test_the_table_holds_the_figures_of_the_model_and_of_each_baseline():
+def test_the_table_has_the_figures_of_the_model_and_of_each_baseline():
     lines = render_table(summary_of()).splitlines()
     names, model, popularity = lines[-3:]
     columns = ["recall@1", "recall@5", "recall@10", "recall@50", "ndcg@10", "mrr", "mean"]
@@ -103,7 +103,7 @@ def test_the_table_holds_the_figures_of_the_model_and_of_each_baseline():
     assert cells[7] == f"±{(high - low) / 2:.4f}"
     assert float(cells[7][1:]) > 0
     assert popularity.split()[:3] == ["popularity", "0.0000", "1.0000"]
-    # Columns stand under each other.
+    # Columns are aligned.
     assert len({len(line) for line in (names, model, popularity)}) == 1
 
 
@@ -115,7 +115,7 @@ SLICES = {
 
 
 def sliced_summary(**data) -> Summary:
-    """Of ranks 1, 2, 4, 5; a baseline has 5 for all."""
+    """Return a summary with slices, of ranks 1, 2, 4 and 5; those of the baseline are all 5."""
     ranking, worse = ranking_of([1, 2, 4, 5] * 300), ranking_of([5] * 1200)
     return replace(
         summary_of(),
@@ -126,7 +126,7 @@ def sliced_summary(**data) -> Summary:
     )
 
 
-def test_slices_stand_in_a_table_of_their_own():
+def test_slices_have_their_own_table():
     lines = render_table(sliced_summary()).splitlines()
     about, _, names, model, popularity = lines[-5:]
     assert about == (
@@ -145,41 +145,41 @@ def test_slices_stand_in_a_table_of_their_own():
     assert "rated" not in render_table(summary_of())
 
 
-def test_who_was_told_the_time_is_labelled_so_and_judged_with_now_unknown_too():
+def test_a_timed_model_is_labelled_and_evaluated_without_the_time_too():
     table = render_table(sliced_summary(time=True))
     assert "seen items left out, told the time of the target, N = 7" in table
     rows = [line.split("  ")[0] for line in table.splitlines() if "±0." in line]
     assert rows == ["rnn, told the time", "rnn, now unknown", "popularity"] * 2
     assert "a minute later: 300 targets, a minute or more after the activity before" in table
     later = [line.split() for line in table.splitlines()[-3:]]
-    # Rank 4 is found by NDCG 0.4307, rank 5 by 0.3869.
+    # The NDCG of rank 4 is 0.4307, that of rank 5 is 0.3869.
     assert [line[-2] for line in later] == ["0.4307", "0.3869", "0.3869"]
 
 
-def test_a_summary_with_slices_comes_back_as_it_was_written(tmp_path):
+def test_a_summary_with_slices_is_read_back_equal(tmp_path):
     summary = sliced_summary(time=True)
     summary.save(tmp_path / "summary.json")
     assert load_summary(tmp_path / "summary.json") == summary
 
 
-def test_a_final_fit_says_so_above_its_figures():
+def test_a_final_fit_is_noted_in_the_heading():
     heading = render_table(summary_of(with_data(final_fit=True))).splitlines()[0]
     assert heading.startswith("shop, leave-one-out, validation targets learned too: 1,200 targets")
 
 
-def test_users_who_were_drawn_are_called_so():
+def test_sampled_users_are_noted():
     heading = render_table(summary_of(with_data(test_users=50))).splitlines()[0]
     assert "1,199 test users, drawn, 5 candidates" in heading
 
 
-def test_users_who_were_all_tested_are_not_called_drawn():
-    """The validation may be of some; and who asks for more users than there are gets all."""
+def test_a_test_of_all_users_is_not_noted_as_sampled():
+    """Validation users may be sampled, and a request for too many test users gets all."""
     ranking = ranking_of([1, 2, 3], [4, 4, 9])
     for asked in ({"validation_users": 10}, {"test_users": 10}):
         assert not protocol(with_data(**asked), dataset_of(WORLD), ranking).users_drawn
 
 
-def test_the_protocol_says_what_is_predicted_and_what_it_counts():
+def test_the_protocol_has_target_events_and_weights():
     ranking, dataset = ranking_of([1, 2, 3]), dataset_of(WORLD)
     learned = dataset.split.is_training_target
     dataset = replace(dataset, weights=np.where(np.cumsum(learned) == 1, 1, 0).astype(np.float32))
@@ -189,13 +189,13 @@ def test_the_protocol_says_what_is_predicted_and_what_it_counts():
 
 
 @pytest.mark.parametrize("split", ["leave-one-out", "temporal", "random-pairs"])
-def test_only_random_pairs_are_said_to_leak(split):
+def test_only_random_pairs_are_noted_as_leaking(split):
     table = render_table(summary_of(with_data(split=split)))
     assert ("leaks the future" in table) == (split == "random-pairs")
     assert f"shop, {split}:" in table
 
 
-def test_targets_that_the_user_had_met_are_told_where_they_count_as_missed():
+def test_seen_targets_are_noted_where_they_count_as_missed():
     table = render_table(summary_of(seen_targets=1003))
     assert "1,003 targets are items that the user had met before; they count as missed" in table
     assert "--keep-seen" in table
@@ -219,7 +219,7 @@ def epoch(number: int, seconds: float) -> dict:
 
 
 def test_training_figures_by_hand():
-    # The first epoch compiles: its speed must not pull the figure down, as a mean would.
+    # The first epoch compiles. Its low speed must not lower the figure, as it would a mean.
     figures = training_figures([epoch(1, 100.0), epoch(2, 2.0), epoch(3, 4.0)], best_epoch=2)
     assert asdict(figures) == {
         "targets_per_s": 250.0,
@@ -238,7 +238,7 @@ def test_the_curve_is_a_png(tmp_path, count):
     draw_curve(path, "rnn on shop", epochs, {"popularity": 0.05})
     content = path.read_bytes()
     assert content.startswith(PNG_SIGNATURE)
-    # 10 x 4 inches at 120 dots: width and height stand at byte 16.
+    # 10 x 4 inches at 120 dpi; width and height are at byte 16.
     assert np.frombuffer(content[16:24], ">u4").tolist() == [1200, 480]
     assert list(tmp_path.iterdir()) == [path]
 
@@ -251,17 +251,17 @@ def test_figures_by_hand():
     assert figures.intervals.keys() == figures.means.keys()
     for name, (low, high) in figures.intervals.items():
         assert low <= figures.means[name] <= high
-    # Two items stand in a top 10.
+    # Two of the eight items are in a top 10.
     assert figures.coverage == 0.25
 
 
-def test_a_summary_comes_back_as_it_was_written(tmp_path):
+def test_a_summary_is_read_back_equal(tmp_path):
     summary = summary_of(seen_targets=3)
     summary.save(tmp_path / "summary.json")
     assert load_summary(tmp_path / "summary.json") == summary
 
 
-def test_a_summary_of_before_reads_as_if_nothing_had_been_asked_for(tmp_path):
+def test_an_older_summary_is_read_with_defaults(tmp_path):
     path = tmp_path / "summary.json"
     summary_of().save(path)
     saved = json.loads(path.read_text())

@@ -1,4 +1,4 @@
-"""The command: what people type, and what they see when they mistype it."""
+"""The train command: its run directory, its output, resuming, and its errors."""
 
 import json
 import os
@@ -38,18 +38,18 @@ def run(*flags: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 def run_alone(*flags: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run in a process of its own."""
+    """Run the command in a process of its own."""
     return command("experiments/run.py", *flags, cwd=cwd, **environment)
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """One run of the small world, shared by the tests that only read it."""
+    """Train one run, shared by the tests that only read it."""
     folder = tmp_path_factory.mktemp("finished")
     return folder, run_alone("--encoder=rnn", *SMALL, cwd=folder)
 
 
-def test_it_leaves_a_run_directory_that_conversion_can_use(finished):
+def test_it_writes_a_complete_run_directory(finished):
     folder, process = finished
     assert process.returncode == 0, process.stderr
     run_dir = folder / "runs" / "synthetic-rnn-n10"
@@ -74,7 +74,7 @@ def test_it_leaves_a_run_directory_that_conversion_can_use(finished):
         assert heldout["history.item"].shape == (300, 10)
 
 
-def test_the_summary_has_the_figures_and_their_protocol(finished):
+def test_the_summary_has_metrics_and_protocol(finished):
     folder, _ = finished
     summary = json.loads((folder / "runs/synthetic-rnn-n10/summary.json").read_text())
     parts = {"protocol", "test", "validation", "baselines", "train", "model"}
@@ -113,7 +113,7 @@ def test_a_finished_run_is_not_overwritten(finished):
     assert (folder / "runs/synthetic-rnn-n10/summary.json").read_bytes() == before
 
 
-def test_resuming_a_finished_run_prints_its_table_again(finished):
+def test_resuming_a_finished_run_prints_its_table(finished):
     folder, process = finished
     again = run("--encoder=rnn", *SMALL, "--resume", cwd=folder)
     assert again.returncode == 0
@@ -134,8 +134,8 @@ def latest_params(run_dir: Path) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.slow
-def test_a_run_killed_outright_resumes_to_the_same_bits(finished, tmp_path):
-    """SIGKILL, in a process of its own, after the first epoch: no handler can help."""
+def test_a_run_killed_by_sigkill_resumes_to_the_same_bits(finished, tmp_path):
+    """The process gets SIGKILL after the first epoch, which no handler can catch."""
     whole = finished[0] / "runs" / "synthetic-rnn-n10"
     killed = tmp_path / "killed"
     flags = ["--encoder=rnn", *SMALL, f"--run-dir={killed}"]
@@ -188,7 +188,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_gets_one_line_and_leaves_nothing(tmp_path, mistake):
+def test_an_invalid_flag_or_file_is_one_line_and_leaves_no_files(tmp_path, mistake):
     flags, said = MISTAKES[mistake]
     (tmp_path / "log.csv").write_text(LOG)
     (tmp_path / "bad.csv").write_text("user,item,timestamp\nu1,i1,1\nu1,i2,tomorrow\n")
@@ -204,10 +204,10 @@ def test_a_mistake_gets_one_line_and_leaves_nothing(tmp_path, mistake):
 
 
 @pytest.mark.parametrize("largest_file", [2_000, 30_000], ids=["at once", "at a checkpoint"])
-def test_a_full_disk_is_one_line_too(tmp_path, largest_file):
-    """No file may grow beyond a limit: to a writer that is what a full disk is."""
+def test_a_full_disk_is_reported_in_one_line(tmp_path, largest_file):
+    """RLIMIT_FSIZE limits the size of every file, which fails a write as a full disk does."""
     environment = {
-        "JAX_COMPILATION_CACHE_DIR": "",  # no file of it could be written
+        "JAX_COMPILATION_CACHE_DIR": "",  # its files would exceed the limit too
         "XLA_FLAGS": os.environ["XLA_FLAGS"],
     }
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -223,8 +223,8 @@ def test_a_full_disk_is_one_line_too(tmp_path, largest_file):
     assert not list(tmp_path.rglob(".*")), "no temporary file stays"
 
 
-def test_a_log_of_ones_own(tmp_path):
-    """Other names of columns, ISO dates, ids as text, and an item table."""
+def test_a_csv_log_with_an_item_table(tmp_path):
+    """The log has other column names, ISO dates and ids as text."""
     rows = [
         f"c{user},sku-{(user + step) % 9},2024-05-{step + 1:02}T08:00:00Z\n"
         for user in range(60)
@@ -262,7 +262,7 @@ def test_every_split_runs_and_is_named(tmp_path, split):
     assert len(rows) == 2 * (split == "temporal")
 
 
-def test_times_without_a_unit_leave_one_baseline_out_and_say_so(tmp_path):
+def test_times_without_a_unit_leave_one_baseline_out_with_a_note(tmp_path):
     (tmp_path / "log.csv").write_text(LOG)
     flags = ["--dataset=log.csv", "--encoder=bow", "--split=temporal", "--keep-seen", *MODEST]
     process = run(*flags, "--epochs=1", cwd=tmp_path)
@@ -307,7 +307,7 @@ def test_help_teaches(tmp_path):
     assert "jaxrec train --encoder=rnn" in process.stdout
 
 
-def test_a_dry_run_says_what_came_in_and_leaves_nothing(tmp_path):
+def test_a_dry_run_summarizes_the_log_and_leaves_no_files(tmp_path):
     rows = [f"{user},{item},{item}\n" for user in range(9) for item in range(5)]
     (tmp_path / "log.csv").write_text("user,item,timestamp\n" + "".join([*rows, "9,0,0\n"]))
     process = run("--dataset=log.csv", "--dry-run", cwd=tmp_path)
@@ -324,7 +324,7 @@ def test_a_dry_run_says_what_came_in_and_leaves_nothing(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["log.csv"]
 
 
-def test_what_came_in_is_in_the_protocol(finished):
+def test_the_protocol_has_the_log_summary(finished):
     folder, process = finished
     told = load_summary(folder / "runs" / "synthetic-rnn-n10" / "summary.json").protocol.intake
     assert told.users == 300 and told.items <= 100 and told.rows >= told.kept > 0

@@ -1,4 +1,4 @@
-"""The runtime of an application: raw items in, raw items with titles out, from one file."""
+"""The runtime for applications: raw items to recommendations with titles, from one file."""
 
 import json
 import re
@@ -31,7 +31,7 @@ def raw(recommender: Recommender, count: int) -> list:
     return list(recommender.items[:count])
 
 
-def test_it_says_what_the_file_says(models, runs):
+def test_recommendations_are_those_of_the_graph(models, runs):
     recommender = Recommender.load(models["rnn"])
     bundle, heldout = read_bundle(models["rnn"]), load_heldout(runs["rnn"] / "heldout.npz")
     for history in heldout.history["item"][:20]:
@@ -42,8 +42,8 @@ def test_it_says_what_the_file_says(models, runs):
         np.testing.assert_array_equal([each.score for each in got], scores[0, :7])
 
 
-def test_threads_get_their_own_lists(models):
-    """As many threads as a server has, all at once on one recommender."""
+def test_a_recommender_is_thread_safe(models):
+    """Eight threads call one recommender concurrently, as in a server."""
     recommender = Recommender.load(models["cnn"])
     items = raw(recommender, 48)
     histories = [items[start : start + 8] for start in range(40)]
@@ -61,7 +61,7 @@ def test_threads_get_their_own_lists(models):
         assert all(pool.map(ask, range(8)))
 
 
-def test_titles_come_with_the_items(recommender):
+def test_recommendations_have_titles(recommender):
     for each in recommender.recommend(raw(recommender, 3), k=5):
         entry = next(e for e in recommender.catalogue if e["item"] == each.item)
         assert (each.title, each.genres, each.year) == (
@@ -72,16 +72,16 @@ def test_titles_come_with_the_items(recommender):
         assert each.title
 
 
-def test_an_empty_history_gives_what_is_popular(recommender, runs):
+def test_an_empty_history_gives_popular_items(recommender, runs):
     run_dir = runs[recommender.model["encoder"]]
     counts = json.loads((run_dir / "vocabulary.json").read_text())["counts"]
     popular = recommender.recommend([], k=10)
     ids = [recommender.items.index(each.item) + 1 for each in popular]
-    # The bias begins as popularity and is trained on: the order may differ a little.
+    # The bias is initialized by popularity and trained, so that the order may differ a little.
     assert np.mean([counts[i] for i in ids]) > 0.8 * np.mean(sorted(counts, reverse=True)[:10])
 
 
-def test_of_a_long_history_the_last_n_known_items_count(recommender):
+def test_the_last_n_known_items_of_a_long_history_count(recommender):
     items = raw(recommender, 30)
     length = recommender.history_length
     older, recent = items[:-length], items[-length:]
@@ -91,8 +91,8 @@ def test_of_a_long_history_the_last_n_known_items_count(recommender):
     assert recommender.recommend(noisy) == recommender.recommend(items)
 
 
-def test_nothing_known_of_a_history_is_a_mistake(recommender):
-    """Most often the log has numbers, and the caller texts."""
+def test_a_history_without_known_items_is_refused(recommender):
+    """The usual cause is a log with numbers and a caller with strings."""
     first = recommender.items[0]
     told = rf"as '{first}' \(str\); the model knows \d+, as {first} \(int\)$"
     history = [str(item) for item in raw(recommender, 3)]
@@ -109,7 +109,7 @@ def test_nothing_known_of_a_history_is_a_mistake(recommender):
         recommender.recommend([], candidates=history)
 
 
-def test_a_text_is_no_list_of_items(recommender):
+def test_a_string_is_no_list_of_items(recommender):
     for call, what in (
         (lambda: recommender.recommend("12"), "items"),
         (lambda: recommender.recommend([], exclude="12"), "items to exclude"),
@@ -123,14 +123,14 @@ def test_a_text_is_no_list_of_items(recommender):
             call()
 
 
-def test_it_knows_what_is_in_its_catalogue(recommender):
+def test_the_items_of_the_catalogue_are_known(recommender):
     assert [entry["item"] for entry in recommender.catalogue] == list(recommender.items)
     assert all(recommender.knows(item) for item in recommender.items)
     assert not recommender.knows(str(recommender.items[0]))
     assert recommender.history_length == recommender.model["history_length"]
 
 
-def test_one_thing_for_each_history(recommender):
+def test_one_entry_for_each_history_is_required(recommender):
     histories = [raw(recommender, 1), raw(recommender, 2)]
     with pytest.raises(UserError, match="exclude has 1 entries for 2 histories; give one each"):
         recommender.recommend_many(histories, exclude=[[]])
@@ -139,10 +139,10 @@ def test_one_thing_for_each_history(recommender):
     assert recommender.recommend_many([]) == []
 
 
-def test_what_was_seen_does_not_come_back(recommender):
+def test_seen_items_are_not_recommended(recommender):
     items = raw(recommender, 5)
     assert not {each.item for each in recommender.recommend(items, k=100)} & set(items)
-    # However long ago.
+    # Also those before the last `history_length` activities.
     everything = recommender.recommend(recommender.items[:60], k=len(recommender.items))
     assert {each.item for each in everything} == set(recommender.items[60:])
     assert recommender.recommend(recommender.items) == []
@@ -158,8 +158,8 @@ def test_scores_of_candidates_are_those_of_the_list(recommender):
     assert recommender.score(items, []) == []
 
 
-def test_contexts_vectors_and_biases_make_the_scores(recommender):
-    """Of a file with rounded weights too: it has no others."""
+def test_scores_are_products_of_queries_and_vectors_plus_biases(recommender):
+    """This holds for a quantized file too, since all its signatures share the rounded weights."""
     vectors, biases = recommender.vectors()
     size = len(recommender.items)
     assert vectors.shape == (size, recommender.model["embedding_dim"])
@@ -171,7 +171,7 @@ def test_contexts_vectors_and_biases_make_the_scores(recommender):
         )
 
 
-def test_a_retrieval_of_ones_own_gives_the_list(recommender):
+def test_external_retrieval_gives_the_same_list(recommender):
     vectors, biases = recommender.vectors()
     for start in range(30):
         history = recommender.items[start : start + 12]
@@ -181,7 +181,7 @@ def test_a_retrieval_of_ones_own_gives_the_list(recommender):
         assert found == [each.item for each in recommender.recommend(history, k=20)]
 
 
-def test_similar_items_are_those_whose_vectors_point_the_same_way(recommender):
+def test_similar_items_are_ranked_by_cosine_similarity(recommender):
     vectors, _ = recommender.vectors()
     size = len(recommender.items)
     for number in (0, 7, size - 1):
@@ -202,7 +202,7 @@ def test_similar_items_are_those_whose_vectors_point_the_same_way(recommender):
         assert found[0].title
 
 
-def test_nothing_is_similar_to_what_is_not_known(recommender):
+def test_similar_refuses_an_unknown_item(recommender):
     first = recommender.items[0]
     with pytest.raises(UserError, match=rf"^the item '{first}' \(str\) is not known; the model kn"):
         recommender.similar(str(first))
@@ -210,7 +210,7 @@ def test_nothing_is_similar_to_what_is_not_known(recommender):
         recommender.similar(first, k=0)
 
 
-def test_contexts_differ_by_history(recommender):
+def test_queries_differ_by_history(recommender):
     one, other = (recommender.encode(raw(recommender, n)) for n in (1, 4))
     assert one.shape == (recommender.model["embedding_dim"],)
     assert np.abs(one - other).max() > 1e-3
@@ -218,7 +218,7 @@ def test_contexts_differ_by_history(recommender):
 
 
 @pytest.mark.parametrize("k", [0, -1, 10_000])
-def test_a_k_that_is_not_there_is_refused(recommender, k):
+def test_a_k_out_of_range_is_refused(recommender, k):
     for call in (recommender.recommend, recommender.recommend_many):
         with pytest.raises(
             UserError, match=f"k={k} is out of range; give 1 to {len(recommender.items)}"
@@ -226,7 +226,7 @@ def test_a_k_that_is_not_there_is_refused(recommender, k):
             call([], k=k)
 
 
-# Many of them tie: each odd id has the vector and the bias of the even one after it.
+# Ties: each odd id has the vector and the bias of the even id after it.
 TWINS = make("bow")
 for table in (TWINS.activities.tables[ITEM], TWINS.bias):
     table[...] = table[...].at[1::2].set(table[...][2::2])
@@ -244,20 +244,20 @@ histories = some_items.filter(lambda items: not items or set(items) & set(RAW))
 
 @pytest.fixture(scope="module", params=FILES)
 def small(request) -> Recommender:
-    """A recommender whose own list holds six of thirty items."""
+    """Return a recommender whose graph lists six of thirty items."""
     pytest.importorskip("tensorflow", reason="needs the extra convert")
     return Recommender(made(TWINS, FILES[request.param], RAW))
 
 
 def test_vectors_are_of_every_item_at_any_batch_size(small):
-    """Thirty items are no whole number of calls."""
+    """Thirty items do not fill a whole number of calls."""
     vectors, biases = small.vectors()
     np.testing.assert_array_equal(vectors, np.array(TWINS.item_table)[1:])
     np.testing.assert_array_equal(biases, np.array(TWINS.item_bias)[1:])
 
 
-def test_items_of_equal_vectors_are_as_similar(small):
-    """Of two, the lower id comes first."""
+def test_items_of_equal_vectors_are_equally_similar(small):
+    """Of two equal items, the lower id comes first."""
     twin, *others = small.similar(RAW[3], k=SIZE)
     assert twin.item == RAW[2]
     assert twin.score == pytest.approx(1)
@@ -265,8 +265,8 @@ def test_items_of_equal_vectors_are_as_similar(small):
     assert all(places[i + 1] == places[i] + 1 for i in range(0, len(places), 2))
 
 
-def test_a_file_of_before_it_had_vectors():
-    """It recommends as ever."""
+def test_an_older_file_without_vectors():
+    """It still recommends."""
     pytest.importorskip("tensorflow", reason="needs the extra convert")
     old = Recommender(made(TWINS, FILES["one at a time"], RAW, but="vectors"))
     assert len(old.recommend(RAW[:2], k=SIZE)) == SIZE - 2
@@ -276,16 +276,16 @@ def test_a_file_of_before_it_had_vectors():
 
 
 def brute_force(recommender: Recommender, history, exclude, candidates) -> list[tuple[float, str]]:
-    """Score and item of all that a list may hold, in plain Python."""
-    left_out = {*exclude, *([] if recommender.model["keep_seen"] else history)}
-    ranked = [item for item in RAW if item in candidates and item not in left_out]
+    """Return score and item of all candidates, best first, in plain Python."""
+    excluded = {*exclude, *([] if recommender.model["keep_seen"] else history)}
+    ranked = [item for item in RAW if item in candidates and item not in excluded]
     pairs = zip(recommender.score(history, ranked), ranked, strict=True)
     return sorted(pairs, key=lambda pair: (-pair[0], RAW.index(pair[1])))
 
 
 @settings(max_examples=50, deadline=None)
 @given(histories, some_items, st.integers(1, SIZE), st.none() | histories)
-def test_it_is_what_scoring_every_item_gives(small, history, exclude, k, candidates):
+def test_recommend_equals_sorting_all_scores(small, history, exclude, k, candidates):
     found = small.recommend(history, k, exclude=exclude, candidates=candidates)
     wanted = brute_force(small, history, exclude, RAW if candidates is None else candidates)[:k]
     assert [each.item for each in found] == [item for _, item in wanted]
@@ -294,7 +294,7 @@ def test_it_is_what_scoring_every_item_gives(small, history, exclude, k, candida
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(histories, some_items), max_size=5), st.integers(1, SIZE))
-def test_many_at_once_get_what_each_gets_alone(small, asked, k):
+def test_recommend_many_equals_single_calls(small, asked, k):
     found = small.recommend_many([items for items, _ in asked], k, exclude=[e for _, e in asked])
     alone = [small.recommend(items, k, exclude=exclude) for items, exclude in asked]
     assert [[each.item for each in row] for row in found] == [
@@ -304,14 +304,14 @@ def test_many_at_once_get_what_each_gets_alone(small, asked, k):
         np.testing.assert_allclose([e.score for e in row], [e.score for e in one], rtol=1e-6)
 
 
-def test_more_histories_than_memory_holds_at_once(small, monkeypatch):
+def test_many_histories_are_processed_in_chunks(small, monkeypatch):
     histories = [RAW[start : start + 3] for start in range(20)]
     wanted = small.recommend_many(histories, k=9)
     monkeypatch.setattr(top_k, "_MAX_ENTRIES", 1)
     assert small.recommend_many(histories, k=9) == wanted
 
 
-def test_damage_is_found_before_the_runtime_sees_it(models, tmp_path):
+def test_a_damaged_file_is_refused_before_it_is_interpreted(models, tmp_path):
     whole = models["cnn"].read_bytes()
     path = tmp_path / "model.tflite"
     for place in (0, 20, 5000, len(read_bundle(models["cnn"]).graph) - 1):

@@ -1,4 +1,4 @@
-"""What an app knows beside the items: raw values in, and what is left out is unknown."""
+"""Features at the runtime API: raw values are encoded, and missing ones are unknown."""
 
 import math
 from functools import partial
@@ -32,14 +32,14 @@ RAW = [f"item {number}" for number in range(SIZE, 0, -1)]
 
 @pytest.fixture(scope="module")
 def bundles() -> dict[int, Bundle]:
-    """Files that take one history a call, and three."""
+    """Export files with a batch size of one and of three."""
     pytest.importorskip("tensorflow", reason="needs the extra convert")
     model = make("rnn", features=FEATURES)
     return {size: made(model, Shapes(size, N, 6, 4, False), RAW) for size in (1, 3)}
 
 
 @pytest.fixture(scope="module", params=[1, 3])
-def told(request, bundles) -> Recommender:
+def loaded(request, bundles) -> Recommender:
     return Recommender(bundles[request.param])
 
 
@@ -48,7 +48,7 @@ def device(bundles) -> DeviceModel:
     return DeviceModel(bundles[1].graph)
 
 
-# Each value as an app has it, beside what the file takes for it.
+# Pairs of a raw value and the number that the file takes for it.
 CHOICES = {
     "rating": [
         (1, 1),
@@ -68,8 +68,8 @@ UNKNOWN = {"rating": 0, "price": math.nan, AGE: -1, "user_country": 0, "user_inc
 
 
 @st.composite
-def asked(draw):
-    """Items, features, and by hand what the file takes for them."""
+def drawn_requests(draw):
+    """Draw items and raw features, with the model inputs that encode them."""
     items = draw(st.lists(st.sampled_from([*RAW, "unheard of"]), max_size=2 * N))
     if not set(items) & set(RAW):
         items = []
@@ -96,22 +96,22 @@ def asked(draw):
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(asked(), min_size=1, max_size=4))
-def test_raw_values_are_what_the_file_takes(told, device, many):
-    """Alone and many at once; where a batch is not full, what fills it changes nothing."""
-    lists = told.recommend_many(
+@given(st.lists(drawn_requests(), min_size=1, max_size=4))
+def test_raw_values_are_encoded_as_the_file_expects(loaded, device, many):
+    """Single and batched requests agree; the padding of a partial batch changes nothing."""
+    lists = loaded.recommend_many(
         [items for items, _, _ in many], k=6, features=[features for _, features, _ in many]
     )
     for (items, features, inputs), found in zip(many, lists, strict=True):
-        context = told.encode(items, features=features)
+        context = loaded.encode(items, features=features)
         np.testing.assert_allclose(context, device.encode_all(inputs)[0], rtol=1e-5, atol=1e-6)
-        alone = told.recommend(items, k=6, features=features)
-        scores = told.score(items, [each.item for each in alone], features=features)
+        alone = loaded.recommend(items, k=6, features=features)
+        scores = loaded.score(items, [each.item for each in alone], features=features)
         np.testing.assert_allclose([each.score for each in alone], scores, rtol=1e-5, atol=1e-5)
         np.testing.assert_allclose([each.score for each in found], scores, rtol=1e-5, atol=1e-5)
 
 
-EVERY_WAY_TO_KNOW_NOTHING = [
+UNKNOWN_FEATURES = [
     {},
     {"rating": [None] * 3, "user_country": None},
     {name: [math.nan] * 3 for name in ("rating", "price", AGE)},
@@ -120,13 +120,13 @@ EVERY_WAY_TO_KNOW_NOTHING = [
 ]
 
 
-@pytest.mark.parametrize("features", EVERY_WAY_TO_KNOW_NOTHING)
-def test_a_history_alone_is_one_of_which_all_else_is_unknown(told, features):
+@pytest.mark.parametrize("features", UNKNOWN_FEATURES)
+def test_a_history_alone_is_one_of_which_all_else_is_unknown(loaded, features):
     items = [RAW[4], RAW[11], RAW[2]]
-    assert told.recommend(items, features=features) == told.recommend(items)
-    assert told.score(items, RAW, features=features) == told.score(items, RAW)
-    np.testing.assert_array_equal(told.encode(items, features=features), told.encode(items))
-    assert told.recommend_many([items], features=[features]) == told.recommend_many([items])
+    assert loaded.recommend(items, features=features) == loaded.recommend(items)
+    assert loaded.score(items, RAW, features=features) == loaded.score(items, RAW)
+    np.testing.assert_array_equal(loaded.encode(items, features=features), loaded.encode(items))
+    assert loaded.recommend_many([items], features=[features]) == loaded.recommend_many([items])
 
 
 @pytest.mark.parametrize(
@@ -139,13 +139,13 @@ def test_a_history_alone_is_one_of_which_all_else_is_unknown(told, features):
         {"user_income": 0},
     ],
 )
-def test_what_is_known_changes_what_is_recommended(told, features):
+def test_known_features_change_the_query(loaded, features):
     items = [RAW[4], RAW[11], RAW[2]]
-    assert not np.allclose(told.encode(items, features=features), told.encode(items), atol=1e-3)
+    assert not np.allclose(loaded.encode(items, features=features), loaded.encode(items), atol=1e-3)
 
 
-def test_it_says_what_it_takes(told):
-    found = [(each.name, each.of, each.kind, each.values) for each in told.features]
+def test_it_says_what_it_takes(loaded):
+    found = [(each.name, each.of, each.kind, each.values) for each in loaded.features]
     assert found == [(each.name, each.of, each.kind, each.values) for each in FEATURES]
 
 
@@ -175,23 +175,23 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_said_with_the_remedy(told, mistake):
+def test_an_invalid_feature_is_reported_with_the_remedy(loaded, mistake):
     features, said = MISTAKES[mistake]
-    for call in (told.recommend, told.encode, partial(told.score, candidates=RAW)):
+    for call in (loaded.recommend, loaded.encode, partial(loaded.score, candidates=RAW)):
         with pytest.raises(UserError) as raised:
             call(RAW[:2], features=features)
         assert said in str(raised.value)
 
 
-def test_a_mistake_among_many_histories_is_said_with_its_place(told):
+def test_an_invalid_feature_in_a_batch_is_reported_with_its_index(loaded):
     with pytest.raises(
         UserError, match=r"1 values of 'rating' for 0 items of histories\[1\]; give"
     ):
-        told.recommend_many([[], []], features=[{}, {"rating": [1]}])
+        loaded.recommend_many([[], []], features=[{}, {"rating": [1]}])
 
 
-def test_a_file_that_says_nothing_of_features_takes_none():
-    """As those of before there were any."""
+def test_a_file_without_a_features_entry_takes_none():
+    """Files of versions before features lack the entry."""
     pytest.importorskip("tensorflow", reason="needs the extra convert")
     bundle = made(make("bow"), Shapes(1, N, 6, 4, False), RAW)
     del bundle.model["features"]

@@ -1,4 +1,4 @@
-"""The schema: what is written down comes back, and what is damaged does not."""
+"""The schema: saving, loading, and rejection of damaged files."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from jaxrec.errors import UserError
 from jaxrec.schema import Feature, HeadSpec, Schema
 
 
-def test_a_schema_comes_back_equal(tmp_path):
+def test_a_schema_round_trips_through_its_file(tmp_path):
     features = (
         Feature("genre", "item", "ids", 18),
         Feature("rating", "activity", "id", 2, (1, "good")),
@@ -22,7 +22,7 @@ def test_a_schema_comes_back_equal(tmp_path):
     "content",
     ["3", '{"items": 3}', '{"items": 3, "width": 4, "heads": [], "features": [{"name": "x"}]}'],
 )
-def test_a_damaged_schema_is_refused(tmp_path, content):
+def test_a_damaged_schema_is_rejected(tmp_path, content):
     (tmp_path / "schema.json").write_text(content)
     with pytest.raises(UserError, match=r"schema\.json is damaged.*train the run again"):
         Schema.load(tmp_path / "schema.json")

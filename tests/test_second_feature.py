@@ -1,4 +1,4 @@
-"""Features made up here go the whole way: nothing takes the item's id for the only input."""
+"""Custom features, from training to both runtimes: the item id is not the only input."""
 
 import zipfile
 from dataclasses import replace
@@ -28,7 +28,7 @@ from tests.exports import call
 
 pytest.importorskip("tensorflow", reason="needs the extra convert")
 
-# The first is before "item" in the alphabet, by which JAX and TensorFlow sort inputs.
+# "genre" sorts before "item": JAX and TensorFlow sort inputs by name.
 GENRE = Feature("genre", "activity", "id", 4, ("drama", "comedy", 3, 4.5))
 PRICE = Feature("price", "activity", "number", 3, (2.5, 9.99))
 COUNTRY = Feature("user_country", "user", "id", 2, ("fr", "de"))
@@ -39,7 +39,7 @@ HISTORIES = 30
 
 
 def with_features(dataset: Dataset) -> Dataset:
-    """Say of each activity and user what follows from a number of theirs, and sometimes nothing."""
+    """Add features that follow from item ids and user numbers, a tenth of them unknown."""
     rng = np.random.default_rng(0)
 
     def made(feature: Feature, numbers: np.ndarray) -> np.ndarray:
@@ -60,7 +60,7 @@ def with_features(dataset: Dataset) -> Dataset:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> RunDirectory:
-    """A trained and converted run of a world whose activities and users have features."""
+    """Return a trained and converted run with features of activities and users."""
     config = Config(
         DataConfig(time=True),
         ModelConfig("rnn", embedding_dim=8, hidden_units=12, dropout=0.0),
@@ -74,7 +74,7 @@ def run(tmp_path_factory) -> RunDirectory:
     return directory
 
 
-def test_the_file_takes_each_by_name(run):
+def test_the_file_has_an_input_for_each_feature(run):
     signatures = read_bundle(run.model_file).model["signatures"]
     row = {"dtype": "int32", "shape": [1, 10]}
     of_activities = dict.fromkeys((HISTORY, GENRE.name, AGE), row)
@@ -92,38 +92,38 @@ def test_the_file_takes_each_by_name(run):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_the_file_says_what_the_model_says(run):
+def test_the_file_encodes_like_the_model(run):
     process = call(verify.main, f"--model={run.model_file}", cwd=run.path)
     assert process.returncode == 0, process.stderr
     source = restore_run(run.path)
     histories = {name: rows[:20] for name, rows in source.heldout.history.items()}
     ids = encode_inputs(source.model.features, histories)
-    contexts = source.model.encode_last({name: jnp.asarray(rows) for name, rows in ids.items()})
+    queries = source.model.encode_last({name: jnp.asarray(rows) for name, rows in ids.items()})
     device = DeviceModel(read_bundle(run.model_file).graph)
     found = device.encode_all(as_inputs(histories))
-    # The file is rounded to int8.
-    assert np.corrcoef(found.ravel(), np.asarray(contexts).ravel())[0, 1] > 0.99
+    # The file is quantized to int8.
+    assert np.corrcoef(found.ravel(), np.asarray(queries).ravel())[0, 1] > 0.99
 
 
-def test_the_card_says_that_it_was_told_the_time(run):
+def test_the_card_notes_the_time_of_the_target(run):
     with zipfile.ZipFile(run.model_file) as archive:
         assert "told the time of the target." in archive.read("MODEL_CARD.md").decode()
 
 
-def test_it_can_be_timed(run):
+def test_the_file_can_be_benchmarked(run):
     process = call(timing.main, str(run.model_file), "--rounds=1", cwd=run.path)
     assert process.returncode == 0, process.stderr
 
 
-def asked_of(run: RunDirectory) -> list[tuple[list[int], dict]]:
-    """Raw items of some held-out histories with their raw features; one has an unknown item."""
+def requests_of(run: RunDirectory) -> list[tuple[list[int], dict]]:
+    """Return raw items and raw features of held-out histories; one has an unknown item."""
     known = read_bundle(run.model_file).items
     heldout = run.heldout().history
     asked = []
     for row in range(HISTORIES):
-        there = heldout[ITEM][row] > 0
-        items = [known[number - 1] for number in heldout[ITEM][row][there]]
-        features = {name: heldout[name][row][there].tolist() for name in OF_ACTIVITIES}
+        valid = heldout[ITEM][row] > 0
+        items = [known[number - 1] for number in heldout[ITEM][row][valid]]
+        features = {name: heldout[name][row][valid].tolist() for name in OF_ACTIVITIES}
         features |= {name: heldout[name][row].item() for name in OF_USERS}
         features[GENRE.name] = [raw(GENRE, number) for number in features[GENRE.name]]
         features[COUNTRY.name] = raw(COUNTRY, features[COUNTRY.name])
@@ -140,24 +140,24 @@ def raw(feature: Feature, number: int):
 
 
 def without_nan(given):
-    """JSON, by which the browser is told, has no NaN."""
+    """Replace NaN by None: features go to the browser as JSON, which has no NaN."""
     if isinstance(given, list):
         return [without_nan(each) for each in given]
     return None if given != given else given
 
 
-def test_the_runtime_takes_them_beside_the_items(run):
+def test_the_python_runtime_takes_the_features(run):
     recommender = Recommender.load(run.model_file)
     device = DeviceModel(read_bundle(run.model_file).graph)
     histories = as_inputs({name: rows[:HISTORIES] for name, rows in run.heldout().history.items()})
     wanted = device.recommend_all(histories)
     changes = 0
-    for number, (items, features) in enumerate(asked_of(run)):
+    for number, (items, features) in enumerate(requests_of(run)):
         found = recommender.recommend(items, k=10, features=features)
         np.testing.assert_array_equal([each.score for each in found], wanted.scores[number, :10])
         changes += found != recommender.recommend(items, k=10)
     assert changes > 5
-    many, features = zip(*asked_of(run), strict=True)
+    many, features = zip(*requests_of(run), strict=True)
     alone = [
         recommender.recommend(each, features=f) for each, f in zip(many, features, strict=True)
     ]
@@ -179,8 +179,8 @@ async ([url, asked]) => {
 """
 
 
-def test_the_page_takes_them_beside_the_items(run, browser, tmp_path):
-    asked = asked_of(run)
+def test_the_browser_runtime_takes_the_features(run, browser, tmp_path):
+    asked = requests_of(run)
     with site(tmp_path / "site", run.model_file) as place:
         (tmp_path / "site" / "model.tflite").write_bytes(run.model_file.read_bytes())
         page = browser.new_page()

@@ -1,4 +1,4 @@
-"""The command, as a person types it."""
+"""The serve command of the demo."""
 
 import os
 import re
@@ -18,7 +18,7 @@ from tests.exports import ROOT, command
 
 @pytest.fixture
 def folder(tmp_path, models):
-    """A directory with runs/, as after one conversion after the other."""
+    """Build a directory whose runs/ has one export per encoder, written a second apart."""
     for second, (encoder, path) in enumerate(models.items()):
         export = tmp_path / "runs" / encoder / "export"
         shutil.copytree(path.parent, export)
@@ -57,7 +57,7 @@ def test_it_serves_the_newest_export_until_it_is_stopped(folder):
     assert (folder / "build" / "demo" / "release.js").is_file()
 
 
-def test_titles_come_from_a_table_of_ones_own(folder, models, monkeypatch, capsys):
+def test_titles_come_from_an_item_table(folder, models, monkeypatch, capsys):
     items = bundle.read_bundle(models["rnn"]).items
     (folder / "films.csv").write_text(f"item,title\n{items[0]},Bläuling\n", encoding="utf-16")
     monkeypatch.setattr(ThreadingHTTPServer, "serve_forever", lambda _: None)
@@ -87,7 +87,7 @@ def test_titles_come_from_a_table_of_ones_own(folder, models, monkeypatch, capsy
         (["--prot=1"], "--prot"),
     ],
 )
-def test_a_mistake_is_one_line_and_the_code_is_2(folder, monkeypatch, capsys, flags, words):
+def test_an_invalid_flag_is_one_line_with_exit_code_2(folder, monkeypatch, capsys, flags, words):
     monkeypatch.chdir(folder)
     assert main(["--port=0", *flags]) == 2
     captured = capsys.readouterr()
@@ -96,7 +96,7 @@ def test_a_mistake_is_one_line_and_the_code_is_2(folder, monkeypatch, capsys, fl
     assert not (folder / "build").exists()
 
 
-def test_no_export_says_how_to_make_one(tmp_path):
+def test_a_missing_export_names_the_command_that_writes_one(tmp_path):
     done = command("demo/serve.py", cwd=tmp_path)
     assert done.returncode == 2
     assert "to_tflite.py" in done.stderr

@@ -1,4 +1,4 @@
-"""Shapes: what can be asked for, given the catalogue."""
+"""Shapes of the exported graph: defaults and limits for a catalogue."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from jaxrec.conversion.graph.shapes import Shapes, choose_shapes
 from jaxrec.errors import UserError
 
 
-def choose(**asked) -> Shapes:
+def choose_with_defaults(**asked) -> Shapes:
     defaults = {
         "batch_size": 1,
         "history_length": 10,
@@ -18,11 +18,11 @@ def choose(**asked) -> Shapes:
     return choose_shapes(**{**defaults, **asked})
 
 
-def test_a_hundred_items_or_as_many_as_are_left_beside_a_history():
-    assert choose() == Shapes(1, 10, 100, 100, False)
-    assert choose(vocabulary_size=60).top_k == 50
-    assert choose(vocabulary_size=60, keep_seen=True).top_k == 60
-    assert choose(top_k=290).top_k == 290
+def test_top_k_defaults_to_100_or_the_items_outside_the_history():
+    assert choose_with_defaults() == Shapes(1, 10, 100, 100, False)
+    assert choose_with_defaults(vocabulary_size=60).top_k == 50
+    assert choose_with_defaults(vocabulary_size=60, keep_seen=True).top_k == 60
+    assert choose_with_defaults(top_k=290).top_k == 290
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_a_hundred_items_or_as_many_as_are_left_beside_a_history():
         ({"history_length": 300}, "leaves none beside a history of 300; give --keep-seen"),
     ],
 )
-def test_what_cannot_be_is_refused_with_the_limit(asked, said):
+def test_values_out_of_range_are_rejected_with_the_limit(asked, said):
     with pytest.raises(UserError) as error:
-        choose(**asked)
+        choose_with_defaults(**asked)
     assert said in str(error.value)

@@ -1,4 +1,4 @@
-"""Sharding: whatever the mesh, the same is learned."""
+"""Sharded training: the result does not depend on the mesh."""
 
 import os
 import subprocess
@@ -12,9 +12,9 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.mark.slow
 def test_on_eight_devices():
-    """In a process of its own: the devices of this one were made when it began."""
+    """Run the tests in a new process: the devices of this one are fixed at its start."""
     words = [sys.executable, "-m", "pytest", "-n", "0", "-q", "tests/eight_devices.py"]
-    left = {name: value for name, value in os.environ.items() if "PYTEST" not in name}
-    env = {**left, "JAXREC_TEST_DEVICES": "8"}
+    inherited = {name: value for name, value in os.environ.items() if "PYTEST" not in name}
+    env = {**inherited, "JAXREC_TEST_DEVICES": "8"}
     done = subprocess.run(words, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:]

@@ -1,4 +1,4 @@
-"""Slices by hand: which targets count, and what the figures of a slice are."""
+"""Slices of the test targets: their weights and their metrics, by hand."""
 
 from dataclasses import replace
 from typing import Any
@@ -32,7 +32,7 @@ from tests.worlds import data_config, log_of
         (None, None),
     ],
 )
-def test_a_scale_is_found_by_what_occurs(ratings, scale):
+def test_the_rating_scale_is_inferred_from_the_ratings(ratings, scale):
     found = None if ratings is None else np.array(ratings, np.float32)
     assert rating_scale(found) == scale
 
@@ -44,7 +44,7 @@ def test_grades_run_from_0_to_4():
 
 
 COLUMNS = ("user", "item", "timestamp", "rating")
-# The last of each user is the test.
+# The last interaction of each user is the test target.
 ROWS = [
     *[("a", 1, 0, 2.0), ("a", 2, 5, 2.0), ("a", 3, 65, 5.0)],
     *[("b", 1, 0, 1.0), ("b", 2, 10, 3.0), ("b", 3, 69, 4.0)],
@@ -62,7 +62,7 @@ def slices_of(dataset: Dataset) -> dict[str, list[float]]:
 
 
 def test_slices_by_hand():
-    # Gains of 2^4 - 1, 2^3 - 1 and 0. The targets come 60, 59 and 9989 seconds later.
+    # Gains of 2^4 - 1, 2^3 - 1 and 0. Time gaps before the targets: 60, 59 and 9989 seconds.
     assert slices_of(dataset_of()) == {
         GRADED: [15, 7, 0],
         "rated >= 4": [1, 1, 0],
@@ -72,28 +72,28 @@ def test_slices_by_hand():
     assert slices_of(dataset_of(in_milliseconds, ticks=1000)) == slices_of(dataset_of())
 
 
-def test_a_slice_is_left_out_where_nothing_tells_its_targets_apart():
+def test_slices_that_separate_no_targets_are_left_out():
     assert slices_of(dataset_of([row[:3] for row in ROWS], COLUMNS[:3], ticks=None)) == {}
     alike = [(*row[:3], 3.0) for row in ROWS]
     assert slices_of(dataset_of(alike, ticks=None)) == {}
-    # Nobody's test is rated high.
+    # No test target has a high rating.
     low = [(*row[:3], min(row[3], 3.0) if row[1] == 3 else 5.0) for row in ROWS]
     assert slices_of(dataset_of(low, ticks=None)) == {GRADED: [3, 3, 0]}
 
 
-def test_the_scale_is_that_of_the_log_before_rows_are_dropped():
+def test_the_rating_scale_is_that_of_the_unfiltered_log():
     rows = [*ROWS[:6], ("c", 1, 0, 2.0), ("c", 2, 10, 3.0), ("c", 3, 20, 2.0), ("d", 9, 9, 1.0)]
     dropped = dataset_of(rows, min_rating=2)
     assert dropped.rating_scale == RatingScale(1, 5, 4)
-    # Of b two are left.
+    # Two interactions of user b are left, too few for a test target.
     assert slices_of(dropped)[GRADED] == [15, 1]
 
 
-def test_targets_without_a_rating_count_nothing():
+def test_targets_without_a_rating_have_zero_weight():
     rows = [(*row[:3], None if row[:2] == ("b", 3) else row[3]) for row in ROWS]
     found = slices_of(dataset_of(rows))
     assert found[GRADED] == [15, 0, 0]
-    # Nothing of the log is rated 4 now.
+    # No row of the log is rated 4 now.
     assert found["rated >= 5"] == [1, 0, 0]
 
 
@@ -109,7 +109,7 @@ def test_the_figures_of_a_slice_by_hand():
 
 @settings(max_examples=25, deadline=None)
 @given(data=st.data(), n=st.integers(2, 30))
-def test_equal_weights_change_nothing_and_a_slice_is_what_its_targets_are_alone(data, n):
+def test_equal_weights_change_nothing_and_zero_weights_exclude_targets(data, n):
     values = {"mrr": np.array(data.draw(st.lists(st.floats(0, 1), min_size=n, max_size=n)))}
     users = np.array(data.draw(st.lists(st.integers(0, 9), min_size=n, max_size=n)))
     inside = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n).filter(any)))
@@ -125,22 +125,22 @@ def test_equal_weights_change_nothing_and_a_slice_is_what_its_targets_are_alone(
     )
 
 
-def test_a_weighted_interval_covers_the_true_mean_as_often_as_promised():
+def test_a_weighted_interval_has_its_nominal_coverage():
     rng = np.random.default_rng(0)
     covered = 0
     for seed in range(200):
         gains = rng.choice([0.0, 1.0, 3.0, 7.0, 15.0], 400)
-        # Who counts more is found more often: of the whole 3, 7 and 15 weigh 25 of 26.
+        # Targets with larger gains are hit more often; gains 3, 7 and 15 have 25/26 of the weight.
         hits = rng.random(400) < np.where(gains > 1, 0.6, 0.2)
         low, high = bootstrap_intervals(
             {"recall": hits.astype(float)}, np.arange(400), gains, seed=seed, resamples=100
         )["recall"]
         covered += low <= (25 * 0.6 + 0.2) / 26 <= high
-    # 95% of 200, give or take three standard deviations.
+    # 95% of 200, plus or minus three standard deviations.
     assert 180 <= covered <= 199
 
 
-def test_with_now_unknown_the_last_gap_alone_is_not_known():
+def test_mask_moment_hides_the_last_gap_and_the_moment():
     history = {ITEM: np.array([[1, 2], [0, 3]], np.int32), AGE: np.array([[4, 5], [0, 6]])}
     history["hour"] = np.array([7, 8])
     seen = []
@@ -148,5 +148,5 @@ def test_with_now_unknown_the_last_gap_alone_is_not_known():
     assert seen[0]["hour"].tolist() == [0, 0]
     assert seen[0][AGE].tolist() == [[4, 0], [0, 0]]
     assert seen[0][ITEM] is history[ITEM]
-    # What was given is as it was.
+    # The input is not modified.
     assert history[AGE].tolist() == [[4, 5], [0, 6]]

@@ -1,4 +1,4 @@
-"""Softmax loss: values by hand, the reference, and what samplers must give it."""
+"""Softmax loss: values computed by hand, the reference implementation, and negative samplers."""
 
 from functools import partial
 
@@ -19,7 +19,7 @@ from jaxrec.training.softmax import (
     softmax_loss,
 )
 
-both = pytest.mark.parametrize("loss", [softmax_loss, reference_softmax_loss])
+each_implementation = pytest.mark.parametrize("loss", [softmax_loss, reference_softmax_loss])
 
 TABLE = jnp.array([[9.0, 9.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
 BIAS = jnp.array([-1e9, 0.0, 0.5, -0.5])
@@ -34,7 +34,7 @@ BY_HAND = [
 
 
 def factors_of(query, targets, table, bias, candidates) -> LogitFactors:
-    """Look up, and correct for how often candidates are expected."""
+    """Gather the factors of the logits, and correct candidates by their log-expected counts."""
     ids, log_expected, _ = candidates
     return LogitFactors(query, table[targets], bias[targets], table[ids], bias[ids] - log_expected)
 
@@ -46,38 +46,38 @@ def labels_of(targets, candidates, excluded=None, weights=None) -> SoftmaxLabels
 
 
 def problem(targets=TARGETS, candidates=None, excluded=None, weights=None):
-    """Two positions of one window, by default among all items and of equal weight."""
+    """Build a problem of two positions of one window, by default full softmax and equal weights."""
     candidates = all_items(3) if candidates is None else candidates
     labels = labels_of(targets, candidates, excluded, weights)
     return factors_of(QUERY, targets, TABLE, BIAS, candidates), labels
 
 
-@both
-def test_full_softmax_by_hand(loss):
+@each_implementation
+def test_full_softmax_matches_values_computed_by_hand(loss):
     np.testing.assert_allclose(loss(*problem()), np.mean(BY_HAND), rtol=1e-6)
 
 
-@both
-def test_a_position_without_a_target_has_no_part_in_the_mean(loss):
+@each_implementation
+def test_positions_without_a_target_are_excluded_from_the_mean(loss):
     np.testing.assert_allclose(loss(*problem(TARGETS.at[0].set(0))), BY_HAND[1], rtol=1e-6)
 
 
-@both
+@each_implementation
 @pytest.mark.parametrize("weights", [(3.0, 1.0), (0.2, 0.2), (0.0, 0.5), (1e-6, 3e-6)])
-def test_the_loss_is_the_mean_by_weight(loss, weights):
-    """Three times the first target and once the second; small weights are weights too."""
+def test_the_loss_is_the_weighted_mean(loss, weights):
+    """Check relative weights such as 3:1, and very small weights."""
     value = loss(*problem(weights=jnp.array(weights)[:, None]))
     np.testing.assert_allclose(value, np.average(BY_HAND, weights=weights), rtol=1e-6)
 
 
-@both
-def test_the_loss_is_zero_if_nothing_has_a_weight(loss):
+@each_implementation
+def test_the_loss_is_zero_if_all_weights_are_zero(loss):
     assert loss(*problem(jnp.zeros_like(TARGETS))) == 0
 
 
-@both
-def test_sampled_softmax_by_hand(loss):
-    # Negatives 2 and 3, expected two and one half times: 3 is the second target and falls out.
+@each_implementation
+def test_sampled_softmax_matches_values_computed_by_hand(loss):
+    # Negatives 2 and 3, with expected counts 2 and 0.5: 3 is the second target, thus excluded.
     candidates = jnp.array([2, 3]), jnp.log(jnp.array([2.0, 0.5])), None
     expected = [
         np.log(np.exp(2) + np.exp(1.5) / 2 + np.exp(2.5) / 0.5) - 2,
@@ -87,17 +87,17 @@ def test_sampled_softmax_by_hand(loss):
     np.testing.assert_allclose(value, np.mean(expected), rtol=1e-6)
 
 
-@both
-def test_neither_what_was_seen_competes_nor_a_target_once_it_was_met(loss):
-    """Item 3 was seen before the first target, 1, which is gone when 3 is the second."""
+@each_implementation
+def test_seen_items_and_previous_targets_are_excluded(loss):
+    """Exclude item 3, seen before the first target, and item 1, the target before the second."""
     seen = jnp.array([[False, False, False, True]])
     expected = [np.log(np.exp(2) + np.exp(1.5)) - 2, np.log(np.exp(-0.5) + np.exp(-1.5)) + 1.5]
     np.testing.assert_allclose(loss(*problem(excluded=seen)), np.mean(expected), rtol=1e-6)
 
 
-@both
-def test_a_target_is_in_part_what_the_teacher_thinks(loss):
-    """This one is sure of item 2, at both positions."""
+@each_implementation
+def test_the_loss_with_a_teacher_mixes_hard_and_soft_targets(loss):
+    """Use a teacher that assigns item 2 a probability of almost one at both positions."""
     factors, labels = problem()
     teacher = factors._replace(candidate_bias_S=jnp.array([-1e9, 0.0, 90.0, 0.0]))
     # -log softmax of item 2 where the logits are 1.5 of 2, 1.5, 2.5, and -0.5 of 0, -0.5, -1.5.
@@ -109,8 +109,8 @@ def test_a_target_is_in_part_what_the_teacher_thinks(loss):
 WIDTH, ROWS, SIZE, NEGATIVES = 3, 2, 11, 7
 
 
-def drawn(seed: int, *, sampled: bool, excludes: bool):
-    """Draw a problem, some of whose targets are missing, and the factors of a teacher."""
+def random_problem(seed: int, *, sampled: bool, excludes: bool):
+    """Generate a random problem, with some targets missing, and the factors of a teacher."""
     keys = jax.random.split(jax.random.key(seed), 5)
     targets = jax.random.randint(keys[0], (WIDTH, ROWS), 0, SIZE + 1)
     candidates = uniform(keys[1], NEGATIVES, SIZE) if sampled else all_items(SIZE)
@@ -147,9 +147,9 @@ def require_equal(found, expected):
     excludes=st.booleans(),
     is_taught=st.booleans(),
 )
-def test_the_tiled_kernel_is_the_reference(seed, sampled, excludes, is_taught):
-    """Value and gradients: the hand-written one is what JAX derives from the formula."""
-    factors, labels, teacher = drawn(seed, sampled=sampled, excludes=excludes)
+def test_the_tiled_kernel_matches_the_reference(seed, sampled, excludes, is_taught):
+    """Check the value, and the hand-written gradient against automatic differentiation."""
+    factors, labels, teacher = random_problem(seed, sampled=sampled, excludes=excludes)
     arguments = (factors, labels, *([teacher] if is_taught else []))
     require_equal(
         value_and_gradients(softmax_loss, *arguments),
@@ -158,8 +158,8 @@ def test_the_tiled_kernel_is_the_reference(seed, sampled, excludes, is_taught):
 
 
 @pytest.mark.parametrize("rows", [1, 2, 4, 5])
-def test_the_size_of_tiles_changes_nothing(monkeypatch, rows):
-    arguments = drawn(0, sampled=False, excludes=True)
+def test_the_tile_size_does_not_change_the_result(monkeypatch, rows):
+    arguments = random_problem(0, sampled=False, excludes=True)
     monkeypatch.setattr(softmax, "TILE_ROWS", rows)
     require_equal(
         jax.value_and_grad(softmax_loss)(*arguments),
@@ -167,9 +167,9 @@ def test_the_size_of_tiles_changes_nothing(monkeypatch, rows):
     )
 
 
-@both
-def test_gradient_is_finite_where_every_negative_is_the_target(loss):
-    factors, labels, _ = drawn(0, sampled=True, excludes=False)
+@each_implementation
+def test_the_gradient_is_finite_if_every_negative_is_the_target(loss):
+    factors, labels, _ = random_problem(0, sampled=True, excludes=False)
     labels = labels._replace(
         targets_WB=jnp.full((WIDTH, ROWS), 3), candidates_S=jnp.full(NEGATIVES, 3)
     )
@@ -179,9 +179,9 @@ def test_gradient_is_finite_where_every_negative_is_the_target(loss):
         np.testing.assert_allclose(gradient, 0, atol=1e-7)
 
 
-def test_every_other_item_drawn_once_is_full_softmax():
-    """Nothing is estimated then; PAD is no candidate."""
-    factors, labels, _ = drawn(1, sampled=False, excludes=False)
+def test_sampling_every_item_once_equals_full_softmax():
+    """Check that no estimation error remains; PAD is not a candidate."""
+    factors, labels, _ = random_problem(1, sampled=False, excludes=False)
     once = factors._replace(
         candidates_SD=factors.candidates_SD[1:], candidate_bias_S=factors.candidate_bias_S[1:]
     )
@@ -190,7 +190,7 @@ def test_every_other_item_drawn_once_is_full_softmax():
 
 
 @pytest.mark.parametrize("sampler", [uniform, log_uniform])
-def test_samplers_draw_as_often_as_they_say(sampler):
+def test_sampling_frequencies_match_the_expected_counts(sampler):
     size, count = 20, 200_000
     ids, log_expected, _ = sampler(jax.random.key(1), count, size)
     counts = np.bincount(ids, minlength=size + 1)
@@ -205,11 +205,11 @@ def test_samplers_draw_as_often_as_they_say(sampler):
 def test_log_uniform_prefers_small_ids():
     ids, *_ = log_uniform(jax.random.key(0), 10_000, 1000)
     counts = np.bincount(ids, minlength=1001)
-    # log(2) / log(1001) of all draws are id 1.
+    # The probability of id 1 is log(2) / log(1001).
     assert counts[1] == pytest.approx(10_000 * np.log(2) / np.log(1001), rel=0.1)
 
 
-def test_batch_negatives_are_targets_expected_by_their_popularity():
+def test_batch_negatives_follow_the_popularity_of_targets():
     targets = jnp.array([1, 1, 1, 2, 0, 0])
     log_popularity = jnp.log(jnp.array([1.0, 0.75, 0.25]))
     ids, log_expected, _ = from_batch(jax.random.key(0), 1000, targets, log_popularity)
@@ -220,8 +220,8 @@ def test_batch_negatives_are_targets_expected_by_their_popularity():
 
 
 @pytest.mark.parametrize("sampler", [uniform, log_uniform])
-def test_sampled_softmax_estimates_the_sum_of_full_softmax_without_bias(sampler):
-    """exp(loss) is linear in the sum over the others: its mean over draws is the full one's."""
+def test_sampled_softmax_is_an_unbiased_estimate_of_the_partition_sum(sampler):
+    """Check the mean of exp(loss) over draws: exp(loss) is linear in the sum over negatives."""
     size, count, draws = 50, 16, 3000
     keys = jax.random.split(jax.random.key(3), 3)
     query, target = jax.random.normal(keys[0], (1, 1, 5)), jnp.array([[7]])

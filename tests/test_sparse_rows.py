@@ -1,4 +1,4 @@
-"""Sparse rows: the gradients are those of whole tables, and nothing else changes."""
+"""Sparse rows: gradients equal those of whole tables, and only touched rows change."""
 
 from dataclasses import replace
 from functools import partial
@@ -36,13 +36,13 @@ SCHEDULE = optax.constant_schedule(0.003)
 CONFIG = TrainConfig(table_optimizer="rowwise-adagrad", clip_norm=1e6, warmup=0.0, negatives=8)
 
 
-def of_items(seed: int):
-    """A batch that knows of items alone."""
+def items_only_batch(seed: int):
+    """Return a batch whose histories have items alone."""
     batch = batch_of(seed)
     return batch._replace(history={ITEM: batch.history[ITEM]})
 
 
-def an_objective(
+def make_objective(
     model,
     *,
     teacher=None,
@@ -59,8 +59,8 @@ def an_objective(
 
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 10_000))
-def test_ids_are_renumbered_and_nothing_is_lost(seed: int):
-    batch = of_items(seed)
+def test_compact_renumbers_ids_without_loss(seed: int):
+    batch = items_only_batch(seed)
     drawn = jax.random.randint(jax.random.key(seed), (6,), 0, SIZE + 1)
     touched = compact(batch._replace(candidates=Candidates(drawn, jnp.zeros(6))), SIZE + 1)
     ids = np.asarray(touched.item_rows)
@@ -99,12 +99,12 @@ def test_row_wise_adagrad_by_hand():
     "candidates", [{}, {"sampler": "batch"}, {"loss": "full-softmax"}], ids=str
 )
 @pytest.mark.parametrize("kind", ["tied", "untied", "taught", "with features", "rated"])
-def test_gradients_of_sparse_rows_are_those_of_whole_tables(kind, candidates):
+def test_gradients_of_sparse_rows_equal_those_of_whole_tables(kind, candidates):
     features = (GENRE.feature,) if kind == "with features" else ()
     heads = (STARS,) if kind == "rated" else ()
     model = make("rnn", features=features, heads=heads, tie_embeddings=kind != "untied")
     teacher = Teacher(make("bow"), history_length=4) if kind == "taught" else None
-    objective, params = an_objective(
+    objective, params = make_objective(
         model,
         teacher=teacher,
         features=features,
@@ -112,7 +112,7 @@ def test_gradients_of_sparse_rows_are_those_of_whole_tables(kind, candidates):
         item_ids=IDS if features else None,
         train=replace(CONFIG, **candidates),
     )
-    batch, key = of_items(3), jax.random.key(1)
+    batch, key = items_only_batch(3), jax.random.key(1)
     if kind == "rated":
         ratings = jnp.where(batch.targets > 0, batch.targets % 4, 0)
         batch = batch._replace(labels={STARS.name: ratings})
@@ -132,10 +132,10 @@ def test_gradients_of_sparse_rows_are_those_of_whole_tables(kind, candidates):
         np.testing.assert_allclose(own, other, rtol=1e-4, atol=1e-6)
 
 
-def test_a_step_changes_the_rows_that_it_touched_and_all_other_parameters():
-    objective, params = an_objective(make("rnn"))
+def test_a_step_updates_the_touched_rows_and_all_other_parameters():
+    objective, params = make_objective(make("rnn"))
     learner = make_learner(objective, CONFIG, SCHEDULE)
-    batch, key = of_items(3), jax.random.key(1)
+    batch, key = items_only_batch(3), jax.random.key(1)
     before = item_tables(params)
     state, _ = jax.jit(learner.update)(learner.init(params), batch, key)
     touched = compact(objective.prepare(batch, step_keys(key)), SIZE + 1).item_rows
@@ -159,9 +159,9 @@ def test_a_step_changes_the_rows_that_it_touched_and_all_other_parameters():
     )
 
 
-def test_large_catalogues_learn_by_rows():
-    """AdamW keeps two numbers for each parameter."""
-    objective, params = an_objective(make("bow"))
+def test_large_catalogues_use_row_wise_adagrad():
+    """A dense learner is recognized by the state of AdamW: two numbers for each parameter."""
+    objective, params = make_objective(make("bow"))
     large = replace(objective, schema=Schema(50_001, 6))
 
     size = sum(leaf.size for leaf in jax.tree.leaves(params))

@@ -1,4 +1,4 @@
-"""Splits: who may learn what. Every property here is a way of not fooling oneself."""
+"""Splits: training targets, held-out targets, and the absence of leaks between them."""
 
 import math
 from typing import get_args
@@ -32,7 +32,7 @@ def clocks(times: list[list[int]]) -> Timelines:
 
 
 def test_leave_one_out_by_hand():
-    # The users of two and of one interaction are learned from, and are not tested.
+    # Users with one or two interactions are trained on, but not tested.
     split = split_timelines(numbered_timelines([4, 2, 3, 1]), "leave-one-out", seed=0)
     assert np.flatnonzero(split.is_training_target).tolist() == [0, 1, 4, 5, 6, 9]
     assert split.training_ends.tolist() == [2, 6, 7, 10]
@@ -58,7 +58,7 @@ def test_leave_one_out_training_never_sees_a_users_last_two_items(lengths):
 
 
 def test_temporal_by_hand():
-    # 20 moments: the cuts are at 16 and 18. The users of one activity have no history before it.
+    # 20 moments: the cuts are at 16 and 18. Users with one activity have no history before it.
     split = split_timelines(
         clocks([[0, 1, 16, 17, 18, 19], list(range(2, 16))]), "temporal", seed=0
     )
@@ -80,16 +80,16 @@ def test_temporal_by_hand():
 def test_temporal_cuts_every_user_at_the_same_two_moments(times):
     timelines = clocks(times)
     split = split_or_skip(timelines, "temporal")
-    # No training target after the first cut, and every activity before it is one.
+    # Exactly the activities before the first cut are training targets.
     cut = timelines.timestamps[~split.is_training_target].min()
     np.testing.assert_array_equal(split.is_training_target, timelines.timestamps < cut)
     for user, user_times in enumerate(times):
         before = sum(time < cut for time in user_times)
         assert split.training_ends[user] == timelines.offsets[user] + before
-    # The second cut is between the two parts, for everybody.
+    # For all users, the second cut separates validation from test.
     assert timelines.timestamps[split.validation].min() >= cut
     assert timelines.timestamps[split.validation].max() < timelines.timestamps[split.test].min()
-    # At least four fifths were before the first cut or at it, nine tenths before the second.
+    # The cuts are the 0.8 and the 0.9 quantile of the times, rounded up to an activity.
     n = len(timelines.items)
     assert (timelines.timestamps <= cut).sum() >= 0.8 * n
     assert split.is_training_target.sum() <= np.ceil(0.8 * n)
@@ -106,7 +106,7 @@ def test_temporal_targets_are_each_users_last_of_a_part_and_have_a_history(times
     for start, user_times in zip(timelines.offsets.tolist(), times, strict=False):
         between = [i for i, time in enumerate(user_times) if first <= time < second]
         after = [i for i, time in enumerate(user_times) if time >= second]
-        # The first activity of a user, position 0, has nothing before it.
+        # The first activity of a user, position 0, has no history.
         validation += [start + i for i in between[-1:] if i > 0]
         test += [start + i for i in after[-1:] if i > 0]
     assert split.validation.tolist() == validation
@@ -135,7 +135,7 @@ def test_random_pairs_follow_the_seed_and_are_spread_over_the_log():
     np.testing.assert_array_equal(first.test, again.test)
     np.testing.assert_array_equal(first.validation, again.validation)
     assert set(first.test.tolist()) != set(other.test.tolist())
-    # 171 of 1900 pairs: a shuffle before the cut puts about half of them in either half.
+    # 171 of 1900 pairs: pairs are shuffled before the cut, so about half are in either half.
     assert len(first.test) == 171
     assert 60 < (first.test < 1000).sum() < 111
     assert 0 < (first.validation < 1000).sum() < len(first.validation)
@@ -152,7 +152,7 @@ def test_a_final_fit_by_hand():
 
 @settings(max_examples=60, deadline=None)
 @given(times=times_of_users, name=st.sampled_from(get_args(SplitName)))
-def test_a_final_fit_learns_all_up_to_the_validation_targets_and_nothing_of_the_test(times, name):
+def test_a_final_fit_trains_up_to_the_validation_targets_and_on_no_test_target(times, name):
     timelines = clocks(times)
     before = split_or_skip(timelines, name)
     after = train_on_validation(timelines, before)
@@ -167,13 +167,13 @@ def test_a_final_fit_learns_all_up_to_the_validation_targets_and_nothing_of_the_
     np.testing.assert_array_equal(after.test, before.test)
 
 
-def test_some_kinds_of_events_alone_are_held_out_by_hand():
+def test_held_out_targets_of_one_kind_of_event_by_hand():
     #   user 0: v b v b v b v | user 1: b b v | user 2: v v b b b
     kinds = "vbvbvbv" + "bbv" + "vvbbb"
     is_target = np.array([kind == "b" for kind in kinds])
     timelines = numbered_timelines([7, 3, 5])
     split = split_timelines(timelines, "leave-one-out", seed=0, is_target=is_target)
-    # User 1 has two: both are learned.
+    # User 1 has two targets: both are trained on.
     assert np.flatnonzero(split.is_training_target).tolist() == [1, 7, 8, 12]
     assert split.training_ends.tolist() == [3, 10, 13]
     assert split.validation.tolist() == [3, 13]
@@ -195,16 +195,16 @@ def test_some_kinds_of_events_alone_are_held_out_by_hand():
 
 
 @st.composite
-def eventful(draw) -> tuple[Timelines, np.ndarray]:
-    """Draw timelines in which some activities alone are targets."""
+def masked_timelines(draw) -> tuple[Timelines, np.ndarray]:
+    """Draw timelines and a mask of the activities that may be targets."""
     timelines = clocks(draw(times_of_users))
     n = len(timelines.items)
     return timelines, np.array(draw(st.lists(st.booleans(), min_size=n, max_size=n)))
 
 
 @settings(max_examples=80, deadline=None)
-@given(world=eventful(), name=st.sampled_from(get_args(SplitName)), final=st.booleans())
-def test_no_part_holds_another_kind_and_training_ends_before_what_is_held_out(world, name, final):
+@given(world=masked_timelines(), name=st.sampled_from(get_args(SplitName)), final=st.booleans())
+def test_all_parts_hold_targets_alone_and_training_ends_before_held_out_ones(world, name, final):
     timelines, is_target = world
     try:
         split = split_timelines(timelines, name, seed=0, is_target=is_target)
@@ -225,7 +225,7 @@ def test_no_part_holds_another_kind_and_training_ends_before_what_is_held_out(wo
     users = timelines.users_of(positions)
     assert (positions < split.training_ends[users])[split.is_training_target].all()
     if name == "leave-one-out":
-        # All the rest is learned, and what is held out of a user comes last.
+        # The held-out targets of a user come last, and all others are trained on.
         for user in range(len(timelines.lengths)):
             own = positions[is_target & (users == user)].tolist()
             if len(own) < 3:
@@ -239,7 +239,7 @@ def test_no_part_holds_another_kind_and_training_ends_before_what_is_held_out(wo
 
 @settings(max_examples=30, deadline=None)
 @given(times=times_of_users, name=st.sampled_from(get_args(SplitName)))
-def test_where_all_are_targets_it_is_as_if_none_had_been_chosen(times, name):
+def test_a_full_target_mask_equals_no_mask(times, name):
     timelines = clocks(times)
     plain = split_or_skip(timelines, name, seed=3)
     every = np.ones(len(timelines.items), bool)
@@ -259,13 +259,13 @@ def test_the_other_splits_do_not_depend_on_the_seed(name):
 @pytest.mark.parametrize(
     ("name", "timelines"),
     [
-        # Nobody has three.
+        # No user has three interactions.
         ("leave-one-out", numbered_timelines([2, 1, 2])),
-        # There is but one moment, and nothing before it.
+        # All activities have one timestamp, so none is before the cut.
         ("temporal", clocks([[7] * 10, [7] * 10])),
-        # Nobody who acts after the cuts acted before them.
+        # Users active after the cuts have no activity before them.
         ("temporal", clocks([[time] for time in range(20)])),
-        # Nine pairs hold none out, nineteen hold one out, which validates.
+        # Nine pairs give no held-out pair, nineteen give one, used for validation.
         ("random-pairs", numbered_timelines([10])),
         ("random-pairs", numbered_timelines([20])),
     ],
@@ -276,7 +276,7 @@ def test_a_log_that_leaves_a_part_empty_is_refused(name, timelines):
         split_timelines(timelines, name, seed=0)
 
 
-def test_the_refusal_says_what_is_left_of_each_part():
+def test_the_error_counts_the_targets_of_each_part():
     with pytest.raises(UserError) as error:
         split_timelines(numbered_timelines([2] * 600), "leave-one-out", seed=0)
     assert "leaves 1,200 targets for training, 0 for validation and 0 for the test" in str(
@@ -287,7 +287,7 @@ def test_the_refusal_says_what_is_left_of_each_part():
 
 @settings(max_examples=30, deadline=None)
 @given(lengths=lengths_of_users, count=st.integers(1, 9), name=st.sampled_from(get_args(SplitName)))
-def test_some_users_are_drawn_and_what_is_learned_stays(lengths, count, name):
+def test_sampling_users_keeps_the_training_targets(lengths, count, name):
     timelines = numbered_timelines(lengths)
     split = split_or_skip(timelines, name)
     drawn = sample_users(timelines, split, seed=1, validation=None, test=count)
@@ -299,7 +299,7 @@ def test_some_users_are_drawn_and_what_is_learned_stays(lengths, count, name):
     np.testing.assert_array_equal(drawn.test, split.test[np.isin(owners, chosen)])
 
 
-def test_another_seed_draws_other_users():
+def test_another_seed_samples_other_users():
     timelines = numbered_timelines([4] * 50)
     split = split_timelines(timelines, "leave-one-out", seed=0)
     first, again, other = (

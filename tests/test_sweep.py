@@ -1,4 +1,4 @@
-"""A sweep trains its cells, keeps what is finished, survives what fails, and reports."""
+"""The command `sweep`: cells, reuse of finished runs, failures, tables and plots."""
 
 import csv
 import io
@@ -38,7 +38,7 @@ def place(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_a_cell_that_fails_stops_none_and_the_same_command_goes_on(place, capsys):
+def test_a_failed_cell_does_not_stop_the_sweep_and_is_retried(place, capsys):
     command = ["--encoders=bow", "--history-lengths=4,5", "--sweep-dir=sweep", *TINY]
     (place / "sweep").mkdir()
     (place / "sweep" / "bow-n4-seed0").write_text("in the way")
@@ -65,7 +65,7 @@ def test_a_cell_that_fails_stops_none_and_the_same_command_goes_on(place, capsys
     assert kept.stat().st_mtime_ns == before
 
 
-def test_the_cells_are_every_combination_with_the_flags_of_all():
+def test_cells_are_all_combinations_with_the_common_flags():
     flags = SweepFlags(encoders="cnn,bow", history_lengths="10,50", seeds="3,4")
     cells = make_cells(flags, ["--dataset=ml-1m", "--dropout", "0.1"])
     assert [cell.name for cell in cells] == [
@@ -81,7 +81,7 @@ def test_the_cells_are_every_combination_with_the_flags_of_all():
         assert (cell.config.data.dataset, cell.config.model.dropout) == ("ml-1m", 0.1)
 
 
-def test_what_one_encoder_reads_goes_to_its_cells_and_a_file_to_all(tmp_path):
+def test_encoder_flags_go_to_its_cells_and_a_config_file_to_all(tmp_path):
     recipe = tmp_path / "recipe.toml"
     recipe.write_text('encoder = "rnn"\nepochs = 7\nhistory-length = 3\n[rnn]\nlayers = 2\n')
     flags = SweepFlags(encoders="rnn,transformer", history_lengths="10")
@@ -155,7 +155,7 @@ def figures_of(recall: float) -> Figures:
 
 
 def summary_of(encoder: str, length: int, recall: float, seconds: float = 60) -> Summary:
-    """Make up a finished run."""
+    """Build the summary of a fictitious run."""
     return Summary(
         replace(PROTOCOL, history_length=length),
         test=figures_of(recall),
@@ -166,7 +166,7 @@ def summary_of(encoder: str, length: int, recall: float, seconds: float = 60) ->
     )
 
 
-def test_seeds_are_one_row_with_their_spread():
+def test_seeds_are_aggregated_into_one_row_with_their_range():
     summaries = [
         summary_of("rnn", 10, 0.30, 60),
         summary_of("rnn", 10, 0.34, 120),
@@ -188,26 +188,26 @@ def test_seeds_are_one_row_with_their_spread():
     assert rows[1]["history_length"] == "50"
 
 
-def test_places_are_spread_as_little_as_their_order_allows():
+def test_spread_moves_positions_as_little_as_possible():
     assert spread([0.3, 0.1, 0.9], gap=0.05) == [0.3, 0.1, 0.9]
     assert spread([0.30, 0.31, 0.1], gap=0.05) == pytest.approx([0.30, 0.35, 0.1])
     assert spread([], gap=1.0) == []
 
 
-def test_places_that_are_not_near_each_other_stay():
+def test_spread_separates_only_neighboring_positions():
     columns = [0, 1, 0, 1]
     places = spread([0.3, 0.3, 0.3, 0.9], 0.1, lambda one, other: columns[one] == columns[other])
     assert places == pytest.approx([0.3, 0.3, 0.4, 0.9])
 
 
 def timed_of(name: str, recall: float, microseconds: float, kilobytes: float) -> dict[str, Any]:
-    """Make up what convert/benchmark.py writes about a file."""
+    """Build a fictitious result of convert/benchmark.py for one file."""
     cost = {"microseconds": {"p50": microseconds}, "file_bytes": 1000 * kilobytes}
     return {"name": name, "recall@10": recall, **cost}
 
 
-def drawn(encoders: Sequence[str], lengths: Sequence[int], spread: float) -> list[Figure]:
-    """Draw both plots of a made-up sweep whose points lie so far from each other."""
+def draw_plots(encoders: Sequence[str], lengths: Sequence[int], spread: float) -> list[Figure]:
+    """Draw both plots of a fictitious sweep whose points are spread over the given range."""
     rng = np.random.default_rng(0)
     cells = {
         Path(f"{encoder}-{length}"): summary_of(encoder, length, 0.2 + spread * rng.random())
@@ -231,8 +231,8 @@ def drawn(encoders: Sequence[str], lengths: Sequence[int], spread: float) -> lis
     return [draw_quality(summaries[0], make_rows(summaries)), draw_frontier(cells, timed)]
 
 
-def seen_in(figure: Figure) -> list[Text]:
-    """List every text of a figure but the numbers of ticks that lie outside."""
+def visible_texts(figure: Figure) -> list[Text]:
+    """Return all texts of a figure, without tick labels outside the axes."""
     texts = [*figure.texts, *figure.legends[0].get_texts()] if figure.legends else [*figure.texts]
     for axes in figure.axes:
         texts += axes.texts
@@ -244,9 +244,9 @@ def seen_in(figure: Figure) -> list[Text]:
 
 
 def overlaps(figure: Figure) -> list[tuple[str, str]]:
-    """Measure every text as it is drawn, and name each two that overlap."""
+    """Return all pairs of texts whose rendered bounding boxes overlap."""
     figure.savefig(io.BytesIO(), format="png")
-    boxes = [(each.get_text(), Text.get_window_extent(each)) for each in seen_in(figure)]
+    boxes = [(each.get_text(), Text.get_window_extent(each)) for each in visible_texts(figure)]
     return [
         (one, other)
         for (one, first), (other, second) in combinations(boxes, 2)
@@ -265,9 +265,9 @@ def overlaps(figure: Figure) -> list[tuple[str, str]]:
     ids=["one", "the default", "many"],
 )
 def test_no_two_labels_overlap(encoders, lengths, spread):
-    for figure in drawn(encoders, lengths, spread):
+    for figure in draw_plots(encoders, lengths, spread):
         assert overlaps(figure) == []
-    quality, frontier = drawn(encoders, lengths, spread)
+    quality, frontier = draw_plots(encoders, lengths, spread)
     assert {each.get_text() for each in quality.axes[0].texts} == {
         *encoders,
         "transitions",
@@ -277,12 +277,12 @@ def test_no_two_labels_overlap(encoders, lengths, spread):
     assert numbers == sorted(lengths * len(encoders))
 
 
-def test_encoders_differ_in_colour_and_published_files_have_names_that_can_be_read():
+def test_encoders_have_distinct_colours_and_files_readable_names():
     encoders = ["bow", "cnn", "rnn", "transformer", "mixer"]
-    for figure in drawn(encoders, [10, 50], 0.1):
+    for figure in draw_plots(encoders, [10, 50], 0.1):
         colours = {line.get_color() for line in figure.axes[0].lines if line.get_marker() == "o"}
         assert len(colours) == len(encoders)
-    (legend,) = drawn(encoders, [10], 0.1)[1].legends
+    (legend,) = draw_plots(encoders, [10], 0.1)[1].legends
     names = [each.get_text() for each in legend.get_texts()]
     assert names == [
         *encoders,
@@ -291,7 +291,7 @@ def test_encoders_differ_in_colour_and_published_files_have_names_that_can_be_re
     ]
 
 
-def test_exports_are_timed_together_and_drawn(runs, models, tmp_path):
+def test_exports_are_timed_and_plotted(runs, models, tmp_path):
     directories = [RunDirectory(runs[encoder]) for encoder in ENCODERS]
     cells = {each.model_file: each.summary() for each in directories}
     assert list(cells) == [models[encoder] for encoder in ENCODERS]
@@ -308,7 +308,7 @@ def test_exports_are_timed_together_and_drawn(runs, models, tmp_path):
     assert (tmp_path / "frontier.png").stat().st_size > 10_000
 
 
-def test_what_is_converted_is_not_converted_again(runs, models, tmp_path):
+def test_an_existing_export_is_reused(runs, models, tmp_path):
     run_dir = tmp_path / "bow"
     shutil.copytree(runs["bow"], run_dir)
     cell = Cell(RunDirectory(run_dir), [], Config())

@@ -23,14 +23,14 @@ def world() -> Interactions:
 
 
 def histories(world: Interactions) -> list[np.ndarray]:
-    """Rows of the item table, one array a user, in the order of the log."""
+    """Return one array of item-table rows per user, in the order of the log."""
     rows = world.items.select("item", row=pl.int_range(pl.len()))
     log = world.log.join(rows, on="item", maintain_order="left")
     return [np.array(rows) for rows in log.group_by("user", maintain_order=True).agg("row")["row"]]
 
 
 def recall_of_table(histories: list[np.ndarray], items: int, *, lag: int) -> float:
-    """recall@10 of the last items by counts of item -> the item `lag` later in the rest."""
+    """Return recall@10 of the last items, by counts of the pairs `lag` apart in the rest."""
     counts = np.zeros((items, items))
     for history in histories:
         np.add.at(counts, (history[: -1 - lag], history[lag:-1]), 1)
@@ -55,7 +55,7 @@ def test_the_catalogue_does_not_depend_on_the_number_of_users() -> None:
     assert few.items.equals(many.items)
 
 
-def test_the_log_is_one_of_a_server(world: Interactions) -> None:
+def test_the_log_looks_like_a_server_log(world: Interactions) -> None:
     log = world.log
     assert log.schema == {
         "user": pl.Int64,
@@ -94,7 +94,7 @@ def test_histories_vary_in_length_within_the_limits(world: Interactions) -> None
 def test_popularity_has_a_heavy_head_and_a_long_tail(world: Interactions) -> None:
     counts = np.sort(world.log.group_by("item").len()["len"].to_numpy())[::-1]
     tenth = len(world.items) // 10
-    # With ZIPF_EXPONENT = 0 genres and series alone give .18 and 4.
+    # With ZIPF_EXPONENT = 0, genres and series alone give 0.18 and 4.
     assert counts[:tenth].sum() / counts.sum() > 0.2
     assert counts[:tenth].mean() > 5 * counts[-tenth:].mean()
     assert counts[0] < 0.8 * 1500
@@ -104,14 +104,14 @@ def test_popularity_has_a_heavy_head_and_a_long_tail(world: Interactions) -> Non
 def test_order_matters(world: Interactions, lag: int) -> None:
     ordered = histories(world)
     rng = np.random.default_rng(0)
-    # The target stays in its place, only the way there is shuffled.
+    # Only the history is shuffled; the target stays last.
     shuffled = [np.append(rng.permutation(history[:-1]), history[-1]) for history in ordered]
     items = len(world.items)
     recall = recall_of_table(ordered, items, lag=lag)
     assert recall > 1.5 * recall_of_table(shuffled, items, lag=lag)
 
 
-def test_the_catalogue_reads_like_one(world: Interactions) -> None:
+def test_the_catalogue_has_titles_genres_and_years(world: Interactions) -> None:
     items = world.items
     assert items.schema == {
         "item": pl.Int64,
@@ -137,7 +137,7 @@ def test_a_sequel_follows_its_first_part_and_shares_its_genres(world: Interactio
     assert sequels > 50
 
 
-def test_no_two_numbers_of_a_genre_and_no_two_genres_share_a_title() -> None:
+def test_titles_are_unique_within_and_across_genres() -> None:
     first = {title(genre, number) for genre in range(len(GENRES)) for number in range(500)}
     assert len(first) == 500 * len(GENRES)
     for genre in range(0, len(GENRES), 8):
@@ -145,7 +145,7 @@ def test_no_two_numbers_of_a_genre_and_no_two_genres_share_a_title() -> None:
 
 
 @pytest.mark.parametrize(("users", "items"), [(1, MIN_ITEMS), (1, 400), (50, 30), (500, MIN_ITEMS)])
-def test_small_worlds_are_whole(users: int, items: int) -> None:
+def test_small_worlds_are_complete(users: int, items: int) -> None:
     for seed in range(5):
         world = synthetic_world(users=users, items=items, seed=seed)
         lengths = world.log.group_by("user").len()["len"]
@@ -156,7 +156,7 @@ def test_small_worlds_are_whole(users: int, items: int) -> None:
 
 
 def test_no_user_of_a_large_world_sees_an_item_twice() -> None:
-    """So large that an item that is new to a user is not looked for among all."""
+    """Above MAX_SCANNED_ITEMS, an unseen item is not found by scanning all items."""
     world = synthetic_world(users=300, items=MAX_SCANNED_ITEMS + 1, seed=0)
     assert not world.log.select("user", "item").is_duplicated().any()
     assert world.items["title"].n_unique() == MAX_SCANNED_ITEMS + 1

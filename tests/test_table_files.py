@@ -1,4 +1,4 @@
-"""One small log in all the shapes that logs come in: it reads the same."""
+"""File formats of logs: one small log reads the same from all of them."""
 
 import gzip
 import json
@@ -33,7 +33,7 @@ def text(separator: str = ",", header: bool = True, quoted: bool = True) -> str:
 
 
 def zstd(data: bytes, path: Path) -> None:
-    # Polars writes it; its reader is what is tried.
+    # Only the reader is tested, so Polars may write the file.
     lines = pl.DataFrame({"line": data.decode().splitlines()})
     lines.write_csv(
         path,
@@ -69,13 +69,13 @@ def test_separators(tmp_path, name, separator, config):
     assert load(path, **config).log.equals(LOG)
 
 
-def test_two_characters_between_fields_as_movielens_has_them(tmp_path):
+def test_a_separator_of_two_characters_as_in_movielens(tmp_path):
     path = tmp_path / "ratings.dat"
     path.write_text(text("::", header=False, quoted=False))
     assert load(path, columns=",".join(NAMES)).log.equals(LOG)
 
 
-def test_spaces_between_fields_if_nothing_else_is_there(tmp_path):
+def test_spaces_are_the_separator_without_another_one(tmp_path):
     path = tmp_path / "log.txt"
     path.write_text("user item timestamp\n1 a 5\n")
     assert load(path).log.rows() == [(1, "a", 5)]
@@ -86,13 +86,13 @@ def test_spaces_between_fields_if_nothing_else_is_there(tmp_path):
     ["1;a,b;2024-05-01", "1;a b;2024-05-01", "1;a|b;2024-05-01"],
     ids=["comma", "space", "bar"],
 )
-def test_a_separator_that_stands_in_some_fields_is_none(tmp_path, row):
+def test_separator_characters_within_fields_are_kept(tmp_path, row):
     path = tmp_path / "log.csv"
     path.write_text(f"user;item;timestamp\n{row}\n")
     assert load(path).log["item"].to_list() == [row.split(";")[1]]
 
 
-def test_a_separator_that_was_found_out_is_said(tmp_path):
+def test_a_detected_separator_is_noted(tmp_path):
     path = tmp_path / "log.csv"
     path.write_text(text(";"))
     (note,) = load(path).notes
@@ -103,21 +103,21 @@ def test_a_separator_that_was_found_out_is_said(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".dat", ".inter"])
-def test_without_a_header(tmp_path, suffix):
+def test_files_without_a_header(tmp_path, suffix):
     path = tmp_path / f"log{suffix}"
     path.write_text("1\ta\t5\t10\n2\tb\t3\t20\n")
     log = load(path, columns="user,item,stars,timestamp").log
     assert log.rows() == [(1, "a", 10), (2, "b", 20)]
 
 
-def test_a_header_that_looks_like_data(tmp_path):
+def test_a_header_that_looks_like_data_is_refused(tmp_path):
     path = tmp_path / "log.csv"
     path.write_text(text(header=False))
     with pytest.raises(UserError, match=r"looks like data; name its 4 columns with --log.columns"):
         load(path)
 
 
-def test_names_that_do_not_fit_the_columns(tmp_path):
+def test_names_that_do_not_match_the_columns_are_refused(tmp_path):
     path = tmp_path / "log.csv"
     path.write_text(text(header=False))
     with pytest.raises(UserError, match=r"first line has 4 fields, '1', .* and 3 names were given"):
@@ -138,15 +138,15 @@ def test_the_header_of_recbole(tmp_path):
 @pytest.mark.parametrize(
     "suffix", [".csv.gz", ".CSV.GZ", ".csv", ".jsonl.gz", ".csv.zst", ".dat.zst"]
 )
-def test_packed_files(tmp_path, suffix):
-    """A gzip that is named .csv is one too: the first bytes say so."""
+def test_compressed_files(tmp_path, suffix):
+    """Compression is detected by the first bytes, so gzip may be named .csv."""
     path = tmp_path / f"log{suffix}"
     data = (json_lines() if "json" in suffix else text()).encode()
     zstd(data, path) if suffix.endswith("zst") else path.write_bytes(gzip.compress(data))
     assert load(path).log.equals(LOG)
 
 
-def test_a_packed_file_of_two_characters_between_fields(tmp_path):
+def test_a_compressed_file_with_a_separator_of_two_characters(tmp_path):
     path = tmp_path / "log.dat.gz"
     path.write_bytes(gzip.compress(text("::", quoted=False).encode()))
     assert load(path).log.equals(LOG)
@@ -156,7 +156,7 @@ def test_a_packed_file_of_two_characters_between_fields(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".csv.gz"])
-def test_the_line_of_a_bad_row_in_a_packed_file(tmp_path, suffix):
+def test_an_invalid_row_of_a_compressed_file_is_reported_with_its_line(tmp_path, suffix):
     path = tmp_path / f"log{suffix}"
     path.write_bytes(gzip.compress(b'user,item,timestamp\n1,"a\nb",5\n2,,6\n'))
     with pytest.raises(UserError, match=r"line 4: column 'item' is empty"):
@@ -166,7 +166,7 @@ def test_the_line_of_a_bad_row_in_a_packed_file(tmp_path, suffix):
         load(path)
 
 
-def test_a_packed_file_that_was_cut_short(tmp_path):
+def test_a_truncated_compressed_file_is_refused(tmp_path):
     path = tmp_path / "log.csv.gz"
     path.write_bytes(gzip.compress(text().encode() * 500)[:-40])
     with pytest.raises(UserError, match=r"log\.csv\.gz cannot be read") as error:
@@ -182,7 +182,7 @@ def test_encodings(tmp_path, encoding):
     assert load(path, encoding=given).log.equals(LOG)
 
 
-def test_an_encoding_that_is_none_or_another(tmp_path):
+def test_an_unknown_or_wrong_encoding_is_refused(tmp_path):
     path = tmp_path / "log.csv"
     path.write_bytes(text().encode("latin-1"))
     with pytest.raises(
@@ -214,7 +214,7 @@ def test_json_lines(tmp_path):
         ('{"user": 1, "item": "a", "timestamp": "soon"}', "row 2: column 'timestamp' holds 'soon'"),
     ],
 )
-def test_json_lines_that_are_wrong(tmp_path, line, message):
+def test_invalid_json_lines_are_refused(tmp_path, line, message):
     path = tmp_path / "log.jsonl"
     path.write_text(f'{{"user": 1, "item": "a", "timestamp": 5}}\n{line}\n')
     with pytest.raises(UserError, match=message) as error:
@@ -222,7 +222,7 @@ def test_json_lines_that_are_wrong(tmp_path, line, message):
     assert "\n" not in str(error.value)
 
 
-def test_parquet_files_of_a_folder_or_a_pattern_in_the_order_of_their_names(tmp_path):
+def test_parquet_files_of_a_folder_or_pattern_are_read_in_name_order(tmp_path):
     for name, rows in (("part-1", LOG[1:]), ("part-0", LOG[:1])):
         (tmp_path / "log").mkdir(exist_ok=True)
         rows.write_parquet(tmp_path / "log" / f"{name}.parquet")
@@ -233,7 +233,7 @@ def test_parquet_files_of_a_folder_or_a_pattern_in_the_order_of_their_names(tmp_
         load(tmp_path / "log" / "nothing*")
 
 
-def test_a_column_in_the_names_of_folders(tmp_path):
+def test_hive_partitions_are_read_as_a_column(tmp_path):
     for item in ("a", "b"):
         (tmp_path / "log" / f"item={item}").mkdir(parents=True)
         rows = pl.DataFrame({"user": [1], "timestamp": [5]})
@@ -241,7 +241,7 @@ def test_a_column_in_the_names_of_folders(tmp_path):
     assert load(tmp_path / "log").log.rows() == [(1, "a", 5), (1, "b", 5)]
 
 
-def test_the_row_of_a_file_among_several(tmp_path):
+def test_an_invalid_row_is_reported_with_its_file(tmp_path):
     for number, item in enumerate(["a", None]):
         rows = pl.DataFrame({"user": [1, 2], "item": ["x", item], "timestamp": [5, 6]})
         rows.write_parquet(tmp_path / f"{number}.parquet")
@@ -249,13 +249,13 @@ def test_the_row_of_a_file_among_several(tmp_path):
         load(tmp_path)
 
 
-def test_the_brackets_of_a_name_are_no_pattern(tmp_path):
+def test_brackets_in_a_file_name_are_not_a_pattern(tmp_path):
     path = tmp_path / "log[1].csv"
     path.write_text(text())
     assert load(path).log.equals(LOG)
 
 
-def test_long_and_odd_headers_are_shown_short(tmp_path):
+def test_long_or_unusual_headers_are_abbreviated(tmp_path):
     path = tmp_path / "log.csv"
     path.write_text(",".join(f"c{place}" for place in range(2000)) + "\n1\n")
     with pytest.raises(UserError, match=r"'c11' and 1,988 more") as error:
@@ -271,7 +271,7 @@ def test_long_and_odd_headers_are_shown_short(tmp_path):
     assert load(path).log.rows() == [(1, "a", 5)]
 
 
-def test_one_column_for_two_things(tmp_path):
+def test_one_column_for_two_roles_is_refused(tmp_path):
     path = tmp_path / "log.csv"
     path.write_text(text())
     with pytest.raises(UserError, match=r"--log.user and --log.item both name .* 'user'"):
@@ -290,11 +290,11 @@ def test_one_column_for_two_things(tmp_path):
         ("a/logs/", "logs"),
     ],
 )
-def test_the_name_of_the_data(dataset, name):
+def test_the_name_of_the_dataset(dataset, name):
     assert DataConfig(dataset=dataset).name == name
 
 
-def test_a_folder_may_be_a_data_set(tmp_path, monkeypatch):
+def test_a_folder_may_be_a_dataset(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("shop").mkdir()
     LOG.write_parquet("shop/0.parquet")

@@ -1,4 +1,4 @@
-"""Labels with degrees: what each target counts, and what of it cannot be meant."""
+"""Target weights: parsing of --label-weight, normalization, batches, errors and reports."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ from tests.test_run import run
 from tests.worlds import data_config, log_of
 
 COLUMNS = ("user", "item", "timestamp", "rating", "event", "weight")
-# Of each user the last two are for validation and test.
+# Validation and test targets are the last two activities of users with at least three.
 ROWS = [
     ("u", 1, 1, 5.0, "view", 0.5),
     ("u", 2, 2, 3.0, "view", 2.0),
@@ -40,41 +40,41 @@ def weights_of(asked: str | None, rows=ROWS, **config: Any) -> np.ndarray:
     return weights
 
 
-def test_a_column_of_weights_by_hand():
-    # Four training targets weigh 0.5, 2, 0 and 1.5: one in the mean.
+def test_a_weight_column_is_normalized_to_mean_one():
+    # The four training targets weigh 0.5, 2, 0 and 1.5: the mean is already 1.
     assert weights_of("weight").tolist() == [0.5, 2.0, 0.0, 0.0, 0.0, 1.5]
 
 
 @pytest.mark.parametrize("asked", ["rating:1=0,3=1,5=2", "rating:5.0=4,1.00=0,3=2.0"])
-def test_numbers_are_mapped_as_numbers(asked):
+def test_numeric_values_are_matched_as_numbers(asked):
     # The training targets are rated 5, 3, 1 and 3.
     assert weights_of(asked).tolist() == [2.0, 1.0, 0.0, 0.0, 0.0, 1.0]
 
 
-def test_text_is_mapped_as_text():
+def test_text_values_are_matched_as_text():
     np.testing.assert_allclose(
         weights_of("event:view=1,buy=2"), np.array([1, 1, 2, 0, 0, 2]) / 1.5, rtol=1e-6
     )
 
 
 @pytest.mark.parametrize("scale", [1e-300, 1e308])
-def test_weights_are_relative_however_small_or_large(scale):
+def test_weights_are_relative_at_any_scale(scale):
     found = weights_of(f"rating:1=0,3={scale / 2},5={scale}")
     assert found.tolist() == [2.0, 1.0, 0.0, 0.0, 0.0, 1.0]
 
 
-def test_without_a_weight_there_is_none():
+def test_without_the_flag_there_are_no_weights():
     assert dataset_of().weights is None
 
 
-def test_weights_leave_split_vocabulary_and_candidates_as_they_are():
+def test_weights_do_not_change_split_and_vocabulary():
     plain, weighed = dataset_of(), dataset_of(label_weight="rating:1=0,3=0,5=1")
     np.testing.assert_array_equal(plain.split.is_training_target, weighed.split.is_training_target)
     assert plain.vocabulary.digest == weighed.vocabulary.digest
     np.testing.assert_array_equal(plain.vocabulary.counts, weighed.vocabulary.counts)
 
 
-def test_of_what_is_never_a_target_nothing_need_be_known():
+def test_weights_may_be_missing_for_activities_that_are_never_targets():
     rows = [(*row[:5], row[5] if row[4] == "buy" else None) for row in ROWS * 2]
     rows = [(*row[:2], time, *row[3:]) for time, row in enumerate(rows)]
     weights_of("weight", rows, target_events="buy")
@@ -83,7 +83,7 @@ def test_of_what_is_never_a_target_nothing_need_be_known():
         weights_of("weight", rows)
 
 
-def test_the_effective_number_by_hand():
+def test_the_effective_sample_size_matches_a_value_computed_by_hand():
     # (1 + 1 + 2)^2 / (1 + 1 + 4)
     assert effective_sample_size(np.array([1, 0, 1, 2], np.float32)) == pytest.approx(16 / 6)
 
@@ -93,7 +93,7 @@ def test_the_effective_number_by_hand():
     weights=st.lists(st.just(0.0) | st.floats(1e-3, 1e6), min_size=2, max_size=20).filter(any),
     scale=st.floats(1e-3, 1e3),
 )
-def test_equal_weights_count_one_each_and_others_less_whatever_their_scale(weights, scale):
+def test_the_effective_sample_size_is_bounded_and_scale_invariant(weights, scale):
     found = effective_sample_size(np.array(weights, np.float32))
     assert 1 - 1e-6 <= found <= np.count_nonzero(np.array(weights, np.float32)) * (1 + 1e-6)
     again = effective_sample_size(np.array(weights, np.float32) * np.float32(scale))
@@ -106,14 +106,14 @@ def test_equal_weights_count_one_each_and_others_less_whatever_their_scale(weigh
         lambda weights: sum(weights[:4] + weights[6:10] + weights[12:16]) > 1e-3
     )
 )
-def test_a_batch_carries_the_weight_of_each_target_and_their_mean_is_one(weights):
+def test_batches_contain_target_weights_of_mean_one(weights):
     rows = [(i // 6, i + 1, i, weight) for i, weight in enumerate(weights)]
     dataset = dataset_of(rows, ("user", "item", "timestamp", "weight"), label_weight="weight")
     assert dataset.weights is not None
     learned = dataset.split.is_training_target
     assert dataset.weights[learned].mean() == pytest.approx(1, rel=1e-5)
     assert not dataset.weights[~learned].any()
-    # Each item is met once, so that an id tells whose weight is due.
+    # Each item occurs once, so that its id determines the weight.
     by_id = dict(zip(dataset.timelines.items.tolist(), dataset.weights, strict=True)) | {0: 0.0}
     batches = training_batches(
         dataset, DataConfig(label_weight="weight"), TrainConfig(batch_size=2)
@@ -152,13 +152,13 @@ def test_a_batch_carries_the_weight_of_each_target_and_their_mean_is_one(weights
         ("", "has '' for a column"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(asked, said):
+def test_invalid_label_weights_are_rejected(asked, said):
     with pytest.raises(UserError, match=said) as error:
         dataset_of(label_weight=asked)
     assert "\n" not in str(error.value)
 
 
-def test_a_negative_weight_is_refused_by_its_place():
+def test_a_negative_weight_is_rejected_with_its_row():
     rows = [*ROWS, ("v", 2, 2, 3.0, "buy", -0.5)]
     with pytest.raises(
         UserError, match=r"weight holds -0\.5, for user 'v' and item 2; a weight is"
@@ -166,7 +166,7 @@ def test_a_negative_weight_is_refused_by_its_place():
         dataset_of(rows, label_weight="weight")
 
 
-def test_a_value_that_was_dropped_is_no_mistake():
+def test_weights_of_filtered_values_are_accepted():
     weights_of("rating:1=0,3=1,5=2", min_rating=2)
 
 
@@ -205,7 +205,7 @@ def test_a_mistake_is_one_line_before_anything_is_trained(place, flags, said):
     assert [path.name for path in place.iterdir()] == ["log.csv"]
 
 
-def test_an_empty_kind_of_event_is_found_by_its_line_or_dropped(place):
+def test_an_empty_event_is_reported_with_its_line_or_dropped(place):
     with (place / "log.csv").open("a") as file:
         file.write("1,2,99,5,\n")
     flags = ["--dataset=log.csv", "--log.event=kind", "--dry-run"]
@@ -219,28 +219,28 @@ def test_an_empty_kind_of_event_is_found_by_its_line_or_dropped(place):
     assert "1 by --log.drop-incomplete" in process.stdout
 
 
-def test_a_dry_run_says_what_targets_weigh_and_how_many_cannot_be_found(place):
+def test_a_dry_run_reports_effective_targets_and_unreachable_targets(place):
     flags = ["--dataset=log.csv", "--log.rating=stars", "--log.event=kind", "--dry-run"]
     weight = "rating:1=0,2=0,3=1,4=1,5=1"
     process = run(*flags, "--target-events=buy", f"--label-weight={weight}", cwd=place)
     assert process.returncode == 0, process.stderr
     *lines, chosen = process.stdout.splitlines()
     assert chosen.startswith("  chosen for this log: dropout 0.4 ")
-    # Of the nine steps six are buys; four of these are learned, rated 2, 3, 5 and 1.
+    # Six of the nine steps are buys; four of them are training targets, rated 2, 3, 5 and 1.
     assert lines[-3] == (
         "  leave-one-out, buy alone: 116 targets to train on, 29 to validate, 29 to test"
     )
     assert lines[-2] == (
         f"  --label-weight={weight}: they weigh as much as 58 equal ones; 58 weigh nothing"
     )
-    # User 23 meets one item alone.
+    # All activities of user 23 are with one item.
     assert lines[-1] == (
         "  note: 1 of 29 test targets were met before: they are left out, and count as missed; "
         "--keep-seen keeps them"
     )
 
 
-def test_it_is_a_warning_if_many_cannot_be_found(tmp_path):
+def test_many_unreachable_targets_cause_a_warning(tmp_path):
     rows = [
         f"{user},{item},{2 * item + bought},{'buy' if bought else 'view'}\n"
         for user in range(20)
@@ -254,7 +254,7 @@ def test_it_is_a_warning_if_many_cannot_be_found(tmp_path):
     assert "met before" not in run(*flags, "--keep-seen", cwd=tmp_path).stdout
 
 
-def test_they_go_the_whole_way(tmp_path):
+def test_target_weights_end_to_end(tmp_path):
     rows = [
         f"{user},{(3 * user + step) % 40},{7 * step * step},{step % 5 + 1},"
         f"{'buy' if step % 3 else 'view'}\n"
@@ -274,11 +274,11 @@ def test_they_go_the_whole_way(tmp_path):
     summary, ranks = done.summary(), done.ranks()
     told = summary.protocol
     assert (told.target_events, told.told_time, told.test_targets) == ("buy", True, 40)
-    # Of the twelve steps eight are bought, six of these learned: 2, 3, 5, 1, 3 and 4 stars.
+    # Eight of twelve steps are buys, six of them training targets: 2, 3, 5, 1, 3 and 4 stars.
     weights = np.array([0, 0.5, 2, 0, 0.5, 1])
     assert told.effective_targets == pytest.approx(40 * weights.sum() ** 2 / (weights**2).sum())
     assert "log, leave-one-out, buy alone: 40 targets of 40 test users" in process.stdout
-    # The last is bought at step 11, 7 * (121 - 100) seconds after the one before.
+    # The last buy is at step 11, 7 * (121 - 100) seconds after the previous activity.
     assert told.slices == {"graded": 40, "a minute later": 40}
     assert summary.now_unknown is not None and ranks.now_unknown is not None
     assert np.mean(ranks.now_unknown <= 10) == summary.now_unknown.means["recall@10"]

@@ -1,4 +1,4 @@
-"""Timelines against plain Python, and the order in which `prepare` lays them out."""
+"""Timelines, against plain Python, and their order after `prepare`."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -21,12 +21,12 @@ EVERYTHING = DataConfig(
 
 
 def with_second_feature(timelines: Timelines) -> Timelines:
-    """Add a feature whose ids are unlike the items'."""
+    """Add a feature whose ids differ from those of the items."""
     activities = timelines.activities | {"genre": timelines.items + np.int32(100)}
     return Timelines(activities, timelines.offsets, timelines.timestamps)
 
 
-def test_a_history_is_what_came_before_most_recent_last_padded_on_the_left():
+def test_a_history_is_left_padded_with_the_most_recent_item_last():
     timelines = timelines_of([[1, 2, 3, 4], [5, 6]])
     histories = timelines.histories(np.array([0, 1, 3, 4, 5]), 2)
     assert histories[ITEM].tolist() == [[0, 0], [0, 1], [2, 3], [0, 0], [0, 5]]
@@ -36,7 +36,7 @@ def test_a_history_is_what_came_before_most_recent_last_padded_on_the_left():
 
 @settings(max_examples=40, deadline=None)
 @given(world=worlds(), length=st.integers(1, 15), data=st.data())
-def test_histories_of_every_feature_are_slices_of_ones_own_timeline(world, length, data):
+def test_histories_of_every_feature_are_slices_of_the_users_timeline(world, length, data):
     timelines = with_second_feature(timelines_of(world))
     everywhere = range(len(timelines.items))
     positions = data.draw(st.lists(st.sampled_from(everywhere), max_size=20))
@@ -44,7 +44,7 @@ def test_histories_of_every_feature_are_slices_of_ones_own_timeline(world, lengt
     histories = timelines.histories(np.array(positions, np.int64), length)
     expected = [left_padded(before[position], length) for position in positions]
     assert histories[ITEM].tolist() == expected
-    # Padding is PAD in a feature that has no such value otherwise.
+    # Padding is PAD in every feature, even in one without that id.
     assert histories["genre"].tolist() == [
         [item + 100 if item else PAD for item in row] for row in expected
     ]
@@ -56,7 +56,7 @@ def test_histories_of_every_feature_are_slices_of_ones_own_timeline(world, lengt
 def test_windows_are_the_last_values_of_any_slice(world, length, data):
     timelines = with_second_feature(timelines_of(world))
     n = len(timelines.items)
-    # Slices may be empty, also at the very end of the log.
+    # Slices may be empty, also at the end of the log.
     drawn = data.draw(st.lists(st.tuples(st.integers(0, n), st.integers(0, n)), max_size=10))
     slices = [(min(pair), max(pair)) for pair in drawn]
     starts = np.array([start for start, _ in slices], np.int64)
@@ -72,7 +72,7 @@ def test_windows_are_the_last_values_of_any_slice(world, length, data):
 @settings(max_examples=40, deadline=None)
 @given(world=worlds(), data=st.data())
 def test_windows_have_the_features_of_their_users(world, data):
-    """Of windows of several steps too."""
+    """Starts and ends may have several axes."""
     ages = np.arange(7, 7 + len(world), dtype=np.int32)
     timelines = replace(timelines_of(world), users={"user_age": ages})
     steps = st.lists(st.sampled_from(range(len(world))), min_size=2, max_size=2)
@@ -87,14 +87,14 @@ def test_windows_have_the_features_of_their_users(world, data):
 
 @settings(max_examples=40, deadline=None)
 @given(lengths=st.lists(st.integers(0, 3), min_size=1).filter(any))
-def test_a_position_belongs_to_the_user_whose_timeline_holds_it(lengths):
+def test_users_of_maps_positions_to_their_users(lengths):
     timelines = timelines_of([[1] * length for length in lengths])
     expected = [user for user, length in enumerate(lengths) for _ in range(length)]
     assert timelines.users_of(np.arange(sum(lengths))).tolist() == expected
 
 
 def items_by_user(rows, config: DataConfig = EVERYTHING) -> list[list]:
-    """Prepare a log and read the raw items of each user back."""
+    """Prepare a log and return the raw items of each user."""
     dataset = prepare(log_of(rows), config, seed=0)
     timelines, values = dataset.timelines, dataset.vocabulary.values.to_list()
     raw = [values[i - 1] for i in timelines.items]
@@ -107,7 +107,7 @@ def items_by_user(rows, config: DataConfig = EVERYTHING) -> list[list]:
     rows=st.lists(st.tuples(st.integers(1, 4), st.integers(1, 30), st.integers(0, 2)), max_size=30)
 )
 def test_timelines_are_sorted_by_time_and_ties_keep_the_order_of_the_file(rows):
-    # The first user has enough for every part of the split.
+    # The first user has enough activities for every part of the split.
     rows = [*rows, (0, 1, 2), (0, 2, 1), (0, 3, 0), (0, 4, 1)]
     users = sorted({user for user, _, _ in rows})
     expected = [
@@ -118,8 +118,8 @@ def test_timelines_are_sorted_by_time_and_ties_keep_the_order_of_the_file(rows):
     assert items_by_user(rows) == expected
 
 
-def test_a_long_log_of_one_moment_keeps_the_order_of_the_file():
-    """Unstable sorts agree with stable ones on short arrays: this one is long."""
+def test_a_long_log_of_equal_times_keeps_the_order_of_the_file():
+    """The log is long, since unstable sorts agree with stable ones on short arrays."""
     items = np.random.default_rng(0).permutation(20_000).tolist()
     rows = [(item % 2, item, 7) for item in items]
     expected = [[item for item in items if item % 2 == user] for user in (0, 1)]
@@ -130,16 +130,16 @@ def test_times_may_be_fractions():
     assert items_by_user([(0, 1, 0.75), (0, 2, 0.25), (0, 3, 0.5)]) == [[2, 3, 1]]
 
 
-def test_the_catalogue_is_in_the_order_of_the_ids_and_null_where_nothing_is_known():
+def test_the_catalogue_is_in_id_order_with_null_for_unknown_values():
     log = log_of([(0, 7, 1), (0, 5, 2), (0, 7, 3), (0, 5, 4), (0, 9, 5)])
     items = pl.DataFrame(
-        # 8 is described and never met: it has no id.
+        # 8 is in the item table but not in the log, so that it has no id.
         {"item": [5, 8, 7], "title": ["five", "eight", "seven"], "genres": [["odd"], [], None]}
         | {"year": [1995, 1998, None]},
         schema_overrides={"year": pl.Int32},
     )
     dataset = prepare(Interactions(log.log, items), EVERYTHING, seed=0)
-    # Training targets are 7, 5, 7: two, one and none.
+    # The training targets are 7, 5, 7: two, one and none of 7, 5 and 9.
     assert dataset.catalogue.select("item", "title", "year").rows() == [
         (7, "seven", None),
         (5, "five", 1995),
@@ -150,7 +150,7 @@ def test_the_catalogue_is_in_the_order_of_the_ids_and_null_where_nothing_is_know
     assert dataset.vocabulary.counts.tolist() == [0, 2, 1, 0]
 
 
-def test_prepare_drops_what_the_configuration_says():
+def test_prepare_applies_the_filters():
     rows = [(0, item, item) for item in (1, 2, 3)] + [(1, item, item) for item in (1, 2, 3, 4)]
     config = DataConfig(
         filters=FilterConfig(min_item_interactions=2, min_user_interactions=3),

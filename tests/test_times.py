@@ -1,4 +1,4 @@
-"""Times: their order is that of the moments, whatever their form."""
+"""Times of a log: formats, precision and units."""
 
 from datetime import datetime
 
@@ -28,15 +28,15 @@ def read(folder, times, time_format=None):
         ("1970-1-1 0:01:00", "%Y-%m-%d %H:%M:%S"),
     ],
 )
-def test_dates_of_a_form_that_is_named(tmp_path, written, time_format):
+def test_dates_in_a_given_format(tmp_path, written, time_format):
     assert read(tmp_path, [written], time_format).log["timestamp"].to_list() == [60.0]
 
 
-def test_a_date_alone_of_a_form_that_is_named(tmp_path):
+def test_dates_without_a_time_in_a_given_format(tmp_path):
     assert read(tmp_path, ["02/01/1970"], "%d/%m/%Y").log["timestamp"].to_list() == [86400.0]
 
 
-def test_dates_of_another_form_name_the_wanted_one_the_first_and_how_many(tmp_path):
+def test_dates_in_another_format_are_refused_with_example_and_count(tmp_path):
     with pytest.raises(UserError) as error:
         read(tmp_path, ["2024-05-01", "1.5.2024", "2.5.2024", "2024-05-02"])
     assert "line 3: column 'timestamp' holds '1.5.2024'" in str(error.value)
@@ -44,7 +44,7 @@ def test_dates_of_another_form_name_the_wanted_one_the_first_and_how_many(tmp_pa
     assert "--log.time-format='%d.%m.%Y %H:%M'" in str(error.value)
 
 
-def test_a_form_that_some_or_all_dates_do_not_have(tmp_path):
+def test_a_format_that_does_not_match_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"line 3: .* holds 'soon', not a time as '%d\.%m\.%Y'"):
         read(tmp_path, ["01.05.2024", "soon"], "%d.%m.%Y")
     with pytest.raises(UserError, match=r"--log.time-format=%Y reads no time .* holds 'May'"):
@@ -65,7 +65,7 @@ def test_nanoseconds_keep_their_order(tmp_path):
     assert read(tmp_path, written).log["timestamp"].to_list() == later.to_list()
 
 
-def test_coarse_times_of_a_fine_type_are_seconds(tmp_path):
+def test_whole_seconds_of_a_nanosecond_type_are_seconds(tmp_path):
     times = pl.Series([datetime(1970, 1, 1, 0, 1)], dtype=pl.Datetime("ns"))
     pl.DataFrame({"user": [1], "item": [1], "timestamp": times}).write_parquet(
         tmp_path / "log.parquet"
@@ -74,11 +74,11 @@ def test_coarse_times_of_a_fine_type_are_seconds(tmp_path):
     assert log["timestamp"].to_list() == [60.0]
 
 
-def test_a_fraction_behind_a_comma(tmp_path):
+def test_fractions_of_seconds_after_a_comma(tmp_path):
     assert read(tmp_path, ['"1970-01-01 00:01:00,5"']).log["timestamp"].to_list() == [60.5]
 
 
-def test_times_of_several_units_are_counted(tmp_path):
+def test_times_of_several_units_are_noted(tmp_path):
     (note,) = read(tmp_path, [1338670935, 1340402458000, 1345597265]).notes
     assert note == (
         "times of several units: 2 look like seconds, 1 look like milliseconds; write all in one"
@@ -86,7 +86,7 @@ def test_times_of_several_units_are_counted(tmp_path):
 
 
 @pytest.mark.parametrize("times", [[0, 1, 2], [1338670935, 1345597265], [20120602, 1345597265000]])
-def test_times_of_one_unit_are_not_remarked_upon(tmp_path, times):
+def test_times_of_one_unit_have_no_note(tmp_path, times):
     assert read(tmp_path, times).notes == ()
 
 
@@ -107,11 +107,11 @@ def test_times_of_one_unit_are_not_remarked_upon(tmp_path, times):
     ],
     ids=str,
 )
-def test_the_unit_of_times_is_told_by_their_size_or_not_at_all(tmp_path, times, ticks):
+def test_the_unit_of_times_is_inferred_from_their_magnitude(tmp_path, times, ticks):
     assert read(tmp_path, times).ticks_per_second == ticks
 
 
-def test_the_unit_of_times_that_is_said(tmp_path):
+def test_the_unit_of_times_is_set_by_a_flag(tmp_path):
     config = LogConfig(time_unit="milliseconds")
     (tmp_path / "log.csv").write_text(HEADER + "1,a,0\n1,b,1\n")
     assert load_table(str(tmp_path / "log.csv"), config).ticks_per_second == 1000

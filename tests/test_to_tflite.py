@@ -1,4 +1,4 @@
-"""Conversion by its command: what is written, what is proven, and what a mistake leaves."""
+"""The command `export`: files written, parity with the model, errors that change no file."""
 
 import json
 import os
@@ -30,11 +30,11 @@ from jaxrec.runtime.interpreter import HISTORY, DeviceModel
 from jaxrec.schema import ITEM
 from tests.exports import ENCODERS, ROOT, call, command
 
-EVERY = pytest.mark.parametrize("encoder", ENCODERS)
+each_encoder = pytest.mark.parametrize("encoder", ENCODERS)
 
 
-@EVERY
-def test_it_writes_one_file_with_everything_and_two_beside_it(runs, models, encoder):
+@each_encoder
+def test_the_export_is_a_bundle_and_two_json_files(runs, models, encoder):
     folder = models[encoder].parent
     names = {path.name for path in folder.iterdir()}
     assert names == {"model.tflite", "model.json", "catalogue.json"}
@@ -53,8 +53,8 @@ def test_it_writes_one_file_with_everything_and_two_beside_it(runs, models, enco
     assert b"## Rules" in inside["MODEL_CARD.md"]
 
 
-@EVERY
-def test_the_card_says_what_the_file_is(runs, models, encoder):
+@each_encoder
+def test_model_json_describes_the_file(runs, models, encoder):
     beside = json.loads((models[encoder].parent / "model.json").read_text())
     bundle = read_bundle(models[encoder])
     assert beside.items() >= bundle.model.items()
@@ -77,9 +77,9 @@ def test_the_card_says_what_the_file_is(runs, models, encoder):
     assert str(ROOT) not in json.dumps(beside)
 
 
-@EVERY
-def test_float32_through_the_file_is_as_good_as_the_model(runs, models, encoder):
-    """To the last target: the same recall@10 as JAX's own evaluation."""
+@each_encoder
+def test_the_float32_file_has_the_recall_of_the_model(runs, models, encoder):
+    """Check that recall@10 equals that of the evaluation in JAX exactly."""
     recipes = json.loads((models[encoder].parent / "model.json").read_text())["recipes"]
     summary = json.loads((runs[encoder] / "summary.json").read_text())
     assert recipes["float32"]["recall@10"] == summary["test"]["means"]["recall@10"]
@@ -90,8 +90,8 @@ def test_float32_through_the_file_is_as_good_as_the_model(runs, models, encoder)
     assert sizes[0] > 1.5 * sizes[1] > 1.5 * 1.4 * sizes[2]
 
 
-@EVERY
-def test_the_default_is_the_smallest_that_loses_little(models, encoder):
+@each_encoder
+def test_the_default_recipe_is_the_smallest_within_one_percent_of_recall(models, encoder):
     card = json.loads((models[encoder].parent / "model.json").read_text())
     recipes = card["recipes"]
     good = [
@@ -102,28 +102,28 @@ def test_the_default_is_the_smallest_that_loses_little(models, encoder):
     assert card["recipe"] == min(good, key=lambda name: recipes[name]["bytes"])
 
 
-@EVERY
-def test_small_numbers_need_no_word_about_browsers(conversions, encoder):
+@each_encoder
+def test_ids_within_the_safe_integer_range_cause_no_browser_warning(conversions, encoder):
     assert "browser" not in conversions[encoder].stdout
 
 
-@EVERY
-def test_it_prints_the_recipes_side_by_side_and_nothing_else(conversions, encoder):
+@each_encoder
+def test_the_output_compares_the_recipes(conversions, encoder):
     output = conversions[encoder].stdout
     for word in ("float32", "float16", "int8", "top-10 overlap", "recall@10", "p50", " *", "µs"):
         assert word in output
     assert conversions[encoder].stderr == ""
 
 
-@EVERY
-def test_it_says_what_shorter_lists_cost(conversions, encoder):
+@each_encoder
+def test_the_output_has_the_latency_of_shorter_lists(conversions, encoder):
     said = re.sub(r"\d+\.\d", "TIME", conversions[encoder].stdout)
     shorter = "TIME with --top-k=10, TIME with --top-k=20\n"
     assert f"a call takes TIME µs with the 100 items of its list; {shorter}" in said
 
 
-@EVERY
-def test_another_length_of_the_lists_changes_nothing_else(models, runs, encoder):
+@each_encoder
+def test_with_top_k_only_truncates_the_lists(models, runs, encoder):
     graph = read_bundle(models[encoder]).graph
     histories = as_inputs(load_heldout(runs[encoder] / "heldout.npz").history)
     device, shorter = DeviceModel(graph), DeviceModel(with_top_k(graph, 7))
@@ -135,8 +135,8 @@ def test_another_length_of_the_lists_changes_nothing_else(models, runs, encoder)
     np.testing.assert_array_equal(shorter.encode_all(histories), device.encode_all(histories))
 
 
-@EVERY
-def test_the_graph_is_fit_for_every_runtime(models, encoder):
+@each_encoder
+def test_the_graph_uses_only_portable_operators(models, encoder):
     facts = read_facts(read_bundle(models[encoder]).graph)
     assert facts.lookups == {"recommend": 1, "encode": 1, "score": 1, "vectors": 1}
     assert facts.tables == 1
@@ -145,9 +145,9 @@ def test_the_graph_is_fit_for_every_runtime(models, encoder):
     assert facts.operators["TOPK_V2"] == 1
 
 
-@EVERY
-def test_a_plain_interpreter_runs_recommend(models, encoder):
-    """The whole file, archive and all, without naming a signature."""
+@each_encoder
+def test_an_interpreter_without_signatures_runs_recommend(models, encoder):
+    """Load the whole bundle, including the archive, and run it without naming a signature."""
     whole = models[encoder].read_bytes()
     plain, device = load_interpreter(whole), DeviceModel(whole)
     assert list(plain.get_signature_list()) == ["recommend", "encode", "score", "vectors"]
@@ -162,9 +162,9 @@ def test_a_plain_interpreter_runs_recommend(models, encoder):
         np.testing.assert_array_equal(got, wanted)
 
 
-@EVERY
-def test_parity_can_be_repeated_on_the_file(models, encoder):
-    # Once as it is typed.
+@each_encoder
+def test_verify_succeeds_on_the_exported_file(models, encoder):
+    # For one encoder, run the script in a subprocess, as users do.
     start = (
         partial(command, "convert/parity.py") if encoder == "rnn" else partial(call, verify.main)
     )
@@ -174,8 +174,8 @@ def test_parity_can_be_repeated_on_the_file(models, encoder):
     assert process.stderr == ""
 
 
-def test_a_file_is_not_equal_to_another_run(runs, models, tmp_path):
-    """The same world, other parameters."""
+def test_verify_fails_for_another_run(runs, models, tmp_path):
+    """Compare a file with a run on the same data but with other parameters."""
     flags = [f"--model={models['bow']}", f"--run-dir={runs['cnn']}"]
     process = call(verify.main, *flags, cwd=tmp_path)
     assert process.returncode == 1
@@ -186,7 +186,7 @@ def test_a_file_is_not_equal_to_another_run(runs, models, tmp_path):
 
 @pytest.fixture
 def copy(runs, models, tmp_path) -> Path:
-    """A run that a test may spoil, with its good export."""
+    """Return a copy of a run and its export that a test may modify."""
     return Path(shutil.copytree(runs["rnn"], tmp_path / "runs" / "rnn"))
 
 
@@ -194,7 +194,7 @@ def content_of(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def shortened(path: Path) -> None:
+def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-20])
 
 
@@ -232,8 +232,8 @@ MISTAKES = {
     "damaged checkpoint": (damaged_checkpoint, [], "is damaged"),
     "other vocabulary": (other_vocabulary, [], "does not fit its own digest"),
     "other catalogue": (other_catalogue, [], "describes other items"),
-    "cut histories": (lambda run: shortened(run / "heldout.npz"), [], "heldout.npz is damaged"),
-    "cut summary": (lambda run: shortened(run / "summary.json"), [], "summary.json is damaged"),
+    "cut histories": (lambda run: truncate(run / "heldout.npz"), [], "heldout.npz is damaged"),
+    "cut summary": (lambda run: truncate(run / "summary.json"), [], "summary.json is damaged"),
     "empty summary": (
         lambda run: (run / "summary.json").write_text("{}"),
         [],
@@ -248,7 +248,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_gets_one_line_and_changes_nothing(copy, mistake):
+def test_a_mistake_is_reported_in_one_line_and_changes_no_file(copy, mistake):
     spoil, flags, said = MISTAKES[mistake]
     (copy.parent / "note.txt").write_text("mine")
     spoil(copy)
@@ -261,7 +261,7 @@ def test_a_mistake_gets_one_line_and_changes_nothing(copy, mistake):
     assert content_of(copy.parent) == before
 
 
-def test_without_a_run_it_says_how_to_make_one(tmp_path):
+def test_without_a_run_the_error_names_the_remedy(tmp_path):
     process = command("convert/to_tflite.py", cwd=tmp_path)
     assert process.returncode == 2
     assert "no finished run under runs/; train one with" in process.stderr
@@ -269,8 +269,8 @@ def test_without_a_run_it_says_how_to_make_one(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_file_that_is_not_equal_is_not_written(copy, models, monkeypatch):
-    """A quantizer that gives another model's weights: exit code 1, and the old export stays."""
+def test_a_file_that_fails_verification_is_not_written(copy, models, monkeypatch):
+    """Use a quantizer that returns the graph of another model: exit code 1, old export kept."""
     before = content_of(copy)
     wrong = read_bundle(models["cnn"]).graph
     monkeypatch.setattr(product, "quantize", lambda graph, recipe: wrong)
@@ -283,12 +283,12 @@ def test_a_file_that_is_not_equal_is_not_written(copy, models, monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_the_newest_run_for_a_server_that_keeps_what_was_seen(copy):
-    """All the flags at once."""
+def test_the_newest_run_is_exported_for_a_server_with_keep_seen(copy):
+    """Combine all flags of the command."""
     flags = ["--recipe=float16", "--batch-size=4", "--top-k=7", "--candidates=3", "--keep-seen"]
     process = call(export.main, *flags, cwd=copy.parents[1])
     assert process.returncode == 0, process.stderr
-    assert "--top-k" not in process.stdout  # there is no shorter list to tell of
+    assert "--top-k" not in process.stdout  # no shorter list to report
     folder = copy / "export"
     assert (folder / "model-batch4.tflite").exists()
     single, server = (read_bundle(folder / f"{name}.tflite") for name in ("model", "model-batch4"))
@@ -301,7 +301,7 @@ def test_the_newest_run_for_a_server_that_keeps_what_was_seen(copy):
     ids, scores = alone.recommend_all(histories)
     np.testing.assert_array_equal(together.recommend_all(histories)[0], ids)
     np.testing.assert_allclose(together.recommend_all(histories)[1], scores, rtol=1e-5)
-    # What was seen may come back.
+    # Seen items may be recommended.
     popular = alone.recommend_all({HISTORY: np.zeros((1, 10), np.int32)}).ids
     repeated = alone.recommend_all({HISTORY: np.tile(popular[:, :1], (1, 10))}).ids
     assert popular[0, 0] in np.concatenate([ids.ravel(), repeated.ravel()])
@@ -312,8 +312,8 @@ def test_the_newest_run_for_a_server_that_keeps_what_was_seen(copy):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_file_may_say_nothing_of_its_items_but_their_ids(copy, models):
-    """And it never quotes the log, whose notes may hold the id of a user."""
+def test_ids_only_removes_all_metadata_of_items(copy, models):
+    """Check that notes about the log, which may contain user ids, are removed too."""
     summary = json.loads((copy / "summary.json").read_text())
     summary["protocol"]["intake"]["notes"] = ["user 'Ada Lovelace' in 40 rows"]
     (copy / "summary.json").write_text(json.dumps(summary))
@@ -335,14 +335,14 @@ def test_a_file_may_say_nothing_of_its_items_but_their_ids(copy, models):
     assert json.loads(inside["model.json"])["described_items"] == 0
     assert "Titles, genres and years of items inside: none." in inside["MODEL_CARD.md"]
     assert Recommender.load(model).recommend([])[0].title is None
-    # By default they are there.
+    # By default the metadata is included.
     with zipfile.ZipFile(models["rnn"]) as archive:
         assert f"inside: {len(nothing)}." in archive.read("MODEL_CARD.md").decode()
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_ids_that_a_browser_cannot_hold_are_told(copy):
-    """The file is written: a page is one way to use it."""
+def test_ids_beyond_the_safe_integer_range_cause_a_browser_warning(copy):
+    """Check that the file is written nonetheless: other runtimes can use it."""
     vocabulary = load_vocabulary(copy / "vocabulary.json")
     items = vocabulary.values.to_list()
     items[3], items[5], items[7] = 2**53 - 1, -(2**53), 2**53
@@ -359,7 +359,7 @@ def test_ids_that_a_browser_cannot_hold_are_told(copy):
     assert found.recommend([-(2**53)])[0].item in items
 
 
-def test_a_plain_export_takes_away_what_a_server_had(tmp_path):
+def test_an_export_removes_older_batch_models(tmp_path):
     for name in ("model-batch4.tflite", "model.tflite", "notes.txt"):
         (tmp_path / name).write_bytes(b"old")
     package.write_package(tmp_path, {"model.tflite": b"new"})
@@ -369,8 +369,8 @@ def test_a_plain_export_takes_away_what_a_server_had(tmp_path):
     }
 
 
-def test_without_its_packages_it_says_how_to_get_them(tmp_path):
-    """The first command of the README installs what training needs alone."""
+def test_missing_packages_are_reported_with_the_install_command(tmp_path):
+    """Simulate the first command of the README, which installs only the packages of training."""
     (tmp_path / "sitecustomize.py").write_text(
         "import sys\n"
         "class Missing:\n"
@@ -387,7 +387,7 @@ def test_without_its_packages_it_says_how_to_get_them(tmp_path):
     assert "pip install -c constraints.txt -e '.[convert]'" in line
 
 
-def test_a_run_of_two_devices_is_read_on_one(runs):
+def test_a_run_trained_on_two_devices_is_restored_on_one(runs):
     code = "import sys, jax; from pathlib import Path; "
     code += "from jaxrec.conversion.restore import restore_run; "
     code += "restore_run(Path(sys.argv[1])); print(len(jax.devices()))"

@@ -1,4 +1,4 @@
-"""The fragile pair, JAX and TensorFlow, installed together: one product goes from one to LiteRT."""
+"""JAX and TensorFlow installed together: a small function is converted and runs in LiteRT."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("tensorflow", reason="needs the extra convert")
 
-# In a process of its own: TensorFlow warns on import, and what it does to a process stays there.
+# Run in a new process: TensorFlow warns on import and has effects on its whole process.
 SCRIPT = """
 import jax.numpy as jnp, numpy as np, tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
@@ -31,6 +31,6 @@ np.testing.assert_allclose(got, np.tanh(x @ table), atol=1e-6)
 """
 
 
-def test_a_product_comes_out_of_litert_as_it_went_into_jax():
+def test_litert_computes_a_converted_jax_function():
     process = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True)
     assert process.returncode == 0, process.stderr

@@ -1,4 +1,4 @@
-"""The best open items, whatever is closed: from the file's list where it does, else from all."""
+"""Top-k of the items that are not excluded: from the file's list if it suffices, else from all."""
 
 import numpy as np
 from hypothesis import given
@@ -12,9 +12,9 @@ SIZE = 12
 
 
 class Scorer(DeviceModel):
-    """A device with a table of scores, a row for each history, by whose one number it is found.
+    """A device with a table of scores, indexed by the one number of each history.
 
-    Its own lists leave nothing out.
+    Its own lists exclude no item.
     """
 
     def __init__(self, scores: np.ndarray, top_k: int, batch_size: int = 1):
@@ -31,8 +31,8 @@ class Scorer(DeviceModel):
 
 
 @st.composite
-def asked(draw):
-    """Draw scores with many ties, and what is closed to each of some histories."""
+def scores_and_excluded(draw):
+    """Draw scores with many ties and the excluded items of each history."""
     count = draw(st.integers(1, 4))
     row = st.lists(st.integers(-3, 3), min_size=SIZE, max_size=SIZE)
     scores = np.array(draw(st.lists(row, min_size=count, max_size=count)), np.float32)
@@ -44,14 +44,14 @@ def asked(draw):
 
 
 def brute_force(scores: np.ndarray, closed: np.ndarray, items: set[int], k: int) -> list[int]:
-    """Sort the open items of one history, in plain Python."""
+    """Sort the items of one history that are not excluded, in plain Python."""
     is_open = [item for item in items if not closed[item]]
     best = sorted(is_open, key=lambda item: (-scores[item - 1], item))[:k]
     return best + [NO_ITEM] * (k - len(best))
 
 
-@given(asked(), st.integers(1, SIZE), st.integers(1, SIZE))
-def test_it_is_what_sorting_all_items_gives(drawn, top_k, k):
+@given(scores_and_excluded(), st.integers(1, SIZE), st.integers(1, SIZE))
+def test_rank_all_matches_sorting_all_items(drawn, top_k, k):
     scores, closed = drawn
     histories = {HISTORY: np.arange(len(scores), dtype=np.int32)[:, None]}
     found = rank_all(Scorer(scores, top_k), histories, closed, k)
@@ -62,8 +62,8 @@ def test_it_is_what_sorting_all_items_gives(drawn, top_k, k):
     np.testing.assert_array_equal(found.scores, np.take_along_axis(padded, found.ids, axis=1))
 
 
-@given(asked(), st.sets(st.integers(1, SIZE)), st.integers(1, SIZE))
-def test_of_some_items_only_these_are_ranked(drawn, items, k):
+@given(scores_and_excluded(), st.sets(st.integers(1, SIZE)), st.integers(1, SIZE))
+def test_rank_candidates_matches_sorting_the_candidates(drawn, items, k):
     scores, closed = drawn
     histories = {HISTORY: np.arange(len(scores), dtype=np.int32)[:, None]}
     candidates = np.array(sorted(items), np.int32)
@@ -72,10 +72,10 @@ def test_of_some_items_only_these_are_ranked(drawn, items, k):
     assert found.ids.tolist() == [brute_force(*row, items, k) for row in rows]
 
 
-def test_as_many_histories_at_a_time_as_fill_batches_and_fit_in_memory():
+def test_chunks_fill_batches_and_fit_in_memory():
     nothing = np.empty((0, 0))
     assert histories_per_chunk(Scorer(nothing, 1), 39_999) == 100
     assert histories_per_chunk(Scorer(nothing, 1, batch_size=64), 39_999) == 64
     assert histories_per_chunk(Scorer(nothing, 1, batch_size=8), 39_999) == 96
-    # One batch at the least.
+    # At least one batch.
     assert histories_per_chunk(Scorer(nothing, 1, batch_size=8), 10_000_000) == 8

@@ -1,4 +1,4 @@
-"""Training: it learns what is there and nothing else, and a killed run ends like any other."""
+"""Training: recall on synthetic chains, determinism, resumption, early stopping, checkpoints."""
 
 import json
 import shutil
@@ -32,12 +32,12 @@ CONFIG = Config(
     ModelConfig(embedding_dim=16, hidden_units=32, dropout=0.0),
     TrainConfig(batch_size=16, negatives=32, epochs=8, learning_rate=0.02, seed=3),
 )
-# For tests that ask nothing of how well it learned.
+# For tests that do not check the recall.
 SHORT = replace(CONFIG, train=replace(CONFIG.train, epochs=4))
 
 
-def chain(noise: float, users: int = 400, length: int = 12, seed: int = 0) -> Interactions:
-    """A seeded chain: 7 follows the item, but for a share of steps that jump anywhere."""
+def make_chain(noise: float, users: int = 400, length: int = 12, seed: int = 0) -> Interactions:
+    """Generate a chain x -> (3x + 7) mod ITEMS, where a share `noise` of the steps is random."""
     rng = np.random.default_rng(seed)
     items = np.empty((users, length), np.int64)
     items[:, 0] = rng.integers(0, ITEMS, users)
@@ -61,15 +61,15 @@ def chain(noise: float, users: int = 400, length: int = 12, seed: int = 0) -> In
 
 
 def fit(run_dir: Path, config: Config, noise: float = 0.1):
-    dataset = prepare(chain(noise), config.data, seed=0)
+    dataset = prepare(make_chain(noise), config.data, seed=0)
     schema = dataset.schema(config.model.embedding_dim)
     model = RecommenderModel(schema, config.model, dataset.vocabulary.counts, rngs=nnx.Rngs(0))
     return train(model, dataset, config, RunDirectory(run_dir)), dataset
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """The folder of one run that was never interrupted, and what it trained; not to be changed."""
+def uninterrupted_run(tmp_path_factory):
+    """Return the folder and the result of an uninterrupted run; tests must not modify it."""
     folder = tmp_path_factory.mktemp("whole")
     trained, _ = fit(folder, SHORT)
     return folder, trained
@@ -85,18 +85,18 @@ def leaves(params) -> list[np.ndarray]:
     return [np.asarray(leaf) for leaf in jax.tree.leaves(params)]
 
 
-# Not the CNN amid much noise: it needs more steps than these.
+# The CNN is not tested at 50% noise, where it needs more steps.
 @pytest.mark.parametrize(("encoder", "noise"), [("cnn", 0.1), ("rnn", 0.1), ("rnn", 0.5)])
-def test_it_learns_a_chain_as_far_as_the_noise_lets_it(tmp_path, encoder, noise):
+def test_recall_on_a_noisy_chain_approaches_the_optimum(tmp_path, encoder, noise):
     config = replace(CONFIG, model=replace(CONFIG.model, encoder=encoder))
     trained, dataset = fit(tmp_path, config, noise)
     reachable = 1 - noise + noise / ITEMS
     assert recall_at_1(trained, dataset, config) > reachable - 0.12
 
 
-def test_it_learns_nothing_from_noise(tmp_path):
+def test_recall_on_pure_noise_is_at_chance_level(tmp_path):
     trained, dataset = fit(tmp_path, CONFIG, noise=1.0)
-    # One in twenty by chance: 400 users, so three standard errors are 0.033.
+    # The chance level is 1/20; for 400 users, three standard errors are 0.033.
     assert recall_at_1(trained, dataset, CONFIG) < 1 / ITEMS + 0.035
 
 
@@ -117,14 +117,14 @@ def test_every_loss_learns_the_chain(tmp_path, changes):
     assert recall_at_1(trained, dataset, config) > 0.75
 
 
-def test_an_untied_model_learns_too(tmp_path):
+def test_a_model_with_untied_embeddings_learns_the_chain(tmp_path):
     config = replace(CONFIG, model=replace(CONFIG.model, tie_embeddings=False))
     trained, dataset = fit(tmp_path, config)
     assert recall_at_1(trained, dataset, config) > 0.75
 
 
-def test_one_seed_gives_one_model(tmp_path, whole):
-    _, first = whole
+def test_training_is_deterministic_given_the_seed(tmp_path, uninterrupted_run):
+    _, first = uninterrupted_run
     second, _ = fit(tmp_path / "again", SHORT)
     other, _ = fit(tmp_path / "other", replace(SHORT, train=replace(SHORT.train, seed=4)))
     for ours, same, different in zip(
@@ -134,10 +134,10 @@ def test_one_seed_gives_one_model(tmp_path, whole):
         assert (ours != different).any()
 
 
-def test_two_devices_train_like_one(tmp_path, monkeypatch, whole):
-    """The batch is split over the devices; the sums are taken in another order, no more."""
+def test_training_on_two_devices_matches_one_device(tmp_path, monkeypatch, uninterrupted_run):
+    """Check results within rounding: with a sharded batch, only the order of sums differs."""
     assert len(jax.devices()) == 2
-    _, both = whole
+    _, both = uninterrupted_run
     one_device = jax.devices()[:1]
     monkeypatch.setattr(jax, "devices", lambda: one_device)
     one, _ = fit(tmp_path / "one", SHORT)
@@ -146,7 +146,7 @@ def test_two_devices_train_like_one(tmp_path, monkeypatch, whole):
 
 
 @pytest.mark.parametrize("loss", ["full-softmax", "sampled-softmax"])
-def test_the_form_of_what_was_seen_changes_no_bit(tmp_path, monkeypatch, loss):
+def test_bitsets_and_id_lists_of_excluded_items_are_bit_identical(tmp_path, monkeypatch, loss):
     config = replace(
         CONFIG,
         data=replace(CONFIG.data, keep_seen=False),
@@ -163,26 +163,28 @@ def test_the_form_of_what_was_seen_changes_no_bit(tmp_path, monkeypatch, loss):
         assert (ours != other).any()
 
 
-class KilledError(Exception):
-    """What a test throws where a run is to die."""
+class SimulatedCrashError(Exception):
+    """A simulated crash of a run."""
 
 
 @pytest.mark.parametrize(
     "place", ["_train_epoch", "_validate", "write_metrics", "save", "_report_epoch"]
 )
-def test_a_run_that_died_anywhere_ends_with_the_same_bits(tmp_path, monkeypatch, whole, place):
-    _, never_died = whole
+def test_a_resumed_run_is_bit_identical_wherever_it_crashed(
+    tmp_path, monkeypatch, uninterrupted_run, place
+):
+    _, never_died = uninterrupted_run
     room = RunDirectory if place == "write_metrics" else loop
     original, calls = getattr(room, place), []
 
     def dies_at_the_third_call(*arguments):
         calls.append(place)
         if len(calls) == 3:
-            raise KilledError
+            raise SimulatedCrashError
         return original(*arguments)
 
     monkeypatch.setattr(room, place, dies_at_the_third_call)
-    with pytest.raises(KilledError):
+    with pytest.raises(SimulatedCrashError):
         fit(tmp_path / "killed", SHORT)
     resumed, _ = fit(tmp_path / "killed", SHORT)
     for ours, theirs in zip(leaves(never_died.params), leaves(resumed.params), strict=True):
@@ -192,15 +194,15 @@ def test_a_run_that_died_anywhere_ends_with_the_same_bits(tmp_path, monkeypatch,
     assert [line["epoch"] for line in resumed.epochs] == list(range(1, SHORT.train.epochs + 1))
 
 
-def test_what_rows_have_gathered_is_resumed_too(tmp_path, monkeypatch):
+def test_the_state_of_rowwise_adagrad_is_resumed(tmp_path, monkeypatch):
     by_rows = replace(CONFIG.train, table_optimizer="rowwise-adagrad", epochs=3)
     config = replace(CONFIG, train=by_rows)
     never_died, _ = fit(tmp_path / "whole", config)
 
     def dies(*_):
-        raise KilledError
+        raise SimulatedCrashError
 
-    with monkeypatch.context() as patched, pytest.raises(KilledError):
+    with monkeypatch.context() as patched, pytest.raises(SimulatedCrashError):
         patched.setattr(loop, "_report_epoch", dies)
         fit(tmp_path / "killed", config)
     resumed, _ = fit(tmp_path / "killed", config)
@@ -208,8 +210,8 @@ def test_what_rows_have_gathered_is_resumed_too(tmp_path, monkeypatch):
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_early_stopping_keeps_the_best_epoch(tmp_path, monkeypatch):
-    """The third epoch is the best; with patience 2 the fifth is the last."""
+def test_early_stopping_restores_the_best_epoch(tmp_path, monkeypatch):
+    """Make the third epoch the best, so that with patience 2 the fifth is the last."""
     scores = iter([0.1, 0.2, 0.5, 0.3, 0.4, 0.9])
     states = []
     original = loop.save
@@ -238,12 +240,12 @@ FINAL_FIT = replace(
 )
 
 
-def test_a_final_fit_trains_to_the_end_and_keeps_the_last_epoch(tmp_path, monkeypatch):
-    """What has been learned tells nothing: validation that falls from the first epoch on."""
+def test_a_final_fit_trains_all_epochs_and_keeps_the_last(tmp_path, monkeypatch):
+    """Ignore falling validation scores, since validation targets are part of the training."""
     scores = iter([0.9, 0.5, 0.4, 0.3])
     monkeypatch.setattr(loop, "_validate", lambda *_: {"ndcg@10": next(scores), "recall@10": 0.0})
     trained, dataset = fit(tmp_path, FINAL_FIT)
-    plain = prepare(chain(0.1), CONFIG.data, seed=0)
+    plain = prepare(make_chain(0.1), CONFIG.data, seed=0)
     assert trained.progress.best_epoch == len(trained.epochs) == 4
     assert trained.progress.best_score == 0.3
     more = dataset.split.is_training_target.sum() - plain.split.is_training_target.sum()
@@ -252,17 +254,17 @@ def test_a_final_fit_trains_to_the_end_and_keeps_the_last_epoch(tmp_path, monkey
         assert manager.best_step() == manager.latest_step()
 
 
-def test_a_final_fit_that_died_keeps_the_last_epoch_too(tmp_path, monkeypatch):
+def test_a_resumed_final_fit_keeps_the_last_epoch(tmp_path, monkeypatch):
     never_died, _ = fit(tmp_path / "whole", FINAL_FIT)
     tell, calls = loop._report_epoch, []
 
     def dies_at_the_second_call(*arguments):
         calls.append(arguments)
         if len(calls) == 2:
-            raise KilledError
+            raise SimulatedCrashError
         tell(*arguments)
 
-    with monkeypatch.context() as patched, pytest.raises(KilledError):
+    with monkeypatch.context() as patched, pytest.raises(SimulatedCrashError):
         patched.setattr(loop, "_report_epoch", dies_at_the_second_call)
         fit(tmp_path / "killed", FINAL_FIT)
     resumed, _ = fit(tmp_path / "killed", FINAL_FIT)
@@ -272,29 +274,29 @@ def test_a_final_fit_that_died_keeps_the_last_epoch_too(tmp_path, monkeypatch):
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_a_loss_that_is_not_a_number_stops_the_run(tmp_path, monkeypatch):
+def test_a_nan_loss_stops_the_run(tmp_path, monkeypatch):
     monkeypatch.setattr(negatives, "log_popularity", lambda _: jnp.full(ITEMS + 1, jnp.nan))
     config = replace(CONFIG, train=replace(CONFIG.train, sampler="batch"))
     with pytest.raises(UserError, match=r"the loss is nan at step 1; .*--learning-rate"):
         fit(tmp_path, config)
 
 
-def test_the_step_of_the_first_bad_loss_is_named():
+def test_the_error_names_the_step_of_the_first_nonfinite_loss():
     losses = jnp.array([2.0, 1.0, jnp.inf, jnp.nan])
     with pytest.raises(UserError, match="the loss is inf at step 43;"):
         loop._finite(losses, first_step=40)
 
 
-def test_a_checkpoint_that_does_not_fit_names_the_difference(whole):
-    folder, trained = whole
+def test_an_incompatible_checkpoint_raises_an_error_with_the_shapes(uninterrupted_run):
+    folder, trained = uninterrupted_run
     wider = replace(SHORT, model=replace(SHORT.model, hidden_units=33))
     with pytest.raises(UserError, match=r"layers.0.kernel has shape \(48, 128\), not"):
         fit(folder, wider)
     assert trained.epochs == RunDirectory(folder).metrics(trained.progress.step)
 
 
-def test_a_damaged_checkpoint_is_one_error(tmp_path, whole):
-    folder, trained = whole
+def test_a_damaged_checkpoint_raises_user_error(tmp_path, uninterrupted_run):
+    folder, trained = uninterrupted_run
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     for path in (tmp_path / "checkpoints").rglob("*"):
         if path.is_file() and "params" in path.parts and path.name != "_METADATA":
@@ -306,8 +308,8 @@ def test_a_damaged_checkpoint_is_one_error(tmp_path, whole):
         restore_best(manager, trained.params)
 
 
-def test_tensorboard_and_metrics_tell_the_same(whole):
-    folder, trained = whole
+def test_metrics_are_written_for_each_epoch_and_to_tensorboard(uninterrupted_run):
+    folder, trained = uninterrupted_run
     assert list((folder / "tensorboard").glob("events.out.tfevents.*"))
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert lines == trained.epochs

@@ -1,4 +1,4 @@
-"""The page on one training step: few files, which say what it quotes."""
+"""The documentation of a training step: its quotations match the code, of few files."""
 
 import ast
 import re
@@ -28,7 +28,7 @@ def source_of(path: str, name: str) -> list[str]:
 
 
 def require_quoted(quotation: str, lines: list[str]) -> None:
-    """Find each passage line by line, one after the other where "..." stands between them."""
+    """Check that the passages, which "..." separates, are in the code in this order."""
     start = 0
     for passage in quotation.split("...\n"):
         wanted = [line.strip() for line in passage.splitlines()]
@@ -42,11 +42,11 @@ def require_quoted(quotation: str, lines: list[str]) -> None:
 
 
 @pytest.mark.parametrize(("path", "name", "quotation"), QUOTATIONS, ids=lambda value: value[:40])
-def test_the_code_says_what_the_page_quotes(path, name, quotation):
+def test_quotations_match_the_code(path, name, quotation):
     require_quoted(quotation, source_of(path, name))
 
 
-def test_every_block_is_a_quotation_from_a_file_of_the_list():
+def test_every_block_quotes_a_listed_file():
     assert len(QUOTATIONS) == PAGE.count("```py\n") > 8
     assert {path for path, _, _ in QUOTATIONS} == set(FILES)
 
@@ -57,12 +57,12 @@ def test_a_step_is_at_most_eight_files_of_900_lines():
 
 
 @pytest.mark.parametrize("quotation", ["return here\n", "return there\n...\nvalue = 1\n"])
-def test_what_the_code_does_not_say_is_found(quotation):
+def test_a_wrong_quotation_is_found(quotation):
     lines = ["value = 1", "return there"]
     require_quoted("value = 1\n...\nreturn there\n", lines)
     with pytest.raises(AssertionError, match="not there"):
         require_quoted(quotation, lines)
 
 
-def test_every_file_that_the_page_names_is_there():
+def test_every_named_file_exists():
     assert all((ROOT / path).exists() for path in re.findall(r"`(jaxrec/\S+?)`", PAGE))

@@ -1,4 +1,4 @@
-"""The transformer: its equations by hand, how it fades, and its file."""
+"""The transformer: its equations by hand, its numerics, and its exported file."""
 
 from functools import partial
 from itertools import accumulate
@@ -21,7 +21,7 @@ WIDTH = 4
 
 
 def transformer(blocks=1, heads=2, width=WIDTH):
-    """Make one away from its initial values, for activities of width 3."""
+    """Build a transformer with random parameters, for activities of width 3."""
     return drawn(partial(Transformer, 3, width, TransformerConfig(blocks, heads)), seed=1)
 
 
@@ -34,14 +34,14 @@ def sigmoid(x):
 
 
 def test_norm_by_hand():
-    """Entries of mean square one; zeros stay zeros."""
+    """The result has a mean square of one; zeros stay zeros."""
     vectors = jnp.array([[3.0, 4.0], [0.0, 0.0]])
     expected = np.array([[3.0, 4.0], [0.0, 0.0]]) / np.sqrt(12.5)
     np.testing.assert_allclose(norm(vectors), expected, rtol=1e-6)
 
 
 def test_a_block_by_hand():
-    """Each step of the equations for three activities, in NumPy, one head and one key at a time."""
+    """Compute the equations for three activities in NumPy, one head and one key at a time."""
     encoder, x_3E = transformer(), activities_of(3)
     (block,) = encoder.blocks
 
@@ -57,7 +57,7 @@ def test_a_block_by_hand():
     query, key, value = (linear(layer, n) for layer in (block.query, block.key, block.value))
     found = []
     for head, own in enumerate((slice(0, 2), slice(2, 4))):
-        # An activity fades by itself and by what lies between it and the last one.
+        # An activity is attenuated by its own fade and the fades between it and the last one.
         logits = [
             query[2, own] @ key[k, own] / np.sqrt(2) - sum(fades[k:2, head]) for k in range(3)
         ]
@@ -77,8 +77,8 @@ def test_a_block_by_hand():
     np.testing.assert_allclose(prefixes[0, 2], expected, rtol=1e-5, atol=1e-6)
 
 
-def test_heads_begin_with_different_reaches():
-    """After 2 activities alike the weight of the first head has halved, after 50 the last one's."""
+def test_heads_are_initialized_with_different_half_lives():
+    """Of equal activities, the weight halves after 2 in the first head and after 50 in the last."""
     config = TransformerConfig(blocks=1, heads=3)
     fade = nnx.jit(lambda: Transformer(3, 6, config, rngs=nnx.Rngs(0)))().blocks[0].fade
     kept = np.exp(-sigmoid(np.array(fade.bias)))
@@ -86,8 +86,8 @@ def test_heads_begin_with_different_reaches():
 
 
 @pytest.mark.parametrize("length", [10, 50, 200])
-def test_long_histories_are_encoded_alike_by_both_views(length):
-    """... whatever share of them is there; at 200 no digit that a proof needs is lost."""
+def test_encode_positions_matches_encode_last_on_long_histories(length):
+    """Any history length agrees; at 200 the precision still suffices for a proof."""
     encoder, batch = transformer(blocks=3, width=16), 4
     kept = np.array([1, 3, length // 2, length])
     mask = jnp.asarray(np.arange(length) >= length - kept[:, None])
@@ -97,8 +97,8 @@ def test_long_histories_are_encoded_alike_by_both_views(length):
     np.testing.assert_allclose(prefixes[:, -1], whole, rtol=1e-5, atol=1e-5)
 
 
-def test_a_gradient_is_a_number_where_nothing_is_read():
-    """... as by padding, and of vectors of zeros, which have no direction."""
+def test_gradients_are_finite_at_masked_positions():
+    """They are also finite for zero vectors, which have no direction to normalize."""
     encoder = transformer(blocks=2)
 
     @jax.jit
@@ -118,8 +118,8 @@ def test_a_gradient_is_a_number_where_nothing_is_read():
 
 
 @pytest.mark.parametrize("length", [1, 10, 33, 200])
-def test_a_sum_one_by_one_keeps_its_digits(monkeypatch, length):
-    """What is nearly the same each time is rounded the same way each time."""
+def test_a_sequential_running_sum_keeps_its_precision(monkeypatch, length):
+    """Nearly equal summands are rounded in the same direction, so errors would add up."""
 
     def one_by_one(x, axis):
         return jnp.stack(list(accumulate(jnp.moveaxis(x, axis, 0))), axis)
@@ -132,13 +132,13 @@ def test_a_sum_one_by_one_keeps_its_digits(monkeypatch, length):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_file_of_long_histories_says_in_the_page_what_it_says_in_python(browser, tmp_path):
+def test_a_file_of_long_histories_agrees_in_page_and_python(browser, tmp_path):
     pytest.importorskip("tensorflow", reason="needs the extra convert")
     items = [f"item {number}" for number in range(SIZE)]
     model = make("transformer", hidden_units=12)
     bundle = made(model, Shapes(1, 200, 20, 4, True), items)
     weights = sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model, nnx.Param)))
-    # Each weight is there once, and nothing that grows with the square of N.
+    # Each weight is stored once, and no constant grows with the square of N.
     assert read_facts(bundle.graph).weight_bytes < 4 * weights + 4000
     path = saved(bundle, tmp_path / "model.tflite")
     with site(tmp_path / "site", path) as place:

@@ -1,4 +1,4 @@
-"""The table of the users: everybody in the log is described once, or it is refused."""
+"""The user table: it has one row for each user of the log, or it is refused."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def write(path: Path, text: str, encoding="utf-8") -> Path:
 
 
 def test_a_row_for_each_user_of_the_log_in_its_order(tmp_path):
-    """Columns that nobody asked for, and users that the log does not have, are passed over."""
+    """Columns that are not requested and users that are not in the log are ignored."""
     path = write(tmp_path / "users.csv", "user,age,country,note\n7,30,at,\n9,,ch,x\n8,2.5,,y\n")
     users, notes = read(path, [9, 7], ["country", "age"])
     assert users.to_dicts() == [
@@ -49,13 +49,13 @@ def test_a_row_for_each_user_of_the_log_in_its_order(tmp_path):
     ],
     ids=str,
 )
-def test_ids_of_another_type_are_the_same_users(tmp_path, known, keys):
+def test_ids_of_another_type_match_the_log(tmp_path, known, keys):
     pl.DataFrame({"user": keys, "sex": ["f", "m"]}).write_parquet(tmp_path / "users.parquet")
     users, _ = read(tmp_path / "users.parquet", known, ["sex"])
     assert users.rows() == [*zip(known, "fm", strict=True)]
 
 
-def test_the_key_is_called_as_in_the_log_or_user_or_as_is_said(tmp_path):
+def test_the_key_column_is_that_of_the_log_or_user_or_configured(tmp_path):
     path = write(tmp_path / "users.csv", "user,customer,id,sex\na,b,c,f\nb,c,a,m\nc,a,b,x\n")
     for log_column, key, sex in (
         ("customer", None, "x"),
@@ -67,13 +67,13 @@ def test_the_key_is_called_as_in_the_log_or_user_or_as_is_said(tmp_path):
 
 
 def test_columns_of_any_name(tmp_path):
-    """One like those that a join would make."""
+    """One name is like those that a join adds."""
     path = write(tmp_path / "users.csv", "user,key,user_right,count\n1,x,3,7\n2,y,4,7\n")
     users, _ = read(path, [1, 2], ["key", "user_right", "count"])
     assert users.rows() == [(1, "x", 3, 7), (2, "y", 4, 7)]
 
 
-def test_it_is_written_as_logs_are(tmp_path):
+def test_the_table_is_parsed_like_a_log(tmp_path):
     path = write(tmp_path / "users.csv", "user;town\nZo\xeb;K\xf6ln\n", "latin-1")
     users, notes = read(path, ["Zo\xeb"], ["town"], encoding="latin-1")
     assert users.row(0) == ("Zo\xeb", "K\xf6ln")
@@ -98,13 +98,13 @@ def test_it_is_written_as_logs_are(tmp_path):
     ],
     ids=str,
 )
-def test_a_table_that_will_not_do(tmp_path, text, message):
+def test_an_invalid_table_is_refused(tmp_path, text, message):
     path = write(tmp_path / "users.csv", text)
     with pytest.raises(UserError, match=message):
         read(path, [1, 2], ["sex"])
 
 
-def test_a_table_that_is_none(tmp_path):
+def test_a_missing_file_and_a_column_of_lists_are_refused(tmp_path):
     with pytest.raises(UserError, match=r"users\.csv is no file; give --users"):
         read(tmp_path / "users.csv", [1], ["sex"])
     pl.DataFrame({"user": [1], "sex": [["f"]]}).write_parquet(tmp_path / "users.parquet")

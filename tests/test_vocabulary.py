@@ -1,4 +1,4 @@
-"""Ids: the most popular first, the same after a round trip, and never those of another file."""
+"""Vocabularies: ids by popularity, round trips, and the detection of damaged files."""
 
 import json
 from collections import Counter
@@ -27,12 +27,12 @@ def vocabulary_of(items: pl.Series, is_training_target: np.ndarray) -> Vocabular
     return vocabulary
 
 
-def test_ids_follow_the_training_targets_and_ties_the_raw_value():
+def test_ids_are_ordered_by_training_count_then_raw_value():
     items = pl.Series(["e", "b", "a", "c", "a", "b", "d", "c", "c", "e"])
     is_training_target = np.array([False] + [True] * 6 + [False] * 3)
     vocabulary = vocabulary_of(items, is_training_target)
     ids = vocabulary.encode(items)
-    # Twice a and b, once c (three times in all, which must not count) and d, never e.
+    # Training counts: a and b 2, c 1 (3 in all, of which 2 must not count), d 1, e 0.
     assert vocabulary.values.to_list() == ["a", "b", "c", "d", "e"]
     assert vocabulary.counts.tolist() == [0, 2, 2, 1, 1, 0]
     assert ids.tolist() == [5, 2, 1, 3, 1, 2, 4, 3, 3, 5]
@@ -40,7 +40,7 @@ def test_ids_follow_the_training_targets_and_ties_the_raw_value():
     assert vocabulary.size == 5
 
 
-def test_integers_tie_by_number_and_strings_by_text():
+def test_ties_are_ordered_by_number_or_by_text():
     for raw, expected in (
         ([100, 9, 10, -1], [-1, 9, 10, 100]),
         (["100", "9", "10", "-1"], ["-1", "10", "100", "9"]),
@@ -51,7 +51,7 @@ def test_integers_tie_by_number_and_strings_by_text():
 
 @settings(max_examples=40, deadline=None)
 @given(items=logs, data=st.data())
-def test_every_item_has_one_id_and_small_ids_are_popular(items, data):
+def test_every_item_has_one_id_and_popular_items_have_small_ids(items, data):
     flags = data.draw(st.lists(st.booleans(), min_size=len(items), max_size=len(items)))
     vocabulary = vocabulary_of(pl.Series(items), np.array(flags))
     ids = vocabulary.encode(pl.Series(items))
@@ -75,7 +75,7 @@ def test_an_unknown_item_becomes_padding(known):
 
 @settings(max_examples=40, deadline=None)
 @given(items=logs)
-def test_a_saved_vocabulary_comes_back_whole(tmp_path_factory, items):
+def test_a_vocabulary_survives_a_round_trip(tmp_path_factory, items):
     vocabulary = vocabulary_of(pl.Series(items), np.ones(len(items), bool))
     ids = vocabulary.encode(pl.Series(items))
     path = tmp_path_factory.mktemp("vocabulary") / "vocabulary.json"
@@ -88,12 +88,12 @@ def test_a_saved_vocabulary_comes_back_whole(tmp_path_factory, items):
     assert loaded.encode(pl.Series(items)).tolist() == ids.tolist()
 
 
-def test_the_digest_tells_values_order_and_type_apart_but_not_counts():
+def test_the_digest_depends_on_values_order_and_type_but_not_on_counts():
     def digest(values, counts=(0, 1, 1)):
         return Vocabulary(pl.Series(values), np.array(counts)).digest
 
     assert digest([1, 2]) == digest([1, 2], (0, 5, 3))
-    # The last pair would be equal if values were joined without being told apart.
+    # The last pair would be equal if values were joined without delimiters.
     different = [[1, 2], [2, 1], [1, 3], ["1", "2"], ["1,", "2"], ["1", ",2"]]
     assert len({digest(values) for values in different}) == len(different)
 
@@ -117,7 +117,7 @@ def saved(tmp_path):
     ],
     ids=str,
 )
-def test_values_that_do_not_fit_their_digest_are_refused(tmp_path, change):
+def test_values_that_do_not_match_their_digest_are_refused(tmp_path, change):
     path, content = saved(tmp_path)
     path.write_text(json.dumps(content | change))
     with pytest.raises(UserError, match=r"vocabulary\.json does not fit its own digest"):
@@ -125,7 +125,7 @@ def test_values_that_do_not_fit_their_digest_are_refused(tmp_path, change):
 
 
 @pytest.mark.parametrize("key", ["values", "counts", "digest"])
-def test_a_vocabulary_that_lacks_a_part_is_damaged(tmp_path, key):
+def test_a_vocabulary_without_a_required_key_is_refused(tmp_path, key):
     path, content = saved(tmp_path)
     del content[key]
     path.write_text(json.dumps(content))
@@ -142,13 +142,13 @@ def test_a_vocabulary_that_lacks_a_part_is_damaged(tmp_path, key):
         '{"values": ["a", "b"], "counts": ["many"], "digest": ""}',
     ],
 )
-def test_a_file_that_is_no_vocabulary_is_damaged(tmp_path, text):
+def test_a_malformed_vocabulary_is_refused(tmp_path, text):
     path = tmp_path / "vocabulary.json"
     path.write_text(text)
     with pytest.raises(UserError, match=r"vocabulary\.json is damaged"):
         load_vocabulary(path)
 
 
-def test_a_missing_vocabulary_is_said_to_be_missing(tmp_path):
+def test_a_missing_vocabulary_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"vocabulary\.json is missing.*run directory"):
         load_vocabulary(tmp_path / "vocabulary.json")

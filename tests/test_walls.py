@@ -1,4 +1,4 @@
-"""The floors of the house: a module imports from below, never from above; indirect ones count."""
+"""Import layers, and forbidden imports, direct or indirect, of the modules of the project."""
 
 import ast
 import re
@@ -12,8 +12,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("jaxrec", "experiments", "demo")
 
-# From the ground up; rooms of one floor may know each other.
-FLOORS = [
+# From the lowest layer up; packages of one layer may import each other.
+LAYERS = [
     {"jaxrec.errors", "jaxrec.files"},
     {"jaxrec.schema", "jaxrec.config"},
     {"jaxrec.data", "jaxrec.models"},
@@ -24,23 +24,23 @@ FLOORS = [
     {"jaxrec.cli"},
     {"experiments", "jaxrec.__main__"},
 ]
-LEARNING = {"jax", "jaxlib", "flax", "optax", "orbax"}
-CONVERTING = {"tensorflow", "ai_edge_litert", "ai_edge_quantizer"}
+TRAINING = {"jax", "jaxlib", "flax", "optax", "orbax"}
+EXPORTING = {"tensorflow", "ai_edge_litert", "ai_edge_quantizer"}
 
-# What a room never reaches, by whatever way, and the part of it that it may.
-NEVER = {
+# Modules that a package must not import, directly or indirectly, and the exceptions.
+FORBIDDEN = {
     **{
-        room: (CONVERTING | {"demo"}, set())
-        for floor in FLOORS[:7]
-        for room in floor - {"jaxrec.conversion"}
+        package: (EXPORTING | {"demo"}, set())
+        for layer in LAYERS[:7]
+        for package in layer - {"jaxrec.conversion"}
     },
-    "jaxrec.data": (CONVERTING | LEARNING | {"demo", "jaxrec.models"}, set()),
-    "jaxrec.schema": (LEARNING | {"polars"}, set()),
-    "jaxrec.config.fields": (LEARNING | {"polars"}, set()),
-    "jaxrec.config.toml_file": (LEARNING | {"polars"}, set()),
-    "jaxrec.evaluation.metrics": (LEARNING | {"polars"}, set()),
+    "jaxrec.data": (EXPORTING | TRAINING | {"demo", "jaxrec.models"}, set()),
+    "jaxrec.schema": (TRAINING | {"polars"}, set()),
+    "jaxrec.config.fields": (TRAINING | {"polars"}, set()),
+    "jaxrec.config.toml_file": (TRAINING | {"polars"}, set()),
+    "jaxrec.evaluation.metrics": (TRAINING | {"polars"}, set()),
     "jaxrec.runtime": (
-        {"jaxrec", *LEARNING, "tensorflow", "ai_edge_quantizer", "polars", "jaxtyping", "tyro"},
+        {"jaxrec", *TRAINING, "tensorflow", "ai_edge_quantizer", "polars", "jaxtyping", "tyro"},
         {"jaxrec.runtime", "jaxrec.errors"},
     ),
     "jaxrec.conversion": (
@@ -59,16 +59,16 @@ NEVER = {
         {"jaxrec.conversion.graph", "jaxrec.conversion.verify", "tensorflow"},
         set(),
     ),
-    "demo": (LEARNING | {"tensorflow", "jaxrec.conversion", "experiments"}, set()),
+    "demo": (TRAINING | {"tensorflow", "jaxrec.conversion", "experiments"}, set()),
 }
 
 
-def within(module: str, room: str) -> bool:
-    return module == room or module.startswith(f"{room}.")
+def within(module: str, package: str) -> bool:
+    return module == package or module.startswith(f"{package}.")
 
 
-def in_any(module: str, rooms: set[str]) -> bool:
-    return any(within(module, room) for room in rooms)
+def in_any(module: str, packages: set[str]) -> bool:
+    return any(within(module, package) for package in packages)
 
 
 def name_of(path: Path) -> str:
@@ -76,8 +76,8 @@ def name_of(path: Path) -> str:
 
 
 @cache
-def house() -> dict[str, set[str]]:
-    """List what each of our modules imports, each name with the packages around it."""
+def import_graph() -> dict[str, set[str]]:
+    """Return the imports of each module of the project, including their parent packages."""
     paths = {name_of(p): p for package in PACKAGES for p in (ROOT / package).rglob("*.py")}
     return {name: imports(path, set(paths)) for name, path in paths.items()}
 
@@ -96,7 +96,7 @@ def imports(path: Path, known: set[str]) -> set[str]:
 
 
 def runtime_nodes(node: ast.AST) -> Iterator[ast.AST]:
-    """Walk a tree, but for what only type checkers read."""
+    """Yield the nodes of a tree, without those under `if TYPE_CHECKING`."""
     yield node
     for child in ast.iter_child_nodes(node):
         if not (isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"):
@@ -108,8 +108,8 @@ def parents(module: str) -> list[str]:
     return [".".join(parts[:count]) for count in range(1, len(parts))]
 
 
-def reached(module: str, graph: Mapping[str, set[str]]) -> set[str]:
-    """Follow the imports of a module to their end."""
+def all_imports(module: str, graph: Mapping[str, set[str]]) -> set[str]:
+    """Return the direct and indirect imports of a module."""
     found, waiting = set(), [module]
     while waiting:
         for other in graph.get(waiting.pop(), set()) - found:
@@ -118,32 +118,32 @@ def reached(module: str, graph: Mapping[str, set[str]]) -> set[str]:
     return found
 
 
-def floor_of(module: str) -> int | None:
-    """Find the floor of the room around a module that is named most exactly."""
+def layer_of(module: str) -> int | None:
+    """Return the layer of the longest listed package that contains the module."""
     around = {
-        room: number
-        for number, floor in enumerate(FLOORS)
-        for room in floor
-        if within(module, room)
+        package: number
+        for number, layer in enumerate(LAYERS)
+        for package in layer
+        if within(module, package)
     }
     return around[max(around, key=len)] if around else None
 
 
-def breaches(graph: Mapping[str, set[str]]) -> list[str]:
-    """Name every import that breaks a wall."""
+def violations(graph: Mapping[str, set[str]]) -> list[str]:
+    """Return every import that violates the layers or the forbidden imports."""
     found = []
     for module, imported in graph.items():
-        own = floor_of(module)
+        own = layer_of(module)
         for other in imported:
-            above = floor_of(other)
+            above = layer_of(other)
             if own is not None and above is not None and above > own:
                 found.append(f"{module} imports {other} from above")
-        ways = reached(module, graph)
-        for room, (forbidden, allowed) in NEVER.items():
-            if not within(module, room):
+        ways = all_imports(module, graph)
+        for package, (forbidden, allowed) in FORBIDDEN.items():
+            if not within(module, package):
                 continue
-            # A package around what is allowed is allowed itself, but not its other rooms.
-            around = {parent for each in allowed | {room} for parent in parents(each)}
+            # Parents of an allowed package are allowed too, but not their other subpackages.
+            around = {parent for each in allowed | {package} for parent in parents(each)}
             found += [
                 f"{module} reaches {other}"
                 for other in sorted(ways - around)
@@ -152,8 +152,8 @@ def breaches(graph: Mapping[str, set[str]]) -> list[str]:
     return found
 
 
-def test_no_wall_is_broken():
-    assert not breaches(house())
+def test_imports_respect_the_layers():
+    assert not violations(import_graph())
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_no_wall_is_broken():
     [
         ("jaxrec.data.splits", "jaxrec.training.loop", "imports jaxrec.training.loop from above"),
         ("jaxrec.data.splits", "jax", "reaches jax"),
-        # Two doors away: whoever imports the splits.
+        # An indirect import, through jaxrec.data.splits.
         ("jaxrec.data.timelines", "flax", "jaxrec.data.splits reaches flax"),
         ("jaxrec.evaluation.ranking", "tensorflow", "jaxrec.training.loop reaches tensorflow"),
         ("jaxrec.errors", "jaxtyping", "jaxrec.runtime.recommender reaches jaxtyping"),
@@ -179,27 +179,27 @@ def test_no_wall_is_broken():
         ("demo.server", "jax", "demo.serve reaches jax"),
     ],
 )
-def test_a_planted_import_breaks_a_wall(module, planted, said):
-    graph = house()
+def test_a_planted_import_is_detected(module, planted, said):
+    graph = import_graph()
     assert module in graph
     graph = {**graph, module: graph[module] | {planted}}
-    assert any(said in breach for breach in breaches(graph))
+    assert any(said in breach for breach in violations(graph))
 
 
-def test_the_top_of_the_house_is_read_at_a_glance():
+def test_the_top_level_package_is_small():
     own = {path.name for path in (ROOT / "jaxrec").iterdir()}
     assert len(own - {"__init__.py", "__main__.py", "py.typed", "__pycache__"}) <= 13
 
 
-def test_every_room_of_jaxrec_is_a_package():
-    """Or else the wheel lacks it, and a checkout does not show that."""
-    rooms = {path.parent for path in (ROOT / "jaxrec").rglob("*.py")}
-    assert [room for room in rooms if not (room / "__init__.py").exists()] == []
+def test_every_folder_of_jaxrec_has_an_init_file():
+    """Check for `__init__.py`: without it, the wheel lacks the folder, unlike a checkout."""
+    packages = {path.parent for path in (ROOT / "jaxrec").rglob("*.py")}
+    assert [package for package in packages if not (package / "__init__.py").exists()] == []
 
 
-def test_a_name_means_one_thing():
-    """But for commands, which are named as what they call."""
-    inner = [name for name in house() if not in_any(name, {"jaxrec.cli", "experiments"})]
+def test_names_of_modules_and_classes_are_unique():
+    """Check all modules except commands, which have the names of the functions they call."""
+    inner = [name for name in import_graph() if not in_any(name, {"jaxrec.cli", "experiments"})]
     modules = Counter(name.rpartition(".")[2] for name in inner)
     assert {name for name, count in modules.items() if count > 1} == set()
     classes = Counter(
@@ -212,13 +212,13 @@ def test_a_name_means_one_thing():
     assert {name for name, count in classes.items() if count > 1} == set()
 
 
-def test_every_room_of_jaxrec_stands_on_a_floor():
-    for module in house():
+def test_every_module_of_jaxrec_has_a_layer():
+    for module in import_graph():
         if module not in ("jaxrec",) and module.startswith("jaxrec.") and "runtime" not in module:
-            assert floor_of(module) is not None, f"{module} stands on no floor: give it one here"
+            assert layer_of(module) is not None, f"{module} stands on no floor: give it one here"
 
 
-# Federated rounds are an extra: what else names them leads to them.
+# Federated training is an extra: only these modules mention it.
 FEDERATED = {
     *("jaxrec/federated", "jaxrec/cli/federate.py", "experiments/federate.py"),
     "experiments/studies/privacy_curve",
@@ -226,35 +226,37 @@ FEDERATED = {
 }
 
 
-def test_nothing_else_knows_of_federated_rounds():
+def test_only_federated_modules_mention_federated_training():
     named = {
         path.relative_to(ROOT)
-        for room in (*PACKAGES, "convert")
-        for path in (ROOT / room).rglob("*.py")
+        for package in (*PACKAGES, "convert")
+        for path in (ROOT / package).rglob("*.py")
         if "federat" in path.read_text().lower()
     }
     others = {path for path in named if not any(path.is_relative_to(each) for each in FEDERATED)}
     assert named - others and others == set()
 
 
-def test_commands_are_imported_by_commands_alone():
-    """Studies, the demo and examples call the library, and doors `jaxrec.cli.main`."""
-    doors = {path for room in ("convert", "experiments") for path in (ROOT / room).glob("*.py")}
+def test_only_commands_import_commands():
+    """Check that studies, demo and examples import the library, and entry scripts `jaxrec.cli`."""
+    doors = {
+        path for package in ("convert", "experiments") for path in (ROOT / package).glob("*.py")
+    }
     assert len(doors) > 8
     for path in doors:
         assert imports(path, set()) <= {"sys", "jaxrec.cli"}, path
-    commands = {name for name in house() if name.startswith("jaxrec.cli.")}
+    commands = {name for name in import_graph() if name.startswith("jaxrec.cli.")}
     commands -= {"jaxrec.cli.command_line", "jaxrec.cli.settings"}
     callers = [
         *(ROOT / "experiments" / "studies").rglob("*.py"),
-        *(path for room in ("demo", "examples") for path in (ROOT / room).rglob("*.py")),
+        *(path for package in ("demo", "examples") for path in (ROOT / package).rglob("*.py")),
     ]
     assert len(callers) > 15
     for path in callers:
         assert imports(path, commands) & commands == set(), path
 
 
-def test_what_speaks_to_the_model_in_the_page_knows_nothing_of_the_page():
+def test_the_javascript_recommender_does_not_depend_on_the_page():
     page = ROOT / "demo" / "page"
     for name, known in (
         (

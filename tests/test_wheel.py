@@ -1,4 +1,4 @@
-"""The wheel: what an application installs, in an environment that holds nothing else."""
+"""The wheel, installed in new environments without a checkout."""
 
 import json
 import os
@@ -32,9 +32,9 @@ print(sorted({name.partition(".")[0] for name in sys.modules if "jax" in name or
 
 
 def pip(python: str | Path, *words: str | Path) -> str:
-    """Run pip; a machine without a network skips the test."""
+    """Run pip and return its output; skip the test without a network."""
     command = [python, "-m", "pip", "--disable-pip-version-check", *words]
-    # A checkout on the path would pass for an installation.
+    # A checkout on PYTHONPATH would be taken for an installation.
     variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=variables)
     if re.search(r"NewConnectionError|name resolution|Network is unreachable", done.stderr):
@@ -45,7 +45,7 @@ def pip(python: str | Path, *words: str | Path) -> str:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
-    """Build from a copy: a build leaves things behind."""
+    """Build the wheel from a copy of the sources, since a build leaves files behind."""
     source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
@@ -68,10 +68,10 @@ def bare(wheel, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def complete(wheel, tmp_path_factory) -> Path:
-    """Install the wheel beside all dependencies, those of this environment, but no checkout.
+    """Install the wheel with all dependencies of this environment, but without the checkout.
 
-    A path file adds the packages; path files among these, as that of an editable install, are not
-    read.
+    A .pth file adds the packages. Python does not read .pth files among them, such as that of an
+    editable install.
     """
     folder = tmp_path_factory.mktemp("complete")
     venv.create(folder, with_pip=False)
@@ -83,7 +83,7 @@ def complete(wheel, tmp_path_factory) -> Path:
 
 
 def run(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run a program, without what a test run has in its environment."""
+    """Run a program without the environment variables of the tests."""
     variables = {**os.environ, "COLUMNS": "100", "XLA_FLAGS": ""}
     variables.pop("PYTHONPATH", None)
     return subprocess.run(
@@ -91,7 +91,7 @@ def run(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_it_brings_jaxrec_alone_with_its_types(wheel):
+def test_the_wheel_has_only_jaxrec_and_its_types(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         (metadata,) = [name for name in names if name.endswith("/METADATA")]
@@ -102,11 +102,11 @@ def test_it_brings_jaxrec_alone_with_its_types(wheel):
     assert base == {"ai-edge-litert", "numpy"}
 
 
-def test_it_recommends_in_a_bare_environment(bare, models, tmp_path):
+def test_the_runtime_recommends_in_a_bare_environment(bare, models, tmp_path):
     here = Recommender.load(models["rnn"])
     items = list(here.items[:12])
     histories = [[], items[:1], items, ["unknown", *items[3:6]]]
-    # From a folder that is no checkout, and without what a test run has in its environment.
+    # Run outside of a checkout; -I ignores environment variables such as PYTHONPATH.
     done = subprocess.run(
         [bare / "python", "-I", "-c", RECOMMEND, models["rnn"], json.dumps(histories)],
         capture_output=True,
@@ -148,13 +148,13 @@ def test_a_function_names_the_extra_that_is_missing(bare, tmp_path):
     assert "pip install 'jaxrec[train]'" in done.stderr.splitlines()[-1]
 
 
-def test_it_takes_no_time_to_import(bare, tmp_path):
+def test_importing_jaxrec_loads_no_dependency(bare, tmp_path):
     code = "import sys, jaxrec; print({name.partition('.')[0] for name in sys.modules})"
     done = run(bare / "python", "-I", "-c", code, cwd=tmp_path)
     assert not {"numpy", "jax", "polars", "ai_edge_litert"} & set(eval(done.stdout))
 
 
-# Large enough to be trained on in seconds.
+# Small enough to train in seconds.
 SMALL = (
     *("--epochs=2", "--embedding-dim=8", "--hidden-units=12", "--history-length=5"),
     *("--min-item-interactions=1", "--batch-size=16"),
@@ -162,7 +162,7 @@ SMALL = (
 
 
 @pytest.mark.slow
-def test_every_command_works_by_the_wheel_alone(complete, tmp_path):
+def test_every_command_works_without_a_checkout(complete, tmp_path):
     small_log().write_csv(tmp_path / "log.csv")
     jaxrec = complete / "jaxrec"
     model = "runs/shop/export/model.tflite"

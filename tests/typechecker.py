@@ -1,4 +1,4 @@
-"""The checker of types and shapes that tests run with; an int will do where a float is asked."""
+"""The runtime type checker of the tests; it accepts an int where a float is annotated (PEP 484)."""
 
 from beartype import BeartypeConf, beartype
 

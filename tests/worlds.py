@@ -1,4 +1,4 @@
-"""Tiny logs, written out by hand or drawn by hypothesis."""
+"""Small logs, timelines and datasets, written by hand or drawn by hypothesis."""
 
 from collections.abc import Sequence
 from dataclasses import fields
@@ -20,7 +20,7 @@ from jaxrec.schema import ITEM, PAD
 def timelines_of(
     items_by_user: Sequence[Sequence[int]], times_by_user: Sequence[Sequence[float]] | None = None
 ) -> Timelines:
-    """Lay users' item ids out as timelines; without times, a user's clock ticks 0, 1, 2, ..."""
+    """Build timelines of users' item ids; without times, those of a user are 0, 1, 2, ..."""
     times = times_by_user or [range(len(items)) for items in items_by_user]
     return Timelines(
         {ITEM: np.array([item for items in items_by_user for item in items], np.int32)},
@@ -30,7 +30,7 @@ def timelines_of(
 
 
 def numbered_timelines(lengths: Sequence[int]) -> Timelines:
-    """Give each position an item of its own, position + 1: an id tells where it came from."""
+    """Build timelines in which the item id at each position is position + 1."""
     ends = np.cumsum(lengths).tolist()
     return timelines_of(
         [range(end - length + 1, end + 1) for length, end in zip(lengths, ends, strict=True)]
@@ -43,18 +43,18 @@ def training_on_everything(timelines: Timelines) -> Split:
     return Split(everything, timelines.offsets[1:], nothing, nothing)
 
 
-# Of a log that was made by hand.
+# The summary of a log that is written by hand.
 NO_LOG_SUMMARY = LogSummary(0, 0, 0, 0, None, {}, 0.0, ())
 
 
 def no_items(dtype: pl.DataType | type[pl.DataType] = pl.Int64) -> pl.DataFrame:
-    """Describe no item at all."""
+    """Return an empty item table."""
     schema = {"item": dtype, "title": pl.String, "genres": pl.List(pl.String), "year": pl.Int32}
     return pl.DataFrame(schema=schema)
 
 
 def data_config(**settings: Any) -> DataConfig:
-    """Make a configuration that drops nothing but what its filters say, which are given flat."""
+    """Build a configuration that drops nothing by default; filters are passed as settings."""
     filters: dict[str, Any] = {"min_item_interactions": 1, "min_user_interactions": 1}
     for each in fields(FilterConfig):
         if each.name in settings:
@@ -63,7 +63,7 @@ def data_config(**settings: Any) -> DataConfig:
 
 
 def log_of(rows: Sequence[tuple], columns: Sequence[str] = ("user", "item", "timestamp")):
-    """Make a log of rows in their order; nothing is known of the items."""
+    """Build a log of rows in their order, with an empty item table."""
     log = pl.DataFrame(rows, schema=list(columns), orient="row", infer_schema_length=None)
     return Interactions(log, no_items(log.schema["item"]))
 
@@ -71,7 +71,7 @@ def log_of(rows: Sequence[tuple], columns: Sequence[str] = ("user", "item", "tim
 def dataset_of(
     items_by_user: Sequence[Sequence[int]], split: SplitName = "leave-one-out", seed: int = 0
 ) -> Dataset:
-    """Prepare users' raw items, in their order, without dropping any."""
+    """Prepare a dataset of users' raw items in their order, without dropping any."""
     rows = [
         (user, item, time)
         for user, items in enumerate(items_by_user)
@@ -82,7 +82,7 @@ def dataset_of(
 
 
 def left_padded(ids: Sequence[int], length: int) -> list[int]:
-    """Give the last `length` ids, with PAD on the left of fewer: a history in plain Python."""
+    """Return the last `length` ids, left-padded with PAD: a history in plain Python."""
     kept = list(ids)[max(0, len(ids) - length) :]
     return [PAD] * (length - len(kept)) + kept
 
@@ -90,6 +90,6 @@ def left_padded(ids: Sequence[int], length: int) -> list[int]:
 def worlds(
     *, largest_item: int = 9, max_users: int = 6, max_length: int = 12
 ) -> st.SearchStrategy[list[list[int]]]:
-    """Draw the item ids of some users, each with one activity at least."""
+    """Draw the item ids of some users, each with at least one activity."""
     timeline = st.lists(st.integers(1, largest_item), min_size=1, max_size=max_length)
     return st.lists(timeline, min_size=1, max_size=max_users)
