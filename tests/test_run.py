@@ -319,7 +319,7 @@ def test_a_dry_run_summarizes_the_log_and_leaves_no_files(tmp_path):
         "lower --history-length, or give --keep-seen",
         "  leave-one-out: 27 targets to train on, 9 to validate, 9 to test",
         "  chosen for this log: dropout 0.4 (5 targets an item), every item beside each target "
-        "(5 items), 320 targets a step (of 27)",
+        "(5 items), 320 targets a step (of 27), learning rate 0.0027",
     ]
     assert [path.name for path in tmp_path.iterdir()] == ["log.csv"]
 

@@ -53,6 +53,7 @@ class TimedTraining:
         self._dispatch = make_dispatch(learner, config.train.seed)
         self._numbers = count()
         self._compile()
+        self.speed()  # warm up: the first dispatches are slower
 
     def _compile(self) -> None:
         """Train on one dispatch of each shape."""
