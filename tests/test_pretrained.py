@@ -82,9 +82,9 @@ def test_the_models_recommend(file):
 
 
 def test_similar_items_are_plausible():
-    """Toy Story (1) is closer to its sequel (3114) and A Bug's Life (2355) than to most films."""
-    similar = [each.item for each in Recommender.load(FOLDER / "small-rnn.tflite").similar(1, k=50)]
-    assert {3114, 2355} <= set(similar)
+    """Toy Story 2 (3114) and Aladdin (588) are among the ten films closest to Toy Story (1)."""
+    similar = [each.item for each in Recommender.load(FOLDER / "small-rnn.tflite").similar(1, k=10)]
+    assert {3114, 588} <= set(similar)
 
 
 def test_a_page_shows_titles_of_an_item_table(tmp_path):
