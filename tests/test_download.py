@@ -166,7 +166,7 @@ def test_a_zip_bomb_is_refused_by_its_unpacked_size(tmp_path, monkeypatch):
     archive = make_zip(tmp_path / "set.zip")
     with ZipFile(archive) as source:
         entries = [source.getinfo(name) for name in MEMBERS]
-        monkeypatch.setattr(download, "_checked", lambda *_: entries)
+        monkeypatch.setattr(download, "_check_members", lambda *_: entries)
         monkeypatch.setattr(download, "MAX_UNPACKED_BYTES", 13)
         with pytest.raises(UserError, match="more than 13 bytes"):
             unpack(archive, MEMBERS, tmp_path / "set")
