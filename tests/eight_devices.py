@@ -21,6 +21,7 @@ from jaxrec.data.sources.synthetic import SyntheticConfig
 from jaxrec.errors import UserError
 from jaxrec.models.folding import fold_features
 from jaxrec.models.model_config import ModelConfig
+from jaxrec.training.defaults import window_shape_of
 from jaxrec.training.distillation import Teacher, distill
 from jaxrec.training.fit import init_model
 from jaxrec.training.learner import make_learner
@@ -34,7 +35,7 @@ from jaxrec.training.sharding import (
     unshard_state,
 )
 from jaxrec.training.step import TrainState, make_dispatch, name_of
-from jaxrec.training.windows import training_batches, window_shape_of
+from jaxrec.training.windows import training_batches
 
 # 62 table rows with PAD, a multiple of neither 4 nor 8.
 WORLD = DataConfig(

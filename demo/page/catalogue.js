@@ -46,7 +46,7 @@ export class Catalogue {
     this.#lines = lines;
   }
 
-  /** Whether it has V items and all of their blocks. */
+  /** Return whether the catalogue has V items and all of their blocks. */
   get isWhole() {
     const { items, block } = this.#head;
     return items === this.length && this.#lines.length === Math.ceil(items / block);

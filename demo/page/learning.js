@@ -85,7 +85,7 @@ export class AdapterStore {
     return this.#stored.deletions === this.#deletions ? this.#stored.adapters : {};
   }
 
-  /** Whether an adapter is being fitted. */
+  /** Return whether an adapter is being fitted. */
   get isLearning() {
     return this.#fitDeletions === this.#deletions;
   }

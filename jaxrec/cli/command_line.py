@@ -6,6 +6,7 @@ import io
 import os
 import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -94,6 +95,24 @@ def command(
         return code
 
     return main
+
+
+def capture(words: Sequence[str], label: str, *, cwd: str | None = None) -> str:
+    """Run a program, and return its standard output.
+
+    Args:
+        words: the program and its arguments.
+        label: the start of the error message, before the program's last line of errors.
+        cwd: the working directory; None: that of this process.
+
+    Raises:
+        FailedCheckError: the program failed.
+    """
+    process = subprocess.run(words, capture_output=True, text=True, check=False, cwd=cwd)
+    if process.returncode:
+        last = (process.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise FailedCheckError(f"{label}: {last.removeprefix('error: ')}")
+    return process.stdout
 
 
 def parse(flags: type[Flags], arguments: Sequence[str], default: Flags | None = None) -> Flags:

@@ -11,7 +11,7 @@ from jaxrec.federated.cohorts import Clients, make_clients
 from jaxrec.federated.settings import FederatedConfig
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.population import population_config, read_population, read_training_log
-from jaxrec.training.windows import window_shape_of
+from jaxrec.training.defaults import window_shape_of
 
 
 @dataclass(frozen=True)

@@ -53,8 +53,8 @@ def dropout_rate(config: ModelConfig, items: int, targets: int) -> float:
 
 def window_shape(data: DataConfig, config: TrainConfig, targets: int) -> WindowShape:
     """Return the windows of a step, by the training targets of an epoch."""
-    length = config.window_length
-    length = length or min(max(data.history_length, MIN_WINDOW_LENGTH), MAX_WINDOW_LENGTH)
+    fitted = min(max(data.history_length, MIN_WINDOW_LENGTH), MAX_WINDOW_LENGTH)
+    length = config.window_length or fitted
     lead_in = config.lead_in
     if lead_in is None:
         lead_in = min(data.history_length, MAX_LEAD_IN + 1) - 1
@@ -63,6 +63,11 @@ def window_shape(data: DataConfig, config: TrainConfig, targets: int) -> WindowS
     wanted = min(max(targets // STEPS_PER_EPOCH, MIN_TARGETS), MAX_TARGETS)
     batch_size = BATCH_MULTIPLE * math.ceil(wanted / length / BATCH_MULTIPLE)
     return WindowShape(length, lead_in, batch_size, BATCH_MULTIPLE)
+
+
+def window_shape_of(dataset: Dataset, data: DataConfig, config: TrainConfig) -> WindowShape:
+    """Return the shape of the windows in a training step."""
+    return window_shape(data, config, int(dataset.split.is_training_target.sum()))
 
 
 def peak_learning_rate(config: TrainConfig, shape: WindowShape) -> float:
@@ -115,7 +120,7 @@ def describe_defaults(config: Config, dataset: Dataset) -> str:
         source = sampler_name(train, dataset.vocabulary.counts)
         candidates = f"{count:,} negatives ({source})" if count else "every item"
         chosen.append(f"{candidates} beside each target ({items:,} items)")
-    windows = window_shape(config.data, train, targets)
+    windows = window_shape_of(dataset, config.data, train)
     if train.batch_size is None:
         chosen.append(f"{windows.batch_size * windows.length:,} targets a step (of {targets:,})")
     if train.learning_rate is None:

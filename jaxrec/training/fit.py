@@ -16,7 +16,7 @@ from jaxrec.errors import UserError
 from jaxrec.models.model import RecommenderModel
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.summary import Summary
-from jaxrec.training.defaults import describe_defaults, dropout_rate
+from jaxrec.training.defaults import describe_defaults, dropout_rate, window_shape_of
 from jaxrec.training.distillation import directories_of_teachers, read_teachers
 from jaxrec.training.evaluate import evaluate_and_save
 from jaxrec.training.loop import train
@@ -28,7 +28,6 @@ from jaxrec.training.processes import (
     shutdown,
 )
 from jaxrec.training.sharding import make_mesh
-from jaxrec.training.windows import window_shape_of
 
 
 def load_dataset(config: Config, table: pl.DataFrame | None = None) -> Dataset:

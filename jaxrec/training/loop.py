@@ -31,7 +31,7 @@ from jaxrec.training.checkpoint import (
     restore_latest,
     save,
 )
-from jaxrec.training.defaults import peak_learning_rate
+from jaxrec.training.defaults import peak_learning_rate, window_shape_of
 from jaxrec.training.distillation import Teacher, distill
 from jaxrec.training.learner import make_learner
 from jaxrec.training.objective import make_objective
@@ -45,7 +45,7 @@ from jaxrec.training.sharding import (
     unshard_state,
 )
 from jaxrec.training.step import Dispatch, TrainState, make_dispatch, rate_schedule
-from jaxrec.training.windows import training_batches, window_shape_of
+from jaxrec.training.windows import training_batches
 
 STOP_ON = "ndcg@10"
 

@@ -4,16 +4,11 @@ from jaxrec.config.experiment import TrainConfig
 from jaxrec.data.batching import TrainingBatches
 from jaxrec.data.data_config import DataConfig
 from jaxrec.data.dataset import Dataset
-from jaxrec.data.windowing import WHOLE_BATCH, BatchShard, WindowShape
-from jaxrec.training.defaults import window_shape
+from jaxrec.data.windowing import WHOLE_BATCH, BatchShard
+from jaxrec.training.defaults import window_shape_of
 
 # Enough to hide the overhead of a dispatch; more steps would make the progress bar jump.
 MAX_STEPS_PER_DISPATCH = 20
-
-
-def window_shape_of(dataset: Dataset, data: DataConfig, config: TrainConfig) -> WindowShape:
-    """Return the shape of the windows in a training step."""
-    return window_shape(data, config, int(dataset.split.is_training_target.sum()))
 
 
 def training_batches(

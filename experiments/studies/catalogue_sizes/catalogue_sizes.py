@@ -1,4 +1,4 @@
-r"""What a larger catalogue costs a device: size, time, memory and recall, over the number of items.
+r"""Measure what a larger catalogue costs a device: size, time, memory and recall over its items.
 
     python experiments/studies/catalogue_sizes/catalogue_sizes.py
     python experiments/studies/catalogue_sizes/catalogue_sizes.py --items=10000 --encoders=bow \
@@ -14,7 +14,6 @@ table.md and catalogue_sizes.png there, and needs the extra `convert`.
 """
 
 import json
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,8 +25,7 @@ import polars as pl
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from jaxrec.cli.command_line import command, split_numbers, split_words
-from jaxrec.errors import FailedCheckError
+from jaxrec.cli.command_line import capture, command, split_numbers, split_words
 from jaxrec.files import read_json, replacing
 from jaxrec.models.encoders import ENCODERS
 from jaxrec.runs.directory import RunDirectory
@@ -39,7 +37,7 @@ LENGTH = 60  # activities of each user's timeline
 
 @dataclass(frozen=True)
 class SizesFlags:
-    """What is compared."""
+    """Models and logs to compare."""
 
     items: str = "10000,100000,1000000"
     """numbers of items, separated by commas"""
@@ -173,12 +171,7 @@ def _call(module: str, *arguments: str) -> str:
     Raises:
         FailedCheckError: the subprocess failed.
     """
-    words = [sys.executable, "-m", module, *arguments]
-    process = subprocess.run(words, capture_output=True, text=True, check=False)
-    if process.returncode:
-        last = (process.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise FailedCheckError(f"{module} {arguments[-1]}: {last.removeprefix('error: ')}")
-    return process.stdout
+    return capture([sys.executable, "-m", module, *arguments], f"{module} {arguments[-1]}")
 
 
 def render(costs: Sequence[Cost]) -> str:

@@ -11,7 +11,6 @@ The table has the medians of some repeats, and the ratios of ours to each, by re
 
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass, field
@@ -22,13 +21,13 @@ import numpy as np
 import polars as pl
 from tqdm import tqdm
 
-from jaxrec.cli.command_line import command
+from jaxrec.cli.command_line import capture, command
 from jaxrec.config.experiment import Config, TrainConfig
 from jaxrec.config.fields import Flat
 from jaxrec.data.data_config import DataConfig, FilterConfig
 from jaxrec.data.dataset import make_dataset
 from jaxrec.data.sources.load import load_ordered
-from jaxrec.errors import FailedCheckError, UserError
+from jaxrec.errors import UserError
 from jaxrec.models.model_config import ModelConfig
 from jaxrec.runs.text_table import format_table
 from jaxrec.training.throughput import TimedTraining
@@ -45,7 +44,7 @@ PAIRS = [
 
 @dataclass(frozen=True)
 class LibrariesFlags:
-    """What is compared."""
+    """Logs and environments to compare."""
 
     data: Flat[DataConfig] = field(default_factory=DataConfig)
     python: Path = Path("others/bin/python")
@@ -66,7 +65,8 @@ def compare(flags: LibrariesFlags) -> None:
     if not flags.python.exists():
         raise UserError(f"--python={flags.python} does not exist; see --help for what it needs")
     with tempfile.TemporaryDirectory() as folder:
-        log = write_log(flags, Path(folder) / "log.csv")
+        log = Path(folder) / "log.csv"
+        write_log(flags, log)
         ours = cache(partial(prepare, log))
         rounds = [
             [
@@ -93,7 +93,7 @@ def compare(flags: LibrariesFlags) -> None:
     print(format_table(cells))
 
 
-def write_log(flags: LibrariesFlags, path: Path) -> Path:
+def write_log(flags: LibrariesFlags, path: Path) -> None:
     """Write the first users of the log, in the order of time, as all libraries read it."""
     dataset = make_dataset(load_ordered(flags.data, seed=0), flags.data, seed=0)
     timelines = dataset.timelines
@@ -102,7 +102,6 @@ def write_log(flags: LibrariesFlags, path: Path) -> Path:
     order = np.arange(len(users))
     items = timelines.items[: len(users)]
     pl.DataFrame({"user": users, "item": items, "timestamp": order}).write_csv(path)
-    return path
 
 
 def prepare(log: Path, history_length: int, encoder: str) -> TimedTraining:
@@ -123,11 +122,8 @@ def other_speed(python: Path, name: str, log: Path, history_length: int) -> floa
     """
     words = [str(python.absolute()), str(TRAIN_EPOCH), name, str(log), str(history_length)]
     with tempfile.TemporaryDirectory() as folder:
-        process = subprocess.run(words, capture_output=True, text=True, check=False, cwd=folder)
-    if process.returncode:
-        last = (process.stderr.strip().splitlines() or ["without a message"])[-1]
-        raise FailedCheckError(f"{name} failed: {last}")
-    measured = json.loads(process.stdout.strip().splitlines()[-1])
+        output = capture(words, f"{name} failed", cwd=folder)
+    measured = json.loads(output.strip().splitlines()[-1])
     return measured["targets"] / measured["seconds"]
 
 

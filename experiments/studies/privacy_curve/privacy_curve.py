@@ -1,4 +1,4 @@
-r"""What a guarantee costs: recall over epsilon, by federated rounds with more and with less noise.
+r"""Measure recall over epsilon, by federated rounds with more and with less noise.
 
     python experiments/studies/privacy_curve/privacy_curve.py --run-dir=runs/shipped \
         --dataset=populations/others.csv
