@@ -98,7 +98,7 @@ floats = st.floats(width=32, allow_subnormal=False) | st.sampled_from(
 ages = (
     st.integers(-1, 10)
     | st.integers(INT32.min, INT32.max)
-    | st.builds(lambda power, more: (1 << power) + more, st.integers(0, 29), st.integers(-1, 1))
+    | st.builds(lambda power, more: (1 << power) + more, st.integers(0, 30), st.integers(-33, 1))
 )
 
 

@@ -315,6 +315,7 @@ def test_forget_keeps_the_adapters_of_models_that_are_not_shown(browser, model, 
         page = open_new_page(browser, place)
         set_history(page, python, places_with_kept_adapter(python))
         page.get_by_role("radio", name="Side by side").click()
+        expect(page.locator("#learned")).to_contain_text("other: The model can learn")
         page.locator("#learn").click()
         expect(page.locator("#learned")).to_contain_text("other: Learned and kept")
         assert {*stored_adapters(page)} == {whole["run"], "other"}

@@ -22,11 +22,10 @@ GAP_EDGES = (0, *(1 << power for power in range(30)))
 
 def gap_ids(seconds: Int[np.ndarray, "*shape"]) -> Int32[np.ndarray, "*shape"]:
     """Return the bucket of each gap, from 1; 0 for gaps that are negative or too long."""
-    is_known = (seconds >= 0) & (seconds < MAX_GAP)
-    # Rounded to float32 as on a device, where 2 ** 25 - 1 becomes 2 ** 25.
-    rounded = np.where(is_known, seconds, 0).astype(np.float32)
+    # Rounded to float32 as on a device, where 2^25 - 1 becomes 2^25, and 2^30 - 1 is too long.
+    rounded = seconds.astype(np.float32)
     ids = np.searchsorted(GAP_EDGES, rounded, side="right")
-    return np.where(is_known, ids, 0).astype(np.int32)
+    return np.where((rounded >= 0) & (rounded < MAX_GAP), ids, 0).astype(np.int32)
 
 
 def gap_ids_from_ages(ages: Int32[np.ndarray, "n N"]) -> Int32[np.ndarray, "n N"]:
