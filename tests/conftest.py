@@ -24,6 +24,7 @@ import pytest
 from jaxtyping import install_import_hook
 
 import tests.typechecker
+from tests import ROOT
 from tests.exports import ENCODERS, call, train
 
 # Tracing allocates very many objects; with the default thresholds, collection takes seconds.
@@ -37,7 +38,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Group the tests that need the exports on one worker, and all others by file."""
     for item in items:
         needs_exports = "runs" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("exports" if needs_exports else item.path.name))
+        group = "exports" if needs_exports else item.path.relative_to(ROOT).as_posix()
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")

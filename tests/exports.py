@@ -10,7 +10,8 @@ from pathlib import Path
 
 import polars as pl
 
-ROOT = Path(__file__).parents[1]
+from tests import ROOT
+
 ENCODERS = ("bow", "cnn", "rnn")
 
 # Large enough to learn something in a few seconds.
