@@ -19,6 +19,7 @@ os.environ["XLA_FLAGS"] = (
     "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 )
 
+import hypothesis
 import jax
 import pytest
 from jaxtyping import install_import_hook
@@ -31,6 +32,11 @@ from tests.exports import ENCODERS, call, train
 gc.set_threshold(50_000, 20, 50)
 install_import_hook(["jaxrec"], f"{tests.typechecker.__name__}.check")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+# Few examples by default; .ci/run repeats the properties with --hypothesis-profile=ci.
+hypothesis.settings.register_profile("quick", max_examples=10, deadline=None)
+hypothesis.settings.register_profile("ci", max_examples=100, deadline=None)
+hypothesis.settings.load_profile("quick")
 
 
 @pytest.hookimpl(tryfirst=True)  # run before pytest-xdist reads the groups

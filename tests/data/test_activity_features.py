@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxrec.cli import train as one_run
@@ -339,10 +339,7 @@ def test_a_dry_run_reports_accepted_features(tmp_path):
             assert f"  note: {note}" in process.stdout
 
 
-FEWER_EXAMPLES = settings(HOSTILE, max_examples=50)
-
-
-@FEWER_EXAMPLES
+@HOSTILE
 @given(data=st.data())
 def test_a_column_of_arbitrary_values_as_a_feature(tmp_path: Path, capsys, data):
     dtype, values = data.draw(COLUMNS)
@@ -357,7 +354,7 @@ def test_a_column_of_arbitrary_values_as_a_feature(tmp_path: Path, capsys, data)
     ends_well(capsys, [*flags, f"--users={tmp_path / 'users.parquet'}", "--user-features=odd"])
 
 
-@FEWER_EXAMPLES
+@HOSTILE
 @given(
     times=st.lists(
         st.integers(-(2**63), 2**63 - 1) | st.integers(0, 2**40), min_size=24, max_size=24
@@ -374,7 +371,7 @@ def test_arbitrary_times(tmp_path: Path, capsys, times, is_whole, unit):
     ends_well(capsys, [*flags, "--time", f"--log.time-unit={unit}"])
 
 
-@FEWER_EXAMPLES
+@HOSTILE
 @given(data=texts())
 def test_arbitrary_user_tables(tmp_path: Path, capsys, data):
     log, users = tmp_path / "log.csv", tmp_path / "users.csv"

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxrec.data import buckets
@@ -93,7 +93,6 @@ def targets_of(rows: list[Row]) -> list[int]:
     return [target for row in rows for target in row.targets if target != PAD]
 
 
-@settings(max_examples=50, deadline=None)
 @given(world=random_worlds(), epoch=st.integers(0, 3))
 def test_an_epoch_has_every_training_target_once_and_no_other(world, epoch):
     batches = batches_of(world)
@@ -102,7 +101,6 @@ def test_an_epoch_has_every_training_target_once_and_no_other(world, epoch):
     assert batches.targets_per_epoch == len(expected)
 
 
-@settings(max_examples=50, deadline=None)
 @given(world=random_worlds())
 def test_the_history_of_a_target_is_all_before_it_from_the_lead_in_on(world):
     for history, targets in epoch_of(batches_of(world)):
@@ -119,7 +117,6 @@ def test_the_history_of_a_target_is_all_before_it_from_the_lead_in_on(world):
             assert len(before) <= length or lead_in == world.options["shape"].lead_in
 
 
-@settings(max_examples=40, deadline=None)
 @given(world=random_worlds())
 def test_shapes_are_few_and_have_about_equally_many_targets(world):
     batches, asked = batches_of(world), world.options["shape"]
@@ -177,7 +174,6 @@ def padded(lengths: list[int], edges: list[int]) -> int:
     return sum(min(edge for edge in edges if edge >= max(length, 1)) for length in lengths)
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     lengths=st.lists(st.integers(0, 16), min_size=1, max_size=40),
     fixed_positions=st.sampled_from([0, 500]),
@@ -230,7 +226,6 @@ def test_without_enough_savings_all_timelines_share_one_shape(monkeypatch):
     assert lengths() == {10}
 
 
-@settings(max_examples=50, deadline=None)
 @given(world=random_worlds())
 def test_excluded_items_are_those_before_the_window(world):
     batches = batches_of(world)
@@ -254,7 +249,6 @@ def test_excluded_items_are_those_before_the_window(world):
             assert learned[-1] - 1 - len(targets) < start + len(found) <= learned[0] - 1
 
 
-@settings(max_examples=40, deadline=None)
 @given(world=random_worlds(), data=st.data())
 def test_a_dispatch_depends_on_the_seed_and_its_number_alone(world, data):
     batches = batches_of(world)
@@ -328,7 +322,6 @@ def test_held_out_positions_are_never_targets(name: SplitName):
             assert outside
 
 
-@settings(max_examples=50, deadline=None)
 @given(
     lengths=st.lists(st.integers(0, 20), min_size=1, max_size=6),
     length=st.integers(1, 7),

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxrec.data import excluded_items
@@ -19,7 +19,6 @@ def excluded_of(rows: list[list[int]]) -> ExcludedItems:
     return ExcludedItems(ids, np.cumsum([0, *map(len, rows)]))
 
 
-@settings(max_examples=40, deadline=None)
 @given(world=worlds(), data=st.data())
 def test_exactly_the_items_before_a_position_are_excluded(world, data):
     timelines = timelines_of(world)
@@ -62,7 +61,6 @@ def test_a_padded_history_is_a_row():
 
 
 @pytest.mark.parametrize("most_bits", [V, V - 1], ids=["bits", "ids"])
-@settings(max_examples=30, deadline=None)
 @given(rows=rows_of_ids, ids=st.lists(st.integers(1, V), min_size=4, max_size=4))
 def test_bitsets_and_ids_give_the_same_mask(most_bits, rows, ids):
     with pytest.MonkeyPatch.context() as patch:

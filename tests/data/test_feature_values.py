@@ -5,7 +5,7 @@ import math
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxrec.data.feature_values import (
@@ -111,7 +111,6 @@ numbers = st.floats(allow_subnormal=False, width=32)
 columns = st.lists(st.none() | numbers, min_size=40, max_size=150)
 
 
-@settings(max_examples=100, deadline=None)
 @given(values=columns)
 def test_device_encoding_gives_the_ids_of_training(values):
     """Check raw numbers and the representative number of each bucket."""

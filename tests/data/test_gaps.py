@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxrec.data.data_config import DataConfig
@@ -107,7 +107,6 @@ clocks = st.lists(st.lists(steps, min_size=3, max_size=8), min_size=1, max_size=
 )
 
 
-@settings(max_examples=60, deadline=None)
 @given(clocks=clocks, unit=st.sampled_from([*UNITS, "float seconds"]), data=st.data())
 def test_gaps_from_ages_equal_those_of_training(clocks, unit, data):
     ticks = UNITS.get(unit, 1)
@@ -131,7 +130,6 @@ def test_gaps_from_ages_equal_those_of_training(clocks, unit, data):
     np.testing.assert_array_equal(is_known, (ages >= 0) & (ages < MAX_GAP))
 
 
-@settings(max_examples=30, deadline=None)
 @given(clocks=clocks)
 def test_ages_and_gaps_by_plain_python(clocks):
     times = [np.cumsum(waits).tolist() for waits in clocks]

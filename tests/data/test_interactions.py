@@ -4,7 +4,7 @@ from collections import Counter
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxrec.data.data_config import DataConfig
@@ -55,7 +55,6 @@ def test_low_ratings_go_first_then_rare_items_then_short_users_once_each():
     assert kept.items.equals(log.items)
 
 
-@settings(max_examples=40, deadline=None)
 @given(
     rows=st.lists(
         st.tuples(st.integers(1, 4), st.integers(1, 4), st.integers(), st.sampled_from([1.0, 2.0])),

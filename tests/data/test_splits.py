@@ -5,7 +5,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from jaxrec.data.splits import Split, SplitName, sample_users, split_timelines, train_on_validation
@@ -40,7 +40,6 @@ def test_leave_one_out_by_hand():
     assert split.test.tolist() == [3, 8]
 
 
-@settings(max_examples=40, deadline=None)
 @given(lengths=lengths_of_users)
 def test_leave_one_out_training_never_sees_a_users_last_two_items(lengths):
     timelines = numbered_timelines(lengths)
@@ -75,7 +74,6 @@ def test_temporal_by_hand():
     assert split.test.tolist() == [3]
 
 
-@settings(max_examples=50, deadline=None)
 @given(times=times_of_users)
 def test_temporal_cuts_every_user_at_the_same_two_moments(times):
     timelines = clocks(times)
@@ -95,7 +93,6 @@ def test_temporal_cuts_every_user_at_the_same_two_moments(times):
     assert split.is_training_target.sum() <= np.ceil(0.8 * n)
 
 
-@settings(max_examples=50, deadline=None)
 @given(times=times_of_users)
 def test_temporal_targets_are_each_users_last_of_a_part_and_have_a_history(times):
     timelines = clocks(times)
@@ -113,7 +110,6 @@ def test_temporal_targets_are_each_users_last_of_a_part_and_have_a_history(times
     assert split.test.tolist() == test
 
 
-@settings(max_examples=40, deadline=None)
 @given(lengths=st.lists(st.integers(1, 30), min_size=1, max_size=8), seed=st.integers(0, 100))
 def test_random_pairs_hold_a_tenth_out_and_every_held_out_target_has_a_history(lengths, seed):
     timelines = numbered_timelines(lengths)
@@ -150,7 +146,6 @@ def test_a_final_fit_by_hand():
     assert split.test.tolist() == [3, 8]
 
 
-@settings(max_examples=60, deadline=None)
 @given(times=times_of_users, name=st.sampled_from(get_args(SplitName)))
 def test_a_final_fit_trains_up_to_the_validation_targets_and_on_no_test_target(times, name):
     timelines = clocks(times)
@@ -202,7 +197,6 @@ def masked_timelines(draw) -> tuple[Timelines, np.ndarray]:
     return timelines, np.array(draw(st.lists(st.booleans(), min_size=n, max_size=n)))
 
 
-@settings(max_examples=80, deadline=None)
 @given(world=masked_timelines(), name=st.sampled_from(get_args(SplitName)), final=st.booleans())
 def test_all_parts_hold_targets_alone_and_training_ends_before_held_out_ones(world, name, final):
     timelines, is_target = world
@@ -237,7 +231,6 @@ def test_all_parts_hold_targets_alone_and_training_ends_before_held_out_ones(wor
                 assert split.is_training_target[own[:-2]].all()
 
 
-@settings(max_examples=30, deadline=None)
 @given(times=times_of_users, name=st.sampled_from(get_args(SplitName)))
 def test_a_full_target_mask_equals_no_mask(times, name):
     timelines = clocks(times)
@@ -285,7 +278,6 @@ def test_the_error_counts_the_targets_of_each_part():
     assert "--split" in str(error.value)
 
 
-@settings(max_examples=30, deadline=None)
 @given(lengths=lengths_of_users, count=st.integers(1, 9), name=st.sampled_from(get_args(SplitName)))
 def test_sampling_users_keeps_the_training_targets(lengths, count, name):
     timelines = numbered_timelines(lengths)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxrec.config.experiment import TrainConfig
@@ -88,7 +88,6 @@ def test_the_effective_sample_size_matches_a_value_computed_by_hand():
     assert effective_sample_size(np.array([1, 0, 1, 2], np.float32)) == pytest.approx(16 / 6)
 
 
-@settings(max_examples=40, deadline=None)
 @given(
     weights=st.lists(st.just(0.0) | st.floats(1e-3, 1e6), min_size=2, max_size=20).filter(any),
     scale=st.floats(1e-3, 1e3),
@@ -100,7 +99,6 @@ def test_the_effective_sample_size_is_bounded_and_scale_invariant(weights, scale
     assert again == pytest.approx(found, rel=1e-3)
 
 
-@settings(max_examples=30, deadline=None)
 @given(
     weights=st.lists(st.floats(0, 1e9, width=32), min_size=18, max_size=18).filter(
         lambda weights: sum(weights[:4] + weights[6:10] + weights[12:16]) > 1e-3

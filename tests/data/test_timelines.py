@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxrec.data.data_config import DataConfig
@@ -34,7 +34,6 @@ def test_a_history_is_left_padded_with_the_most_recent_item_last():
     assert timelines.lengths.tolist() == [4, 2]
 
 
-@settings(max_examples=40, deadline=None)
 @given(world=worlds(), length=st.integers(1, 15), data=st.data())
 def test_histories_of_every_feature_are_slices_of_the_users_timeline(world, length, data):
     timelines = with_second_feature(timelines_of(world))
@@ -51,7 +50,6 @@ def test_histories_of_every_feature_are_slices_of_the_users_timeline(world, leng
     assert histories[ITEM].shape == (len(positions), length)
 
 
-@settings(max_examples=40, deadline=None)
 @given(world=worlds(), length=st.integers(1, 15), data=st.data())
 def test_windows_are_the_last_values_of_any_slice(world, length, data):
     timelines = with_second_feature(timelines_of(world))
@@ -69,7 +67,6 @@ def test_windows_are_the_last_values_of_any_slice(world, length, data):
         assert gather(values, starts, ends, length).tolist() == expected
 
 
-@settings(max_examples=40, deadline=None)
 @given(world=worlds(), data=st.data())
 def test_windows_have_the_features_of_their_users(world, data):
     """Starts and ends may have several axes."""
@@ -85,7 +82,6 @@ def test_windows_have_the_features_of_their_users(world, data):
     np.testing.assert_array_equal(histories["user_age"], 7 + users[0])
 
 
-@settings(max_examples=40, deadline=None)
 @given(lengths=st.lists(st.integers(0, 3), min_size=1).filter(any))
 def test_users_of_maps_positions_to_their_users(lengths):
     timelines = timelines_of([[1] * length for length in lengths])
@@ -102,7 +98,6 @@ def items_by_user(rows, config: DataConfig = EVERYTHING) -> list[list]:
     return [raw[start:end] for start, end in pairwise(ends)]
 
 
-@settings(max_examples=40, deadline=None)
 @given(
     rows=st.lists(st.tuples(st.integers(1, 4), st.integers(1, 30), st.integers(0, 2)), max_size=30)
 )

@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxrec.data.vocabulary import Vocabulary, build_vocabulary, index_items, load_vocabulary
@@ -49,7 +49,6 @@ def test_ties_are_ordered_by_number_or_by_text():
         assert vocabulary.values.to_list() == expected
 
 
-@settings(max_examples=40, deadline=None)
 @given(items=logs, data=st.data())
 def test_every_item_has_one_id_and_popular_items_have_small_ids(items, data):
     flags = data.draw(st.lists(st.booleans(), min_size=len(items), max_size=len(items)))
@@ -73,7 +72,6 @@ def test_an_unknown_item_becomes_padding(known):
     assert vocabulary.encode(pl.Series([], dtype=vocabulary.values.dtype)).tolist() == []
 
 
-@settings(max_examples=40, deadline=None)
 @given(items=logs)
 def test_a_vocabulary_survives_a_round_trip(tmp_path_factory, items):
     vocabulary = vocabulary_of(pl.Series(items), np.ones(len(items), bool))

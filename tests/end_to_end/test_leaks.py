@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxrec.config.experiment import Config, TrainConfig
@@ -105,7 +105,6 @@ def without_last_age(history: dict[str, list]) -> dict[str, list]:
     return history | {AGE: history[AGE][:-1]}
 
 
-@settings(max_examples=30, deadline=None)
 @given(changed=changes())
 def test_inputs_before_a_target_do_not_depend_on_the_target_or_later_activities(changed):
     rows, others, item, its_time_too = changed

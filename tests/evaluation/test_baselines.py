@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxrec.data.data_config import DataConfig
@@ -100,7 +100,6 @@ def test_only_training_targets_are_transitions():
     np.testing.assert_allclose(scores, expected, rtol=1e-6)
 
 
-@settings(max_examples=40, deadline=None)
 @given(world=worlds(), data=st.data())
 def test_transitions_match_counts_in_plain_python(world, data):
     n = sum(map(len, world))

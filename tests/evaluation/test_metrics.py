@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxrec.evaluation.metrics import bootstrap_intervals, means, target_values
@@ -25,7 +25,6 @@ def test_means_by_hand():
     )
 
 
-@settings(max_examples=40, deadline=None)
 @given(rank=st.integers(1, 1_000_000))
 def test_metrics_are_in_the_unit_interval_and_fall_with_the_rank(rank):
     better, worse = target_values(np.array([rank])), target_values(np.array([rank + 1]))

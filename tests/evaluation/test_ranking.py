@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 from flax import nnx
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -81,7 +81,6 @@ score_tables = hnp.arrays(
 four_or_more = st.lists(st.lists(st.integers(1, V), min_size=1, max_size=8), min_size=4, max_size=6)
 
 
-@settings(max_examples=50, deadline=None)
 @given(scores=score_tables, world=four_or_more, keep_seen=st.booleans(), data=st.data())
 def test_ranks_match_counts_in_plain_python(scores, world, keep_seen, data):
     timelines = timelines_of(world)
@@ -262,7 +261,6 @@ def test_the_scorer_of_a_model_gives_the_scores_of_the_model():
     assert np.argsort(-scores[1]).tolist() == [*range(1, V + 1), PAD]
 
 
-@settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 10_000), size=st.sampled_from([8, 9, 15, 16, 17, 30]))
 def test_ranks_in_blocks_equal_those_of_whole_rows(seed, size):
     """Scores have few values, so that ties are common, and some are NaN or infinite."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxrec.data.dataset import Dataset, prepare
@@ -107,7 +107,6 @@ def test_the_figures_of_a_slice_by_hand():
     assert metrics_in(GRADED) == ("ndcg@10",)
 
 
-@settings(max_examples=25, deadline=None)
 @given(data=st.data(), n=st.integers(2, 30))
 def test_equal_weights_change_nothing_and_zero_weights_exclude_targets(data, n):
     values = {"mrr": np.array(data.draw(st.lists(st.floats(0, 1), min_size=n, max_size=n)))}

@@ -18,7 +18,7 @@ import polars as pl
 import pytest
 import tomli_w
 from flax import nnx
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from jaxrec.cli import compare, federate
@@ -223,7 +223,6 @@ def test_a_table_that_is_not_shared_keeps_its_bits():
 NUMBERS = st.floats(width=32, allow_nan=False, allow_infinity=False)
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.lists(NUMBERS, min_size=3, max_size=3), st.floats(2**-10, 2**10, width=32))
 @example([0.0, 2.1267650467859854e37, 0.03125], 69.0)
 @pytest.mark.filterwarnings("ignore:overflow")

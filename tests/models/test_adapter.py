@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxrec.errors import UserError
@@ -43,7 +43,6 @@ def some_examples(targets: list[int], seed: int = 1) -> Examples:
 targets_of = st.lists(st.integers(0, ROWS - 1), min_size=COUNT, max_size=COUNT)
 
 
-@settings(max_examples=30, deadline=None)
 @given(targets=targets_of, decay=st.floats(0, 10), seed=st.integers(0, 5))
 def test_the_gradient_is_that_of_the_cross_entropy(targets, decay, seed):
     items, examples = some_items(), some_examples(targets)
@@ -81,7 +80,6 @@ def test_recent_activities_count_more():
     np.testing.assert_allclose(recency_weights(4, 2.0), [0.5**1.5, 0.5, 0.5**0.5, 1], rtol=1e-6)
 
 
-@settings(max_examples=30, deadline=None)
 @given(known=st.integers(0, COUNT), history_length=st.integers(1, 8))
 def test_each_activity_is_an_example_with_the_history_before_it(known, history_length):
     history = np.zeros(COUNT, np.int32)
@@ -97,7 +95,6 @@ def test_each_activity_is_an_example_with_the_history_before_it(known, history_l
     np.testing.assert_array_equal(targets, wanted)
 
 
-@settings(max_examples=30, deadline=None)
 @given(targets=targets_of)
 def test_an_adapter_is_kept_only_if_it_helps_on_held_back_activities(targets):
     items, examples = some_items(), some_examples(targets)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxrec.models.dropout import dropout
@@ -97,11 +97,8 @@ histories = st.lists(st.lists(st.integers(1, SIZE), max_size=7), min_size=3, max
     lambda rows: {ITEM: np.array([left_padded(row, 7) for row in rows], np.int32)}
 )
 
-properties = settings(max_examples=25, deadline=None)
-
 
 @pytest.mark.parametrize("encoder", ENCODERS)
-@properties
 @given(history=histories)
 def test_the_last_position_encodes_the_whole_history(encoder, history):
     encode_last, encode_positions = encoders_of(encoder)
@@ -110,7 +107,6 @@ def test_the_last_position_encodes_the_whole_history(encoder, history):
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
-@properties
 @given(history=histories, position=st.sampled_from([1, 4]))
 def test_every_position_encodes_the_history_up_to_it(encoder, history, position):
     """Later activities have no effect."""
@@ -121,7 +117,6 @@ def test_every_position_encodes_the_history_up_to_it(encoder, history, position)
 
 
 @pytest.mark.parametrize("encoder", ["bow", "cnn", "transformer"])
-@properties
 @given(history=histories, history_length=st.integers(1, 9), position=st.integers(1, 9))
 def test_a_position_of_a_longer_window_encodes_the_history_that_ends_there(
     encoder, history, history_length, position
@@ -140,7 +135,6 @@ def test_a_position_of_a_longer_window_encodes_the_history_that_ends_there(
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
-@properties
 @given(history=histories)
 def test_padding_on_the_left_has_no_effect(encoder, history):
     padded, (encode_last, _) = {ITEM: np.pad(history[ITEM], ((0, 0), (3, 0)))}, encoders_of(encoder)
@@ -148,7 +142,6 @@ def test_padding_on_the_left_has_no_effect(encoder, history):
 
 
 @pytest.mark.parametrize("encoder", ["bow", "rnn", "transformer"])
-@properties
 @given(history=histories, place=st.integers(0, 6))
 def test_padding_in_the_middle_has_no_effect(encoder, history, place):
     """The window is one of training. The CNN is left out, since it reads padding as a gap."""
@@ -162,7 +155,6 @@ def test_padding_in_the_middle_has_no_effect(encoder, history, place):
     )
 
 
-@properties
 @given(history=histories, seed=st.integers(0, 1000))
 def test_bag_of_words_ignores_the_order_of_all_but_the_last(history, seed):
     earlier, last = history[ITEM][:, :-1], history[ITEM][:, -1:]
@@ -352,7 +344,6 @@ def with_gradients(function, inputs_BLE, mask_BL, by_outputs_BLH):
     return outputs, pull(by_outputs_BLH)
 
 
-@settings(max_examples=20, deadline=None)
 @given(mask=st.lists(st.booleans(), min_size=8, max_size=8), seed=st.integers(0, 1000))
 def test_the_gradient_of_an_lstm_is_that_of_its_cells(mask, seed):
     """The mask has padding at any position."""

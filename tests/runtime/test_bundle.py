@@ -83,7 +83,7 @@ def test_any_flipped_bit_of_the_archive_raises_only_user_error(file):
                 assert "\n" not in str(error)
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_changed_byte_is_detected_or_has_no_effect(file, data):
     """Check that the file is rejected, or that its content is unchanged."""

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxrec.runtime.catalogue import Catalogue, pack_catalogue
@@ -27,7 +27,6 @@ def columns_of(known: list[dict]) -> dict[str, list]:
     return {name: [each[name] for each in known] for name in ("title", "genres", "year")}
 
 
-@settings(deadline=None)
 @given(known=entries, items=st.integers(1, 3000))
 def test_every_packed_entry_is_read_back(known, items):
     """The entries are repeated so that they fill several blocks."""

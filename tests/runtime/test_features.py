@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxrec.conversion.graph.shapes import Shapes
@@ -95,7 +95,6 @@ def drawn_requests(draw):
     return items, features, inputs
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.lists(drawn_requests(), min_size=1, max_size=4))
 def test_raw_values_are_encoded_as_the_file_expects(loaded, device, many):
     """Single and batched requests agree; the padding of a partial batch changes nothing."""

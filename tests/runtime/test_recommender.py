@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxrec.conversion.graph.shapes import Shapes
@@ -283,7 +283,6 @@ def brute_force(recommender: Recommender, history, exclude, candidates) -> list[
     return sorted(pairs, key=lambda pair: (-pair[0], RAW.index(pair[1])))
 
 
-@settings(max_examples=50, deadline=None)
 @given(histories, some_items, st.integers(1, SIZE), st.none() | histories)
 def test_recommend_equals_sorting_all_scores(small, history, exclude, k, candidates):
     found = small.recommend(history, k, exclude=exclude, candidates=candidates)
@@ -292,7 +291,6 @@ def test_recommend_equals_sorting_all_scores(small, history, exclude, k, candida
     np.testing.assert_allclose([each.score for each in found], [s for s, _ in wanted], rtol=1e-6)
 
 
-@settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(histories, some_items), max_size=5), st.integers(1, SIZE))
 def test_recommend_many_equals_single_calls(small, asked, k):
     found = small.recommend_many([items for items, _ in asked], k, exclude=[e for _, e in asked])

@@ -9,7 +9,7 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxrec.config.experiment import TrainConfig
@@ -57,7 +57,6 @@ def make_objective(
     return Objective(graphdef, schema, used, make_sampler(train, COUNTS), item_ids or {}), params
 
 
-@settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 10_000))
 def test_compact_renumbers_ids_without_loss(seed: int):
     batch = items_only_batch(seed)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxrec.conversion.graph import device
@@ -60,7 +60,6 @@ def encode(request):
     return on_device, jax.jit(lambda ids: model.encode_last({ITEM: ids}))
 
 
-@settings(max_examples=25, deadline=None)
 @given(history=histories)
 def test_invalid_ids_are_ignored(encode, history):
     on_device, in_jax = encode
@@ -69,7 +68,6 @@ def test_invalid_ids_are_ignored(encode, history):
     )
 
 
-@settings(max_examples=25, deadline=None)
 @given(history=histories)
 def test_right_alignment_is_exact(history):
     """The encoder's input is bit-identical with and without invalid ids in between."""
@@ -110,7 +108,6 @@ def encode_with_features(request):
     return jax.jit(lambda inputs: device.encode(prepared, inputs)), jax.jit(model.encode_last)
 
 
-@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_any_feature_value_is_encoded_as_in_training(encode_with_features, data):
     on_device, in_jax = encode_with_features

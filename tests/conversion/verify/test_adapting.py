@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from ai_edge_litert.compiled_model import CompiledModel
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxrec.conversion.flatbuffer import finalize_graph, read_facts
@@ -159,7 +159,6 @@ def test_weights_select_the_activities_to_learn_from(learning):
     assert not nothing.is_kept and nothing.after == nothing.before
 
 
-@settings(max_examples=50, deadline=None)
 @given(
     ids=st.lists(st.integers(0, 9), min_size=1, max_size=30),
     held_back=st.integers(0, 5),

@@ -86,7 +86,7 @@ rows = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None, phases=[Phase.generate])
+@settings(phases=[Phase.generate])
 @given(
     rows=rows,
     buckets=st.integers(1, 4),

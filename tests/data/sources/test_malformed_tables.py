@@ -106,8 +106,6 @@ ITEM_FLAGS = st.sampled_from(
 SUFFIXES = st.sampled_from([".csv", ".tsv", ".dat", ".inter", ".jsonl", ".csv.zst", ".parquet"])
 LENIENT = ["--min-user-interactions=1", "--min-item-interactions=1"]
 HOSTILE = settings(
-    deadline=None,
-    max_examples=100,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxrec.data.sources.log_config import LogConfig
@@ -42,7 +42,6 @@ ids = st.one_of(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1), st.lists
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-@settings(deadline=None)
 @given(users=ids, items=ids, data=st.data())
 def test_a_table_survives_a_round_trip(tmp_path_factory, suffix, users, items, data):
     height = min(len(users), len(items))
@@ -72,7 +71,6 @@ ZONES = st.integers(-839, 839).map(lambda minutes: timezone(timedelta(minutes=mi
 LIMITS = datetime(1900, 1, 1), datetime(2200, 1, 1)
 
 
-@settings(deadline=None)
 @given(
     times=st.lists(
         st.datetimes(*LIMITS) | st.datetimes(*LIMITS, timezones=ZONES), min_size=1, max_size=10

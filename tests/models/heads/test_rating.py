@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 from flax import nnx
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxrec.conversion.graph.shapes import Shapes
@@ -41,7 +41,6 @@ def head(values=(1.0, 2.0, 4.0)) -> RatingHead:
     return RatingHead(replace(STARS, values=values), items=5, width=3, rngs=nnx.Rngs(0))
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(-30, 30), min_size=3, max_size=3))
 def test_thresholds_ascend_for_any_parameters(steps):
     rating = head((1.0, 2.0, 3.0, 4.0, 5.0))
