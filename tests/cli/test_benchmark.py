@@ -20,7 +20,7 @@ from jaxrec.conversion.suppress_output import suppress_output
 from jaxrec.runs.heldout import load_heldout
 from jaxrec.runtime.bundle import read_bundle
 from jaxrec.runtime.interpreter import HISTORY, DeviceModel
-from tests.exports import call, command
+from tests.exports import call, run_script
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def peer(models, tmp_path_factory):
 
 def test_the_table_has_a_row_per_file_and_a_column_per_peer(models, peer, tmp_path):
     files = [str(models[encoder]) for encoder in ("bow", "rnn")]
-    process = command(
+    process = run_script(
         "convert/benchmark.py", *files, f"--against={peer}", "--rounds=2", cwd=tmp_path
     )
     assert process.returncode == 0, process.stderr

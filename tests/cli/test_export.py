@@ -29,7 +29,7 @@ from jaxrec.runtime.bundle import read_bundle
 from jaxrec.runtime.interpreter import HISTORY, DeviceModel
 from jaxrec.schema import ITEM
 from tests import ROOT
-from tests.exports import ENCODERS, call, command
+from tests.exports import ENCODERS, call, run_script
 
 each_encoder = pytest.mark.parametrize("encoder", ENCODERS)
 
@@ -167,7 +167,7 @@ def test_an_interpreter_without_signatures_runs_recommend(models, encoder):
 def test_verify_succeeds_on_the_exported_file(models, encoder):
     # For one encoder, run the script in a subprocess, as users do.
     start = (
-        partial(command, "convert/parity.py") if encoder == "rnn" else partial(call, verify.main)
+        partial(run_script, "convert/parity.py") if encoder == "rnn" else partial(call, verify.main)
     )
     process = start(f"--model={models[encoder]}", cwd=models[encoder].parent)
     assert process.returncode == 0, process.stderr
@@ -263,7 +263,7 @@ def test_a_mistake_is_reported_in_one_line_and_changes_no_file(copy, mistake):
 
 
 def test_without_a_run_the_error_names_the_remedy(tmp_path):
-    process = command("convert/to_tflite.py", cwd=tmp_path)
+    process = run_script("convert/to_tflite.py", cwd=tmp_path)
     assert process.returncode == 2
     assert "no finished run under runs/; train one with" in process.stderr
     assert not any(tmp_path.iterdir())

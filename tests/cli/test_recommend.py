@@ -16,9 +16,9 @@ from jaxrec.data.sources.synthetic import synthetic_world
 from jaxrec.runtime import Recommender, top_k
 from jaxrec.schema import AGE, Feature
 from tests import ROOT
-from tests.bundles import made, saved
-from tests.exports import call, command
-from tests.models.test_model import SIZE, make
+from tests.bundles import make_bundle, save_bundle
+from tests.exports import call, run_script
+from tests.small_models import SIZE, make_model
 
 COLUMNS = {
     "user": pl.Int64,
@@ -77,7 +77,7 @@ def test_csv_output_equals_parquet_output(log, models, tmp_path):
     lists = write_lists(log, models["bow"], tmp_path, "--k=3")
     log.write_csv(tmp_path / "log.csv")
     flags = [f"--model={models['bow']}", "--log=log.csv", "--k=3", "--out=deep/er/lists.CSV"]
-    process = command("convert/recommend.py", *flags, cwd=tmp_path)
+    process = run_script("convert/recommend.py", *flags, cwd=tmp_path)
     assert process.returncode == 0, process.stderr
     assert process.stderr == ""
     assert process.stdout.splitlines() == [
@@ -142,7 +142,7 @@ def test_a_batch_model_and_k_beyond_its_top_k(tmp_path, monkeypatch, keep_seen):
     pytest.importorskip("tensorflow", reason="needs the extra convert")
     raw = [f"item {number}" for number in range(SIZE)]
     shapes = Shapes(3, 5, 6, 4, keep_seen)
-    model = saved(made(make("rnn"), shapes, raw), tmp_path / "model.tflite")
+    model = save_bundle(make_bundle(make_model("rnn"), shapes, raw), tmp_path / "model.tflite")
     rng = np.random.default_rng(0)
     rows = [(user, raw[n], time) for user in range(20) for time, n in enumerate(rng.permutation(9))]
     log = pl.DataFrame(rows, schema=["user", "item", "timestamp"], orient="row")
@@ -165,7 +165,9 @@ def test_features_of_the_model_are_unknown_and_reported(tmp_path):
     )
     raw = [f"item {number}" for number in range(SIZE)]
     shapes = Shapes(3, 5, 6, 4, False)
-    model = saved(made(make("rnn", features=features), shapes, raw), tmp_path / "model.tflite")
+    model = save_bundle(
+        make_bundle(make_model("rnn", features=features), shapes, raw), tmp_path / "model.tflite"
+    )
     rows = [(user, raw[5 * user + n], n) for user in range(4) for n in range(user + 1)]
     log = pl.DataFrame(rows, schema=["user", "item", "timestamp"], orient="row")
     log.write_csv(tmp_path / "log.csv")

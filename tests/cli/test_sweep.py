@@ -24,7 +24,7 @@ from jaxrec.runs.sweep_plots import draw_frontier, draw_quality
 from jaxrec.runs.sweep_report import render, render_csv, write_report
 from jaxrec.runs.sweep_results import make_rows
 from tests.exports import ENCODERS
-from tests.worlds import NO_LOG_SUMMARY
+from tests.small_data import NO_LOG_SUMMARY
 
 TINY = [
     *("--synthetic.users=60", "--synthetic.items=30", "--embedding-dim=4", "--hidden-units=4"),

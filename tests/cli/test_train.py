@@ -18,7 +18,7 @@ from jaxrec.cli import benchmark_training as benchmark
 from jaxrec.cli import train as one_run
 from jaxrec.runs.summary import load_summary
 from tests import ROOT
-from tests.exports import call, command
+from tests.exports import call, run_script
 
 EXPERIMENTS = ROOT / "experiments"
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -39,7 +39,7 @@ def run(*flags: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 def run_alone(*flags: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the command in a process of its own."""
-    return command("experiments/run.py", *flags, cwd=cwd, **environment)
+    return run_script("experiments/run.py", *flags, cwd=cwd, **environment)
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from jaxrec.errors import UserError
 from jaxrec.schema import AGE, ITEM, PAD, Feature
 from tests.data.sources.test_malformed_tables import COLUMNS, HOSTILE, LENIENT, ends_well, texts
 from tests.exports import call
-from tests.worlds import log_of
+from tests.small_data import log_of
 
 UNFILTERED = DataConfig(
     filters=FilterConfig(min_item_interactions=1, min_user_interactions=1), history_length=2

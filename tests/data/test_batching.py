@@ -20,7 +20,7 @@ from jaxrec.data.splits import Split, SplitName, split_timelines
 from jaxrec.data.timelines import Timelines
 from jaxrec.data.windowing import WindowShape, cut_windows
 from jaxrec.schema import ITEM, PAD
-from tests.worlds import left_padded, numbered_timelines, timelines_of, training_on_everything
+from tests.small_data import left_padded, numbered_timelines, timelines_of, training_on_everything
 
 NOTHING = np.empty(0, np.int64)
 

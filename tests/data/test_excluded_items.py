@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from jaxrec.data import excluded_items
 from jaxrec.data.excluded_items import ExcludedItems, excluded_mask, items_before, items_in
-from tests.worlds import timelines_of, worlds
+from tests.small_data import timelines_of, user_sequences
 
 V = 9
 
@@ -19,7 +19,7 @@ def excluded_of(rows: list[list[int]]) -> ExcludedItems:
     return ExcludedItems(ids, np.cumsum([0, *map(len, rows)]))
 
 
-@given(world=worlds(), data=st.data())
+@given(world=user_sequences(), data=st.data())
 def test_exactly_the_items_before_a_position_are_excluded(world, data):
     timelines = timelines_of(world)
     everywhere = range(len(timelines.items))

@@ -13,7 +13,7 @@ from jaxrec.data.gaps import GAP_EDGES, MAX_GAP, gap_ids, gap_ids_from_ages, who
 from jaxrec.data.interactions import FilterConfig, Interactions
 from jaxrec.data.timelines import Timelines
 from jaxrec.schema import AGE, ITEM, PAD, UNKNOWN_AGE
-from tests.worlds import left_padded, log_of
+from tests.small_data import left_padded, log_of
 
 INT32 = np.iinfo(np.int32)
 INT64 = np.iinfo(np.int64)

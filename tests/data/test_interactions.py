@@ -14,7 +14,7 @@ from jaxrec.data.sources.load import load_interactions
 from jaxrec.data.sources.log_config import LogConfig
 from jaxrec.data.sources.synthetic import SyntheticConfig
 from jaxrec.errors import UserError
-from tests.worlds import log_of, no_items
+from tests.small_data import log_of, no_items
 
 RATED = ("user", "item", "timestamp", "rating")
 

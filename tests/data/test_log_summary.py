@@ -4,7 +4,7 @@ import pytest
 
 from jaxrec.data.dataset import prepare
 from jaxrec.data.log_summary import LogSummary, format_summary
-from tests.worlds import data_config, log_of
+from tests.small_data import data_config, log_of
 
 
 def summary_of(rows, columns=("user", "item", "timestamp"), **config) -> LogSummary:

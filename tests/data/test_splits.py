@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jaxrec.data.splits import Split, SplitName, sample_users, split_timelines, train_on_validation
 from jaxrec.data.timelines import Timelines
 from jaxrec.errors import UserError
-from tests.worlds import numbered_timelines, timelines_of
+from tests.small_data import numbered_timelines, timelines_of
 
 lengths_of_users = st.lists(st.integers(1, 12), min_size=1, max_size=8)
 times_of_users = st.lists(

@@ -15,7 +15,7 @@ from jaxrec.errors import UserError
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.training.windows import training_batches
 from tests.cli.test_train import run
-from tests.worlds import data_config, log_of
+from tests.small_data import data_config, log_of
 
 COLUMNS = ("user", "item", "timestamp", "rating", "event", "weight")
 # Validation and test targets are the last two activities of users with at least three.

@@ -13,7 +13,7 @@ from jaxrec.data.dataset import prepare
 from jaxrec.data.interactions import FilterConfig, Interactions
 from jaxrec.data.timelines import Timelines, gather
 from jaxrec.schema import ITEM, PAD, Schema
-from tests.worlds import left_padded, log_of, timelines_of, worlds
+from tests.small_data import left_padded, log_of, timelines_of, user_sequences
 
 EVERYTHING = DataConfig(
     filters=FilterConfig(min_item_interactions=1, min_user_interactions=1),
@@ -34,7 +34,7 @@ def test_a_history_is_left_padded_with_the_most_recent_item_last():
     assert timelines.lengths.tolist() == [4, 2]
 
 
-@given(world=worlds(), length=st.integers(1, 15), data=st.data())
+@given(world=user_sequences(), length=st.integers(1, 15), data=st.data())
 def test_histories_of_every_feature_are_slices_of_the_users_timeline(world, length, data):
     timelines = with_second_feature(timelines_of(world))
     everywhere = range(len(timelines.items))
@@ -50,7 +50,7 @@ def test_histories_of_every_feature_are_slices_of_the_users_timeline(world, leng
     assert histories[ITEM].shape == (len(positions), length)
 
 
-@given(world=worlds(), length=st.integers(1, 15), data=st.data())
+@given(world=user_sequences(), length=st.integers(1, 15), data=st.data())
 def test_windows_are_the_last_values_of_any_slice(world, length, data):
     timelines = with_second_feature(timelines_of(world))
     n = len(timelines.items)
@@ -67,7 +67,7 @@ def test_windows_are_the_last_values_of_any_slice(world, length, data):
         assert gather(values, starts, ends, length).tolist() == expected
 
 
-@given(world=worlds(), data=st.data())
+@given(world=user_sequences(), data=st.data())
 def test_windows_have_the_features_of_their_users(world, data):
     """Starts and ends may have several axes."""
     ages = np.arange(7, 7 + len(world), dtype=np.int32)

@@ -9,7 +9,7 @@ import pytest
 from demo.exports import choose_exports
 from jaxrec.errors import UserError
 from jaxrec.runtime import bundle
-from tests.bundles import packed, rewritten
+from tests.bundles import encode_catalogue, rewrite_bundle
 
 
 def copy_export(root, name, model, age):
@@ -37,7 +37,7 @@ def write_fake_export(path, encoder, age):
     members = {
         bundle.MODEL: json.dumps(model).encode(),
         bundle.VOCABULARY: b'{"values": []}',
-        bundle.CATALOGUE: packed([]),
+        bundle.CATALOGUE: encode_catalogue([]),
     }
     path.parent.mkdir(parents=True)
     path.write_bytes(bundle.pack_bundle(graph, members))
@@ -63,7 +63,7 @@ def model_of_other_items(models, tmp_path):
     whole = bundle.read_bundle(models["cnn"])
     items = [f"other {item}" for item in whole.items]
     digest = "0" * 64
-    rewritten(
+    rewrite_bundle(
         models["cnn"],
         tmp_path / "foreign.tflite",
         vocabulary_json={"digest": digest, "values": items},

@@ -14,9 +14,9 @@ from jaxrec.runtime import bundle
 from jaxrec.runtime.recommender import Recommender
 from jaxrec.schema import ITEM
 from tests.browser import open_page, shown, site, tap
-from tests.bundles import made, rewritten, saved
+from tests.bundles import make_bundle, rewrite_bundle, save_bundle
 from tests.exports import ENCODERS
-from tests.models.test_model import make
+from tests.small_models import make_model
 
 NAMES = {"bow": "Bag of words", "cnn": "Convolution", "rnn": "LSTM"}
 HISTORIES = 200
@@ -331,9 +331,9 @@ def test_a_history_of_all_items_leaves_no_recommendations(page, models):
 
 def test_a_catalogue_smaller_than_the_list(browser, tmp_path):
     pytest.importorskip("tensorflow", reason="needs the extra convert")
-    small = made(make("bow", size=6), Shapes(1, 3, 3, 4, False), [*"abcdef"])
+    small = make_bundle(make_model("bow", size=6), Shapes(1, 3, 3, 4, False), [*"abcdef"])
     errors = []
-    with site(tmp_path / "site", saved(small, tmp_path / "small.tflite")) as place:
+    with site(tmp_path / "site", save_bundle(small, tmp_path / "small.tflite")) as place:
         page = browser.new_page()
         page.on("pageerror", lambda error: errors.append(error))
         open_page(page, place.url)
@@ -372,7 +372,7 @@ def test_the_page_is_usable_by_keyboard(page: Page):
 
 def test_a_model_without_metadata_shows_item_ids(browser, tmp_path, models):
     bare = [{**entry, "title": None, "genres": None, "year": None} for entry in catalogue(models)]
-    rewritten(models["bow"], tmp_path / "bare.tflite", catalogue=bare)
+    rewrite_bundle(models["bow"], tmp_path / "bare.tflite", catalogue=bare)
     with site(tmp_path / "site", tmp_path / "bare.tflite") as place:
         page = browser.new_page()
         open_page(page, place.url)
@@ -387,8 +387,8 @@ def test_a_model_without_metadata_shows_item_ids(browser, tmp_path, models):
 def test_models_of_the_same_encoder_have_distinct_names(browser, tmp_path, models):
     whole = bundle.read_bundle(models["bow"]).model
     twin, other = tmp_path / "twin.tflite", tmp_path / "other.tflite"
-    rewritten(models["bow"], twin, model_json={**whole, "recipe": "float64"})
-    rewritten(models["bow"], other, model_json={**whole, "run": "longer"})
+    rewrite_bundle(models["bow"], twin, model_json={**whole, "recipe": "float64"})
+    rewrite_bundle(models["bow"], other, model_json={**whole, "run": "longer"})
 
     def names(*paths):
         with site(tmp_path / "site", *paths) as place:

@@ -13,8 +13,8 @@ from jaxrec.runtime import bundle
 from jaxrec.schema import AGE, Feature
 from tests import ROOT
 from tests.browser import open_page, site, tap
-from tests.bundles import made, rewritten, saved
-from tests.models.test_model import SIZE, make
+from tests.bundles import make_bundle, rewrite_bundle, save_bundle
+from tests.small_models import SIZE, make_model
 
 SCREENSHOTS = ROOT / "build" / "screenshots"
 SIZES = {"phone": (390, 844), "desktop": (1440, 900)}
@@ -92,7 +92,7 @@ def test_a_page_without_metadata_is_accessible(browser, tmp_path, models, axe, s
     bare = [
         {**entry, **dict.fromkeys(known)} for entry in bundle.read_bundle(models["bow"]).catalogue
     ]
-    rewritten(models["bow"], tmp_path / "bare.tflite", catalogue=bare)
+    rewrite_bundle(models["bow"], tmp_path / "bare.tflite", catalogue=bare)
     width, height = SIZES[size]
     with site(tmp_path / "site", tmp_path / "bare.tflite") as place:
         context = new_static_context(browser, viewport={"width": width, "height": height})
@@ -120,8 +120,8 @@ def feature_site(tmp_path_factory):
     pytest.importorskip("tensorflow", reason="needs the extra convert")
     raw = [f"item {number}" for number in range(SIZE)]
     folder = tmp_path_factory.mktemp("told")
-    model = made(make("rnn", features=FEATURES), Shapes(1, 5, 20, 4, False), raw)
-    with site(folder / "site", saved(model, folder / "model.tflite")) as place:
+    model = make_bundle(make_model("rnn", features=FEATURES), Shapes(1, 5, 20, 4, False), raw)
+    with site(folder / "site", save_bundle(model, folder / "model.tflite")) as place:
         yield place
 
 

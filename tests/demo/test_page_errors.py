@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 from demo.exports import choose_exports
 from demo.folder import model_path
 from tests.browser import open_page, site, tap
-from tests.bundles import of_older_form
+from tests.bundles import save_in_format_1
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_a_damaged_model(page, place, models):
 
 
 def test_a_catalogue_of_another_model(page, tmp_path, models):
-    of_older_form(models["bow"], tmp_path / "swapped.tflite", lambda entries: entries[::-1])
+    save_in_format_1(models["bow"], tmp_path / "swapped.tflite", lambda entries: entries[::-1])
     with site(tmp_path / "site", tmp_path / "swapped.tflite") as place:
         page.goto(place.url)
         expect_problem(page, "The catalogue does not fit the model")

@@ -14,8 +14,8 @@ from jaxrec.data.gaps import GAP_EDGES
 from jaxrec.runtime import Recommender
 from jaxrec.schema import AGE, Feature
 from tests.browser import open_page, shown, site, tap
-from tests.bundles import made, saved
-from tests.models.test_model import SIZE, make
+from tests.bundles import make_bundle, save_bundle
+from tests.small_models import SIZE, make_model
 
 pytest.importorskip("tensorflow", reason="needs the extra convert")
 
@@ -40,10 +40,10 @@ HISTORY, USER = "jaxrec history made up", "jaxrec user made up"
 def models(tmp_path_factory) -> dict[str, Path]:
     """Write a model with features of all kinds, and one without features."""
     folder = tmp_path_factory.mktemp("models")
-    told, untold = make("rnn", features=FEATURES), make("rnn")
+    told, untold = make_model("rnn", features=FEATURES), make_model("rnn")
     return {
-        "told": saved(made(told, SHAPES, RAW), folder / "told.tflite"),
-        "untold": saved(made(untold, SHAPES, RAW), folder / "untold.tflite"),
+        "told": save_bundle(make_bundle(told, SHAPES, RAW), folder / "told.tflite"),
+        "untold": save_bundle(make_bundle(untold, SHAPES, RAW), folder / "untold.tflite"),
     }
 
 

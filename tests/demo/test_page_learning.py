@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from jaxrec.runtime import Adapter, Recommender, bundle
 from tests.browser import open_page, shown, site, tap
-from tests.bundles import rewritten
+from tests.bundles import rewrite_bundle
 from tests.exports import convert
 
 LEAST = 7
@@ -310,7 +310,7 @@ def test_a_page_from_the_back_forward_cache_rereads_the_storage(page):
 
 def test_forget_keeps_the_adapters_of_models_that_are_not_shown(browser, model, python, tmp_path):
     whole = bundle.read_bundle(model).model
-    rewritten(model, tmp_path / "other.tflite", model_json={**whole, "run": "other"})
+    rewrite_bundle(model, tmp_path / "other.tflite", model_json={**whole, "run": "other"})
     with site(tmp_path / "site", model, tmp_path / "other.tflite") as place:
         page = open_new_page(browser, place)
         set_history(page, python, places_with_kept_adapter(python))

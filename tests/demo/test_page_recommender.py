@@ -13,9 +13,9 @@ from jaxrec.runtime import bundle
 from jaxrec.runtime.recommender import Recommender
 from jaxrec.schema import ITEM, HeadSpec
 from tests.browser import site
-from tests.bundles import made, of_older_form, rewritten, saved
-from tests.exports import ENCODERS, command
-from tests.models.test_model import make
+from tests.bundles import make_bundle, rewrite_bundle, save_bundle, save_in_format_1
+from tests.exports import ENCODERS, run_script
+from tests.small_models import make_model
 
 HISTORIES = 300
 UNKNOWN = 10**9
@@ -177,7 +177,7 @@ def keep_seen_model(runs, place):
     """Export a run with --keep-seen, so that seen items are recommended too."""
     folder = place.folder.parent / "keeping"
     flags = ("--keep-seen", "--recipe=float32", f"--export-dir={folder}")
-    done = command("convert/to_tflite.py", f"--run-dir={runs['bow']}", *flags, cwd=folder.parent)
+    done = run_script("convert/to_tflite.py", f"--run-dir={runs['bow']}", *flags, cwd=folder.parent)
     assert done.returncode == 0, done.stderr
     (place.folder / "keeping.tflite").write_bytes((folder / "model.tflite").read_bytes())
     return folder / "model.tflite"
@@ -280,8 +280,10 @@ def test_encode_and_score_match_the_python_runtime(page, models, histories, enco
 def rating_recommender(place) -> Recommender:
     """Return a model that predicts ratings, with fewer candidates per call than the test has."""
     label = HeadSpec("rating", 1.0, (0.5, 1.0, 4.0))
-    model = made(make("rnn", heads=(label,)), Shapes(1, 5, 6, 4, False), list(range(100, 130)))
-    return Recommender.load(saved(model, place.folder / "rating.tflite"))
+    model = make_bundle(
+        make_model("rnn", heads=(label,)), Shapes(1, 5, 6, 4, False), list(range(100, 130))
+    )
+    return Recommender.load(save_bundle(model, place.folder / "rating.tflite"))
 
 
 def test_rate_matches_the_python_runtime(page, rating_recommender):
@@ -467,35 +469,35 @@ def test_inconsistent_bundles_are_rejected(page, place, models):
     whole = bundle.read_bundle(path)
     vocabulary = {"digest": whole.model["vocabulary"]["sha256"]}
 
-    rewritten(path, target)
+    rewrite_bundle(path, target)
     assert load_result(page, target.name) == "loaded"
 
-    of_older_form(path, target)
+    save_in_format_1(path, target)
     assert load_result(page, target.name) == "loaded"
 
-    rewritten(path, target, catalogue=[*whole.catalogue] * 9)
+    rewrite_bundle(path, target, catalogue=[*whole.catalogue] * 9)
     assert "catalogue does not fit" in load_result(page, target.name)
 
-    of_older_form(path, target, lambda entries: entries[:-1])
+    save_in_format_1(path, target, lambda entries: entries[:-1])
     assert "catalogue does not fit" in load_result(page, target.name)
 
-    of_older_form(path, target, lambda entries: [entries[1], entries[0], *entries[2:]])
+    save_in_format_1(path, target, lambda entries: [entries[1], entries[0], *entries[2:]])
     assert "catalogue does not fit" in load_result(page, target.name)
 
-    rewritten(path, target, vocabulary_json={**vocabulary, "values": whole.items[1:]})
+    rewrite_bundle(path, target, vocabulary_json={**vocabulary, "values": whole.items[1:]})
     assert "vocabulary does not fit" in load_result(page, target.name)
 
-    rewritten(path, target, vocabulary_json={"digest": "other", "values": whole.items})
+    rewrite_bundle(path, target, vocabulary_json={"digest": "other", "values": whole.items})
     assert "vocabulary does not fit" in load_result(page, target.name)
 
     far = [2**53, *whole.items[1:]]
-    rewritten(path, target, vocabulary_json={**vocabulary, "values": far})
+    rewrite_bundle(path, target, vocabulary_json={**vocabulary, "values": far})
     assert "2^53" in load_result(page, target.name)
 
-    rewritten(path, target, model_json={**whole.model, "format": 99})
+    rewrite_bundle(path, target, model_json={**whole.model, "format": 99})
     assert "format 99" in load_result(page, target.name)
 
-    rewritten(path, target, model_json={**whole.model, "batch_size": 8})
+    rewrite_bundle(path, target, model_json={**whole.model, "batch_size": 8})
     assert "takes 8 histories a call, as servers do" in load_result(page, target.name)
 
 

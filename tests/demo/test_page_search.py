@@ -5,7 +5,7 @@ import pytest
 
 from jaxrec.runtime.catalogue import Catalogue
 from tests.browser import site
-from tests.bundles import packed
+from tests.bundles import encode_catalogue
 
 ITEMS = 60_000
 GENRES = ("Crime", "Drama", "Nature")
@@ -44,7 +44,7 @@ def entries() -> list[dict]:
 def test_search_finds_entries_with_every_word_and_the_genre(browser, tmp_path, models, entries):
     searches = [("", ""), ("", "Drama"), ("ete 1a", ""), ("RAW 99", "Crime"), ("1960 nature", "")]
     with site(tmp_path / "site", models["bow"]) as place:
-        (place.folder / "large.jsonl").write_bytes(packed(entries))
+        (place.folder / "large.jsonl").write_bytes(encode_catalogue(entries))
         page = browser.new_page()
         page.goto(f"{place.url}models.json")
         answers = page.evaluate(FIND, [ITEMS, searches])
@@ -67,7 +67,7 @@ def matches(entries: list[dict], index: int, words: str, genre: str) -> bool:
 
 def test_the_page_parses_only_requested_blocks(browser, tmp_path, models, entries):
     """As in Python, the other blocks may hold invalid JSON."""
-    head, *blocks = packed(entries).splitlines(keepends=True)
+    head, *blocks = encode_catalogue(entries).splitlines(keepends=True)
     blocks[3] = b"no JSON\n"
     with site(tmp_path / "site", models["bow"]) as place:
         (place.folder / "large.jsonl").write_bytes(head + b"".join(blocks))
@@ -85,5 +85,5 @@ def test_the_page_parses_only_requested_blocks(browser, tmp_path, models, entrie
             ITEMS,
         )
         page.close()
-    catalogue = Catalogue(range(ITEMS), packed(entries))
+    catalogue = Catalogue(range(ITEMS), encode_catalogue(entries))
     assert read == [True, catalogue[0], catalogue[-1], True]

@@ -14,7 +14,7 @@ import pytest
 from demo.serve import main
 from jaxrec.runtime import bundle
 from tests import ROOT
-from tests.exports import command
+from tests.exports import run_script
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_an_invalid_flag_is_one_line_with_exit_code_2(folder, monkeypatch, capsy
 
 
 def test_a_missing_export_names_the_command_that_writes_one(tmp_path):
-    done = command("demo/serve.py", cwd=tmp_path)
+    done = run_script("demo/serve.py", cwd=tmp_path)
     assert done.returncode == 2
     assert "to_tflite.py" in done.stderr
     assert done.stderr.count("\n") == 1

@@ -21,7 +21,7 @@ from jaxrec.schema import AGE, ITEM
 from jaxrec.training.fit import init_model
 from jaxrec.training.loop import train
 from jaxrec.training.windows import training_batches
-from tests.worlds import log_of
+from tests.small_data import log_of
 
 COLUMNS = ("user", "item", "timestamp", "rating", "event")
 EVENTS = ("buy", "cart", "view")

@@ -23,7 +23,7 @@ from jaxrec.evaluation.baselines import (
 from jaxrec.evaluation.ranking import Histories, Scorer
 from jaxrec.evaluation.scores import materialize_scores
 from jaxrec.schema import ITEM
-from tests.worlds import log_of, timelines_of, training_on_everything, worlds
+from tests.small_data import log_of, timelines_of, training_on_everything, user_sequences
 
 # In the concatenated timelines 2 follows 2 and 3 follows 3 across users: no transitions.
 WORLD = timelines_of([[1, 2, 1, 2], [2, 3], [3, 1]])
@@ -100,7 +100,7 @@ def test_only_training_targets_are_transitions():
     np.testing.assert_allclose(scores, expected, rtol=1e-6)
 
 
-@given(world=worlds(), data=st.data())
+@given(world=user_sequences(), data=st.data())
 def test_transitions_match_counts_in_plain_python(world, data):
     n = sum(map(len, world))
     mask = data.draw(st.lists(st.booleans(), min_size=n, max_size=n))

@@ -23,7 +23,13 @@ from jaxrec.evaluation.scores import BLOCK, Factors, materialize_scores, rank_in
 from jaxrec.models.model import RecommenderModel
 from jaxrec.models.model_config import ModelConfig
 from jaxrec.schema import ITEM, PAD, Schema
-from tests.worlds import NO_LOG_SUMMARY, left_padded, no_items, timelines_of, training_on_everything
+from tests.small_data import (
+    NO_LOG_SUMMARY,
+    left_padded,
+    no_items,
+    timelines_of,
+    training_on_everything,
+)
 
 V = 12
 N = 3

@@ -14,7 +14,7 @@ from jaxrec.evaluation.metrics import bootstrap_intervals, means, target_values
 from jaxrec.evaluation.ranking import mask_moment
 from jaxrec.evaluation.slices import GRADED, LATER, metrics_in, slices
 from jaxrec.schema import AGE, ITEM
-from tests.worlds import data_config, log_of
+from tests.small_data import data_config, log_of
 
 
 @pytest.mark.parametrize(

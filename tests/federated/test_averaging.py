@@ -58,7 +58,7 @@ from jaxrec.training.sparse_rows import ITEM_TABLES, item_tables
 from jaxrec.training.step import name_of
 from jaxrec.training.windows import training_batches
 from tests.exports import call, convert
-from tests.worlds import dataset_of, log_of, no_items, timelines_of
+from tests.small_data import dataset_of, log_of, no_items, timelines_of
 
 # Seven users; item 90 occurs in the timeline of the last one alone.
 WORLD = [

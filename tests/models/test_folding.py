@@ -16,7 +16,6 @@ from jaxrec.conversion.restore import restore_run
 from jaxrec.data.data_config import DataConfig
 from jaxrec.data.feature_names import feature_names
 from jaxrec.data.item_features import (
-    ItemFeature,
     item_features,
     load_item_features,
     save_item_features,
@@ -30,8 +29,7 @@ from jaxrec.schema import ITEM, Schema
 from jaxrec.training.negatives import make_sampler
 from jaxrec.training.objective import Objective, loss
 from tests.exports import call, convert
-from tests.models.test_model import COUNTS, SIZE, make
-from tests.training.test_objective import batch_of
+from tests.small_models import COUNTS, ITEM_GENRE, ITEM_GENRE_IDS, SIZE, make_batch, make_model
 
 CATALOGUE = pl.DataFrame(
     {
@@ -81,19 +79,13 @@ def test_features_round_trip_through_a_file(tmp_path):
         np.testing.assert_array_equal(before.ids, after.ids)
 
 
-GENRE = ItemFeature("genre", ("A", "B", "C"), np.zeros((SIZE + 1, 2), np.int32))
-GENRE.ids[3] = [1, 3]
-GENRE.ids[5] = [2, 0]
-IDS = {"genre": jnp.asarray(GENRE.ids)}
-
-
 @pytest.mark.parametrize("tied", [True, False])
 def test_a_folded_embedding_adds_the_mean_embedding_of_its_values(tied):
-    model = make("bow", features=(GENRE.feature,), tie_embeddings=tied)
+    model = make_model("bow", features=(ITEM_GENRE.feature,), tie_embeddings=tied)
     assert model.item_features is not None
     values = model.item_features.tables["genre"][...]
     own, candidates = model.activities.tables[ITEM][...], model.item_table
-    folded = fold_features(model, IDS)
+    folded = fold_features(model, ITEM_GENRE_IDS)
     for before, after in (
         (own, folded.activities.tables[ITEM][...]),
         (candidates, folded.item_table),
@@ -105,12 +97,12 @@ def test_a_folded_embedding_adds_the_mean_embedding_of_its_values(tied):
 
 
 def test_an_item_without_its_own_embedding_uses_only_its_features():
-    model = make("bow", features=(GENRE.feature,))
+    model = make_model("bow", features=(ITEM_GENRE.feature,))
     assert model.item_features is not None
     values, bias = model.item_features.tables["genre"][...], model.item_bias
     biases, start = model.item_features.biases["genre"][...], model.item_features.bias[...]
     is_kept = jnp.ones(SIZE + 1, bool).at[jnp.array([0, 3, 5, 6])].set(False)
-    folded = fold_features(model, IDS, is_kept)
+    folded = fold_features(model, ITEM_GENRE_IDS, is_kept)
     np.testing.assert_allclose(folded.item_table[5], values[2], rtol=1e-6)
     np.testing.assert_allclose(folded.item_bias[5], start + biases[2], rtol=1e-5)
     np.testing.assert_allclose(folded.item_bias[3], start + (biases[1] + biases[3]) / 2, rtol=1e-5)
@@ -120,12 +112,14 @@ def test_an_item_without_its_own_embedding_uses_only_its_features():
 
 
 def test_appended_items_get_embedding_and_bias_from_their_features():
-    ids = {"genre": jnp.concatenate([IDS["genre"], jnp.array([[2, 0], [0, 0]], jnp.int32)])}
-    model, plain = (make("bow", features=(GENRE.feature,)) for _ in range(2))
+    ids = {
+        "genre": jnp.concatenate([ITEM_GENRE_IDS["genre"], jnp.array([[2, 0], [0, 0]], jnp.int32)])
+    }
+    model, plain = (make_model("bow", features=(ITEM_GENRE.feature,)) for _ in range(2))
     assert model.item_features is not None
     values = model.item_features.tables["genre"][...]
     start = model.item_features.bias[...] + model.item_features.biases["genre"][2]
-    appended, folded = append_items(model, ids), fold_features(plain, IDS)
+    appended, folded = append_items(model, ids), fold_features(plain, ITEM_GENRE_IDS)
     np.testing.assert_array_equal(appended.item_table[: SIZE + 1], folded.item_table)
     np.testing.assert_array_equal(appended.item_bias[: SIZE + 1], folded.item_bias)
     np.testing.assert_array_equal(appended.item_table[SIZE + 1], values[2])
@@ -134,14 +128,14 @@ def test_appended_items_get_embedding_and_bias_from_their_features():
 
 
 def test_gradients_reach_the_embeddings_of_feature_values():
-    model = make("rnn", features=(GENRE.feature,))
+    model = make_model("rnn", features=(ITEM_GENRE.feature,))
     graphdef, params = nnx.split(model, nnx.Param)
-    batch = batch_of(2)
+    batch = make_batch(2)
     batch = batch._replace(history={ITEM: batch.history[ITEM]})
-    schema = Schema(SIZE, 6, (GENRE.feature,))
+    schema = Schema(SIZE, 6, (ITEM_GENRE.feature,))
     sampler = make_sampler(TrainConfig(loss="full-softmax"), COUNTS)
     objective = Objective(
-        graphdef, schema, partial(loss, history_length=5), sampler, IDS, id_dropout=0.5
+        graphdef, schema, partial(loss, history_length=5), sampler, ITEM_GENRE_IDS, id_dropout=0.5
     )
     gradients = jax.jit(jax.grad(objective))(params, batch, jax.random.key(0))
     by_value = jnp.abs(gradients["item_features"]["tables"]["genre"][...]).sum(axis=1)

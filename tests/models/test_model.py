@@ -19,10 +19,9 @@ from jaxrec.models.lstm import LSTM, lstm_cell
 from jaxrec.models.model import PAD_BIAS, RecommenderModel
 from jaxrec.models.model_config import ModelConfig
 from jaxrec.schema import ITEM, PAD, Feature, Schema
-from tests.worlds import left_padded
+from tests.small_data import left_padded
+from tests.small_models import COUNTS, SIZE, make_model
 
-SIZE = 30
-COUNTS = np.array([0, *range(SIZE, 0, -1)])
 # Encoders with stacked layers, and encoders whose inner layers see one position each.
 DEEP = {
     "bow": {},
@@ -36,27 +35,6 @@ POINTWISE = {
     "cnn": {"cnn": ConvolutionConfig(kernel_size=1)},
     "transformer": {"transformer": TransformerConfig(blocks=1)},
 }
-
-
-def make(encoder, seed=0, features=(), heads=(), size=SIZE, **settings):
-    config = ModelConfig(encoder=encoder, **{"hidden_units": 8, "embedding_dim": 6, **settings})
-    schema = Schema(size, 6, features, heads)
-    model = drawn(partial(RecommenderModel, schema, config, COUNTS[: size + 1]), seed)
-    model.bias[...] = model.item_bias.at[PAD].set(PAD_BIAS)
-    return model
-
-
-def drawn(build, seed):
-    """Build a model with random parameters, so that no property holds because of a zero.
-
-    NumPy draws them, since JAX compiles a generator for each shape.
-    """
-    graphdef, shapes = nnx.split(nnx.eval_shape(lambda: build(rngs=nnx.Rngs(0))))
-    rng = np.random.default_rng(seed)
-    return nnx.merge(
-        graphdef,
-        jax.tree.map(lambda leaf: jnp.asarray(rng.normal(0, 0.4, leaf.shape), leaf.dtype), shapes),
-    )
 
 
 def jit_encode_last(model):
@@ -76,7 +54,7 @@ def jit_encode_positions(model):
 @cache
 def deep(encoder):
     """Return a model with several layers, cached because properties try many histories."""
-    return make(encoder, hidden_units=16, **DEEP[encoder])
+    return make_model(encoder, hidden_units=16, **DEEP[encoder])
 
 
 @cache
@@ -88,7 +66,7 @@ def encoders_of(encoder):
 @cache
 def pointwise_encoders_of(encoder):
     """Return both encoders of a model whose inner layers see one position each."""
-    model = make(encoder, **POINTWISE[encoder])
+    model = make_model(encoder, **POINTWISE[encoder])
     return jit_encode_last(model), jit_encode_positions(model)
 
 
@@ -213,7 +191,7 @@ def test_every_item_scores_higher_than_padding(encoder):
 
 
 def test_tied_embeddings_share_one_table():
-    tied, untied = make("bow"), make("bow", tie_embeddings=False)
+    tied, untied = make_model("bow"), make_model("bow", tie_embeddings=False)
     sizes = [
         sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model))) for model in (tied, untied)
     ]
@@ -225,7 +203,7 @@ def test_tied_embeddings_share_one_table():
 @pytest.mark.parametrize("encoder", ENCODERS)
 def test_a_second_feature_is_read_whatever_its_name(encoder):
     """JAX sorts dictionaries by key, which puts this feature before the item."""
-    model = make(encoder, features=(Feature("genre", "activity", "id", 4),), hidden_units=16)
+    model = make_model(encoder, features=(Feature("genre", "activity", "id", 4),), hidden_units=16)
     history = {ITEM: jnp.array([[0, 1, 2]]), "genre": jnp.array([[0, 3, 4]])}
     other = history | {"genre": jnp.array([[0, 3, 1]])}
     encode_last = jit_encode_last(model)
@@ -237,7 +215,7 @@ def test_a_second_feature_is_read_whatever_its_name(encoder):
 
 @pytest.mark.parametrize("encoder", ENCODERS)
 def test_user_features_change_the_query_unless_the_history_is_empty(encoder):
-    model = make(encoder, features=(Feature("country", "user", "id", 4),), hidden_units=16)
+    model = make_model(encoder, features=(Feature("country", "user", "id", 4),), hidden_units=16)
     history = {ITEM: jnp.array([[0, 1, 2], [0, 0, 0]]), "country": jnp.array([3, 3])}
     other = history | {"country": jnp.array([1, 1])}
     encode_last = jit_encode_last(model)
@@ -249,7 +227,7 @@ def test_user_features_change_the_query_unless_the_history_is_empty(encoder):
 
 @pytest.mark.parametrize("encoder", ENCODERS)
 def test_moment_features_of_a_position_are_those_of_its_target(encoder):
-    hours = make(encoder, features=(Feature("hour", "moment", "id", 4),), hidden_units=16)
+    hours = make_model(encoder, features=(Feature("hour", "moment", "id", 4),), hidden_units=16)
     window = {ITEM: np.array([[0, 1, 2]]), "hour": np.array([[1, 2, 3]])}
     encode_last, queries = (
         jit_encode_last(hours),
@@ -280,7 +258,7 @@ def test_the_skip_connection_scores_by_item_similarity(tie_embeddings):
 
 
 def test_bag_of_words_by_hand():
-    model = make("bow", dense_layers=0)
+    model = make_model("bow", dense_layers=0)
     table = model.activities.tables[ITEM][...]
     expected = query_by_hand(model, (table[3] + table[5]) / 2, table[5])
     got = jit_encode_last(model)({ITEM: jnp.array([[0, 3, 5]])})[0]
@@ -289,7 +267,7 @@ def test_bag_of_words_by_hand():
 
 def test_cnn_by_hand():
     """One convolution of kernel size 2, relu(w . [before, now] + b), and its maxima over time."""
-    model = make("cnn", cnn=ConvolutionConfig(layers=1, kernel_size=2), dense_layers=0)
+    model = make_model("cnn", cnn=ConvolutionConfig(layers=1, kernel_size=2), dense_layers=0)
     assert isinstance(model.encoder, Convolution)
     table, (convolution,) = model.activities.tables[ITEM][...], model.encoder.convolutions
     first = convolution(jnp.concatenate([jnp.zeros(6), table[3]]))
@@ -302,7 +280,7 @@ def test_cnn_by_hand():
 
 def test_rnn_by_hand():
     """The encoding is the LSTM's output, the last activity and the mean of all activities."""
-    model = make("rnn", dense_layers=0)
+    model = make_model("rnn", dense_layers=0)
     assert isinstance(model.encoder, Recurrent)
     table, (lstm,) = model.activities.tables[ITEM][...], model.encoder.layers
     output = lstm.encode_positions(table[None, jnp.array([3, 5])], jnp.ones((1, 2), bool))[0, -1]
@@ -378,8 +356,8 @@ def test_lstm_by_hand():
 
 
 def test_the_dropout_of_a_configuration_is_kept():
-    assert make("bow", dropout=0.3).dropout_rate == 0.3
-    assert make("bow", dropout=0.0).dropout_rate == 0.0
+    assert make_model("bow", dropout=0.3).dropout_rate == 0.3
+    assert make_model("bow", dropout=0.0).dropout_rate == 0.0
 
 
 def test_dropout_keeps_the_mean_and_drops_at_its_rate():

@@ -31,9 +31,9 @@ from jaxrec.runtime import Recommender
 from jaxrec.schema import AGE, Feature
 from tests import ROOT
 from tests.browser import site
-from tests.bundles import made, saved
+from tests.bundles import make_bundle, save_bundle
 from tests.exports import small_log
-from tests.models.test_model import SIZE, make
+from tests.small_models import SIZE, make_model
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 PAGES += [ROOT / "pretrained" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -418,8 +418,8 @@ def test_the_feature_inputs_of_shipping_match_the_runtime(tmp_path, browser):
         Feature("user_country", "user", "id", 2, ("fr", "de")),
     )
     raw = [f"item {number}" for number in range(SIZE)]
-    model = made(make("rnn", features=features), Shapes(1, 5, 6, 4, False), raw)
-    recommender = Recommender.load(saved(model, tmp_path / "model.tflite"))
+    model = make_bundle(make_model("rnn", features=features), Shapes(1, 5, 6, 4, False), raw)
+    recommender = Recommender.load(save_bundle(model, tmp_path / "model.tflite"))
     seen = [(raw[3], 5, 5000), (raw[8], None, 90)]
     told = {"rating": [5, None], "age": [5000, 90], "user_country": "de"}
     wanted = recommender.recommend([raw[3], raw[8]], k=5, features=told)

@@ -17,7 +17,7 @@ from jaxrec.errors import UserError
 from jaxrec.runs import directory, heldout
 from jaxrec.runs.directory import RunDirectory, newest_run
 from jaxrec.schema import Schema
-from tests.worlds import dataset_of, left_padded
+from tests.small_data import dataset_of, left_padded
 
 HISTORIES = [[10, 20, 30, 40, 50], [20, 10, 30, 10], [50, 60], [10, 20, 30]]
 CONFIG = Config(DataConfig(history_length=3, filters=FilterConfig(min_item_interactions=1)))

@@ -20,7 +20,7 @@ from jaxrec.runs.report import (
     training_figures,
 )
 from jaxrec.runs.summary import ModelFacts, Summary, TrainingFigures, load_summary
-from tests.worlds import dataset_of
+from tests.small_data import dataset_of
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 WORLD = [[1, 2, 3, 4, 5], [2, 1, 3, 1], [1, 2, 3]]

@@ -15,8 +15,8 @@ from jaxrec.runtime import Recommender
 from jaxrec.runtime.bundle import Bundle
 from jaxrec.runtime.interpreter import HISTORY, DeviceModel
 from jaxrec.schema import AGE, Feature
-from tests.bundles import made
-from tests.models.test_model import SIZE, make
+from tests.bundles import make_bundle
+from tests.small_models import SIZE, make_model
 
 FEATURES = (
     Feature("rating", "activity", "id", 3, (1, 2.5, "great")),
@@ -34,8 +34,8 @@ RAW = [f"item {number}" for number in range(SIZE, 0, -1)]
 def bundles() -> dict[int, Bundle]:
     """Export files with a batch size of one and of three."""
     pytest.importorskip("tensorflow", reason="needs the extra convert")
-    model = make("rnn", features=FEATURES)
-    return {size: made(model, Shapes(size, N, 6, 4, False), RAW) for size in (1, 3)}
+    model = make_model("rnn", features=FEATURES)
+    return {size: make_bundle(model, Shapes(size, N, 6, 4, False), RAW) for size in (1, 3)}
 
 
 @pytest.fixture(scope="module", params=[1, 3])
@@ -192,7 +192,7 @@ def test_an_invalid_feature_in_a_batch_is_reported_with_its_index(loaded):
 def test_a_file_without_a_features_entry_takes_none():
     """Files of versions before features lack the entry."""
     pytest.importorskip("tensorflow", reason="needs the extra convert")
-    bundle = made(make("bow"), Shapes(1, N, 6, 4, False), RAW)
+    bundle = make_bundle(make_model("bow"), Shapes(1, N, 6, 4, False), RAW)
     del bundle.model["features"]
     recommender = Recommender(bundle)
     assert recommender.features == ()

@@ -17,9 +17,9 @@ from jaxrec.runs.heldout import load_heldout
 from jaxrec.runtime import Recommender, top_k
 from jaxrec.runtime.bundle import read_bundle
 from jaxrec.schema import ITEM
-from tests.bundles import made
+from tests.bundles import make_bundle
 from tests.exports import ENCODERS
-from tests.models.test_model import SIZE, make
+from tests.small_models import SIZE, make_model
 
 
 @pytest.fixture(scope="module", params=ENCODERS)
@@ -227,7 +227,7 @@ def test_a_k_out_of_range_is_refused(recommender, k):
 
 
 # Ties: each odd id has the vector and the bias of the even id after it.
-TWINS = make("bow")
+TWINS = make_model("bow")
 for table in (TWINS.activities.tables[ITEM], TWINS.bias):
     table[...] = table[...].at[1::2].set(table[...][2::2])
 FILES = {
@@ -246,7 +246,7 @@ histories = some_items.filter(lambda items: not items or set(items) & set(RAW))
 def small(request) -> Recommender:
     """Return a recommender whose graph lists six of thirty items."""
     pytest.importorskip("tensorflow", reason="needs the extra convert")
-    return Recommender(made(TWINS, FILES[request.param], RAW))
+    return Recommender(make_bundle(TWINS, FILES[request.param], RAW))
 
 
 def test_vectors_are_of_every_item_at_any_batch_size(small):
@@ -268,7 +268,7 @@ def test_items_of_equal_vectors_are_equally_similar(small):
 def test_an_older_file_without_vectors():
     """It still recommends."""
     pytest.importorskip("tensorflow", reason="needs the extra convert")
-    old = Recommender(made(TWINS, FILES["one at a time"], RAW, but="vectors"))
+    old = Recommender(make_bundle(TWINS, FILES["one at a time"], RAW, without="vectors"))
     assert len(old.recommend(RAW[:2], k=SIZE)) == SIZE - 2
     for call in (old.vectors, lambda: old.similar(RAW[0])):
         with pytest.raises(UserError, match=r"no signature `vectors`; convert its run again$"):

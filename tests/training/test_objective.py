@@ -10,30 +10,11 @@ from flax import nnx
 
 from jaxrec.config.experiment import TrainConfig
 from jaxrec.data.batching import Batch
-from jaxrec.data.excluded_items import ExcludedItems
-from jaxrec.schema import ITEM, Feature, HeadSpec, Schema
+from jaxrec.schema import ITEM, HeadSpec, Schema
 from jaxrec.training.negatives import all_items, make_sampler
 from jaxrec.training.objective import Objective, loss, step_keys
 from jaxrec.training.transforms import MASK_RATE, add_candidates, mask_features
-from tests.models.test_model import COUNTS, SIZE, make
-
-GENRE = Feature("genre", "activity", "id", 4)
-
-
-def batch_of(seed: int) -> Batch:
-    """Return two windows of seven activities and three targets, one padded, with excluded items."""
-    rng = np.random.default_rng(seed)
-    items = rng.integers(1, SIZE + 1, (2, 7)).astype(np.int32)
-    items[0, :5] = 0
-    targets = rng.integers(1, SIZE + 1, (2, 3)).astype(np.int32)
-    targets[0, 0] = 0
-    seen = ExcludedItems(rng.integers(1, SIZE + 1, 9).astype(np.int32), np.array([0, 4, 9]))
-    genres = rng.integers(0, GENRE.size + 1, (2, 7)).astype(np.int32)
-    history = {ITEM: items, GENRE.name: np.where(items > 0, genres, 0)}
-    return jax.tree.map(
-        jnp.asarray,
-        Batch(history, targets, (targets > 0).astype(np.float32), seen.as_batch(SIZE, max_ids=5)),
-    )
+from tests.small_models import COUNTS, SIZE, make_batch, make_model
 
 
 def test_features_are_masked_per_row_and_per_entry_except_the_item():
@@ -58,7 +39,7 @@ def test_the_random_keys_of_a_step_are_distinct():
 
 def test_the_objective_is_the_weighted_sum_of_head_losses():
     head = HeadSpec("rating", 1.0, (1.0, 2.0, 4.0))
-    model, batch, key = make("bow", heads=(head,)), batch_of(2), jax.random.key(0)
+    model, batch, key = make_model("bow", heads=(head,)), make_batch(2), jax.random.key(0)
     batch = batch._replace(labels={"rating": batch.targets % 4})
     graphdef, params = nnx.split(model, nnx.Param)
     sampler = make_sampler(TrainConfig(loss="full-softmax"), COUNTS)

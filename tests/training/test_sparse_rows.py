@@ -27,10 +27,15 @@ from jaxrec.training.sparse_rows import (
     with_tables,
 )
 from jaxrec.training.transforms import Candidates
-from tests.models.heads.test_rating import STARS
-from tests.models.test_folding import GENRE, IDS
-from tests.models.test_model import COUNTS, SIZE, make
-from tests.training.test_objective import batch_of
+from tests.small_models import (
+    COUNTS,
+    ITEM_GENRE,
+    ITEM_GENRE_IDS,
+    SIZE,
+    STARS,
+    make_batch,
+    make_model,
+)
 
 SCHEDULE = optax.constant_schedule(0.003)
 CONFIG = TrainConfig(table_optimizer="rowwise-adagrad", clip_norm=1e6, warmup=0.0, negatives=8)
@@ -38,7 +43,7 @@ CONFIG = TrainConfig(table_optimizer="rowwise-adagrad", clip_norm=1e6, warmup=0.
 
 def items_only_batch(seed: int):
     """Return a batch whose histories have items alone."""
-    batch = batch_of(seed)
+    batch = make_batch(seed)
     return batch._replace(history={ITEM: batch.history[ITEM]})
 
 
@@ -99,16 +104,16 @@ def test_row_wise_adagrad_by_hand():
 )
 @pytest.mark.parametrize("kind", ["tied", "untied", "taught", "with features", "rated"])
 def test_gradients_of_sparse_rows_equal_those_of_whole_tables(kind, candidates):
-    features = (GENRE.feature,) if kind == "with features" else ()
+    features = (ITEM_GENRE.feature,) if kind == "with features" else ()
     heads = (STARS,) if kind == "rated" else ()
-    model = make("rnn", features=features, heads=heads, tie_embeddings=kind != "untied")
-    teacher = Teacher(make("bow"), history_length=4) if kind == "taught" else None
+    model = make_model("rnn", features=features, heads=heads, tie_embeddings=kind != "untied")
+    teacher = Teacher(make_model("bow"), history_length=4) if kind == "taught" else None
     objective, params = make_objective(
         model,
         teacher=teacher,
         features=features,
         heads=heads,
-        item_ids=IDS if features else None,
+        item_ids=ITEM_GENRE_IDS if features else None,
         train=replace(CONFIG, **candidates),
     )
     batch, key = items_only_batch(3), jax.random.key(1)
@@ -132,7 +137,7 @@ def test_gradients_of_sparse_rows_equal_those_of_whole_tables(kind, candidates):
 
 
 def test_a_step_updates_the_touched_rows_and_all_other_parameters():
-    objective, params = make_objective(make("rnn"))
+    objective, params = make_objective(make_model("rnn"))
     learner = make_learner(objective, CONFIG, SCHEDULE)
     batch, key = items_only_batch(3), jax.random.key(1)
     before = item_tables(params)
@@ -160,7 +165,7 @@ def test_a_step_updates_the_touched_rows_and_all_other_parameters():
 
 def test_large_catalogues_use_row_wise_adagrad():
     """A dense learner is recognized by the state of AdamW: two numbers for each parameter."""
-    objective, params = make_objective(make("bow"))
+    objective, params = make_objective(make_model("bow"))
     large = replace(objective, schema=Schema(50_001, 6))
 
     size = sum(leaf.size for leaf in jax.tree.leaves(params))

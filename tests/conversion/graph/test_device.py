@@ -15,11 +15,12 @@ from jaxrec.conversion.verify.trials import INT32, canonicalize
 from jaxrec.data.feature_values import encode_inputs
 from jaxrec.data.gaps import GAP_EDGES
 from jaxrec.models import lstm
+from jaxrec.models.encoders import ENCODERS
 from jaxrec.models.encoders.recurrent import RecurrentConfig
 from jaxrec.models.model import PAD_BIAS
 from jaxrec.runtime.interpreter import HISTORY
 from jaxrec.schema import AGE, ITEM, PAD, Feature
-from tests.models.test_model import ENCODERS, SIZE, make
+from tests.small_models import SIZE, make_model
 
 N = 7
 # Two layers or blocks each; the steps of the RNN unrolled, and in a loop.
@@ -31,7 +32,9 @@ VARIANTS = {
     "transformer": ("transformer", N),
 }
 MODELS = {
-    encoder: make(encoder, rnn=RecurrentConfig(layers=2)) if encoder == "rnn" else make(encoder)
+    encoder: make_model(encoder, rnn=RecurrentConfig(layers=2))
+    if encoder == "rnn"
+    else make_model(encoder)
     for encoder in ENCODERS
 }
 
@@ -103,7 +106,7 @@ ages = (
 @pytest.fixture(scope="module", params=ENCODERS)
 def encode_with_features(request):
     """Return the encoder of a model with features, as a device graph and in JAX."""
-    model = make(request.param, features=FEATURES)
+    model = make_model(request.param, features=FEATURES)
     prepared = device.zero_padding_rows(model)
     return jax.jit(lambda inputs: device.encode(prepared, inputs)), jax.jit(model.encode_last)
 
@@ -134,7 +137,7 @@ def test_any_feature_value_is_encoded_as_in_training(encode_with_features, data)
 
 
 def test_zeroing_padding_rows_leaves_the_model_unchanged():
-    model = make("bow")
+    model = make_model("bow")
     before = np.array(model.item_table)
     prepared = device.zero_padding_rows(model)
     np.testing.assert_array_equal(model.item_table, before)
@@ -144,7 +147,7 @@ def test_zeroing_padding_rows_leaves_the_model_unchanged():
 
 
 def test_padding_rows_are_zeroed_in_both_tables():
-    model = make("bow", tie_embeddings=False)
+    model = make_model("bow", tie_embeddings=False)
     prepared = device.zero_padding_rows(model)
     assert np.abs(np.array(model.item_table)[PAD]).max() > 0
     np.testing.assert_array_equal(prepared.item_table[PAD], 0)
@@ -154,7 +157,7 @@ def test_padding_rows_are_zeroed_in_both_tables():
 
 @pytest.mark.parametrize("is_tied", [True, False])
 def test_vectors_and_biases_are_those_of_the_scores(is_tied):
-    model = make("bow", tie_embeddings=is_tied)
+    model = make_model("bow", tie_embeddings=is_tied)
     prepared = device.zero_padding_rows(model)
     items = jnp.array([[1, PAD, SIZE], [-1, SIZE + 1, INT32.min]], jnp.int32)
     vectors, biases = device.item_embeddings(prepared, items), device.item_biases(prepared, items)

@@ -26,6 +26,7 @@ from jaxrec.conversion.verify.proof import (
 from jaxrec.conversion.verify.trials import build_trials
 from jaxrec.data.gaps import GAP_EDGES
 from jaxrec.errors import FailedCheckError
+from jaxrec.models.encoders import ENCODERS
 from jaxrec.models.encoders.convolution import ConvolutionConfig
 from jaxrec.models.encoders.recurrent import RecurrentConfig
 from jaxrec.models.encoders.transformer import TransformerConfig
@@ -35,9 +36,7 @@ from jaxrec.models.model_config import ModelConfig
 from jaxrec.runs.heldout import Heldout
 from jaxrec.runtime.interpreter import HISTORY, DeviceModel
 from jaxrec.schema import AGE, ITEM, PAD, Feature, Schema
-from tests.conversion.verify.test_trials import heldout_of
-from tests.models.heads.test_rating import STARS
-from tests.models.test_model import COUNTS, ENCODERS, SIZE, make
+from tests.small_models import COUNTS, SIZE, STARS, make_heldout, make_model, random_histories
 
 pytest.importorskip("tensorflow", reason="needs the extra convert")
 
@@ -86,22 +85,14 @@ def export():
     return of
 
 
-def histories_of(length: int) -> list[list[int]]:
-    rng = np.random.default_rng(0)
-    return [
-        [0] * (length - kept) + rng.integers(1, SIZE + 1, kept).tolist()
-        for kept in rng.integers(0, length + 1, 30)
-    ]
-
-
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", VARIANTS)
 def test_every_shape_matches_the_model_in_every_recipe(export, name):
     variant = VARIANTS[name]
-    model = make(variant.encoder, hidden_units=12, **variant.options)
+    model = make_model(variant.encoder, hidden_units=12, **variant.options)
     shapes = Shapes(variant.batch, variant.length, 6, 4, variant.keep_seen)
     exported = export(model, shapes)
-    heldout = heldout_of(histories_of(variant.length))
+    heldout = make_heldout(random_histories(variant.length))
     reference = compute_reference(model, heldout, top_k=6, keep_seen=variant.keep_seen)
     for recipe in RECIPES:
         graph = finalize_graph(quantize(exported, recipe), first="recommend")
@@ -118,7 +109,7 @@ def test_every_shape_matches_the_model_in_every_recipe(export, name):
 def test_int8_computes_large_products_in_8_bits_and_no_scores(export, monkeypatch, length):
     """Large means 100 weights here. The item table has more, but scores stay in float32."""
     monkeypatch.setattr("jaxrec.conversion.graph.quantize.MIN_INT8_PRODUCT", 100)
-    exported = export(make("rnn", hidden_units=12), Shapes(1, length, 6, 4, False))
+    exported = export(make_model("rnn", hidden_units=12), Shapes(1, length, 6, 4, False))
     # Weights of float32 operations are dequantized first.
     float16, int8 = (
         read_facts(quantize(exported, recipe)).operators["DEQUANTIZE"]
@@ -126,7 +117,7 @@ def test_int8_computes_large_products_in_8_bits_and_no_scores(export, monkeypatc
     )
     assert int8 < float16
     device = DeviceModel(finalize_graph(quantize(exported, "int8"), first="recommend"))
-    histories = {HISTORY: np.array(histories_of(length), np.int32)}
+    histories = {HISTORY: np.array(random_histories(length), np.int32)}
     every = np.tile(np.arange(1, SIZE + 1, dtype=np.int32), (30, 1))
     vectors, biases = device.vectors_all(every[0])
     np.testing.assert_allclose(
@@ -175,9 +166,9 @@ def with_values(heldout: Heldout, features: Sequence[Feature]) -> Heldout:
 @pytest.mark.parametrize("name", TOLD)
 def test_every_kind_of_feature_matches_the_model_in_every_recipe(export, name):
     encoder, *features = TOLD[name]
-    model = make(encoder, hidden_units=12, features=tuple(features))
+    model = make_model(encoder, hidden_units=12, features=tuple(features))
     exported = export(model, Shapes(1, 5, 6, 4, False))
-    heldout = with_values(heldout_of(histories_of(5)), features)
+    heldout = with_values(make_heldout(random_histories(5)), features)
     reference = compute_reference(model, heldout, top_k=6, keep_seen=False)
     for recipe in RECIPES:
         graph = finalize_graph(quantize(exported, recipe), first="recommend")
@@ -193,7 +184,7 @@ def test_every_kind_of_feature_matches_the_model_in_every_recipe(export, name):
 @pytest.mark.filterwarnings("ignore")
 def test_long_histories_use_a_loop_and_short_ones_are_unrolled(export):
     def operators(length: int) -> dict[str, int]:
-        return read_facts(export(make("rnn"), Shapes(1, length, 6, 4, False))).operators
+        return read_facts(export(make_model("rnn"), Shapes(1, length, 6, 4, False))).operators
 
     most = MAX_UNROLLED_STEPS
     assert "WHILE" not in operators(most)
@@ -204,7 +195,7 @@ def test_long_histories_use_a_loop_and_short_ones_are_unrolled(export):
 @pytest.mark.parametrize("is_tied", [True, False])
 def test_the_vectors_signature_adds_no_second_table(export, is_tied):
     """It reads the constants of the scores and adds only a few numbers for shapes."""
-    model, shapes = make("rnn", tie_embeddings=is_tied), Shapes(1, 5, 6, 4, False)
+    model, shapes = make_model("rnn", tie_embeddings=is_tied), Shapes(1, 5, 6, 4, False)
     exported = export(model, shapes)
     without = export(model, shapes, but="vectors")
     for recipe in RECIPES:
@@ -217,7 +208,7 @@ def test_tensorflow_sees_placeholder_tables_and_a_graph_without_them_is_refused(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from jaxrec.conversion.graph.placeholder_tables import build_placeholders
-    placeholders = build_placeholders(make("bow", tie_embeddings=False))
+    placeholders = build_placeholders(make_model("bow", tie_embeddings=False))
     model = placeholders.placeholder_model()
     for table in (model.activities.tables[ITEM][...], model.item_table):
         assert len(np.unique(table)) == 1
@@ -238,9 +229,9 @@ def pack_empty_graph() -> bytes:
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_graph_of_another_model_is_refused(export):
-    device = DeviceModel(export(make("rnn", seed=0), Shapes(1, 5, 6, 4, False)))
-    heldout = heldout_of(histories_of(5))
-    reference = compute_reference(make("rnn", seed=1), heldout, top_k=6, keep_seen=False)
+    device = DeviceModel(export(make_model("rnn", seed=0), Shapes(1, 5, 6, 4, False)))
+    heldout = make_heldout(random_histories(5))
+    reference = compute_reference(make_model("rnn", seed=1), heldout, top_k=6, keep_seen=False)
     parity = compare(device, device.recommend_all(reference.trials.inputs), reference)
     for recipe in RECIPES:
         with pytest.raises(FailedCheckError, match=r"worst after history \d+ \("):

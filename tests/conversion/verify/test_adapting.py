@@ -23,10 +23,8 @@ from jaxrec.models.adapter import AdaptConfig, recency_weights
 from jaxrec.runtime import Adapter, Recommender
 from jaxrec.runtime.interpreter import DeviceModel
 from jaxrec.runtime.user_adapter import adapt_inputs
-from tests.conversion.graph.test_export import histories_of
-from tests.conversion.verify.test_trials import heldout_of
 from tests.exports import call, convert
-from tests.models.test_model import make
+from tests.small_models import make_heldout, make_model, random_histories
 
 pytest.importorskip("tensorflow", reason="needs the extra convert")
 
@@ -45,9 +43,9 @@ def exported(model, adapt: AdaptConfig | None) -> bytes:
 @pytest.mark.parametrize("name", ["bow, untied", "cnn", "rnn", "transformer"])
 def test_the_adapter_matches_the_model_and_zeros_reproduce_the_shipped_model(name):
     encoder, *untied = name.split(", ")
-    model = make(encoder, hidden_units=12, tie_embeddings=not untied)
+    model = make_model(encoder, hidden_units=12, tie_embeddings=not untied)
     reference = compute_reference(
-        model, heldout_of(histories_of(N)), top_k=6, keep_seen=False, adapt=CONFIG
+        model, make_heldout(random_histories(N)), top_k=6, keep_seen=False, adapt=CONFIG
     )
     learning, without = exported(model, CONFIG), exported(model, None)
     for recipe in RECIPES:
@@ -71,9 +69,9 @@ def test_the_adapter_matches_the_model_and_zeros_reproduce_the_shipped_model(nam
 
 @pytest.mark.filterwarnings("ignore")
 def test_an_adapter_is_added_to_every_query():
-    model = make("bow", hidden_units=12)
+    model = make_model("bow", hidden_units=12)
     device = DeviceModel(exported(model, CONFIG))
-    histories = np.array(histories_of(N), np.int32)
+    histories = np.array(random_histories(N), np.int32)
     adapter = np.linspace(-1, 1, 6, dtype=np.float32)
     given = {"history": histories, "adapter": np.tile(adapter, (len(histories), 1))}
     shipped = device.encode_all({"history": histories})
@@ -87,7 +85,7 @@ def test_an_adapter_is_added_to_every_query():
 @pytest.mark.filterwarnings("ignore")
 def test_compiled_model_learns_the_same_adapter():
     """LiteRT.js is built on CompiledModel."""
-    graph = exported(make("rnn", hidden_units=12), CONFIG)
+    graph = exported(make_model("rnn", hidden_units=12), CONFIG)
     activities = np.tile(np.array([3, 4], np.int32), M // 2)
     learned = DeviceModel(graph).adapt(activities, recency_weights(M, 5))
     model = CompiledModel.from_buffer(graph)
@@ -105,9 +103,12 @@ def test_compiled_model_learns_the_same_adapter():
 
 @pytest.mark.filterwarnings("ignore")
 def test_the_adapting_error_detects_another_model_or_step_count():
-    one, other = make("bow", seed=1, hidden_units=12), make("bow", seed=2, hidden_units=12)
+    one, other = (
+        make_model("bow", seed=1, hidden_units=12),
+        make_model("bow", seed=2, hidden_units=12),
+    )
     device = DeviceModel(exported(one, CONFIG))
-    histories = np.array(histories_of(N), np.int32)
+    histories = np.array(random_histories(N), np.int32)
     assert compute_adapting_error(device, one, histories, CONFIG) < 1e-3
     assert compute_adapting_error(device, other, histories, CONFIG) > 0.1
     # Another number of gradient steps gives another adapter.

@@ -7,24 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxrec.conversion.verify.trials import INT32, Trials, build_trials, canonicalize
-from jaxrec.data.excluded_items import ExcludedItems
-from jaxrec.runs.heldout import Heldout
 from jaxrec.runtime.interpreter import HISTORY
 from jaxrec.schema import ITEM, PAD, Feature
-from tests.worlds import left_padded
+from tests.small_data import left_padded
+from tests.small_models import make_heldout
 
 SIZE = 50
 MOOD_FEATURE = Feature("mood", "activity", "id", 3)
 
 
-def heldout_of(histories: list[list[int]]) -> Heldout:
-    ids = np.array(histories, np.int32)
-    nothing = np.empty(0, np.int32)
-    targets = np.full(len(ids), 7, np.int32)
-    return Heldout({ITEM: ids}, targets, ExcludedItems(nothing, np.zeros(len(ids) + 1, np.int64)))
-
-
-HELDOUT = heldout_of([[0, 0, 3, 9], [5, 6, 7, 8], [0, 0, 0, 50]])
+HELDOUT = make_heldout([[0, 0, 3, 9], [5, 6, 7, 8], [0, 0, 0, 50]])
 
 
 def trials_of_kind(kind: str) -> Trials:
@@ -75,7 +67,7 @@ def test_trials_of_each_kind_match_its_name():
 
 def test_trials_of_history_length_one():
     """Check that N = 1, which has no inner positions, is supported."""
-    everything = build_trials(heldout_of([[4], [50]]), SIZE)
+    everything = build_trials(make_heldout([[4], [50]]), SIZE)
     assert everything.inputs[HISTORY].shape[1] == 1
     np.testing.assert_array_equal(
         everything.canonical[HISTORY], canonicalize(everything.inputs, SIZE)[HISTORY]
@@ -99,7 +91,7 @@ def test_canonicalize_moves_features_along_with_their_items():
 
 
 def test_trials_contain_unknown_feature_values():
-    heldout = heldout_of([[0, 0, 3, 9], [5, 6, 7, 8]])
+    heldout = make_heldout([[0, 0, 3, 9], [5, 6, 7, 8]])
     moods = np.array([[0, 0, 1, 2], [3, 0, 1, 2]], np.int32)
     heldout = replace(heldout, history=heldout.history | {"mood": moods})
     everything = build_trials(heldout, SIZE, [MOOD_FEATURE])

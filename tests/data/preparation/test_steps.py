@@ -31,7 +31,7 @@ from jaxrec.errors import UserError
 from jaxrec.files import read_json, write_json
 from tests import ROOT
 from tests.exports import call
-from tests.worlds import data_config
+from tests.small_data import data_config
 
 ALL = ("--min-item-interactions=1", "--min-user-interactions=1")
 

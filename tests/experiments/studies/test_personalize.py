@@ -16,13 +16,13 @@ from jaxrec.models.adapter import AdaptConfig
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.schema import ITEM
 from tests.exports import call
-from tests.models.test_model import make
+from tests.small_models import make_model
 
 N, M = 4, 6
 
 
 def test_short_histories_have_the_scores_of_the_shipped_model():
-    model = make("rnn")
+    model = make_model("rnn")
     few = np.zeros((3, M), np.int32)
     few[1:, -1], few[2, -3:] = 5, [7, 8, 9]
     config = AdaptConfig(activities=M, held_back=3)

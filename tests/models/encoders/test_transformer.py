@@ -14,15 +14,17 @@ from jaxrec.conversion.graph.shapes import Shapes
 from jaxrec.models.encoders.transformer import Transformer, TransformerConfig, norm, running_sum
 from jaxrec.runtime import Recommender
 from tests.browser import open_page, shown, site, tap
-from tests.bundles import made, saved
-from tests.models.test_model import SIZE, drawn, make
+from tests.bundles import make_bundle, save_bundle
+from tests.small_models import SIZE, initialize_randomly, make_model
 
 WIDTH = 4
 
 
 def transformer(blocks=1, heads=2, width=WIDTH):
     """Build a transformer with random parameters, for activities of width 3."""
-    return drawn(partial(Transformer, 3, width, TransformerConfig(blocks, heads)), seed=1)
+    return initialize_randomly(
+        partial(Transformer, 3, width, TransformerConfig(blocks, heads)), seed=1
+    )
 
 
 def activities_of(length, batch=1):
@@ -135,12 +137,12 @@ def test_a_sequential_running_sum_keeps_its_precision(monkeypatch, length):
 def test_a_file_of_long_histories_agrees_in_page_and_python(browser, tmp_path):
     pytest.importorskip("tensorflow", reason="needs the extra convert")
     items = [f"item {number}" for number in range(SIZE)]
-    model = make("transformer", hidden_units=12)
-    bundle = made(model, Shapes(1, 200, 20, 4, True), items)
+    model = make_model("transformer", hidden_units=12)
+    bundle = make_bundle(model, Shapes(1, 200, 20, 4, True), items)
     weights = sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model, nnx.Param)))
     # Each weight is stored once, and no constant grows with the square of N.
     assert read_facts(bundle.graph).weight_bytes < 4 * weights + 4000
-    path = saved(bundle, tmp_path / "model.tflite")
+    path = save_bundle(bundle, tmp_path / "model.tflite")
     with site(tmp_path / "site", path) as place:
         page = browser.new_page()
         open_page(page, place.url)

@@ -30,11 +30,9 @@ from jaxrec.evaluation.predictions import (
 from jaxrec.models.heads.rating import RatingHead
 from jaxrec.runtime import Recommender
 from jaxrec.schema import ITEM, PAD, HeadSpec
-from tests.bundles import made
-from tests.models.test_model import SIZE, make
-from tests.worlds import log_of
-
-STARS = HeadSpec("rating", 1.0, (1.0, 2.0, 4.0))
+from tests.bundles import make_bundle
+from tests.small_data import log_of
+from tests.small_models import SIZE, STARS, make_model
 
 
 def head(values=(1.0, 2.0, 4.0)) -> RatingHead:
@@ -69,7 +67,7 @@ def test_the_loss_of_a_rating_by_hand():
 
 
 def test_a_model_rates_any_item_after_any_history():
-    model = make("bow", heads=(STARS,))
+    model = make_model("bow", heads=(STARS,))
     history = {ITEM: jnp.array([[0, 3, 5], [0, 0, 0]])}
     context = model.encode_last(history)
     found = model.predict("rating", context, jnp.array([[1, 2], [3, SIZE]]))
@@ -212,8 +210,10 @@ def test_a_rating_weight_without_rate_is_refused():
 @pytest.mark.filterwarnings("ignore")
 def test_the_recommender_predicts_ratings():
     pytest.importorskip("tensorflow", reason="needs the extra convert")
-    model = make("rnn", heads=(STARS,))
-    recommender = Recommender(made(model, Shapes(2, 5, 6, 4, False), list(range(100, 100 + SIZE))))
+    model = make_model("rnn", heads=(STARS,))
+    recommender = Recommender(
+        make_bundle(model, Shapes(2, 5, 6, 4, False), list(range(100, 100 + SIZE)))
+    )
     candidates = [104, 99, 101, 100, 129, 128]
     told = recommender.rate([103, 107], candidates)
     history = {ITEM: jnp.array([[0, 0, 0, 4, 8]])}
@@ -231,4 +231,6 @@ def test_the_recommender_predicts_ratings():
         np.testing.assert_allclose(found, at_least[0, place], rtol=1e-4)
     assert recommender.rate([], []) == []
     with pytest.raises(UserError, match="the model predicts no ratings; train one with --rate"):
-        Recommender(made(make("bow"), Shapes(1, 5, 6, 4, False), list(range(SIZE)))).rate([], [1])
+        Recommender(
+            make_bundle(make_model("bow"), Shapes(1, 5, 6, 4, False), list(range(SIZE)))
+        ).rate([], [1])

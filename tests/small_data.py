@@ -38,9 +38,9 @@ def numbered_timelines(lengths: Sequence[int]) -> Timelines:
 
 
 def training_on_everything(timelines: Timelines) -> Split:
-    nothing = np.empty(0, np.int64)
+    no_positions = np.empty(0, np.int64)
     everything = np.ones(len(timelines.items), bool)
-    return Split(everything, timelines.offsets[1:], nothing, nothing)
+    return Split(everything, timelines.offsets[1:], no_positions, no_positions)
 
 
 # The summary of a log that is written by hand.
@@ -87,7 +87,7 @@ def left_padded(ids: Sequence[int], length: int) -> list[int]:
     return [PAD] * (length - len(kept)) + kept
 
 
-def worlds(
+def user_sequences(
     *, largest_item: int = 9, max_users: int = 6, max_length: int = 12
 ) -> st.SearchStrategy[list[list[int]]]:
     """Draw the item ids of some users, each with at least one activity."""
