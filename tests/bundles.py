@@ -26,7 +26,7 @@ _PROTOCOL = {
     "seed": 0,
     "leaks_the_future": False,
 }
-_SHOWN = {
+_MODEL_JSON = {
     "run": "made up",
     "encoder": "rnn",
     "recipe": "float32",
@@ -39,13 +39,13 @@ _SHOWN = {
 }
 
 
-def made(
-    model: RecommenderModel, shapes: Shapes, items: Sequence[RawItem], but: str | None = None
+def make_bundle(
+    model: RecommenderModel, shapes: Shapes, items: Sequence[RawItem], without: str | None = None
 ) -> bundle.Bundle:
     """Export a model as float32, without a proof and without item metadata.
 
     Args:
-        but: Name of a signature to leave out.
+        without: Name of a signature to leave out.
     """
     # Importing TensorFlow emits warnings.
     with warnings.catch_warnings():
@@ -55,66 +55,64 @@ def made(
         from jaxrec.conversion.graph.signatures import build_signatures
 
         placeholders = build_placeholders(model)
-        kept = [each for each in build_signatures(placeholders, shapes) if each.name != but]
+        kept = [each for each in build_signatures(placeholders, shapes) if each.name != without]
         graph = export(kept, placeholders)
-    nothing = pack_catalogue({name: [None] * len(items) for name in COLUMNS})
-    said = asdict(shapes) | {
-        "features": [described(each) for each in model.features],
+    columns = pack_catalogue({name: [None] * len(items) for name in COLUMNS})
+    model_json = asdict(shapes) | {
+        "features": [feature_entry(each) for each in model.features],
         **{head.outputs[0]: list(head.values) for head in model.heads.values()},
     }
-    return bundle.Bundle(graph, list(items), Catalogue(items, nothing), said)
+    return bundle.Bundle(graph, list(items), Catalogue(items, columns), model_json)
 
 
-def described(feature: Feature) -> dict[str, Any]:
+def feature_entry(feature: Feature) -> dict[str, Any]:
     """Return the entry of a feature in model.json."""
-    unknown = None if feature.kind == "number" else feature.unknown
-    values = list(feature.values)
     return {
         "name": feature.name,
         "of": feature.of,
         "kind": feature.kind,
-        "values": values,
-        "unknown": unknown,
+        "values": list(feature.values),
+        "unknown": None if feature.kind == "number" else feature.unknown,
     }
 
 
-def saved(made: bundle.Bundle, path: Path) -> Path:
+def save_bundle(source: bundle.Bundle, path: Path) -> Path:
     """Write a bundle to the single file that Python and the page read."""
-    graph = {"bytes": len(made.graph), "sha256": bundle.sha256(made.graph)}
-    digest = bundle.sha256(json.dumps(made.items).encode())
-    vocabulary = {"size": len(made.items), "sha256": digest}
+    graph = {"bytes": len(source.graph), "sha256": bundle.sha256(source.graph)}
+    digest = bundle.sha256(json.dumps(source.items).encode())
+    vocabulary = {"size": len(source.items), "sha256": digest}
     parts = {"format": bundle.FORMAT, "graph": graph, "vocabulary": vocabulary}
     members = {
-        bundle.VOCABULARY: {"values": made.items, "digest": digest},
-        bundle.MODEL: {**_SHOWN, **made.model, **parts},
+        bundle.VOCABULARY: {"values": source.items, "digest": digest},
+        bundle.MODEL: {**_MODEL_JSON, **source.model, **parts},
     }
     content = {name: json.dumps(value).encode() for name, value in members.items()}
-    content[bundle.CATALOGUE] = packed(made.catalogue)
-    path.write_bytes(bundle.pack_bundle(made.graph, content))
+    content[bundle.CATALOGUE] = encode_catalogue(source.catalogue)
+    path.write_bytes(bundle.pack_bundle(source.graph, content))
     return path
 
 
-def packed(entries: Iterable[Mapping[str, Any]]) -> bytes:
+def encode_catalogue(entries: Iterable[Mapping[str, Any]]) -> bytes:
     """Encode catalogue entries as the columns of a model file."""
     entries = list(entries)
     return pack_catalogue({name: [entry[name] for entry in entries] for name in COLUMNS})
 
 
-def of_older_form(
+def save_in_format_1(
     path: Path, target: Path, change: Callable[[list[Any]], list[Any]] = lambda entries: entries
 ) -> None:
     """Write a model in format 1, with its catalogue as one JSON list, changed by `change`."""
-    read = bundle.read_bundle(path)
+    source = bundle.read_bundle(path)
     members = {
-        bundle.VOCABULARY: {"values": read.items, "digest": read.model["vocabulary"]["sha256"]},
-        "catalogue.json": change(list(read.catalogue)),
-        bundle.MODEL: {**read.model, "format": 1},
+        bundle.VOCABULARY: {"values": source.items, "digest": source.model["vocabulary"]["sha256"]},
+        "catalogue.json": change(list(source.catalogue)),
+        bundle.MODEL: {**source.model, "format": 1},
     }
     content = {name: json.dumps(value).encode() for name, value in members.items()}
-    target.write_bytes(bundle.pack_bundle(read.graph, content))
+    target.write_bytes(bundle.pack_bundle(source.graph, content))
 
 
-def rewritten(
+def rewrite_bundle(
     path: Path, target: Path, catalogue: Iterable[Mapping[str, Any]] | None = None, **members: Any
 ) -> None:
     """Write a copy of a model with another catalogue or other members: `model_json={...}`."""
@@ -124,5 +122,5 @@ def rewritten(
     new = {name.replace("_json", ".json"): value for name, value in members.items()}
     old |= {name: json.dumps(value).encode() for name, value in new.items()}
     if catalogue is not None:
-        old[bundle.CATALOGUE] = packed(catalogue)
+        old[bundle.CATALOGUE] = encode_catalogue(catalogue)
     target.write_bytes(bundle.pack_bundle(graph, old))

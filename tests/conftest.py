@@ -19,11 +19,13 @@ os.environ["XLA_FLAGS"] = (
     "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 )
 
+import hypothesis
 import jax
 import pytest
 from jaxtyping import install_import_hook
 
 import tests.typechecker
+from tests import ROOT
 from tests.exports import ENCODERS, call, train
 
 # Tracing allocates very many objects; with the default thresholds, collection takes seconds.
@@ -31,13 +33,19 @@ gc.set_threshold(50_000, 20, 50)
 install_import_hook(["jaxrec"], f"{tests.typechecker.__name__}.check")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
+# Few examples by default; .ci/run repeats the properties with --hypothesis-profile=ci.
+hypothesis.settings.register_profile("quick", max_examples=10, deadline=None)
+hypothesis.settings.register_profile("ci", max_examples=100, deadline=None)
+hypothesis.settings.load_profile("quick")
+
 
 @pytest.hookimpl(tryfirst=True)  # run before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Group the tests that need the exports on one worker, and all others by file."""
     for item in items:
         needs_exports = "runs" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("exports" if needs_exports else item.path.name))
+        group = "exports" if needs_exports else item.path.relative_to(ROOT).as_posix()
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")

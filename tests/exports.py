@@ -10,7 +10,8 @@ from pathlib import Path
 
 import polars as pl
 
-ROOT = Path(__file__).parents[1]
+from tests import ROOT
+
 ENCODERS = ("bow", "cnn", "rnn")
 
 # Large enough to learn something in a few seconds.
@@ -41,7 +42,7 @@ def small_log() -> pl.DataFrame:
     )
 
 
-def command(
+def run_script(
     script: str, *flags: str, cwd: Path, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a script of the repository in a process of its own."""
@@ -76,10 +77,10 @@ def convert(*flags: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 def train(folder: Path, encoder: str, *flags: str) -> Path:
     """Train a run in the folder, in this process, and return its directory."""
-    from jaxrec.cli import train as command_of_train
+    from jaxrec.cli import train as train_command
 
     run_dir = folder / "runs" / encoder
     given = (f"--encoder={encoder}", f"--run-dir={run_dir}", *WORLD, *flags)
-    process = call(command_of_train.main, *given, cwd=folder)
+    process = call(train_command.main, *given, cwd=folder)
     assert process.returncode == 0, process.stderr
     return run_dir

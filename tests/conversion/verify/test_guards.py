@@ -1,0 +1,227 @@
+"""Guards of a converted model: each one fails on a device with that defect."""
+
+import numpy as np
+import pytest
+
+from jaxrec.conversion.verify import guards
+from jaxrec.conversion.verify.trials import Trials, build_trials
+from jaxrec.errors import FailedCheckError
+from jaxrec.runtime.interpreter import (
+    CANDIDATES,
+    HISTORY,
+    ITEMS,
+    DeviceModel,
+    ItemEmbeddings,
+    Port,
+    Ports,
+    RankedItems,
+)
+from jaxrec.schema import PAD
+from tests.conversion.verify.test_trials import HELDOUT, SIZE
+
+TRIED: Trials = build_trials(HELDOUT, SIZE)
+K, M = 5, 10
+
+
+def known_or_pad(ids: np.ndarray) -> np.ndarray:
+    return np.where((ids > PAD) & (ids <= SIZE), ids, PAD)
+
+
+class Device(DeviceModel):
+    """A correct device: popular items first, with scores slightly changed by the history."""
+
+    def __init__(self):
+        self.candidates, self.top_k, self.batch_size = M, K, 1
+        history = {HISTORY: Port("int32", (1, 4))}
+        context = {"context": Port("float32", (1, SIZE + 1))}
+        candidates = {CANDIDATES: Port("int32", (1, M))}
+        scores = {"scores": Port("float32", (1, M))}
+        vectors = {"vectors": Port("float32", (1, M, SIZE + 1)), "biases": Port("float32", (1, M))}
+        self.signatures = {
+            "encode": Ports(history, context),
+            "score": Ports(history | candidates, scores),
+            "vectors": Ports({ITEMS: Port("int32", (1, M))}, vectors),
+        }
+        # A context holds each item's gain from the history; its one-hot vector selects it.
+        self.table = np.eye(SIZE + 1, dtype=np.float32)
+        self.bias = -np.arange(SIZE + 1, dtype=np.float32)
+        self.table[PAD], self.bias[PAD] = 0, -1e9
+
+    def call_all(self, signature, inputs):
+        if signature == "encode":
+            return {"context": self.contexts(inputs[HISTORY])}
+        if signature == "vectors":
+            ids = known_or_pad(inputs[ITEMS])
+            return {"vectors": self.table[ids], "biases": self.bias[ids]}
+        ids = known_or_pad(inputs[CANDIDATES])
+        return {"scores": np.take_along_axis(self.scores(inputs[HISTORY]), ids, axis=1)}
+
+    def contexts(self, histories: np.ndarray) -> np.ndarray:
+        gains = np.random.default_rng(0).normal(size=(SIZE + 1, SIZE + 1)).astype(np.float32)
+        gains[PAD] = 0
+        return gains[known_or_pad(histories)].sum(axis=1)
+
+    def scores(self, histories: np.ndarray) -> np.ndarray:
+        return self.contexts(histories) @ self.table.T + self.bias
+
+    def recommend_all(self, histories):
+        histories = histories[HISTORY]
+        scores = self.scores(histories)
+        scores[np.arange(len(scores))[:, None], known_or_pad(histories)] = -1e9
+        ids = np.argsort(-scores, axis=1, kind="stable")[:, :K].astype(np.int32)
+        return RankedItems(ids, np.take_along_axis(scores, ids, axis=1))
+
+    def score_all(self, histories, candidates):
+        return self.call_all("score", {**histories, CANDIDATES: candidates})["scores"]
+
+
+class GivesPadding(Device):
+    def recommend_all(self, histories):
+        ids, scores = super().recommend_all(histories)
+        ids[4, -1] = PAD
+        return RankedItems(ids, scores)
+
+
+class GivesWhatIsNoItem(Device):
+    def recommend_all(self, histories):
+        ids, scores = super().recommend_all(histories)
+        ids[0, 0] = SIZE + 1
+        return RankedItems(ids, scores)
+
+
+class GivesTwice(Device):
+    def recommend_all(self, histories):
+        ids, scores = super().recommend_all(histories)
+        ids[1, 1] = ids[1, 0]
+        return RankedItems(ids, scores)
+
+
+class GivesTheWorstFirst(Device):
+    def recommend_all(self, histories):
+        ids, scores = super().recommend_all(histories)
+        return RankedItems(ids[:, ::-1], scores[:, ::-1])
+
+
+class GivesTheHistory(Device):
+    def recommend_all(self, histories):
+        scores = self.scores(histories[HISTORY])
+        ids = np.argsort(-scores, axis=1, kind="stable")[:, : K * 5].astype(np.int32)
+        return RankedItems(ids, np.take_along_axis(scores, ids, axis=1))
+
+
+class GivesNoNumber(Device):
+    def recommend_all(self, histories):
+        ids, scores = super().recommend_all(histories)
+        scores[0, 0] = np.nan
+        return RankedItems(ids, scores)
+
+
+class ForgetsBeforeAGap(Device):
+    """An LSTM that resets its state at padding does this."""
+
+    def contexts(self, histories):
+        histories = histories.copy()
+        for row in histories:
+            strange = np.flatnonzero((row <= PAD) | (row > SIZE))
+            row[: strange[-1] + 1 if len(strange) else 0] = PAD
+        return super().contexts(histories)
+
+
+class ClampsIds(Device):
+    """A plain gather does this with ids out of range."""
+
+    def contexts(self, histories):
+        return super().contexts(np.clip(histories, PAD, SIZE))
+
+
+class ClampsCandidates(Device):
+    def call_all(self, signature, inputs):
+        clipped = np.clip(inputs.get(CANDIDATES, np.zeros((1, M))), PAD, SIZE)
+        return super().call_all(signature, {**inputs, CANDIDATES: clipped.astype(np.int32)})
+
+
+class GivesTheUnknownAVector(Device):
+    """A model whose PAD row is not zeroed does this."""
+
+    def vectors_all(self, items):
+        vectors, biases = super().vectors_all(items)
+        return ItemEmbeddings(np.where(biases[:, None] < -1e8, 0.1, vectors), biases)
+
+
+class GivesOtherVectors(Device):
+    """A second table that differs from the one of the scores does this."""
+
+    def vectors_all(self, items):
+        vectors, biases = super().vectors_all(items)
+        return ItemEmbeddings(1.01 * vectors, biases)
+
+
+class GivesOtherBiases(Device):
+    def vectors_all(self, items):
+        vectors, biases = super().vectors_all(items)
+        return ItemEmbeddings(vectors, biases + np.float32(0.01))
+
+
+class Remembers(Device):
+    last = 0.0
+
+    def recommend_all(self, histories):
+        ids, scores = super().recommend_all(histories)
+        for row, history in zip(scores, histories[HISTORY], strict=True):
+            row += np.float32(self.last)
+            self.last = 1e-6 * float(history[-1] % 7)
+        return RankedItems(ids, scores)
+
+
+def check(device: Device, keep_seen: bool = False) -> None:
+    lists = device.recommend_all(TRIED.inputs)
+    guards.check_guards(b"", device, lists, TRIED, SIZE, keep_seen=keep_seen)
+
+
+@pytest.fixture(autouse=True)
+def no_compiled_model(monkeypatch):
+    """Skip CompiledModel: these devices have no flatbuffer; test_export.py covers it."""
+    agrees = lambda _, device, histories: device.recommend_all(histories)[0]  # noqa: E731
+    monkeypatch.setattr(guards, "_in_compiled_model", agrees)
+
+
+def test_a_correct_device_passes():
+    check(Device())
+
+
+@pytest.mark.parametrize(
+    ("device", "complaint"),
+    [
+        (GivesPadding(), r"gave an id that is no item after history 4 \("),
+        (GivesWhatIsNoItem(), r"gave an id that is no item after history 0 \(held out\)"),
+        (GivesTwice(), r"gave an item twice after history 1 \(held out\)"),
+        (GivesTheWorstFirst(), "gave a worse item before a better one"),
+        (GivesNoNumber(), "gave a worse item before a better one after history 0"),
+        (GivesTheHistory(), "gave an item of the history"),
+        (
+            ForgetsBeforeAGap(),
+            r"did not pass over what is unknown after history \d+ \(padded on the right\)",
+        ),
+        (ClampsIds(), "did not pass over what is unknown|of the history"),
+        (ClampsCandidates(), "took an unknown candidate for a known one"),
+        (Remembers(), "remembered another history"),
+        (GivesTheUnknownAVector(), "gave a vector to an item that is unknown$"),
+        (GivesOtherVectors(), r"gave scores that its vectors do not make after history \d+ \("),
+        (GivesOtherBiases(), r"gave scores that its vectors do not make after history 0 \("),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Device) else "",
+)
+def test_a_defect_is_reported_with_the_history(device, complaint):
+    with pytest.raises(FailedCheckError, match=complaint):
+        check(device)
+
+
+def test_seen_items_may_be_recommended_with_keep_seen():
+    check(GivesTheHistory(), keep_seen=True)
+
+
+def test_compiled_model_must_agree(monkeypatch):
+    differs = lambda _, device, histories: device.recommend_all(histories)[0][::-1]  # noqa: E731
+    monkeypatch.setattr(guards, "_in_compiled_model", differs)
+    with pytest.raises(FailedCheckError, match="differs in CompiledModel"):
+        check(Device())

@@ -1,0 +1,103 @@
+"""Verification trials: malformed inputs, and their canonical form."""
+
+from dataclasses import replace
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jaxrec.conversion.verify.trials import INT32, Trials, build_trials, canonicalize
+from jaxrec.runtime.interpreter import HISTORY
+from jaxrec.schema import ITEM, PAD, Feature
+from tests.small_data import left_padded
+from tests.small_models import make_heldout
+
+SIZE = 50
+MOOD_FEATURE = Feature("mood", "activity", "id", 3)
+
+
+HELDOUT = make_heldout([[0, 0, 3, 9], [5, 6, 7, 8], [0, 0, 0, 50]])
+
+
+def trials_of_kind(kind: str) -> Trials:
+    everything = build_trials(HELDOUT, SIZE)
+    return everything.select(np.array([each == kind for each in everything.kinds]))
+
+
+@given(st.lists(st.integers(INT32.min, INT32.max) | st.integers(-2, SIZE + 2), min_size=1))
+def test_canonicalize_keeps_known_items_in_order(history):
+    (meant,) = canonicalize({HISTORY: np.array([history], np.int32)}, SIZE)[HISTORY].tolist()
+    assert meant == left_padded([i for i in history if 0 < i <= SIZE], len(history))
+
+
+def test_held_out_histories_come_first_unchanged():
+    everything = build_trials(HELDOUT, SIZE)
+    assert everything.kinds[:3] == ["held out"] * 3
+    given, meant = everything.inputs[HISTORY], everything.canonical[HISTORY]
+    np.testing.assert_array_equal(given[:3], HELDOUT.history[ITEM])
+    np.testing.assert_array_equal(meant[:3], HELDOUT.history[ITEM])
+    assert "held out" not in everything.kinds[3:]
+    assert given.dtype == meant.dtype == np.int32
+    np.testing.assert_array_equal(meant, canonicalize(everything.inputs, SIZE)[HISTORY])
+
+
+def test_trials_of_each_kind_match_its_name():
+    for kind, value in (
+        ("an unknown id within", SIZE + 1),
+        ("negative ids within", -1),
+        ("the largest and the smallest number within", INT32.max),
+        ("the largest and the smallest number within", INT32.min),
+    ):
+        rows = trials_of_kind(kind)
+        assert (rows.inputs[HISTORY] == value).any(axis=1).all(), kind
+        # An item follows the value, and another precedes it where there is room.
+        assert (rows.inputs[HISTORY][:, -1] > 0).all()
+        assert (np.count_nonzero(rows.canonical[HISTORY], axis=1) >= 1).all()
+    assert not trials_of_kind("empty").inputs[HISTORY].any()
+    assert (np.count_nonzero(trials_of_kind("one item").inputs[HISTORY], axis=1) == 1).all()
+    assert (trials_of_kind("full").inputs[HISTORY] > PAD).all()
+    assert (trials_of_kind("padded on the right").inputs[HISTORY][:, 0] > PAD).all()
+    assert not trials_of_kind("unknown ids alone").canonical[HISTORY].any()
+    assert trials_of_kind("unknown ids alone").inputs[HISTORY].all()
+    for row in trials_of_kind("one item again and again").inputs[HISTORY]:
+        assert len(set(row[row > PAD].tolist())) == 1
+    repeated = trials_of_kind("repeated items").inputs[HISTORY]
+    assert any(len(set(row.tolist())) == 2 and PAD not in row for row in repeated)
+
+
+def test_trials_of_history_length_one():
+    """Check that N = 1, which has no inner positions, is supported."""
+    everything = build_trials(make_heldout([[4], [50]]), SIZE)
+    assert everything.inputs[HISTORY].shape[1] == 1
+    np.testing.assert_array_equal(
+        everything.canonical[HISTORY], canonicalize(everything.inputs, SIZE)[HISTORY]
+    )
+
+
+def test_describe_names_index_kind_and_ids():
+    everything = build_trials(HELDOUT, SIZE)
+    assert everything.describe(1) == "history 1 (held out): [5, 6, 7, 8]"
+
+
+def test_canonicalize_moves_features_along_with_their_items():
+    """Check that unknown items lose their features, and that unknown values become id 0."""
+    given = {
+        HISTORY: np.array([[3, SIZE + 1, 0, 9, 5]], np.int32),
+        "mood": np.array([[1, 2, 2, 4, 0]], np.int32),
+    }
+    meant = canonicalize(given, SIZE, [MOOD_FEATURE])
+    assert meant[HISTORY].tolist() == [[0, 0, 3, 9, 5]]
+    assert meant["mood"].tolist() == [[0, 0, 1, 0, 0]]
+
+
+def test_trials_contain_unknown_feature_values():
+    heldout = make_heldout([[0, 0, 3, 9], [5, 6, 7, 8]])
+    moods = np.array([[0, 0, 1, 2], [3, 0, 1, 2]], np.int32)
+    heldout = replace(heldout, history=heldout.history | {"mood": moods})
+    everything = build_trials(heldout, SIZE, [MOOD_FEATURE])
+    strange = [each == "unknown values of known items" for each in everything.kinds]
+    unknown_values = everything.select(np.array(strange))
+    assert {-1, INT32.max} <= set(unknown_values.inputs["mood"].ravel().tolist())
+    assert (unknown_values.canonical[HISTORY] == unknown_values.inputs[HISTORY]).all()
+    assert not unknown_values.canonical["mood"].any()
+    assert "'mood': [0, 0, 1, 2]" in everything.describe(0)

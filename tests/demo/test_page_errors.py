@@ -1,0 +1,102 @@
+"""Errors that the page reports in words."""
+
+import pytest
+from playwright.sync_api import expect
+
+from demo.exports import choose_exports
+from demo.folder import model_path
+from tests.browser import open_page, site, tap
+from tests.bundles import save_in_format_1
+
+
+@pytest.fixture
+def page(browser):
+    context = browser.new_context(service_workers="block")
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture
+def place(tmp_path, models):
+    with site(tmp_path / "site", models["bow"], models["cnn"]) as place:
+        yield place
+
+
+def file_of(place, path):
+    (export,) = choose_exports([path])
+    return place.folder / model_path(export)
+
+
+def expect_problem(page, words: str) -> None:
+    expect(page.locator("#problem")).to_contain_text(words)
+    expect(page.locator("#loading")).to_be_hidden()
+    expect(page.locator("#main")).to_be_hidden()
+
+
+def test_a_damaged_model(page, place, models):
+    path = file_of(place, models["bow"])
+    data = bytearray(path.read_bytes())
+    data[1000] ^= 1
+    path.write_bytes(data)
+    page.goto(place.url)
+    expect_problem(page, "bow is damaged")
+
+
+def test_a_catalogue_of_another_model(page, tmp_path, models):
+    save_in_format_1(models["bow"], tmp_path / "swapped.tflite", lambda entries: entries[::-1])
+    with site(tmp_path / "site", tmp_path / "swapped.tflite") as place:
+        page.goto(place.url)
+        expect_problem(page, "The catalogue does not fit the model")
+
+
+def test_a_missing_model(page, place, models):
+    file_of(place, models["bow"]).unlink()
+    page.goto(place.url)
+    expect_problem(page, "is missing on the server (404)")
+
+
+def test_a_missing_list_of_models(page, place):
+    (place.folder / "models.json").unlink()
+    page.goto(place.url)
+    expect_problem(page, "models.json is missing on the server")
+
+
+def test_a_browser_without_webassembly(page, place):
+    page.add_init_script("delete globalThis.WebAssembly")
+    page.goto(place.url)
+    expect_problem(page, "This browser has no WebAssembly")
+
+
+def test_a_page_without_a_secure_context(page, place):
+    page.add_init_script("Object.defineProperty(Crypto.prototype, 'subtle', {value: undefined})")
+    page.goto(place.url)
+    expect_problem(page, "https or localhost")
+
+
+def test_a_browser_without_javascript(browser, place):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(place.url)
+    expect(page.get_by_text("with JavaScript")).to_be_visible()
+    context.close()
+
+
+def test_a_damaged_model_leaves_the_others_usable(page, place, models):
+    file_of(place, models["cnn"]).write_bytes(b"damaged")
+    open_page(page, place.url)
+    page.get_by_role("radio", name="Side by side").click()
+    columns = page.locator(".list")
+    expect(columns.nth(1).locator(".problem")).to_contain_text("cnn is damaged")
+    expect(columns.nth(0).locator("li")).to_have_count(10)
+    tap(page, 3)
+    expect(columns.nth(0).locator("li")).to_have_count(10)
+
+
+def test_a_browser_without_storage_is_reported(page, place):
+    page.add_init_script(
+        "Object.defineProperty(window, 'localStorage', {get() { throw new Error('denied') }})"
+    )
+    open_page(page, place.url)
+    tap(page, 3)
+    expect(page.locator("#seen li")).to_have_count(1)
+    expect(page.locator("#status")).to_contain_text("keeps nothing beyond this visit")

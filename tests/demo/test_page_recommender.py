@@ -1,0 +1,525 @@
+"""The JavaScript recommender gives the results of the Python runtime, in a real browser."""
+
+import struct
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+
+from jaxrec.conversion.graph.shapes import Shapes
+from jaxrec.runs.directory import HELDOUT
+from jaxrec.runs.heldout import load_heldout
+from jaxrec.runtime import bundle
+from jaxrec.runtime.recommender import Recommender
+from jaxrec.schema import ITEM, HeadSpec
+from tests.browser import site
+from tests.bundles import make_bundle, rewrite_bundle, save_bundle, save_in_format_1
+from tests.exports import ENCODERS, run_script
+from tests.small_models import make_model
+
+HISTORIES = 300
+UNKNOWN = 10**9
+
+LOAD = """
+  const { Recommender } = await import('./recommender.js');
+  const load = async (url) =>
+    Recommender.load(new Uint8Array(await (await fetch(url)).arrayBuffer()));
+"""
+
+
+CALL = f"""async ([url, calls]) => {{ {LOAD}
+  const recommender = await load(url);
+  const answers = [];
+  for (const [method, ...given] of calls) {{
+    const answer = recommender[method](...given);
+    answers.push(await answer.catch((error) => `${{error.name}}: ${{error.message}}`));
+  }}
+  recommender.close();
+  return answers;
+}}"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, models):
+    folder = tmp_path_factory.mktemp("page") / "site"
+    with site(folder, *(models[encoder] for encoder in ENCODERS)) as place:
+        for encoder, path in models.items():
+            (folder / f"{encoder}.tflite").write_bytes(path.read_bytes())
+        yield place
+
+
+@pytest.fixture(scope="module")
+def page(browser, place):
+    page = browser.new_page()
+    page.goto(f"{place.url}models.json")
+    return page
+
+
+@pytest.fixture(scope="module")
+def histories(runs) -> list[list[int]]:
+    """Return histories of raw items: held-out ones and edge cases."""
+    items = bundle.read_bundle(runs["rnn"] / "export" / "model.tflite").items
+    rows = load_heldout(runs["rnn"] / HELDOUT).history[ITEM]
+    known = [[items[number - 1] for number in row if number] for row in rows]
+    odd = [
+        [],
+        items[:1],
+        items[:3] * 4,
+        items[:40],
+        [-5, UNKNOWN, items[7], 0],
+        items[::-1],
+        items[7:],
+    ]
+    return [*known[: HISTORIES - len(odd)], *odd]
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_recommend_matches_the_python_runtime(page, models, histories, encoder):
+    items, scores, first = page.evaluate(
+        f"""async ([url, histories]) => {{ {LOAD}
+          const recommender = await load(url);
+          const lists = [];
+          for (const history of histories) {{
+            lists.push(await recommender.recommend(history, recommender.topK));
+          }}
+          recommender.close();
+          const all = (name) => lists.map((list) => list.map((each) => each[name]));
+          return [all('item'), all('score'), lists[0][0]];
+        }}""",
+        [f"{encoder}.tflite", histories],
+    )
+    recommender = Recommender.load(models[encoder])
+    here = [recommender.recommend(history, recommender.top_k) for history in histories]
+    assert len(items) == HISTORIES
+    for history, *lists in zip(histories, items, scores, here, strict=True):
+        assert_same_lists(recommender, history, *lists)
+    assert first == {**asdict(here[0][0]), "score": scores[0][0]}
+
+
+def assert_same_lists(recommender, history, items, scores, expected) -> None:
+    """Check that each rank has the same item, or one whose score ties within rounding."""
+    wanted = [each.score for each in expected]
+    np.testing.assert_allclose(scores, wanted, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(recommender.score(history, items), wanted, rtol=1e-6, atol=1e-6)
+    assert len(set(items)) == len(items)
+
+
+def call(page, url: str, *calls: tuple) -> list:
+    """Call methods of a recommender in the browser; return errors as their name and message."""
+    return page.evaluate(CALL, [url, calls])
+
+
+def items_of(answer: list[dict]) -> list:
+    return [each["item"] for each in answer]
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_exclude_and_candidates_match_the_python_runtime(page, models, histories, encoder):
+    """Check long excludes, candidates, and k beyond the top_k of the model, on many histories."""
+    recommender = Recommender.load(models[encoder])
+    rng = np.random.default_rng(1)
+    asked = []
+    for history in [*histories[:20], *histories[-7:]]:
+        drawn = rng.permutation(recommender.items).tolist()
+        exclude = [UNKNOWN, *drawn[: rng.integers(len(drawn))]]
+        candidates = rng.choice([*recommender.items, UNKNOWN], 30).tolist()
+        k = int(rng.integers(1, len(drawn) + 1))
+        asked += [
+            (history, k, {}),
+            (history, 10, {"exclude": exclude}),
+            (history, k, {"candidates": candidates}),
+            (history, k, {"candidates": candidates, "exclude": exclude}),
+        ]
+    answers = call(page, f"{encoder}.tflite", *(("recommend", *each) for each in asked))
+    for (history, k, options), answer in zip(asked, answers, strict=True):
+        expected = recommender.recommend(history, k, **options)
+        scores = [each["score"] for each in answer]
+        assert_same_lists(recommender, history, items_of(answer), scores, expected)
+        left = set(options.get("candidates", recommender.items)) & set(recommender.items)
+        left -= {*history, *options.get("exclude", [])}
+        assert len(answer) == min(k, len(left))
+        assert set(items_of(answer)) <= left
+
+
+def test_the_order_of_candidates_does_not_matter(page, models):
+    items = list(Recommender.load(models["rnn"]).items)
+    # Items with equal scores are in the order of `items`.
+    scored, there, back = call(
+        page,
+        "rnn.tflite",
+        ("score", [], items),
+        ("recommend", [], len(items), {"candidates": items}),
+        ("recommend", [], len(items), {"candidates": items[::-1] * 2}),
+    )
+    order = sorted(range(len(items)), key=lambda index: (-scored[index], index))
+    assert items_of(there) == items_of(back) == [items[index] for index in order]
+
+
+def test_recommend_many_equals_separate_calls(page, models, histories):
+    asked = [*histories[:5], *histories[-7:]]
+    exclude = [history[::2] for history in histories[20:32]]
+    together, bare, *alone = call(
+        page,
+        "cnn.tflite",
+        ("recommendMany", asked, 7, {"exclude": exclude}),
+        ("recommendMany", asked),
+        *(
+            ("recommend", history, 7, {"exclude": each})
+            for history, each in zip(asked, exclude, strict=True)
+        ),
+    )
+    assert together == alone
+    assert [len(answer) for answer in bare[:5]] == [10] * 5
+
+
+@pytest.fixture(scope="module")
+def keep_seen_model(runs, place):
+    """Export a run with --keep-seen, so that seen items are recommended too."""
+    folder = place.folder.parent / "keeping"
+    flags = ("--keep-seen", "--recipe=float32", f"--export-dir={folder}")
+    done = run_script("convert/to_tflite.py", f"--run-dir={runs['bow']}", *flags, cwd=folder.parent)
+    assert done.returncode == 0, done.stderr
+    (place.folder / "keeping.tflite").write_bytes((folder / "model.tflite").read_bytes())
+    return folder / "model.tflite"
+
+
+def test_a_model_exported_with_keep_seen(page, keep_seen_model):
+    recommender = Recommender.load(keep_seen_model)
+    items = list(recommender.items)
+    history = items[:20]
+    whole, without, some = call(
+        page,
+        "keeping.tflite",
+        ("recommend", history, len(items)),
+        ("recommend", history, len(items), {"exclude": items[5:9]}),
+        ("recommend", history, 9, {"candidates": items[:3]}),
+    )
+    assert set(items_of(whole)) == set(items)
+    assert set(items_of(without)) == set(items) - set(items[5:9])
+    assert set(items_of(some)) == set(items[:3])
+    wanted = recommender.recommend(history, len(items))
+    scores = [each["score"] for each in whole]
+    assert_same_lists(recommender, history, items_of(whole), scores, wanted)
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_vectors_and_similar_items_match_the_python_runtime(page, models, histories, encoder):
+    recommender = Recommender.load(models[encoder])
+    vectors, biases, context, scores = page.evaluate(
+        f"""async ([url, history]) => {{ {LOAD}
+          const recommender = await load(url);
+          const {{ vectors, biases }} = await recommender.vectors();
+          const context = await recommender.encode(history);
+          const scores = await recommender.score(history, recommender.items);
+          return [Array.from(vectors), Array.from(biases), Array.from(context), scores];
+        }}""",
+        [f"{encoder}.tflite", histories[0]],
+    )
+    here_vectors, here_biases = recommender.vectors()
+    there = np.reshape(vectors, here_vectors.shape)
+    np.testing.assert_allclose(there, here_vectors, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(biases, here_biases, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(there @ np.array(context) + biases, scores, rtol=0, atol=1e-4)
+
+    size = len(recommender.items)
+    asked = recommender.items[:5]
+    answers = call(page, f"{encoder}.tflite", *(("similar", item, size) for item in asked))
+    unit = here_vectors / np.linalg.norm(here_vectors, axis=1, keepdims=True)
+    for place, (item, answer) in enumerate(zip(asked, answers, strict=True)):
+        cosines = dict(zip(recommender.items, (unit @ unit[place]).tolist(), strict=True))
+        expected = recommender.similar(item, size)
+        assert {*items_of(answer)} == {*recommender.items} - {item}
+        for each, wanted in zip(answer, expected, strict=True):
+            assert each["score"] == pytest.approx(wanted.score, abs=1e-6)
+            assert each["score"] == pytest.approx(cosines[each["item"]], abs=1e-6)
+
+
+def test_a_model_without_vectors_raises_an_error_with_the_remedy(page, histories):
+    messages = page.evaluate(
+        """async ([url, item]) => {
+          const { readBundle } = await import('./bundle.js');
+          const { Recommender } = await import('./recommender.js');
+          const { loadAndCompile } = await import('./runtime/litert.js');
+          const bytes = new Uint8Array(await (await fetch(url)).arrayBuffer());
+          (await Recommender.load(bytes)).close(); // starts the runtime
+          const bundle = await readBundle(bytes);
+          const compiled = await loadAndCompile(bundle.graph, { accelerator: 'wasm' });
+          const { recommend, score } = compiled.signatures;
+          const older = new Recommender({ signatures: { recommend, score } }, bundle);
+          const said = (error) => `${error.name}: ${error.message}`;
+          return [await older.vectors().catch(said), await older.similar(item).catch(said)];
+        }""",
+        ["bow.tflite", histories[0][0]],
+    )
+    assert messages == ["BundleError: The model has no item vectors: convert its run again."] * 2
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_encode_and_score_match_the_python_runtime(page, models, histories, encoder):
+    recommender = Recommender.load(models[encoder])
+    # More candidates than one call takes, among them an unknown item.
+    candidates = [*bundle.read_bundle(models[encoder]).items, UNKNOWN]
+    contexts, scores = page.evaluate(
+        f"""async ([url, histories, candidates]) => {{ {LOAD}
+          const recommender = await load(url);
+          const contexts = [], scores = [];
+          for (const history of histories) {{
+            contexts.push(Array.from(await recommender.encode(history)));
+            scores.push(await recommender.score(history, candidates));
+          }}
+          return [contexts, scores];
+        }}""",
+        [f"{encoder}.tflite", histories[-20:], candidates],
+    )
+    for history, context, row in zip(histories[-20:], contexts, scores, strict=True):
+        np.testing.assert_allclose(context, recommender.encode(history), atol=1e-5)
+        np.testing.assert_allclose(row, recommender.score(history, candidates), atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def rating_recommender(place) -> Recommender:
+    """Return a model that predicts ratings, with fewer candidates per call than the test has."""
+    label = HeadSpec("rating", 1.0, (0.5, 1.0, 4.0))
+    model = make_bundle(
+        make_model("rnn", heads=(label,)), Shapes(1, 5, 6, 4, False), list(range(100, 130))
+    )
+    return Recommender.load(save_bundle(model, place.folder / "rating.tflite"))
+
+
+def test_rate_matches_the_python_runtime(page, rating_recommender):
+    histories = [[], [103, 107], list(range(100, 120))]
+    candidates = [104, UNKNOWN, 101, 100, 129, 128]
+    answers = page.evaluate(
+        f"""async ([histories, candidates]) => {{ {LOAD}
+          const recommender = await load('rating.tflite');
+          const answers = [];
+          for (const history of histories) {{
+            const ratings = await recommender.rate(history, candidates);
+            answers.push(ratings.map((each) => each && {{ ...each, atLeast: [...each.atLeast] }}));
+          }}
+          return answers;
+        }}""",
+        [histories, candidates],
+    )
+    for history, answer in zip(histories, answers, strict=True):
+        for found, wanted in zip(answer, rating_recommender.rate(history, candidates), strict=True):
+            if wanted is None:
+                assert found is None
+                continue
+            assert found["item"] == wanted.item
+            assert found["expected"] == pytest.approx(wanted.expected, abs=1e-5)
+            values, probabilities = zip(*found["atLeast"], strict=True)
+            assert values == tuple(wanted.at_least)
+            assert probabilities == pytest.approx(list(wanted.at_least.values()), abs=1e-5)
+
+
+def test_invalid_rate_calls_raise_errors_with_the_remedy(page, rating_recommender):
+    answers = call(
+        page,
+        "rating.tflite",
+        ("rate", [], []),
+        ("rate", ["x"], [100]),
+        ("rate", [100], 101),
+        ("rate", [100], [101], {"adapter": {}}),
+    )
+    assert answers == [
+        [],
+        'RangeError: none of the items is known, as "x" (string); the model knows 30, as 100 '
+        "(number)",
+        "TypeError: the candidates are 101 (number), not a list; give [101]",
+        'TypeError: there is no option "adapter"; there is features',
+    ]
+    (answer,) = call(page, "bow.tflite", ("rate", [], []))
+    assert answer == "BundleError: The model predicts no ratings: train one with --rate."
+
+
+def test_concurrent_calls_do_not_interfere(page, histories):
+    assert page.evaluate(
+        f"""async (histories) => {{ {LOAD}
+          const recommender = await load('rnn.tflite');
+          const once = [];
+          for (const history of histories) once.push(await recommender.recommend(history));
+          const together = await Promise.all(histories.map((each) => recommender.recommend(each)));
+          return JSON.stringify(once) === JSON.stringify(together);
+        }}""",
+        histories,
+    )
+
+
+def test_memory_is_constant_over_20_000_recommendations(page, histories):
+    client = page.context.new_cdp_session(page)
+
+    def used() -> tuple[int, float]:
+        client.send("HeapProfiler.collectGarbage")
+        wasm = page.evaluate(
+            """async () => {
+              const { getGlobalLiteRt } = await import('./runtime/litert.js');
+              return getGlobalLiteRt().liteRtWasm.HEAPU8.length;
+            }"""
+        )
+        return wasm, client.send("Runtime.getHeapUsage")["usedSize"]
+
+    page.evaluate(f"async () => {{ {LOAD} globalThis.flat = await load('bow.tflite'); }}")
+    recommend = """async ([histories, calls]) => {
+      for (let call = 0; call < calls; call += 1) {
+        await flat.recommend(histories[call % histories.length]);
+      }
+    }"""
+    page.evaluate(recommend, [histories, 2000])
+    wasm, script = used()
+    page.evaluate(recommend, [histories, 20_000])
+    wasm_after, script_after = used()
+    assert wasm_after == wasm
+    # A leak of 100 bytes per call would be 2 MB.
+    assert script_after - script < 500_000
+
+
+def test_invalid_arguments_raise_errors_with_the_remedy(page, models):
+    items = bundle.read_bundle(models["bow"]).items
+    item, text, size = items[4], str(items[4]), len(items)
+    count = f"out of range; give 1 to {size}"
+    unknown = f'"{item}" (string); the model knows {size}, as {items[0]} (number)'
+    no_list = f"are {item} (number), not a list; give [{item}]"
+    mistakes = [
+        (("recommend", [], 0), f"RangeError: k=0 is {count}"),
+        (("recommend", [], 1.5), f"RangeError: k=1.5 is {count}"),
+        (("recommendMany", [], -1), f"RangeError: k=-1 is {count}"),
+        (("similar", item, size + 1), f"RangeError: k={size + 1} is {count}"),
+        (("recommend", [text, "x"]), f"RangeError: none of the items is known, as {unknown}"),
+        (("score", [text], []), f"RangeError: none of the items is known, as {unknown}"),
+        (("encode", [text]), f"RangeError: none of the items is known, as {unknown}"),
+        (
+            ("recommend", [], 5, {"candidates": [text]}),
+            f"RangeError: none of the candidates is known, as {unknown}",
+        ),
+        (
+            ("recommendMany", [[item], [text]]),
+            f"RangeError: none of the items of histories[1] is known, as {unknown}",
+        ),
+        (
+            ("similar", text),
+            "RangeError: the item " + unknown.replace("; ", " is not known; "),
+        ),
+        (
+            ("recommend", "abc"),
+            'TypeError: the items are "abc" (string), not a list; give ["abc"]',
+        ),
+        (("recommend", None), "TypeError: the items are null (null), not a list; give [null]"),
+        (("recommend", item), f"TypeError: the items {no_list}"),
+        (("score", [item], item), f"TypeError: the candidates {no_list}"),
+        (("recommend", [], 5, {"exclude": item}), f"TypeError: the items to exclude {no_list}"),
+        (("recommendMany", [[], item]), f"TypeError: the items of histories[1] {no_list}"),
+        (
+            ("recommendMany", [[], []], 5, {"exclude": [[]]}),
+            "RangeError: exclude has 1 entries for 2 histories; give one each",
+        ),
+        (
+            ("recommend", [], 5, {"rating": [1]}),
+            'TypeError: there is no option "rating"; there is exclude, candidates, features, '
+            "adapter",
+        ),
+        (
+            ("recommendMany", [[]], 5, {"candidates": [item]}),
+            'TypeError: there is no option "candidates"; there is exclude, features',
+        ),
+        (
+            ("recommend", [item], 5, {"features": {"rating": [1]}}),
+            'RangeError: the model takes no feature "rating"; it takes none',
+        ),
+    ]
+    answers = call(page, "bow.tflite", *(asked for asked, _ in mistakes))
+    assert answers == [message for _, message in mistakes]
+
+
+def test_no_candidates_give_empty_results(page):
+    ranked, scored = call(
+        page, "bow.tflite", ("recommend", [], 5, {"candidates": []}), ("score", [], [])
+    )
+    assert ranked == scored == []
+
+
+def test_items_catalogue_and_sizes_are_those_of_the_bundle(page, models):
+    here = bundle.read_bundle(models["cnn"])
+    items, catalogue, sizes, knows = page.evaluate(
+        f"""async (known) => {{ {LOAD}
+          const recommender = await load('cnn.tflite');
+          const {{ items, catalogue, historyLength, topK }} = recommender;
+          const knows = [known, `${{known}}`, -1].map((item) => recommender.knows(item));
+          return [items, [...catalogue], [historyLength, topK], knows];
+        }}""",
+        here.items[3],
+    )
+    assert items == here.items
+    assert catalogue == list(here.catalogue)
+    assert sizes == [here.model["history_length"], here.model["top_k"]]
+    assert knows == [True, False, False]
+
+
+def load_result(page, name: str) -> str:
+    return page.evaluate(
+        f"""async (url) => {{ {LOAD}
+          return load(url).then(() => 'loaded', (error) => `${{error.name}}: ${{error.message}}`);
+        }}""",
+        name,
+    )
+
+
+def test_inconsistent_bundles_are_rejected(page, place, models):
+    path, target = models["bow"], place.folder / "odd.tflite"
+    whole = bundle.read_bundle(path)
+    vocabulary = {"digest": whole.model["vocabulary"]["sha256"]}
+
+    rewrite_bundle(path, target)
+    assert load_result(page, target.name) == "loaded"
+
+    save_in_format_1(path, target)
+    assert load_result(page, target.name) == "loaded"
+
+    rewrite_bundle(path, target, catalogue=[*whole.catalogue] * 9)
+    assert "catalogue does not fit" in load_result(page, target.name)
+
+    save_in_format_1(path, target, lambda entries: entries[:-1])
+    assert "catalogue does not fit" in load_result(page, target.name)
+
+    save_in_format_1(path, target, lambda entries: [entries[1], entries[0], *entries[2:]])
+    assert "catalogue does not fit" in load_result(page, target.name)
+
+    rewrite_bundle(path, target, vocabulary_json={**vocabulary, "values": whole.items[1:]})
+    assert "vocabulary does not fit" in load_result(page, target.name)
+
+    rewrite_bundle(path, target, vocabulary_json={"digest": "other", "values": whole.items})
+    assert "vocabulary does not fit" in load_result(page, target.name)
+
+    far = [2**53, *whole.items[1:]]
+    rewrite_bundle(path, target, vocabulary_json={**vocabulary, "values": far})
+    assert "2^53" in load_result(page, target.name)
+
+    rewrite_bundle(path, target, model_json={**whole.model, "format": 99})
+    assert "format 99" in load_result(page, target.name)
+
+    rewrite_bundle(path, target, model_json={**whole.model, "batch_size": 8})
+    assert "takes 8 histories a call, as servers do" in load_result(page, target.name)
+
+
+def test_a_file_with_a_changed_byte_is_rejected(page, place, models):
+    data = models["rnn"].read_bytes()
+    target = place.folder / "odd.tflite"
+    rng = np.random.default_rng(0)
+    for place_of_damage in rng.integers(0, len(data), 40):
+        damaged = bytearray(data)
+        damaged[place_of_damage] ^= 0xFF
+        target.write_bytes(damaged)
+        found = load_result(page, target.name)
+        # Some bytes have no effect: a date, a flag, the model card.
+        assert found.startswith("BundleError: ") or found == "loaded", found
+        if place_of_damage < bundle.read_bundle(models["rnn"]).model["graph"]["bytes"]:
+            assert found.startswith("BundleError: ")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"<html>", b"PK", b"\0" * 70_000, struct.pack("<IHHHHIIH", 0x06054B50, *[9] * 7)],
+)
+def test_a_file_that_is_not_a_model_is_rejected(page, place, content):
+    (place.folder / "odd.tflite").write_bytes(content)
+    assert load_result(page, "odd.tflite").startswith("BundleError: ")

@@ -1,0 +1,331 @@
+"""The runtime for applications: raw items to recommendations with titles, from one file."""
+
+import json
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jaxrec.conversion.graph.shapes import Shapes
+from jaxrec.errors import UserError
+from jaxrec.runs.heldout import load_heldout
+from jaxrec.runtime import Recommender, top_k
+from jaxrec.runtime.bundle import read_bundle
+from jaxrec.schema import ITEM
+from tests.bundles import make_bundle
+from tests.exports import ENCODERS
+from tests.small_models import SIZE, make_model
+
+
+@pytest.fixture(scope="module", params=ENCODERS)
+def recommender(request, models) -> Recommender:
+    return Recommender.load(models[request.param])
+
+
+def raw(recommender: Recommender, count: int) -> list:
+    return list(recommender.items[:count])
+
+
+def test_recommendations_are_those_of_the_graph(models, runs):
+    recommender = Recommender.load(models["rnn"])
+    bundle, heldout = read_bundle(models["rnn"]), load_heldout(runs["rnn"] / "heldout.npz")
+    for history in heldout.history["item"][:20]:
+        items = [bundle.items[i - 1] for i in history if i]
+        got = recommender.recommend(items, k=7)
+        ids, scores = recommender._device.recommend_all({"history": history[None]})
+        assert [each.item for each in got] == [bundle.items[i - 1] for i in ids[0, :7]]
+        np.testing.assert_array_equal([each.score for each in got], scores[0, :7])
+
+
+def test_a_recommender_is_thread_safe(models):
+    """Eight threads call one recommender concurrently, as in a server."""
+    recommender = Recommender.load(models["cnn"])
+    items = raw(recommender, 48)
+    histories = [items[start : start + 8] for start in range(40)]
+    alone = [recommender.recommend(each, k=10) for each in histories]
+    scores = [recommender.score(each, items) for each in histories]
+
+    def ask(_: int) -> bool:
+        return all(
+            recommender.recommend(each, k=10) == wanted
+            and recommender.score(each, items) == candidates
+            for each, wanted, candidates in zip(histories, alone, scores, strict=True)
+        )
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(ask, range(8)))
+
+
+def test_recommendations_have_titles(recommender):
+    for each in recommender.recommend(raw(recommender, 3), k=5):
+        entry = next(e for e in recommender.catalogue if e["item"] == each.item)
+        assert (each.title, each.genres, each.year) == (
+            entry["title"],
+            entry["genres"],
+            entry["year"],
+        )
+        assert each.title
+
+
+def test_an_empty_history_gives_popular_items(recommender, runs):
+    run_dir = runs[recommender.model["encoder"]]
+    counts = json.loads((run_dir / "vocabulary.json").read_text())["counts"]
+    popular = recommender.recommend([], k=10)
+    ids = [recommender.items.index(each.item) + 1 for each in popular]
+    # The bias is initialized by popularity and trained, so that the order may differ a little.
+    assert np.mean([counts[i] for i in ids]) > 0.8 * np.mean(sorted(counts, reverse=True)[:10])
+
+
+def test_the_last_n_known_items_of_a_long_history_count(recommender):
+    items = raw(recommender, 30)
+    length = recommender.history_length
+    older, recent = items[:-length], items[-length:]
+    assert recommender.recommend(items) == recommender.recommend(recent, exclude=older)
+    np.testing.assert_array_equal(recommender.encode(items), recommender.encode(recent))
+    noisy = [each for item in items for each in (item, "unknown")]
+    assert recommender.recommend(noisy) == recommender.recommend(items)
+
+
+def test_a_history_without_known_items_is_refused(recommender):
+    """The usual cause is a log with numbers and a caller with strings."""
+    first = recommender.items[0]
+    told = rf"as '{first}' \(str\); the model knows \d+, as {first} \(int\)$"
+    history = [str(item) for item in raw(recommender, 3)]
+    for call in (
+        lambda: recommender.recommend(history),
+        lambda: recommender.encode(history),
+        lambda: recommender.score(history, raw(recommender, 1)),
+    ):
+        with pytest.raises(UserError, match=f"^none of the items is known, {told}"):
+            call()
+    with pytest.raises(UserError, match=rf"^none of the items of histories\[1\] is .*{told}"):
+        recommender.recommend_many([[], history])
+    with pytest.raises(UserError, match=f"^none of the candidates is known, {told}"):
+        recommender.recommend([], candidates=history)
+
+
+def test_a_string_is_no_list_of_items(recommender):
+    for call, what in (
+        (lambda: recommender.recommend("12"), "items"),
+        (lambda: recommender.recommend([], exclude="12"), "items to exclude"),
+        (lambda: recommender.recommend([], candidates="12"), "candidates"),
+        (lambda: recommender.score([], "12"), "candidates"),
+        (lambda: recommender.recommend_many("12"), "histories"),
+        (lambda: recommender.recommend_many([[], "12"]), "items of histories[1]"),
+        (lambda: recommender.recommend_many([[]], exclude=["12"]), "items to exclude of histories"),
+    ):
+        with pytest.raises(UserError, match=f"^the {re.escape(what)}.* are '12' .str., not a list"):
+            call()
+
+
+def test_the_items_of_the_catalogue_are_known(recommender):
+    assert [entry["item"] for entry in recommender.catalogue] == list(recommender.items)
+    assert all(recommender.knows(item) for item in recommender.items)
+    assert not recommender.knows(str(recommender.items[0]))
+    assert recommender.history_length == recommender.model["history_length"]
+
+
+def test_one_entry_for_each_history_is_required(recommender):
+    histories = [raw(recommender, 1), raw(recommender, 2)]
+    with pytest.raises(UserError, match="exclude has 1 entries for 2 histories; give one each"):
+        recommender.recommend_many(histories, exclude=[[]])
+    with pytest.raises(UserError, match="features has 3 entries for 2 histories"):
+        recommender.recommend_many(histories, features=[{}] * 3)
+    assert recommender.recommend_many([]) == []
+
+
+def test_seen_items_are_not_recommended(recommender):
+    items = raw(recommender, 5)
+    assert not {each.item for each in recommender.recommend(items, k=100)} & set(items)
+    # Also those before the last `history_length` activities.
+    everything = recommender.recommend(recommender.items[:60], k=len(recommender.items))
+    assert {each.item for each in everything} == set(recommender.items[60:])
+    assert recommender.recommend(recommender.items) == []
+
+
+def test_scores_of_candidates_are_those_of_the_list(recommender):
+    items = raw(recommender, 4)
+    best = recommender.recommend(items, k=100)
+    candidates = [each.item for each in best] * 3
+    scores = recommender.score(items, candidates)
+    np.testing.assert_allclose(scores, [each.score for each in best] * 3, rtol=1e-6)
+    assert recommender.score(items, ["unknown"])[0] < -1e8
+    assert recommender.score(items, []) == []
+
+
+def test_scores_are_products_of_queries_and_vectors_plus_biases(recommender):
+    """This holds for a quantized file too, since all its signatures share the rounded weights."""
+    vectors, biases = recommender.vectors()
+    size = len(recommender.items)
+    assert vectors.shape == (size, recommender.model["embedding_dim"])
+    assert (vectors.dtype, biases.shape, biases.dtype) == (np.float32, (size,), np.float32)
+    for history in ([], raw(recommender, 1), raw(recommender, 9)):
+        scores = recommender.encode(history) @ vectors.T + biases
+        np.testing.assert_allclose(
+            scores, recommender.score(history, recommender.items), rtol=1e-5, atol=1e-5
+        )
+
+
+def test_external_retrieval_gives_the_same_list(recommender):
+    vectors, biases = recommender.vectors()
+    for start in range(30):
+        history = recommender.items[start : start + 12]
+        scores = recommender.encode(history) @ vectors.T + biases
+        order = np.argsort(-scores, kind="stable")
+        found = [recommender.items[i] for i in order if recommender.items[i] not in history][:20]
+        assert found == [each.item for each in recommender.recommend(history, k=20)]
+
+
+def test_similar_items_are_ranked_by_cosine_similarity(recommender):
+    vectors, _ = recommender.vectors()
+    size = len(recommender.items)
+    for number in (0, 7, size - 1):
+        found = recommender.similar(recommender.items[number], k=size)
+        wanted = {
+            item: vector
+            @ vectors[number]
+            / np.linalg.norm(vector)
+            / np.linalg.norm(vectors[number])
+            for item, vector in zip(recommender.items, vectors, strict=True)
+        }
+        del wanted[recommender.items[number]]
+        assert {each.item for each in found} == wanted.keys()
+        cosines = [each.score for each in found]
+        assert cosines == sorted(cosines, reverse=True)
+        np.testing.assert_allclose(cosines, [wanted[each.item] for each in found], atol=1e-5)
+        assert recommender.similar(recommender.items[number], k=3) == found[:3]
+        assert found[0].title
+
+
+def test_similar_refuses_an_unknown_item(recommender):
+    first = recommender.items[0]
+    with pytest.raises(UserError, match=rf"^the item '{first}' \(str\) is not known; the model kn"):
+        recommender.similar(str(first))
+    with pytest.raises(UserError, match="k=0 is out of range"):
+        recommender.similar(first, k=0)
+
+
+def test_queries_differ_by_history(recommender):
+    one, other = (recommender.encode(raw(recommender, n)) for n in (1, 4))
+    assert one.shape == (recommender.model["embedding_dim"],)
+    assert np.abs(one - other).max() > 1e-3
+    np.testing.assert_array_equal(recommender.encode([]), 0)
+
+
+@pytest.mark.parametrize("k", [0, -1, 10_000])
+def test_a_k_out_of_range_is_refused(recommender, k):
+    for call in (recommender.recommend, recommender.recommend_many):
+        with pytest.raises(
+            UserError, match=f"k={k} is out of range; give 1 to {len(recommender.items)}"
+        ):
+            call([], k=k)
+
+
+# Ties: each odd id has the vector and the bias of the even id after it.
+TWINS = make_model("bow")
+for table in (TWINS.activities.tables[ITEM], TWINS.bias):
+    table[...] = table[...].at[1::2].set(table[...][2::2])
+FILES = {
+    "one at a time": Shapes(1, 5, 6, 4, False),
+    "a batch": Shapes(3, 5, 6, 4, False),
+    "keep what was seen": Shapes(1, 5, 6, 4, True),
+    "a batch, keep what was seen": Shapes(3, 5, 6, 4, True),
+}
+RAW = [f"item {number}" for number in range(SIZE, 0, -1)]
+
+some_items = st.lists(st.sampled_from([*RAW, "unknown"]), max_size=SIZE)
+histories = some_items.filter(lambda items: not items or set(items) & set(RAW))
+
+
+@pytest.fixture(scope="module", params=FILES)
+def small(request) -> Recommender:
+    """Return a recommender whose graph lists six of thirty items."""
+    pytest.importorskip("tensorflow", reason="needs the extra convert")
+    return Recommender(make_bundle(TWINS, FILES[request.param], RAW))
+
+
+def test_vectors_are_of_every_item_at_any_batch_size(small):
+    """Thirty items do not fill a whole number of calls."""
+    vectors, biases = small.vectors()
+    np.testing.assert_array_equal(vectors, np.array(TWINS.item_table)[1:])
+    np.testing.assert_array_equal(biases, np.array(TWINS.item_bias)[1:])
+
+
+def test_items_of_equal_vectors_are_equally_similar(small):
+    """Of two equal items, the lower id comes first."""
+    twin, *others = small.similar(RAW[3], k=SIZE)
+    assert twin.item == RAW[2]
+    assert twin.score == pytest.approx(1)
+    places = [RAW.index(each.item) for each in others]
+    assert all(places[i + 1] == places[i] + 1 for i in range(0, len(places), 2))
+
+
+def test_an_older_file_without_vectors():
+    """It still recommends."""
+    pytest.importorskip("tensorflow", reason="needs the extra convert")
+    old = Recommender(make_bundle(TWINS, FILES["one at a time"], RAW, without="vectors"))
+    assert len(old.recommend(RAW[:2], k=SIZE)) == SIZE - 2
+    for call in (old.vectors, lambda: old.similar(RAW[0])):
+        with pytest.raises(UserError, match=r"no signature `vectors`; convert its run again$"):
+            call()
+
+
+def brute_force(recommender: Recommender, history, exclude, candidates) -> list[tuple[float, str]]:
+    """Return score and item of all candidates, best first, in plain Python."""
+    excluded = {*exclude, *([] if recommender.model["keep_seen"] else history)}
+    ranked = [item for item in RAW if item in candidates and item not in excluded]
+    pairs = zip(recommender.score(history, ranked), ranked, strict=True)
+    return sorted(pairs, key=lambda pair: (-pair[0], RAW.index(pair[1])))
+
+
+@given(histories, some_items, st.integers(1, SIZE), st.none() | histories)
+def test_recommend_equals_sorting_all_scores(small, history, exclude, k, candidates):
+    found = small.recommend(history, k, exclude=exclude, candidates=candidates)
+    wanted = brute_force(small, history, exclude, RAW if candidates is None else candidates)[:k]
+    assert [each.item for each in found] == [item for _, item in wanted]
+    np.testing.assert_allclose([each.score for each in found], [s for s, _ in wanted], rtol=1e-6)
+
+
+@given(st.lists(st.tuples(histories, some_items), max_size=5), st.integers(1, SIZE))
+def test_recommend_many_equals_single_calls(small, asked, k):
+    found = small.recommend_many([items for items, _ in asked], k, exclude=[e for _, e in asked])
+    alone = [small.recommend(items, k, exclude=exclude) for items, exclude in asked]
+    assert [[each.item for each in row] for row in found] == [
+        [each.item for each in row] for row in alone
+    ]
+    for row, one in zip(found, alone, strict=True):
+        np.testing.assert_allclose([e.score for e in row], [e.score for e in one], rtol=1e-6)
+
+
+def test_many_histories_are_processed_in_chunks(small, monkeypatch):
+    histories = [RAW[start : start + 3] for start in range(20)]
+    wanted = small.recommend_many(histories, k=9)
+    monkeypatch.setattr(top_k, "_MAX_ENTRIES", 1)
+    assert small.recommend_many(histories, k=9) == wanted
+
+
+def test_a_damaged_file_is_refused_before_it_is_interpreted(models, tmp_path):
+    whole = models["cnn"].read_bytes()
+    path = tmp_path / "model.tflite"
+    for place in (0, 20, 5000, len(read_bundle(models["cnn"]).graph) - 1):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
+        with pytest.raises(UserError, match="convert"):
+            Recommender.load(path)
+
+
+def test_it_needs_neither_jax_nor_tensorflow(models):
+    script = (
+        "import sys; from jaxrec.runtime import Recommender; "
+        f"assert Recommender.load({str(models['bow'])!r}).recommend([]); "
+        "others = ('jax', 'flax', 'tensorflow', 'polars', 'orbax', 'jaxtyping', 'tyro');"
+        "print([name for name in others if name in sys.modules])"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert process.stdout.strip() == "[]"
