@@ -371,21 +371,27 @@ def test_a_history_alone_is_one_of_which_all_else_is_unknown(call, python):
 def test_an_error_in_a_feature_names_the_remedy(call):
     items = RAW[:2]
     mistakes = {
-        "country": (["fr"], f'RangeError: the model takes no feature "country"; it takes {NAMES}'),
-        "history": ([1, 2], f'RangeError: the model takes no feature "history"; it takes {NAMES}'),
-        "rating": ([1], 'RangeError: 1 values of "rating" for 2 items; give one for each'),
+        "country": (
+            ["fr"],
+            f'RangeError: the model has no feature "country"; its features: {NAMES}',
+        ),
+        "history": (
+            [1, 2],
+            f'RangeError: the model has no feature "history"; its features: {NAMES}',
+        ),
+        "rating": ([1], 'RangeError: 1 values of "rating" for 2 items; pass one for each'),
         "device": ("web", 'TypeError: the values of "device" are "web" (string), not a list; '),
         "price": (
             [2, "cheap"],
-            'TypeError: the value "cheap" (string) of "price" is no number; give a number, or null',
+            'TypeError: the value "cheap" (string) of "price" is not a number; pass a number, or ',
         ),
         AGE: (
             ["yesterday", None],
-            'TypeError: the value "yesterday" (string) of "age" is no number; give seconds, a ',
+            'TypeError: the value "yesterday" (string) of "age" is not a number; pass a number of ',
         ),
         "user_home_country": (
             ["fr"],
-            'TypeError: "user_home_country" is of the user, and is fr (object); give one value',
+            'TypeError: the value of "user_home_country" is fr (object); pass a single value of ',
         ),
     }
     answers = call(
@@ -395,7 +401,7 @@ def test_an_error_in_a_feature_names_the_remedy(call):
         assert answer.startswith(said)
     (answer,) = call(("recommendMany", [[], items], 5, {"features": [{}, {"rating": [1]}]}))
     assert answer == (
-        'RangeError: 1 values of "rating" for 2 items of histories[1]; give one for each'
+        'RangeError: 1 values of "rating" for 2 items of histories[1]; pass one for each'
     )
 
 

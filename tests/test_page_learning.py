@@ -404,13 +404,13 @@ def test_the_javascript_module_matches_python(browser, place, model, python):
     for said, words in zip(
         found[3:],
         [
-            f"items has 4 that the model knows, and learning takes {LEAST} or more",
+            f"the model knows 4 of the items, and learning needs at least {LEAST}",
             f"weights has 1 entries for {len(history)} items",
-            "weights holds what is less than 0 or no number",
-            "the adapter is of the model x, this is",
+            "a weight is negative or not a finite number",
+            "the adapter belongs to the model x, not to this model",
             "the adapter has the shape [1], the model takes [16]",
-            "the adapter holds what is no number",
-            "this is no adapter of the format 1",
+            "the adapter has values that are not finite numbers",
+            "this is not an adapter of format 1",
         ],
         strict=True,
     ):

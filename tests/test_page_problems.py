@@ -64,13 +64,13 @@ def test_a_missing_list_of_models(page, place):
 def test_a_browser_without_webassembly(page, place):
     page.add_init_script("delete globalThis.WebAssembly")
     page.goto(place.url)
-    expect_problem(page, "This browser has no WebAssembly")
+    expect_problem(page, "This browser does not support WebAssembly")
 
 
 def test_a_page_without_a_secure_context(page, place):
     page.add_init_script("Object.defineProperty(Crypto.prototype, 'subtle', {value: undefined})")
     page.goto(place.url)
-    expect_problem(page, "https or localhost")
+    expect_problem(page, "over https or on localhost")
 
 
 def test_a_browser_without_javascript(browser, place):

@@ -238,6 +238,7 @@ def test_a_model_without_vectors_raises_an_error_with_the_remedy(page, histories
     messages = page.evaluate(
         """async ([url, item]) => {
           const { readBundle } = await import('./bundle.js');
+          const { DeviceModel } = await import('./interpreter.js');
           const { Recommender } = await import('./recommender.js');
           const { loadAndCompile } = await import('./runtime/litert.js');
           const bytes = new Uint8Array(await (await fetch(url)).arrayBuffer());
@@ -245,13 +246,14 @@ def test_a_model_without_vectors_raises_an_error_with_the_remedy(page, histories
           const bundle = await readBundle(bytes);
           const compiled = await loadAndCompile(bundle.graph, { accelerator: 'wasm' });
           const { recommend, score } = compiled.signatures;
-          const older = new Recommender({ signatures: { recommend, score } }, bundle);
+          const device = new DeviceModel({ signatures: { recommend, score } });
+          const older = new Recommender(device, bundle);
           const said = (error) => `${error.name}: ${error.message}`;
           return [await older.vectors().catch(said), await older.similar(item).catch(said)];
         }""",
         ["bow.tflite", histories[0][0]],
     )
-    assert messages == ["BundleError: The model has no item vectors: convert its run again."] * 2
+    assert messages == ["BundleError: The model has no item embeddings: convert its run again."] * 2
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
@@ -322,13 +324,13 @@ def test_invalid_rate_calls_raise_errors_with_the_remedy(page, rating_recommende
     )
     assert answers == [
         [],
-        'RangeError: none of the items is known, as "x" (string); the model knows 30, as 100 '
-        "(number)",
-        "TypeError: the candidates are 101 (number), not a list; give [101]",
-        'TypeError: there is no option "adapter"; there is features',
+        'RangeError: none of the items is known, such as "x" (string); the model knows 30 items, '
+        "such as 100 (number)",
+        "TypeError: the candidates are 101 (number), not a list; pass [101]",
+        'TypeError: there is no option "adapter"; the options are features',
     ]
     (answer,) = call(page, "bow.tflite", ("rate", [], []))
-    assert answer == "BundleError: The model predicts no ratings: train one with --rate."
+    assert answer == "BundleError: The model does not predict ratings: train one with --rate."
 
 
 def test_concurrent_calls_do_not_interfere(page, histories):
@@ -375,24 +377,24 @@ def test_memory_is_constant_over_20_000_recommendations(page, histories):
 def test_invalid_arguments_raise_errors_with_the_remedy(page, models):
     items = bundle.read_bundle(models["bow"]).items
     item, text, size = items[4], str(items[4]), len(items)
-    count = f"out of range; give 1 to {size}"
-    unknown = f'"{item}" (string); the model knows {size}, as {items[0]} (number)'
-    no_list = f"are {item} (number), not a list; give [{item}]"
+    count = f"out of range; pass 1 to {size}"
+    unknown = f'"{item}" (string); the model knows {size} items, such as {items[0]} (number)'
+    no_list = f"are {item} (number), not a list; pass [{item}]"
     mistakes = [
         (("recommend", [], 0), f"RangeError: k=0 is {count}"),
         (("recommend", [], 1.5), f"RangeError: k=1.5 is {count}"),
         (("recommendMany", [], -1), f"RangeError: k=-1 is {count}"),
         (("similar", item, size + 1), f"RangeError: k={size + 1} is {count}"),
-        (("recommend", [text, "x"]), f"RangeError: none of the items is known, as {unknown}"),
-        (("score", [text], []), f"RangeError: none of the items is known, as {unknown}"),
-        (("encode", [text]), f"RangeError: none of the items is known, as {unknown}"),
+        (("recommend", [text, "x"]), f"RangeError: none of the items is known, such as {unknown}"),
+        (("score", [text], []), f"RangeError: none of the items is known, such as {unknown}"),
+        (("encode", [text]), f"RangeError: none of the items is known, such as {unknown}"),
         (
             ("recommend", [], 5, {"candidates": [text]}),
-            f"RangeError: none of the candidates is known, as {unknown}",
+            f"RangeError: none of the candidates is known, such as {unknown}",
         ),
         (
             ("recommendMany", [[item], [text]]),
-            f"RangeError: none of the items of histories[1] is known, as {unknown}",
+            f"RangeError: none of the items of histories[1] is known, such as {unknown}",
         ),
         (
             ("similar", text),
@@ -400,29 +402,29 @@ def test_invalid_arguments_raise_errors_with_the_remedy(page, models):
         ),
         (
             ("recommend", "abc"),
-            'TypeError: the items are "abc" (string), not a list; give ["abc"]',
+            'TypeError: the items are "abc" (string), not a list; pass ["abc"]',
         ),
-        (("recommend", None), "TypeError: the items are null (null), not a list; give [null]"),
+        (("recommend", None), "TypeError: the items are null (null), not a list; pass [null]"),
         (("recommend", item), f"TypeError: the items {no_list}"),
         (("score", [item], item), f"TypeError: the candidates {no_list}"),
         (("recommend", [], 5, {"exclude": item}), f"TypeError: the items to exclude {no_list}"),
         (("recommendMany", [[], item]), f"TypeError: the items of histories[1] {no_list}"),
         (
             ("recommendMany", [[], []], 5, {"exclude": [[]]}),
-            "RangeError: exclude has 1 entries for 2 histories; give one each",
+            "RangeError: exclude has 1 entries for 2 histories; pass one for each",
         ),
         (
             ("recommend", [], 5, {"rating": [1]}),
-            'TypeError: there is no option "rating"; there is exclude, candidates, features, '
-            "adapter",
+            'TypeError: there is no option "rating"; the options are exclude, candidates, '
+            "features, adapter",
         ),
         (
             ("recommendMany", [[]], 5, {"candidates": [item]}),
-            'TypeError: there is no option "candidates"; there is exclude, features',
+            'TypeError: there is no option "candidates"; the options are exclude, features',
         ),
         (
             ("recommend", [item], 5, {"features": {"rating": [1]}}),
-            'RangeError: the model takes no feature "rating"; it takes none',
+            'RangeError: the model has no feature "rating"; its features: none',
         ),
     ]
     answers = call(page, "bow.tflite", *(asked for asked, _ in mistakes))
@@ -496,7 +498,7 @@ def test_inconsistent_bundles_are_rejected(page, place, models):
     assert "format 99" in load_result(page, target.name)
 
     rewritten(path, target, model_json={**whole.model, "batch_size": 8})
-    assert "takes 8 histories a call, as servers do" in load_result(page, target.name)
+    assert "takes 8 histories per call, for use on servers" in load_result(page, target.name)
 
 
 def test_a_file_with_a_changed_byte_is_rejected(page, place, models):

@@ -80,7 +80,7 @@ def test_the_page_parses_only_requested_blocks(browser, tmp_path, models, entrie
               const items = Array.from({ length: size }, (_, index) => index);
               const catalogue = new Catalogue(items, text);
               const failed = (() => { try { catalogue.at(3072); } catch { return true; } })();
-              return [catalogue.isWhole, catalogue.at(0), catalogue.at(size - 1), failed];
+              return [catalogue.isComplete, catalogue.at(0), catalogue.at(size - 1), failed];
             }""",
             ITEMS,
         )

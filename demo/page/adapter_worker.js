@@ -7,10 +7,10 @@
 /**
  * @typedef {object} Task
  * @property {import("./models.js").Listed} model
- * @property {import("./bundle.js").Item[]} items history.
+ * @property {import("./item_index.js").RawItem[]} items history.
  */
 
-/** @typedef {{adapter: import("./adapter.js").Adapter} | {error: string}} Outcome */
+/** @typedef {{adapter: import("./user_adapter.js").Adapter} | {error: string}} Outcome */
 
 // By default the runtime resolves its files in a worker against the URL of the worker's script.
 Object.assign(globalThis, {

@@ -4,7 +4,7 @@ import { titleOf } from "./catalogue.js";
 import { byId, choice, element, keep } from "./dom.js";
 import { EVERY_GENRE, Search } from "./search.js";
 
-/** @typedef {import("./bundle.js").Item} Item */
+/** @typedef {import("./item_index.js").RawItem} Item */
 /** @typedef {import("./catalogue.js").Catalogue} Catalogue */
 /** @typedef {import("./catalogue.js").Entry} Entry */
 

@@ -2,7 +2,7 @@
 
 import { read, write } from "./storage.js";
 
-/** @typedef {import("./bundle.js").Item} Item */
+/** @typedef {import("./item_index.js").RawItem} Item */
 /** @typedef {import("./told.js").Told} Told */
 
 /**

@@ -5,9 +5,9 @@ import { byId, element, keep } from "./dom.js";
 import { askable, saidOf } from "./told.js";
 import { showControls } from "./told_view.js";
 
-/** @typedef {import("./bundle.js").Item} Item */
+/** @typedef {import("./item_index.js").RawItem} Item */
 /** @typedef {import("./catalogue.js").Entry} Entry */
-/** @typedef {import("./features.js").TakenFeature} TakenFeature */
+/** @typedef {import("./features.js").InputFeature} TakenFeature */
 /** @typedef {import("./history.js").Chosen} Chosen */
 
 /**

@@ -1,10 +1,10 @@
 /** Adapters of the page's models: fitted in a worker, stored only in this browser. */
 
-import { leastToLearn } from "./adapter.js";
 import { read, write } from "./storage.js";
+import { minKnownItems } from "./user_adapter.js";
 
-/** @typedef {import("./adapter.js").Adapter} Adapter */
-/** @typedef {import("./bundle.js").Item} Item */
+/** @typedef {import("./user_adapter.js").Adapter} Adapter */
+/** @typedef {import("./item_index.js").RawItem} Item */
 /** @typedef {import("./models.js").Listed} Listed */
 /** @typedef {import("./models.js").Named} Named */
 /** @typedef {import("./recommender.js").Recommender} Recommender */
@@ -20,7 +20,7 @@ import { read, write } from "./storage.js";
 /**
  * @typedef {object} Learner a model that can fit adapters.
  * @property {string} name
- * @property {import("./adapter.js").Settings} settings
+ * @property {import("./user_adapter.js").AdaptSettings} settings
  * @property {number} known number of items of the history that it knows.
  * @property {Adapter | undefined} adapter the user's adapter, if it is fitted.
  */
@@ -186,7 +186,7 @@ export function learnersOf({ model, recommender, known, learned }) {
 
 /** @param {Learner} learner */
 export function canLearn({ settings, known }) {
-  return known >= leastToLearn(settings);
+  return known >= minKnownItems(settings);
 }
 
 /**

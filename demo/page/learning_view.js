@@ -1,10 +1,10 @@
 /** View of the user's adapters: buttons to learn, forget and export, and the outcome. */
 
-import { isKept, leastToLearn } from "./adapter.js";
 import { byId } from "./dom.js";
 import { canLearn } from "./learning.js";
+import { isKept, minKnownItems } from "./user_adapter.js";
 
-/** @typedef {import("./adapter.js").Adapter} Adapter */
+/** @typedef {import("./user_adapter.js").Adapter} Adapter */
 /** @typedef {import("./learning.js").Learner} Learner */
 
 /** Renders the buttons and the state of the adapters. */
@@ -46,7 +46,7 @@ export class LearningView {
 function statusText({ name, settings, known, adapter }, named) {
   const who = named ? `${name}: ` : "";
   if (adapter === undefined) {
-    const least = leastToLearn(settings);
+    const least = minKnownItems(settings);
     if (known < least) return `${who}Learning takes ${least} items or more; you have ${known}.`;
     return `${who}The model can learn from up to ${settings.activities} of your last items.`;
   }

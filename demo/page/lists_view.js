@@ -3,9 +3,9 @@
 import { titleOf } from "./catalogue.js";
 import { byId, element, keep } from "./dom.js";
 
-/** @typedef {import("./bundle.js").Item} Item */
+/** @typedef {import("./item_index.js").RawItem} Item */
 /** @typedef {import("./models.js").Named} Named */
-/** @typedef {import("./recommender.js").Recommendation} Recommendation */
+/** @typedef {import("./recommendation.js").Recommendation} Recommendation */
 
 /**
  * @typedef {object} Answer result of a model: an error, or recommendations and recall.

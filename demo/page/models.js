@@ -84,7 +84,7 @@ const warmedUp = new WeakSet();
  * Measure the median time of a recommendation, in microseconds.
  *
  * @param {Recommender} recommender
- * @param {import("./bundle.js").Item[]} items history.
+ * @param {import("./item_index.js").RawItem[]} items history.
  * @param {import("./features.js").Features} features
  */
 export async function timeOf(recommender, items, features) {
@@ -104,7 +104,7 @@ export async function timeOf(recommender, items, features) {
  * Measure the mean time of a call over at least `duration`, both in milliseconds.
  *
  * @param {Recommender} recommender
- * @param {import("./bundle.js").Item[]} items
+ * @param {import("./item_index.js").RawItem[]} items
  * @param {import("./features.js").Features} features
  * @param {number} duration
  */

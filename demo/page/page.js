@@ -15,15 +15,15 @@ import { watch } from "./storage.js";
 import { featuresOf, labelOf, takenBy, takesAge } from "./told.js";
 import { YouView } from "./told_view.js";
 
-/** @typedef {import("./adapter.js").Adapter} Adapter */
-/** @typedef {import("./bundle.js").Item} Item */
+/** @typedef {import("./user_adapter.js").Adapter} Adapter */
+/** @typedef {import("./item_index.js").RawItem} Item */
 /** @typedef {import("./catalogue.js").Entry} Entry */
 /** @typedef {import("./features.js").Features} Features */
-/** @typedef {import("./features.js").TakenFeature} TakenFeature */
+/** @typedef {import("./features.js").InputFeature} TakenFeature */
 /** @typedef {import("./history.js").Chosen} Chosen */
 /** @typedef {import("./models.js").Named} Named */
 /** @typedef {import("./recommender.js").Recommender} Recommender */
-/** @typedef {import("./recommender.js").Recommendation} Recommendation */
+/** @typedef {import("./recommendation.js").Recommendation} Recommendation */
 /** @typedef {import("./told.js").Told} Told */
 
 /**

@@ -1,7 +1,7 @@
 /** Feature values that a user enters, and their conversion to a model's features. */
 
 /** @typedef {import("./features.js").Features} Features */
-/** @typedef {import("./features.js").TakenFeature} TakenFeature */
+/** @typedef {import("./features.js").InputFeature} TakenFeature */
 /** @typedef {import("./history.js").Chosen} Chosen */
 
 /** @typedef {Record<string, string | number>} Told values by feature name; others are unknown. */

@@ -3,7 +3,7 @@
 import { byId, element, keep } from "./dom.js";
 import { askable, isRating, labelOf } from "./told.js";
 
-/** @typedef {import("./features.js").TakenFeature} TakenFeature */
+/** @typedef {import("./features.js").InputFeature} TakenFeature */
 /** @typedef {import("./told.js").Told} Told */
 
 /** @typedef {(feature: TakenFeature, value: string | number | undefined) => void} Tell */
