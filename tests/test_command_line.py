@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import pytest
 
@@ -55,6 +55,41 @@ def test_unknown_words_go_to_a_second_parameter(capsys):
 
     assert main_of(bake_alone)(["--salt=2"]) == 2
     assert "--salt" in capsys.readouterr().err
+
+
+@dataclass(frozen=True, kw_only=True)
+class OvenFlags(BakingFlags):
+    """An oven that has to be named."""
+
+    oven: Path
+    """one that --loaves fit into"""
+    shape: Literal["round", "long"] = "round"
+    """of a loaf"""
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--oven=a", "--loavs=2"], "unrecognized options: --loavs=2; did you mean --loaves?"),
+        (["--oven=a", "--xyzzy"], "unrecognized options: --xyzzy"),
+        (["--oven=a", "rye"], "unrecognized options: rye"),
+        (["--loaves=2"], "missing --oven; --help describes the flags"),
+        (["--oven=a", "--loaves=two"], "error parsing --loaves: invalid literal for int() with "),
+        (["--oven=a", "--shape=flat"], "invalid choice 'flat' for argument '--shape'. Expected "),
+    ],
+    ids=str,
+)
+def test_a_wrong_flag_is_one_line_without_repetition(monkeypatch, capsys, words, said, encoding):
+    monkeypatch.setattr("tyro._fmtlib._should_use_utf8_drawing_chars", lambda: encoding == "utf-8")
+
+    def bake(flags: OvenFlags) -> None:
+        raise AssertionError("a flag was wrong")
+
+    assert main_of(bake)(words) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {said}") and error.count("\n") == 1
+    assert error.count("options") <= 1
 
 
 def test_arguments_default_to_those_of_the_process(monkeypatch):

@@ -221,5 +221,37 @@ def _one_line_errors() -> Iterator[None]:
         if exit_.code != 2:
             _flush()
             raise
-        words = re.sub(r"[^\x20-\x7e]|-{3,}", " ", box.getvalue()).split()
-        raise UserError(" ".join(words)) from None
+        raise UserError(_summarize_box(box.getvalue())) from None
+
+
+def _summarize_box(box: str) -> str:
+    """Return the message in a box of tyro's as one line, with the flags that it suggests.
+
+    A box has a title, which the message repeats; the message; and, below horizontal rules, flags
+    with similar names, each above its help text.
+    """
+    # Where standard output takes ASCII alone, spaces are drawn in place of the lines of the box.
+    _, *lines = (re.sub(r"^(│ |  )|[ │]+$", "", line) for line in box.splitlines())
+    sections: list[list[str]] = [[]]
+    for line in lines:
+        if re.fullmatch(r"[\s╰─╯-]*", line):
+            sections.append([])
+        else:
+            sections[-1].append(line)
+    message, *others = filter(None, sections)
+    if message[0].startswith("Missing from") and (missing := _flags_in(message)):
+        return f"missing {', '.join(missing)}; --help describes the flags"
+    summary = " ".join(" ".join(message).split())
+    summary = summary[0].lower() + summary[1:]
+    similar = [
+        flag
+        for heading, *rest in others
+        if re.match("Perhaps you meant|Arguments similar to", heading)
+        for flag in _flags_in(rest)
+    ]
+    return f"{summary}; did you mean {' or '.join(similar)}?" if similar else summary
+
+
+def _flags_in(lines: Sequence[str]) -> list[str]:
+    """Return the flags among the lines of a box; their help texts are indented further."""
+    return [found[1] for line in lines if (found := re.match(r" {4}(--[^\s,]+)", line))]
