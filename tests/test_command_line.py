@@ -92,6 +92,21 @@ def test_a_wrong_flag_is_one_line_without_repetition(monkeypatch, capsys, words,
     assert error.count("options") <= 1
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["train", "--own-dropout=0.3"], "--own-dropout is now --id-dropout"),
+        (["train", "--own_dropout", "0.3"], "--own-dropout is now --id-dropout"),
+        (["train", "--time"], "--time is now --time-gaps"),
+        (["sweep", "--seeds=1", "--rate"], "--rate is now --predict-ratings"),
+    ],
+    ids=str,
+)
+def test_the_old_name_of_a_flag_is_refused_with_the_new_one(capsys, words, said):
+    assert jaxrec_main(words) == 2
+    assert capsys.readouterr().err == f"error: {said}\n"
+
+
 def test_arguments_default_to_those_of_the_process(monkeypatch):
     baked = []
 
@@ -177,7 +192,7 @@ def test_a_named_file_has_the_given_name_or_its_stem(tmp_path):
     assert named_file("--against", f"bag of words=2020={path}") == ("bag of words=2020", path)
     assert named_file("--against", str(odd)) == ("a=b", odd)
     for text in ("nowhere.tflite", "bag=nowhere.tflite"):
-        with pytest.raises(UserError, match=r"^nowhere\.tflite is no file; give --against=FILE"):
+        with pytest.raises(UserError, match=r"^nowhere\.tflite is not a file; give --against=FILE"):
             named_file("--against", text)
 
 

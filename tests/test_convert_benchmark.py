@@ -85,7 +85,7 @@ def test_latency_has_one_time_per_counted_call(models):
             b"not a flatbuffer",
             "scores out): ValueError: The model is not a valid Flatbuffer buffer",
         ),
-        (None, "peer.tflite is no file; give --against=FILE"),
+        (None, "peer.tflite is not a file; give --against=FILE"),
     ],
 )
 def test_an_invalid_peer_is_refused_in_one_line(models, tmp_path, content, said):

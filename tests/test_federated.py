@@ -596,7 +596,7 @@ def test_an_epsilon_out_of_reach_is_one_line_and_leaves_nothing(trained):
 @pytest_ignore
 def test_each_refusal_is_one_line_and_leaves_nothing(trained, tmp_path):
     weighted = copy_of(
-        trained / "run", tmp_path / "weighted", "config.toml", **{"label-weight": "rating"}
+        trained / "run", tmp_path / "weighted", "config.toml", **{"target-weight": "rating"}
     )
     unfinished = tmp_path / "unfinished"
     shutil.copytree(trained / "run", unfinished)
@@ -618,6 +618,6 @@ def test_each_refusal_is_one_line_and_leaves_nothing(trained, tmp_path):
         (["--log.user=who"], "--log.user=who says nothing of the run's own log"),
         (["--out=run/checkpoints"], "--out=run/checkpoints holds other files and no run"),
         ([f"--dataset={tmp_path / 'strange.csv'}"], "the run knows no item of the log"),
-        (["--dataset=nowhere.csv"], "nowhere.csv is no file"),
+        (["--dataset=nowhere.csv"], "nowhere.csv is not a file"),
     ):
         assert_refused(trained, flags, why)

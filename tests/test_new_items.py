@@ -40,7 +40,7 @@ def shop(tmp_path_factory):
         "--embedding-dim=8",
         "--hidden-units=8",
     ]
-    flags += ["--item-features=brand", "--own-dropout=0.3", "--epochs=15", "--patience=15"]
+    flags += ["--item-features=brand", "--id-dropout=0.3", "--epochs=15", "--patience=15"]
     process = call(one_run.main, *flags, "--run-dir=run", cwd=folder)
     assert process.returncode == 0, process.stderr
     (folder / "new.csv").write_text(
@@ -129,7 +129,7 @@ def test_verify_accepts_a_file_with_new_items(shop, files):
     ("table", "message"),
     [
         ("items.csv", "--new-items=items.csv has no item that the run does not know"),
-        ("missing.csv", "missing.csv is no file; give --new-items"),
+        ("missing.csv", "missing.csv is not a file; give --new-items"),
     ],
 )
 def test_an_invalid_table_of_new_items_is_refused_in_one_line(shop, table, message):

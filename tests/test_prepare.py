@@ -209,7 +209,11 @@ def test_training_from_the_folder_equals_training_from_the_log(tmp_path):
     done = prepare("--dataset=log.parquet", "--out=prepared", *reading, "--buckets=1", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     small = ("--encoder=bow", "--epochs=2", "--embedding-dim=4", "--hidden-units=4")
-    small += ("--item-features=genres", "--label-weight=rating:1=0,2=0,3=1,4=1,5=2", "--rate")
+    small += (
+        "--item-features=genres",
+        "--target-weight=rating:1=0,2=0,3=1,4=1,5=2",
+        "--predict-ratings",
+    )
     figures = []
     for flags in (("--dataset=log.parquet", *reading), ("--dataset=prepared",)):
         name = f"--run-dir={flags[0][10:]}-run"
@@ -292,7 +296,7 @@ def test_too_many_activities_are_refused(tmp_path):
     saved = read_json(path)
     saved["buckets"][0]["rows"] += 2**32
     write_json(path, saved)
-    with pytest.raises(UserError, match=r"holds 4,294,967,356 activities, and a process takes"):
+    with pytest.raises(UserError, match=r"has 4,294,967,356 activities, and the limit is"):
         read_prepared(tmp_path / "prepared")
 
 
@@ -347,7 +351,7 @@ def test_a_damaged_intermediate_file_is_named(tmp_path, monkeypatch):
         (("--keep=colour",), "log.csv has no column 'colour'"),
         (("--log.user=who",), "log.csv has no column 'who'"),
         (("--min-rating=3",), "--min-rating=3 needs ratings and the log has none"),
-        (("--min-item-interactions=100",), "nothing is left of 60 rows: 60 by --min-item-int"),
+        (("--min-item-interactions=100",), "none of 60 rows is left: 60 by --min-item-int"),
         (("--out=full",), "full holds other files; give --out a new folder"),
         (("--out=full", "--overwrite"), "full holds other files; give --out a new folder"),
         (("--out=done", "--keep=item"), "--log.item and --keep both name the column 'item'"),
@@ -372,7 +376,7 @@ def test_an_unreadable_row_is_named_by_its_line(tmp_path):
         file.write("u1,i1,soon\n")
     done = prepare("--dataset=log.csv", "--out=prepared", *ALL, cwd=tmp_path)
     assert done.returncode == 2
-    assert "log.csv, line 62: column 'timestamp' holds 'soon'" in done.stderr
+    assert "log.csv, line 62: column 'timestamp' has 'soon'" in done.stderr
 
 
 def test_buckets_too_large_for_memory_are_refused_with_a_number_that_fits(tmp_path, monkeypatch):

@@ -111,7 +111,7 @@ def test_the_curve_is_drawn_and_finished_trainings_are_reused(folder):
 @pytest.mark.parametrize(
     ("flags", "why"),
     [
-        (["--epsilons=some"], "--epsilons=some is no list of numbers, as in 1,8"),
+        (["--epsilons=some"], "--epsilons=some is not a list of numbers, as in 1,8"),
         (["--epsilons=0"], "--epsilon=0 is out of range"),
         pytest.param(
             ["--epsilons=8,0.001", "--clients=50", "--rounds=5000"],

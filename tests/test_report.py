@@ -122,7 +122,7 @@ def sliced_summary(**data) -> Summary:
         protocol=protocol(with_data(**data), dataset_of(WORLD), ranking, SLICES),
         test=figures_of(ranking, 5, SLICES),
         baselines={"popularity": figures_of(worse, 5, SLICES)},
-        now_unknown=figures_of(worse, 5, SLICES) if data.get("time") else None,
+        now_unknown=figures_of(worse, 5, SLICES) if data.get("time_gaps") else None,
     )
 
 
@@ -146,7 +146,7 @@ def test_slices_have_their_own_table():
 
 
 def test_a_timed_model_is_labelled_and_evaluated_without_the_time_too():
-    table = render_table(sliced_summary(time=True))
+    table = render_table(sliced_summary(time_gaps=True))
     assert "seen items left out, told the time of the target, N = 7" in table
     rows = [line.split("  ")[0] for line in table.splitlines() if "±0." in line]
     assert rows == ["rnn, told the time", "rnn, now unknown", "popularity"] * 2
@@ -157,7 +157,7 @@ def test_a_timed_model_is_labelled_and_evaluated_without_the_time_too():
 
 
 def test_a_summary_with_slices_is_read_back_equal(tmp_path):
-    summary = sliced_summary(time=True)
+    summary = sliced_summary(time_gaps=True)
     summary.save(tmp_path / "summary.json")
     assert load_summary(tmp_path / "summary.json") == summary
 
@@ -183,7 +183,7 @@ def test_the_protocol_has_target_events_and_weights():
     ranking, dataset = ranking_of([1, 2, 3]), dataset_of(WORLD)
     learned = dataset.split.is_training_target
     dataset = replace(dataset, weights=np.where(np.cumsum(learned) == 1, 1, 0).astype(np.float32))
-    told = protocol(with_data(target_events="buy", label_weight="weight"), dataset, ranking)
+    told = protocol(with_data(target_events="buy", target_weight="weight"), dataset, ranking)
     assert describe(told).startswith("shop, leave-one-out, buy alone: 3 targets of 3 test users")
     assert (told.label_weight, told.effective_targets) == ("weight", 1)
 

@@ -315,9 +315,9 @@ def test_a_dry_run_summarizes_the_log_and_leaves_no_files(tmp_path):
     assert process.stdout.splitlines() == [
         "log.csv: 46 rows in, 45 kept: interactions of 9 users with 5 items",
         "  dropped: 1 by --min-user-interactions=3",
-        "  note: 5 items leave none to recommend beside a history of 10: before a conversion, "
-        "lower --history-length, or give --keep-seen",
-        "  leave-one-out: 27 targets to train on, 9 to validate, 9 to test",
+        "  note: 5 items leave none to recommend after a history of 10: lower --history-length or "
+        "give --keep-seen before an export",
+        "  leave-one-out: 27 training targets, 9 validation targets, 9 test targets",
         "  chosen for this log: dropout 0.4 (5 targets an item), every item beside each target "
         "(5 items), 320 targets a step (of 27), learning rate 0.0027",
     ]

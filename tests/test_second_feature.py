@@ -62,7 +62,7 @@ def with_features(dataset: Dataset) -> Dataset:
 def run(tmp_path_factory) -> RunDirectory:
     """Return a trained and converted run with features of activities and users."""
     config = Config(
-        DataConfig(time=True),
+        DataConfig(time_gaps=True),
         ModelConfig("rnn", embedding_dim=8, hidden_units=12, dropout=0.0),
         TrainConfig(epochs=2, batch_size=32, learning_rate=0.02),
     )

@@ -230,7 +230,7 @@ MISTAKES = {
     "another version": (older_format, [], f"has run format 1, this version reads {FORMAT}"),
     "no checkpoint": (without_checkpoint, [], "checkpoints is missing"),
     "damaged checkpoint": (damaged_checkpoint, [], "is damaged"),
-    "other vocabulary": (other_vocabulary, [], "does not fit its own digest"),
+    "other vocabulary": (other_vocabulary, [], "does not match its own digest"),
     "other catalogue": (other_catalogue, [], "describes other items"),
     "cut histories": (lambda run: truncate(run / "heldout.npz"), [], "heldout.npz is damaged"),
     "cut summary": (lambda run: truncate(run / "summary.json"), [], "summary.json is damaged"),

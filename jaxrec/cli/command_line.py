@@ -16,6 +16,7 @@ from typing import Any, TypeVar, get_type_hints
 import tyro
 
 from jaxrec.cli.help import render_help
+from jaxrec.config.fields import renamed_flags
 from jaxrec.errors import FailedCheckError, UserError
 
 Flags = TypeVar("Flags")
@@ -146,6 +147,7 @@ def _help(flags: type, about: str, *, everything: bool) -> str:
 
 def _tyro_arguments(flags: type[Any], arguments: Sequence[str]) -> dict[str, Any]:
     """Return the arguments of `tyro.cli`, with the file of `--config` as the default."""
+    _refuse_renamed(flags, arguments)
     words: dict[str, Any] = {"args": arguments, "add_help": False}
     if not hasattr(flags, "from_file"):
         return words
@@ -153,6 +155,14 @@ def _tyro_arguments(flags: type[Any], arguments: Sequence[str]) -> dict[str, Any
     if file.config is None:
         return words
     return {**words, "args": others, "default": flags.from_file(file.config)}
+
+
+def _refuse_renamed(flags: type[Any], arguments: Sequence[str]) -> None:
+    renamed = renamed_flags(flags)
+    for word in arguments:
+        flag = word.partition("=")[0].replace("_", "-")
+        if flag in renamed:
+            raise UserError(f"{flag} is now {renamed[flag]}")
 
 
 def split_words(flag: str, text: str, known: Sequence[str]) -> list[str]:
@@ -177,7 +187,7 @@ def split_numbers(flag: str, text: str) -> list[int]:
     try:
         return list(dict.fromkeys(map(int, text.split(","))))
     except ValueError:
-        raise UserError(f"{flag}={text} is no list of whole numbers, as in 10,50") from None
+        raise UserError(f"{flag}={text} is not a list of whole numbers, as in 10,50") from None
 
 
 def named_file(flag: str, text: str) -> tuple[str, Path]:
@@ -189,7 +199,7 @@ def named_file(flag: str, text: str) -> tuple[str, Path]:
     name, _, file = ("", "", text) if Path(text).is_file() else text.rpartition("=")
     path = Path(file)
     if not path.is_file():
-        raise UserError(f"{path} is no file; give {flag}=FILE, or {flag}=NAME=FILE")
+        raise UserError(f"{path} is not a file; give {flag}=FILE, or {flag}=NAME=FILE")
     return name or path.stem, path
 
 

@@ -62,7 +62,7 @@ class PrepareFlags:
     user_table: UserTableConfig = field(default_factory=UserTableConfig)
     filters: Flat[FilterConfig] = field(default_factory=FilterConfig)
     keep: str | None = None
-    """other columns of your log that the folder keeps, for --activity-features and --label-weight
+    """other columns of your log that the folder keeps, for --activity-features and --target-weight
     of `jaxrec train`: device,price"""
     item_features: str | None = None
     """other columns of the item table that it keeps, for --item-features; genres and year it keeps
@@ -121,7 +121,7 @@ def _engine(flags: PrepareFlags, memory: int) -> Engine:
     if flags.engine == "spark":
         return Spark(flags.master)
     if flags.master != PrepareFlags.master:
-        raise UserError(f"--master={flags.master} is of use to --engine=spark alone; give it")
+        raise UserError(f"--master={flags.master} needs --engine=spark")
     return Local(min(_MAX_ROWS_AT_ONCE, memory // _BYTES_PER_ROW))
 
 

@@ -6,7 +6,14 @@ from pathlib import Path
 from typing import Literal
 
 from jaxrec.config.fields import Flat, check, differing_flags, setting
-from jaxrec.config.toml_file import FORMAT, as_table, require_format, with_table, write_table
+from jaxrec.config.toml_file import (
+    FORMAT,
+    as_table,
+    require_format,
+    with_new_names,
+    with_table,
+    write_table,
+)
 from jaxrec.data.data_config import DataConfig
 from jaxrec.errors import UserError
 from jaxrec.files import reading
@@ -93,6 +100,7 @@ def load_config(path: Path) -> Config:
     with reading(path):
         table = tomllib.loads(path.read_text(encoding="utf-8"))
         require_format(table.pop("format", None), path)
+        table = with_new_names(Config(), table)
         config = with_table(Config(), table, path)
         # A missing key does not stand for its default: the file is truncated.
         if lacking := set(as_table(config)) - set(table):

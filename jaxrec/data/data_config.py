@@ -21,7 +21,7 @@ _SUFFIXES = re.compile(r"(\.(csv|tsv|txt|dat|inter|jsonl|ndjson|parquet|pq|gz|zs
 
 @dataclass(frozen=True)
 class RatingConfig:
-    """The second head of --rate, which predicts ratings."""
+    """The rating head of --predict-ratings."""
 
     group: ClassVar = "rating"
     weight: float = setting(0.3, 0.0, 1000.0)
@@ -57,16 +57,16 @@ class DataConfig:
     rating,device"""
     user_features: str | None = setting(None, advanced=True)
     """columns of the table of users that the model reads, as age,country"""
-    time: bool = False
+    time_gaps: bool = setting(False, old_name="time")
     """let the model read how long ago each interaction was"""
     moment: str | None = setting(None, advanced=True)
     """let the model read the hour of the day and the day of the week at which it recommends:
     hour,weekday"""
     time_zone: str = setting("UTC", advanced=True)
     """with --moment: where your users are, as Europe/Berlin"""
-    rate: bool = False
+    predict_ratings: bool = setting(False, old_name="rate")
     """learn to predict ratings too; of your own log --log.rating names their column"""
-    label_weight: str | None = setting(None, advanced=True)
+    target_weight: str | None = setting(None, advanced=True, old_name="label_weight")
     """what each target counts in training: a column of your log that holds numbers, or what each
     value of one counts (rating:1=0,2=0,3=0.5,4=1,5=2 or event:view=1,cart=3,buy=10)"""
     target_events: str | None = setting(None, advanced=True)
@@ -103,15 +103,15 @@ class DataConfig:
         Raises:
             UserError: settings are given for a head that is not requested.
         """
-        if self.rate:
-            return {"rating": HeadRequest("--rate", "--log.rating", self.rating.weight)}
-        refuse_unused(self, "--rate", "rating")
+        if self.predict_ratings:
+            return {"rating": HeadRequest("--predict-ratings", "--log.rating", self.rating.weight)}
+        refuse_unused(self, "--predict-ratings", "rating")
         return {}
 
     @property
     def knows_target_time(self) -> bool:
-        """True if the model is given the time of its target, by --time or --moment."""
-        return self.time or self.moment is not None
+        """True if the model is given the time of its target, by --time-gaps or --moment."""
+        return self.time_gaps or self.moment is not None
 
     @property
     def name(self) -> str:

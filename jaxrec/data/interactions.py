@@ -92,7 +92,7 @@ def filter_log(interactions: Interactions, config: FilterConfig) -> Interactions
     """
     rows = interactions.log
     if rows.is_empty():
-        raise UserError("the log holds no interaction; give --dataset a file with rows")
+        raise UserError("the log has no interactions; give --dataset a file with rows")
     log, dropped = drop_rows(rows, config)
     log, more = drop_rare(log, frequent_items(count_items(log), config), config)
     dropped = nonzero_counts({**interactions.dropped, **dropped, **more})
@@ -117,7 +117,7 @@ def drop_rows(log: pl.DataFrame, config: FilterConfig) -> tuple[pl.DataFrame, di
         if not log.schema.get("rating", pl.String()).is_numeric():
             raise UserError(
                 f"--min-rating={config.min_rating:g} needs ratings and the log has none; "
-                "leave the flag out or name the column with --log.rating"
+                "omit the flag, or name their column with --log.rating"
             )
         low, kept = kept, kept.filter(pl.col("rating") >= config.min_rating)
         dropped |= count_dropped(f"--min-rating={config.min_rating:g}", low, kept)
@@ -170,4 +170,4 @@ def require_rows(kept: int, rows: int, dropped: Mapping[str, int]) -> None:
     """
     if not kept:
         counts = ", ".join(f"{count:,} by {flag}" for flag, count in dropped.items())
-        raise UserError(f"nothing is left of {rows:,} rows: {counts} were dropped; lower these")
+        raise UserError(f"none of {rows:,} rows is left: {counts} were dropped; relax these flags")

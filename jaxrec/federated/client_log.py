@@ -38,7 +38,7 @@ def client_config(source: RunDirectory, log: ClientLog) -> Config:
     unsupported = {
         "it knows features": bool(schema.features),
         "it predicts more than the next item": bool(schema.heads),
-        "its targets count by degrees": config.data.label_weight is not None,
+        "its targets count by degrees": config.data.target_weight is not None,
     }
     for reason, holds in unsupported.items():
         if holds:

@@ -29,7 +29,7 @@ class ModelConfig:
     dropout: float | None = setting(None, 0.0, 0.95)
     """share of units dropped in training, after the embeddings and after the encoder; by default
     0.2, or 0.4 where an item has fewer than 30 training targets on average"""
-    own_dropout: float = setting(0.0, 0.0, 0.95, advanced=True)
+    id_dropout: float = setting(0.0, 0.0, 0.95, advanced=True, old_name="own_dropout")
     """with --item-features: share of items that a step knows by their features alone; new items are
     found better for it (0.02 to 0.1), and the others less well"""
     tie_embeddings: bool = setting(True, advanced=True)

@@ -45,7 +45,7 @@ def protocol(
         seed=config.train.seed,
         intake=dataset.log_summary,
         target_events=config.data.target_events,
-        label_weight=config.data.label_weight,
+        label_weight=config.data.target_weight,
         effective_targets=None if weights is None else effective_sample_size(weights),
         validation_targets=len(dataset.split.validation),
         users_drawn=asked is not None and asked <= test_users,

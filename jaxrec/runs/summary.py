@@ -28,7 +28,7 @@ class Protocol:
         effective_targets: the effective number of targets with these weights; None: equal weights.
         validation_targets: the number of targets that selected the epoch.
         users_drawn: whether the test users are a random sample, and maybe not all users.
-        told_time: whether the model knows the time of the target (`--time`, `--moment`).
+        told_time: whether the model knows the time of the target (`--time-gaps`, `--moment`).
         slices: the number of test targets of each slice with its own figures, by name.
     """
 

@@ -210,7 +210,7 @@ class Recommender:
             UserError: as in `score`, or if the model does not predict ratings.
         """
         if "rate" not in self._device.signatures:
-            raise UserError("the model predicts no ratings; train one with --rate")
+            raise UserError("the model predicts no ratings; train one with --predict-ratings")
         candidates = as_list(candidates, "candidates")
         predictions = self.predict("rate", items, candidates, features=features)
         lowest, *others = self.model.get("ratings") or [0]

@@ -135,7 +135,9 @@ def plan(flags: PrivacyFlags) -> dict[str, FederatedConfig]:
     try:
         epsilons = sorted({float(text) for text in flags.epsilons.split(",")})
     except ValueError:
-        raise UserError(f"--epsilons={flags.epsilons} is no list of numbers, as in 1,8") from None
+        raise UserError(
+            f"--epsilons={flags.epsilons} is not a list of numbers, as in 1,8"
+        ) from None
     noisy = {f"epsilon-{each:g}": replace(settings, epsilon=each) for each in epsilons}
     return {**noisy, "no-noise": settings}
 
