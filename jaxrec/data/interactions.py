@@ -66,7 +66,7 @@ class Interactions:
 
 @dataclass(frozen=True)
 class FilterConfig:
-    """Filters: what is dropped of the log before anything else."""
+    """Filters: rows of the log that are dropped."""
 
     min_item_interactions: int = setting(5, 1, 1_000_000)
     """drop items with fewer interactions than this"""
@@ -75,7 +75,7 @@ class FilterConfig:
     min_rating: float | None = setting(None, advanced=True)
     """drop interactions rated lower than this"""
     drop_duplicates: bool = setting(False, advanced=True)
-    """drop rows that repeat the user, the item and the time of an earlier row"""
+    """drop rows that repeat the user, item and time of an earlier row"""
 
     def __post_init__(self) -> None:
         check(self)

@@ -25,21 +25,21 @@ _TYPES = {"title": pl.String(), "genres": pl.List(pl.String), "year": pl.Int32()
 
 @dataclass(frozen=True)
 class ItemTableConfig:
-    """The table of --items: which of its columns is what, and how it is written."""
+    """The item table of --items: the roles of its columns, and its format."""
 
     group: ClassVar = "item-table"
     key: str | None = None
-    """its column of the items' ids; by default the one that is named as in the log, or as usual"""
+    """column of item ids; default: the one with its name in the log, or a common name"""
     title: str | None = None
-    """its column of titles; by default the first that is named as usual: title, name, ..."""
+    """column of titles; default: the first with a common name: title, name, ..."""
     genres: str | None = None
-    """its column of genres; by default the first that is named as usual: genres, category, ..."""
+    """column of genres; default: the first with a common name: genres, category, ..."""
     year: str | None = None
-    """its column of years; by default the first that is named as usual: year, ..."""
+    """column of years; default: the first with a common name: year, ..."""
     columns: str | None = None
-    """the names of its columns, if its first line does not hold them: item,title,genres"""
+    """column names of a table without a header: item,title,genres"""
     encoding: str | None = None
-    """its encoding, such as latin-1; by default that of the log, or UTF-8"""
+    """encoding, such as latin-1; default: that of the log, or UTF-8"""
 
 
 # Common names of these columns, compared without case, spaces, hyphens and underscores.

@@ -18,13 +18,13 @@ _KEY = "the user's id"
 
 @dataclass(frozen=True)
 class UserTableConfig:
-    """The table of --users: which of its columns is what, and how it is written."""
+    """The user table of --users: the roles of its columns, and its format."""
 
     group: ClassVar = "user-table"
     key: str | None = None
-    """its column of the users' ids; by default the one that is named as in the log, or `user`"""
+    """column of user ids; default: the one with its name in the log, or `user`"""
     encoding: str | None = None
-    """its encoding, such as latin-1; by default that of the log, or UTF-8"""
+    """encoding, such as latin-1; default: that of the log, or UTF-8"""
 
 
 def read_users(
