@@ -79,7 +79,7 @@ def test_the_summary_has_notes_on_the_features(run):
 def test_a_model_with_features_cannot_be_exported_with_an_adapter(run):
     process = convert("--run-dir=run", "--adapt", "--export-dir=out", cwd=run.path.parent)
     assert process.returncode == 2
-    assert "knows features of activities or users, which an adapter does not" in process.stderr
+    assert "has features of activities or users, which --adapt does not" in process.stderr
     assert not (run.path.parent / "out").exists()
 
 

@@ -68,7 +68,10 @@ def test_item_ids_have_the_type_of_the_log(tmp_path):
     [
         ("item,title\n1,A\n3,B\n1,C\n", "line 4: item 1 has another description"),
         ("item,title\n1,A\n,B\n", "line 3: column 'item' is empty.*--item-table.key"),
-        ("title\nA\n", "no column .* item ids, only 'title'; name it with --item-table.key"),
+        (
+            "title\nA\n",
+            "no recognized column of item ids, only 'title'; name it with --item-table.key",
+        ),
         ("item,year\n1,1995\n3,soon\n", "line 3: column 'year' has 'soon', not a year"),
         ("item,title\n001,A\n", "describes no item of the log"),
         ("", r"items\.csv is empty"),

@@ -235,6 +235,6 @@ def test_the_recommender_predicts_ratings():
         np.testing.assert_allclose(found, at_least[0, place], rtol=1e-4)
     assert recommender.rate([], []) == []
     with pytest.raises(
-        UserError, match="the model predicts no ratings; train one with --predict-ratings"
+        UserError, match="the model does not predict ratings; train a run with --predict-ratings"
     ):
         Recommender(made(make("bow"), Shapes(1, 5, 6, 4, False), list(range(SIZE)))).rate([], [1])

@@ -107,7 +107,7 @@ def test_the_file_encodes_like_the_model(run):
 
 def test_the_card_notes_the_time_of_the_target(run):
     with zipfile.ZipFile(run.model_file) as archive:
-        assert "told the time of the target." in archive.read("MODEL_CARD.md").decode()
+        assert "knows the target's time." in archive.read("MODEL_CARD.md").decode()
 
 
 def test_the_file_can_be_benchmarked(run):

@@ -82,8 +82,8 @@ def test_titles_come_from_an_item_table(folder, models, monkeypatch, capsys):
         ),
         (["--export=nowhere.tflite"], "nowhere.tflite: No such file"),
         (["--export=runs"], "runs/model.tflite: No such file"),
-        (["--folder=runs"], "runs holds other things than a page"),
-        (["--port=99999"], "port 99999 cannot be had"),
+        (["--folder=runs"], "runs contains files other than a page"),
+        (["--port=99999"], "port 99999 is not available"),
         (["--prot=1"], "--prot"),
     ],
 )

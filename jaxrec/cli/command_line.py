@@ -111,7 +111,7 @@ def capture(words: Sequence[str], label: str, *, cwd: str | None = None) -> str:
     """
     process = subprocess.run(words, capture_output=True, text=True, check=False, cwd=cwd)
     if process.returncode:
-        last = (process.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        last = (process.stderr.strip().splitlines() or ["it printed nothing"])[-1]
         raise FailedCheckError(f"{label}: {last.removeprefix('error: ')}")
     return process.stdout
 
@@ -174,7 +174,7 @@ def split_words(flag: str, text: str, known: Sequence[str]) -> list[str]:
     words = list(dict.fromkeys(text.split(",")))
     for word in words:
         if word not in known:
-            raise UserError(f"{flag}={text} has {word!r}; give some of {','.join(known)}")
+            raise UserError(f"{flag}={text} has {word!r}; choose from {','.join(known)}")
     return words
 
 

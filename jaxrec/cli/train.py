@@ -7,7 +7,7 @@ Without flags, train an LSTM on a small generated log:
 MovieLens 1M, downloaded or in a folder:
 
     jaxrec train --encoder=rnn --dataset=ml-1m
-    jaxrec train --encoder=rnn --dataset=ml-1m --data-dir=FOLDER_THAT_HOLDS_ml-1m
+    jaxrec train --encoder=rnn --dataset=ml-1m --data-dir=FOLDER_WITH_ml-1m
 
 Your own log, with the names of its columns:
 

@@ -12,6 +12,11 @@ from jaxrec.files import read_json, reading, write_json
 AnyFigures = TypeVar("AnyFigures")
 
 
+def describe_seen_items(seen_items: str) -> str:
+    """Return in words whether the items of the history are candidates."""
+    return "history included" if seen_items == "kept" else "history excluded"
+
+
 @dataclass(frozen=True)
 class Protocol:
     """The protocol of an evaluation.
@@ -52,6 +57,11 @@ class Protocol:
     users_drawn: bool = False
     told_time: bool = False
     slices: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def seen_items_text(self) -> str:
+        """Return in words whether the items of the history are candidates."""
+        return describe_seen_items(self.seen_items)
 
 
 @dataclass(frozen=True)
