@@ -114,15 +114,15 @@ def describe_defaults(config: Config, dataset: Dataset) -> str:
     chosen = []
     if model.dropout is None:
         rate = dropout_rate(model, items, targets)
-        chosen.append(f"dropout {rate:g} ({targets / items:,.0f} targets an item)")
+        chosen.append(f"dropout {rate:g} ({targets / items:,.0f} targets per item)")
     if train.loss == "auto" and train.negatives is None:
         count = negative_count(train, items)
         source = sampler_name(train, dataset.vocabulary.counts)
-        candidates = f"{count:,} negatives ({source})" if count else "every item"
-        chosen.append(f"{candidates} beside each target ({items:,} items)")
+        candidates = f"{count:,} {source} negatives" if count else "full softmax"
+        chosen.append(f"{candidates} ({items:,} items)")
     windows = window_shape_of(dataset, config.data, train)
     if train.batch_size is None:
-        chosen.append(f"{windows.batch_size * windows.length:,} targets a step (of {targets:,})")
+        chosen.append(f"{windows.batch_size * windows.length:,} targets per step (of {targets:,})")
     if train.learning_rate is None:
         chosen.append(f"learning rate {peak_learning_rate(train, windows):.2g}")
     if train.table_optimizer == "auto" and updates_rows(train, items):

@@ -71,7 +71,7 @@ def run_experiment(
     for teacher in directories_of_teachers(config):
         if teacher.path.resolve() == directory.path.resolve():
             raise UserError(
-                f"--teacher={teacher.path} is the run directory too; name another --run-dir"
+                f"--teacher={teacher.path} is the run directory too; give another --run-dir"
             )
     dataset = load_dataset(config, table)
     require_same(config, dataset.vocabulary.digest)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import pytest
 
@@ -55,6 +55,56 @@ def test_unknown_words_go_to_a_second_parameter(capsys):
 
     assert main_of(bake_alone)(["--salt=2"]) == 2
     assert "--salt" in capsys.readouterr().err
+
+
+@dataclass(frozen=True, kw_only=True)
+class OvenFlags(BakingFlags):
+    """An oven that has to be named."""
+
+    oven: Path
+    """one that --loaves fit into"""
+    shape: Literal["round", "long"] = "round"
+    """of a loaf"""
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--oven=a", "--loavs=2"], "unrecognized options: --loavs=2; did you mean --loaves?"),
+        (["--oven=a", "--xyzzy"], "unrecognized options: --xyzzy"),
+        (["--oven=a", "rye"], "unrecognized options: rye"),
+        (["--loaves=2"], "missing --oven; --help describes the flags"),
+        (["--oven=a", "--loaves=two"], "error parsing --loaves: invalid literal for int() with "),
+        (["--oven=a", "--shape=flat"], "invalid choice 'flat' for argument '--shape'. Expected "),
+    ],
+    ids=str,
+)
+def test_a_wrong_flag_is_one_line_without_repetition(monkeypatch, capsys, words, said, encoding):
+    monkeypatch.setattr("tyro._fmtlib._should_use_utf8_drawing_chars", lambda: encoding == "utf-8")
+
+    def bake(flags: OvenFlags) -> None:
+        raise AssertionError("a flag was wrong")
+
+    assert main_of(bake)(words) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {said}") and error.count("\n") == 1
+    assert error.count("options") <= 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["train", "--own-dropout=0.3"], "--own-dropout is now --id-dropout"),
+        (["train", "--own_dropout", "0.3"], "--own-dropout is now --id-dropout"),
+        (["train", "--time"], "--time is now --time-gaps"),
+        (["sweep", "--seeds=1", "--rate"], "--rate is now --predict-ratings"),
+    ],
+    ids=str,
+)
+def test_the_old_name_of_a_flag_is_refused_with_the_new_one(capsys, words, said):
+    assert jaxrec_main(words) == 2
+    assert capsys.readouterr().err == f"error: {said}\n"
 
 
 def test_arguments_default_to_those_of_the_process(monkeypatch):
@@ -142,7 +192,7 @@ def test_a_named_file_has_the_given_name_or_its_stem(tmp_path):
     assert named_file("--against", f"bag of words=2020={path}") == ("bag of words=2020", path)
     assert named_file("--against", str(odd)) == ("a=b", odd)
     for text in ("nowhere.tflite", "bag=nowhere.tflite"):
-        with pytest.raises(UserError, match=r"^nowhere\.tflite is no file; give --against=FILE"):
+        with pytest.raises(UserError, match=r"^nowhere\.tflite is not a file; give --against=FILE"):
             named_file("--against", text)
 
 

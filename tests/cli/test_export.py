@@ -120,7 +120,7 @@ def test_the_output_compares_the_recipes(conversions, encoder):
 def test_the_output_has_the_latency_of_shorter_lists(conversions, encoder):
     said = re.sub(r"\d+\.\d", "TIME", conversions[encoder].stdout)
     shorter = "TIME with --top-k=10, TIME with --top-k=20\n"
-    assert f"a call takes TIME µs with the 100 items of its list; {shorter}" in said
+    assert f"median latency TIME µs with the 100 items of its list; {shorter}" in said
 
 
 @each_encoder
@@ -181,7 +181,7 @@ def test_verify_fails_for_another_run(runs, models, tmp_path):
     process = call(verify.main, *flags, cwd=tmp_path)
     assert process.returncode == 1
     (line,) = process.stderr.splitlines()
-    assert "keeps too few of what its model recommends" in line
+    assert "differs from its model in its top ten" in line
     assert "worst after history" in line
 
 
@@ -231,8 +231,8 @@ MISTAKES = {
     "another version": (older_format, [], f"has run format 1, this version reads {FORMAT}"),
     "no checkpoint": (without_checkpoint, [], "checkpoints is missing"),
     "damaged checkpoint": (damaged_checkpoint, [], "is damaged"),
-    "other vocabulary": (other_vocabulary, [], "does not fit its own digest"),
-    "other catalogue": (other_catalogue, [], "describes other items"),
+    "other vocabulary": (other_vocabulary, [], "does not match its own digest"),
+    "other catalogue": (other_catalogue, [], "has other items"),
     "cut histories": (lambda run: truncate(run / "heldout.npz"), [], "heldout.npz is damaged"),
     "cut summary": (lambda run: truncate(run / "summary.json"), [], "summary.json is damaged"),
     "empty summary": (
@@ -244,7 +244,7 @@ MISTAKES = {
     "unknown recipe": (lambda run: None, ["--recipe=int3"], "int3"),
     "no folder": (lambda run: None, ["--export-dir=/proc/export"], "/proc/export"),
     "a file for a folder": (lambda run: None, ["--export-dir=note.txt"], "note.txt"),
-    "no run": (lambda run: None, ["--run-dir=nowhere"], "nowhere is no run directory"),
+    "no run": (lambda run: None, ["--run-dir=nowhere"], "nowhere is not a run directory"),
 }
 
 
@@ -334,11 +334,11 @@ def test_ids_only_removes_all_metadata_of_items(copy, models):
     titles = [*before["title"], "Ada Lovelace"]
     assert not [title for title in titles if any(title in text for text in inside.values())]
     assert json.loads(inside["model.json"])["described_items"] == 0
-    assert "Titles, genres and years of items inside: none." in inside["MODEL_CARD.md"]
+    assert "Items with a title, genres or year: none." in inside["MODEL_CARD.md"]
     assert Recommender.load(model).recommend([])[0].title is None
     # By default the metadata is included.
     with zipfile.ZipFile(models["rnn"]) as archive:
-        assert f"inside: {len(nothing)}." in archive.read("MODEL_CARD.md").decode()
+        assert f"genres or year: {len(nothing)}." in archive.read("MODEL_CARD.md").decode()
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -353,8 +353,8 @@ def test_ids_beyond_the_safe_integer_range_cause_a_browser_warning(copy):
     process = call(export.main, "--recipe=float32", f"--run-dir={copy}", cwd=copy.parent)
     assert process.returncode == 0, process.stderr
     assert (
-        "\n2 ids are beyond 2^53 - 1, as -9007199254740992: a browser will refuse the file; "
-        "for the page write ids as text in the log\n"
+        "\n2 ids are beyond 2^53 - 1, such as -9007199254740992: browsers reject the file; "
+        "for the demo page, write ids as text in the log\n"
     ) in process.stdout
     found = Recommender.load(copy / "export" / "model.tflite")
     assert found.recommend([-(2**53)])[0].item in items

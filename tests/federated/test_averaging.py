@@ -345,7 +345,7 @@ def test_windows_hold_training_targets_alone_with_equal_frequency():
 
 def test_more_clients_than_users_are_refused():
     timelines, split = DATASET.timelines, DATASET.split
-    with pytest.raises(UserError, match="--clients=8 are more than the 7 users"):
+    with pytest.raises(UserError, match="--clients=8 is more than the 7 users"):
         make_clients(
             timelines, split, WindowShape(4, 2, 1), expected=8, steps=1, catalogue_size=None
         )
@@ -372,17 +372,18 @@ def test_epsilon_matches_dp_accounting():
     calibrated = accounting.guarantee(asked, 2000)
     assert calibrated is not None and 2.97 < calibrated.epsilon <= 3.0
     assert (
-        "epsilon = " in calibrated.description[0]
-        and "seed stays secret" in calibrated.description[-1]
+        "epsilon = " in calibrated.description[0] and "seed is secret" in calibrated.description[-1]
     )
     assert accounting.guarantee(replace(config, noise_multiplier=0.0, delta=None), 2000) is None
 
 
 def test_a_meaningless_guarantee_is_refused():
     pytest.importorskip("dp_accounting", reason="needs the extra federated")
-    with pytest.raises(UserError, match=r"--epsilon=0\.01 is out of reach: .* 50 rounds still"):
+    with pytest.raises(UserError, match=r"--epsilon=0\.01 cannot be reached: .* 50 rounds still"):
         accounting.guarantee(FederatedConfig(rounds=50, clients=90, epsilon=0.01), 100)
-    with pytest.raises(UserError, match=r"--delta=0\.01 allows to give one of 100 users away"):
+    with pytest.raises(
+        UserError, match=r"--delta=0\.01 would allow the release of all data of one of 100"
+    ):
         accounting.guarantee(FederatedConfig(clients=9, epsilon=5.0, delta=0.01), 100)
 
 
@@ -426,7 +427,9 @@ def test_a_population_has_the_ids_of_the_run():
     # Counts of training targets: items 5 and 9 of user a, item 3 of user c.
     assert dataset.vocabulary.counts.tolist() == [0, 0, 1, 1, 1]
     assert dataset.vocabulary.digest == vocabulary.digest and dataset.log_summary.rows == 10
-    with pytest.raises(UserError, match="the run knows no item of the log: it knows 4, as 7"):
+    with pytest.raises(
+        UserError, match="the run has none of the items of the log: it has 4, such as 7"
+    ):
         drop_unknown_items(log_of([("a", "x", 0)]), vocabulary, catalogue)
 
 
@@ -482,7 +485,7 @@ def saved_progress(run: RunDirectory) -> dict[str, Any]:
 @pytest_ignore
 def test_a_federated_run_is_a_complete_run_directory(trained, federated):
     out, said = federated
-    assert "120 clients; 30 a round on average" in said and "epsilon = " in said
+    assert "120 clients; 30 per round on average" in said and "epsilon = " in said
     assert "before the first round: validation recall@10" in said and "after - before" in said
     run = RunDirectory(out)
     assert [line["epoch"] for line in run.metrics(5)] == [2, 4, 5]
@@ -588,14 +591,14 @@ def assert_refused(folder: Path, flags: list[str], why: str) -> None:
 @pytest_ignore
 def test_an_epsilon_out_of_reach_is_one_line_and_leaves_nothing(trained):
     pytest.importorskip("dp_accounting", reason="needs the extra federated")
-    why = "--epsilon=0.01 is out of reach"
+    why = "--epsilon=0.01 cannot be reached"
     assert_refused(trained, ["--epsilon=0.01", "--clients=100"], why)
 
 
 @pytest_ignore
 def test_each_refusal_is_one_line_and_leaves_nothing(trained, tmp_path):
     weighted = copy_of(
-        trained / "run", tmp_path / "weighted", "config.toml", **{"label-weight": "rating"}
+        trained / "run", tmp_path / "weighted", "config.toml", **{"target-weight": "rating"}
     )
     unfinished = tmp_path / "unfinished"
     shutil.copytree(trained / "run", unfinished)
@@ -604,19 +607,19 @@ def test_each_refusal_is_one_line_and_leaves_nothing(trained, tmp_path):
     features = copy_of(trained / "run", tmp_path / "told", "schema.json", features=[feature])
     (tmp_path / "strange.csv").write_text("user,item,timestamp\na,nothing,1\n")
     for flags, why in (
-        ([f"--run-dir={unfinished}"], "is not finished; end it with --resume"),
-        ([f"--run-dir={tmp_path}"], "is no run directory"),
-        ([f"--run-dir={weighted}"], "cannot be federated: its targets count by degrees"),
-        ([f"--run-dir={features}"], "cannot be federated: it knows features"),
-        (["--clients=121"], "--clients=121 are more than the 120 users"),
-        (["--share=all"], "--share=all sends the table of items"),
-        (["--epsilon=1", "--noise-multiplier=1"], "leave one of them out"),
-        (["--delta=0.001"], "--delta=0.001 says nothing without noise"),
+        ([f"--run-dir={unfinished}"], "is not finished; finish it with --resume"),
+        ([f"--run-dir={tmp_path}"], "is not a run directory"),
+        ([f"--run-dir={weighted}"], "cannot be federated: it has target weights"),
+        ([f"--run-dir={features}"], "cannot be federated: it has features"),
+        (["--clients=121"], "--clients=121 is more than the 120 users"),
+        (["--share=all"], "--share=all sends the item table"),
+        (["--epsilon=1", "--noise-multiplier=1"], "omit one of them"),
+        (["--delta=0.001"], "--delta=0.001 needs --noise-multiplier"),
         (["--clip-norm=nan"], "--clip-norm=nan is out of range"),
         (["--out=run"], "--out=run is the run that is continued"),
-        (["--log.user=who"], "--log.user=who says nothing of the run's own log"),
-        (["--out=run/checkpoints"], "--out=run/checkpoints holds other files and no run"),
-        ([f"--dataset={tmp_path / 'strange.csv'}"], "the run knows no item of the log"),
-        (["--dataset=nowhere.csv"], "nowhere.csv is no file"),
+        (["--log.user=who"], "--log.user=who needs --dataset"),
+        (["--out=run/checkpoints"], "--out=run/checkpoints contains other files and no run"),
+        ([f"--dataset={tmp_path / 'strange.csv'}"], "the run has none of the items of the log"),
+        (["--dataset=nowhere.csv"], "nowhere.csv is not a file"),
     ):
         assert_refused(trained, flags, why)

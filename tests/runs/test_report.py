@@ -83,8 +83,8 @@ def test_the_protocol_describes_the_evaluation():
 def test_the_table_has_the_protocol():
     heading = render_table(summary_of()).splitlines()[0]
     assert heading == (
-        "shop, leave-one-out: 1,200 targets of 1,199 test users, 5 candidates, seen items left "
-        "out, N = 7, ± is 95%, bootstrap over users"
+        "shop, leave-one-out: 1,200 targets of 1,199 test users, 5 candidates, history "
+        "excluded, N = 7, ± is 95%, bootstrap over users"
     )
 
 
@@ -122,7 +122,7 @@ def sliced_summary(**data) -> Summary:
         protocol=protocol(with_data(**data), dataset_of(WORLD), ranking, SLICES),
         test=figures_of(ranking, 5, SLICES),
         baselines={"popularity": figures_of(worse, 5, SLICES)},
-        now_unknown=figures_of(worse, 5, SLICES) if data.get("time") else None,
+        now_unknown=figures_of(worse, 5, SLICES) if data.get("time_gaps") else None,
     )
 
 
@@ -130,8 +130,8 @@ def test_slices_have_their_own_table():
     lines = render_table(sliced_summary()).splitlines()
     about, _, names, model, popularity = lines[-5:]
     assert about == (
-        "graded: a target counts 2^g - 1, g from 0 for the lowest rating to 4; rated >= 4: 600 "
-        "targets"
+        "graded: targets are weighted by 2^g - 1, g from 0 for the lowest rating to 4; "
+        "rated >= 4: 600 targets"
     )
     assert names.split("  ")[-3:] == [
         "ndcg@10 (graded)",
@@ -146,25 +146,27 @@ def test_slices_have_their_own_table():
 
 
 def test_a_timed_model_is_labelled_and_evaluated_without_the_time_too():
-    table = render_table(sliced_summary(time=True))
-    assert "seen items left out, told the time of the target, N = 7" in table
+    table = render_table(sliced_summary(time_gaps=True))
+    assert "history excluded, knows the target's time, N = 7" in table
     rows = [line.split("  ")[0] for line in table.splitlines() if "±0." in line]
-    assert rows == ["rnn, told the time", "rnn, now unknown", "popularity"] * 2
-    assert "a minute later: 300 targets, a minute or more after the activity before" in table
+    assert rows == ["rnn, knows the target's time", "rnn, target time unknown", "popularity"] * 2
+    assert "a minute later: 300 targets, a minute or more after the previous activity" in table
     later = [line.split() for line in table.splitlines()[-3:]]
     # The NDCG of rank 4 is 0.4307, that of rank 5 is 0.3869.
     assert [line[-2] for line in later] == ["0.4307", "0.3869", "0.3869"]
 
 
 def test_a_summary_with_slices_is_read_back_equal(tmp_path):
-    summary = sliced_summary(time=True)
+    summary = sliced_summary(time_gaps=True)
     summary.save(tmp_path / "summary.json")
     assert load_summary(tmp_path / "summary.json") == summary
 
 
 def test_a_final_fit_is_noted_in_the_heading():
     heading = render_table(summary_of(with_data(final_fit=True))).splitlines()[0]
-    assert heading.startswith("shop, leave-one-out, validation targets learned too: 1,200 targets")
+    assert heading.startswith(
+        "shop, leave-one-out, trained on validation targets too: 1,200 targets"
+    )
 
 
 def test_sampled_users_are_noted():
@@ -183,7 +185,7 @@ def test_the_protocol_has_target_events_and_weights():
     ranking, dataset = ranking_of([1, 2, 3]), dataset_of(WORLD)
     learned = dataset.split.is_training_target
     dataset = replace(dataset, weights=np.where(np.cumsum(learned) == 1, 1, 0).astype(np.float32))
-    told = protocol(with_data(target_events="buy", label_weight="weight"), dataset, ranking)
+    told = protocol(with_data(target_events="buy", target_weight="weight"), dataset, ranking)
     assert describe(told).startswith("shop, leave-one-out, buy alone: 3 targets of 3 test users")
     assert (told.label_weight, told.effective_targets) == ("weight", 1)
 
@@ -197,11 +199,14 @@ def test_only_random_pairs_are_noted_as_leaking(split):
 
 def test_seen_targets_are_noted_where_they_count_as_missed():
     table = render_table(summary_of(seen_targets=1003))
-    assert "1,003 targets are items that the user had met before; they count as missed" in table
+    assert (
+        "1,003 targets are items of the user's history; they are excluded, and count as missed"
+        in table
+    )
     assert "--keep-seen" in table
-    assert "met before" not in render_table(summary_of(seen_targets=0))
+    assert "items of the user's history" not in render_table(summary_of(seen_targets=0))
     kept = render_table(summary_of(with_data(keep_seen=True), seen_targets=1003))
-    assert "met before" not in kept
+    assert "items of the user's history" not in kept
     assert "seen items kept" in kept
 
 

@@ -163,12 +163,15 @@ MISTAKES = {
     ),
     "no number": (
         {"price": [2, "cheap"]},
-        "the value 'cheap' (str) of 'price' is no number; give a number, or None where it is not",
+        "the value 'cheap' (str) of 'price' is not a number; give a number, or None if it is",
     ),
-    "a number as text": ({"user_income": "7"}, "the value '7' (str) of 'user_income' is no number"),
+    "a number as text": (
+        {"user_income": "7"},
+        "the value '7' (str) of 'user_income' is not a number",
+    ),
     "a time as text": (
         {AGE: ["yesterday", None]},
-        "the value 'yesterday' (str) of 'age' is no number; give seconds, a number, or None",
+        "the value 'yesterday' (str) of 'age' is not a number; give a number of seconds, or None",
     ),
 }
 

@@ -99,8 +99,8 @@ def test_the_description_lists_only_chosen_defaults():
     targets = int(dataset.split.is_training_target.sum())
     per_item = targets / dataset.vocabulary.size
     assert describe_defaults(Config(data), dataset) == (
-        f"dropout 0.4 ({per_item:.0f} targets an item), every item beside each target (40 items), "
-        f"320 targets a step (of {targets:,}), learning rate 0.0027"
+        f"dropout 0.4 ({per_item:.0f} targets per item), full softmax (40 items), "
+        f"320 targets per step (of {targets:,}), learning rate 0.0027"
     )
     assert init_model(dataset, Config(data)).dropout_rate == 0.4
     given = TrainConfig(

@@ -45,9 +45,9 @@ class TransformerConfig:
 
     group: ClassVar = "transformer"
     blocks: int = setting(2, 1, 16)
-    """blocks of attention on top of each other; one is the fastest on a device"""
+    """stacked attention blocks; one is the fastest on a device"""
     heads: int = setting(2, 1, 64)
-    """heads of attention in a block, each of which reads --hidden-units / heads numbers"""
+    """attention heads per block, each of width --hidden-units / heads"""
 
     def __post_init__(self) -> None:
         check(self)

@@ -34,7 +34,10 @@ def test_top_k_defaults_to_100_or_the_items_outside_the_history():
         ({"candidates": 0}, "--candidates=0"),
         ({"batch_size": 0}, "--batch-size=0"),
         ({"batch_size": 5000}, "--batch-size=5000"),
-        ({"history_length": 300}, "leaves none beside a history of 300; give --keep-seen"),
+        (
+            {"history_length": 300},
+            "leaves none to recommend after a history of 300; give --keep-seen",
+        ),
     ],
 )
 def test_values_out_of_range_are_rejected_with_the_limit(asked, said):

@@ -192,22 +192,28 @@ def test_a_correct_device_passes():
 @pytest.mark.parametrize(
     ("device", "complaint"),
     [
-        (GivesPadding(), r"gave an id that is no item after history 4 \("),
-        (GivesWhatIsNoItem(), r"gave an id that is no item after history 0 \(held out\)"),
-        (GivesTwice(), r"gave an item twice after history 1 \(held out\)"),
-        (GivesTheWorstFirst(), "gave a worse item before a better one"),
-        (GivesNoNumber(), "gave a worse item before a better one after history 0"),
-        (GivesTheHistory(), "gave an item of the history"),
+        (GivesPadding(), r"returned an invalid id after history 4 \("),
+        (GivesWhatIsNoItem(), r"returned an invalid id after history 0 \(held out\)"),
+        (GivesTwice(), r"returned an item twice after history 1 \(held out\)"),
+        (GivesTheWorstFirst(), "returned a worse item before a better one"),
+        (GivesNoNumber(), "returned a worse item before a better one after history 0"),
+        (GivesTheHistory(), "returned an item of the history"),
         (
             ForgetsBeforeAGap(),
-            r"did not pass over what is unknown after history \d+ \(padded on the right\)",
+            r"did not ignore an unknown value after history \d+ \(padded on the right\)",
         ),
-        (ClampsIds(), "did not pass over what is unknown|of the history"),
-        (ClampsCandidates(), "took an unknown candidate for a known one"),
-        (Remembers(), "remembered another history"),
-        (GivesTheUnknownAVector(), "gave a vector to an item that is unknown$"),
-        (GivesOtherVectors(), r"gave scores that its vectors do not make after history \d+ \("),
-        (GivesOtherBiases(), r"gave scores that its vectors do not make after history 0 \("),
+        (ClampsIds(), "did not ignore an unknown value|of the history"),
+        (ClampsCandidates(), "scored an unknown candidate as a known one"),
+        (Remembers(), "kept state of another history"),
+        (GivesTheUnknownAVector(), "returned a vector for an unknown item$"),
+        (
+            GivesOtherVectors(),
+            r"returned scores that differ from those of its vectors after history \d+ \(",
+        ),
+        (
+            GivesOtherBiases(),
+            r"returned scores that differ from those of its vectors after history 0 \(",
+        ),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Device) else "",
 )
@@ -223,5 +229,5 @@ def test_seen_items_may_be_recommended_with_keep_seen():
 def test_compiled_model_must_agree(monkeypatch):
     differs = lambda _, device, histories: device.recommend_all(histories)[0][::-1]  # noqa: E731
     monkeypatch.setattr(guards, "_in_compiled_model", differs)
-    with pytest.raises(FailedCheckError, match="differs in CompiledModel"):
+    with pytest.raises(FailedCheckError, match="returned another list in CompiledModel"):
         check(Device())

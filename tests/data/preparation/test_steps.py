@@ -167,7 +167,7 @@ def test_an_interrupted_preparation_resumes_to_the_same_files(tmp_path, monkeypa
         done = prepare(*flags, "--out=stopped", cwd=tmp_path)
         if done.returncode == 0:
             break
-        assert (done.returncode, "the same command goes on" in done.stderr) == (130, True)
+        assert (done.returncode, "the same command continues" in done.stderr) == (130, True)
         stops += 1
     assert stops > 5
     assert contents(tmp_path / "stopped") == contents(tmp_path / "whole")
@@ -209,7 +209,11 @@ def test_training_from_the_folder_equals_training_from_the_log(tmp_path):
     done = prepare("--dataset=log.parquet", "--out=prepared", *reading, "--buckets=1", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     small = ("--encoder=bow", "--epochs=2", "--embedding-dim=4", "--hidden-units=4")
-    small += ("--item-features=genres", "--label-weight=rating:1=0,2=0,3=1,4=1,5=2", "--rate")
+    small += (
+        "--item-features=genres",
+        "--target-weight=rating:1=0,2=0,3=1,4=1,5=2",
+        "--predict-ratings",
+    )
     figures = []
     for flags in (("--dataset=log.parquet", *reading), ("--dataset=prepared",)):
         name = f"--run-dir={flags[0][10:]}-run"
@@ -292,7 +296,7 @@ def test_too_many_activities_are_refused(tmp_path):
     saved = read_json(path)
     saved["buckets"][0]["rows"] += 2**32
     write_json(path, saved)
-    with pytest.raises(UserError, match=r"holds 4,294,967,356 activities, and a process takes"):
+    with pytest.raises(UserError, match=r"has 4,294,967,356 activities, and the limit is"):
         read_prepared(tmp_path / "prepared")
 
 
@@ -342,16 +346,16 @@ def test_a_damaged_intermediate_file_is_named(tmp_path, monkeypatch):
     ("flags", "told"),
     [
         (("--buckets=0",), "--buckets=0 is out of range; give it 1 to 10,000"),
-        (("--memory=4",), "--memory=4: give 100MB at the least, as 500MB or 4GB"),
-        (("--memory=1MB",), "--memory=1MB: give 100MB at the least"),
+        (("--memory=4",), "--memory=4 is out of range; give 100MB or more, as 500MB or 4GB"),
+        (("--memory=1MB",), "--memory=1MB is out of range; give 100MB or more"),
         (("--keep=colour",), "log.csv has no column 'colour'"),
         (("--log.user=who",), "log.csv has no column 'who'"),
         (("--min-rating=3",), "--min-rating=3 needs ratings and the log has none"),
-        (("--min-item-interactions=100",), "nothing is left of 60 rows: 60 by --min-item-int"),
-        (("--out=full",), "full holds other files; give --out a new folder"),
-        (("--out=full", "--overwrite"), "full holds other files; give --out a new folder"),
+        (("--min-item-interactions=100",), "none of 60 rows is left: 60 by --min-item-int"),
+        (("--out=full",), "full contains other files; give --out a new folder"),
+        (("--out=full", "--overwrite"), "full contains other files; give --out a new folder"),
         (("--out=done", "--keep=item"), "--log.item and --keep both name the column 'item'"),
-        (("--out=done",), "done was prepared otherwise (--min-item-interactions: 1, not 5"),
+        (("--out=done",), "done was prepared from other inputs (--min-item-interactions: 1, not 5"),
     ],
 )
 def test_errors_are_one_line(tmp_path, flags, told):
@@ -372,7 +376,7 @@ def test_an_unreadable_row_is_named_by_its_line(tmp_path):
         file.write("u1,i1,soon\n")
     done = prepare("--dataset=log.csv", "--out=prepared", *ALL, cwd=tmp_path)
     assert done.returncode == 2
-    assert "log.csv, line 62: column 'timestamp' holds 'soon'" in done.stderr
+    assert "log.csv, line 62: column 'timestamp' has 'soon'" in done.stderr
 
 
 def test_buckets_too_large_for_memory_are_refused_with_a_number_that_fits(tmp_path, monkeypatch):
@@ -393,7 +397,10 @@ def test_a_changed_log_is_prepared_again_with_overwrite(tmp_path):
     with path.open("a") as file:
         file.write("u1,i1,9\n")
     done = prepare(*flags, cwd=tmp_path)
-    assert done.returncode == 2 and "was prepared otherwise (the log has changed)" in done.stderr
+    assert (
+        done.returncode == 2
+        and "was prepared from other inputs (the log has changed)" in done.stderr
+    )
     assert prepare(*flags, "--overwrite", cwd=tmp_path).returncode == 0
     assert read_manifest(tmp_path / "prepared").rows == 61
 
