@@ -465,11 +465,11 @@ def test_the_python_of_on_device_learning_adapts_and_adapts_again(tmp_path):
     config = AdaptConfig(activities=20, held_back=4)
     shapes = Shapes(1, 5, 6, 4, False)
     for name in ("first", "second"):
-        model = make("bow" if name == "first" else "rnn")
-        plain = made(model, shapes, raw)
+        model = make_model("bow" if name == "first" else "rnn")
+        plain = make_bundle(model, shapes, raw)
         graph = finalize_graph(export_model(model, shapes, config), first="recommend")
         learning = replace(plain, graph=graph, model={**plain.model, "adapt": asdict(config)})
-        saved(learning, tmp_path / name)
+        save_bundle(learning, tmp_path / name)
     for_you = run_python(ROOT / "docs" / "deploy" / "on-device-learning.md")["for_you"]
     seen = raw[:15]
     found, stored = for_you(str(tmp_path / "first"), seen, None)
