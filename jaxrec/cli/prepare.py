@@ -89,7 +89,7 @@ def run(flags: PrepareFlags) -> None:
     """
     memory = _parse_bytes(flags.memory)
     if not 1 <= flags.buckets <= 10_000:
-        raise UserError(f"--buckets={flags.buckets} is out of range; give it 1 to 10,000")
+        raise UserError(f"--buckets={flags.buckets} is out of range; give 1 to 10,000")
     opened = open_log(
         flags.dataset, flags.log, others=dict.fromkeys(_split_names(flags.keep), "--keep")
     )

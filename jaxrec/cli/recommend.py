@@ -62,7 +62,7 @@ def run(flags: ListFlags) -> None:
     bundle = read_bundle(flags.model)
     size = len(bundle.items)
     if not 1 <= flags.k <= size:
-        raise UserError(f"--k={flags.k} is out of range; give it 1 to {size:,}")
+        raise UserError(f"--k={flags.k} is out of range; give 1 to {size:,}")
     interactions = load_table(flags.log, flags.columns, flag="--log")
     log = _with_ids(interactions.log, bundle, flags)
     users = log.group_by("user", maintain_order=True).agg(known=(pl.col("id") != PAD).sum())

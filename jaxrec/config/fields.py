@@ -80,7 +80,7 @@ def check(config: Any) -> None:
             low, high = spec.metadata["low"], spec.metadata["high"]
             if value is not None and not low <= value <= high:
                 raise UserError(
-                    f"{flag}={_format_number(value)} is out of range; give it "
+                    f"{flag}={_format_number(value)} is out of range; give "
                     f"{_format_number(low)} to {_format_number(high)}"
                 )
         elif value not in choices.get(spec.name, (value,)):

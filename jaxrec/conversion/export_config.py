@@ -50,7 +50,7 @@ class ExportConfig:
             raise UserError(f"--boost={self.boost:g} needs --new-items")
         if not abs(self.boost) <= MAX_BOOST:
             raise UserError(
-                f"--boost={self.boost:g} is out of range; give it -{MAX_BOOST} to {MAX_BOOST}"
+                f"--boost={self.boost:g} is out of range; give -{MAX_BOOST} to {MAX_BOOST}"
             )
         if not self.adapt:
             for flag, value in changed_flags(self.adapting).items():

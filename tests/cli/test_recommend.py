@@ -192,8 +192,8 @@ MISTAKES = {
     "no model": (["--model=none.tflite"], "none.tflite: No such file"),
     "another file": (["--model=log.csv"], "log.csv is not a jaxrec model"),
     "no log": (["--log=none.csv"], "none.csv"),
-    "k of none": (["--k=0"], "--k=0 is out of range; give it 1 to "),
-    "k of more than all": (["--k=1000"], "--k=1000 is out of range; give it 1 to "),
+    "k of none": (["--k=0"], "--k=0 is out of range; give 1 to "),
+    "k of more than all": (["--k=1000"], "--k=1000 is out of range; give 1 to "),
     "no column": (["--log.item=sku"], "no column 'sku'"),
     "other items": (
         ["--log.item=timestamp", "--log.time=none"],

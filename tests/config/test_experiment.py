@@ -70,15 +70,15 @@ def test_a_value_out_of_range_is_refused_by_its_flag(part, name, low, high):
         assert getattr(part(**{name: allowed}), name) == allowed
     step = 1 if isinstance(low, int) else 1e-3
     for outside in (low - step, high + step):
-        with pytest.raises(UserError, match=rf"^{flag}=.* is out of range; give it "):
+        with pytest.raises(UserError, match=rf"^{flag}=.* is out of range; give "):
             part(**{name: outside})
 
 
 @pytest.mark.parametrize(
     ("part", "name", "value", "message"),
     [
-        (TrainConfig, "batch_size", 0, "--batch-size=0 is out of range; give it 1 to "),
-        (ModelConfig, "dropout", 0.96, "--dropout=0.96 is out of range; give it 0 to 0.95"),
+        (TrainConfig, "batch_size", 0, "--batch-size=0 is out of range; give 1 to "),
+        (ModelConfig, "dropout", 0.96, "--dropout=0.96 is out of range; give 0 to 0.95"),
         (DataConfig, "history_length", 1001, "--history-length=1001 is out of range; "),
         (TrainConfig, "learning_rate", float("nan"), "--learning-rate=nan is out of range; "),
         (TrainConfig, "learning_rate", float("inf"), "--learning-rate=inf is out of range; "),
@@ -99,10 +99,10 @@ def test_the_message_has_the_value_and_the_limits(part, name, value, message):
     ],
 )
 def test_the_message_tells_a_large_value_from_its_limit(part, name, value):
-    """Six digits are too few: "2.14748e+09 is out of range; give it 0 to 2.14748e+09"."""
+    """Six digits are too few: "2.14748e+09 is out of range; give 0 to 2.14748e+09"."""
     with pytest.raises(UserError) as error:
         part(**{name: value})
-    said, limits = str(error.value).split(" is out of range; give it ")
+    said, limits = str(error.value).split(" is out of range; give ")
     assert said.split("=")[1] != limits.split(" to ")[1]
 
 
@@ -235,8 +235,8 @@ def test_a_configuration_of_an_older_version_is_refused(tmp_path):
         ({"time-gaps": "yes"}, "config.toml: time-gaps is 'yes'; give true or false"),
         ({"dataset": 3}, "config.toml: dataset is 3; give text in quotes"),
         ({"cnn": {"layers": "2"}}, "config.toml: cnn.layers is '2'; give a whole number"),
-        ({"epochs": 0}, "config.toml: --epochs=0 is out of range; give it 1 to 100000"),
-        ({"rnn": {"layers": 99}}, "config.toml: --rnn.layers=99 is out of range; give it 1 to 16"),
+        ({"epochs": 0}, "config.toml: --epochs=0 is out of range; give 1 to 100000"),
+        ({"rnn": {"layers": 99}}, "config.toml: --rnn.layers=99 is out of range; give 1 to 16"),
         ({"split": "middle"}, "config.toml: split is 'middle'; give leave-one-out, temporal, "),
     ],
     ids=str,

@@ -100,7 +100,7 @@ def test_a_boost_raises_the_biases_of_new_items_alone(shop, files):
     ("flags", "message"),
     [
         (["--boost=1"], "--boost=1 needs --new-items"),
-        (["--boost=101", "--new-items=new.csv"], "--boost=101 is out of range; give it -100 to"),
+        (["--boost=101", "--new-items=new.csv"], "--boost=101 is out of range; give -100 to"),
         (["--boost=nan", "--new-items=new.csv"], "--boost=nan is out of range"),
     ],
 )

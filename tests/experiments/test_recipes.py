@@ -87,7 +87,7 @@ def test_a_run_is_reproduced_from_its_config(tmp_path):
     ("text", "flags", "said"),
     [
         ("epoch = 3", [], "bad.toml has epoch, which is not a setting; did you mean epochs?"),
-        ("epochs = 0", [], "bad.toml: --epochs=0 is out of range; give it 1 to 100000"),
+        ("epochs = 0", [], "bad.toml: --epochs=0 is out of range; give 1 to 100000"),
         ("run-dir = 'x'", [], "bad.toml has run-dir, which is not a setting"),
         ("epochs = 3", ["--epochs=0"], "--epochs=0 is out of range"),
         ("epochs = 3", ["--speed=9"], "--speed"),

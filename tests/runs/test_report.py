@@ -171,7 +171,7 @@ def test_a_final_fit_is_noted_in_the_heading():
 
 def test_sampled_users_are_noted():
     heading = render_table(summary_of(with_data(test_users=50))).splitlines()[0]
-    assert "1,199 test users, drawn, 5 candidates" in heading
+    assert "1,199 sampled test users, 5 candidates" in heading
 
 
 def test_a_test_of_all_users_is_not_noted_as_sampled():
@@ -186,7 +186,7 @@ def test_the_protocol_has_target_events_and_weights():
     learned = dataset.split.is_training_target
     dataset = replace(dataset, weights=np.where(np.cumsum(learned) == 1, 1, 0).astype(np.float32))
     told = protocol(with_data(target_events="buy", target_weight="weight"), dataset, ranking)
-    assert describe(told).startswith("shop, leave-one-out, buy alone: 3 targets of 3 test users")
+    assert describe(told).startswith("shop, leave-one-out, only buy: 3 targets of 3 test users")
     assert (told.label_weight, told.effective_targets) == ("weight", 1)
 
 
@@ -207,7 +207,7 @@ def test_seen_targets_are_noted_where_they_count_as_missed():
     assert "items of the user's history" not in render_table(summary_of(seen_targets=0))
     kept = render_table(summary_of(with_data(keep_seen=True), seen_targets=1003))
     assert "items of the user's history" not in kept
-    assert "seen items kept" in kept
+    assert "history included" in kept
 
 
 def epoch(number: int, seconds: float) -> dict:

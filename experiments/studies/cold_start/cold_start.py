@@ -93,7 +93,7 @@ def run(flags: ColdStartFlags) -> None:
         raise UserError("new items need features; give --item-features=genres,year")
     for flag, value in (("--share", flags.share), ("--keep", flags.keep)):
         if not 0 < value < 1:
-            raise UserError(f"{flag}={value} is out of range; give it more than 0, less than 1")
+            raise UserError(f"{flag}={value} is out of range; give more than 0, less than 1")
     config = flags.settings
     interactions = load_interactions(config.data, seed=config.train.seed)
     whole = prepare(interactions, config.data, seed=config.train.seed)

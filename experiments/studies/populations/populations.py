@@ -98,7 +98,7 @@ def load_drifted(data: DataConfig, drift: float) -> Interactions:
         UserError: the drift is not from 0 to 1, or flags of another log are given.
     """
     if not 0 <= drift <= 1:
-        raise UserError(f"--drift={drift:g} is out of range; give it 0 to 1")
+        raise UserError(f"--drift={drift:g} is out of range; give 0 to 1")
     world = data.synthetic
     if data != DataConfig(synthetic=world):
         raise UserError(

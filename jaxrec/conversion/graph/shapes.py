@@ -54,5 +54,5 @@ def choose_shapes(
         ("--batch-size", batch_size, 4096),
     ):
         if not 1 <= value <= limit:
-            raise UserError(f"{flag}={value} is out of range; give it 1 to {limit}")
+            raise UserError(f"{flag}={value} is out of range; give 1 to {limit}")
     return Shapes(batch_size, history_length, top_k, candidates, keep_seen)

@@ -28,8 +28,8 @@ def test_top_k_defaults_to_100_or_the_items_outside_the_history():
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ({"top_k": 291}, "--top-k=291 is out of range; give it 1 to 290"),
-        ({"top_k": 301, "keep_seen": True}, "--top-k=301 is out of range; give it 1 to 300"),
+        ({"top_k": 291}, "--top-k=291 is out of range; give 1 to 290"),
+        ({"top_k": 301, "keep_seen": True}, "--top-k=301 is out of range; give 1 to 300"),
         ({"top_k": 0}, "--top-k=0"),
         ({"candidates": 0}, "--candidates=0"),
         ({"batch_size": 0}, "--batch-size=0"),

@@ -345,7 +345,7 @@ def test_a_damaged_intermediate_file_is_named(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
-        (("--buckets=0",), "--buckets=0 is out of range; give it 1 to 10,000"),
+        (("--buckets=0",), "--buckets=0 is out of range; give 1 to 10,000"),
         (("--memory=4",), "--memory=4 is out of range; give 100MB or more, as 500MB or 4GB"),
         (("--memory=1MB",), "--memory=1MB is out of range; give 100MB or more"),
         (("--keep=colour",), "log.csv has no column 'colour'"),
