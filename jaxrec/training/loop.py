@@ -96,7 +96,7 @@ def train(
     if teachers:
         teachers = [teacher.pad(padded or rows) for teacher in teachers]
         objective = replace(objective, loss=distill(objective.loss, teachers))
-    peak = peak_learning_rate(config.train, shape)
+    peak = peak_learning_rate(config, shape)
     schedule = rate_schedule(peak, config.train, total_steps)
     learner = make_learner(objective, config.train, schedule)
     state, progress = learner.init(params), Progress()

@@ -56,6 +56,9 @@ class TransformerConfig:
 class Transformer(Encoder):
     """The output of the last block, the last activity, and the mean of all, concatenated."""
 
+    # On MovieLens 1M two blocks of 128 units reach a recall@10 of 0.320, and 0.294 with 0.0054.
+    max_learning_rate: ClassVar = 0.003
+
     def __init__(self, width_in: int, units: int, config: TransformerConfig, *, rngs: nnx.Rngs):
         if units % config.heads:
             raise UserError(
