@@ -81,7 +81,8 @@ def peak_learning_rate(config: Config, shape: WindowShape) -> float:
     if config.train.learning_rate is not None:
         return config.train.learning_rate
     scaled = RATE_SCALE * math.sqrt(shape.batch_size * shape.length)
-    return min(scaled, encoder_class(config.model.encoder).max_learning_rate)
+    encoder, settings = config.model.encoder, config.model.encoder_settings
+    return min(scaled, encoder_class(encoder).max_learning_rate(settings.get(encoder)))
 
 
 def negative_count(config: TrainConfig, items: int) -> int | None:

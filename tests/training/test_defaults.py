@@ -11,6 +11,7 @@ from jaxrec.data.dataset import prepare
 from jaxrec.data.sources.load import load_interactions
 from jaxrec.data.sources.synthetic import SyntheticConfig
 from jaxrec.data.windowing import WindowShape
+from jaxrec.models.encoders.transformer import TransformerConfig
 from jaxrec.models.model_config import ModelConfig
 from jaxrec.training.defaults import (
     describe_defaults,
@@ -64,12 +65,14 @@ def test_the_learning_rate_grows_with_the_square_root_of_the_targets_in_a_step()
     assert peak_learning_rate(given, WindowShape(50, 49, 8, 8)) == 0.1
 
 
-def test_the_learning_rate_of_attention_is_limited():
-    config = Config(model=ModelConfig("transformer"))
-    assert peak_learning_rate(config, WindowShape(20, 9, 80, 8)) == 0.003
+def test_the_learning_rate_of_stacked_attention_is_limited():
+    config, shape = Config(model=ModelConfig("transformer")), WindowShape(25, 9, 64, 8)
     assert peak_learning_rate(config, WindowShape(25, 9, 4, 4)) == pytest.approx(0.0015)
+    assert peak_learning_rate(config, shape) == 0.003
+    one = replace(config.model, transformer=TransformerConfig(blocks=1))
+    assert peak_learning_rate(replace(config, model=one), shape) == pytest.approx(0.006)
     given = replace(config, train=TrainConfig(learning_rate=0.1))
-    assert peak_learning_rate(given, WindowShape(20, 9, 80, 8)) == 0.1
+    assert peak_learning_rate(given, shape) == 0.1
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """The base class of encoders, which map a history of activities to one vector."""
 
 import math
-from typing import Any, ClassVar
+from typing import Any
 
 import jax
 from flax import nnx
@@ -21,11 +21,9 @@ class Encoder(nnx.Module):
 
     Attributes:
         width: of an encoding, H.
-        max_learning_rate: largest peak of the learning rate that is chosen by default.
     """
 
     width: int
-    max_learning_rate: ClassVar[float] = math.inf
 
     def __init__(self, width_in: int, units: int, config: Any, *, rngs: nnx.Rngs):
         """Initialize the parameters.
@@ -40,6 +38,16 @@ class Encoder(nnx.Module):
             UserError: the settings do not fit each other.
         """
         raise NotImplementedError
+
+    @staticmethod
+    def max_learning_rate(config: Any) -> float:
+        """Return the largest peak of the learning rate that is chosen by default.
+
+        Args:
+            config: as in the constructor.
+        """
+        del config
+        return math.inf
 
     def encode_positions(
         self, activities_BLE: Activities, mask_BL: Mask, history_length: int

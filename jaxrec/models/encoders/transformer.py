@@ -56,9 +56,6 @@ class TransformerConfig:
 class Transformer(Encoder):
     """The output of the last block, the last activity, and the mean of all, concatenated."""
 
-    # On MovieLens 1M two blocks of 128 units reach a recall@10 of 0.320, and 0.294 with 0.0054.
-    max_learning_rate: ClassVar = 0.003
-
     def __init__(self, width_in: int, units: int, config: TransformerConfig, *, rngs: nnx.Rngs):
         if units % config.heads:
             raise UserError(
@@ -71,6 +68,15 @@ class Transformer(Encoder):
             [Block(units, config.heads, rngs=rngs) for _ in range(config.blocks)]
         )
         self.scale = nnx.Param(jnp.full(units, _INITIAL_SCALE))
+
+    @staticmethod
+    def max_learning_rate(config: TransformerConfig) -> float:
+        """Return the largest peak of the learning rate that is chosen by default.
+
+        On MovieLens 1M two blocks reach a validation recall@10 of 0.332 with 0.003 and 0.304 with
+        0.0054; one block 0.330 and 0.340.
+        """
+        return 0.006 / config.blocks
 
     def encode_positions(
         self, activities_BLE: Activities, mask_BL: Mask, history_length: int
