@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from jaxrec.data import buckets
 from jaxrec.data.batching import TrainingBatches
-from jaxrec.data.buckets import MAX_BUCKETS, MIN_SAVED_SHARE, bucket_edges
+from jaxrec.data.buckets import MAX_BUCKETS
 from jaxrec.data.excluded_items import excluded_mask
 from jaxrec.data.splits import Split, SplitName, split_timelines
 from jaxrec.data.timelines import Timelines
-from jaxrec.data.windowing import WindowShape, cut_windows
+from jaxrec.data.windowing import WindowShape
 from jaxrec.schema import ITEM, PAD
 from tests.small_data import left_padded, numbered_timelines, timelines_of, training_on_everything
 
@@ -169,45 +169,6 @@ def test_dispatches_of_all_shapes_are_mixed_and_no_step_is_empty():
     assert sorted(again) == sorted(lengths) and again != lengths
 
 
-def padded(lengths: list[int], edges: list[int]) -> int:
-    """Count the positions of rows that are padded to the next edge."""
-    return sum(min(edge for edge in edges if edge >= max(length, 1)) for length in lengths)
-
-
-@given(
-    lengths=st.lists(st.integers(0, 16), min_size=1, max_size=40),
-    fixed_positions=st.sampled_from([0, 500]),
-)
-def test_bucket_edges_are_optimal_and_each_bucket_pays_off(lengths, fixed_positions):
-    edges = bucket_edges(np.array(lengths), fixed_positions=fixed_positions)
-    assert edges == sorted(set(edges)) and edges[-1] == max([1, *lengths])
-    assert len(edges) <= MAX_BUCKETS
-    cost = padded(lengths, edges)
-    for other in range(1, max(lengths)):
-        for i in range(len(edges) - 1):
-            moved = sorted({*edges[:i], other, *edges[i + 1 :]})
-            assert padded(lengths, moved) >= cost
-    if len(edges) == 1:
-        best = min(padded(lengths, [other, *edges]) for other in range(1, 17))
-        assert best >= cost - MIN_SAVED_SHARE * (cost + fixed_positions)
-
-
-def test_buckets_by_hand():
-    # 10 rows of 2 and 2 of 20: 240 positions in one bucket, 60 in two. 4 rows of 19 do not pay for
-    # a bucket.
-    assert bucket_edges(np.array([2] * 10 + [20] * 2)) == [2, 20]
-    assert bucket_edges(np.array([2] * 10 + [20] * 2), fixed_positions=10_000) == [20]
-    assert bucket_edges(np.array([19] * 4 + [20] * 2)) == [20]
-
-
-def test_another_shape_must_save_as_much_as_it_costs_to_compile(monkeypatch):
-    # As above: a second bucket saves 18 positions for each of the 10 rows of 2.
-    monkeypatch.setattr(buckets, "MIN_SAVED", 180)
-    assert bucket_edges(np.array([2] * 10 + [20] * 2)) == [2, 20]
-    monkeypatch.setattr(buckets, "MIN_SAVED", 181)
-    assert bucket_edges(np.array([2] * 10 + [20] * 2)) == [20]
-
-
 def test_without_enough_savings_all_timelines_share_one_shape(monkeypatch):
     timelines = numbered_timelines([3] * 10 + [40] * 8)
     options = long_world(0).options | {"shape": WindowShape(10, 4, 4)}
@@ -320,32 +281,3 @@ def test_held_out_positions_are_never_targets(name: SplitName):
         assert outside <= (held_out if name == "random-pairs" else set())
         if name == "random-pairs":
             assert outside
-
-
-@given(
-    lengths=st.lists(st.integers(0, 20), min_size=1, max_size=6),
-    length=st.integers(1, 7),
-    seed=st.integers(0, 1000),
-)
-def test_windows_cut_a_slice_without_gap_or_overlap_at_any_phase(lengths, length, seed):
-    starts = np.arange(len(lengths)) * 100
-    ends = starts + np.array(lengths)
-    owners, firsts, window_ends = cut_windows(starts, ends, length, np.random.default_rng(seed))
-    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-        own = owners == start
-        # The number does not depend on the phase; the last window may be empty.
-        assert own.sum() == ((end - start) // length + 1 if end > start else 0)
-        cuts = [start, *window_ends[own].tolist()]
-        assert firsts[own].tolist() == cuts[:-1]
-        assert cuts[-1] == end
-        assert (np.diff(cuts) <= length).all()
-        assert (np.diff(cuts[:-1]) > 0).all()
-
-
-def test_all_phases_are_equally_likely():
-    # 12 activities in windows of 5: three windows with 3 positions to spare, so four phases.
-    starts = np.zeros(4000, np.int64)
-    windows = cut_windows(starts, starts + 12, 5, np.random.default_rng(0))
-    first = Counter(windows.ends.reshape(4000, 3)[:, 0].tolist())
-    assert first.keys() == {5, 4, 3, 2}
-    assert all(900 < count < 1100 for count in first.values())

@@ -14,7 +14,7 @@ from jaxrec.data.target_weights import effective_sample_size
 from jaxrec.errors import UserError
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.training.windows import training_batches
-from tests.cli.test_train import run
+from tests.exports import run_train
 from tests.small_data import data_config, log_of
 
 COLUMNS = ("user", "item", "timestamp", "rating", "event", "weight")
@@ -196,7 +196,7 @@ def place(tmp_path):
     ],
 )
 def test_a_mistake_is_one_line_before_anything_is_trained(place, flags, said):
-    process = run("--dataset=log.csv", *flags, cwd=place)
+    process = run_train("--dataset=log.csv", *flags, cwd=place)
     assert process.returncode == 2
     assert said in process.stderr
     assert process.stderr.count("\n") == 1
@@ -207,12 +207,12 @@ def test_an_empty_event_is_reported_with_its_line_or_dropped(place):
     with (place / "log.csv").open("a") as file:
         file.write("1,2,99,5,\n")
     flags = ["--dataset=log.csv", "--log.event=kind", "--dry-run"]
-    process = run(*flags, cwd=place)
+    process = run_train(*flags, cwd=place)
     assert process.returncode == 2
     assert (
         "line 263: column 'kind' is empty; --log.drop-incomplete drops such rows" in process.stderr
     )
-    process = run(*flags, "--log.drop-incomplete", cwd=place)
+    process = run_train(*flags, "--log.drop-incomplete", cwd=place)
     assert process.returncode == 0, process.stderr
     assert "1 by --log.drop-incomplete" in process.stdout
 
@@ -220,7 +220,7 @@ def test_an_empty_event_is_reported_with_its_line_or_dropped(place):
 def test_a_dry_run_reports_effective_targets_and_unreachable_targets(place):
     flags = ["--dataset=log.csv", "--log.rating=stars", "--log.event=kind", "--dry-run"]
     weight = "rating:1=0,2=0,3=1,4=1,5=1"
-    process = run(*flags, "--target-events=buy", f"--label-weight={weight}", cwd=place)
+    process = run_train(*flags, "--target-events=buy", f"--label-weight={weight}", cwd=place)
     assert process.returncode == 0, process.stderr
     *lines, chosen = process.stdout.splitlines()
     assert chosen.startswith("  chosen for this log: dropout 0.4 ")
@@ -247,9 +247,9 @@ def test_many_unreachable_targets_cause_a_warning(tmp_path):
     ]
     (tmp_path / "log.csv").write_text("user,item,timestamp,event\n" + "".join(rows))
     flags = ["--dataset=log.csv", "--log.event=event", "--target-events=buy", "--dry-run"]
-    process = run(*flags, cwd=tmp_path)
+    process = run_train(*flags, cwd=tmp_path)
     assert "  warning: 20 of 20 test targets were met before" in process.stdout
-    assert "met before" not in run(*flags, "--keep-seen", cwd=tmp_path).stdout
+    assert "met before" not in run_train(*flags, "--keep-seen", cwd=tmp_path).stdout
 
 
 def test_target_weights_end_to_end(tmp_path):
@@ -260,7 +260,7 @@ def test_target_weights_end_to_end(tmp_path):
         for step in range(12)
     ]
     (tmp_path / "log.csv").write_text("user,item,timestamp,stars,kind\n" + "".join(rows))
-    process = run(
+    process = run_train(
         *("--dataset=log.csv", "--log.rating=stars", "--log.event=kind"),
         *("--target-events=buy", "--label-weight=stars:1=0,2=0,3=0.5,4=1,5=2"),
         *("--activity-features=rating,event", "--time", "--log.time-unit=seconds"),

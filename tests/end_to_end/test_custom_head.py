@@ -10,7 +10,6 @@ from flax import nnx
 from jaxtyping import Float, Int
 
 from jaxrec.cli import export, verify
-from jaxrec.cli import train as one_run
 from jaxrec.data.data_config import DataConfig
 from jaxrec.data.head_labels import HeadRequest
 from jaxrec.models.heads import HEADS
@@ -19,7 +18,7 @@ from jaxrec.runs.directory import RunDirectory
 from jaxrec.runtime import Recommender
 from jaxrec.schema import HeadSpec
 from tests.browser import open_page, site
-from tests.exports import call
+from tests.exports import call, run_train
 
 pytest.importorskip("tensorflow", reason="needs the extra convert")
 
@@ -78,7 +77,7 @@ def run(tmp_path_factory) -> RunDirectory:
         patch.setattr(DataConfig, "requested_heads", lambda config: asked)
         flags = ["--dataset=log.csv", "--activity-features=skipped", "--encoder=bow"]
         flags += ["--embedding-dim=8", "--hidden-units=16", "--epochs=15", "--learning-rate=0.05"]
-        trained = call(one_run.main, *flags, "--final-fit", "--run-dir=run", cwd=folder)
+        trained = run_train(*flags, "--final-fit", "--run-dir=run", cwd=folder)
         assert trained.returncode == 0, trained.stderr
         assert "skipped of 300 targets; concordance of" in trained.stdout
         converted = call(export.main, "--run-dir=run", cwd=folder)

@@ -14,12 +14,7 @@ from jaxrec.data.dataset import prepare
 from jaxrec.data.interactions import FilterConfig
 from jaxrec.data.splits import Split
 from jaxrec.data.timelines import Timelines
-from jaxrec.evaluation.baselines import (
-    Popularity,
-    Transitions,
-    make_baselines,
-    recent_popularity,
-)
+from jaxrec.evaluation.baselines import Popularity, Transitions, make_baselines, recent_popularity
 from jaxrec.evaluation.ranking import Histories, Scorer
 from jaxrec.evaluation.scores import materialize_scores
 from jaxrec.schema import ITEM

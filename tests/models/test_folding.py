@@ -10,16 +10,11 @@ import polars as pl
 import pytest
 from flax import nnx
 
-from jaxrec.cli import train as one_run
 from jaxrec.config.experiment import TrainConfig
 from jaxrec.conversion.restore import restore_run
 from jaxrec.data.data_config import DataConfig
 from jaxrec.data.feature_names import feature_names
-from jaxrec.data.item_features import (
-    item_features,
-    load_item_features,
-    save_item_features,
-)
+from jaxrec.data.item_features import item_features, load_item_features, save_item_features
 from jaxrec.errors import UserError
 from jaxrec.models.folding import append_items, fold_features
 from jaxrec.models.model import PAD_BIAS
@@ -28,7 +23,7 @@ from jaxrec.runtime.bundle import read_bundle
 from jaxrec.schema import ITEM, Schema
 from jaxrec.training.negatives import make_sampler
 from jaxrec.training.objective import Objective, loss
-from tests.exports import call, convert
+from tests.exports import convert, run_train
 from tests.small_models import COUNTS, ITEM_GENRE, ITEM_GENRE_IDS, SIZE, make_batch, make_model
 
 CATALOGUE = pl.DataFrame(
@@ -151,7 +146,7 @@ def test_an_exported_file_contains_no_item_features(tmp_path):
     graphs = []
     for name, more in (("plain", []), ("features", ["--item-features=genres,year"])):
         place = tmp_path / name
-        process = call(one_run.main, *flags, *more, f"--run-dir={place}", cwd=tmp_path)
+        process = run_train(*flags, *more, f"--run-dir={place}", cwd=tmp_path)
         assert process.returncode == 0, process.stderr
         process = convert(f"--run-dir={place}", cwd=tmp_path)
         assert process.returncode == 0, process.stderr
@@ -174,12 +169,12 @@ def test_a_column_of_a_custom_item_table(tmp_path):
     (tmp_path / "items.csv").write_text("item,title,brand\n" + rows)
     flags = ["--dataset=log.csv", "--items=items.csv", "--encoder=bow", "--epochs=1"]
     flags += ["--history-length=4", "--embedding-dim=8", "--hidden-units=8", "--run-dir=run"]
-    process = call(one_run.main, *flags, "--item-features=brand", cwd=tmp_path)
+    process = run_train(*flags, "--item-features=brand", cwd=tmp_path)
     assert process.returncode == 0, process.stderr
     (brand,) = RunDirectory(tmp_path / "run").item_features()
     assert sorted(brand.values) == ["x", "y", "z"]
     columns = json.loads((tmp_path / "run" / "catalogue.json").read_text())
     assert columns.keys() == {"item", "title", "genres", "year"}
-    process = call(one_run.main, *flags, "--item-features=colour", "--overwrite", cwd=tmp_path)
+    process = run_train(*flags, "--item-features=colour", "--overwrite", cwd=tmp_path)
     assert process.returncode == 2
     assert "has no column 'colour'" in process.stderr and "--item-features" in process.stderr

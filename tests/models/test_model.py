@@ -1,6 +1,6 @@
 """Properties of every encoder, and of the model around it."""
 
-from functools import cache, partial
+from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -10,12 +10,10 @@ from flax import nnx
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxrec.models.dropout import dropout
 from jaxrec.models.encoders import ENCODERS
 from jaxrec.models.encoders.convolution import Convolution, ConvolutionConfig
 from jaxrec.models.encoders.recurrent import Recurrent, RecurrentConfig
 from jaxrec.models.encoders.transformer import TransformerConfig
-from jaxrec.models.lstm import LSTM, lstm_cell
 from jaxrec.models.model import PAD_BIAS, RecommenderModel
 from jaxrec.models.model_config import ModelConfig
 from jaxrec.schema import ITEM, PAD, Feature, Schema
@@ -293,84 +291,3 @@ def test_rnn_by_hand():
     for history in ([0, 3, 5], [3, 0, 5]):
         got = encode_positions({ITEM: jnp.array([history])}, count=1, history_length=3)[0, 0]
         np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
-
-
-LSTM_GRAPHDEF, LSTM_PARAMS = nnx.split(LSTM(3, 3, rngs=nnx.Rngs(0)))
-
-
-def by_layer(params, inputs_BLE, mask_BL):
-    return nnx.merge(LSTM_GRAPHDEF, params).encode_positions(inputs_BLE, mask_BL)
-
-
-def by_cells(params, inputs_BLE, mask_BL):
-    """Apply the LSTM cell step by step."""
-    lstm = nnx.merge(LSTM_GRAPHDEF, params)
-    cell, output = jnp.zeros((2, 3)), jnp.zeros((2, 3))
-    outputs = []
-    for step in range(4):
-        gates = jnp.concatenate([inputs_BLE[:, step], output], axis=1) @ lstm.kernel + lstm.bias
-        new_cell, new_output = lstm_cell(gates, cell)
-        cell = jnp.where(mask_BL[:, step, None], new_cell, cell)
-        output = jnp.where(mask_BL[:, step, None], new_output, output)
-        outputs.append(output)
-    return jnp.stack(outputs, axis=1)
-
-
-@partial(jax.jit, static_argnums=0)
-def with_gradients(function, inputs_BLE, mask_BL, by_outputs_BLH):
-    outputs, pull = jax.vjp(partial(function, mask_BL=mask_BL), LSTM_PARAMS, inputs_BLE)
-    return outputs, pull(by_outputs_BLH)
-
-
-@given(mask=st.lists(st.booleans(), min_size=8, max_size=8), seed=st.integers(0, 1000))
-def test_the_gradient_of_an_lstm_is_that_of_its_cells(mask, seed):
-    """The mask has padding at any position."""
-    keys = jax.random.split(jax.random.key(seed), 2)
-    inputs, by_outputs = (jax.random.normal(key, (2, 4, 3)) for key in keys)
-    of = inputs, jnp.array(mask).reshape(2, 4), by_outputs
-    ours, theirs = (with_gradients(function, *of) for function in (by_layer, by_cells))
-    for own, other in zip(*map(jax.tree.leaves, (ours, theirs)), strict=True):
-        np.testing.assert_allclose(own, other, atol=1e-5)
-
-
-def test_lstm_by_hand():
-    """Two steps of the standard LSTM equations, in NumPy."""
-    lstm = LSTM(3, 2, rngs=nnx.Rngs(0))
-    inputs = np.random.default_rng(0).normal(size=(1, 2, 3)).astype(np.float32)
-
-    def sigmoid(x):
-        return 1 / (1 + np.exp(-x))
-
-    cell = output = np.zeros(2)
-    for step in inputs[0]:
-        gates = np.concatenate([step, output]) @ lstm.kernel + lstm.bias
-        write, forget, emit, candidate = np.split(np.asarray(gates), 4)
-        cell = sigmoid(forget) * cell + sigmoid(write) * np.tanh(candidate)
-        output = sigmoid(emit) * np.tanh(cell)
-    got = lstm.encode_positions(jnp.asarray(inputs), jnp.ones((1, 2), bool))
-    np.testing.assert_allclose(got[0, -1], output, rtol=1e-5)
-    whole = lstm.encode_history(
-        jnp.swapaxes(inputs, 0, 1), jnp.ones((2, 1, 1)), return_sequences=False
-    )
-    np.testing.assert_allclose(whole[0], output, rtol=1e-5)
-
-
-def test_the_dropout_of_a_configuration_is_kept():
-    assert make_model("bow", dropout=0.3).dropout_rate == 0.3
-    assert make_model("bow", dropout=0.0).dropout_rate == 0.0
-
-
-def test_dropout_keeps_the_mean_and_drops_at_its_rate():
-    x = jnp.ones((100, 1001))
-    dropped = dropout(x, 0.2, jax.random.key(0))
-    assert dropped.mean() == pytest.approx(1, abs=0.01)
-    assert (dropped == 0).mean() == pytest.approx(0.2, abs=0.01)
-    np.testing.assert_array_equal(dropout(x, 0.2, None), x)
-    np.testing.assert_array_equal(dropout(x, 0.0, jax.random.key(0)), x)
-
-
-def test_dropout_is_independent_between_neighbours():
-    """Four entries share one draw of 32 bits, but are dropped independently."""
-    kept = np.asarray(dropout(jnp.ones((4000, 4)), 0.5, jax.random.key(1))) > 0
-    correlation = np.corrcoef(kept.T)
-    np.testing.assert_allclose(correlation, np.eye(4), atol=0.08)

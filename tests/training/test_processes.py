@@ -11,12 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxrec.cli import train as command_of_run
 from jaxrec.errors import UserError
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.training import processes
 from tests import ROOT
-from tests.exports import call
+from tests.exports import run_train
 
 SMALL = [
     *("--encoder=bow", "--synthetic.users=300", "--synthetic.items=61", "--embedding-dim=8"),
@@ -63,9 +62,9 @@ def test_a_run_of_two_killed_processes_resumes_in_one(tmp_path):
     begun = len(metrics.read_text().splitlines())
     assert 2 <= begun < epochs
 
-    resumed = call(command_of_run.main, *SMALL, *flags, "--resume", cwd=tmp_path)
+    resumed = run_train(*SMALL, *flags, "--resume", cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
-    alone = call(command_of_run.main, *SMALL, *flags[:2], "--run-dir=one", cwd=tmp_path)
+    alone = run_train(*SMALL, *flags[:2], "--run-dir=one", cwd=tmp_path)
     assert alone.returncode == 0, alone.stderr
     directories = [RunDirectory(tmp_path / name) for name in ("two", "one")]
     together, single = (each.metrics(until_step=10**9) for each in directories)
@@ -141,7 +140,7 @@ def test_incomplete_process_flags_are_refused(told, words):
 def test_an_invalid_mesh_keeps_the_existing_run(tmp_path, flag):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.toml").write_text("{}")
-    done = call(command_of_run.main, *SMALL, "--run-dir=run", "--overwrite", flag, cwd=tmp_path)
+    done = run_train(*SMALL, "--run-dir=run", "--overwrite", flag, cwd=tmp_path)
     assert (done.returncode, done.stderr.split("=")[0]) == (2, f"error: {flag.split('=')[0]}")
     assert (tmp_path / "run" / "config.toml").exists()
 

@@ -147,3 +147,46 @@ def test_arbitrary_item_tables(tmp_path: Path, capsys, data, flags):
     log.write_text("user,item,timestamp\n" + rows)
     items.write_bytes(data)
     ends_well(capsys, [f"--dataset={log}", f"--items={items}", *LENIENT, *flags])
+
+
+@HOSTILE
+@given(data=st.data())
+def test_a_column_of_arbitrary_values_as_a_feature(tmp_path: Path, capsys, data):
+    dtype, values = data.draw(COLUMNS)
+    drawn = data.draw(st.lists(st.none() | values, min_size=24, max_size=24))
+    column = pl.Series("odd", drawn, dtype=dtype, strict=False)
+    log = pl.DataFrame({"user": [*"abcd"] * 6, "item": [*range(3)] * 8, "timestamp": [*range(24)]})
+    log.with_columns(column).write_parquet(tmp_path / "log.parquet")
+    users = pl.DataFrame({"user": [*"abcd"], "odd": column.head(4)})
+    users.write_parquet(tmp_path / "users.parquet")
+    flags = [f"--dataset={tmp_path / 'log.parquet'}", *LENIENT]
+    ends_well(capsys, [*flags, "--activity-features=odd"])
+    ends_well(capsys, [*flags, f"--users={tmp_path / 'users.parquet'}", "--user-features=odd"])
+
+
+@HOSTILE
+@given(
+    times=st.lists(
+        st.integers(-(2**63), 2**63 - 1) | st.integers(0, 2**40), min_size=24, max_size=24
+    ),
+    is_whole=st.booleans(),
+    unit=st.sampled_from(["auto", "seconds", "milliseconds", "microseconds", "nanoseconds"]),
+)
+def test_arbitrary_times(tmp_path: Path, capsys, times, is_whole, unit):
+    log = pl.DataFrame({"user": [*"abcd"] * 6, "item": [*range(3)] * 8, "timestamp": times})
+    if not is_whole:
+        log = log.cast({"timestamp": pl.Float64})
+    log.write_parquet(tmp_path / "log.parquet")
+    flags = [f"--dataset={tmp_path / 'log.parquet'}", *LENIENT]
+    ends_well(capsys, [*flags, "--time", f"--log.time-unit={unit}"])
+
+
+@HOSTILE
+@given(data=texts())
+def test_arbitrary_user_tables(tmp_path: Path, capsys, data):
+    log, users = tmp_path / "log.csv", tmp_path / "users.csv"
+    rows = "".join(f"{user},{item},{item}\n" for user in (1, 2, 3) for item in range(4))
+    log.write_text("user,item,timestamp\n" + rows)
+    users.write_bytes(data)
+    flags = [f"--dataset={log}", f"--users={users}", "--user-features=timestamp", *LENIENT]
+    ends_well(capsys, flags)

@@ -280,20 +280,6 @@ def test_one_column_for_two_roles_is_refused(tmp_path):
         load(path, time="item")
 
 
-@pytest.mark.parametrize(
-    ("dataset", "name"),
-    [
-        ("synthetic", "synthetic"),
-        ("some/log.csv", "log"),
-        ("log.2024.csv.gz", "log.2024"),
-        ("shop/part-*.parquet", "shop"),
-        ("a/logs/", "logs"),
-    ],
-)
-def test_the_name_of_the_dataset(dataset, name):
-    assert DataConfig(dataset=dataset).name == name
-
-
 def test_a_folder_may_be_a_dataset(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("shop").mkdir()
