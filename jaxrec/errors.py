@@ -7,7 +7,8 @@ class UserError(Exception):
     The message is one line with the error, its location and the remedy. A command prints it without
     a traceback and exits with code 2.
 
-    Example:
+    Example::
+
         try:
             jaxrec.read_log("no-such-log.csv")
         except jaxrec.UserError as error:
@@ -21,7 +22,8 @@ class FailedCheckError(Exception):
     The message is one line with the worst case. A command prints it without a traceback and exits
     with code 1.
 
-    Example:
+    Example::
+
         try:
             jaxrec.verify("runs/shop/export/model.tflite")
         except jaxrec.FailedCheckError as error:

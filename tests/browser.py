@@ -66,12 +66,12 @@ class Site:
 @contextmanager
 def site(folder: Path, *paths: Path) -> Iterator[Site]:
     """Serve a page with these models while the context is open."""
-    place = Site(folder)
+    server = Site(folder)
     try:
-        place.publish(*paths)
-        yield place
+        server.publish(*paths)
+        yield server
     finally:
-        place.stop()
+        server.stop()
 
 
 def open_page(page: Page, url: str) -> None:
@@ -80,16 +80,16 @@ def open_page(page: Page, url: str) -> None:
     expect(page.locator("#lists li")).not_to_have_count(0)
 
 
-def shown(page: Page, column: int = 0) -> list[str]:
-    """Return the raw items of a list, best first."""
+def recommended_items(page: Page, column: int = 0) -> list[str]:
+    """Return the raw items of a list of recommendations, best first."""
     rows = page.locator(".list").nth(column).locator("li")
     return rows.evaluate_all("rows => rows.map(row => row.dataset.key)")
 
 
-def tap(page: Page, *places: int) -> None:
-    """Tap cards of the catalogue, given by their positions."""
-    for place in places:
-        card = page.locator("#cards .card").nth(place)
-        pressed = card.get_attribute("aria-pressed") == "true"
+def tap_cards(page: Page, *positions: int) -> None:
+    """Tap the cards of the catalogue at some positions."""
+    for position in positions:
+        card = page.locator("#cards .card").nth(position)
+        was_pressed = card.get_attribute("aria-pressed") == "true"
         card.click()
-        expect(card).to_have_attribute("aria-pressed", "false" if pressed else "true")
+        expect(card).to_have_attribute("aria-pressed", "false" if was_pressed else "true")

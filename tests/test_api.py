@@ -43,11 +43,11 @@ def shop(tmp_path_factory) -> Path:
 
 
 def examples() -> dict[str, str]:
-    """Return the code under "Example:" in the docstring of each public name."""
+    """Return the code under "Example::" in the docstring of each public name."""
     found = {}
     for name in jaxrec.__all__:
         docstring = inspect.getdoc(getattr(jaxrec, name)) or ""
-        _, _, block = docstring.partition("Example:\n")
+        _, _, block = docstring.partition("Example::\n")
         found[name] = textwrap.dedent(block.partition("\n\n    @")[0])
     return found
 

@@ -1,9 +1,9 @@
-/** The facts of a model, from the model card in its file. */
+/** Facts of a model, from the model.json in its file. */
 
 import { byId, element } from "./dom.js";
-import { labelOf } from "./told.js";
+import { featureLabel } from "./user_inputs.js";
 
-/** @typedef {import("./bundle.js").Model} Model */
+/** @import { Model } from "./bundle.js" */
 
 /** @typedef {{bytes: number, name: string}} ModelFile */
 
@@ -16,18 +16,17 @@ const RECIPES = { float32: "32-bit floats", float16: "16-bit floats", int8: "8-b
  * @param {Model} model
  * @param {ModelFile} file
  */
-export function facts(model, file) {
+function formatFacts(model, file) {
   const { test } = model.evaluation;
   const [low, high] = test["recall@10_interval"];
-  const recall = throughFile(model);
   return [
     ["Encoder", `${file.name} (${model.encoder})`],
     ["Reads", `the last ${model.history_length} items`],
-    ...featureFacts(model),
-    ["Knows", `${model.vocabulary.size.toLocaleString("en")} items`],
-    ["File", `${Math.round(file.bytes / 1000).toLocaleString("en")} KB, catalogue included`],
+    ...formatFeatures(model),
+    ["Catalogue", `${model.vocabulary.size.toLocaleString("en")} items`],
+    ["File", `${Math.round(file.bytes / 1000).toLocaleString("en")} KB, with the catalogue`],
     ["Weights", RECIPES[model.recipe] ?? model.recipe],
-    ["recall@10", `${recall.toFixed(4)} (95%: ${low.toFixed(3)} to ${high.toFixed(3)})`],
+    ["recall@10", `${fileRecall(model).toFixed(4)} (95%: ${low.toFixed(3)} to ${high.toFixed(3)})`],
     ...Object.entries(model.evaluation.baselines).map(([name, figures]) => [
       `vs. ${name}`,
       figures["recall@10"].toFixed(4),
@@ -36,12 +35,13 @@ export function facts(model, file) {
 }
 
 /**
- * Format the names of a model's features as a fact; empty if it takes none.
+ * Format the names of a model's features as a fact; empty if it has none.
  *
  * @param {Model} model
  */
-function featureFacts({ features = [] }) {
-  return features.length ? [["Is told", features.map(({ name }) => labelOf(name)).join(", ")]] : [];
+function formatFeatures({ features = [] }) {
+  if (features.length === 0) return [];
+  return [["Also reads", features.map(({ name }) => featureLabel(name)).join(", ")]];
 }
 
 /**
@@ -49,14 +49,14 @@ function featureFacts({ features = [] }) {
  *
  * @param {Model} model
  */
-export function protocol(model) {
-  const spec = model.evaluation.protocol;
-  const leak = spec.leaks_the_future ? " This split leaks the future into training." : "";
+function formatProtocol({ evaluation: { protocol } }) {
+  const leak = protocol.leaks_the_future ? " This split leaks the future into training." : "";
   return (
-    "recall@10 is the share of people whose next item is among the first ten: " +
-    `${spec.dataset}, ${spec.split}, ${spec.test_users.toLocaleString("en")} test users, ` +
-    `${spec.candidates.toLocaleString("en")} candidates, seen items ${spec.seen_items}, seed ` +
-    `${spec.seed}.${leak}`
+    "recall@10 is the share of test users whose next item is in the top 10: " +
+    `${protocol.dataset}, ${protocol.split}, ` +
+    `${protocol.test_users.toLocaleString("en")} test users, ` +
+    `${protocol.candidates.toLocaleString("en")} candidates, seen items ${protocol.seen_items}, ` +
+    `seed ${protocol.seed}.${leak}`
   );
 }
 
@@ -65,21 +65,21 @@ export function protocol(model) {
  *
  * @param {Model} model
  */
-export function throughFile(model) {
-  return model.evaluation["recall@10 through the file"];
+export function fileRecall({ evaluation }) {
+  return evaluation["recall@10 through the file"];
 }
 
 /**
- * Render the facts and the protocol of a model.
+ * Render the facts and the evaluation protocol of a model.
  *
  * @param {Model} model
  * @param {ModelFile} file
  */
-export function showAbout(model, file) {
-  const pairs = facts(model, file).flatMap(([name, value]) => [
-    element("dt", { textContent: name }),
+export function renderAbout(model, file) {
+  const facts = formatFacts(model, file).flatMap(([label, value]) => [
+    element("dt", { textContent: label }),
     element("dd", { textContent: value }),
   ]);
-  byId("facts").replaceChildren(...pairs);
-  byId("protocol").textContent = protocol(model);
+  byId("model-facts").replaceChildren(...facts);
+  byId("protocol").textContent = formatProtocol(model);
 }

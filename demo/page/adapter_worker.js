@@ -1,18 +1,18 @@
 /**
- * Worker that fits a user's adapter off the main thread, so that the page stays responsive.
+ * Worker that learns a user's adapter off the main thread, so that the page stays responsive.
  *
- * A classic worker: the runtime loads its script in a way that module workers do not support.
+ * A classic worker: LiteRT.js loads its script in a way that module workers do not support.
  */
 
 /**
  * @typedef {object} Task
- * @property {import("./models.js").Listed} model
- * @property {import("./bundle.js").Item[]} items history.
+ * @property {import("./models.js").ListedModel} model
+ * @property {import("./item_index.js").RawItem[]} items history.
  */
 
-/** @typedef {{adapter: import("./adapter.js").Adapter} | {error: string}} Outcome */
+/** @typedef {{adapter: import("./user_adapter.js").Adapter} | {error: string}} Outcome */
 
-// By default the runtime resolves its files in a worker against the URL of the worker's script.
+// In a worker, LiteRT.js by default resolves its files against the URL of the worker's script.
 Object.assign(globalThis, {
   Module: {
     locateFile: (/** @type {string} */ name) => new URL(`runtime/${name}`, location.href).href,

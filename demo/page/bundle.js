@@ -5,7 +5,7 @@
  * inflates the members; this module parses only the directory of the archive.
  */
 
-import { Catalogue, inOneBlock } from "./catalogue.js";
+import { Catalogue, packCatalogue } from "./catalogue.js";
 
 /**
  * Version of the bundle's layout. The previous version, whose catalogue is one list of entries, is
@@ -24,8 +24,7 @@ const STORED = 0;
 const DEFLATED = 8;
 
 /** @typedef {import("./catalogue.js").Entry} Entry */
-
-/** @typedef {number | string} Item raw item, as in the log. */
+/** @typedef {import("./item_index.js").RawItem} RawItem */
 
 /** @typedef {Record<string, number> & {"recall@10_interval": [number, number]}} Figures */
 
@@ -35,14 +34,15 @@ const DEFLATED = 8;
  * @property {string} run
  * @property {string} encoder
  * @property {string} recipe storage format of the weights.
- * @property {number} batch_size B, number of histories per call.
+ * @property {number} batch_size number of histories per call, B.
  * @property {number} history_length N.
  * @property {number} top_k
  * @property {number} candidates M.
  * @property {boolean} keep_seen
- * @property {import("./features.js").TakenFeature[]} [features] features that it takes.
+ * @property {import("./features.js").InputFeature[]} [features] features that it takes.
  * @property {number[] | null} [ratings] rating values, ascending, if it predicts ratings.
- * @property {import("./adapter.js").Settings | null} [adapt] how it fits adapters, if it does.
+ * @property {import("./user_adapter.js").AdaptSettings | null} [adapt] how it learns adapters, if it
+ *     does.
  * @property {{bytes: number, sha256: string}} graph
  * @property {{size: number, sha256: string}} vocabulary
  * @property {{protocol: Protocol, test: Figures, baselines: Record<string, Figures>,
@@ -63,12 +63,18 @@ const DEFLATED = 8;
 /**
  * @typedef {object} Bundle parts of one file.
  * @property {Uint8Array<ArrayBuffer>} graph flatbuffer.
- * @property {Item[]} items raw item of each id, id i at index i - 1, [V].
+ * @property {RawItem[]} items raw item of each id, id i at index i - 1, [V].
  * @property {Catalogue} catalogue entry of each id, [V].
  * @property {Model} model
  */
 
-/** @typedef {{method: number, crc: number, packed: number, start: number}} Place of a member. */
+/**
+ * @typedef {object} Member location of a member of the archive.
+ * @property {number} method compression method.
+ * @property {number} crc CRC-32 of the content.
+ * @property {number} packedBytes
+ * @property {number} start offset of its header.
+ */
 
 /** Thrown for a file that is not of jaxrec, has another version, is damaged or is inconsistent. */
 export class BundleError extends Error {
@@ -80,7 +86,8 @@ export class BundleError extends Error {
  *
  * @param {Uint8Array<ArrayBuffer>} bytes content of the whole .tflite file.
  * @returns {Promise<Bundle>}
- * @throws {BundleError}
+ * @throws {BundleError} it is not a file of jaxrec, has another version, is damaged, or was exported
+ *     for servers.
  */
 export async function readBundle(bytes) {
   const members = readDirectory(bytes);
@@ -93,11 +100,17 @@ export async function readBundle(bytes) {
       `The model has format ${model.format}, this page reads ${FORMAT}: convert its run again.`,
     );
   }
+  if (model.batch_size > 1) {
+    throw new BundleError(
+      `The model takes ${model.batch_size} histories per call, for use on servers: load the ` +
+        "model.tflite of the same export.",
+    );
+  }
   const graph = bytes.slice(0, model.graph.bytes);
   if ((await sha256(graph)) !== model.graph.sha256) {
-    throw new BundleError("The model is damaged: its graph is not the one of its card.");
+    throw new BundleError("The model is damaged: its graph has another hash than model.json.");
   }
-  /** @type {{digest: string, values: Item[]}} */
+  /** @type {{digest: string, values: RawItem[]}} */
   const vocabulary = JSON.parse(await read("vocabulary.json"));
   const items = vocabulary.values;
   if (vocabulary.digest !== model.vocabulary.sha256 || items.length !== model.vocabulary.size) {
@@ -105,15 +118,15 @@ export async function readBundle(bytes) {
   }
   if (!items.every((item) => typeof item === "string" || Number.isSafeInteger(item))) {
     throw new BundleError(
-      "The model has item numbers beyond 2^53; a browser cannot tell them apart.",
+      "The model has item ids beyond 2^53, which JavaScript cannot represent exactly.",
     );
   }
   const text =
     model.format === FORMAT
       ? await read("catalogue.jsonl")
-      : catalogueText(JSON.parse(await read("catalogue.json")), items);
+      : packEntries(JSON.parse(await read("catalogue.json")), items);
   const catalogue = new Catalogue(items, text);
-  if (!catalogue.isWhole) throw mismatchError();
+  if (!catalogue.isComplete) throw mismatchError();
   return { graph, items, catalogue, model };
 }
 
@@ -121,13 +134,13 @@ export async function readBundle(bytes) {
  * Convert the list of entries of an older file to the text of a catalogue.
  *
  * @param {Entry[]} entries
- * @param {Item[]} items
+ * @param {RawItem[]} items
  */
-function catalogueText(entries, items) {
+function packEntries(entries, items) {
   const fits = (/** @type {Entry} */ { id, item }, /** @type {number} */ index) =>
     id === index + 1 && item === items[index];
   if (entries.length !== items.length || !entries.every(fits)) throw mismatchError();
-  return inOneBlock(entries);
+  return packCatalogue(entries);
 }
 
 function mismatchError() {
@@ -148,20 +161,22 @@ export async function sha256(bytes) {
  * Parse the archive's central directory.
  *
  * @param {Uint8Array} bytes
- * @returns {Map<string, Place>} location of each member, by name.
+ * @returns {Map<string, Member>} members by name.
  */
 function readDirectory(bytes) {
-  const view = viewOf(bytes);
+  const view = dataView(bytes);
   let end = bytes.length - END_BYTES;
   const first = Math.max(0, end - MAX_COMMENT_BYTES);
   while (end >= first && view.getUint32(end, true) !== END_OF_DIRECTORY) end -= 1;
   if (end < first) {
-    throw new BundleError("This is no model of jaxrec, or it was cut short.");
+    throw new BundleError("This is not a model of jaxrec, or the file is truncated.");
   }
   const members = new Map();
   let at = view.getUint32(end + 16, true);
   for (let count = view.getUint16(end + 10, true); count > 0; count -= 1) {
-    if (at + ENTRY_BYTES > end || view.getUint32(at, true) !== ENTRY) throw damaged("directory");
+    if (at + ENTRY_BYTES > end || view.getUint32(at, true) !== ENTRY) {
+      throw damagedError("directory");
+    }
     const nameBytes = view.getUint16(at + 28, true);
     const name = new TextDecoder().decode(
       bytes.subarray(at + ENTRY_BYTES, at + ENTRY_BYTES + nameBytes),
@@ -169,7 +184,7 @@ function readDirectory(bytes) {
     members.set(name, {
       method: view.getUint16(at + 10, true),
       crc: view.getUint32(at + 16, true),
-      packed: view.getUint32(at + 20, true),
+      packedBytes: view.getUint32(at + 20, true),
       start: view.getUint32(at + 42, true),
     });
     at += ENTRY_BYTES + nameBytes + view.getUint16(at + 30, true) + view.getUint16(at + 32, true);
@@ -181,37 +196,37 @@ function readDirectory(bytes) {
  * Decompress one member, check its CRC-32 and decode it as text.
  *
  * @param {Uint8Array<ArrayBuffer>} bytes
- * @param {Map<string, Place>} members
+ * @param {Map<string, Member>} members
  * @param {string} name
  */
 async function readMember(bytes, members, name) {
-  const place = members.get(name);
-  if (!place) throw damaged(name);
-  const { method, crc, packed, start } = place;
+  const member = members.get(name);
+  if (!member) throw damagedError(name);
+  const { method, crc, packedBytes, start } = member;
   if (![STORED, DEFLATED].includes(method) || start + LOCAL_HEADER_BYTES > bytes.length) {
-    throw damaged(name);
+    throw damagedError(name);
   }
-  const view = viewOf(bytes);
+  const view = dataView(bytes);
   const nameBytes = view.getUint16(start + 26, true);
   const content = start + LOCAL_HEADER_BYTES + nameBytes + view.getUint16(start + 28, true);
-  let stream = new Blob([bytes.subarray(content, content + packed)]).stream();
+  let stream = new Blob([bytes.subarray(content, content + packedBytes)]).stream();
   if (method === DEFLATED) stream = stream.pipeThrough(new DecompressionStream("deflate-raw"));
   try {
     const unpacked = new Uint8Array(await new Response(stream).arrayBuffer());
-    if (crc32(unpacked) !== crc) throw damaged(name);
+    if (crc32(unpacked) !== crc) throw damagedError(name);
     return new TextDecoder().decode(unpacked);
   } catch {
-    throw damaged(name);
+    throw damagedError(name);
   }
 }
 
 /** @param {string} name */
-function damaged(name) {
-  return new BundleError(`The model is damaged: ${name} in it cannot be read.`);
+function damagedError(name) {
+  return new BundleError(`The model is damaged: its ${name} cannot be read.`);
 }
 
 /** @param {Uint8Array} bytes */
-function viewOf(bytes) {
+function dataView(bytes) {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 

@@ -1,17 +1,17 @@
 /**
- * The catalogue of a file: metadata of each item, in columns, parsed one block at a time.
+ * The catalogue of a file: the title, genres and year of each item, parsed one block at a time.
  *
  * The first line has the number of items, the number of items per block, whether any item has a
  * title, and the genres. Each further line is a block of columns, in the order of the ids. Genres
- * are stored as indices into the first line; a column without any known value is omitted.
+ * are stored as indices into those of the first line; a column without any value is omitted.
  */
 
-/** @typedef {import("./bundle.js").Item} Item */
+/** @typedef {import("./item_index.js").RawItem} RawItem */
 
 /**
  * @typedef {object} Entry an item of the catalogue; unknown fields are null.
  * @property {number} id
- * @property {Item} item
+ * @property {RawItem} item
  * @property {string | null} title
  * @property {string[] | null} genres
  * @property {number | null} year
@@ -26,17 +26,17 @@
  * @property {(number | null)[]} [year]
  */
 
-/** Read access to the entries of a catalogue. */
+/** The entries of all items, that of id i at index i - 1, [V]. */
 export class Catalogue {
   #items;
   #lines;
   /** @type {Head} */
   #head;
   /** @type {Block[]} blocks parsed so far. */
-  #blocks = [];
+  #parsedBlocks = [];
 
   /**
-   * @param {Item[]} items raw item of each id, id i at index i - 1, [V].
+   * @param {RawItem[]} items raw item of each id, id i at index i - 1, [V].
    * @param {string} text content of catalogue.jsonl.
    */
   constructor(items, text) {
@@ -46,8 +46,8 @@ export class Catalogue {
     this.#lines = lines;
   }
 
-  /** Return whether the catalogue has V items and all of their blocks. */
-  get isWhole() {
+  /** Whether the text has V items and all of their blocks. */
+  get isComplete() {
     const { items, block } = this.#head;
     return items === this.length && this.#lines.length === Math.ceil(items / block);
   }
@@ -62,7 +62,7 @@ export class Catalogue {
     return this.#head.titled;
   }
 
-  /** All genres. */
+  /** Names of all genres. */
   get genres() {
     return this.#head.genres;
   }
@@ -74,14 +74,14 @@ export class Catalogue {
    * @returns {Entry}
    */
   at(index) {
-    const place = index % this.#head.block;
-    const { title, genres, year } = this.#block((index - place) / this.#head.block);
+    const offset = index % this.#head.block;
+    const { title, genres, year } = this.#block((index - offset) / this.#head.block);
     return {
       id: index + 1,
       item: this.#items[index],
-      title: title?.[place] ?? null,
-      genres: genres?.[place]?.map((number) => this.#head.genres[number]) ?? null,
-      year: year?.[place] ?? null,
+      title: title?.[offset] ?? null,
+      genres: genres?.[offset]?.map((number) => this.#head.genres[number]) ?? null,
+      year: year?.[offset] ?? null,
     };
   }
 
@@ -92,17 +92,17 @@ export class Catalogue {
 
   /** @param {number} number */
   #block(number) {
-    this.#blocks[number] ??= JSON.parse(this.#lines[number]);
-    return this.#blocks[number];
+    this.#parsedBlocks[number] ??= JSON.parse(this.#lines[number]);
+    return this.#parsedBlocks[number];
   }
 }
 
 /**
- * Convert a list of entries to the text of a catalogue with one block.
+ * Encode a list of entries as the text of a catalogue with one block.
  *
  * @param {Entry[]} entries
  */
-export function inOneBlock(entries) {
+export function packCatalogue(entries) {
   const genres = [...new Set(entries.flatMap((entry) => entry.genres ?? []))];
   const numberOf = new Map(genres.map((genre, number) => [genre, number]));
   const titled = entries.some(({ title }) => title !== null);
@@ -118,7 +118,7 @@ export function inOneBlock(entries) {
 /**
  * Return the title of an item, or a label made of its raw id.
  *
- * @param {{item: Item, title?: string | null}} entry
+ * @param {{item: RawItem, title?: string | null}} entry
  */
 export function titleOf({ title, item }) {
   return title ?? `Item ${item}`;

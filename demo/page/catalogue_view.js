@@ -1,127 +1,135 @@
 /** View of the catalogue: search, genres, and a card for each item, the most popular first. */
 
 import { titleOf } from "./catalogue.js";
-import { byId, choice, element, keep } from "./dom.js";
-import { EVERY_GENRE, Search } from "./search.js";
+import { byId, element, radioChip, updateChildren } from "./dom.js";
+import { ALL_GENRES, Search } from "./search.js";
 
-/** @typedef {import("./bundle.js").Item} Item */
-/** @typedef {import("./catalogue.js").Catalogue} Catalogue */
-/** @typedef {import("./catalogue.js").Entry} Entry */
+/** @import { Catalogue, Entry } from "./catalogue.js" */
+/** @import { RawItem } from "./item_index.js" */
 
-const CARDS = 48;
+/** Number of cards that are shown first, and added by the button "Show more". */
+const PAGE_SIZE = 48;
+
+/** Separates neighbouring hues as far as possible. */
+const GOLDEN_ANGLE = 137.5;
 
 /**
- * Return the hue of each genre in degrees; the golden angle separates alphabetical neighbours.
+ * Assign a hue in degrees to each genre.
  *
  * @param {string[]} genres
  * @returns {Map<string, number>}
  */
-function hues(genres) {
-  return new Map([...genres].sort().map((genre, index) => [genre, (index * 137.5) % 360]));
+function genreHues(genres) {
+  return new Map([...genres].sort().map((genre, index) => [genre, (index * GOLDEN_ANGLE) % 360]));
 }
 
-/** Renders the cards of the items that match the search. */
+/** View of the cards of the items that match the search. */
 export class CatalogueView {
-  #search = byId("search", HTMLInputElement);
+  #searchInput = byId("search", HTMLInputElement);
   #genres = byId("genres");
-  #found = byId("found");
+  #status = byId("search-status");
   #cards = byId("cards");
-  #more = byId("more");
+  #showMore = byId("show-more");
   #catalogue;
-  #toggle;
-  #index;
+  #onTap;
+  #search;
   #hues;
   /** @type {number[]} indices in the catalogue of the items found. */
-  #hits = [];
-  #shown = CARDS;
+  #found = [];
+  #visibleCount = PAGE_SIZE;
+  /** Number of the latest search; earlier ones stop. */
   #version = 0;
-  /** @type {Map<Item, number>} position of each item in the history, from 1. */
-  #places = new Map();
+  /** @type {Map<RawItem, number>} position of each item in the history, from 1. */
+  #positions = new Map();
 
   /**
    * @param {Catalogue} catalogue
-   * @param {(item: Item) => void} toggle called when a card is tapped.
+   * @param {(item: RawItem) => void} onTap called when a card is tapped.
    */
-  constructor(catalogue, toggle) {
+  constructor(catalogue, onTap) {
     this.#catalogue = catalogue;
-    this.#toggle = toggle;
-    this.#index = new Search(catalogue);
-    this.#hues = hues(catalogue.genres);
-    this.#search.addEventListener("input", () => this.#restart());
-    this.#genres.addEventListener("change", () => this.#restart());
-    this.#more.addEventListener("click", () => {
-      const first = this.#shown;
-      this.#shown += CARDS;
+    this.#onTap = onTap;
+    this.#search = new Search(catalogue);
+    this.#hues = genreHues(catalogue.genres);
+    this.#searchInput.addEventListener("input", () => this.#restartSearch());
+    this.#genres.addEventListener("change", () => this.#restartSearch());
+    this.#showMore.addEventListener("click", () => {
+      const firstNew = this.#visibleCount;
+      this.#visibleCount += PAGE_SIZE;
       this.#render();
-      this.#cards.children[first]?.querySelector("button")?.focus();
+      this.#cards.children[firstNew]?.querySelector("button")?.focus();
     });
     if (!catalogue.titled) {
-      this.#search.placeholder = "Search by id";
+      this.#searchInput.placeholder = "Search by id";
       byId("search-label").textContent = "Search by id";
     }
-    const offer = (/** @type {string} */ value, text = value) =>
-      choice({ name: "genre", value, text, checked: value === EVERY_GENRE });
-    this.#genres.hidden = this.#hues.size === 0;
-    this.#genres.append(
-      offer(EVERY_GENRE, "All"),
-      ...Array.from(this.#hues.keys(), (genre) => offer(genre)),
-    );
-    this.#restart();
+    this.#renderGenres();
+    this.#restartSearch();
   }
 
   /**
    * Mark the cards of the items of a history.
    *
-   * @param {Item[]} items the oldest first.
+   * @param {RawItem[]} items the oldest first.
    */
-  mark(items) {
-    this.#places = new Map(items.map((item, place) => [item, place + 1]));
+  markHistory(items) {
+    this.#positions = new Map(items.map((item, index) => [item, index + 1]));
     this.#render();
   }
 
+  #renderGenres() {
+    const createChip = (/** @type {string} */ value, text = value) =>
+      radioChip({ name: "genre", value, text, checked: value === ALL_GENRES });
+    this.#genres.hidden = this.#hues.size === 0;
+    this.#genres.append(
+      createChip(ALL_GENRES, "All"),
+      ...Array.from(this.#hues.keys(), (genre) => createChip(genre)),
+    );
+  }
+
   /** Start a new search and show partial results while it runs. */
-  async #restart() {
-    this.#shown = CARDS;
+  async #restartSearch() {
+    this.#visibleCount = PAGE_SIZE;
     this.#version += 1;
     const version = this.#version;
     /** @type {HTMLInputElement | null} */
-    const chosen = this.#genres.querySelector("input:checked");
-    const found = this.#index.find(this.#search.value, chosen?.value ?? EVERY_GENRE);
-    let slice = found.next();
+    const genre = this.#genres.querySelector("input:checked");
+    const slices = this.#search.find(this.#searchInput.value, genre?.value ?? ALL_GENRES);
+    let slice = slices.next();
     while (!slice.done) {
-      this.#show(slice.value, "Searching…");
+      this.#showResults(slice.value, "Searching …");
       await new Promise((resolve) => setTimeout(resolve)); // let the page handle input events
       if (version !== this.#version) return; // a later search has started
-      slice = found.next();
+      slice = slices.next();
     }
     const count = slice.value.length;
-    const order = count ? ", the most popular first" : "; try fewer letters, or all genres";
-    this.#show(slice.value, `${count.toLocaleString("en")} found${order}`);
+    const suffix = count ? ", most popular first" : ". Try a shorter search, or all genres.";
+    this.#showResults(slice.value, `${count.toLocaleString("en")} found${suffix}`);
   }
 
   /**
-   * @param {number[]} hits
-   * @param {string} status status text.
+   * @param {number[]} found
+   * @param {string} status
    */
-  #show(hits, status) {
-    this.#hits = hits;
-    this.#found.textContent = status;
+  #showResults(found, status) {
+    this.#found = found;
+    this.#status.textContent = status;
     this.#render();
   }
 
   #render() {
-    keep(
+    updateChildren(
       this.#cards,
-      this.#hits.slice(0, this.#shown).map((index) => this.#catalogue.at(index)),
+      this.#found.slice(0, this.#visibleCount).map((index) => this.#catalogue.at(index)),
       ({ id }) => id,
-      (entry) => this.#card(entry),
-      (card, { item }) => mark(card, this.#places.get(item)),
+      (entry) => this.#createCard(entry),
+      (card, { item }) => markCard(card, this.#positions.get(item)),
     );
-    this.#more.hidden = this.#hits.length <= this.#shown;
+    this.#showMore.hidden = this.#found.length <= this.#visibleCount;
   }
 
   /** @param {Entry} entry */
-  #card({ id, item, title, genres, year }) {
+  #createCard({ id, item, title, genres, year }) {
     const button = element(
       "button",
       { type: "button", className: "card" },
@@ -130,22 +138,22 @@ export class CatalogueView {
       element("span", { className: "genres", textContent: genres?.join(" · ") ?? "" }),
     );
     // The Content-Security-Policy forbids style attributes, but not properties set by script.
-    const hue = this.#hues.get(genres?.[0] ?? "") ?? (id * 137.5) % 360;
+    const hue = this.#hues.get(genres?.[0] ?? "") ?? (id * GOLDEN_ANGLE) % 360;
     button.style.setProperty("--hue", String(hue));
     button.style.setProperty("--x", `${(id * 61) % 100}%`);
     button.style.setProperty("--y", `${(id * 37) % 70}%`);
-    button.addEventListener("click", () => this.#toggle(item));
+    button.addEventListener("click", () => this.#onTap(item));
     return element("li", {}, button);
   }
 }
 
 /**
  * @param {HTMLLIElement} card
- * @param {number | undefined} place position of its item in the history, from 1.
+ * @param {number | undefined} position position of its item in the history, from 1.
  */
-function mark(card, place) {
+function markCard(card, position) {
   const button = /** @type {HTMLButtonElement} */ (card.firstElementChild);
-  button.setAttribute("aria-pressed", String(place !== undefined));
-  if (place === undefined) delete button.dataset.place;
-  else button.dataset.place = String(place);
+  button.setAttribute("aria-pressed", String(position !== undefined));
+  if (position === undefined) delete button.dataset.position;
+  else button.dataset.position = String(position);
 }

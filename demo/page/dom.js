@@ -35,11 +35,11 @@ export function element(tag, properties = {}, ...children) {
 }
 
 /**
- * Create one radio button with a label, for a fieldset of class chips.
+ * Create a radio button with a label, for a fieldset of class chips.
  *
- * @param {{name: string, value: string, text: string, checked: boolean}} choice
+ * @param {{name: string, value: string, text: string, checked: boolean}} options
  */
-export function choice({ name, value, text, checked }) {
+export function radioChip({ name, value, text, checked }) {
   return element(
     "label",
     {},
@@ -49,29 +49,29 @@ export function choice({ name, value, text, checked }) {
 }
 
 /**
- * Update the children of a list to match the entries. The element of each key is reused, which
+ * Update the children of an element to match the entries. The child of each key is reused, which
  * preserves focus and animations.
  *
  * @template Entry
  * @template {HTMLElement} Child
- * @param {HTMLElement} list parent; all of its children come from this function.
+ * @param {HTMLElement} parent all of its children come from this function.
  * @param {Entry[]} entries
  * @param {(entry: Entry) => unknown} keyOf
- * @param {(entry: Entry) => Child} create creates the element of a new key.
- * @param {(element: Child, entry: Entry, index: number) => void} update renders an entry.
+ * @param {(entry: Entry) => Child} create creates the child of a new key.
+ * @param {(child: Child, entry: Entry, index: number) => void} update renders an entry.
  */
-export function keep(list, entries, keyOf, create, update) {
-  const children = /** @type {Child[]} */ ([...list.children]);
+export function updateChildren(parent, entries, keyOf, create, update) {
+  const children = /** @type {Child[]} */ ([...parent.children]);
   const old = new Map(children.map((child) => [child.dataset.key ?? "", child]));
   const keys = new Set(entries.map((entry) => String(keyOf(entry))));
   for (const [key, child] of old) if (!keys.has(key)) child.remove();
-  let next = list.firstElementChild;
+  let next = parent.firstElementChild;
   entries.forEach((entry, index) => {
     const key = String(keyOf(entry));
     const child = old.get(key) ?? create(entry);
     child.dataset.key = key;
     update(child, entry, index);
     if (child === next) next = child.nextElementSibling;
-    else list.insertBefore(child, next);
+    else parent.insertBefore(child, next);
   });
 }

@@ -1,18 +1,14 @@
-/** Features of a model, and the encoding of a caller's values as inputs of the graph. */
+/** Input features of a model, and the encoding of a caller's values. */
 
-import { listOf, NO_ITEM, shown } from "./known.js";
-import { newRow } from "./signature.js";
+import { asList, formatValue } from "./item_index.js";
 
-/** Name of the input for the items' ids. */
-const HISTORY = "history";
-
-/** Encodings of an unknown value: as an id, and as an age. */
+/** Inputs for an unknown id and for an unknown age. */
 const NO_VALUE = 0;
 const NO_AGE = -1;
 
-/** Numbers of larger magnitude do not fit 32-bit floats and count as unknown. */
-const LARGEST = 1e38;
-const LAST_INT32 = 2 ** 31 - 1;
+/** Numbers of larger magnitude may overflow 32-bit floats, so they count as unknown. */
+const MAX_NUMBER = 1e38;
+const MAX_INT32 = 2 ** 31 - 1;
 
 /**
  * @typedef {string | number | null | undefined} Value raw value: one of the log's values, a number,
@@ -22,11 +18,11 @@ const LAST_INT32 = 2 ** 31 - 1;
 
 /**
  * @typedef {Record<string, Value | Iterable<Value>>} Features values by feature name: for a feature
- *     of activities one value per item of the history, in its order; else one value.
+ *     of activities one value per item of the history, in its order; else a single value.
  */
 
 /**
- * @typedef {object} TakenFeature a feature that the model takes.
+ * @typedef {object} InputFeature a feature that a model takes in addition to the items.
  * @property {string} name key in `Features` and name of the input.
  * @property {"activity" | "user" | "moment"} of owner of the value.
  * @property {"id" | "number" | "age"} kind one of `values`, a number, or the age of an activity.
@@ -34,115 +30,101 @@ const LAST_INT32 = 2 ** 31 - 1;
  *     `number`: the edges of the buckets.
  */
 
-/** @typedef {Record<string, number | number[]>} Numbers encoded values by feature name. */
+/**
+ * @typedef {Record<string, number | number[]>} EncodedFeatures inputs by feature name: one number
+ *     per item of the history for a feature of activities, else a single number.
+ */
 
-/** Encodes raw feature values as inputs of the graph. */
-export class KnownFeatures {
-  #taken;
-  /** @type {Map<string, Map<unknown, number>>} ids of each feature's values; 0 is unknown. */
+/** Encoder of raw feature values. */
+export class FeatureEncoder {
+  #inputFeatures;
+  /** @type {Map<string, Map<unknown, number>>} id of each value, by feature name. */
   #ids;
 
-  /** @param {TakenFeature[]} taken */
-  constructor(taken) {
-    this.#taken = taken;
+  /** @param {InputFeature[]} inputFeatures */
+  constructor(inputFeatures) {
+    this.#inputFeatures = inputFeatures;
     this.#ids = new Map(
-      taken.map(({ name, values }) => [name, new Map(values.map((value, at) => [value, at + 1]))]),
+      inputFeatures.map(({ name, values }) => [
+        name,
+        new Map(values.map((value, index) => [value, index + 1])),
+      ]),
     );
   }
 
   /**
    * Encode the features of a history; missing features are unknown.
    *
-   * @param {Features} given
+   * @param {Features} features
    * @param {number} count number of items of the history.
    * @param {string} what plural noun for the items in error messages.
-   * @returns {Numbers}
+   * @returns {EncodedFeatures}
    * @throws {TypeError} a value is not a list, a single value or a number, as its feature requires.
    * @throws {RangeError} the model has no such feature, or the number of values is not `count`.
    */
-  numbersOf(given, count, what) {
-    const names = this.#taken.map(({ name }) => name);
-    const other = Object.keys(given).find((name) => !names.includes(name));
+  encode(features, count, what) {
+    const names = this.#inputFeatures.map(({ name }) => name);
+    const other = Object.keys(features).find((name) => !names.includes(name));
     if (other !== undefined) {
       const known = names.join(", ") || "none";
-      throw new RangeError(`the model takes no feature "${other}"; it takes ${known}`);
+      throw new RangeError(`the model has no feature "${other}"; its features: ${known}`);
     }
-    const numbers = this.#taken.map((feature) => {
+    const encoded = this.#inputFeatures.map((feature) => {
       const { name, of } = feature;
-      if (of !== "activity") return [name, this.#encode(feature, requireOne(feature, given[name]))];
-      const values = given[name] === undefined ? Array(count).fill(null) : given[name];
-      const all = requireOnePerItem(name, values, count, what);
-      return [name, all.map((value) => this.#encode(feature, value))];
-    });
-    return Object.fromEntries(numbers);
-  }
-
-  /**
-   * Build the inputs: the last known activities, right-aligned with padding at the left, and the
-   * features of user and moment.
-   *
-   * @param {import("./signature.js").Port[]} ports
-   * @param {number[]} ids ids of all items of the history.
-   * @param {Numbers} numbers encoded features of the history.
-   */
-  fill(ports, ids, numbers) {
-    const known = [...ids.keys()].filter((index) => ids[index] !== NO_ITEM);
-    /** @type {Numbers} */
-    const columns = { ...numbers, [HISTORY]: ids };
-    /** @type {Record<string, import("./signature.js").Row>} */
-    const inputs = {};
-    for (const port of ports) {
-      const row = newRow(port).fill(this.#unknownOf(port.name));
-      const values = columns[port.name];
-      if (typeof values === "number") {
-        row.fill(values);
-      } else {
-        const last = known.slice(-port.length).map((index) => values[index]);
-        row.set(last, port.length - last.length);
+      if (of !== "activity") {
+        return [name, this.#encodeValue(feature, requireSingle(feature, features[name]))];
       }
-      inputs[port.name] = row;
-    }
-    return inputs;
-  }
-
-  /** @param {string} name name of an input. */
-  #unknownOf(name) {
-    return unknownOf(this.#taken.find((feature) => feature.name === name)?.kind);
+      const values = features[name] === undefined ? Array(count).fill(null) : features[name];
+      const list = requirePerItem(name, values, count, what);
+      return [name, list.map((value) => this.#encodeValue(feature, value))];
+    });
+    return Object.fromEntries(encoded);
   }
 
   /**
-   * @param {TakenFeature} feature
+   * Return the input for an unknown value; for the ids of the items this is NO_ITEM.
+   *
+   * @param {string} name name of an input.
+   */
+  unknownInput(name) {
+    return unknownOf(this.#inputFeatures.find((feature) => feature.name === name)?.kind);
+  }
+
+  /**
+   * @param {InputFeature} feature
    * @param {unknown} value
    */
-  #encode({ name, kind }, value) {
+  #encodeValue({ name, kind }, value) {
     if (kind === "id") return this.#ids.get(name)?.get(value) ?? NO_VALUE;
     if (value === null || value === undefined) return unknownOf(kind);
     if (typeof value !== "number") {
-      const what = kind === "number" ? "a number" : "seconds, a number";
+      const expected = kind === "number" ? "a number" : "a number of seconds";
       throw new TypeError(
-        `the value ${shown(value)} of "${name}" is no number; give ${what}, or null where it is ` +
-          "not known",
+        `the value ${formatValue(value)} of "${name}" is not a number; pass ${expected}, or null ` +
+          "if it is unknown",
       );
     }
-    if (!(Math.abs(value) <= LARGEST)) return unknownOf(kind);
-    // Rounded down to whole seconds: a time in the future, even by less than 1 s, becomes NO_AGE.
-    return kind === "number" ? value : Math.min(Math.max(Math.floor(value), NO_AGE), LAST_INT32);
+    if (!(Math.abs(value) <= MAX_NUMBER)) return unknownOf(kind);
+    // Rounded down, so that an activity less than a second in the future has an unknown age.
+    return kind === "number" ? value : Math.min(Math.max(Math.floor(value), NO_AGE), MAX_INT32);
   }
 }
 
-/** @param {TakenFeature["kind"] | undefined} kind undefined for the items' ids. */
+/** @param {InputFeature["kind"] | undefined} kind undefined for the ids of the items. */
 function unknownOf(kind) {
   if (kind === "number") return Number.NaN;
   return kind === "age" ? NO_AGE : NO_VALUE;
 }
 
 /**
- * @param {TakenFeature} feature
+ * @param {InputFeature} feature
  * @param {Value | Iterable<Value>} value
  */
-function requireOne({ name, of }, value) {
+function requireSingle({ name, of }, value) {
   if (typeof value === "object" && value !== null) {
-    throw new TypeError(`"${name}" is of the ${of}, and is ${shown(value)}; give one value`);
+    throw new TypeError(
+      `the value of "${name}" is ${formatValue(value)}; pass a single value of the ${of}`,
+    );
   }
   return value;
 }
@@ -151,13 +133,13 @@ function requireOne({ name, of }, value) {
  * @param {string} name
  * @param {Value | Iterable<Value>} given
  * @param {number} count number of items.
- * @param {string} what
+ * @param {string} what plural noun for the items in error messages.
  */
-function requireOnePerItem(name, given, count, what) {
-  const values = listOf(/** @type {Iterable<Value>} */ (given), `values of "${name}"`);
+function requirePerItem(name, given, count, what) {
+  const values = asList(/** @type {Iterable<Value>} */ (given), `values of "${name}"`);
   if (values.length !== count) {
     throw new RangeError(
-      `${values.length} values of "${name}" for ${count} ${what}; give one for each`,
+      `${values.length} values of "${name}" for ${count} ${what}; pass one for each`,
     );
   }
   return values;

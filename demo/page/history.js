@@ -1,167 +1,87 @@
-/** The user's history, the oldest item first, the user's own feature values, and their storage. */
+/** The user's history as an immutable list of entries, the oldest first. */
 
-import { read, write } from "./storage.js";
-
-/** @typedef {import("./bundle.js").Item} Item */
-/** @typedef {import("./told.js").Told} Told */
+/** @import { RawItem } from "./item_index.js" */
+/** @import { FeatureValues } from "./user_inputs.js" */
 
 /**
- * @typedef {object} Chosen an entry of the history.
- * @property {Item} item
- * @property {boolean} without whether it is left out temporarily: "what if I had not seen this".
+ * @typedef {object} HistoryEntry
+ * @property {RawItem} item
+ * @property {boolean} excluded whether the models ignore it for now, to see its effect.
  * @property {number} [at] time of the tap, in milliseconds since 1970.
- * @property {Told} [told] feature values that the user entered for it.
+ * @property {FeatureValues} [features] feature values that the user entered for it.
  */
-
-const HISTORY = "jaxrec history ";
-const USER = "jaxrec user ";
 
 /**
  * Add an item as the most recent, or remove it if present.
  *
- * @param {Chosen[]} entries
- * @param {Item} item
+ * @param {HistoryEntry[]} entries
+ * @param {RawItem} item
  * @param {number} [at] time of the tap.
  */
-export function toggle(entries, item, at) {
+export function toggleItem(entries, item, at) {
   return entries.some((entry) => entry.item === item)
     ? entries.filter((entry) => entry.item !== item)
-    : [...entries, { item, without: false, at }];
+    : [...entries, { item, excluded: false, at }];
 }
 
 /**
- * Move an item by some places.
+ * Move an item towards the most recent item, or the oldest one.
  *
- * @param {Chosen[]} entries
- * @param {Item} item
- * @param {number} places positive towards the most recent item.
+ * @param {HistoryEntry[]} entries
+ * @param {RawItem} item
+ * @param {number} offset positive towards the most recent item.
  */
-export function move(entries, item, places) {
+export function moveItem(entries, item, offset) {
   const from = entries.findIndex((entry) => entry.item === item);
-  const rest = entries.filter((entry) => entry.item !== item);
-  const to = Math.min(Math.max(from + places, 0), rest.length);
-  return rest.toSpliced(to, 0, entries[from]);
+  const others = entries.filter((entry) => entry.item !== item);
+  const to = Math.min(Math.max(from + offset, 0), others.length);
+  return others.toSpliced(to, 0, entries[from]);
 }
 
 /**
- * Toggle whether an item is left out temporarily.
+ * Exclude an item temporarily, or include it again.
  *
- * @param {Chosen[]} entries
- * @param {Item} item
+ * @param {HistoryEntry[]} entries
+ * @param {RawItem} item
  */
-export function switchWithout(entries, item) {
+export function toggleExcluded(entries, item) {
   return entries.map((entry) =>
-    entry.item === item ? { ...entry, without: !entry.without } : entry,
+    entry.item === item ? { ...entry, excluded: !entry.excluded } : entry,
   );
 }
 
 /**
  * Set a feature value of an item.
  *
- * @param {Chosen[]} entries
- * @param {Item} item
+ * @param {HistoryEntry[]} entries
+ * @param {RawItem} item
  * @param {string} name name of the feature.
  * @param {string | number} [value] undefined if unknown.
  */
-export function tell(entries, item, name, value) {
+export function setItemFeature(entries, item, name, value) {
   return entries.map((entry) =>
-    entry.item === item ? { ...entry, told: withValue(entry.told, name, value) } : entry,
+    entry.item === item ? { ...entry, features: setValue(entry.features, name, value) } : entry,
   );
 }
 
 /**
- * Return feature values with one set, or removed if undefined.
+ * Return feature values with one of them set, or removed if it is undefined.
  *
- * @param {Told | undefined} told
+ * @param {FeatureValues | undefined} values
  * @param {string} name
  * @param {string | number} [value]
- * @returns {Told}
+ * @returns {FeatureValues}
  */
-export function withValue(told, name, value) {
-  const { [name]: _, ...others } = told ?? {};
+export function setValue(values, name, value) {
+  const { [name]: _, ...others } = values ?? {};
   return value === undefined ? others : { ...others, [name]: value };
 }
 
 /**
- * Return the entries that are not left out, the oldest first.
+ * Return the entries that are not excluded, the oldest first.
  *
- * @param {Chosen[]} entries
+ * @param {HistoryEntry[]} entries
  */
-export function counted(entries) {
-  return entries.filter(({ without }) => !without);
-}
-
-/**
- * Local storage of the history and of the user's own feature values, for one data set.
- *
- * If the browser refuses to store them, they last as long as the page.
- */
-export class Shelf {
-  #history;
-  #user;
-
-  /** @param {string} dataset */
-  constructor(dataset) {
-    this.#history = HISTORY + dataset;
-    this.#user = USER + dataset;
-  }
-
-  /**
-   * Load the history; empty if none is stored or it cannot be read.
-   *
-   * @returns {Chosen[]}
-   */
-  load() {
-    try {
-      /** @type {Chosen[]} */
-      const entries = read(this.#history) ?? [];
-      return entries
-        .filter(({ item }) => isValue(item))
-        .map(({ item, without, at, told }) => ({
-          item,
-          without: Boolean(without),
-          at: Number.isFinite(at) ? at : undefined,
-          told: told ? valuesOf(told) : undefined,
-        }));
-    } catch {
-      return [];
-    }
-  }
-
-  /**
-   * Load the user's own feature values, as `load` does the history.
-   *
-   * @returns {Told}
-   */
-  loadUser() {
-    return valuesOf(read(this.#user) ?? {});
-  }
-
-  /**
-   * Store the history; return whether the browser stored it.
-   *
-   * @param {Chosen[]} entries
-   */
-  save(entries) {
-    return write(this.#history, entries.length > 0 ? entries : null);
-  }
-
-  /**
-   * Store the user's own feature values, as `save` does the history.
-   *
-   * @param {Told} user
-   */
-  saveUser(user) {
-    return write(this.#user, Object.keys(user).length > 0 ? user : null);
-  }
-}
-
-/** @param {unknown} value */
-function isValue(value) {
-  return ["number", "string"].includes(typeof value);
-}
-
-/** @param {object} told */
-function valuesOf(told) {
-  return Object.fromEntries(Object.entries(told).filter(([, value]) => isValue(value)));
+export function includedEntries(entries) {
+  return entries.filter(({ excluded }) => !excluded);
 }

@@ -1,106 +1,110 @@
-/** View of the history, the most recent item on top, with controls to reorder and leave out. */
+/** View of the history, the most recent item on top, with controls for each item. */
 
 import { titleOf } from "./catalogue.js";
-import { byId, element, keep } from "./dom.js";
-import { askable, saidOf } from "./told.js";
-import { showControls } from "./told_view.js";
+import { byId, element, updateChildren } from "./dom.js";
+import { editableFeatures, inputsNotice } from "./user_inputs.js";
+import { renderFeatureInputs } from "./user_inputs_view.js";
 
-/** @typedef {import("./bundle.js").Item} Item */
-/** @typedef {import("./catalogue.js").Entry} Entry */
-/** @typedef {import("./features.js").TakenFeature} TakenFeature */
-/** @typedef {import("./history.js").Chosen} Chosen */
+/** @import { Entry } from "./catalogue.js" */
+/** @import { InputFeature } from "./features.js" */
+/** @import { HistoryEntry } from "./history.js" */
+/** @import { RawItem } from "./item_index.js" */
 
 /**
- * @typedef {object} Actions handlers of the controls.
- * @property {(item: Item) => void} remove
- * @property {(item: Item, places: number) => void} move by `places` towards the most recent.
- * @property {(item: Item) => void} without
- * @property {(item: Item, feature: TakenFeature, value: string | number | undefined) => void} tell
+ * @typedef {object} HistoryActions handlers of the controls.
+ * @property {(item: RawItem) => void} remove
+ * @property {(item: RawItem, offset: number) => void} move by `offset` towards the most recent.
+ * @property {(item: RawItem) => void} toggleExcluded
+ * @property {(item: RawItem, feature: InputFeature, value: string | number | undefined) => void}
+ *     setFeature
  * @property {() => void} clear
  * @property {() => void} export
  */
 
 /** @typedef {Record<string, HTMLButtonElement>} Buttons */
 
-/** @typedef {{row: HTMLElement, index: number, button: HTMLButtonElement}} Focused */
+/** @typedef {{row: HTMLElement, index: number, button: HTMLButtonElement}} Focus */
 
-/** Renders the history and its controls. */
+/** View of the history and its controls. */
 export class HistoryView {
-  #list = byId("seen");
+  #list = byId("history-list");
   #hint = byId("history-hint");
-  #told = byId("told-hint");
-  #tools = byId("history-tools");
+  #notice = byId("inputs-notice");
+  #listButtons = byId("history-buttons");
   #actions;
   /** @type {WeakMap<Element, Buttons>} buttons of each row, by name. */
   #buttons = new WeakMap();
 
-  /** @param {Actions} actions */
+  /** @param {HistoryActions} actions */
   constructor(actions) {
     this.#actions = actions;
-    byId("clear").addEventListener("click", () => actions.clear());
-    byId("export").addEventListener("click", () => actions.export());
+    byId("clear-history").addEventListener("click", () => actions.clear());
+    byId("export-history").addEventListener("click", () => actions.export());
   }
 
   /**
-   * @param {Chosen[]} entries the oldest first.
-   * @param {(item: Item) => Entry | undefined} describe returns the catalogue entry of an item.
-   * @param {number} length number of items that the model reads, N.
-   * @param {TakenFeature[]} taken features that it takes.
+   * Render the history.
+   *
+   * @param {HistoryEntry[]} entries the oldest first.
+   * @param {(item: RawItem) => Entry | undefined} describe returns the catalogue entry of an item.
+   * @param {number} historyLength number of items that the model reads, N.
+   * @param {InputFeature[]} inputFeatures features that it takes.
    */
-  render(entries, describe, length, taken) {
-    const features = askable(taken, "activity");
-    const read = entries.filter(({ item, without }) => !without && describe(item));
-    const last = new Set(read.slice(-length).map(({ item }) => item));
-    const focused = this.#getFocus();
-    keep(
+  render(entries, describe, historyLength, inputFeatures) {
+    const features = editableFeatures(inputFeatures, "activity");
+    const usable = entries.filter(({ item, excluded }) => !excluded && describe(item));
+    const read = new Set(usable.slice(-historyLength).map(({ item }) => item));
+    const focus = this.#getFocus();
+    updateChildren(
       this.#list,
       entries.toReversed(),
       ({ item }) => item,
-      ({ item }) => this.#row(item, describe(item)),
-      (row, { item, without, told = {} }, index) => {
-        row.classList.toggle("without", without);
-        row.classList.toggle("unread", !without && !last.has(item));
-        const { up, down, what } = this.#buttonsOf(row);
+      ({ item }) => this.#createRow(item, describe(item)),
+      (row, { item, excluded, features: values = {} }, index) => {
+        row.classList.toggle("excluded", excluded);
+        row.classList.toggle("not-read", !excluded && !read.has(item));
+        const { up, down, exclude } = this.#buttonsOf(row);
         up.disabled = index === 0;
         down.disabled = index === entries.length - 1;
-        what.setAttribute("aria-pressed", String(without));
-        const whose = ` of ${titleOf(describe(item) ?? { item })}`;
-        const place = /** @type {HTMLElement} */ (row.lastElementChild);
-        place.hidden = features.length === 0;
-        showControls(place, features, told, whose, (feature, value) =>
-          this.#actions.tell(item, feature, value),
+        exclude.setAttribute("aria-pressed", String(excluded));
+        const owner = ` of ${titleOf(describe(item) ?? { item })}`;
+        const inputs = /** @type {HTMLElement} */ (row.lastElementChild);
+        inputs.hidden = features.length === 0;
+        renderFeatureInputs(inputs, features, values, owner, (feature, value) =>
+          this.#actions.setFeature(item, feature, value),
         );
       },
     );
-    this.#restoreFocus(focused);
-    this.#hint.textContent = hint(entries.length, read.length, length);
-    this.#told.textContent = entries.length > 0 ? saidOf(taken) : "";
-    this.#told.hidden = this.#told.textContent === "";
-    this.#tools.hidden = entries.length === 0;
+    this.#restoreFocus(focus);
+    this.#hint.textContent = hintText(entries.length, usable.length, historyLength);
+    this.#notice.textContent = entries.length > 0 ? inputsNotice(inputFeatures) : "";
+    this.#notice.hidden = this.#notice.textContent === "";
+    this.#listButtons.hidden = entries.length === 0;
   }
 
   /**
-   * @param {Item} item
+   * @param {RawItem} item
    * @param {Entry | undefined} entry
    */
-  #row(item, entry) {
+  #createRow(item, entry) {
     const title = titleOf(entry ?? { item });
     const note = entry ? (entry.year ?? "") : "unknown to this model";
+    const { move, toggleExcluded, remove } = this.#actions;
     const buttons = {
-      up: button("up", "↑", `${title}: more recent`, () => this.#actions.move(item, 1)),
-      down: button("down", "↓", `${title}: less recent`, () => this.#actions.move(item, -1)),
-      what: button("what", "What if not?", `What if not? As if you had not seen ${title}`, () =>
-        this.#actions.without(item),
+      up: createButton("up", "↑", `Make ${title} more recent`, () => move(item, 1)),
+      down: createButton("down", "↓", `Make ${title} less recent`, () => move(item, -1)),
+      exclude: createButton("exclude", "Try without", `Try without ${title}`, () =>
+        toggleExcluded(item),
       ),
-      remove: button("remove", "×", `Remove ${title}`, () => this.#actions.remove(item)),
+      remove: createButton("remove", "×", `Remove ${title}`, () => remove(item)),
     };
     const row = element(
       "li",
       {},
       element("span", { className: "title", textContent: title }),
       element("span", { className: "year", textContent: note }),
-      element("span", { className: "tools" }, ...Object.values(buttons)),
-      element("div", { className: "controls" }),
+      element("span", { className: "item-buttons" }, ...Object.values(buttons)),
+      element("div", { className: "feature-inputs" }),
     );
     this.#buttons.set(row, buttons);
     return row;
@@ -114,12 +118,12 @@ export class HistoryView {
   /**
    * Return the button that has the focus, with its row.
    *
-   * @returns {Focused | null}
+   * @returns {Focus | null}
    */
   #getFocus() {
     const button = document.activeElement;
     /** @type {HTMLElement | null | undefined} */
-    const row = button?.closest("#seen > li");
+    const row = button?.closest("#history-list > li");
     if (!row || !(button instanceof HTMLButtonElement)) return null;
     return { row, index: [...this.#list.children].indexOf(row), button };
   }
@@ -127,19 +131,17 @@ export class HistoryView {
   /**
    * Restore the focus: a moved row loses it, and a removed row passes it to its neighbour.
    *
-   * @param {Focused | null} focused
+   * @param {Focus | null} focus
    */
-  #restoreFocus(focused) {
-    if (!focused || document.activeElement === focused.button) return;
+  #restoreFocus(focus) {
+    if (!focus || document.activeElement === focus.button) return;
     const rows = this.#list.children;
-    const row = focused.row.isConnected
-      ? focused.row
-      : rows[Math.min(focused.index, rows.length - 1)];
+    const row = focus.row.isConnected ? focus.row : rows[Math.min(focus.index, rows.length - 1)];
     if (!row) return byId("search").focus();
     const buttons = this.#buttonsOf(row);
-    const target = buttons[focused.button.name];
+    const target = buttons[focus.button.name];
     // A row at the top or bottom has a disabled button, which cannot be focused.
-    (target.disabled ? buttons.what : target).focus();
+    (target.disabled ? buttons.exclude : target).focus();
   }
 }
 
@@ -147,22 +149,24 @@ export class HistoryView {
  * @param {string} name
  * @param {string} text
  * @param {string} label description for screen readers, and tooltip.
- * @param {() => void} act
+ * @param {() => void} onClick
  */
-function button(name, text, label, act) {
+function createButton(name, text, label, onClick) {
   const labels = { title: label, "aria-label": label };
-  const made = element("button", { type: "button", name, textContent: text, ...labels });
-  made.addEventListener("click", act);
-  return made;
+  const button = element("button", { type: "button", name, textContent: text, ...labels });
+  button.addEventListener("click", onClick);
+  return button;
 }
 
 /**
- * @param {number} chosen number of entries of the history.
- * @param {number} read number of these that are known and not left out.
- * @param {number} length number of items that the model reads, N.
+ * @param {number} count number of entries of the history.
+ * @param {number} usableCount number of these that are known and not excluded.
+ * @param {number} historyLength number of items that the model reads, N.
  */
-function hint(chosen, read, length) {
-  if (chosen === 0) return "Nothing yet. Tap a card of the catalogue.";
-  if (read > length) return `The model reads the last ${length}; the pale ones are older.`;
-  return "The most recent on top: their order counts.";
+function hintText(count, usableCount, historyLength) {
+  if (count === 0) return "Your history is empty. Tap a card in the catalogue to add an item.";
+  if (usableCount > historyLength) {
+    return `The model reads the last ${historyLength} items; older ones are greyed out.`;
+  }
+  return "Most recent first. The order affects the recommendations.";
 }

@@ -1,19 +1,25 @@
-/** View of the user's adapters: buttons to learn, forget and export, and the outcome. */
+/** View of the user's adapters: buttons to learn, delete and export them, and their state. */
 
-import { isKept, leastToLearn } from "./adapter.js";
 import { byId } from "./dom.js";
-import { canLearn } from "./learning.js";
+import { hasEnoughItems } from "./learning.js";
+import { isKept, minKnownItems } from "./user_adapter.js";
 
-/** @typedef {import("./adapter.js").Adapter} Adapter */
-/** @typedef {import("./learning.js").Learner} Learner */
+/** @import { AdapterState } from "./learning.js" */
 
-/** Renders the buttons and the state of the adapters. */
+/**
+ * @typedef {object} LearningActions handlers of the buttons.
+ * @property {() => void} learn
+ * @property {() => void} forget
+ * @property {() => void} export
+ */
+
+/** View of the buttons and of the state of each adapter. */
 export class LearningView {
   #learn = byId("learn", HTMLButtonElement);
   #forget = byId("forget");
-  #export = byId("export-learned");
+  #export = byId("export-adapters");
 
-  /** @param {{learn: () => void, forget: () => void, export: () => void}} actions */
+  /** @param {LearningActions} actions */
   constructor(actions) {
     this.#learn.addEventListener("click", actions.learn);
     this.#forget.addEventListener("click", actions.forget);
@@ -21,40 +27,42 @@ export class LearningView {
   }
 
   /**
-   * Show the available actions and the state of each adapter.
+   * Render the available actions and the state of each adapter; hidden if there are none.
    *
-   * @param {Learner[]} learners learners of the models that are shown; hidden if there are none.
+   * @param {AdapterState[]} states one for each model that is shown and can learn.
    * @param {boolean} isLearning
    */
-  render(learners, isLearning) {
-    byId("learning").hidden = learners.length === 0;
-    const learned = learners.some(({ adapter }) => adapter !== undefined);
-    this.#learn.disabled = isLearning || !learners.some(canLearn);
-    this.#forget.hidden = this.#export.hidden = !learned;
-    byId("learned").textContent = isLearning
+  render(states, isLearning) {
+    byId("learning").hidden = states.length === 0;
+    const hasAdapter = states.some(({ adapter }) => adapter !== undefined);
+    this.#learn.disabled = isLearning || !states.some(hasEnoughItems);
+    this.#forget.hidden = this.#export.hidden = !hasAdapter;
+    byId("learning-status").textContent = isLearning
       ? "Learning from your history, on this device …"
-      : learners.map((each) => statusText(each, learners.length > 1)).join(" ");
+      : states.map((each) => statusText(each, states.length > 1)).join(" ");
   }
 }
 
 /**
- * Format the state of a model's adapter, or the requirements to fit one.
+ * Format the state of a model's adapter, or the requirements to learn one.
  *
- * @param {Learner} learner
- * @param {boolean} named whether to prefix the model's name.
+ * @param {AdapterState} state
+ * @param {boolean} isNamed whether to prefix the name of the model.
  */
-function statusText({ name, settings, known, adapter }, named) {
-  const who = named ? `${name}: ` : "";
+function statusText({ name, settings, knownCount, adapter }, isNamed) {
+  const prefix = isNamed ? `${name}: ` : "";
   if (adapter === undefined) {
-    const least = leastToLearn(settings);
-    if (known < least) return `${who}Learning takes ${least} items or more; you have ${known}.`;
-    return `${who}The model can learn from up to ${settings.activities} of your last items.`;
+    const minimum = minKnownItems(settings);
+    if (knownCount < minimum) {
+      return `${prefix}Learning needs at least ${minimum} items; you have ${knownCount}.`;
+    }
+    return `${prefix}The model can learn from up to ${settings.activities} of your last items.`;
   }
-  const held = `your last ${settings.held_back} items`;
-  const losses = `${formatLoss(adapter.before)} → ${formatLoss(adapter.after)}`;
+  const items = `your last ${settings.held_back} items`;
+  const losses = `(loss ${formatLoss(adapter.before)} → ${formatLoss(adapter.after)})`;
   return isKept(adapter)
-    ? `${who}Learned and kept: it would have foreseen ${held} better (surprise ${losses}).`
-    : `${who}Learned and dropped: it would not have foreseen ${held} better (surprise ${losses}).`;
+    ? `${prefix}Learned and kept: the model predicts ${items} better ${losses}.`
+    : `${prefix}Learned and discarded: the model does not predict ${items} better ${losses}.`;
 }
 
 /** @param {number | null} loss */

@@ -3,19 +3,22 @@
 import { BundleError, sha256 } from "./bundle.js";
 import { Recommender } from "./recommender.js";
 
-/** Duration and number of timed batches: browsers coarsen the clock to 0.1 ms. */
+/** @import { Features } from "./features.js" */
+/** @import { RawItem } from "./item_index.js" */
+
+/** Duration and number of timed batches: browsers round the clock to 0.1 ms. */
 const BATCH_MS = 4;
 const BATCHES = 9;
 
 /** k of a timed call, if the catalogue has as many items. */
-const TIMED_ITEMS = 10;
+const TIMED_K = 10;
 
 /** Warm-up before a model's first timing: browsers recompile and optimize hot code. */
 const WARM_UP_SLICES = 25;
 const WARM_UP_SLICE_MS = 16;
 
 /** @type {Record<string, string>} */
-const ENCODERS = {
+const ENCODER_NAMES = {
   bow: "Bag of words",
   cnn: "Convolution",
   rnn: "LSTM",
@@ -23,7 +26,7 @@ const ENCODERS = {
 };
 
 /**
- * @typedef {object} Listed an entry of models.json.
+ * @typedef {object} ListedModel an entry of models.json.
  * @property {string} path
  * @property {string} sha256
  * @property {number} bytes
@@ -32,62 +35,62 @@ const ENCODERS = {
  * @property {string} recipe
  */
 
-/** @typedef {Listed & {name: string}} Named `name` is the shortest label that is unique. */
+/** @typedef {ListedModel & {name: string}} NamedModel `name` is the shortest unique label. */
 
 /**
  * Load the list of models; the first one is shown first.
  *
- * @returns {Promise<Named[]>}
+ * @returns {Promise<NamedModel[]>}
  */
 export async function listModels() {
-  /** @type {Listed[]} */
+  /** @type {ListedModel[]} */
   const models = await (await fetchOrThrow("models.json")).json();
-  /** @type {((model: Listed) => string)[]} */
-  const names = [
-    ({ encoder }) => ENCODERS[encoder] ?? encoder,
+  /** @type {((model: ListedModel) => string)[]} */
+  const labels = [
+    ({ encoder }) => ENCODER_NAMES[encoder] ?? encoder,
     ({ run }) => run,
     ({ run, recipe }) => `${run}, ${recipe}`,
   ];
-  const name =
-    names.find((each) => new Set(models.map(each)).size === models.length) ??
-    names[names.length - 1];
-  return models.map((model) => ({ ...model, name: name(model) }));
+  const label =
+    labels.find((each) => new Set(models.map(each)).size === models.length) ??
+    labels[labels.length - 1];
+  return models.map((model) => ({ ...model, name: label(model) }));
 }
 
 /**
  * Load a model of `listModels` and check its hash.
  *
- * @param {Listed} model
+ * @param {ListedModel} model
  * @returns {Promise<Recommender>}
- * @throws {BundleError} it is not the file with which the page was built.
+ * @throws {BundleError} its hash differs from that in models.json.
  */
 export async function loadModel(model) {
   const bytes = new Uint8Array(await (await fetchOrThrow(model.path)).arrayBuffer());
   // crypto.subtle needs a secure context; without it `Recommender.load` throws UnsupportedError.
   if (globalThis.crypto?.subtle && (await sha256(bytes)) !== model.sha256) {
     throw new BundleError(
-      `The model ${model.run} is damaged: it is not the file that this page was made with. Put ` +
-        "the page together again with demo/serve.py.",
+      `The model ${model.run} is damaged: its hash differs from that in models.json. Build the ` +
+        "page again with demo/serve.py.",
     );
   }
   return Recommender.load(bytes);
 }
 
 /**
- * Models whose warm-up is done.
+ * Models that are warmed up.
  *
  * @type {WeakSet<Recommender>}
  */
 const warmedUp = new WeakSet();
 
 /**
- * Measure the median time of a recommendation, in microseconds.
+ * Measure the median time of a call of `recommend`, in microseconds.
  *
  * @param {Recommender} recommender
- * @param {import("./bundle.js").Item[]} items history.
- * @param {import("./features.js").Features} features
+ * @param {RawItem[]} items history.
+ * @param {Features} features
  */
-export async function timeOf(recommender, items, features) {
+export async function measureLatency(recommender, items, features) {
   for (let slice = 0; slice < WARM_UP_SLICES && !warmedUp.has(recommender); slice += 1) {
     await meanTime(recommender, items, features, WARM_UP_SLICE_MS);
     await new Promise((resolve) => setTimeout(resolve)); // let the page handle input events
@@ -101,15 +104,15 @@ export async function timeOf(recommender, items, features) {
 }
 
 /**
- * Measure the mean time of a call over at least `duration`, both in milliseconds.
+ * Measure the mean time of a call, over at least `duration`, both in milliseconds.
  *
  * @param {Recommender} recommender
- * @param {import("./bundle.js").Item[]} items
- * @param {import("./features.js").Features} features
+ * @param {RawItem[]} items
+ * @param {Features} features
  * @param {number} duration
  */
 async function meanTime(recommender, items, features, duration) {
-  const k = Math.min(TIMED_ITEMS, recommender.items.length);
+  const k = Math.min(TIMED_K, recommender.items.length);
   const start = performance.now();
   let calls = 0;
   let elapsed = 0;
@@ -132,8 +135,8 @@ async function fetchOrThrow(path) {
   }
   if (!response.ok) {
     throw new Error(
-      `${path} is missing on the server (${response.status}). Reload, or put the page together ` +
-        "again with demo/serve.py.",
+      `${path} is missing on the server (${response.status}). Reload, or build the page again ` +
+        "with demo/serve.py.",
     );
   }
   return response;

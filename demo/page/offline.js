@@ -3,20 +3,26 @@
 import { supportsFeature } from "./runtime/litert.js";
 
 /**
+ * Message that activates a waiting worker. It is sent by pages of older releases too, so it must
+ * not change.
+ */
+const ACTIVATE = "use";
+
+/**
  * Register the service worker, which caches this release.
  *
- * @param {() => void} ready called once the page works without a network.
- * @param {(use: () => void) => void} offer called when a newer release is completely cached; `use`
- *     switches to it, which reloads the page.
+ * @param {() => void} onReady called once the page works without a network.
+ * @param {(activate: () => void) => void} onUpdate called when a newer release is completely
+ *     cached; `activate` switches to it, which reloads the page.
  */
-export async function keepOffline(ready, offer) {
+export async function registerServiceWorker(onReady, onUpdate) {
   const workers = navigator.serviceWorker;
   if (!workers) return;
   // The first worker claims a page of its own release; any later one serves another: reload.
-  let controlled = Boolean(workers.controller);
+  let isControlled = Boolean(workers.controller);
   workers.addEventListener("controllerchange", () => {
-    if (controlled) location.reload();
-    controlled = true;
+    if (isControlled) location.reload();
+    isControlled = true;
   });
   const build = (await supportsFeature("relaxedSimd"))
     ? "litert_wasm_internal"
@@ -24,15 +30,15 @@ export async function keepOffline(ready, offer) {
   const registration = await workers.register(`service_worker.js?build=${build}`, {
     updateViaCache: "none",
   });
-  workers.ready.then(ready);
-  const use = () => registration.waiting?.postMessage("use");
+  workers.ready.then(onReady);
+  const activate = () => registration.waiting?.postMessage(ACTIVATE);
   // A release cached during the last visit: the user has done nothing yet, so activate it now.
-  if (registration.waiting && workers.controller) use();
+  if (registration.waiting && workers.controller) activate();
   registration.update().catch(() => {}); // offline: the next visit checks again
   registration.addEventListener("updatefound", () => {
     const { installing } = registration;
     installing?.addEventListener("statechange", () => {
-      if (installing.state === "installed" && workers.controller) offer(use);
+      if (installing.state === "installed" && workers.controller) onUpdate(activate);
     });
   });
 }

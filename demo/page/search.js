@@ -2,16 +2,18 @@
 
 import { titleOf } from "./catalogue.js";
 
-/** @typedef {import("./catalogue.js").Catalogue} Catalogue */
-/** @typedef {import("./catalogue.js").Entry} Entry */
+/** @import { Catalogue, Entry } from "./catalogue.js" */
 
-export const EVERY_GENRE = "";
+/** Value of the genre filter that all items pass. */
+export const ALL_GENRES = "";
 
-/** Duration of a slice, half a frame, and number of items between readings of the clock. */
+/** Duration of a slice: half a frame. */
 const SLICE_MS = 8;
+
+/** Number of items between readings of the clock. */
 const ITEMS_PER_CHECK = 128;
 
-/** Search over the texts of a catalogue. */
+/** Search over the entries of a catalogue. */
 export class Search {
   #catalogue;
   /** @type {string[]} searchable text of each item, computed on first use. */
@@ -26,13 +28,14 @@ export class Search {
    * Find the items that contain every word and have the genre, the most popular first.
    *
    * @param {string} text
-   * @param {string} genre EVERY_GENRE for any.
-   * @returns {Generator<number[], number[]>} indices in the catalogue found so far, by slice.
+   * @param {string} genre ALL_GENRES for any genre.
+   * @returns {Generator<number[], number[]>} indices in the catalogue that were found
+   *     so far, after each slice.
    */
   *find(text, genre) {
-    const words = normalized(text).split(/\s+/).filter(Boolean);
+    const words = normalize(text).split(/\s+/).filter(Boolean);
     const { length } = this.#catalogue;
-    if (words.length === 0 && genre === EVERY_GENRE) {
+    if (words.length === 0 && genre === ALL_GENRES) {
       return Array.from({ length }, (_, index) => index);
     }
     const found = [];
@@ -53,7 +56,7 @@ export class Search {
    * @param {string} genre
    */
   #matches(index, words, genre) {
-    if (genre !== EVERY_GENRE && !this.#catalogue.at(index).genres?.includes(genre)) return false;
+    if (genre !== ALL_GENRES && !this.#catalogue.at(index).genres?.includes(genre)) return false;
     if (words.length === 0) return true;
     this.#texts[index] ??= searchText(this.#catalogue.at(index));
     return words.every((word) => this.#texts[index].includes(word));
@@ -62,7 +65,7 @@ export class Search {
 
 /** @param {Entry} entry */
 function searchText(entry) {
-  return normalized([titleOf(entry), entry.year ?? "", ...(entry.genres ?? [])].join(" "));
+  return normalize([titleOf(entry), entry.year ?? "", ...(entry.genres ?? [])].join(" "));
 }
 
 /**
@@ -70,7 +73,7 @@ function searchText(entry) {
  *
  * @param {string} text
  */
-function normalized(text) {
+function normalize(text) {
   const letters = text.normalize("NFD").replace(/\p{Mn}/gu, "");
   return letters.toLowerCase();
 }

@@ -14,9 +14,11 @@ const worker = /** @type {ServiceWorkerGlobalScope & {RELEASE: Release}} */ (
 );
 const { version, files } = worker.RELEASE;
 const build = new URL(worker.location.href).searchParams.get("build");
+// Older releases use the same prefix, header and message: their caches are reused and deleted.
 const PREFIX = `jaxrec ${worker.registration.scope} `;
 const CACHE = `${PREFIX}${version} ${build}`;
-const HASH = "x-sha256";
+const HASH_HEADER = "x-sha256";
+const ACTIVATE = "use";
 
 /** Paths to cache: of the runtime only the build that this browser uses. */
 const cachedPaths = Object.keys(files).filter(
@@ -28,7 +30,7 @@ worker.addEventListener("install", (event) => event.waitUntil(cacheRelease()));
 worker.addEventListener("activate", (event) => event.waitUntil(activateRelease()));
 
 worker.addEventListener("message", ({ data }) => {
-  if (data === "use") worker.skipWaiting();
+  if (data === ACTIVATE) worker.skipWaiting();
 });
 
 worker.addEventListener("fetch", (event) => {
@@ -36,22 +38,26 @@ worker.addEventListener("fetch", (event) => {
   const scope = new URL(worker.registration.scope);
   if (origin !== scope.origin || !pathname.startsWith(scope.pathname)) return;
   const path = pathname.slice(scope.pathname.length) || "index.html";
-  if (path in files) event.respondWith(fromCache(path).then((hit) => hit ?? fetch(event.request)));
+  if (path in files) event.respondWith(respond(event.request, path));
 });
 
-/** @param {string} path */
-async function fromCache(path) {
-  return (await caches.open(CACHE)).match(path);
+/**
+ * @param {Request} request
+ * @param {string} path
+ */
+async function respond(request, path) {
+  return (await (await caches.open(CACHE)).match(path)) ?? fetch(request);
 }
 
 /** Cache the release; on an error, the previous release remains in use. */
 async function cacheRelease() {
-  const older = (await ownCaches()).filter((name) => name !== CACHE);
+  const olderCaches = await listOlderCaches();
   const cache = await caches.open(CACHE);
   try {
     await Promise.all(
       cachedPaths.map(async (path) => {
-        await cache.put(path, (await fromOlder(older, path)) ?? (await fromServer(path)));
+        const unchanged = await matchUnchanged(olderCaches, path);
+        await cache.put(path, unchanged ?? (await fetchVerified(path)));
       }),
     );
   } catch (error) {
@@ -66,34 +72,41 @@ async function cacheRelease() {
  * @param {string[]} names names of their caches.
  * @param {string} path
  */
-async function fromOlder(names, path) {
+async function matchUnchanged(names, path) {
   for (const name of names) {
-    const hit = await (await caches.open(name)).match(path);
-    if (hit?.headers.get(HASH) === files[path]) return hit;
+    const response = await (await caches.open(name)).match(path);
+    if (response?.headers.get(HASH_HEADER) === files[path]) return response;
   }
   return undefined;
 }
 
-/** @param {string} path */
-async function fromServer(path) {
+/**
+ * Fetch a file and check its hash.
+ *
+ * @param {string} path
+ */
+async function fetchVerified(path) {
   const response = await fetch(path, { cache: "no-cache" });
   const bytes = await response.arrayBuffer();
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
   const hash = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
   if (!response.ok || hash !== files[path]) {
-    throw new Error(`${path} is not of this release (${response.status})`);
+    throw new Error(`${path} does not belong to this release (${response.status})`);
   }
   return new Response(bytes, {
-    headers: { "content-type": response.headers.get("content-type") ?? "", [HASH]: hash },
+    headers: { "content-type": response.headers.get("content-type") ?? "", [HASH_HEADER]: hash },
   });
 }
 
+/** Delete the caches of older releases, and take control of the open pages. */
 async function activateRelease() {
-  const old = (await ownCaches()).filter((name) => name !== CACHE);
-  await Promise.all(old.map((name) => caches.delete(name)));
+  const olderCaches = await listOlderCaches();
+  await Promise.all(olderCaches.map((name) => caches.delete(name)));
   await worker.clients.claim();
 }
 
-async function ownCaches() {
-  return (await caches.keys()).filter((name) => name.startsWith(PREFIX));
+/** Return the names of the caches of other releases of this page. */
+async function listOlderCaches() {
+  const names = await caches.keys();
+  return names.filter((name) => name.startsWith(PREFIX) && name !== CACHE);
 }

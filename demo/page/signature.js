@@ -2,10 +2,16 @@
 
 import { getGlobalLiteRt, Tensor } from "./runtime/litert.js";
 
+/** Names of inputs: the ids of a history, other ids, and the adapter of a user. */
+export const HISTORY = "history";
+export const CANDIDATES = "candidates";
+export const ITEMS = "items";
+export const ADAPTER = "adapter";
+
 /** @typedef {Int32Array | Float32Array} Row flat values of a tensor. */
 
 /**
- * @typedef {object} Port an input or output tensor.
+ * @typedef {object} Port an input or output of a signature.
  * @property {string} name
  * @property {string} dtype "int32" or "float32"; files of jaxrec use no other type.
  * @property {number} length number of elements.
@@ -14,7 +20,7 @@ import { getGlobalLiteRt, Tensor } from "./runtime/litert.js";
 /** @typedef {Tensor["liteRtTensorBuffer"]} Buffer memory owned by the runtime. */
 
 /**
- * @typedef {object} Compiled internal model object of the runtime.
+ * @typedef {object} CompiledGraph internal model object of LiteRT.js.
  * @property {(signature: number, inputs: Buffer[]) => Buffer[]} run
  */
 
@@ -22,11 +28,11 @@ import { getGlobalLiteRt, Tensor } from "./runtime/litert.js";
  * One signature of a compiled model.
  *
  * The runtime's memory is not garbage-collected: input tensors are allocated once and reused,
- * outputs are copied and freed. Graphs are run below the `run` of LiteRT.js, whose checks of the
- * inputs, descriptions of the outputs and waits take a third of the time of a small model.
+ * outputs are copied and freed. Graphs are run below the `run` of LiteRT.js, which checks the
+ * inputs, describes the outputs and waits; that takes a third of the time of a small model.
  */
 export class Signature {
-  #compiled;
+  #graph;
   #index;
   #tensors;
   #outputs;
@@ -34,37 +40,37 @@ export class Signature {
   /** @param {import("./runtime/litert.js").SignatureRunner} runner */
   constructor(runner) {
     // Internal fields of LiteRT.js; package-lock.json pins the version that has them.
-    const internals = /** @type {{liteRtCompiledModel: Compiled, signatureIndex: number}} */ (
+    const internals = /** @type {{liteRtCompiledModel: CompiledGraph, signatureIndex: number}} */ (
       /** @type {unknown} */ (runner)
     );
-    this.#compiled = internals.liteRtCompiledModel;
+    this.#graph = internals.liteRtCompiledModel;
     this.#index = internals.signatureIndex;
     const details = runner.getInputDetails();
-    /** Input tensors. */
-    this.inputs = details.map(portOf);
-    this.#tensors = details.map((each) => new Tensor(newRow(portOf(each)), [...each.shape]));
-    this.#outputs = runner.getOutputDetails().map(portOf);
+    /** Inputs, in the order of the graph. */
+    this.inputs = details.map(toPort);
+    this.#tensors = details.map((each) => new Tensor(newRow(toPort(each)), [...each.shape]));
+    this.#outputs = runner.getOutputDetails().map(toPort);
   }
 
   /**
    * Run the graph once.
    *
-   * @param {Record<string, Row>} rows inputs by name.
+   * @param {Record<string, Row>} rows inputs by name; other names are ignored.
    * @returns {Record<string, Row>} outputs by name.
    */
   run(rows) {
-    const inputs = this.#tensors.map((tensor) => tensor.liteRtTensorBuffer);
+    const buffers = this.#tensors.map((tensor) => tensor.liteRtTensorBuffer);
     this.inputs.forEach((port, index) => {
-      write(inputs[index], port, rows[port.name]);
+      writeRow(buffers[index], port, rows[port.name]);
     });
-    const outputs = this.#compiled.run(this.#index, inputs);
+    const results = this.#graph.run(this.#index, buffers);
     /** @type {Record<string, Row>} */
-    const byName = {};
+    const outputs = {};
     this.#outputs.forEach((port, index) => {
-      byName[port.name] = read(outputs[index], port);
-      outputs[index].delete();
+      outputs[port.name] = readRow(results[index], port);
+      results[index].delete();
     });
-    return byName;
+    return outputs;
   }
 
   /**
@@ -79,15 +85,15 @@ export class Signature {
   runOnAll(name, ids, rows = {}) {
     const row = new Int32Array(this.inputs.find((input) => input.name === name)?.length ?? 0);
     const results = this.#outputs.map((output) => {
-      const perId = output.length / row.length;
-      return { name: output.name, perId, values: new Float32Array(ids.length * perId) };
+      const width = output.length / row.length;
+      return { name: output.name, width, values: new Float32Array(ids.length * width) };
     });
     for (let start = 0; start < ids.length; start += row.length) {
-      const part = ids.slice(start, start + row.length);
-      row.set(part);
-      const byName = this.run({ ...rows, [name]: row });
-      for (const { name: output, perId, values } of results) {
-        values.set(byName[output].subarray(0, part.length * perId), start * perId);
+      const batch = ids.slice(start, start + row.length);
+      row.set(batch);
+      const outputs = this.run({ ...rows, [name]: row });
+      for (const { name: output, width, values } of results) {
+        values.set(outputs[output].subarray(0, batch.length * width), start * width);
       }
     }
     return Object.fromEntries(results.map(({ name: output, values }) => [output, values]));
@@ -113,7 +119,7 @@ export function newRow({ dtype, length }) {
  * @param {import("./runtime/litert.js").TensorDetails} details
  * @returns {Port}
  */
-function portOf({ name, dtype, shape }) {
+function toPort({ name, dtype, shape }) {
   return { name, dtype, length: shape.reduce((length, axis) => length * axis, 1) };
 }
 
@@ -124,10 +130,10 @@ function portOf({ name, dtype, shape }) {
  * @param {Port} port
  * @param {Row} row
  */
-function write(buffer, port, row) {
+function writeRow(buffer, port, row) {
   const { liteRtWasm: wasm } = getGlobalLiteRt();
   const address = buffer.lock(wasm.LiteRtTensorBufferLockMode.WRITE);
-  view(wasm, address, port).set(row);
+  viewMemory(wasm, address, port).set(row);
   buffer.unlock();
 }
 
@@ -138,23 +144,23 @@ function write(buffer, port, row) {
  * @param {Port} port
  * @returns {Row}
  */
-function read(buffer, port) {
+function readRow(buffer, port) {
   const { liteRtWasm: wasm } = getGlobalLiteRt();
   const address = buffer.lock(wasm.LiteRtTensorBufferLockMode.READ);
-  const row = view(wasm, address, port).slice();
+  const row = viewMemory(wasm, address, port).slice();
   buffer.unlock();
   return row;
 }
 
 /**
- * Return a view of the runtime's memory. Do not cache it: growing the memory detaches the buffer.
+ * Return a view of the runtime's memory. Do not cache it: growing the memory detaches the view.
  *
  * @param {{HEAPU8: Uint8Array}} wasm
  * @param {number} address
  * @param {Port} port
  * @returns {Row}
  */
-function view({ HEAPU8: { buffer } }, address, { dtype, length }) {
+function viewMemory({ HEAPU8: { buffer } }, address, { dtype, length }) {
   return dtype === "int32"
     ? new Int32Array(buffer, address, length)
     : new Float32Array(buffer, address, length);

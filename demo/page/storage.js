@@ -5,7 +5,7 @@
  *
  * @param {string} key
  */
-export function read(key) {
+export function readStored(key) {
   try {
     return JSON.parse(localStorage.getItem(key) ?? "null");
   } catch {
@@ -20,7 +20,7 @@ export function read(key) {
  * @param {object | number | null} value
  * @returns {boolean} whether the browser stored or removed it.
  */
-export function write(key, value) {
+export function writeStored(key, value) {
   try {
     if (value !== null) localStorage.setItem(key, JSON.stringify(value));
     else localStorage.removeItem(key);
@@ -31,17 +31,17 @@ export function write(key, value) {
 }
 
 /**
- * Call `changed` when another tab has changed the stored values of a data set.
+ * Call a function whenever another tab has changed the stored values of a data set.
  *
  * @param {string} dataset
- * @param {() => void} changed
+ * @param {() => void} onChange
  */
-export function watch(dataset, changed) {
+export function watchStorage(dataset, onChange) {
   addEventListener("storage", ({ key }) => {
-    if (key === null || key.endsWith(` ${dataset}`)) changed();
+    if (key === null || key.endsWith(` ${dataset}`)) onChange();
   });
   // A page restored from the back/forward cache has missed these events.
   addEventListener("pageshow", ({ persisted }) => {
-    if (persisted) changed();
+    if (persisted) onChange();
   });
 }

@@ -64,7 +64,7 @@ def export(
         export_dir: directory of the file, model.json and catalogue.json; None: the directory
             export/ of the run.
         recipe: number format of the weights, "float32", "float16" or "int8"; None: the smallest
-            file that loses less than 1% of the float32 file's recall@10.
+            file that loses less than 1% of the float32 file's `recall@10`.
         top_k: number of items to recommend; None: 100, or as many as there are.
         candidates: number of items that one call of the signature `score` takes.
         keep_seen: whether to recommend items of the history too.
@@ -81,7 +81,8 @@ def export(
         UserError: if the run is not finished, or an argument does not fit it.
         FailedCheckError: if the file does not match its model; nothing is written then.
 
-    Example:
+    Example::
+
         file = jaxrec.export("runs/shop", recipe="float32", top_k=10)
         print(file, file.stat().st_size)
     """

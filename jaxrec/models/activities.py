@@ -16,7 +16,7 @@ Vectors = Mapping[str, Float[jax.Array, "B *L D"]]
 class Activities(nnx.Module):
     """Embedding tables of the items and of each activity feature, whose rows are added up.
 
-    Concatenating the rows was no better (docs/results.md) and makes the encoder wider.
+    Concatenating the rows was no better (experiments/studies/quality) and makes the encoder wider.
     """
 
     def __init__(self, schema: Schema, *, rngs: nnx.Rngs):

@@ -59,7 +59,8 @@ def compare(*run_dirs: str | Path) -> str:
     Raises:
         UserError: fewer than two runs are given, one cannot be read, or they are not comparable.
 
-    Example:
+    Example::
+
         print(jaxrec.compare("runs/shop", "runs/shop-bow"))
     """
     if len(run_dirs) < 2:

@@ -16,7 +16,8 @@ class Run:
         path: the run directory.
         summary: the figures of the model and the baselines on the test and validation targets.
 
-    Example:
+    Example::
+
         run = jaxrec.Run.load("runs/shop")
         print(run.report())
         print(run.summary.test.means["recall@10"])

@@ -17,11 +17,19 @@ class Protocol:
     """The protocol of an evaluation.
 
     Attributes:
+        dataset: name of the data.
+        split: name of the split into training, validation and test targets.
+        leaks_the_future: whether later activities of the same user may be trained on.
         final_fit: whether the validation targets were trained on too.
+        history_length: the number of items that the model reads, N.
+        candidates: the number of items that are ranked.
         seen_items: "kept" among the candidates, or "left out".
+        test_targets: the number of test targets.
+        test_users: the number of users that they belong to.
         test_targets_seen_before: test targets that the user had seen before; if seen items are
             excluded, these count as missed.
         interval: the level and the method of the intervals.
+        seed: the seed of training.
         intake: the numbers of rows read, kept and dropped, and notes on the log.
         target_events: the kinds of events that are predicted, as configured; None: all.
         label_weight: the weights of the training targets, as configured.
@@ -59,8 +67,8 @@ class Figures:
     """The metrics of a ranking.
 
     Attributes:
-        means: the mean of each metric over the targets, by name, as in recall@10; and of some over
-            a slice of the targets (`evaluation.slices.label`).
+        means: the mean of each metric over the targets, by name, as in `recall@10`; and of some
+            over a slice of the targets (`evaluation.slices.label`).
         intervals: the 95% interval of each mean, lower end first.
         coverage: share of the items that are in the top 10 of at least one history.
     """
@@ -95,7 +103,12 @@ class Summary:
     """The figures of a finished run, with their protocol.
 
     Attributes:
+        protocol: the protocol of the evaluation.
+        test: the figures on the test targets.
+        validation: the figures on the validation targets.
         baselines: the test figures of each baseline, by name.
+        train: the cost of training.
+        model: the encoder and its size.
         heads: the figures of the predictions of the model and of baselines, by head and name.
         now_unknown: the test figures of the model without the target's time; None: the model does
             not use that time.

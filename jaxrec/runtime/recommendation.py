@@ -17,7 +17,8 @@ class Recommendation:
         score: higher is better; comparable within one list.
         title: None if the catalogue has none; the same for `genres` and `year`.
 
-    Example:
+    Example::
+
         recommender = jaxrec.Recommender.load("runs/shop/export/model.tflite")
         best = recommender.recommend(["A12", "B7"])[0]
         print(best.item, best.score, best.title)

@@ -41,7 +41,8 @@ class Recommender:
         catalogue: `item`, `title`, `genres` and `year` of each, in the same order, [V].
         features: the features that the model takes beside items.
 
-    Example:
+    Example::
+
         recommender = jaxrec.Recommender.load("runs/shop/export/model.tflite")
         for each in recommender.recommend(["A12", "B7"], k=5):
             print(each.item, each.score)

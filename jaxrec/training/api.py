@@ -50,7 +50,8 @@ def train(
         UserError: a setting is unknown or out of range, the log cannot be trained on, or the
             directory contains another run.
 
-    Example:
+    Example::
+
         log = jaxrec.read_log("log.csv", user="customer", item="sku", time="bought_at")
         run = jaxrec.train(log, encoder="bow", epochs=2, directory="runs/shop-bow")
         print(run.report())

@@ -1,6 +1,6 @@
 """Defaults: what a configuration leaves open, chosen by what the log is.
 
-A setting that is given is kept. docs/results.md has the figures behind each rule.
+A setting that is given is kept. experiments/studies/quality has the figures behind each rule.
 """
 
 import math

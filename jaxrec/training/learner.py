@@ -27,7 +27,7 @@ from jaxrec.training.step import (
 )
 
 # Learning rate of row-wise Adagrad as a multiple of AdamW's. Among 3, 10, 30, 60, 100 and 120, 100
-# was the best on the validation targets of MovieLens 1M (docs/speed.md).
+# was the best on the validation targets of MovieLens 1M (experiments/studies/catalogue_sizes).
 TABLE_RATE = 100.0
 
 

@@ -14,7 +14,7 @@ from jaxrec.models.model import RecommenderModel
 from jaxrec.schema import ITEM, UNKNOWN
 
 # Share of rows in which all features but the item are masked, and share of single values that are
-# masked: an app cannot always provide them. Masking costs no recall (docs/results.md).
+# masked: an app cannot always provide them. Masking costs no recall (experiments/studies/quality).
 MASK_RATE = 0.1
 
 

@@ -12,7 +12,7 @@ from jaxrec.data.gaps import GAP_EDGES
 from jaxrec.runtime import bundle
 from jaxrec.schema import AGE, Feature
 from tests import ROOT
-from tests.browser import open_page, site, tap
+from tests.browser import open_page, site, tap_cards
 from tests.bundles import make_bundle, rewrite_bundle, save_bundle
 from tests.small_models import SIZE, make_model
 
@@ -22,10 +22,10 @@ SCHEMES = ("light", "dark")
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory, models):
+def server(tmp_path_factory, models):
     folder = tmp_path_factory.mktemp("page") / "site"
-    with site(folder, models["rnn"], models["cnn"], models["bow"]) as place:
-        yield place
+    with site(folder, models["rnn"], models["cnn"], models["bow"]) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
@@ -40,14 +40,14 @@ def new_static_context(browser, **settings):
 
 
 @pytest.fixture(params=[(size, scheme) for size in SIZES for scheme in SCHEMES], ids="-".join)
-def page(request, browser, place):
+def page(request, browser, server):
     size, scheme = request.param
     width, height = SIZES[size]
     context = new_static_context(
         browser, viewport={"width": width, "height": height}, color_scheme=scheme
     )
     page = context.new_page()
-    open_page(page, place.url)
+    open_page(page, server.url)
     yield page
     context.close()
 
@@ -75,12 +75,12 @@ def test_every_state_is_accessible(page, request, axe):
     name = request.node.callspec.id
     check_and_screenshot(page, axe, f"first-{name}")
 
-    tap(page, 3, 12, 7, 20)
-    expect(page.locator("#seen li")).to_have_count(4)
+    tap_cards(page, 3, 12, 7, 20)
+    expect(page.locator("#history-list li")).to_have_count(4)
     expect(page.locator(".time")).not_to_be_empty()
     check_and_screenshot(page, axe, f"chosen-{name}")
 
-    page.get_by_role("button", name="What if not?").nth(1).click()
+    page.get_by_role("button", name="Try without").nth(1).click()
     page.get_by_role("radio", name="Side by side").click()
     expect(page.locator(".list")).to_have_count(3)
     check_and_screenshot(page, axe, f"side-by-side-{name}")
@@ -88,18 +88,19 @@ def test_every_state_is_accessible(page, request, axe):
 
 @pytest.mark.parametrize("size", SIZES)
 def test_a_page_without_metadata_is_accessible(browser, tmp_path, models, axe, size):
-    known = ("title", "genres", "year")
-    bare = [
-        {**entry, **dict.fromkeys(known)} for entry in bundle.read_bundle(models["bow"]).catalogue
+    described = ("title", "genres", "year")
+    undescribed = [
+        {**entry, **dict.fromkeys(described)}
+        for entry in bundle.read_bundle(models["bow"]).catalogue
     ]
-    rewrite_bundle(models["bow"], tmp_path / "bare.tflite", catalogue=bare)
+    rewrite_bundle(models["bow"], tmp_path / "undescribed.tflite", catalogue=undescribed)
     width, height = SIZES[size]
-    with site(tmp_path / "site", tmp_path / "bare.tflite") as place:
+    with site(tmp_path / "site", tmp_path / "undescribed.tflite") as server:
         context = new_static_context(browser, viewport={"width": width, "height": height})
         page = context.new_page()
-        open_page(page, place.url)
-        tap(page, 3, 12, 7, 20)
-        expect(page.locator("#seen li")).to_have_count(4)
+        open_page(page, server.url)
+        tap_cards(page, 3, 12, 7, 20)
+        expect(page.locator("#history-list li")).to_have_count(4)
         check_and_screenshot(page, axe, f"ids-{size}")
         context.close()
 
@@ -119,10 +120,10 @@ def feature_site(tmp_path_factory):
     """Serve the page with a model that has all kinds of features."""
     pytest.importorskip("tensorflow", reason="needs the extra convert")
     raw = [f"item {number}" for number in range(SIZE)]
-    folder = tmp_path_factory.mktemp("told")
+    folder = tmp_path_factory.mktemp("features")
     model = make_bundle(make_model("rnn", features=FEATURES), Shapes(1, 5, 20, 4, False), raw)
-    with site(folder / "site", save_bundle(model, folder / "model.tflite")) as place:
-        yield place
+    with site(folder / "site", save_bundle(model, folder / "model.tflite")) as server:
+        yield server
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -134,16 +135,16 @@ def test_feature_inputs_are_accessible(browser, feature_site, axe, size, scheme)
     )
     page = context.new_page()
     open_page(page, feature_site.url)
-    tap(page, 3, 12, 7)
-    page.locator("#seen").get_by_role("radio", name="4").first.check()
+    tap_cards(page, 3, 12, 7)
+    page.locator("#history-list").get_by_role("radio", name="4").first.check()
     expect(page.locator("#status")).to_contain_text("The rating is 4")
-    check_and_screenshot(page, axe, f"told-{size}-{scheme}")
+    check_and_screenshot(page, axe, f"features-{size}-{scheme}")
     context.close()
 
 
-def test_the_accessibility_check_detects_a_violation(browser, place, axe):
+def test_the_accessibility_check_detects_a_violation(browser, server, axe):
     page = new_static_context(browser).new_page()
-    open_page(page, place.url)
+    open_page(page, server.url)
     assert serious_violations(page, axe) == []
     page.evaluate("document.getElementById('search').removeAttribute('placeholder')")
     page.evaluate("document.querySelector('label[for=search]').remove()")

@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from demo.exports import choose_exports
 from demo.folder import model_path
-from tests.browser import open_page, shown, site, tap
+from tests.browser import open_page, recommended_items, site, tap_cards
 
 
 class QuietHandler(SimpleHTTPRequestHandler):
@@ -25,16 +25,16 @@ CACHED = """async () => {
 
 
 @pytest.fixture
-def place(tmp_path, models):
-    with site(tmp_path / "site", models["bow"], models["cnn"]) as place:
-        yield place
+def server(tmp_path, models):
+    with site(tmp_path / "site", models["bow"], models["cnn"]) as server:
+        yield server
 
 
 @pytest.fixture
-def page(browser, place):
+def page(browser, server):
     context = browser.new_context()
     page = context.new_page()
-    open_page(page, place.url)
+    open_page(page, server.url)
     expect(page.locator("#offline")).to_be_visible()
     yield page
     context.close()
@@ -45,36 +45,36 @@ def reload(page) -> None:
     expect(page.locator("#lists li")).not_to_have_count(0)
 
 
-def test_the_page_recommends_after_a_reload_without_the_server(page, place):
-    tap(page, 1, 3)
-    before = shown(page)
-    place.stop()
+def test_the_page_recommends_after_a_reload_without_the_server(page, server):
+    tap_cards(page, 1, 3)
+    before = recommended_items(page)
+    server.stop()
     reload(page)
-    assert shown(page) == before
-    tap(page, 5)
-    assert shown(page) != before
+    assert recommended_items(page) == before
+    tap_cards(page, 5)
+    assert recommended_items(page) != before
     # A model that was never shown is cached too.
     page.get_by_role("radio", name="Convolution").click()
     expect(page.locator(".list h3")).to_have_text("Convolution")
     expect(page.locator("#lists li")).to_have_count(10)
-    page.goto(f"{place.url}index.html")
+    page.goto(f"{server.url}index.html")
     expect(page.locator("#lists li")).to_have_count(10)
 
 
-def test_any_static_host_works_even_in_a_subfolder(browser, place):
-    handler = partial(QuietHandler, directory=str(place.folder.parent))
+def test_any_static_host_works_even_in_a_subfolder(browser, server):
+    handler = partial(QuietHandler, directory=str(server.folder.parent))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as host:
         thread = threading.Thread(target=host.serve_forever, args=(0.05,))
         thread.start()
         context = browser.new_context()
         page = context.new_page()
-        open_page(page, f"http://127.0.0.1:{host.server_port}/{place.folder.name}/")
+        open_page(page, f"http://127.0.0.1:{host.server_port}/{server.folder.name}/")
         expect(page.locator("#offline")).to_be_visible()
-        before = shown(page)
+        before = recommended_items(page)
         host.shutdown()
         thread.join()
     reload(page)
-    assert shown(page) == before
+    assert recommended_items(page) == before
     context.close()
 
 
@@ -90,7 +90,7 @@ def test_the_page_can_be_installed(page):
 def test_one_build_of_the_runtime_is_cached(page):
     cached = page.evaluate(CACHED)
     assert len([name for name in cached if name.endswith(".wasm")]) == 1
-    assert {"index.html", "page.js", "models.json", "runtime/litert.js"} <= set(cached)
+    assert {"index.html", "main.js", "models.json", "runtime/litert.js"} <= set(cached)
 
 
 def check_for_update(page) -> None:
@@ -98,92 +98,92 @@ def check_for_update(page) -> None:
     page.evaluate("navigator.serviceWorker.ready.then((registration) => registration.update())")
 
 
-def test_a_new_export_replaces_the_old_and_keeps_the_history(page, place, models):
-    tap(page, 2)
-    place.publish(models["rnn"])
+def test_a_new_export_replaces_the_old_and_keeps_the_history(page, server, models):
+    tap_cards(page, 2)
+    server.publish(models["rnn"])
     check_for_update(page)
     expect(page.locator(".list h3")).to_have_text("Bag of words")
-    page.get_by_role("button", name="Use it now").click()
+    page.get_by_role("button", name="Update now").click()
     expect(page.locator(".list h3")).to_have_text("LSTM")
-    expect(page.locator("#seen li")).to_have_count(1)
+    expect(page.locator("#history-list li")).to_have_count(1)
     assert len(page.evaluate(CACHES)) == 1
-    (kept,) = [name for name in page.evaluate(CACHED) if name.startswith("models/")]
-    assert kept == model_path(*choose_exports([models["rnn"]]))
+    (model,) = [name for name in page.evaluate(CACHED) if name.startswith("models/")]
+    assert model == model_path(*choose_exports([models["rnn"]]))
 
 
-def test_a_new_release_is_used_on_the_next_visit(page, place, models):
-    place.publish(models["rnn"])
+def test_a_new_release_is_used_on_the_next_visit(page, server, models):
+    server.publish(models["rnn"])
     check_for_update(page)
-    expect(page.get_by_role("button", name="Use it now")).to_be_visible()
+    expect(page.get_by_role("button", name="Update now")).to_be_visible()
     page.reload()
     expect(page.locator(".list h3")).to_have_text("LSTM")
 
 
-def test_opening_the_page_checks_for_a_release(page, place, models):
-    place.publish(models["rnn"])
+def test_opening_the_page_checks_for_a_release(page, server, models):
+    server.publish(models["rnn"])
     page.reload()
     # It is offered, or used at once if it arrives before anything is shown.
-    offered = page.get_by_role("button", name="Use it now")
+    offered = page.get_by_role("button", name="Update now")
     expect(offered.or_(page.locator(".list h3", has_text="LSTM"))).to_be_visible()
 
 
-def test_an_update_fetches_only_what_changed(page, place, models):
-    place.publish(models["bow"])
-    place.connections.clear()
+def test_an_update_fetches_only_what_changed(page, server, models):
+    server.publish(models["bow"])
+    server.connections.clear()
     check_for_update(page)
-    expect(page.get_by_role("button", name="Use it now")).to_be_visible()
+    expect(page.get_by_role("button", name="Update now")).to_be_visible()
     # Requests for the worker, the release and the list of models.
-    assert len(place.connections) == 3
+    assert len(server.connections) == 3
 
 
-def test_an_old_page_keeps_its_models(page, place, models):
+def test_an_old_page_keeps_its_models(page, server, models):
     (old,) = choose_exports([models["cnn"]])
-    place.publish(models["bow"], models["rnn"])
-    assert not (place.folder / model_path(old)).exists()
+    server.publish(models["bow"], models["rnn"])
+    assert not (server.folder / model_path(old)).exists()
     page.get_by_role("radio", name="Convolution").click()
     expect(page.locator(".list h3")).to_have_text("Convolution")
     expect(page.locator("#lists li")).to_have_count(10)
 
 
-def test_an_incomplete_release_is_not_used(page, place, models):
-    before = shown(page)
-    place.publish(models["rnn"])
+def test_an_incomplete_release_is_not_used(page, server, models):
+    before = recommended_items(page)
+    server.publish(models["rnn"])
     (new,) = choose_exports([models["rnn"]])
-    (place.folder / model_path(new)).write_bytes(new.data[:-1])
+    (server.folder / model_path(new)).write_bytes(new.data[:-1])
     check_for_update(page)
     page.wait_for_timeout(500)
-    expect(page.get_by_role("button", name="Use it now")).to_be_hidden()
-    assert shown(page) == before
-    place.stop()
+    expect(page.get_by_role("button", name="Update now")).to_be_hidden()
+    assert recommended_items(page) == before
+    server.stop()
     reload(page)
-    assert shown(page) == before
+    assert recommended_items(page) == before
 
 
-def wait_for_quiet(page, place) -> None:
+def wait_until_idle(page, server) -> None:
     """Wait until the browser sends no more requests: it checks for a new release by itself."""
     before = -1
-    while before != len(place.connections):
-        before = len(place.connections)
+    while before != len(server.connections):
+        before = len(server.connections)
         page.wait_for_timeout(1000)
 
 
-def test_use_of_the_page_sends_no_requests(page, place):
-    wait_for_quiet(page, place)
+def test_use_of_the_page_sends_no_requests(page, server):
+    wait_until_idle(page, server)
     requests = []
     page.context.on("request", lambda request: requests.append(request.url))
-    place.connections.clear()
-    tap(page, *range(12))
-    page.get_by_role("button", name="What if not?").first.click()
+    server.connections.clear()
+    tap_cards(page, *range(12))
+    page.get_by_role("button", name="Try without").first.click()
     page.get_by_role("radio", name="Side by side").click()
     page.locator("#search").fill("the")
     page.get_by_role("button", name="Delete my data").click()
     # A model that is shown for the first time is read from the browser's cache.
-    assert all(url.startswith(place.url) for url in requests)
+    assert all(url.startswith(server.url) for url in requests)
     assert [url for url in requests if "/models/" not in url] == []
-    assert place.connections == []
+    assert server.connections == []
 
 
-def test_the_content_security_policy_is_enforced(page, place):
+def test_the_content_security_policy_is_enforced(page, server):
     """A script that is injected into the page cannot send data anywhere."""
     blocked = page.evaluate(
         """async () => {
@@ -191,22 +191,22 @@ def test_the_content_security_policy_is_enforced(page, place):
           addEventListener("securitypolicyviolation", (event) => {
             blocked.push(event.effectiveDirective);
           });
-          const away = "http://localhost:9/";
-          const quietly = async (act) => { try { await act(); } catch { /* blocked */ } };
-          await quietly(() => fetch(away));
-          await quietly(() => navigator.sendBeacon(away));
-          await quietly(() => new WebSocket("ws://localhost:9/"));
-          await quietly(() => new EventSource(away));
-          await quietly(() => new Worker("data:text/javascript,1"));
+          const otherHost = "http://localhost:9/";
+          const attempt = async (act) => { try { await act(); } catch { /* blocked */ } };
+          await attempt(() => fetch(otherHost));
+          await attempt(() => navigator.sendBeacon(otherHost));
+          await attempt(() => new WebSocket("ws://localhost:9/"));
+          await attempt(() => new EventSource(otherHost));
+          await attempt(() => new Worker("data:text/javascript,1"));
           const add = (tag, properties) =>
             document.body.append(Object.assign(document.createElement(tag), properties));
-          add("img", { src: `${away}a.png` });
-          add("script", { src: `${away}a.js` });
+          add("img", { src: `${otherHost}a.png` });
+          add("script", { src: `${otherHost}a.js` });
           add("script", { textContent: "window.inline = true" });
-          add("iframe", { src: away });
-          add("video", { src: `${away}a.mp4` });
+          add("iframe", { src: otherHost });
+          add("video", { src: `${otherHost}a.mp4` });
           add("style", { textContent: "body { display: none }" });
-          const form = Object.assign(document.createElement("form"), { action: away });
+          const form = Object.assign(document.createElement("form"), { action: otherHost });
           document.body.append(form);
           form.submit();
           await new Promise((resolve) => setTimeout(resolve, 300));
@@ -221,13 +221,13 @@ def test_the_content_security_policy_is_enforced(page, place):
     assert blocked.count("connect-src") == 2 * 4
     assert page.evaluate("window.inline") is None
     # Code of the test may evaluate strings; code of the page may not.
-    probe = place.folder / "probe.js"
+    probe = server.folder / "probe.js"
     probe.write_text("try { new Function('') } catch (error) { window.refused = error.name }")
     page.evaluate("import('./probe.js')")
     assert page.evaluate("window.refused") == "EvalError"
 
 
-def test_the_worker_has_the_same_policy(page, place):
-    response = page.request.get(f"{place.url}service_worker.js")
+def test_the_worker_has_the_same_policy(page, server):
+    response = page.request.get(f"{server.url}service_worker.js")
     policy = response.headers["content-security-policy"]
     assert "connect-src 'self'" in policy and "default-src 'none'" in policy

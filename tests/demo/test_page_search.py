@@ -43,15 +43,15 @@ def entries() -> list[dict]:
 
 def test_search_finds_entries_with_every_word_and_the_genre(browser, tmp_path, models, entries):
     searches = [("", ""), ("", "Drama"), ("ete 1a", ""), ("RAW 99", "Crime"), ("1960 nature", "")]
-    with site(tmp_path / "site", models["bow"]) as place:
-        (place.folder / "large.jsonl").write_bytes(encode_catalogue(entries))
+    with site(tmp_path / "site", models["bow"]) as server:
+        (server.folder / "large.jsonl").write_bytes(encode_catalogue(entries))
         page = browser.new_page()
-        page.goto(f"{place.url}models.json")
-        answers = page.evaluate(FIND, [ITEMS, searches])
+        page.goto(f"{server.url}models.json")
+        results = page.evaluate(FIND, [ITEMS, searches])
         page.close()
-    for (words, genre), (found, _) in zip(searches, answers, strict=True):
+    for (words, genre), (found, _) in zip(searches, results, strict=True):
         assert found == [index for index in range(ITEMS) if matches(entries, index, words, genre)]
-    everything, _, first, *_ = (slices for _, slices in answers)
+    everything, _, first, *_ = (slices for _, slices in results)
     assert everything == 1  # no entry is read
     assert first > 1
 
@@ -69,10 +69,10 @@ def test_the_page_parses_only_requested_blocks(browser, tmp_path, models, entrie
     """As in Python, the other blocks may hold invalid JSON."""
     head, *blocks = encode_catalogue(entries).splitlines(keepends=True)
     blocks[3] = b"no JSON\n"
-    with site(tmp_path / "site", models["bow"]) as place:
-        (place.folder / "large.jsonl").write_bytes(head + b"".join(blocks))
+    with site(tmp_path / "site", models["bow"]) as server:
+        (server.folder / "large.jsonl").write_bytes(head + b"".join(blocks))
         page = browser.new_page()
-        page.goto(f"{place.url}models.json")
+        page.goto(f"{server.url}models.json")
         read = page.evaluate(
             """async (size) => {
               const { Catalogue } = await import('./catalogue.js');
@@ -80,7 +80,7 @@ def test_the_page_parses_only_requested_blocks(browser, tmp_path, models, entrie
               const items = Array.from({ length: size }, (_, index) => index);
               const catalogue = new Catalogue(items, text);
               const failed = (() => { try { catalogue.at(3072); } catch { return true; } })();
-              return [catalogue.isWhole, catalogue.at(0), catalogue.at(size - 1), failed];
+              return [catalogue.isComplete, catalogue.at(0), catalogue.at(size - 1), failed];
             }""",
             ITEMS,
         )

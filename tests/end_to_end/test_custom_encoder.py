@@ -12,7 +12,7 @@ from jaxrec.models.encoders import ENCODERS
 from jaxrec.models.encoders.base import Encoder
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runtime import Recommender
-from tests.browser import open_page, shown, site
+from tests.browser import open_page, recommended_items, site
 from tests.exports import call, run_train
 
 pytest.importorskip("tensorflow", reason="needs the extra convert")
@@ -81,5 +81,5 @@ def test_the_page_lists_the_encoder(run, browser, tmp_path):
         open_page(page, place.url)
         expect(page.locator("body")).to_contain_text("decay")
         wanted = [str(each.item) for each in Recommender.load(run.model_file).recommend([])]
-        assert shown(page)[: len(wanted)] == wanted
+        assert recommended_items(page)[: len(wanted)] == wanted
         page.close()

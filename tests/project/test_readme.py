@@ -1,12 +1,13 @@
-"""README, recipes, constraints and the map in docs/architecture.md agree with the repository."""
+"""README, recipes, constraints and docs/layout.md agree with the repository."""
 
 import re
+import runpy
 from pathlib import Path
 
 from tests import ROOT
 
 README = (ROOT / "README.md").read_text()
-ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
+LAYOUT = (ROOT / "docs" / "layout.md").read_text()
 
 
 def test_continuous_integration_runs_the_test_command_of_the_readme():
@@ -29,25 +30,28 @@ def test_the_readme_has_no_placeholders():
     assert "@@" not in README
 
 
-def paths_of_the_map() -> set[Path]:
-    """Parse the map: indentation means a parent folder, names after a folder are its files."""
-    named, folders = set(), [ROOT]
-    for line in ARCHITECTURE.split("## The house")[1].split("```")[1].strip().splitlines():
-        depth = (len(line) - len(line.lstrip())) // 2
-        first, *others = re.findall(r"\b[a-z_]+(?:\.py\b|/)", line)
-        folders[depth + 1 :] = [folders[depth] / first]
-        inside = folders[depth + 1] if first.endswith("/") else folders[depth]
-        named |= {folders[depth] / first, *(inside / name for name in others)}
-    return named
+def paths_of_the_layout() -> set[Path]:
+    """Return the files that the page lists below the headings of their folders."""
+    sections = re.findall(r"^## (\S+)\n(.*?)(?=^## |\Z)", LAYOUT, re.MULTILINE | re.DOTALL)
+    return {
+        ROOT / folder / name
+        for folder, text in sections
+        for name in re.findall(r"^\| `(.+?)` \|", text, re.MULTILINE)
+    }
 
 
-def test_the_house_is_what_the_map_says():
-    named = paths_of_the_map()
-    assert [path for path in named if not path.exists()] == []
+def test_the_layout_is_current():
+    written = runpy.run_path(str(ROOT / "docs" / "write_layout.py"))["layout"](ROOT)
+    assert written == LAYOUT, "python docs/write_layout.py"
+
+
+def test_the_layout_lists_every_module_with_its_content():
     for room in ("jaxrec", "experiments", "convert", "demo", "examples"):
-        files = set((ROOT / room).rglob("*.py"))
-        missing = {path for path in files - named if path.name != "__init__.py"}
-        assert not {path for path in missing if "node_modules" not in path.parts}
+        files = {path for path in (ROOT / room).rglob("*.py") if path.name != "__init__.py"}
+        files = {path for path in files if "node_modules" not in path.parts}
+        assert files and files <= paths_of_the_layout()
+    assert all(path.is_file() for path in paths_of_the_layout())
+    assert not re.search(r"\|\s*\|$", LAYOUT, re.MULTILINE)
 
 
 def test_constraints_are_pinned_versions_without_urls():

@@ -30,7 +30,8 @@ def verify(
         UserError: if a file is missing or damaged, or the file does not belong to the run.
         FailedCheckError: if the file does not match its model.
 
-    Example:
+    Example::
+
         parity = jaxrec.verify("runs/shop/export/model.tflite")
         print(parity.histories, parity.score_error)
     """

@@ -29,7 +29,8 @@ class Log:
         items: the number of distinct items.
         notes: remarks on what was inferred, and on anomalies.
 
-    Example:
+    Example::
+
         log = jaxrec.read_log("log.csv", user="customer", item="sku", time="bought_at")
         print(log.rows, log.users, log.items)
     """
@@ -89,7 +90,8 @@ def read_log(
     Raises:
         UserError: if a file or a column is missing, or a row is invalid; the message names it.
 
-    Example:
+    Example::
+
         import polars as pl
 
         table = pl.DataFrame({"user": ["a", "a", "b"], "item": [1, 2, 1], "timestamp": [3, 4, 5]})

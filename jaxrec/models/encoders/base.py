@@ -29,7 +29,7 @@ class Encoder(nnx.Module):
 
         Args:
             width_in: of an activity's embedding, E.
-            units: --hidden-units.
+            units: `--hidden-units`.
             config: settings of this encoder alone, the field of `ModelConfig` with its name; None
                 if there is none.
 

@@ -13,7 +13,7 @@ from jaxrec.conversion.flatbuffer import read_facts
 from jaxrec.conversion.graph.shapes import Shapes
 from jaxrec.models.encoders.transformer import Transformer, TransformerConfig, norm, running_sum
 from jaxrec.runtime import Recommender
-from tests.browser import open_page, shown, site, tap
+from tests.browser import open_page, recommended_items, site, tap_cards
 from tests.bundles import make_bundle, save_bundle
 from tests.small_models import SIZE, initialize_randomly, make_model
 
@@ -146,7 +146,7 @@ def test_a_file_of_long_histories_agrees_in_page_and_python(browser, tmp_path):
     with site(tmp_path / "site", path) as place:
         page = browser.new_page()
         open_page(page, place.url)
-        tap(page, 3, 7, 1)
+        tap_cards(page, 3, 7, 1)
         wanted = Recommender.load(path).recommend([items[3], items[7], items[1]], 10)
-        assert shown(page)[:10] == [str(each.item) for each in wanted]
+        assert recommended_items(page)[:10] == [str(each.item) for each in wanted]
         page.close()
