@@ -41,8 +41,8 @@ def numbered_timelines(lengths: Sequence[int]) -> Timelines:
 
 def training_on_everything(timelines: Timelines) -> Split:
     no_positions = np.empty(0, np.int64)
-    everything = np.ones(len(timelines.items), bool)
-    return Split(everything, timelines.offsets[1:], no_positions, no_positions)
+    all_positions = np.ones(len(timelines.items), bool)
+    return Split(all_positions, timelines.offsets[1:], no_positions, no_positions)
 
 
 # The summary of a log that is written by hand.

@@ -161,14 +161,14 @@ MISTAKES = {
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_is_reported_in_one_line_before_training(tmp_path, mistake):
-    flags, said = MISTAKES[mistake]
+    flags, message = MISTAKES[mistake]
     for name, text in FILES.items():
         (tmp_path / name).write_text(text)
     for more in ([], ["--dry-run"]):
         process = run_train(*flags, *more, cwd=tmp_path)
         assert process.returncode == 2, process.stdout
         (line,) = process.stderr.splitlines()
-        assert line.startswith("error: ") and re.search(said, line), line
+        assert line.startswith("error: ") and re.search(message, line), line
         assert process.stdout == ""
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == FILES
 

@@ -109,11 +109,11 @@ def test_an_invalid_boost_is_refused(shop, flags, message):
 
 
 def test_the_added_items_are_reported(files):
-    said = files[2].splitlines()
-    assert "new.csv: 3 new items" in said
-    assert "  known to the run, and left as they are: 1" in said
-    assert "  note: the run never learned brand 'w'" in said
-    assert "  note: without a value that was learned, and so all alike: 1" in said
+    lines = files[2].splitlines()
+    assert "new.csv: 3 new items" in lines
+    assert "  known to the run, and left as they are: 1" in lines
+    assert "  note: the run never learned brand 'w'" in lines
+    assert "  note: without a value that was learned, and so all alike: 1" in lines
 
 
 def test_verify_accepts_a_file_with_new_items(shop, files):

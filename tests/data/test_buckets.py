@@ -17,7 +17,7 @@ def no_minimum():
         yield
 
 
-def padded(lengths: list[int], edges: list[int]) -> int:
+def count_padded_positions(lengths: list[int], edges: list[int]) -> int:
     """Count the positions of rows that are padded to the next edge."""
     return sum(min(edge for edge in edges if edge >= max(length, 1)) for length in lengths)
 
@@ -30,13 +30,13 @@ def test_bucket_edges_are_optimal_and_each_bucket_pays_off(lengths, fixed_positi
     edges = bucket_edges(np.array(lengths), fixed_positions=fixed_positions)
     assert edges == sorted(set(edges)) and edges[-1] == max([1, *lengths])
     assert len(edges) <= MAX_BUCKETS
-    cost = padded(lengths, edges)
+    cost = count_padded_positions(lengths, edges)
     for other in range(1, max(lengths)):
         for i in range(len(edges) - 1):
             moved = sorted({*edges[:i], other, *edges[i + 1 :]})
-            assert padded(lengths, moved) >= cost
+            assert count_padded_positions(lengths, moved) >= cost
     if len(edges) == 1:
-        best = min(padded(lengths, [other, *edges]) for other in range(1, 17))
+        best = min(count_padded_positions(lengths, [other, *edges]) for other in range(1, 17))
         assert best >= cost - MIN_SAVED_SHARE * (cost + fixed_positions)
 
 

@@ -213,14 +213,14 @@ def test_all_parts_hold_targets_alone_and_training_ends_before_held_out_ones(wor
     if name == "leave-one-out":
         # The held-out targets of a user come last, and all others are trained on.
         for user in range(len(timelines.lengths)):
-            own = positions[is_target & (users == user)].tolist()
-            if len(own) < 3:
-                assert split.is_training_target[own].all()
-                assert not np.isin(own, split.test).any()
+            targets = positions[is_target & (users == user)].tolist()
+            if len(targets) < 3:
+                assert split.is_training_target[targets].all()
+                assert not np.isin(targets, split.test).any()
             else:
-                assert own[-1] in split.test
-                assert own[-2] in split.validation
-                assert split.is_training_target[own[:-2]].all()
+                assert targets[-1] in split.test
+                assert targets[-2] in split.validation
+                assert split.is_training_target[targets[:-2]].all()
 
 
 @given(times=times_of_users, name=st.sampled_from(get_args(SplitName)))

@@ -19,11 +19,11 @@ def test_windows_cut_a_slice_without_gap_or_overlap_at_any_phase(lengths, length
     ends = starts + np.array(lengths)
     owners, firsts, window_ends = cut_windows(starts, ends, length, np.random.default_rng(seed))
     for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-        own = owners == start
+        of_timeline = owners == start
         # The number does not depend on the phase; the last window may be empty.
-        assert own.sum() == ((end - start) // length + 1 if end > start else 0)
-        cuts = [start, *window_ends[own].tolist()]
-        assert firsts[own].tolist() == cuts[:-1]
+        assert of_timeline.sum() == ((end - start) // length + 1 if end > start else 0)
+        cuts = [start, *window_ends[of_timeline].tolist()]
+        assert firsts[of_timeline].tolist() == cuts[:-1]
         assert cuts[-1] == end
         assert (np.diff(cuts) <= length).all()
         assert (np.diff(cuts[:-1]) > 0).all()

@@ -76,10 +76,10 @@ def test_the_runtime_recommends_with_the_encoder(run):
 
 
 def test_the_page_lists_the_encoder(run, browser, tmp_path):
-    with site(tmp_path / "site", run.model_file) as place:
+    with site(tmp_path / "site", run.model_file) as served:
         page = browser.new_page()
-        open_page(page, place.url)
+        open_page(page, served.url)
         expect(page.locator("body")).to_contain_text("decay")
-        wanted = [str(each.item) for each in Recommender.load(run.model_file).recommend([])]
-        assert recommended_items(page)[: len(wanted)] == wanted
+        expected = [str(each.item) for each in Recommender.load(run.model_file).recommend([])]
+        assert recommended_items(page)[: len(expected)] == expected
         page.close()

@@ -146,11 +146,11 @@ def test_the_export_verifies_again(run):
 def test_every_feature_changes_the_queries_of_the_file(run):
     inputs = as_inputs(run.heldout().history)
     device = DeviceModel(read_bundle(run.model_file).graph)
-    told = device.encode_all(inputs)
+    queries = device.encode_all(inputs)
     for feature in restore_run(run.path).model.features:
         given = inputs[feature.name]
         unknown = np.full_like(given, feature.unknown)
-        moved = np.abs(device.encode_all(inputs | {feature.name: unknown}) - told).max(axis=1)
+        moved = np.abs(device.encode_all(inputs | {feature.name: unknown}) - queries).max(axis=1)
         assert (moved > 1e-4).mean() > 0.5, feature.name
 
 

@@ -84,7 +84,7 @@ def test_a_run_is_reproduced_from_its_config(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "flags", "said"),
+    ("text", "flags", "message"),
     [
         ("epoch = 3", [], "bad.toml has epoch, which is no setting; did you mean epochs?"),
         ("epochs = 0", [], "bad.toml: --epochs=0 is out of range; give it 1 to 100000"),
@@ -100,11 +100,11 @@ def test_a_run_is_reproduced_from_its_config(tmp_path):
         ),
     ],
 )
-def test_an_invalid_config_is_one_line_and_trains_nothing(tmp_path, text, flags, said):
+def test_an_invalid_config_is_one_line_and_trains_nothing(tmp_path, text, flags, message):
     if text is not None:
         (tmp_path / "bad.toml").write_text(text)
     done = run_train("--config=bad.toml", *flags, cwd=tmp_path)
     assert done.returncode == 2
-    assert said in done.stderr
+    assert message in done.stderr
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "runs").exists()

@@ -27,8 +27,8 @@ def test_epsilon_matches_dp_accounting():
     by_default = accounting.guarantee(replace(config, delta=None), 2000)
     assert by_default is not None and by_default.delta == pytest.approx(2000**-1.1)
 
-    asked = replace(config, noise_multiplier=0.0, epsilon=3.0)
-    calibrated = accounting.guarantee(asked, 2000)
+    with_epsilon = replace(config, noise_multiplier=0.0, epsilon=3.0)
+    calibrated = accounting.guarantee(with_epsilon, 2000)
     assert calibrated is not None and 2.97 < calibrated.epsilon <= 3.0
     assert (
         "epsilon = " in calibrated.description[0]

@@ -45,11 +45,11 @@ def test_cohorts_are_drawn_by_seed_and_round():
 def test_the_padded_size_holds_every_cohort(population, data):
     expected = data.draw(st.integers(1, population))
     cohort = data.draw(st.integers(0, population))
-    places, usual = (padded_cohort_size(size, population, expected) for size in (cohort, 0))
-    assert places >= cohort and places % CLIENTS_PER_CHUNK == 0
+    size, default_size = (padded_cohort_size(size, population, expected) for size in (cohort, 0))
+    assert size >= cohort and size % CLIENTS_PER_CHUNK == 0
     # The usual size covers six standard deviations; only larger cohorts have another one.
     deviation = np.sqrt(expected * (1 - expected / population))
-    assert places == usual or cohort > expected + 6 * deviation
+    assert size == default_size or cohort > expected + 6 * deviation
 
 
 def test_windows_hold_training_targets_alone_with_equal_frequency():
@@ -64,18 +64,18 @@ def test_windows_hold_training_targets_alone_with_equal_frequency():
     cohort = np.array([2, 0, -1, 1, 3, 2, 0, 1], np.int32)
     batches = clients.gather(cohort, jax.random.key(0))
     learned = set((np.flatnonzero(split.is_training_target) + 1).tolist())
-    for place, client in enumerate(cohort):
-        targets, history = batches.targets[place, :, 0], batches.history[ITEM][place, :, 0]
-        own = range(ends[client] - lengths[client] + 1, ends[client] - 1)
-        seen = Counter(targets[targets > 0].tolist())
+    for row, client in enumerate(cohort):
+        targets, history = batches.targets[row, :, 0], batches.history[ITEM][row, :, 0]
+        items = range(ends[client] - lengths[client] + 1, ends[client] - 1)
+        counts = Counter(targets[targets > 0].tolist())
         if client < 0:
-            assert not seen and not history.any()
+            assert not counts and not history.any()
             continue
-        assert set(seen) == learned & set(own) and set(history.reshape(-1)) <= {0, *own}
+        assert set(counts) == learned & set(items) and set(history.reshape(-1)) <= {0, *items}
         # Windows end at any of T + W - 1 positions; W of these windows contain a given target.
-        share = 5 / (len(own) + 4)
+        share = 5 / (len(items) + 4)
         deviation = np.sqrt(400 * share * (1 - share))
-        assert all(abs(count - 400 * share) <= 5 * deviation for count in seen.values())
+        assert all(abs(count - 400 * share) <= 5 * deviation for count in counts.values())
         # The column before a target holds the preceding item.
         is_there = (targets[:, 1:] > 0) & (history[:, 1 - targets.shape[1] :] > 0)
         np.testing.assert_array_equal((history[:, -4:] + 1)[is_there], targets[:, 1:][is_there])

@@ -66,10 +66,10 @@ def test_invalid_feature_names_are_rejected(names):
 
 
 def test_features_round_trip_through_a_file(tmp_path):
-    saved = item_features(CATALOGUE, ["genres", "year"])
-    save_item_features(saved, tmp_path / "item_features.npz")
+    features = item_features(CATALOGUE, ["genres", "year"])
+    save_item_features(features, tmp_path / "item_features.npz")
     found = load_item_features(tmp_path / "item_features.npz", ["genres", "year"])
-    for before, after in zip(saved, found, strict=True):
+    for before, after in zip(features, found, strict=True):
         assert (before.name, before.values) == (after.name, after.values)
         np.testing.assert_array_equal(before.ids, after.ids)
 
@@ -79,10 +79,10 @@ def test_a_folded_embedding_adds_the_mean_embedding_of_its_values(tied):
     model = make_model("bow", features=(ITEM_GENRE.feature,), tie_embeddings=tied)
     assert model.item_features is not None
     values = model.item_features.tables["genre"][...]
-    own, candidates = model.activities.tables[ITEM][...], model.item_table
+    embeddings, candidates = model.activities.tables[ITEM][...], model.item_table
     folded = fold_features(model, ITEM_GENRE_IDS)
     for before, after in (
-        (own, folded.activities.tables[ITEM][...]),
+        (embeddings, folded.activities.tables[ITEM][...]),
         (candidates, folded.item_table),
     ):
         np.testing.assert_allclose(after[3], before[3] + (values[1] + values[3]) / 2, rtol=1e-6)
@@ -145,12 +145,12 @@ def test_an_exported_file_contains_no_item_features(tmp_path):
     flags += ["--hidden-units=16", "--epochs=1", "--encoder=bow"]
     graphs = []
     for name, more in (("plain", []), ("features", ["--item-features=genres,year"])):
-        place = tmp_path / name
-        process = run_train(*flags, *more, f"--run-dir={place}", cwd=tmp_path)
+        run_dir = tmp_path / name
+        process = run_train(*flags, *more, f"--run-dir={run_dir}", cwd=tmp_path)
         assert process.returncode == 0, process.stderr
-        process = convert(f"--run-dir={place}", cwd=tmp_path)
+        process = convert(f"--run-dir={run_dir}", cwd=tmp_path)
         assert process.returncode == 0, process.stderr
-        bundle = read_bundle(place / "export" / "model.tflite")
+        bundle = read_bundle(run_dir / "export" / "model.tflite")
         assert [*bundle.model["signatures"]["recommend"]["inputs"]] == ["history"]
         graphs.append((len(bundle.graph), bundle.model["graph"]["operators"]))
     assert graphs[0] == graphs[1]

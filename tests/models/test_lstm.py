@@ -45,8 +45,8 @@ def test_the_gradient_of_an_lstm_is_that_of_its_cells(mask, seed):
     inputs, by_outputs = (jax.random.normal(key, (2, 4, 3)) for key in keys)
     of = inputs, jnp.array(mask).reshape(2, 4), by_outputs
     ours, theirs = (with_gradients(function, *of) for function in (by_layer, by_cells))
-    for own, other in zip(*map(jax.tree.leaves, (ours, theirs)), strict=True):
-        np.testing.assert_allclose(own, other, atol=1e-5)
+    for value, expected in zip(*map(jax.tree.leaves, (ours, theirs)), strict=True):
+        np.testing.assert_allclose(value, expected, atol=1e-5)
 
 
 def test_lstm_by_hand():
@@ -63,8 +63,8 @@ def test_lstm_by_hand():
         write, forget, emit, candidate = np.split(np.asarray(gates), 4)
         cell = sigmoid(forget) * cell + sigmoid(write) * np.tanh(candidate)
         output = sigmoid(emit) * np.tanh(cell)
-    got = lstm.encode_positions(jnp.asarray(inputs), jnp.ones((1, 2), bool))
-    np.testing.assert_allclose(got[0, -1], output, rtol=1e-5)
+    outputs = lstm.encode_positions(jnp.asarray(inputs), jnp.ones((1, 2), bool))
+    np.testing.assert_allclose(outputs[0, -1], output, rtol=1e-5)
     whole = lstm.encode_history(
         jnp.swapaxes(inputs, 0, 1), jnp.ones((2, 1, 1)), return_sequences=False
     )

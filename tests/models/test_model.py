@@ -118,10 +118,10 @@ def test_padding_on_the_left_has_no_effect(encoder, history):
 
 
 @pytest.mark.parametrize("encoder", ["bow", "rnn", "transformer"])
-@given(history=histories, place=st.integers(0, 6))
-def test_padding_in_the_middle_has_no_effect(encoder, history, place):
+@given(history=histories, position=st.integers(0, 6))
+def test_padding_in_the_middle_has_no_effect(encoder, history, position):
     """The window is one of training. The CNN is left out, since it reads padding as a gap."""
-    gap = {ITEM: np.insert(history[ITEM], place, PAD, axis=1)}
+    gap = {ITEM: np.insert(history[ITEM], position, PAD, axis=1)}
     _, encode_positions = encoders_of(encoder)
     np.testing.assert_allclose(
         encode_positions(gap, count=1, history_length=8)[0],
@@ -149,8 +149,8 @@ def test_the_other_encoders_depend_on_order(encoder):
     encode_last, _ = encoders_of(encoder)
     before = encode_last({ITEM: jnp.array([[1, 2, 3, 4, 5, 6, 7]])})
     # Also when only the two oldest items are swapped.
-    for other, least in (([7, 6, 5, 4, 3, 2, 1], 0.05), ([2, 1, 3, 4, 5, 6, 7], 1e-3)):
-        assert jnp.abs(encode_last({ITEM: jnp.array([other])}) - before).max() > least
+    for other, min_difference in (([7, 6, 5, 4, 3, 2, 1], 0.05), ([2, 1, 3, 4, 5, 6, 7], 1e-3)):
+        assert jnp.abs(encode_last({ITEM: jnp.array([other])}) - before).max() > min_difference
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
@@ -259,8 +259,8 @@ def test_bag_of_words_by_hand():
     model = make_model("bow", dense_layers=0)
     table = model.activities.tables[ITEM][...]
     expected = query_by_hand(model, (table[3] + table[5]) / 2, table[5])
-    got = jit_encode_last(model)({ITEM: jnp.array([[0, 3, 5]])})[0]
-    np.testing.assert_allclose(got, expected, rtol=1e-5)
+    query = jit_encode_last(model)({ITEM: jnp.array([[0, 3, 5]])})[0]
+    np.testing.assert_allclose(query, expected, rtol=1e-5)
 
 
 def test_cnn_by_hand():
@@ -272,8 +272,8 @@ def test_cnn_by_hand():
     second = convolution(jnp.concatenate([table[3], table[5]]))
     latest, highest = jnp.maximum(second, 0), jnp.maximum(jnp.maximum(first, second), 0)
     expected = query_by_hand(model, jnp.concatenate([latest, highest, highest]), table[5])
-    got = jit_encode_last(model)({ITEM: jnp.array([[0, 3, 5]])})[0]
-    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
+    query = jit_encode_last(model)({ITEM: jnp.array([[0, 3, 5]])})[0]
+    np.testing.assert_allclose(query, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_rnn_by_hand():
@@ -284,10 +284,10 @@ def test_rnn_by_hand():
     output = lstm.encode_positions(table[None, jnp.array([3, 5])], jnp.ones((1, 2), bool))[0, -1]
     encoding = jnp.concatenate([output, table[5], (table[3] + table[5]) / 2])
     expected = query_by_hand(model, encoding, table[5])
-    got = jit_encode_last(model)({ITEM: jnp.array([[0, 3, 5]])})[0]
-    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
+    query = jit_encode_last(model)({ITEM: jnp.array([[0, 3, 5]])})[0]
+    np.testing.assert_allclose(query, expected, rtol=1e-5, atol=1e-6)
     encode_positions = jit_encode_positions(model)
     # In a training window, padding may stand anywhere before the last activity.
     for history in ([0, 3, 5], [3, 0, 5]):
-        got = encode_positions({ITEM: jnp.array([history])}, count=1, history_length=3)[0, 0]
-        np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
+        query = encode_positions({ITEM: jnp.array([history])}, count=1, history_length=3)[0, 0]
+        np.testing.assert_allclose(query, expected, rtol=1e-5, atol=1e-6)

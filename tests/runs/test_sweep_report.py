@@ -85,12 +85,12 @@ def test_spread_moves_positions_as_little_as_possible():
 
 def test_spread_separates_only_neighboring_positions():
     columns = [0, 1, 0, 1]
-    places = spread(
+    positions = spread(
         [0.3, 0.3, 0.3, 0.9],
         0.1,
         lambda one, other: columns[one] == columns[other],
     )
-    assert places == pytest.approx([0.3, 0.3, 0.4, 0.9])
+    assert positions == pytest.approx([0.3, 0.3, 0.4, 0.9])
 
 
 def make_timed(name: str, recall: float, microseconds: float, kilobytes: float) -> dict[str, Any]:

@@ -30,10 +30,10 @@ def test_recommendations_are_those_of_the_graph(models, runs):
     bundle, heldout = read_bundle(models["rnn"]), load_heldout(runs["rnn"] / "heldout.npz")
     for history in heldout.history["item"][:20]:
         items = [bundle.items[i - 1] for i in history if i]
-        got = recommender.recommend(items, k=7)
+        encoded = recommender.recommend(items, k=7)
         ids, scores = recommender._device.recommend_all({"history": history[None]})
-        assert [each.item for each in got] == [bundle.items[i - 1] for i in ids[0, :7]]
-        np.testing.assert_array_equal([each.score for each in got], scores[0, :7])
+        assert [each.item for each in encoded] == [bundle.items[i - 1] for i in ids[0, :7]]
+        np.testing.assert_array_equal([each.score for each in encoded], scores[0, :7])
 
 
 def test_a_recommender_is_thread_safe(models):
@@ -41,14 +41,14 @@ def test_a_recommender_is_thread_safe(models):
     recommender = Recommender.load(models["cnn"])
     items = raw(recommender, 48)
     histories = [items[start : start + 8] for start in range(40)]
-    alone = [recommender.recommend(each, k=10) for each in histories]
+    one_by_one = [recommender.recommend(each, k=10) for each in histories]
     scores = [recommender.score(each, items) for each in histories]
 
     def ask(_: int) -> bool:
         return all(
-            recommender.recommend(each, k=10) == wanted
+            recommender.recommend(each, k=10) == expected
             and recommender.score(each, items) == candidates
-            for each, wanted, candidates in zip(histories, alone, scores, strict=True)
+            for each, expected, candidates in zip(histories, one_by_one, scores, strict=True)
         )
 
     with ThreadPoolExecutor(8) as pool:
@@ -88,18 +88,18 @@ def test_the_last_n_known_items_of_a_long_history_count(recommender):
 def test_a_history_without_known_items_is_refused(recommender):
     """The usual cause is a log with numbers and a caller with strings."""
     first = recommender.items[0]
-    told = rf"as '{first}' \(str\); the model knows \d+, as {first} \(int\)$"
+    hint = rf"as '{first}' \(str\); the model knows \d+, as {first} \(int\)$"
     history = [str(item) for item in raw(recommender, 3)]
     for call in (
         lambda: recommender.recommend(history),
         lambda: recommender.encode(history),
         lambda: recommender.score(history, raw(recommender, 1)),
     ):
-        with pytest.raises(UserError, match=f"^none of the items is known, {told}"):
+        with pytest.raises(UserError, match=f"^none of the items is known, {hint}"):
             call()
-    with pytest.raises(UserError, match=rf"^none of the items of histories\[1\] is .*{told}"):
+    with pytest.raises(UserError, match=rf"^none of the items of histories\[1\] is .*{hint}"):
         recommender.recommend_many([[], history])
-    with pytest.raises(UserError, match=f"^none of the candidates is known, {told}"):
+    with pytest.raises(UserError, match=f"^none of the candidates is known, {hint}"):
         recommender.recommend([], candidates=history)
 
 
@@ -137,8 +137,8 @@ def test_seen_items_are_not_recommended(recommender):
     items = raw(recommender, 5)
     assert not {each.item for each in recommender.recommend(items, k=100)} & set(items)
     # Also those before the last `history_length` activities.
-    everything = recommender.recommend(recommender.items[:60], k=len(recommender.items))
-    assert {each.item for each in everything} == set(recommender.items[60:])
+    recommended = recommender.recommend(recommender.items[:60], k=len(recommender.items))
+    assert {each.item for each in recommended} == set(recommender.items[60:])
     assert recommender.recommend(recommender.items) == []
 
 
@@ -180,18 +180,18 @@ def test_similar_items_are_ranked_by_cosine_similarity(recommender):
     size = len(recommender.items)
     for number in (0, 7, size - 1):
         found = recommender.similar(recommender.items[number], k=size)
-        wanted = {
+        expected = {
             item: vector
             @ vectors[number]
             / np.linalg.norm(vector)
             / np.linalg.norm(vectors[number])
             for item, vector in zip(recommender.items, vectors, strict=True)
         }
-        del wanted[recommender.items[number]]
-        assert {each.item for each in found} == wanted.keys()
+        del expected[recommender.items[number]]
+        assert {each.item for each in found} == expected.keys()
         cosines = [each.score for each in found]
         assert cosines == sorted(cosines, reverse=True)
-        np.testing.assert_allclose(cosines, [wanted[each.item] for each in found], atol=1e-5)
+        np.testing.assert_allclose(cosines, [expected[each.item] for each in found], atol=1e-5)
         assert recommender.similar(recommender.items[number], k=3) == found[:3]
         assert found[0].title
 
@@ -221,10 +221,10 @@ def test_a_k_out_of_range_is_refused(recommender, k):
 
 
 def test_a_damaged_file_is_refused_before_it_is_interpreted(models, tmp_path):
-    whole = models["cnn"].read_bytes()
+    content = models["cnn"].read_bytes()
     path = tmp_path / "model.tflite"
-    for place in (0, 20, 5000, len(read_bundle(models["cnn"]).graph) - 1):
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
+    for offset in (0, 20, 5000, len(read_bundle(models["cnn"]).graph) - 1):
+        path.write_bytes(content[:offset] + bytes([content[offset] ^ 255]) + content[offset + 1 :])
         with pytest.raises(UserError, match="convert"):
             Recommender.load(path)
 

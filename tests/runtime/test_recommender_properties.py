@@ -29,22 +29,22 @@ histories = some_items.filter(lambda items: not items or set(items) & set(RAW))
 
 
 @pytest.fixture(scope="module", params=FILES)
-def small(request) -> Recommender:
+def recommender(request) -> Recommender:
     """Return a recommender whose graph lists six of thirty items."""
     pytest.importorskip("tensorflow", reason="needs the extra convert")
     return Recommender(make_bundle(TWINS, FILES[request.param], RAW))
 
 
-def test_vectors_are_of_every_item_at_any_batch_size(small):
+def test_vectors_are_of_every_item_at_any_batch_size(recommender):
     """Thirty items do not fill a whole number of calls."""
-    vectors, biases = small.vectors()
+    vectors, biases = recommender.vectors()
     np.testing.assert_array_equal(vectors, np.array(TWINS.item_table)[1:])
     np.testing.assert_array_equal(biases, np.array(TWINS.item_bias)[1:])
 
 
-def test_items_of_equal_vectors_are_equally_similar(small):
+def test_items_of_equal_vectors_are_equally_similar(recommender):
     """Of two equal items, the lower id comes first."""
-    twin, *others = small.similar(RAW[3], k=SIZE)
+    twin, *others = recommender.similar(RAW[3], k=SIZE)
     assert twin.item == RAW[2]
     assert twin.score == pytest.approx(1)
     places = [RAW.index(each.item) for each in others]
@@ -70,26 +70,30 @@ def brute_force(recommender: Recommender, history, exclude, candidates) -> list[
 
 
 @given(histories, some_items, st.integers(1, SIZE), st.none() | histories)
-def test_recommend_equals_sorting_all_scores(small, history, exclude, k, candidates):
-    found = small.recommend(history, k, exclude=exclude, candidates=candidates)
-    wanted = brute_force(small, history, exclude, RAW if candidates is None else candidates)[:k]
-    assert [each.item for each in found] == [item for _, item in wanted]
-    np.testing.assert_allclose([each.score for each in found], [s for s, _ in wanted], rtol=1e-6)
+def test_recommend_equals_sorting_all_scores(recommender, history, exclude, k, candidates):
+    found = recommender.recommend(history, k, exclude=exclude, candidates=candidates)
+    expected = brute_force(
+        recommender, history, exclude, RAW if candidates is None else candidates
+    )[:k]
+    assert [each.item for each in found] == [item for _, item in expected]
+    np.testing.assert_allclose([each.score for each in found], [s for s, _ in expected], rtol=1e-6)
 
 
 @given(st.lists(st.tuples(histories, some_items), max_size=5), st.integers(1, SIZE))
-def test_recommend_many_equals_single_calls(small, asked, k):
-    found = small.recommend_many([items for items, _ in asked], k, exclude=[e for _, e in asked])
-    alone = [small.recommend(items, k, exclude=exclude) for items, exclude in asked]
+def test_recommend_many_equals_single_calls(recommender, requests, k):
+    found = recommender.recommend_many(
+        [items for items, _ in requests], k, exclude=[e for _, e in requests]
+    )
+    one_by_one = [recommender.recommend(items, k, exclude=exclude) for items, exclude in requests]
     assert [[each.item for each in row] for row in found] == [
-        [each.item for each in row] for row in alone
+        [each.item for each in row] for row in one_by_one
     ]
-    for row, one in zip(found, alone, strict=True):
+    for row, one in zip(found, one_by_one, strict=True):
         np.testing.assert_allclose([e.score for e in row], [e.score for e in one], rtol=1e-6)
 
 
-def test_many_histories_are_processed_in_chunks(small, monkeypatch):
+def test_many_histories_are_processed_in_chunks(recommender, monkeypatch):
     histories = [RAW[start : start + 3] for start in range(20)]
-    wanted = small.recommend_many(histories, k=9)
+    expected = recommender.recommend_many(histories, k=9)
     monkeypatch.setattr(top_k, "_MAX_ENTRIES", 1)
-    assert small.recommend_many(histories, k=9) == wanted
+    assert recommender.recommend_many(histories, k=9) == expected

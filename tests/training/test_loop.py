@@ -108,7 +108,7 @@ def test_bitsets_and_id_lists_of_excluded_items_are_bit_identical(tmp_path, monk
 
 
 def test_early_stopping_restores_the_best_epoch(tmp_path, monkeypatch):
-    """Make the third epoch the best, so that with patience 2 the fifth is the last."""
+    """With the third epoch as the best and patience 2, the fifth epoch is the last."""
     scores = iter([0.1, 0.2, 0.5, 0.3, 0.4, 0.9])
     saved_params = []
     original = loop.save

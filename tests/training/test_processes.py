@@ -31,9 +31,13 @@ def free_port() -> int:
 
 def start(folder: Path, *flags: str, number: int, port: int) -> subprocess.Popen[str]:
     """Start one of two processes that have two devices each."""
-    together = (f"--coordinator=127.0.0.1:{port}", "--num-processes=2", f"--process-id={number}")
+    process_flags = (
+        f"--coordinator=127.0.0.1:{port}",
+        "--num-processes=2",
+        f"--process-id={number}",
+    )
     return subprocess.Popen(
-        [sys.executable, str(ROOT / "experiments" / "run.py"), *SMALL, *flags, *together],
+        [sys.executable, str(ROOT / "experiments" / "run.py"), *SMALL, *flags, *process_flags],
         cwd=folder,
         env={**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"},
         stdout=subprocess.PIPE,
@@ -64,12 +68,12 @@ def test_a_run_of_two_killed_processes_resumes_in_one(tmp_path):
 
     resumed = run_train(*SMALL, *flags, "--resume", cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
-    alone = run_train(*SMALL, *flags[:2], "--run-dir=one", cwd=tmp_path)
-    assert alone.returncode == 0, alone.stderr
+    single_process = run_train(*SMALL, *flags[:2], "--run-dir=one", cwd=tmp_path)
+    assert single_process.returncode == 0, single_process.stderr
     directories = [RunDirectory(tmp_path / name) for name in ("two", "one")]
-    together, single = (each.metrics(until_step=10**9) for each in directories)
-    assert len(together) == len(single) == epochs
-    for one, other in zip(together, single, strict=True):
+    two_processes, one_process = (each.metrics(until_step=10**9) for each in directories)
+    assert len(two_processes) == len(one_process) == epochs
+    for one, other in zip(two_processes, one_process, strict=True):
         np.testing.assert_allclose(one["loss"], other["loss"], rtol=2e-3)
         for name, score in one["validation"].items():
             np.testing.assert_allclose(score, other["validation"][name], atol=0.02)
@@ -95,10 +99,10 @@ def test_an_error_of_the_leader_ends_all_processes(tmp_path):
     (tmp_path / "run" / "mine").write_text("precious")
     port = free_port()
     pair = [start(tmp_path, "--run-dir=run", number=number, port=port) for number in (0, 1)]
-    told = ("--run-dir=run holds other files and no run", "process 0 cannot go on; it says why")
-    for each, words in zip(pair, told, strict=True):
+    messages = ("--run-dir=run holds other files and no run", "process 0 cannot go on; it says why")
+    for each, message in zip(pair, messages, strict=True):
         _, error = each.communicate(timeout=120)
-        assert (each.returncode, words in error) == (2, True), error
+        assert (each.returncode, message in error) == (2, True), error
 
 
 @pytest.mark.slow
@@ -122,7 +126,7 @@ def test_an_unreachable_coordinator_is_one_line(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("told", "words"),
+    ("flags", "message"),
     [
         ((None, 0, None), "--process-id and --num-processes need --coordinator"),
         (("127.0.0.1:1", 2, 2), "needs --num-processes and --process-id, which is 0 in the first"),
@@ -131,9 +135,9 @@ def test_an_unreachable_coordinator_is_one_line(tmp_path):
         (("auto", None, None), "--coordinator=auto: the processes do not find each other"),
     ],
 )
-def test_incomplete_process_flags_are_refused(told, words):
-    with pytest.raises(UserError, match=words):
-        processes.initialize(*told)
+def test_incomplete_process_flags_are_refused(flags, message):
+    with pytest.raises(UserError, match=message):
+        processes.initialize(*flags)
 
 
 @pytest.mark.parametrize("flag", ["--model-shards=3", "--batch-size=7"])

@@ -75,12 +75,12 @@ def export():
         from jaxrec.conversion.graph.placeholder_tables import build_placeholders
         from jaxrec.conversion.graph.signatures import build_signatures
 
-    def of(model: RecommenderModel, shapes: Shapes, but: str | None = None) -> bytes:
+    def export_model(model: RecommenderModel, shapes: Shapes, without: str | None = None) -> bytes:
         placeholders = build_placeholders(model)
-        kept = [each for each in build_signatures(placeholders, shapes) if each.name != but]
+        kept = [each for each in build_signatures(placeholders, shapes) if each.name != without]
         return export(kept, placeholders)
 
-    return of
+    return export_model
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -131,7 +131,7 @@ AGES = Feature(AGE, "activity", "age", len(GAP_EDGES))
 COUNTRY = Feature("user_country", "user", "id", 3, ("at", "ch", "de"))
 INCOME = Feature("user_income", "user", "number", 2, (1e4,))
 HOUR = Feature("hour", "moment", "id", 24, tuple(range(24)))
-TOLD = {
+FEATURES = {
     **{f"{encoder}, everything": (encoder, RATING, PRICE, AGES, COUNTRY, INCOME, HOUR)
        for encoder in ENCODERS},
     "time alone": ("bow", AGES),
@@ -161,9 +161,9 @@ def with_values(heldout: Heldout, features: Sequence[Feature]) -> Heldout:
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", TOLD)
+@pytest.mark.parametrize("name", FEATURES)
 def test_every_kind_of_feature_matches_the_model_in_every_recipe(export, name):
-    encoder, *features = TOLD[name]
+    encoder, *features = FEATURES[name]
     model = make_model(encoder, hidden_units=12, features=tuple(features))
     exported = export(model, Shapes(1, 5, 6, 4, False))
     heldout = with_values(make_heldout(random_histories(5)), features)
@@ -184,9 +184,9 @@ def test_long_histories_use_a_loop_and_short_ones_are_unrolled(export):
     def operators(length: int) -> dict[str, int]:
         return read_facts(export(make_model("rnn"), Shapes(1, length, 6, 4, False))).operators
 
-    most = MAX_UNROLLED_STEPS
-    assert "WHILE" not in operators(most)
-    assert operators(most + 1)["WHILE"] == 3
+    max_steps = MAX_UNROLLED_STEPS
+    assert "WHILE" not in operators(max_steps)
+    assert operators(max_steps + 1)["WHILE"] == 3
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -195,11 +195,13 @@ def test_the_vectors_signature_adds_no_second_table(export, is_tied):
     """It reads the constants of the scores and adds only a few numbers for shapes."""
     model, shapes = make_model("rnn", tie_embeddings=is_tied), Shapes(1, 5, 6, 4, False)
     exported = export(model, shapes)
-    without = export(model, shapes, but="vectors")
+    graph_without_vectors = export(model, shapes, without="vectors")
     for recipe in RECIPES:
-        more, less = (read_facts(quantize(graph, recipe)) for graph in (exported, without))
-        assert more.lookups == {**less.lookups, "vectors": 1}
-        assert more.weight_bytes - less.weight_bytes < SIZE
+        complete, reduced = (
+            read_facts(quantize(graph, recipe)) for graph in (exported, graph_without_vectors)
+        )
+        assert complete.lookups == {**reduced.lookups, "vectors": 1}
+        assert complete.weight_bytes - reduced.weight_bytes < SIZE
 
 
 def test_tensorflow_sees_placeholder_tables_and_a_graph_without_them_is_refused():
@@ -246,9 +248,9 @@ def test_weights_behind_a_flatbuffer_are_moved_into_it(export):
     ordered = finalize_graph(graph, first="recommend")
     assert read_facts(ordered).weight_bytes == read_facts(graph).weight_bytes > 256 * 1024
     histories = {HISTORY: np.array([[0, 0, 0], [0, 3, 9], [7, 8, 30]], np.int32)}
-    for given, wanted in zip(
+    for given, expected in zip(
         DeviceModel(ordered).recommend_all(histories),
         DeviceModel(graph).recommend_all(histories),
         strict=True,
     ):
-        np.testing.assert_array_equal(given, wanted)
+        np.testing.assert_array_equal(given, expected)

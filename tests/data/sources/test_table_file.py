@@ -257,7 +257,7 @@ def test_brackets_in_a_file_name_are_not_a_pattern(tmp_path):
 
 def test_long_or_unusual_headers_are_abbreviated(tmp_path):
     path = tmp_path / "log.csv"
-    path.write_text(",".join(f"c{place}" for place in range(2000)) + "\n1\n")
+    path.write_text(",".join(f"c{number}" for number in range(2000)) + "\n1\n")
     with pytest.raises(UserError, match=r"'c11' and 1,988 more") as error:
         load(path)
     assert len(str(error.value)) < 400
