@@ -37,10 +37,10 @@ rows_of_ids = st.lists(st.lists(st.integers(1, V), max_size=7), min_size=1, max_
 @given(rows=rows_of_ids, data=st.data())
 def test_rows_are_gathered_in_any_order(rows, data):
     chosen = data.draw(st.lists(st.sampled_from(range(len(rows))), max_size=6))
-    taken = excluded_of(rows).take(np.array(chosen, np.int64))
+    gathered = excluded_of(rows).gather(np.array(chosen, np.int64))
     expected = excluded_of([rows[number] for number in chosen])
-    np.testing.assert_array_equal(taken.ids, expected.ids)
-    np.testing.assert_array_equal(taken.offsets, expected.offsets)
+    np.testing.assert_array_equal(gathered.ids, expected.ids)
+    np.testing.assert_array_equal(gathered.offsets, expected.offsets)
 
 
 @given(rows=rows_of_ids, data=st.data())
