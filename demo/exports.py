@@ -58,7 +58,7 @@ def choose_exports(named: Sequence[Path], root: Path = Path("runs")) -> list[Exp
     for each in exports[1:]:
         if each.vocabulary != exports[0].vocabulary:
             raise UserError(
-                f"{each.path} knows other items than {exports[0].path}; give each a page of its own"
+                f"{each.path} has other items than {exports[0].path}; serve each on its own page"
             )
     return exports
 
@@ -67,7 +67,7 @@ def _newest(root: Path) -> list[Export]:
     paths = sorted(find_below(root, MODEL), key=lambda path: path.stat().st_mtime, reverse=True)
     if not paths:
         raise UserError(
-            f"no export under {root}/; make one with `python convert/to_tflite.py`, or name one "
+            f"no export under {root}/; write one with `python convert/to_tflite.py`, or give one "
             "with --export"
         )
     first = _read(paths[0])

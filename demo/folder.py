@@ -34,7 +34,7 @@ def write_page(folder: Path, exports: Sequence[Export], runtime: Mapping[str, by
         OSError: the folder cannot be written.
     """
     if folder.exists() and not (folder / RELEASE).is_file() and any(folder.iterdir()):
-        raise UserError(f"{folder} holds other things than a page; give another --folder")
+        raise UserError(f"{folder} contains files other than a page; give another --folder")
     files = {path.name: path.read_bytes() for path in sorted(PAGE.iterdir())}
     files |= {f"runtime/{name}": content for name, content in runtime.items()}
     files |= {model_path(export): export.data for export in exports}

@@ -36,7 +36,7 @@ def runtime_files() -> dict[str, bytes]:
     }
     module, imports = re.subn(b'"@litertjs/wasm-utils"', b'"./wasm-utils.js"', _read_module("core"))
     if imports != 1:
-        raise UserError(f"{core} imports what this version does not expect; restore {_LOCK}")
+        raise UserError(f"{core} has unexpected imports; restore {_LOCK}")
     notice = _NOTICE.format(version=json.loads((core / "package.json").read_bytes())["version"])
     scripts = {"litert.js": module, "wasm-utils.js": _read_module("wasm-utils")}
     return {**files, **scripts, "NOTICE.txt": notice.encode()}
@@ -61,13 +61,13 @@ def install_packages(*, tools: bool = False) -> None:
         return
     words, what = ["ci", "--omit=dev"], "LiteRT.js"
     if tools:
-        words, what = ["ci"], "LiteRT.js and what checks the page"
-    print(f"fetching {what}, once ...", file=sys.stderr)
+        words, what = ["ci"], "LiteRT.js and the checkers of the page"
+    print(f"downloading {what}, once ...", file=sys.stderr)
     done = npm.run(*words, folder=HOME, capture_output=True, check=False)
     if done.returncode:
         reason = " ".join(re.findall(r"^npm (?:error|ERR!) (.*)$", done.stderr, re.MULTILINE)[:3])
         raise UserError(
-            f"npm cannot fetch the packages of {HOME / 'package.json'}: {reason}; the first time "
+            f"npm cannot install the packages of {HOME / 'package.json'}: {reason}; the first run "
             "needs a network"
         )
 

@@ -1,13 +1,13 @@
-"""Serve the page that recommends inside the browser, with the model that was converted last.
+"""Serve the page that recommends inside the browser, with the newest export.
 
     python demo/serve.py
     python demo/serve.py --export=runs/ml-1m-rnn-n10/export --export=runs/ml-1m-cnn-n10/export
     python demo/serve.py --items=movies.csv
 
-Takes the newest export under runs/, and of each other encoder the newest with the same items, to
-compare. With --items their titles, genres and years come from a table of your own. Page, runtime
-and models go into one folder, which can be copied to any static host as it is. The page sends
-nothing anywhere, and works without this server once it was loaded.
+By default, shows the newest export under runs/ and, to compare, the newest export of each other
+encoder with the same items. --items replaces their titles, genres and years by those of a table.
+Page, runtime and models are written to one folder, which can be copied to any static host. The page
+sends no data, and works offline once it is loaded.
 """
 
 import sys
@@ -29,18 +29,18 @@ from jaxrec.data.sources.item_table import ItemTableConfig
 
 @dataclass(frozen=True)
 class ServeFlags:
-    """What is shown, and where."""
+    """Models of the page, and its server."""
 
     export: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
-    """an export folder or .tflite file; give the flag again for another to compare; default: the
-    newest under runs/, and the newest of each other encoder with the same items"""
+    """export folder or .tflite file; may be repeated, to compare; default: the newest under runs/,
+    and the newest of each other encoder with the same items"""
     items: str | None = None
-    """a table that describes your items: an id, and any of title, genres, year"""
+    """table of your items: an id, and any of title, genres and year"""
     item_table: ItemTableConfig = field(default_factory=ItemTableConfig)
     folder: Path = Path("build/demo")
-    """where the page is put together; an older page in it is replaced"""
+    """folder of the page; an older page in it is replaced"""
     port: int = 8000
-    """where the page is served on this machine; the browser keeps a history for each port"""
+    """port of the server on this machine; the browser keeps a history for each port"""
 
 
 def run(flags: ServeFlags) -> None:
@@ -64,14 +64,14 @@ def run(flags: ServeFlags) -> None:
                 f"written {each.written:%Y-%m-%d %H:%M}, {each.path}"
             )
         print(f"{flags.folder}: {size / 1e6:.1f} MB, ready for any static host")
-        print(f"http://{HOST}:{server.server_port}/ (Ctrl-C ends it)", flush=True)
+        print(f"http://{HOST}:{server.server_port}/ (Ctrl-C to stop)", flush=True)
         with suppress(KeyboardInterrupt):
             server.serve_forever()
 
 
 main = command(
     run,
-    remedy="name an export that can be read, or a --folder that can be written",
+    remedy="give an export that can be read, or a --folder that can be written",
     interrupted="no page was replaced",
 )
 

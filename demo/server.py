@@ -71,4 +71,4 @@ def make_server(folder: Path, port: int) -> ThreadingHTTPServer:
     try:
         return _Server((HOST, port), handler)
     except (OSError, OverflowError) as error:
-        raise UserError(f"port {port} cannot be had ({error}); give another --port") from None
+        raise UserError(f"port {port} is not available ({error}); give another --port") from None

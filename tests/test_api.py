@@ -60,7 +60,7 @@ def test_every_public_name_has_an_example_that_runs(shop, monkeypatch, capsys):
     for name in sorted(code, key=lambda name: name != "train"):
         exec(compile(code[name], f"jaxrec.{name}", "exec"), {"jaxrec": jaxrec})
     message = capsys.readouterr().out
-    assert "no-such-log.csv is no file" in message
+    assert "no-such-log.csv is not a file" in message
 
 
 def test_a_loaded_run_reports_its_saved_metrics(shop):
@@ -121,11 +121,11 @@ def test_a_table_in_memory_is_read_as_a_log(kind, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"encodr": "rnn"}, "encodr, which is no setting; did you mean encoder?"),
+        ({"encodr": "rnn"}, "encodr, which is not a setting; did you mean encoder?"),
         ({"encoder": "gru"}, "--encoder=gru is unknown"),
         ({"epochs": 0}, "--epochs=0 is out of range"),
         ({"epochs": "3"}, "epochs is '3'; give a whole number"),
-        ({"transformer": {"blocks": 1}}, "--transformer.blocks=1 is of use to"),
+        ({"transformer": {"blocks": 1}}, "--transformer.blocks=1 needs --encoder=transformer"),
     ],
 )
 def test_a_mistake_is_one_line(arguments, message, tmp_path):

@@ -4,13 +4,17 @@
  * A classic worker: LiteRT.js loads its script in a way that module workers do not support.
  */
 
+/** @import { RawItem } from "./item_index.js" */
+/** @import { ListedModel } from "./models.js" */
+/** @import { Adapter } from "./user_adapter.js" */
+
 /**
  * @typedef {object} Task
- * @property {import("./models.js").ListedModel} model
- * @property {import("./item_index.js").RawItem[]} items history.
+ * @property {ListedModel} model
+ * @property {RawItem[]} items history.
  */
 
-/** @typedef {{adapter: import("./user_adapter.js").Adapter} | {error: string}} Outcome */
+/** @typedef {{adapter: Adapter} | {error: string}} Outcome */
 
 // In a worker, LiteRT.js by default resolves its files against the URL of the worker's script.
 Object.assign(globalThis, {

@@ -23,8 +23,10 @@ const LOCAL_HEADER_BYTES = 30;
 const STORED = 0;
 const DEFLATED = 8;
 
-/** @typedef {import("./catalogue.js").Entry} Entry */
-/** @typedef {import("./item_index.js").RawItem} RawItem */
+/** @import { Entry } from "./catalogue.js" */
+/** @import { InputFeature } from "./features.js" */
+/** @import { RawItem } from "./item_index.js" */
+/** @import { AdaptSettings } from "./user_adapter.js" */
 
 /** @typedef {Record<string, number> & {"recall@10_interval": [number, number]}} Figures */
 
@@ -39,10 +41,9 @@ const DEFLATED = 8;
  * @property {number} top_k
  * @property {number} candidates M.
  * @property {boolean} keep_seen
- * @property {import("./features.js").InputFeature[]} [features] features that it takes.
+ * @property {InputFeature[]} [features] features that it takes.
  * @property {number[] | null} [ratings] rating values, ascending, if it predicts ratings.
- * @property {import("./user_adapter.js").AdaptSettings | null} [adapt] how it learns adapters, if it
- *     does.
+ * @property {AdaptSettings | null} [adapt] how it learns adapters, if it does.
  * @property {{bytes: number, sha256: string}} graph
  * @property {{size: number, sha256: string}} vocabulary
  * @property {{protocol: Protocol, test: Figures, baselines: Record<string, Figures>,

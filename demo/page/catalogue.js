@@ -6,7 +6,7 @@
  * are stored as indices into those of the first line; a column without any value is omitted.
  */
 
-/** @typedef {import("./item_index.js").RawItem} RawItem */
+/** @import { RawItem } from "./item_index.js" */
 
 /**
  * @typedef {object} Entry an item of the catalogue; unknown fields are null.

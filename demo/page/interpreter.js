@@ -4,7 +4,8 @@ import { BundleError } from "./bundle.js";
 import { loadAndCompile, loadLiteRt } from "./runtime/litert.js";
 import { ADAPTER, CANDIDATES, ITEMS, Signature } from "./signature.js";
 
-/** @typedef {import("./signature.js").Row} Row */
+/** @import { CompiledModel } from "./runtime/litert.js" */
+/** @import { Row } from "./signature.js" */
 
 /** @typedef {Record<string, Row>} Inputs rows by the names of a signature's inputs. */
 
@@ -47,7 +48,7 @@ export class DeviceModel {
   #signatures = Object.create(null);
   #zeroAdapter;
 
-  /** @param {import("./runtime/litert.js").CompiledModel} compiled */
+  /** @param {CompiledModel} compiled */
   constructor(compiled) {
     this.#compiled = compiled;
     for (const [name, runner] of Object.entries(compiled.signatures)) {

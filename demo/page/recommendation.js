@@ -1,6 +1,8 @@
 /** Recommended items with their catalogue entries, and predicted ratings. */
 
-/** @typedef {import("./item_index.js").RawItem} RawItem */
+/** @import { Catalogue } from "./catalogue.js" */
+/** @import { RawItem } from "./item_index.js" */
+/** @import { ScoredId } from "./top_k.js" */
 
 /**
  * @typedef {object} Recommendation
@@ -24,8 +26,8 @@
 /**
  * Convert ids and scores to raw items with their catalogue entries.
  *
- * @param {import("./top_k.js").ScoredId[]} list
- * @param {import("./catalogue.js").Catalogue} catalogue
+ * @param {ScoredId[]} list
+ * @param {Catalogue} catalogue
  * @returns {Recommendation[]}
  */
 export function toRecommendations(list, catalogue) {

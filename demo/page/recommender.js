@@ -227,7 +227,7 @@ export class Recommender {
    */
   async rate(items, candidates, options = {}) {
     if (!this.#device.has("rate")) {
-      throw new BundleError("The model does not predict ratings: train one with --rate.");
+      throw new BundleError("The model predicts no ratings: train one with --predict-ratings.");
     }
     const list = asList(candidates, "candidates");
     const predictions = await this.predict("rate", items, list, options);

@@ -4,13 +4,14 @@ import { FeatureEncoder } from "./features.js";
 import { asList, NO_ITEM } from "./item_index.js";
 import { HISTORY, newRow } from "./signature.js";
 
-/** @typedef {import("./item_index.js").RawItem} RawItem */
-/** @typedef {import("./signature.js").Row} Row */
+/** @import { EncodedFeatures, Features, InputFeature } from "./features.js" */
+/** @import { ItemIndex, RawItem } from "./item_index.js" */
+/** @import { Port, Row } from "./signature.js" */
 
 /**
  * @typedef {object} Request a history, its features, and the items to exclude.
  * @property {number[]} ids ids of all items of the history, NO_ITEM for unknown items.
- * @property {import("./features.js").EncodedFeatures} features
+ * @property {EncodedFeatures} features
  * @property {number[]} exclude ids to exclude in addition to the history.
  */
 
@@ -21,9 +22,9 @@ export class RequestBuilder {
   #ports;
 
   /**
-   * @param {import("./item_index.js").ItemIndex} itemIndex
-   * @param {import("./features.js").InputFeature[]} inputFeatures
-   * @param {import("./signature.js").Port[]} ports inputs for a history and its features.
+   * @param {ItemIndex} itemIndex
+   * @param {InputFeature[]} inputFeatures
+   * @param {Port[]} ports inputs for a history and its features.
    */
   constructor(itemIndex, inputFeatures, ports) {
     this.#itemIndex = itemIndex;
@@ -35,7 +36,7 @@ export class RequestBuilder {
    * Convert the arguments of a call to a request.
    *
    * @param {Iterable<RawItem>} items history.
-   * @param {import("./features.js").Features} features
+   * @param {Features} features
    * @param {Iterable<RawItem>} exclude
    * @param {string} of suffix that names the history in error messages.
    * @returns {Request}

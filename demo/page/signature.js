@@ -2,6 +2,8 @@
 
 import { getGlobalLiteRt, Tensor } from "./runtime/litert.js";
 
+/** @import { SignatureRunner, TensorDetails } from "./runtime/litert.js" */
+
 /** Names of inputs: the ids of a history, other ids, and the adapter of a user. */
 export const HISTORY = "history";
 export const CANDIDATES = "candidates";
@@ -37,7 +39,7 @@ export class Signature {
   #tensors;
   #outputs;
 
-  /** @param {import("./runtime/litert.js").SignatureRunner} runner */
+  /** @param {SignatureRunner} runner */
   constructor(runner) {
     // Internal fields of LiteRT.js; package-lock.json pins the version that has them.
     const internals = /** @type {{liteRtCompiledModel: CompiledGraph, signatureIndex: number}} */ (
@@ -116,7 +118,7 @@ export function newRow({ dtype, length }) {
 }
 
 /**
- * @param {import("./runtime/litert.js").TensorDetails} details
+ * @param {TensorDetails} details
  * @returns {Port}
  */
 function toPort({ name, dtype, shape }) {

@@ -1,7 +1,9 @@
 /** Top-k: the highest-scored items after a history, without those that are excluded. */
 
-/** @typedef {import("./interpreter.js").DeviceModel} DeviceModel */
-/** @typedef {Record<string, import("./signature.js").Row>} Inputs */
+/** @import { DeviceModel } from "./interpreter.js" */
+/** @import { Row } from "./signature.js" */
+
+/** @typedef {Record<string, Row>} Inputs rows by the names of the graph's inputs. */
 
 /** @typedef {{id: number, score: number}} ScoredId */
 

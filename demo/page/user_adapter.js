@@ -8,6 +8,9 @@ import { BundleError } from "./bundle.js";
 import { asList, NO_ITEM } from "./item_index.js";
 import { ADAPTER } from "./signature.js";
 
+/** @import { Model } from "./bundle.js" */
+/** @import { Row } from "./signature.js" */
+
 /** Version of the layout; any other version is an error. */
 const FORMAT = 1;
 
@@ -32,7 +35,7 @@ const FORMAT = 1;
  * Convert the outputs of the signature `adapt` to an adapter.
  *
  * @param {string} model SHA-256 of the graph.
- * @param {Record<string, import("./signature.js").Row>} outputs
+ * @param {Record<string, Row>} outputs
  * @returns {Adapter}
  */
 export function toAdapter(model, { adapter, before, after }) {
@@ -67,7 +70,7 @@ export function minKnownItems({ held_back }) {
 /**
  * Return the settings for learning adapters.
  *
- * @param {import("./bundle.js").Model} model
+ * @param {Model} model
  * @returns {AdaptSettings}
  * @throws {BundleError} the file was exported without --adapt.
  */

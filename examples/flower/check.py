@@ -1,13 +1,13 @@
-"""Do the same rounds by federate.py and by Flower, and compare the parameters that come out.
+"""Run the same rounds with federate.py and with Flower, and compare the resulting parameters.
 
     python examples/flower/check.py
     python examples/flower/check.py --environment=.venv-flower
 
-Flower runs in an environment of its own, which is made first: in its simulation with two clients,
-and as a SuperLink and two SuperNodes, processes that speak gRPC on 127.0.0.1. Exits with 1 if a
-parameter differs by more than rounding. The server leaves out an answer that holds more than an
-update and counts, so that a device which sends more fails here too. What this writes lies in a
-temporary folder, and so do Flower's own files.
+Flower runs in an environment of its own, which is created first: in its simulation with two
+clients, and as a SuperLink and two SuperNodes, processes that communicate by gRPC on 127.0.0.1. The
+exit code is 1 if a parameter differs by more than rounding. The server rejects an answer with more
+than an update and counts, so that a device that sends more fails here too. All files, those of
+Flower included, are in a temporary folder.
 """
 
 import contextlib
@@ -85,7 +85,7 @@ class CheckFlags:
     """Where the environment is."""
 
     environment: Path | None = None
-    """a folder for Flower's environment, kept for the next time; by default a temporary one"""
+    """folder of Flower's environment, for reuse; default: a temporary folder"""
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def run(flags: CheckFlags) -> None:
             f"a parameter differs by {worst:.1e} of the largest of its array, and rounding alone "
             f"by less than {ROUNDING:.0e}"
         )
-    print("Flower's rounds are those of federate.py")
+    print("the rounds of Flower and of federate.py are equal")
 
 
 def make_environment(environment: Path, folder: Path) -> None:
@@ -316,7 +316,7 @@ def wait_until_open(port: int, process: subprocess.Popen[bytes], log: Path) -> N
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             return
         time.sleep(0.2)
-    raise UserError(f"the SuperLink did not begin: {reason_in(log)}")
+    raise UserError(f"the SuperLink did not start: {reason_in(log)}")
 
 
 def free_ports(count: int) -> list[int]:
@@ -364,7 +364,7 @@ def call(
 def reason_in(log: Path) -> str:
     """Return the reason of a failure from a log: its last error, or its last line."""
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines()]
-    lines = [line for line in lines if line] or ["it said nothing"]
+    lines = [line for line in lines if line] or ["it printed nothing"]
     return next(
         (each for each in reversed(lines) if re.match(r"(\w+\.)*\w*[Ee]rror: ", each)), lines[-1]
     )
@@ -395,8 +395,8 @@ def difference(ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray])
 
 main = command(
     run,
-    remedy="free or open the place, or set TMPDIR to another",
-    interrupted="what was started has ended",
+    remedy="free disk space or change permissions, or set TMPDIR",
+    interrupted="all processes were stopped",
 )
 
 if __name__ == "__main__":

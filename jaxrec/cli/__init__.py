@@ -31,7 +31,7 @@ COMMANDS = {
     "compare": Command("jaxrec.cli.compare", "train", "compare finished runs on the same users"),
     "sweep": Command("jaxrec.cli.sweep", "train", "train encoders x history lengths x seeds"),
     "benchmark-training": Command(
-        "jaxrec.cli.benchmark_training", "train", "measure training and ranking here"
+        "jaxrec.cli.benchmark_training", "train", "measure training and ranking on this machine"
     ),
     "export": Command("jaxrec.cli.export", "convert", "convert a run to a verified .tflite file"),
     "verify": Command("jaxrec.cli.verify", "convert", "compare a .tflite file with its JAX model"),
@@ -40,7 +40,7 @@ COMMANDS = {
     "federate": Command("jaxrec.cli.federate", "federated", "continue a run by federated rounds"),
 }
 
-_USAGE = "usage: jaxrec COMMAND [FLAGS]; jaxrec COMMAND --help tells more of one\n\n"
+_USAGE = "usage: jaxrec COMMAND [FLAGS]; jaxrec COMMAND --help describes one command\n\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(_USAGE + "\n".join(f"  {each:<20}{COMMANDS[each].summary}" for each in COMMANDS))
         return 0
     if name not in COMMANDS:
-        print(f"error: {name} is no command; give {', '.join(COMMANDS)}", file=sys.stderr)
+        print(f"error: {name} is not a command; give {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
     command = COMMANDS[name]
     try:

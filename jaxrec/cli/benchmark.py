@@ -1,12 +1,12 @@
-"""Time .tflite files against each other, in turn in one process, on one thread.
+"""Compare the latency of .tflite files, timed in turn in one process, on one thread.
 
     jaxrec benchmark runs/ml-1m-rnn-n10/export/model.tflite --against published.tflite
 
-Files of jaxrec come first, as many as you like. A peer is any recommender of the 2020 system's
-shape: raw item ids of a history in, oldest first, zeros at the end; the ids of the best items and
-their scores out. Where a file lies in its run directory, it is timed on the run's held-out
-histories, and recall@10 on these users stands beside the time; peers get the histories and users of
-the first file. Compare the ratios: the times are this machine's.
+The positional arguments are files of jaxrec. --against names another recommender in the format of
+the 2020 system: its input is the raw item ids of a history, oldest first, padded with zeros at the
+end; its outputs are the ids of the best items and their scores. A file in its run directory is
+timed on the run's held-out histories, and the table has its recall@10 on these users. Files of
+--against get the histories of the first file. Compare ratios: the times depend on the machine.
 """
 
 from dataclasses import dataclass
@@ -46,16 +46,16 @@ _HISTORIES = 2000
 
 @dataclass(frozen=True)
 class TimingFlags:
-    """What is timed."""
+    """Files to time."""
 
     models: tyro.conf.Positional[tuple[Path, ...]]
-    """files that jaxrec made"""
+    """files that `jaxrec export` wrote"""
     against: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """a peer to compare with, as FILE or NAME=FILE; give the flag again for another"""
+    """another recommender to compare with, as FILE or NAME=FILE; may be repeated"""
     rounds: int = 40
-    """blocks of 50 calls for each file"""
+    """blocks of 50 calls per file"""
     json: Path | None = None
-    """write the figures there too, for programs"""
+    """write the figures to this file too, as JSON"""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def run(flags: TimingFlags) -> None:
         UserError: no file is named, or one cannot be timed.
     """
     if not flags.models:
-        raise UserError("no model; name at least one .tflite file")
+        raise UserError("no model; give at least one .tflite file")
     bundles = [read_bundle(path) for path in flags.models]
     heldouts = list(map(_read_heldout, flags.models, bundles))
     named = [named_file("--against", text) for text in flags.against]
@@ -101,7 +101,7 @@ def run(flags: TimingFlags) -> None:
     figures = [file.figures(each) for file, each in zip(files, times, strict=True)]
     if flags.json:
         write_json(flags.json, figures)
-    print(f"{machine_name()}; {len(times[0]):,} calls each, in turn in blocks of 50; µs a call\n")
+    print(f"{machine_name()}; {len(times[0]):,} calls each, in turn in blocks of 50; µs per call\n")
     print(_table(figures, figures[len(bundles) :]))
 
 
@@ -166,8 +166,8 @@ def _load_peer(
     items = [item for item in bundle.items if isinstance(item, int)]
     if heldout is None or len(items) < len(bundle.items):
         raise UserError(
-            f"{model_path} must lie in its run directory and have numbers for items, so that "
-            f"{name} can be given the same histories"
+            f"{model_path} must be in its run directory and have integers as items, so that "
+            f"{name} can be timed on the same histories; give such a file first"
         )
     interpreter = load_interpreter(graph)
     timed_model = TimedModel(interpreter, [peer_histories(interpreter, heldout, items)])
@@ -175,4 +175,4 @@ def _load_peer(
     return TimedFile(name, len(graph), read_facts(graph).weight_bytes, timed_model, recall)
 
 
-main = command(run, remedy="name a file that can be read", interrupted="nothing was kept")
+main = command(run, remedy="give a file that can be read", interrupted="nothing was written")

@@ -1,11 +1,11 @@
-"""Measure what a run costs on this machine: preparing the data, training, evaluating.
+"""Measure the cost of a run on this machine: preparing the data, training and ranking.
 
-    jaxrec benchmark-training --dataset=ml-1m --data-dir=FOLDER_THAT_HOLDS_ml-1m
+    jaxrec benchmark-training --dataset=ml-1m --data-dir=FOLDER_WITH_ml-1m
 
-Prints one table. Times are medians of repeats taken in turn, so that a machine that slows down
-slows all rows alike; still, compare ratios within a table, not figures of two tables. Beside the
-speed of each training stands the share of the machine's peak that its matrix products reach, where
-the peak is that of one large product.
+Prints one table. Times are medians of repeats in turn, so that a slowdown of the machine affects
+all rows; still, compare ratios within a table, not figures of two tables. The table has the speed
+of each training, and its matrix products per second as a share of the machine's peak, which is that
+of one large product.
 """
 
 import platform
@@ -31,7 +31,7 @@ from jaxrec.training.windows import training_batches
 
 @dataclass(frozen=True)
 class BenchmarkFlags(SettingsFlags):
-    """What is measured; widths and windows are those of earlier figures, not the best ones."""
+    """Measurement; widths and windows are those of earlier figures, not the defaults."""
 
     model: Flat[ModelConfig] = field(
         default_factory=lambda: ModelConfig(embedding_dim=32, hidden_units=64)
@@ -42,7 +42,7 @@ class BenchmarkFlags(SettingsFlags):
         )
     )
     repeats: int = 9
-    """how often each encoder is timed"""
+    """measurements of each encoder"""
 
 
 def measure(flags: BenchmarkFlags) -> None:
@@ -75,12 +75,12 @@ def measure(flags: BenchmarkFlags) -> None:
         f"{jax.device_count()} {jax.devices()[0].platform} device(s), "
         f"{platform.processor() or platform.machine()}\n"
     )
-    print(f"{'log to ready timelines':<28}{prepared:>12.2f} s")
-    print(f"{'one large matrix product':<28}{peak / 1e9:>12,.0f} GFLOP/s")
+    print(f"{'reading and preparing':<28}{prepared:>12.2f} s")
+    print(f"{'peak: a matrix product':<28}{peak / 1e9:>12,.0f} GFLOP/s")
     for name in trainings:
         targets, flops = zip(*(each[name] for each in rounds), strict=True)
         spread = f"{min(targets):,.0f} to {max(targets):,.0f}"
-        share = f"{statistics.median(flops) / peak:.0%} of that"
+        share = f"{statistics.median(flops) / peak:.0%} of peak"
         speed = f"{statistics.median(targets):>12,.0f} targets/s  ({spread}; {share})"
         print(f"{'training, ' + name:<28}{speed}")
     for name, training in trainings.items():
@@ -90,7 +90,7 @@ def measure(flags: BenchmarkFlags) -> None:
 
 main = command(
     measure,
-    remedy="open the place",
-    interrupted="nothing was kept",
+    remedy="change its permissions",
+    interrupted="nothing was written",
     before=enable_compilation_cache,
 )

@@ -16,6 +16,7 @@ from typing import Any, TypeVar, get_type_hints
 import tyro
 
 from jaxrec.cli.help import render_help
+from jaxrec.config.fields import renamed_flags
 from jaxrec.errors import FailedCheckError, UserError
 
 Flags = TypeVar("Flags")
@@ -110,7 +111,7 @@ def capture(words: Sequence[str], label: str, *, cwd: str | None = None) -> str:
     """
     process = subprocess.run(words, capture_output=True, text=True, check=False, cwd=cwd)
     if process.returncode:
-        last = (process.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        last = (process.stderr.strip().splitlines() or ["it printed nothing"])[-1]
         raise FailedCheckError(f"{label}: {last.removeprefix('error: ')}")
     return process.stdout
 
@@ -146,6 +147,7 @@ def _help(flags: type, about: str, *, everything: bool) -> str:
 
 def _tyro_arguments(flags: type[Any], arguments: Sequence[str]) -> dict[str, Any]:
     """Return the arguments of `tyro.cli`, with the file of `--config` as the default."""
+    _refuse_renamed(flags, arguments)
     words: dict[str, Any] = {"args": arguments, "add_help": False}
     if not hasattr(flags, "from_file"):
         return words
@@ -153,6 +155,14 @@ def _tyro_arguments(flags: type[Any], arguments: Sequence[str]) -> dict[str, Any
     if file.config is None:
         return words
     return {**words, "args": others, "default": flags.from_file(file.config)}
+
+
+def _refuse_renamed(flags: type[Any], arguments: Sequence[str]) -> None:
+    renamed = renamed_flags(flags)
+    for word in arguments:
+        flag = word.partition("=")[0].replace("_", "-")
+        if flag in renamed:
+            raise UserError(f"{flag} is now {renamed[flag]}")
 
 
 def split_words(flag: str, text: str, known: Sequence[str]) -> list[str]:
@@ -164,7 +174,7 @@ def split_words(flag: str, text: str, known: Sequence[str]) -> list[str]:
     words = list(dict.fromkeys(text.split(",")))
     for word in words:
         if word not in known:
-            raise UserError(f"{flag}={text} has {word!r}; give some of {','.join(known)}")
+            raise UserError(f"{flag}={text} has {word!r}; choose from {','.join(known)}")
     return words
 
 
@@ -177,7 +187,7 @@ def split_numbers(flag: str, text: str) -> list[int]:
     try:
         return list(dict.fromkeys(map(int, text.split(","))))
     except ValueError:
-        raise UserError(f"{flag}={text} is no list of whole numbers, as in 10,50") from None
+        raise UserError(f"{flag}={text} is not a list of whole numbers, as in 10,50") from None
 
 
 def named_file(flag: str, text: str) -> tuple[str, Path]:
@@ -189,7 +199,7 @@ def named_file(flag: str, text: str) -> tuple[str, Path]:
     name, _, file = ("", "", text) if Path(text).is_file() else text.rpartition("=")
     path = Path(file)
     if not path.is_file():
-        raise UserError(f"{path} is no file; give {flag}=FILE, or {flag}=NAME=FILE")
+        raise UserError(f"{path} is not a file; give {flag}=FILE, or {flag}=NAME=FILE")
     return name or path.stem, path
 
 
@@ -221,5 +231,37 @@ def _one_line_errors() -> Iterator[None]:
         if exit_.code != 2:
             _flush()
             raise
-        words = re.sub(r"[^\x20-\x7e]|-{3,}", " ", box.getvalue()).split()
-        raise UserError(" ".join(words)) from None
+        raise UserError(_summarize_box(box.getvalue())) from None
+
+
+def _summarize_box(box: str) -> str:
+    """Return the message in a box of tyro's as one line, with the flags that it suggests.
+
+    A box has a title, which the message repeats; the message; and, below horizontal rules, flags
+    with similar names, each above its help text.
+    """
+    # Where standard output takes ASCII alone, spaces are drawn in place of the lines of the box.
+    _, *lines = (re.sub(r"^(│ |  )|[ │]+$", "", line) for line in box.splitlines())
+    sections: list[list[str]] = [[]]
+    for line in lines:
+        if re.fullmatch(r"[\s╰─╯-]*", line):
+            sections.append([])
+        else:
+            sections[-1].append(line)
+    message, *others = filter(None, sections)
+    if message[0].startswith("Missing from") and (missing := _flags_in(message)):
+        return f"missing {', '.join(missing)}; --help describes the flags"
+    summary = " ".join(" ".join(message).split())
+    summary = summary[0].lower() + summary[1:]
+    similar = [
+        flag
+        for heading, *rest in others
+        if re.match("Perhaps you meant|Arguments similar to", heading)
+        for flag in _flags_in(rest)
+    ]
+    return f"{summary}; did you mean {' or '.join(similar)}?" if similar else summary
+
+
+def _flags_in(lines: Sequence[str]) -> list[str]:
+    """Return the flags among the lines of a box; their help texts are indented further."""
+    return [found[1] for line in lines if (found := re.match(r" {4}(--[^\s,]+)", line))]

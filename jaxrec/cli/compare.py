@@ -1,14 +1,15 @@
-"""Compare finished runs on the same users: which differences are real?
+"""Compare finished runs on the same users, with the intervals of their differences.
 
     jaxrec compare runs/ml-1m-rnn-n10 runs/ml-1m-cnn-n10
 
-Prints each run's figures, then the difference of every two with its 95% interval, by paired
-bootstrap: users are drawn again and again, and both runs are judged on the same draw. A difference
-whose interval leaves zero out is marked with *. One in twenty comparisons of equal runs gets a *
-by chance, so many runs deserve more than one seed.
+Prints the metrics of each run, then the differences between all pairs of runs, with 95% intervals
+by paired bootstrap: users are resampled, and both runs are evaluated on the same sample. A
+difference whose interval excludes zero is marked with *. One in twenty comparisons of equal runs
+gets a * by chance, so compare many runs with more than one seed.
 
-The same is printed of the slices of the targets that all runs have: of those rated high, say. A run
-that was told the time of the target is labelled so, and stands there once more with now unknown.
+The same tables follow for each slice of the targets that all runs have, such as targets with high
+ratings. A run that knows the target's time has that in its label, and a second row in which the
+target's time is unknown.
 """
 
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from jaxrec.runs.comparison import compare
 
 @dataclass(frozen=True)
 class CompareFlags:
-    """What is compared."""
+    """Runs to compare."""
 
     runs: tyro.conf.Positional[tuple[Path, ...]]
     """two or more run directories"""
@@ -37,4 +38,6 @@ def run(flags: CompareFlags) -> None:
     print(compare(*flags.runs))
 
 
-main = command(run, remedy="name run directories that can be read", interrupted="nothing was kept")
+main = command(
+    run, remedy="give run directories that can be read", interrupted="nothing was compared"
+)

@@ -1,19 +1,19 @@
-"""Turn a finished run into the one .tflite file that an app ships, and prove it equal.
+"""Convert a finished run to one .tflite file for an app, and verify it against its JAX model.
 
     jaxrec export
     jaxrec export --run-dir=runs/ml-1m-rnn-n10 --recipe=float16 --top-k=20
     jaxrec export --ids-only
     jaxrec export --adapt
 
-Takes the newest finished run under runs/, tries all three recipes, prints them side by side, and
-writes into <run>/export/:
+By default, converts the newest finished run under runs/ with all three recipes, prints a table of
+them, and writes the best to <run>/export/:
 
-    model.tflite      four signatures, recommend, encode, score and vectors; vocabulary, catalogue
-                      and model card inside, readable by any zip tool
-    model.json        what the file is, what it takes and gives, and every figure
+    model.tflite      the signatures recommend, encode, score and vectors; the vocabulary, catalogue
+                      and model card are inside, readable by any zip tool
+    model.json        inputs, outputs, rules and metrics of the file
     catalogue.json    item, title, genres and year of each id, in columns
 
-A file that does not say what its model says is not written: exit code 1.
+A file that differs from its model is not written, and the exit code is 1.
 """
 
 from dataclasses import dataclass
@@ -28,12 +28,12 @@ from jaxrec.training.compilation_cache import enable_compilation_cache
 
 @dataclass(frozen=True)
 class ExportFlags(ExportConfig):
-    """What is converted, and into what."""
+    """Export: the run, and the contents of the file."""
 
     run_dir: Path | None = None
-    """a finished run; default: the newest under runs/"""
+    """directory of a finished run; default: the newest under runs/"""
     export_dir: Path | None = None
-    """where the files go; default: <run>/export"""
+    """directory of the files; default: <run>/export"""
 
 
 def run(flags: ExportFlags) -> None:
@@ -49,7 +49,7 @@ def run(flags: ExportFlags) -> None:
 
 main = command(
     run,
-    remedy="free or open the place, or give another --export-dir",
-    interrupted="the files of an older export are as they were",
+    remedy="free disk space or change permissions, or give another --export-dir",
+    interrupted="files of an earlier export were not changed",
     before=enable_compilation_cache,
 )

@@ -1,19 +1,19 @@
-"""Continue a finished run by federated rounds: users are clients, and keep their timelines.
+"""Continue a finished run by federated rounds, in which each user is a client.
 
     jaxrec federate --run-dir=runs/synthetic-rnn-n10 --rounds=50 --clients=100
 
-The clients are the users of the run's own log, or of another one, whose items are known by the
-run's ids:
+The clients are the users of the run's own log, or of another log, whose items are encoded by the
+run's vocabulary:
 
     jaxrec federate --run-dir=runs/ml-1m-rnn-n10 --dataset=others.csv
 
-In a round some clients take a few steps of SGD on their own training targets; validation and test
-stay unseen. Each sends by how much its parameters changed, clipped. With noise this guarantees to
-each user how little the model tells of them:
+In each round, some clients take a few steps of SGD on their own training targets; validation and
+test targets are not used. Each client sends the clipped change of its parameters. Noise on the sum
+of the changes gives each user a differential privacy guarantee:
 
     jaxrec federate --run-dir=runs/ml-1m-rnn-n10 --dataset=others.csv --epsilon=8
 
-What comes out is a run directory like any other, judged on the population before and after.
+The result is a run directory like any other, evaluated on the clients' log before and after.
 """
 
 from dataclasses import dataclass, field
@@ -31,18 +31,18 @@ from jaxrec.training.compilation_cache import enable_compilation_cache
 
 @dataclass(frozen=True, kw_only=True)
 class FederateFlags:
-    """What is continued, with whom, and how."""
+    """Run to continue, and the log of its clients."""
 
     run_dir: Path
-    """a finished run; it is read and stays as it is"""
+    """directory of a finished run, which is not changed"""
     dataset: str | None = None
-    """the log of the clients, as `jaxrec train` takes it; by default that of the run"""
+    """log of the clients, as for `jaxrec train`; default: the log of the run"""
     log: LogConfig = field(default_factory=LogConfig)
     federated: Flat[FederatedConfig] = field(default_factory=FederatedConfig)
     out: Path | None = None
-    """where the new run is kept; default: the run's directory, with -federated behind its name"""
+    """directory of the new run; default: the name of the run's directory, with -federated"""
     resume: bool = False
-    """go on with the unfinished run in --out; it ends as if never interrupted"""
+    """continue the unfinished run in --out, with the same result as without a break"""
     overwrite: bool = False
     """replace the run in --out"""
 
@@ -68,8 +68,8 @@ def run(flags: FederateFlags) -> None:
 
 main = command(
     run,
-    remedy="free or open the place, or give another --out; a run that had begun goes on with "
-    "--resume",
-    interrupted="--resume goes on from the last checkpoint",
+    remedy="free disk space or change permissions, or give another --out; --resume continues a "
+    "run that has begun",
+    interrupted="--resume continues from the last checkpoint",
     before=enable_compilation_cache,
 )

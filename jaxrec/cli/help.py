@@ -63,7 +63,7 @@ def render_help(flags: type, about: str, *, everything: bool, width: int) -> str
         rows = [_row(f"--{each.group}.*", each.heading, width) for each in groups]
         blocks.append("\n".join(["Groups of flags, listed by --help-all", *rows]))
     if not is_whole:
-        blocks.append("These are the flags that most people need. --help-all lists all.")
+        blocks.append("These are the most common flags. --help-all lists all.")
     return "\n\n".join(blocks)
 
 

@@ -1,15 +1,15 @@
-"""Prepare a log of any size once, so that training reads it where it lies, on the disk.
+"""Prepare a log of any size, so that training reads it from disk by memory mapping.
 
     jaxrec prepare --dataset=log.parquet --out=prepared
     jaxrec train --dataset=prepared
 
-Logs that fit into memory need no such step. The flags that say how a log is read, what is dropped
-of it and what describes its items are given here, and not to `jaxrec train`; all others there.
+Logs that fit into memory need no preparation. Give the flags that read and filter the log, and
+those of its item and user tables, to this command and not to `jaxrec train`.
 
-The users are dealt out to buckets, by a hash of their ids, and each bucket is worked on alone: as
-much memory is used as --memory allows, whatever the size of the log. Stop it at any moment: the
-same command goes on. --engine=spark (extra `spark`) deals and works on many machines at once;
---out is then a folder that all of them have.
+Users are partitioned into buckets by a hash of their ids, and each bucket is processed on its own,
+so that the memory is limited by --memory, whatever the size of the log. The same command continues
+an interrupted preparation. --engine=spark (extra `spark`) runs on many machines; --out must then be
+a folder that all of them share.
 """
 
 import json
@@ -47,38 +47,38 @@ _MAX_ROWS_AT_ONCE, _BYTES_PER_ROW = 1_000_000, 2_000
 
 @dataclass(frozen=True)
 class PrepareFlags:
-    """What is prepared, and how."""
+    """Log to prepare, and the resources."""
 
     dataset: str
-    """your log: a file, or a folder or pattern ("logs/*.parquet") of Parquet files"""
+    """your log: a file, or a folder or glob pattern ("logs/*.parquet") of Parquet files"""
     out: Path
-    """the prepared folder"""
+    """folder of the prepared log"""
     log: LogConfig = field(default_factory=LogConfig)
     items: str | None = None
-    """a table that describes your items: an id, and any of title, genres, year"""
+    """table of your items: an id, and any of title, genres and year"""
     item_table: ItemTableConfig = field(default_factory=ItemTableConfig)
     users: str | None = None
-    """a table that describes your users: an id, and what --user-features names"""
+    """table of your users: an id, and the columns of --user-features"""
     user_table: UserTableConfig = field(default_factory=UserTableConfig)
     filters: Flat[FilterConfig] = field(default_factory=FilterConfig)
     keep: str | None = None
-    """other columns of your log that the folder keeps, for --activity-features and --label-weight
-    of `jaxrec train`: device,price"""
+    """other columns of your log to keep, for --activity-features and --target-weight of
+    `jaxrec train`: device,price"""
     item_features: str | None = None
-    """other columns of the item table that it keeps, for --item-features; genres and year it keeps
-    anyway"""
+    """other columns of the item table to keep, for --item-features; genres and year are always
+    kept"""
     user_features: str | None = None
-    """columns of the table of users that it keeps, for --user-features"""
+    """columns of the user table to keep, for --user-features"""
     buckets: int = 64
-    """parts of the users, each of which must fit into memory"""
+    """number of buckets of users, each of which must fit into memory"""
     memory: str = "4GB"
-    """memory that may be used, as 4GB or 500MB; with --engine=spark, by each worker"""
+    """memory limit, as 4GB or 500MB; with --engine=spark, of each worker"""
     engine: Literal["local", "spark"] = "local"
-    """who does it: this machine, or Spark"""
+    """run on this machine, or with Spark"""
     master: str = "local[*]"
-    """with --engine=spark: the cluster, as spark-submit takes it; local[*]: this machine's cores"""
+    """with --engine=spark: the cluster, as for spark-submit; local[*]: the cores of this machine"""
     overwrite: bool = False
-    """replace what --out holds"""
+    """replace the preparation in --out"""
 
 
 def run(flags: PrepareFlags) -> None:
@@ -89,7 +89,7 @@ def run(flags: PrepareFlags) -> None:
     """
     memory = _parse_bytes(flags.memory)
     if not 1 <= flags.buckets <= 10_000:
-        raise UserError(f"--buckets={flags.buckets} is out of range; give it 1 to 10,000")
+        raise UserError(f"--buckets={flags.buckets} is out of range; give 1 to 10,000")
     opened = open_log(
         flags.dataset, flags.log, others=dict.fromkeys(_split_names(flags.keep), "--keep")
     )
@@ -121,7 +121,7 @@ def _engine(flags: PrepareFlags, memory: int) -> Engine:
     if flags.engine == "spark":
         return Spark(flags.master)
     if flags.master != PrepareFlags.master:
-        raise UserError(f"--master={flags.master} is of use to --engine=spark alone; give it")
+        raise UserError(f"--master={flags.master} needs --engine=spark")
     return Local(min(_MAX_ROWS_AT_ONCE, memory // _BYTES_PER_ROW))
 
 
@@ -135,7 +135,8 @@ def _is_finished(flags: PrepareFlags, fingerprint: Mapping[str, Any]) -> bool:
         return False
     if different := _differences(read_manifest(flags.out).made_of, fingerprint):
         raise UserError(
-            f"{flags.out} was prepared otherwise ({different}); give another --out, or --overwrite"
+            f"{flags.out} was prepared from other inputs ({different}); give another --out, or "
+            "--overwrite"
         )
     return True
 
@@ -155,11 +156,11 @@ def _create_folders(
     elif settings.exists():
         if different := _differences(read_json(settings), fingerprint):
             raise UserError(
-                f"{folder} holds a preparation that was begun otherwise ({different}); give its "
-                "flags, or --overwrite"
+                f"{folder} contains an unfinished preparation from other inputs ({different}); "
+                "give its flags, or --overwrite"
             )
     elif folder.exists() and any(folder.iterdir()):
-        raise UserError(f"{folder} holds other files; give --out a new folder")
+        raise UserError(f"{folder} contains other files; give --out a new folder")
     for step in ("survey", "count", "clean", "ordered"):
         (work / step).mkdir(parents=True, exist_ok=True)
     write_json(settings, fingerprint)
@@ -193,12 +194,12 @@ def _parse_bytes(text: str) -> int:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(MB|GB)", text)
     size = float(found[1]) * {"MB": 1e6, "GB": 1e9}[found[2]] if found else 0
     if size < 100e6:
-        raise UserError(f"--memory={text}: give 100MB at the least, as 500MB or 4GB")
+        raise UserError(f"--memory={text} is out of range; give 100MB or more, as 500MB or 4GB")
     return int(size)
 
 
 main = command(
     run,
-    remedy="free or open the place, and give the same command again",
-    interrupted="the same command goes on",
+    remedy="free disk space or change permissions, and run the same command again",
+    interrupted="the same command continues",
 )

@@ -1,12 +1,12 @@
-"""Write the lists of all users of a log into one table.
+"""Recommend to all users of a log, and write their lists to one table.
 
     jaxrec recommend --model=model.tflite --log=log.csv --k=10 --out=lists.parquet
 
-A row for each user and place: user, place (from 1, the best first), item, score and title. The
-history of a user is all that the log has of one, by time. The model reads the last N items of it
-that it knows, and none of its items is in the list, unless the file was made to keep what was seen.
-Ids are compared as they print. No row of the log is left out for being rare or badly rated. What
-else a model takes, of activities or of users, is unknown to it here, and the command says so.
+The table has a row for each user and place in the list: user, place (from 1, best first), item,
+score and title. The history of a user is all of their rows in the log, ordered by time. The model
+reads the last N known items of it, and its items are excluded, unless the file was exported with
+--keep-seen. Ids are compared as text. No row of the log is dropped for rare items or low ratings.
+Features of activities and users are unknown here, and the command prints which the model has.
 """
 
 from collections.abc import Sequence
@@ -38,17 +38,17 @@ from jaxrec.schema import PAD
 
 @dataclass(frozen=True, kw_only=True)
 class ListFlags:
-    """What is recommended, and to whom."""
+    """Model, log and output."""
 
     model: Path
-    """a .tflite file that jaxrec made"""
+    """a .tflite file that `jaxrec export` wrote"""
     log: str
-    """what the users did: a file, or a folder or pattern of Parquet files, as `jaxrec train` takes
-    them"""
+    """log of the users: a file, or a folder or glob pattern of Parquet files, as for
+    `jaxrec train`"""
     out: Path
-    """where the lists go, a .parquet or a .csv"""
+    """file of the lists, .parquet or .csv"""
     k: int = 10
-    """items of a list; there are fewer only where no more are left"""
+    """length of each list; shorter only if no more items are left"""
     columns: Annotated[LogConfig, tyro.conf.arg(name="log")] = field(default_factory=LogConfig)
 
 
@@ -62,7 +62,7 @@ def run(flags: ListFlags) -> None:
     bundle = read_bundle(flags.model)
     size = len(bundle.items)
     if not 1 <= flags.k <= size:
-        raise UserError(f"--k={flags.k} is out of range; give it 1 to {size:,}")
+        raise UserError(f"--k={flags.k} is out of range; give 1 to {size:,}")
     interactions = load_table(flags.log, flags.columns, flag="--log")
     log = _with_ids(interactions.log, bundle, flags)
     users = log.group_by("user", maintain_order=True).agg(known=(pl.col("id") != PAD).sum())
@@ -70,7 +70,7 @@ def run(flags: ListFlags) -> None:
     taken = input_features(bundle.model)
     if taken:
         names = ", ".join(each.name for each in taken)
-        print(f"  the model takes {names} too, which are unknown to it in these lists")
+        print(f"  unknown in these lists: {names}, which the model reads too")
 
     ids, ends = log["id"].to_numpy(), np.cumsum(users["known"].to_numpy(), dtype=np.int64)
     seen = ExcludedItems(ids[ids != PAD], np.append(0, ends))
@@ -88,11 +88,11 @@ def _check_out(flags: ListFlags) -> None:
     """Raise, before any work, if the output cannot or should not be written."""
     out = flags.out
     if not _is_csv(out) and out.suffix.lower() != ".parquet":
-        raise UserError(f"--out={out} is neither .parquet nor .csv; name a file of these")
+        raise UserError(f"--out={out} is neither .parquet nor .csv; give one of these")
     if out.is_dir():
-        raise UserError(f"--out={out} is a folder; name a file in it")
+        raise UserError(f"--out={out} is a folder; give a file in it")
     if out.exists() and Path(flags.log).exists() and out.samefile(flags.log):
-        raise UserError(f"--out={out} is the log itself; name another file")
+        raise UserError(f"--out={out} is the log itself; give another file")
     require_disk_space(out.parent)
 
 
@@ -113,8 +113,8 @@ def _with_ids(log: pl.DataFrame, bundle: Bundle, flags: ListFlags) -> pl.DataFra
     log = log.sort("user", "timestamp", maintain_order=True).with_columns(id=found)
     if (log["id"] == PAD).all():
         raise UserError(
-            f"{flags.model} knows no item of {flags.log}: it knows {len(raw):,}, as "
-            f"{bundle.items[0]!r}, and there is {log['item'][0]!r}; change --log.item or --log"
+            f"{flags.model} has none of the items of {flags.log}: it has {len(raw):,}, such as "
+            f"{bundle.items[0]!r}, and the log has {log['item'][0]!r}; change --log.item or --log"
         )
     return log
 
@@ -129,13 +129,11 @@ def _summarize(
     lines += [f"  note: {note}" for note in interactions.notes]
     if unknown.height:
         lines.append(
-            f"  not known to the model: {unknown['item'].n_unique():,} items, in "
-            f"{unknown.height:,} interactions; they are passed over"
+            f"  unknown to the model: {unknown['item'].n_unique():,} items, in "
+            f"{unknown.height:,} interactions; they are ignored"
         )
     if unknown_users.height:
-        lines.append(
-            f"  {unknown_users.height:,} users, of whose items none is known, get the popular items"
-        )
+        lines.append(f"  {unknown_users.height:,} users without known items get the popular items")
     return "\n".join(lines)
 
 
@@ -195,6 +193,6 @@ def _table(users: pl.Series, lists: RankedItems, bundle: Bundle) -> pl.DataFrame
 
 main = command(
     run,
-    remedy="name files that can be read, and a place that can be written to",
+    remedy="give files that can be read, and an --out that can be written",
     interrupted="nothing was written",
 )

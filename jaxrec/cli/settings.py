@@ -12,13 +12,13 @@ from jaxrec.models.model_config import ModelConfig
 
 @dataclass(frozen=True)
 class SettingsFlags:
-    """What a command that trains reads."""
+    """Settings of a run."""
 
     data: Flat[DataConfig] = field(default_factory=DataConfig)
     model: Flat[ModelConfig] = field(default_factory=ModelConfig)
     train: Flat[TrainConfig] = field(default_factory=TrainConfig)
     config: Path | None = None
-    """a TOML file of settings: a recipe, or the config.toml of a run; other flags outdo it"""
+    """TOML file of settings: a recipe, or the config.toml of a run; other flags override it"""
 
     @property
     def settings(self) -> Config:

@@ -1,17 +1,17 @@
-"""Train every encoder at every history length: one table, and the plots that go with it.
+"""Train every encoder at every history length, and write a table and plots.
 
     jaxrec sweep --dataset=ml-1m
     jaxrec sweep --encoders=bow,rnn --history-lengths=10,50 --seeds=0,1,2 --epochs=10
 
-Every flag that is not listed below is one of `jaxrec train`'s and goes to all cells (`--dataset`,
-`--config=FILE`, ...); what one encoder alone reads (`--transformer.blocks`) goes to its own. A cell
-is a run like any other, in <sweep>/<encoder>-n<N>-seed<seed>. Stop the sweep at any moment: the
-same command keeps the finished cells and goes on with the others. A cell that fails is named at the
-end and stops none of the rest; its output lies beside it in a .log.
+Other flags are those of `jaxrec train` and apply to all cells (`--dataset`, `--config=FILE`, ...);
+settings of one encoder (`--transformer.blocks`) apply to its cells. A cell is a run like any other,
+in <sweep>/<encoder>-n<N>-seed<seed>. The same command continues an interrupted sweep and keeps the
+finished cells. A cell that fails does not stop the others: it is reported at the end, and its
+output is in a .log file beside its directory.
 
-Writes table.md, table.csv and quality.png into the sweep's folder; with --export (which needs the
-extra `convert`) every cell is converted too, all files are timed in turn in one process, and
-frontier.png shows recall@10 against latency and size.
+Writes table.md, table.csv and quality.png to the folder of the sweep. With --export (extra
+`convert`), every cell is exported too, all files are timed in turn in one process, and frontier.png
+shows recall@10 against latency and size.
 """
 
 import subprocess
@@ -48,21 +48,20 @@ _RESERVED = ("--encoder", "--history-length", "--seed", "--run-dir", "--resume",
 
 @dataclass(frozen=True)
 class SweepFlags:
-    """The cells, and where they are kept."""
+    """Cells of the sweep, and its folder."""
 
     encoders: str = ",".join(ENCODERS)
     """encoders, separated by commas"""
     history_lengths: str = "10,50,100,200"
     """history lengths N, separated by commas"""
     seeds: str = "0"
-    """seeds, separated by commas: each cell is trained once for each"""
+    """seeds, separated by commas; each encoder and length is trained with each seed"""
     sweep_dir: Path | None = None
-    """where everything is kept; default: runs/sweep-<dataset>"""
+    """folder of the sweep; default: runs/sweep-<dataset>"""
     export: bool = False
-    """convert the first seed of every cell, and time the files against each other"""
+    """export the runs of the first seed, and time the files against each other"""
     against: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """with --export: a published .tflite to time too, FILE or NAME=FILE; give the flag again for
-    another"""
+    """with --export: a published .tflite to time too, as FILE or NAME=FILE; may be repeated"""
 
 
 @dataclass(frozen=True)
@@ -122,7 +121,7 @@ def run(flags: SweepFlags, others: Sequence[str]) -> None:
     if failures:
         raise FailedCheckError(
             f"{len(failures)} of {len(cells)} cells failed ({'; '.join(failures)}); the same "
-            "command tries again"
+            "command trains them again"
         )
 
 
@@ -135,7 +134,7 @@ def make_cells(flags: SweepFlags, others: Sequence[str]) -> list[Cell]:
     for word in others:
         name = word.split("=")[0]
         if name in _RESERVED:
-            raise UserError(f"{name} is given by the sweep itself; leave it out")
+            raise UserError(f"{name} is set by the sweep; omit it")
     encoders = split_words("--encoders", flags.encoders, list(ENCODERS))
     for published in flags.against:
         named_file("--against", published)
@@ -161,7 +160,7 @@ def make_cells(flags: SweepFlags, others: Sequence[str]) -> list[Cell]:
         if different:
             raise UserError(
                 f"{run_dir} is a run with other settings ({'; '.join(different)}); give its flags "
-                "to go on, or another --sweep-dir"
+                "to continue, or another --sweep-dir"
             )
         cells.append(Cell(directory, of_runs, config))
     return cells
@@ -212,12 +211,12 @@ def _run_cli(log: Path, name: str, *arguments: str) -> str | None:
         done = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, check=False)
     if done.returncode == 0:
         return None
-    last = (log.read_text().strip().splitlines() or ["it said nothing"])[-1]
-    return f"{last.removeprefix('error: ')} (all of it in {log})"
+    last = (log.read_text().strip().splitlines() or ["it printed nothing"])[-1]
+    return f"{last.removeprefix('error: ')} (full output in {log})"
 
 
 main = command(
     run,
-    remedy="free or open the place, or give another --sweep-dir",
-    interrupted="the same command goes on",
+    remedy="free disk space or change permissions, or give another --sweep-dir",
+    interrupted="the same command continues",
 )

@@ -1,21 +1,21 @@
-r"""Train a recommender on a log of (user, item, time) and say how good it is.
+r"""Train a recommender on a log of (user, item, time), and evaluate it.
 
-Without flags it makes a small synthetic world and trains an LSTM on it:
+Without flags, train an LSTM on a small generated log:
 
     jaxrec train --encoder=rnn
 
-MovieLens 1M, downloaded or already here:
+MovieLens 1M, downloaded or in a folder:
 
     jaxrec train --encoder=rnn --dataset=ml-1m
-    jaxrec train --encoder=rnn --dataset=ml-1m --data-dir=FOLDER_THAT_HOLDS_ml-1m
+    jaxrec train --encoder=rnn --dataset=ml-1m --data-dir=FOLDER_WITH_ml-1m
 
 Your own log, with the names of its columns:
 
     jaxrec train --dataset=log.csv --log.user=customer --log.item=sku \
         --log.time=bought_at --items=products.csv
 
-The run directory (runs/<dataset>-<encoder>-n<N>) keeps the checkpoints, the figures in
-summary.json, the training curve in curve.png, and all that conversion to .tflite needs.
+The run directory (runs/<dataset>-<encoder>-n<N>) has the checkpoints, the metrics in summary.json,
+the training curve in curve.png, and everything that `jaxrec export` needs.
 """
 
 from dataclasses import dataclass
@@ -35,27 +35,27 @@ from jaxrec.training.processes import by_leader, initialize
 
 @dataclass(frozen=True)
 class RunFlags(SettingsFlags):
-    """The run: where it is kept, and on which devices it trains."""
+    """Run: its directory, and the devices that train it."""
 
     run_dir: Path | None = None
-    """where the run is kept; default: runs/<dataset>-<encoder>-n<N>, or with --config=RECIPE.toml
+    """directory of the run; default: runs/<dataset>-<encoder>-n<N>, or with --config=RECIPE.toml
     runs/RECIPE"""
     resume: bool = False
-    """go on with the unfinished run in the run directory; it ends as if never interrupted"""
+    """continue the unfinished run in the run directory, with the same result as without a break"""
     overwrite: bool = False
     """replace the run in the run directory"""
     dry_run: bool = False
-    """read the log, say what came in and what is odd, and stop"""
+    """read the log, print its summary and anomalies, and stop"""
     model_shards: int = setting(1, advanced=True)
-    """devices over which the tables of items are cut, where one does not hold them; the others
-    share out the batches"""
+    """number of devices over which the item tables are sharded, if they do not fit on one; batches
+    are split over the copies of the tables"""
     coordinator: str | None = setting(None, advanced=True)
-    """train with other processes: HOST:PORT of the first, which listens there; auto: JAX finds them
-    itself, as under Slurm, on Kubernetes and on TPUs"""
+    """train in several processes: HOST:PORT at which process 0 listens; auto: JAX detects it, as
+    under Slurm, on Kubernetes and on TPUs"""
     process_id: int | None = setting(None, advanced=True)
-    """with --coordinator: which of the processes this one is, from 0 ..."""
+    """with --coordinator: the number of this process, from 0"""
     num_processes: int | None = setting(None, advanced=True)
-    """... and how many there are"""
+    """with --coordinator: the number of processes"""
 
 
 def run(flags: RunFlags) -> None:
@@ -84,8 +84,8 @@ def run(flags: RunFlags) -> None:
 
 main = command(
     run,
-    remedy="free or open the place, or give another --run-dir; a run that had begun goes on "
-    "with --resume",
-    interrupted="--resume goes on from the last epoch",
+    remedy="free disk space or change permissions, or give another --run-dir; --resume continues a "
+    "run that has begun",
+    interrupted="--resume continues from the last epoch",
     before=enable_compilation_cache,
 )

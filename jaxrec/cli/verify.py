@@ -1,10 +1,10 @@
-"""Prove that a .tflite file says what the model says that it came from.
+"""Verify that a .tflite file returns the same results as its JAX model.
 
     jaxrec verify --model=runs/synthetic-rnn-n10/export/model.tflite
 
-Runs the file and the JAX model of its run on every held-out history, and on every way that an app
-can get a history wrong. A float32 file must give the same scores in the same order; the other
-recipes are judged by what their rounding does to the lists. Exit code 1 if it does not hold.
+Runs the file and the JAX model of its run on all held-out histories, some of them with mistakes
+that an app may make. A float32 file must return the same scores in the same order; for the other
+recipes, the overlap of the lists has a limit. The exit code is 1 if the file fails.
 """
 
 from dataclasses import dataclass
@@ -19,14 +19,14 @@ from jaxrec.training.compilation_cache import enable_compilation_cache
 
 @dataclass(frozen=True)
 class ParityFlags:
-    """What is compared with what."""
+    """File to verify, and its run."""
 
     model: Path
-    """a .tflite file that jaxrec made"""
+    """a .tflite file that `jaxrec export` wrote"""
     run_dir: Path | None = None
-    """the run it came from; default: the run directory that it lies in"""
+    """directory of its run; default: the run directory that contains the file"""
     new_items: Path | None = None
-    """the table of items that were added to it, if there were any"""
+    """table of the new items in the file, if there are any"""
 
 
 def run(flags: ParityFlags) -> None:
@@ -41,16 +41,16 @@ def run(flags: ParityFlags) -> None:
     heads = "".join(f"{name} error {each:.1e}, " for name, each in parity.head_errors.items())
     print(
         f"{flags.model}: {recipe}, equal on {parity.histories:,} histories; score error "
-        f"{parity.score_error:.1e}, order error {parity.order_error:.1e}, context error "
+        f"{parity.score_error:.1e}, order error {parity.order_error:.1e}, query error "
         f"{parity.context_error:.1e}, vector error {parity.vector_error:.1e}, "
-        f"{heads}adapting error {parity.adapting_error:.1e}, top-"
+        f"{heads}adapter error {parity.adapting_error:.1e}, top-"
         f"{OVERLAP_AT} overlap {parity.overlap:.4f}"
     )
 
 
 main = command(
     run,
-    remedy="name a file that can be read",
-    interrupted="nothing was proven",
+    remedy="give a file that can be read",
+    interrupted="nothing was verified",
     before=enable_compilation_cache,
 )

@@ -6,7 +6,14 @@ from pathlib import Path
 from typing import Literal
 
 from jaxrec.config.fields import Flat, check, differing_flags, setting
-from jaxrec.config.toml_file import FORMAT, as_table, require_format, with_table, write_table
+from jaxrec.config.toml_file import (
+    FORMAT,
+    as_table,
+    require_format,
+    with_new_names,
+    with_table,
+    write_table,
+)
 from jaxrec.data.data_config import DataConfig
 from jaxrec.errors import UserError
 from jaxrec.files import reading
@@ -17,48 +24,49 @@ SamplerName = Literal["auto", "uniform", "log-uniform", "batch"]
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Training: the loss, the optimizer, how long."""
+    """Training: the loss, the optimizer and the duration."""
 
     epochs: int = setting(30, 1, 100_000)
-    """passes over the training targets, at the most; training stops before that if the validation
-    does not improve (--patience)"""
+    """maximum number of passes over the training targets; --patience may stop training earlier"""
     patience: int = setting(5, 1, 100_000, advanced=True)
-    """stop after so many epochs without a better validation NDCG@10"""
+    """stop after this many epochs without a better validation NDCG@10"""
     learning_rate: float | None = setting(None, 0.0, 10.0)
-    """the peak of AdamW's learning rate, between a linear warm-up and a cosine decay to zero; by
-    default 0.00015 times the square root of the targets in a step, as 0.003 for 400"""
+    """peak learning rate of AdamW, between a linear warm-up and a cosine decay to zero; default:
+    0.00015 times the square root of the targets per step, as 0.003 for 400; transformer: at most
+    0.003"""
     seed: int = setting(0, 0, 2**31 - 1)
-    """seed of all that is drawn; the same seed gives the same run"""
+    """random seed; the same seed gives the same run"""
     batch_size: int | None = setting(None, 1, 1_000_000, advanced=True)
-    """windows in a step, and of shorter timelines as many more as hold as many targets; by default
-    as many as hold 1,280, or of a small log fewer, so that an epoch has some 500 steps"""
+    """windows per step; if they are shorter, more of them, with the same number of targets;
+    default: windows of 1,280 targets, or of a small log fewer, so that an epoch has some 500
+    steps"""
     loss: Literal["auto", "full-softmax", "sampled-softmax"] = setting("auto", advanced=True)
-    """compare the target with the whole catalogue, or with sampled negatives; auto: with the whole
-    of up to 5,000 items, unless --negatives are given"""
+    """softmax over the whole catalogue, or over sampled negatives; auto: over the whole catalogue
+    of up to 5,000 items, unless --negatives is given"""
     negatives: int | None = setting(None, 1, 1_000_000, advanced=True)
-    """sampled negatives, shared by the whole batch; by default 512 where the loss samples"""
+    """number of sampled negatives, shared by the whole batch; default: 512 if the loss samples"""
     sampler: SamplerName = setting("auto", advanced=True)
-    """where negatives come from: every item alike; log-uniform over the items ordered by
-    popularity; or targets of the same batch; auto: the batch where few items have most targets,
-    else every item"""
+    """distribution of the negatives: uniform over the items; log-uniform over the items ordered by
+    popularity; or targets of the same batch; auto: batch if few items have most of the targets,
+    else uniform"""
     teacher: str | None = setting(None, advanced=True)
-    """finished runs on the same data, as runs/a,runs/b: the mean of their scores counts as much as
-    the target (distillation); a small model becomes better for one, any model for several"""
+    """finished runs on the same data, as runs/a,runs/b, to distill: the mean of their scores has
+    the same weight as the target; one teacher improves a small model, several any model"""
     window_length: int | None = setting(None, 1, 10_000, advanced=True)
-    """targets in a window of one user's timeline, all learned in one pass; by default N, but 20 at
-    the least and 50 at the most; where many timelines fit with their lead-in, these are not cut"""
+    """targets in a window of a user's timeline, trained in one pass; default: N, but at least 20
+    and at most 50; if many timelines fit into a window with its lead-in, these are not cut"""
     lead_in: int | None = setting(None, 0, 10_000, advanced=True)
-    """activities that a window reads before its first target beside the last one, so that no target
-    of a long timeline is learned from a short history; by default N - 1, but 49 at the most"""
+    """activities that a window reads before its first target in addition to the last one, so that
+    no target of a long timeline is trained on a short history; default: N - 1, but at most 49"""
     table_optimizer: Literal["auto", "adamw", "rowwise-adagrad"] = setting("auto", advanced=True)
-    """how items' vectors and biases learn: all of them at each step, or those that it touched, with
-    one number of state a row; auto: by rows beyond 50,000 items"""
+    """optimizer of the item embeddings and biases: of all rows in each step, or of the rows that
+    the step reads, with one number of state per row; auto: rowwise-adagrad beyond 50,000 items"""
     warmup: float = setting(0.05, 0.0, 1.0, advanced=True)
-    """share of the steps that warm up"""
+    """share of the steps in which the learning rate warms up"""
     weight_decay: float = setting(0.01, 0.0, 10.0, advanced=True)
     """decoupled weight decay (AdamW), on matrices only"""
     clip_norm: float = setting(1.0, 1e-6, 1e6, advanced=True)
-    """largest norm of a gradient; a larger one is scaled down to it"""
+    """maximum norm of a gradient; a larger one is scaled down to it"""
 
     def __post_init__(self) -> None:
         check(self)
@@ -93,6 +101,7 @@ def load_config(path: Path) -> Config:
     with reading(path):
         table = tomllib.loads(path.read_text(encoding="utf-8"))
         require_format(table.pop("format", None), path)
+        table = with_new_names(Config(), table)
         config = with_table(Config(), table, path)
         # A missing key does not stand for its default: the file is truncated.
         if lacking := set(as_table(config)) - set(table):

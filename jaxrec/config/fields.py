@@ -6,7 +6,7 @@ command line (`--transformer.blocks`) and a table of a TOML file. A configuratio
 annotated as `Flat` by the one that contains it, and its fields are on the same level.
 """
 
-from dataclasses import field, fields, is_dataclass
+from dataclasses import MISSING, field, fields, is_dataclass
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import tyro
@@ -20,7 +20,12 @@ Flat = Annotated[Part, tyro.conf.arg(name="")]
 
 
 def setting(
-    default: Any, low: float | None = None, high: float | None = None, *, advanced: bool = False
+    default: Any,
+    low: float | None = None,
+    high: float | None = None,
+    *,
+    advanced: bool = False,
+    old_name: str | None = None,
 ) -> Any:
     """Declare a field of a configuration.
 
@@ -28,9 +33,11 @@ def setting(
         low: the smallest allowed value.
         high: the largest allowed value.
         advanced: whether only `--help-all` lists the flag, and `--help` omits it.
+        old_name: the name of the field in the previous version. Commands and settings files refuse
+            it with an error that has the new name; the configurations of older runs may have it.
     """
     limits = {} if low is None else {"low": low, "high": high}
-    return field(default=default, metadata={**limits, "advanced": advanced})
+    return field(default=default, metadata={**limits, "advanced": advanced, "old_name": old_name})
 
 
 def flag_of(config: Any, name: str) -> str:
@@ -41,6 +48,22 @@ def flag_of(config: Any, name: str) -> str:
     """
     group = getattr(config, "group", "")
     return "--" + (f"{group}.{name}" if group else name).replace("_", "-")
+
+
+def renamed_flags(kind: Any) -> dict[str, str]:
+    """Return the new name of each renamed flag of a configuration, including nested ones.
+
+    Args:
+        kind: the configuration, or its class.
+    """
+    found = {}
+    for spec in fields(kind):
+        old_name = spec.metadata.get("old_name")
+        if old_name is not None:
+            found[flag_of(kind, old_name)] = flag_of(kind, spec.name)
+        elif spec.default_factory is not MISSING and is_dataclass(part := spec.default_factory()):
+            found |= renamed_flags(part)
+    return found
 
 
 def check(config: Any) -> None:
@@ -57,7 +80,7 @@ def check(config: Any) -> None:
             low, high = spec.metadata["low"], spec.metadata["high"]
             if value is not None and not low <= value <= high:
                 raise UserError(
-                    f"{flag}={_format_number(value)} is out of range; give it "
+                    f"{flag}={_format_number(value)} is out of range; give "
                     f"{_format_number(low)} to {_format_number(high)}"
                 )
         elif value not in choices.get(spec.name, (value,)):
@@ -97,7 +120,7 @@ def refuse_unused(config: Any, reader: str, *names: str) -> None:
         UserError: a setting is not the default.
     """
     for flag, value in changed_flags(config, *names).items():
-        raise UserError(f"{flag}={value} is of use to {reader} alone; give it")
+        raise UserError(f"{flag}={value} needs {reader}")
 
 
 def differing_flags(old: Any, new: Any) -> list[str]:

@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import tomli_w
 
-from jaxrec.config.fields import flag_of, flag_values
+from jaxrec.config.fields import flag_of, flag_values, renamed_flags
 from jaxrec.errors import UserError
 from jaxrec.files import replacing
 
@@ -56,9 +56,11 @@ def read_table(path: Path) -> dict[str, Any]:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, IsADirectoryError):
-        raise UserError(f"{path} is no file; give --config=FILE, a TOML file of settings") from None
+        raise UserError(
+            f"{path} is not a file; give --config=FILE, a TOML file of settings"
+        ) from None
     except ValueError as error:
-        raise UserError(f"{path} is no TOML file ({error}); correct it") from None
+        raise UserError(f"{path} is not valid TOML ({error}); correct it") from None
     require_format(table.pop("format", FORMAT), path)
     return table
 
@@ -86,12 +88,21 @@ def with_table(config: Settings, table: Mapping[str, Any], path: Path) -> Settin
     """
     remaining = dict(table)
     replaced = _apply_table(config, remaining, path)
+    renamed = renamed_flags(config)
     for key in remaining:
+        if new_name := renamed.get(flag_of(config, key)):
+            raise UserError(f"{path}: {_name(config, key)} is now {new_name[2:]}")
         known = [name[2:] for name in flag_values(config)]
         near = difflib.get_close_matches(_name(config, key), known, n=1)
-        remedy = f"did you mean {near[0]}?" if near else "--help-all lists what there is"
-        raise UserError(f"{path} has {_name(config, key)}, which is no setting; {remedy}")
+        remedy = f"did you mean {near[0]}?" if near else "--help-all lists all settings"
+        raise UserError(f"{path} has {_name(config, key)}, which is not a setting; {remedy}")
     return replaced
+
+
+def with_new_names(config: Any, table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the table of an older run with the new names of renamed settings outside groups."""
+    new_names = {old[2:]: new[2:] for old, new in renamed_flags(config).items()}
+    return {new_names.get(key, key): value for key, value in table.items()}
 
 
 def _apply_table(config: Any, table: dict[str, Any], path: Path) -> Any:

@@ -9,7 +9,8 @@ from jaxrec.conversion.measure.recall import RECALL_AT
 from jaxrec.conversion.product import Conversion
 from jaxrec.data.interactions import DESCRIBES
 from jaxrec.evaluation.ranking import COVERAGE_AT
-from jaxrec.runs.summary import Figures, Protocol
+from jaxrec.runs.report import TOLD_TIME
+from jaxrec.runs.summary import Figures, Protocol, describe_seen_items
 from jaxrec.runtime import bundle
 from jaxrec.runtime.interpreter import DeviceModel
 from jaxrec.schema import Feature
@@ -20,28 +21,29 @@ _LIBRARIES = (
 )
 
 RULES = {
-    "default signature": "`recommend` is what a caller gets who names no signature.",
-    "order": "A history runs from the oldest to the most recent item; the most recent stands last.",
-    "padding": "0 fills a short history, on the left by custom; it weighs nothing wherever it "
-    "stands.",
-    "ids": "An id is the number of an item in vocabulary.json, the first being 1.",
-    "unknown items": "Leave them out, or write 0 or any number that is no id: all are passed over, "
-    "and what came before them counts.",
-    "longer histories": "Give the last N items that are in the vocabulary.",
-    "empty history": "All zeros give the popular items.",
-    "scores": "Logits: higher is better, comparable within one call. A candidate that is unknown "
-    "has about -1e9.",
-    "vectors": "The product of a context with an item's vector, and its bias, are its score. "
-    "What is unknown has a vector of zeros and the bias -1e9.",
-    "adapter": "What `adapt` learned of one user from the last activities, known ids at the right "
-    "end, each with a weight. It is added to the context; zeros change nothing, and are what comes "
-    "out if it did not help with the activities that were held back. It is of this graph alone.",
-    "features": "Beside the history stand the features of its activities, aligned with it, and of "
-    "its user. An id is the place of a value in its list, the first being 1; a number is as in the "
-    "log; an age is the seconds from an activity to now.",
-    "unknown features": "0 is an unknown id, NaN an unknown number, -1 an unknown age, and so is "
-    "whatever else cannot be one. All features may be unknown.",
-    "state": "None is kept between calls.",
+    "default signature": "A call without the name of a signature runs `recommend`.",
+    "order": "A history runs from the oldest to the most recent item, which is last.",
+    "padding": "A short history is padded with 0, by convention on the left; padding is ignored at "
+    "any position.",
+    "ids": "An id is the position of an item in vocabulary.json, from 1.",
+    "unknown items": "Omit them, or write 0 or any number that is not an id: they are ignored, and "
+    "the items before them are not.",
+    "longer histories": "Pass the last N items that are in the vocabulary.",
+    "empty history": "A history of zeros returns the popular items.",
+    "scores": "Logits: higher is better, comparable within one call. An unknown candidate has "
+    "about -1e9.",
+    "vectors": "A score is the dot product of a query (`context`) and an item's vector, plus the "
+    "item's bias. An unknown item has a vector of zeros and the bias -1e9.",
+    "adapter": "The vector that `adapt` learns for one user from the last activities: known ids, "
+    "right-aligned, each with a weight. It is added to the query. Zeros have no effect; `adapt` "
+    "returns zeros if the adapter did not lower the loss of the held-out activities. It is valid "
+    "for this graph alone.",
+    "features": "The inputs beside the history are the features of its activities, aligned with "
+    "it, and those of the user and the moment. An id is the position of a value in its list, from "
+    "1; a number is as in the log; an age is the number of seconds from an activity to now.",
+    "unknown features": "An unknown id is 0, an unknown number NaN, and an unknown age -1; any "
+    "other invalid value is unknown too. All features may be unknown.",
+    "state": "No state is kept between calls.",
 }
 
 
@@ -143,27 +145,27 @@ def render(model: dict[str, Any]) -> str:
     ]
     low, high = test[f"recall@{RECALL_AT}_interval"]
     described = f"{model['described_items']:,}" if model["described_items"] else "none"
-    seen = "may be in the lists" if model["keep_seen"] else "are left out of the lists"
+    seen = "may be recommended" if model["keep_seen"] else "are excluded"
     paragraphs = [
         f"# {model['run']}",
         f"Recommends the next of {model['vocabulary']['size']:,} items from the last "
-        f"{model['history_length']} that a user met, on the user's own device. Encoder: "
-        f"{model['encoder']}; weights: {model['recipe']}. Items of the history {seen}. Titles, "
-        f"genres and years of items inside: {described}.",
+        f"{model['history_length']} items of a user, on the user's own device. Encoder: "
+        f"{model['encoder']}; weights: {model['recipe']}. Items of the history {seen}. Items with "
+        f"a title, genres or year: {described}.",
         "## Signatures",
         "\n".join(signatures),
         "## Rules",
         "\n".join(f"- {name}: {rule}" for name, rule in model["rules"].items()),
-        "## How good it is",
+        "## Evaluation",
         f"recall@{RECALL_AT} {test[f'recall@{RECALL_AT}']:.4f} ({low:.4f} to {high:.4f}, "
         f"{protocol['interval']}), "
         f"{model['evaluation'][f'recall@{RECALL_AT} through the file']:.4f} through this file; "
         f"NDCG@10 {test['ndcg@10']:.4f}; {protocol['dataset']}, {protocol['split']}, "
-        f"{protocol['test_users']:,} test users, {protocol['candidates']:,} candidates, seen "
-        f"items {protocol['seen_items']}"
-        f"{', told the time of the target' if protocol['told_time'] else ''}.",
-        f"Its lists hold {model['parity']['overlap']:.1%} of the first ten of the JAX model.",
-        "## Made with",
+        f"{protocol['test_users']:,} test users, {protocol['candidates']:,} candidates, "
+        f"{describe_seen_items(protocol['seen_items'])}"
+        f"{f', {TOLD_TIME}' if protocol['told_time'] else ''}.",
+        f"Its lists contain {model['parity']['overlap']:.1%} of the top ten of the JAX model.",
+        "## Versions",
         ", ".join(f"{name} {number}" for name, number in model["versions"].items()),
     ]
     return "\n\n".join(paragraphs) + "\n"

@@ -179,7 +179,7 @@ def convert(directory: RunDirectory, config: ExportConfig, export_dir: Path | No
 def _print_source(source: RestoredRun) -> None:
     """Print which run is converted, with notes on its items."""
     ended = datetime.fromtimestamp(source.directory.ended)
-    print(f"{source.directory.path}, which ended {ended:%Y-%m-%d %H:%M}")
+    print(f"{source.directory.path}, finished {ended:%Y-%m-%d %H:%M}")
     if source.notes:
         print(source.notes)
     if warning := _inexact_ids_warning(source.vocabulary.values.to_list()):
@@ -205,14 +205,14 @@ def _adapt_config(config: ExportConfig, source: RestoredRun) -> AdaptConfig | No
         return None
     if config.adapting.held_back == 0:
         raise UserError(
-            "--held-back=0 leaves nothing to tell whether it helped, and a user may be worse off; "
-            "give 1 or more"
+            "--held-back=0 leaves no activity to evaluate the adapter on, which may be worse than "
+            "none; give 1 or more"
         )
     config.adapting.require_more_than(source.config.data.history_length)
     if source.model.features:
         raise UserError(
-            f"{source.directory.path} knows features of activities or users, which an adapter does "
-            "not learn with; convert it without --adapt, or a run without them"
+            f"{source.directory.path} has features of activities or users, which --adapt does not "
+            "support; export it without --adapt, or a run without features"
         )
     return config.adapting
 
@@ -229,8 +229,8 @@ def _inexact_ids_warning(items: Sequence[int | str]) -> str | None:
     if not beyond:
         return None
     return (
-        f"{len(beyond):,} ids are beyond 2^53 - 1, as {beyond[0]}: a browser will refuse the file; "
-        "for the page write ids as text in the log"
+        f"{len(beyond):,} ids are beyond 2^53 - 1, such as {beyond[0]}: browsers reject the file; "
+        "for the demo page, write ids as text in the log"
     )
 
 

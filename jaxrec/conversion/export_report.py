@@ -7,6 +7,7 @@ from jaxrec.conversion.measure.recall import RECALL_AT
 from jaxrec.conversion.product import Conversion
 from jaxrec.conversion.recipes import Recipe
 from jaxrec.errors import FailedCheckError
+from jaxrec.runs.summary import describe_seen_items
 from jaxrec.runs.text_table import format_table
 
 
@@ -15,15 +16,14 @@ def render_recipes(conversion: Conversion, failures: Mapping[Recipe, FailedCheck
     source, shapes, chosen = conversion.source, conversion.shapes, conversion.product
     model = source.config.model
     protocol, test = source.summary.protocol, source.summary.test
-    seen = "kept" if shapes.keep_seen else "left out"
+    seen = describe_seen_items("kept" if shapes.keep_seen else "")
     lines = [
         f"{model.encoder}, N = {shapes.history_length}, "
-        f"d = {model.embedding_dim}, {source.vocabulary.size:,} items, top {shapes.top_k}, items "
-        f"of the history {seen}",
+        f"d = {model.embedding_dim}, {source.vocabulary.size:,} items, top {shapes.top_k}, {seen}",
         f"parity on {chosen.parity.histories:,} histories; recall@{RECALL_AT} on "
         f"{len(source.heldout.target):,} held-out targets ({protocol.dataset}, {protocol.split}, "
-        f"seen items {protocol.seen_items}), {test.means['recall@10']:.4f} in JAX",
-        f"time of a call: {machine_name()}, µs",
+        f"{protocol.seen_items_text}), {test.means['recall@10']:.4f} in JAX",
+        f"latency of a call: {machine_name()}, µs",
         "",
     ]
     head = ["", "weights", "graph", "score error", "top-10 overlap", f"recall@{RECALL_AT}"]
@@ -49,4 +49,4 @@ def render_list_lengths(times: Mapping[int, float]) -> str:
     """Format the time of a call for lists of several lengths."""
     *shorter, (top_k, time) = ((k, f"{time:.1f}") for k, time in times.items())
     others = ", ".join(f"{other} with --top-k={k}" for k, other in shorter)
-    return f"\na call takes {time} µs with the {top_k} items of its list; {others}"
+    return f"\nmedian latency {time} µs with the {top_k} items of its list; {others}"

@@ -141,7 +141,9 @@ def replace_constants(graph: bytes, tables: Mapping[float, Float32[np.ndarray, "
             if np.all(model.buffers[tensor.buffer].data.view(np.float32) == np.float32(number))
         }
         if not placeholders:
-            raise FailedCheckError(f"the graph has no place for a table of {table.shape}")
+            raise FailedCheckError(
+                f"the graph has no placeholder for a table of shape {table.shape}"
+            )
         for buffer in placeholders:
             model.buffers[buffer].data = np.ascontiguousarray(table).reshape(-1).view(np.uint8)
     return _pack(model, len(graph))
@@ -229,7 +231,7 @@ def check_operations(facts: Facts, *, lookups: int, tables: int, heads: Iterable
     """
     custom = [name for name in facts.operators if name.startswith("CUSTOM")]
     if custom:
-        raise FailedCheckError(f"the graph has operations that are not built in: {custom}")
+        raise FailedCheckError(f"the graph has custom operations: {custom}")
     fused = [name for name in facts.operators if name.endswith(_FUSED)]
     if fused or facts.has_state:
         raise FailedCheckError(f"the graph keeps state between calls ({fused or 'variables'})")
@@ -237,7 +239,7 @@ def check_operations(facts: Facts, *, lookups: int, tables: int, heads: Iterable
     wanted = {name: others.get(name, lookups) for name in facts.lookups}
     if facts.lookups != wanted:
         raise FailedCheckError(
-            f"the graph looks ids up more than once, or not at all: {facts.lookups}, not {wanted}"
+            f"the graph has wrong numbers of id lookups: {facts.lookups}, not {wanted}"
         )
     if facts.tables != tables:
-        raise FailedCheckError(f"the graph holds {facts.tables} tables, not {tables}")
+        raise FailedCheckError(f"the graph has {facts.tables} tables, not {tables}")

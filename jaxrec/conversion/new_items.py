@@ -45,8 +45,7 @@ def read_new_items(
     """
     if not features:
         raise UserError(
-            f"--new-items={path} needs features, and the run knows each item by itself alone; "
-            "train one with --item-features"
+            f"--new-items={path} needs a run with item features; train one with --item-features"
         )
     as_in_log = {"log_column": config.log.item, "encoding": config.log.encoding}
     ids = read_item_ids(str(path), config.item_table, **as_in_log, flag="--new-items")
@@ -55,13 +54,13 @@ def read_new_items(
         ids = ids.cast(pl.String)
     elif ids.dtype == pl.String:
         raise UserError(
-            f"--new-items={path} has the item {ids[0]!r}, a text, and the items of the run are "
-            f"whole numbers, as {old[0]}; write the ids as the log does"
+            f"--new-items={path} has the item {ids[0]!r}, a string, and the items of the run are "
+            f"integers, such as {old[0]}; write the ids as in the log"
         )
     new = ids.cast(old.dtype).alias("item")
     new = new.filter(~new.is_in(old.implode()))
     if new.is_empty():
-        raise UserError(f"--new-items={path} has no item that the run does not know")
+        raise UserError(f"--new-items={path} has no new item: the run has all of them")
     names = [each.name for each in features]
     described, notes = read_items(str(path), config.item_table, new, **as_in_log, features=names)
     described = new.to_frame().join(described, on="item", how="left", maintain_order="left")
@@ -69,7 +68,7 @@ def read_new_items(
     for feature, unknown in extended:
         if unknown:
             more = f" and {len(unknown) - 1:,} other values" if unknown[1:] else ""
-            notes.append(f"the run never learned {feature.name} {unknown[0]!r}{more}")
+            notes.append(f"unknown {feature.name}: {unknown[0]!r}{more}")
     features = tuple(feature for feature, _ in extended)
     return NewItems(
         Vocabulary(pl.concat([old, new]), np.pad(vocabulary.counts, (0, len(new)))),
@@ -85,9 +84,11 @@ def _format_notes(
     """Format the counts of new and known items, and the notes on them."""
     lines = [f"{path}: {new:,} new items"]
     if known:
-        lines.append(f"  known to the run, and left as they are: {known:,}")
+        lines.append(f"  in the run already, and not changed: {known:,}")
     is_bare = np.all([(each.ids[-new:] == PAD).all(axis=1) for each in features], axis=0)
     if is_bare.any():
         count = is_bare.sum()
-        lines.append(f"  note: without a value that was learned, and so all alike: {count:,}")
+        lines.append(
+            f"  note: without known feature values, and so with equal embeddings: {count:,}"
+        )
     return "\n".join([*lines, *(f"  note: {note}" for note in notes)])

@@ -94,6 +94,6 @@ def _require_fit(
     ):
         if not fits:
             raise UserError(
-                f"{directory.path / name} describes other items than {directory.path / VOCABULARY} "
-                "has; train the run again"
+                f"{directory.path / name} has other items than {directory.path / VOCABULARY}; "
+                "train the run again"
             )

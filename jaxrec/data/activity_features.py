@@ -34,7 +34,7 @@ class EncodedFeature(NamedTuple):
 
 
 def activity_features(log: OrderedLog, config: DataConfig) -> list[EncodedFeature]:
-    """Encode the configured columns of each activity, and with --time its time gap, as ids.
+    """Encode the configured columns of each activity, and with --time-gaps its time gap, as ids.
 
     Raises:
         UserError: a column is missing or carries no information, or the time unit is unknown.
@@ -48,9 +48,9 @@ def activity_features(log: OrderedLog, config: DataConfig) -> list[EncodedFeatur
         )
         for name in names
     ]
-    if config.time:
+    if config.time_gaps:
         if config.log.time == NO_TIMES:
-            raise UserError("--time needs times, and --log.time=none says that there are none")
+            raise UserError("--time-gaps and --log.time=none exclude each other; omit one of them")
         encoded.append(EncodedFeature(_AGE, _gaps(log)))
     return encoded
 
@@ -65,7 +65,7 @@ def user_features(log: OrderedLog, config: DataConfig) -> list[EncodedFeature]:
     if not names:
         return []
     if log.users.width == 1:
-        raise UserError(f"--user-features: --dataset={config.dataset} says nothing of its users")
+        raise UserError(f"--user-features: --dataset={config.dataset} has none; omit the flag")
     columns = [_column(log.users, name, "user") for name in names]
     encoded = [encode_values(column, "user", "--user-features") for column in columns]
     return [
@@ -86,7 +86,7 @@ def moment_features(log: OrderedLog, config: DataConfig) -> list[EncodedFeature]
     if log.ticks_per_second is None or config.log.time == NO_TIMES:
         raise UserError(
             "--moment needs times that are dates, or seconds, milli-, micro- or nanoseconds since "
-            "1970; say what they count with --log.time-unit, or leave it out"
+            "1970; set their unit with --log.time-unit, or omit --moment"
         )
     seconds = pl.Series(whole_seconds(log.timestamps, log.ticks_per_second))
     moments = pl.from_epoch(seconds).dt.replace_time_zone("UTC")
@@ -106,8 +106,7 @@ def _column(table: pl.DataFrame, name: str, owner: str) -> pl.Series:
     names = [each for each in table.columns if each not in ("user", "item", "timestamp")]
     if name not in names:
         raise UserError(
-            f"--{owner}-features has {name!r}, and there is {', '.join(names) or 'nothing'}; give "
-            "some of these"
+            f"--{owner}-features: unknown column {name!r}; available: {', '.join(names) or 'none'}"
         )
     return table[name]
 
@@ -116,9 +115,9 @@ def _gaps(log: OrderedLog) -> Int32[np.ndarray, " n"]:
     """Return the bucket of the gap from each activity to the user's next; 0 for the last one."""
     if log.ticks_per_second is None:
         raise UserError(
-            f"--time: times from {log.timestamps.min():.15g} to {log.timestamps.max():.15g} are no "
-            "seconds, milli-, micro- or nanoseconds since 1970; say what they count with "
-            "--log.time-unit, or leave --time out"
+            f"--time-gaps: times from {log.timestamps.min():.15g} to "
+            f"{log.timestamps.max():.15g} are not seconds, milli-, micro- or nanoseconds since "
+            "1970; set their unit with --log.time-unit, or omit --time-gaps"
         )
     seconds = whole_seconds(log.timestamps, log.ticks_per_second)
     gaps = np.append(np.diff(seconds), 0)
@@ -126,7 +125,7 @@ def _gaps(log: OrderedLog) -> Int32[np.ndarray, " n"]:
     ids = gap_ids(gaps)
     if len(np.unique(ids[ids > 0])) < 2:
         raise UserError(
-            "--time: from each activity of a user to the next it takes equally long, or else more "
-            "than 34 years; leave it out, or say what times count with --log.time-unit"
+            "--time-gaps: all gaps between a user's activities are equal, or longer than 34 years; "
+            "omit the flag, or set the unit of the times with --log.time-unit"
         )
     return ids

@@ -21,11 +21,11 @@ _SUFFIXES = re.compile(r"(\.(csv|tsv|txt|dat|inter|jsonl|ndjson|parquet|pq|gz|zs
 
 @dataclass(frozen=True)
 class RatingConfig:
-    """The second head of --rate, which predicts ratings."""
+    """The rating head of --predict-ratings."""
 
     group: ClassVar = "rating"
     weight: float = setting(0.3, 0.0, 1000.0)
-    """what the loss of ratings counts beside that of the next item"""
+    """weight of the rating loss; that of the next item has weight 1"""
 
     def __post_init__(self) -> None:
         check(self)
@@ -33,60 +33,59 @@ class RatingConfig:
 
 @dataclass(frozen=True)
 class DataConfig:
-    """The data: where the log comes from, what the model is told of it, how it is split."""
+    """Data: the log, the features of the model, and the split."""
 
     dataset: str = "synthetic"
-    """synthetic, a made-up world; ml-100k, ml-1m, ml-20m, ml-25m, ml-32m or ml-latest-small, which
-    are downloaded; or your own log: a file (.csv, .tsv, .txt, .dat, .inter, .jsonl, also as .gz or
-    .zst, or .parquet), a folder or pattern ("logs/*.parquet") of Parquet files, or what
-    `jaxrec prepare` made"""
+    """synthetic, a generated log; ml-1m or ml-100k, which are downloaded; ml-20m, ml-25m, ml-32m or
+    ml-latest-small, with --data-dir; or your own log: a file (.csv, .tsv, .txt, .dat, .inter,
+    .jsonl, also as .gz or .zst, or .parquet), a folder or glob pattern ("logs/*.parquet") of
+    Parquet files, or a folder that `jaxrec prepare` wrote"""
     data_dir: str | None = None
-    """the folder that holds the MovieLens folder (ml-1m/ ...), if it is already on this machine"""
+    """folder that contains the MovieLens folder (ml-1m/ ...); default: ml-1m and ml-100k are
+    downloaded"""
     items: str | None = None
-    """a table that describes your items: an id, and any of title, genres, year, with which
-    recommendations are shown"""
+    """table of your items: an id, and any of title, genres and year, which are shown with
+    recommendations"""
     users: str | None = setting(None, advanced=True)
-    """a table that describes your users: an id, and what --user-features names"""
+    """table of your users: an id, and the columns of --user-features"""
     history_length: int = setting(10, 1, 1000)
-    """N: how many of a user's last interactions the model reads"""
+    """N: the number of a user's last interactions that the model reads"""
     item_features: str | None = None
-    """columns of the item table that the model learns from, as genres,year; by them it knows items
-    that come after training"""
+    """columns of the item table that the model reads, as genres,year; with them an export can add
+    new items"""
     activity_features: str | None = None
-    """columns of your log that the model reads of each interaction beside the item, as
-    rating,device"""
+    """columns of your log that the model reads for each interaction, as rating,device"""
     user_features: str | None = setting(None, advanced=True)
-    """columns of the table of users that the model reads, as age,country"""
-    time: bool = False
-    """let the model read how long ago each interaction was"""
+    """columns of the user table that the model reads, as age,country"""
+    time_gaps: bool = setting(False, old_name="time")
+    """the model reads how long ago each interaction was"""
     moment: str | None = setting(None, advanced=True)
-    """let the model read the hour of the day and the day of the week at which it recommends:
+    """the model reads the hour of the day and the day of the week of the recommendation:
     hour,weekday"""
     time_zone: str = setting("UTC", advanced=True)
-    """with --moment: where your users are, as Europe/Berlin"""
-    rate: bool = False
-    """learn to predict ratings too; of your own log --log.rating names their column"""
-    label_weight: str | None = setting(None, advanced=True)
-    """what each target counts in training: a column of your log that holds numbers, or what each
-    value of one counts (rating:1=0,2=0,3=0.5,4=1,5=2 or event:view=1,cart=3,buy=10)"""
+    """with --moment: the time zone of your users, as Europe/Berlin"""
+    predict_ratings: bool = setting(False, old_name="rate")
+    """predict ratings too; in your own log, --log.rating names their column"""
+    target_weight: str | None = setting(None, advanced=True, old_name="label_weight")
+    """weight of each target in the loss: a numeric column of your log, or a weight for each value
+    of a column (rating:1=0,2=0,3=0.5,4=1,5=2 or event:view=1,cart=3,buy=10)"""
     target_events: str | None = setting(None, advanced=True)
-    """the kinds of events that are predicted (buy, or buy,cart), from histories of all kinds;
-    --log.event names their column; by default all are"""
+    """kinds of events to predict (buy, or buy,cart), from histories of all kinds; --log.event names
+    their column; default: all"""
     split: SplitName = "leave-one-out"
-    """leave-one-out: each user's last item is the test, the one before it the validation; temporal:
-    one cut in calendar time for everybody; random-pairs: shuffled (history, next) pairs, which
-    leaks the future and is comparable with nothing else"""
+    """leave-one-out: each user's last item is the test target, the one before it the validation
+    target; temporal: one cut in time for all users; random-pairs: shuffled (history, next) pairs,
+    which leaks the future and is not comparable with other splits"""
     keep_seen: bool = False
-    """recommend what the user has met before too, for logs where people come back to the same item;
-    by default it is left out"""
+    """recommend items of the history too, for logs in which users return to an item; default: they
+    are excluded"""
     final_fit: bool = False
-    """train on the validation targets too, for the model that you ship, once they have chosen the
+    """train on the validation targets too, for the model that you ship, after choosing the
     settings: all epochs are trained and the last is kept"""
     validation_users: int | None = setting(None, 10, 2**31 - 1, advanced=True)
-    """validate on so many users, drawn by the seed: of many, a few thousand say enough; by default
-    on all"""
+    """validate on a random sample of this many users; a few thousand suffice; default: all"""
     test_users: int | None = setting(None, 10, 2**31 - 1, advanced=True)
-    """test on so many users, drawn by the seed; by default on all"""
+    """test on a random sample of this many users; default: all"""
     filters: Flat[FilterConfig] = field(default_factory=FilterConfig)
     log: LogConfig = field(default_factory=LogConfig)
     item_table: ItemTableConfig = field(default_factory=ItemTableConfig)
@@ -103,15 +102,15 @@ class DataConfig:
         Raises:
             UserError: settings are given for a head that is not requested.
         """
-        if self.rate:
-            return {"rating": HeadRequest("--rate", "--log.rating", self.rating.weight)}
-        refuse_unused(self, "--rate", "rating")
+        if self.predict_ratings:
+            return {"rating": HeadRequest("--predict-ratings", "--log.rating", self.rating.weight)}
+        refuse_unused(self, "--predict-ratings", "rating")
         return {}
 
     @property
     def knows_target_time(self) -> bool:
-        """True if the model is given the time of its target, by --time or --moment."""
-        return self.time or self.moment is not None
+        """True if the model is given the time of its target, by --time-gaps or --moment."""
+        return self.time_gaps or self.moment is not None
 
     @property
     def name(self) -> str:

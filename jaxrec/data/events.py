@@ -17,8 +17,8 @@ def require_events(config: DataConfig) -> None:
     """
     if _target_events(config) and config.log.event is None:
         raise UserError(
-            f"--target-events={config.target_events} needs --log.event, the column of your log "
-            "that says what kind of event each row is"
+            f"--target-events={config.target_events} needs --log.event, the column with the kind "
+            "of event of each row"
         )
 
 

@@ -19,8 +19,6 @@ _RESERVED_COLUMNS: dict[Owner, tuple[str, ...]] = {
 _OTHER_INPUTS = ("history", "candidates", "items")
 _INPUT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
-_PLURALS: dict[Owner, str] = {"item": "items", "activity": "activities", "user": "users"}
-
 # Features of the moment, and the number of values of each; ids start at 1.
 MOMENTS = {"hour": 24, "weekday": 7}
 
@@ -33,13 +31,13 @@ def feature_names(config: DataConfig, owner: Owner) -> list[str]:
     """
     flag, given = f"--{owner}-features", getattr(config, f"{owner}_features")
     names = given.split(",") if given else []
-    used_names = [*_OTHER_INPUTS, *([AGE] if config.time else []), *moment_names(config)]
+    used_names = [*_OTHER_INPUTS, *([AGE] if config.time_gaps else []), *moment_names(config)]
     if owner == "activity":
         used_names += [input_of_user(name).lower() for name in feature_names(config, "user")]
     for name in names:
         if names.count(name) > 1 or name in ("", *_RESERVED_COLUMNS[owner]):
             raise UserError(
-                f"{flag}={given} has {name!r}; give columns that several {_PLURALS[owner]} share, "
+                f"{flag}={given}: {name!r} is empty, repeated or reserved; give other columns, "
                 "each once"
             )
         if owner == "item":
@@ -47,12 +45,12 @@ def feature_names(config: DataConfig, owner: Owner) -> list[str]:
         input_name = input_of_user(name) if owner == "user" else name
         if not _INPUT_NAME.fullmatch(name) or iskeyword(input_name) or input_name == "self":
             raise UserError(
-                f"{flag}={given}: {name!r} is to be the name of an input, of letters, digits and _ "
-                "alone, and no word of Python's; rename the column"
+                f"{flag}={given}: {name!r} cannot be the name of an input; rename the column to a "
+                "Python identifier of ASCII letters, digits and _, not a keyword"
             )
         # TensorFlow's input names are case-insensitive.
         if input_name.lower() in used_names:
-            raise UserError(f"{flag}={given}: {name!r} is another input's name; rename the column")
+            raise UserError(f"{flag}={given}: another input is named {name!r}; rename the column")
         used_names.append(input_name.lower())
     return names
 
@@ -67,14 +65,15 @@ def moment_names(config: DataConfig) -> list[str]:
     for name in names:
         if name not in MOMENTS or names.count(name) > 1:
             raise UserError(
-                f"--moment={config.moment} has {name!r}; give {', '.join(MOMENTS)}, each once"
+                f"--moment={config.moment}: {name!r} is unknown or repeated; give "
+                f"{', '.join(MOMENTS)}, each once"
             )
     if config.time_zone != DataConfig.time_zone:
         if not names:
-            raise UserError(f"--time-zone={config.time_zone} is of use to --moment alone; give it")
+            raise UserError(f"--time-zone={config.time_zone} needs --moment")
         if config.time_zone not in available_timezones():
             raise UserError(
-                f"--time-zone={config.time_zone} is unknown; give one as Europe/Berlin or UTC"
+                f"--time-zone={config.time_zone} is unknown; give a name such as Europe/Berlin"
             )
     return names
 

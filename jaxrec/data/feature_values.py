@@ -42,14 +42,14 @@ def encode_values(
     counts = known.alias("value").value_counts(name="count")
     values = counts.sort(["count", "value"], descending=[True, False])["value"]
     if known.is_empty():
-        raise UserError(f"{flag}: nothing is known of {column.name}; leave it out")
+        raise UserError(f"{flag}: {column.name} has no values; omit it")
     if len(values) == 1:
-        raise UserError(f"{flag}: {column.name} has one value in all rows; leave it out")
+        raise UserError(f"{flag}: {column.name} has the same value in all rows; omit it")
     is_fractional = column.dtype.is_float() and (known % 1 != 0).any()
     if len(values) == len(known) and not is_fractional:
         raise UserError(
-            f"{flag}: {column.name} is another in each of {len(known):,} rows, as an id is; leave "
-            "it out"
+            f"{flag}: {column.name} is different in each of {len(known):,} rows, as an id is; "
+            "omit it"
         )
     if column.dtype.is_numeric() and len(values) > _MAX_DISTINCT:
         return _bucketize(column, of, flag)
@@ -66,8 +66,8 @@ def _bucketize(column: pl.Series, of: Owner, flag: str) -> tuple[Feature, Int32[
     values, counts = np.unique(numbers[~np.isnan(numbers)], return_counts=True)
     if len(values) == 1:
         raise UserError(
-            f"{flag}: {column.name} differs by less than a float32 can tell, which a file takes; "
-            "count it from another zero"
+            f"{flag}: the values of {column.name} are equal in float32, the type of the file's "
+            "inputs; subtract a constant from them"
         )
     middles = np.cumsum(counts) - counts / 2
     buckets = (middles * _BUCKETS / counts.sum()).astype(int)

@@ -1,7 +1,7 @@
 """Time gaps: the time from each activity to the next, as one of 31 buckets.
 
-They are the input of a model with --time. On a device the gap after the last activity ends now. In
-training it ends at the time of the next activity, which is the target.
+They are the input of a model with --time-gaps. On a device the gap after the last activity ends
+now. In training it ends at the time of the next activity, which is the target.
 """
 
 import numpy as np

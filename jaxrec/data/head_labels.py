@@ -43,14 +43,14 @@ def encode_labels(
     for name, (flag, column_flag, weight) in heads.items():
         if not log.schema.get(name, pl.String()).is_numeric():
             raise UserError(
-                f"{flag} needs the log's {name} as numbers and there are none; leave it out, or "
-                f"name their column with {column_flag}"
+                f"{flag} needs a numeric {name} in the log, and there is none; omit it, or name "
+                f"the column with {column_flag}"
             )
         values = log[name].drop_nulls().unique().sort()
         if not 2 <= len(values) <= _MAX_VALUES:
             raise UserError(
-                f"{flag} learns 2 to {_MAX_VALUES} different values of {name}, and the log has "
-                f"{len(values):,}, as {values[0]:g}; round them, or leave it out"
+                f"{flag} supports 2 to {_MAX_VALUES} distinct values of {name}, and the log has "
+                f"{len(values):,}, as {values[0]:g}; round them, or omit the flag"
             )
         specs.append(HeadSpec(name, weight, tuple(map(float, values))))
         ids = pl.Series(np.arange(1, len(values) + 1, dtype=np.int32))

@@ -66,7 +66,7 @@ class Interactions:
 
 @dataclass(frozen=True)
 class FilterConfig:
-    """Filters: what is dropped of the log before anything else."""
+    """Filters: rows of the log that are dropped."""
 
     min_item_interactions: int = setting(5, 1, 1_000_000)
     """drop items with fewer interactions than this"""
@@ -75,7 +75,7 @@ class FilterConfig:
     min_rating: float | None = setting(None, advanced=True)
     """drop interactions rated lower than this"""
     drop_duplicates: bool = setting(False, advanced=True)
-    """drop rows that repeat the user, the item and the time of an earlier row"""
+    """drop rows that repeat the user, item and time of an earlier row"""
 
     def __post_init__(self) -> None:
         check(self)
@@ -92,7 +92,7 @@ def filter_log(interactions: Interactions, config: FilterConfig) -> Interactions
     """
     rows = interactions.log
     if rows.is_empty():
-        raise UserError("the log holds no interaction; give --dataset a file with rows")
+        raise UserError("the log has no interactions; give --dataset a file with rows")
     log, dropped = drop_rows(rows, config)
     log, more = drop_rare(log, frequent_items(count_items(log), config), config)
     dropped = nonzero_counts({**interactions.dropped, **dropped, **more})
@@ -117,7 +117,7 @@ def drop_rows(log: pl.DataFrame, config: FilterConfig) -> tuple[pl.DataFrame, di
         if not log.schema.get("rating", pl.String()).is_numeric():
             raise UserError(
                 f"--min-rating={config.min_rating:g} needs ratings and the log has none; "
-                "leave the flag out or name the column with --log.rating"
+                "omit the flag, or name their column with --log.rating"
             )
         low, kept = kept, kept.filter(pl.col("rating") >= config.min_rating)
         dropped |= count_dropped(f"--min-rating={config.min_rating:g}", low, kept)
@@ -170,4 +170,4 @@ def require_rows(kept: int, rows: int, dropped: Mapping[str, int]) -> None:
     """
     if not kept:
         counts = ", ".join(f"{count:,} by {flag}" for flag, count in dropped.items())
-        raise UserError(f"nothing is left of {rows:,} rows: {counts} were dropped; lower these")
+        raise UserError(f"none of {rows:,} rows is left: {counts} were dropped; relax these flags")

@@ -66,8 +66,7 @@ def item_features(catalogue: pl.DataFrame, names: Sequence[str]) -> tuple[ItemFe
     for name in names:
         if name not in known:
             raise UserError(
-                f"--item-features has {name!r}, and the item table has {', '.join(known)}; give "
-                "some of these"
+                f"--item-features: unknown column {name!r}; available: {', '.join(known)}"
             )
     return tuple(_encode(catalogue[name]) for name in names)
 
@@ -77,11 +76,10 @@ def _encode(column: pl.Series) -> ItemFeature:
     rows = _values_of(column)
     counts = rows.group_by("value").len().sort(["len", "value"], descending=[True, False])
     if counts.height < 2:
-        raise UserError(f"--item-features: {name} is the same for all items; leave it out")
+        raise UserError(f"--item-features: {name} is the same for all items; omit it")
     if counts.height == size:
         raise UserError(
-            f"--item-features: {name} is another for each of {size:,} items, as an id is; leave it "
-            "out"
+            f"--item-features: {name} is different for each of {size:,} items, as an id is; omit it"
         )
     values = tuple(counts["value"])
     return ItemFeature(name, values, np.pad(_ids_of(rows, values, size), ((1, 0), (0, 0))))

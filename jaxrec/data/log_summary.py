@@ -73,12 +73,12 @@ def _feature_notes(features: Sequence[EncodedFeature], ticks_per_second: int | N
 
 def _time_note(feature: Feature, ticks_per_second: int | None) -> str:
     (unit,) = (unit for unit, ticks in TICKS_PER_SECOND.items() if ticks == ticks_per_second)
-    flag = "--time" if feature.kind == "age" else f"--moment={feature.name}"
+    flag = "--time-gaps" if feature.kind == "age" else f"--moment={feature.name}"
     return f"{flag}: times are read as {unit}"
 
 
 def _feature_note(feature: Feature, ids: Int32[np.ndarray, " n"]) -> str:
-    kind = "texts" if isinstance(feature.values[0], str) else "numbers"
+    kind = "strings" if isinstance(feature.values[0], str) else "numbers"
     kind = kind if feature.kind == "id" else f"buckets of {kind}"
     owners = "activities" if feature.of == "activity" else "users"
     unknown = np.count_nonzero(ids == UNKNOWN)
@@ -93,15 +93,17 @@ def _tie_notes(anomalies: LogAnomalies) -> list[str]:
     order = "the order of the source"
     # Of the pairs of rows with different times, more than 90% go back in time.
     if anomalies.backwards > 9 * anomalies.forwards:
-        order += ", which runs from new to old,"
-    return [f"{anomalies.tied_steps:.1%} of a user's steps take no time: {order} counts there"]
+        order += ", which runs from new to old"
+    return [
+        f"{anomalies.tied_steps:.1%} of consecutive activities have equal times, and keep {order}"
+    ]
 
 
 def _duplicate_notes(anomalies: LogAnomalies) -> list[str]:
     if not anomalies.copies:
         return []
     return [
-        f"{anomalies.copies:,} rows repeat the user, the item and the time of another; "
+        f"{anomalies.copies:,} rows repeat the user, the item and the time of another row; "
         "--drop-duplicates drops them"
     ]
 
@@ -110,8 +112,8 @@ def _conversion_notes(items: int, config: DataConfig) -> list[str]:
     if config.keep_seen or items > config.history_length:
         return []
     return [
-        f"{items} items leave none to recommend beside a history of {config.history_length}: "
-        "before a conversion, lower --history-length, or give --keep-seen"
+        f"{items} items leave none to recommend after a history of {config.history_length}: "
+        "lower --history-length or give --keep-seen before an export"
     ]
 
 

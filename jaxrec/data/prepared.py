@@ -151,13 +151,13 @@ def read_prepared(folder: Path) -> OrderedLog:
     rows = sum(each.rows for each in manifest.buckets)
     if rows > MAX_ROWS:
         raise UserError(
-            f"{folder} holds {rows:,} activities, and a process takes {MAX_ROWS:,}; prepare less "
-            "of the log, as its last months"
+            f"{folder} has {rows:,} activities, and the limit is {MAX_ROWS:,}; prepare a part of "
+            "the log, as its last months"
         )
     for name, expected in manifest.tables.items():
         with _reading(folder / name):
             if checksum(folder / name) != expected:
-                raise ValueError("it is not what was written")
+                raise ValueError("its checksum differs")
     offsets, items, timestamps = (_memory_map(folder / each) for each in (OFFSETS, ITEM, TIMESTAMP))
     _check_buckets(folder, manifest, {ITEM: items, TIMESTAMP: timestamps})
     with _reading(folder / ITEMS), _reading(folder / USERS), _reading(folder / COLUMNS):

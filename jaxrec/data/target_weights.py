@@ -1,4 +1,4 @@
-"""Target weights of --label-weight: how much each target counts in training."""
+"""Target weights of --target-weight: how much each target counts in training."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -19,8 +19,8 @@ _KEY_COLUMNS = ("user", "item", "timestamp")
 _MAX_SHOWN = 8
 
 
-class LabelWeight(NamedTuple):
-    """A parsed --label-weight.
+class TargetWeight(NamedTuple):
+    """A parsed --target-weight.
 
     Attributes:
         column: of the log.
@@ -35,9 +35,9 @@ def weight_columns(config: DataConfig) -> list[str]:
     """Return the columns of the log that determine the target weights.
 
     Raises:
-        UserError: --label-weight is malformed.
+        UserError: --target-weight is malformed.
     """
-    parsed = _parse_label_weight(config)
+    parsed = _parse_target_weight(config)
     return [parsed.column] if parsed else []
 
 
@@ -54,24 +54,24 @@ def target_weights(
     the same meaning as without weights.
 
     Args:
-        log: its source must contain each value of --label-weight.
+        log: its source must contain each value of --target-weight.
         is_target: mask of the activities that may be targets: each of them must have a weight.
         is_training_target: mask of the training targets among them.
 
     Returns:
-        Weights, zero for other activities; None without --label-weight: all are equal.
+        Weights, zero for other activities; None without --target-weight: all are equal.
 
     Raises:
         UserError: a weight is missing, negative or not a number, or all are zero.
     """
-    parsed = _parse_label_weight(config)
+    parsed = _parse_target_weight(config)
     if parsed is None:
         return None
     names = log.columns.columns
     if parsed.column not in names:
         raise UserError(
-            f"--label-weight has {parsed.column!r}, and there is {', '.join(names) or 'nothing'}; "
-            "give one of these"
+            f"--target-weight: unknown column {parsed.column!r}; available: "
+            f"{', '.join(names) or 'none'}"
         )
     column, targets = log.columns[parsed.column], pl.Series(is_target)
     if parsed.by_value is None:
@@ -82,8 +82,8 @@ def target_weights(
     largest = training_weights.max()
     if largest == 0:
         raise UserError(
-            f"--label-weight={config.label_weight}: each of {is_training_target.sum():,} targets "
-            "to train on weighs nothing; give some of them more"
+            f"--target-weight={config.target_weight}: all {is_training_target.sum():,} training "
+            "targets have weight zero; give some of them more"
         )
     # Scaled to at most one, so that the mean cannot overflow.
     training_weights /= largest
@@ -96,29 +96,29 @@ def effective_sample_size(weights: Float32[np.ndarray, " n"]) -> float:
     return float(exact.sum() ** 2 / (exact**2).sum())
 
 
-def _parse_label_weight(config: DataConfig) -> LabelWeight | None:
-    given = config.label_weight
+def _parse_target_weight(config: DataConfig) -> TargetWeight | None:
+    given = config.target_weight
     if given is None:
         return None
     is_map = "=" in given
     column, _, pairs = given.partition(":") if is_map else (given, "", "")
     if column in ("", *_KEY_COLUMNS):
         raise UserError(
-            f"--label-weight={given} has {column!r} for a column; give one that holds a rating, an "
-            "event or a weight"
+            f"--target-weight={given}: {column!r} is not a column of ratings, events or weights; "
+            "name another"
         )
     if not is_map:
-        return LabelWeight(column, None)
+        return TargetWeight(column, None)
     by_value = {}
     for pair in pairs.split(","):
         value, _, weight = pair.rpartition("=")
         if value == "" or value in by_value:
             raise UserError(
-                f"--label-weight={given} has {pair!r}; give each value once and what it counts, as "
+                f"--target-weight={given} has {pair!r}; give each value once, with its weight, as "
                 "in rating:3=0.5,4=1,5=2"
             )
         by_value[value] = _parse_weight(weight, given)
-    return LabelWeight(column, by_value)
+    return TargetWeight(column, by_value)
 
 
 def _parse_weight(written: str, given: str) -> float:
@@ -128,7 +128,7 @@ def _parse_weight(written: str, given: str) -> float:
         weight = math.nan
     if not 0 <= weight < math.inf:
         raise UserError(
-            f"--label-weight={given} has the weight {written!r}; give a number, zero or more"
+            f"--target-weight={given} has the weight {written!r}; give a number, zero or more"
         )
     return weight
 
@@ -147,9 +147,9 @@ def parse_values(column: pl.Series, written: Sequence[str], flag: str) -> list[A
     occurring = set(column.unique())
     for value, text in zip(values, written, strict=True):
         if value not in occurring:
-            raise UserError(f"{flag}: {text!r} never occurs; there is {_most_common(column)}")
+            raise UserError(f"{flag}: {text!r} does not occur; the log has {_most_common(column)}")
         if values.count(value) > 1:
-            raise UserError(f"{flag}: {text!r} is there twice; leave one out")
+            raise UserError(f"{flag}: {text!r} is repeated; give it once")
     return values
 
 
@@ -169,14 +169,14 @@ def _most_common(column: pl.Series) -> str:
 
 def _read_weights(log: OrderedLog, column: pl.Series, is_target: pl.Series) -> np.ndarray:
     """Return the weights that a column contains; zero for activities without one."""
-    flag = f"--label-weight={column.name}"
+    flag = f"--target-weight={column.name}"
     _require_values(log, column, is_target, flag)
     numbers = column.cast(pl.Float64, strict=False)
     is_bad = (~(numbers >= 0)).fill_null(True) & is_target
     if is_bad.any():
         value = display_value(column.filter(is_bad)[0])
         raise UserError(
-            f"{flag} holds {value!r}, {_locate(log, is_bad)}; a weight is a number, zero or more"
+            f"{flag} has {value!r}, {_locate(log, is_bad)}; a weight is a number, zero or more"
         )
     return numbers.fill_null(0).to_numpy()
 
@@ -188,7 +188,7 @@ def _map_weights(
     by_value: Mapping[str, float],
 ) -> np.ndarray:
     """Return the weight of each activity's value; zero for values without one."""
-    flag = f"--label-weight of {column.name}"
+    flag = f"--target-weight of {column.name}"
     values = parse_values(log.source[column.name], list(by_value), flag)
     _require_values(log, column, is_target, flag)
     weights = column.replace_strict(
@@ -200,8 +200,7 @@ def _map_weights(
     lacking = column.filter(weights.is_null() & is_target)
     if len(lacking):
         raise UserError(
-            f"{flag} does not say what these count: {_most_common(lacking)}; give each its weight, "
-            "0 for none"
+            f"{flag} has no weight for {_most_common(lacking)}; give each a weight, zero or more"
         )
     return weights.fill_null(0).to_numpy()
 
@@ -210,8 +209,8 @@ def _require_values(log: OrderedLog, column: pl.Series, is_target: pl.Series, fl
     is_bad = column.is_null() & is_target
     if is_bad.any():
         raise UserError(
-            f"{flag}: the column is empty, {_locate(log, is_bad)}; say what each target counts, or "
-            "delete these rows"
+            f"{flag}: the column is empty, {_locate(log, is_bad)}; set the weight of each target, "
+            "or delete these rows"
         )
 
 

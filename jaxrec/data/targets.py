@@ -15,23 +15,23 @@ def describe_targets(dataset: Dataset, config: DataConfig) -> list[str]:
     """Format the numbers of targets, their weights, and the test targets that are excluded."""
     split, test = dataset.split, len(dataset.split.test)
     training = int(split.is_training_target.sum())
-    kinds = f", {config.target_events} alone" if config.target_events else ""
+    kinds = f", only {config.target_events}" if config.target_events else ""
     lines = [
-        f"{config.split}{kinds}: {training:,} targets to train on, {len(split.validation):,} to "
-        f"validate, {test:,} to test"
+        f"{config.split}{kinds}: {training:,} training targets, {len(split.validation):,} "
+        f"validation targets, {test:,} test targets"
     ]
     if dataset.weights is not None:
         zero_weights = training - np.count_nonzero(dataset.weights)
         lines.append(
-            f"--label-weight={config.label_weight}: they weigh as much as "
-            f"{effective_sample_size(dataset.weights):,.0f} equal ones; {zero_weights:,} weigh "
-            "nothing"
+            f"--target-weight={config.target_weight}: effective sample size "
+            f"{effective_sample_size(dataset.weights):,.0f}; {zero_weights:,} targets have weight "
+            "zero"
         )
     excluded = 0 if config.keep_seen else int(repeat_mask(dataset.timelines, split.test).sum())
     if excluded:
         level = "warning" if excluded > MAX_EXCLUDED_SHARE * test else "note"
         lines.append(
-            f"{level}: {excluded:,} of {test:,} test targets "
-            "were met before: they are left out, and count as missed; --keep-seen keeps them"
+            f"{level}: {excluded:,} of {test:,} test targets are items of the user's history: they "
+            "are excluded, and count as missed; --keep-seen makes them candidates"
         )
     return lines

@@ -88,5 +88,5 @@ def load_vocabulary(path: Path) -> Vocabulary:
         vocabulary = Vocabulary(values, np.array(saved["counts"], np.int64))
         digest = saved["digest"]
     if vocabulary.digest != digest or len(vocabulary.counts) != vocabulary.size + 1:
-        raise UserError(f"{path} does not fit its own digest; train the run again")
+        raise UserError(f"{path} does not match its own digest; train the run again")
     return vocabulary

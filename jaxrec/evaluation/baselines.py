@@ -31,8 +31,9 @@ def make_baselines(dataset: Dataset, split: SplitName) -> tuple[dict[str, Scorer
     name, times = f"popular in {RECENT_DAYS} days", timelines.timestamps
     if timelines.ticks_per_second is None:
         return baselines, (
-            f"no baseline {name!r}: times from {times.min():.15g} to {times.max():.15g} are no "
-            "seconds, milli-, micro- or nanoseconds since 1970; --log.time-unit says what they are"
+            f"no baseline {name!r}: times from {times.min():.15g} to {times.max():.15g} are "
+            "not seconds, milli-, micro- or nanoseconds since 1970; set their unit with "
+            "--log.time-unit"
         )
     window = RECENT_DAYS * _SECONDS_PER_DAY * timelines.ticks_per_second
     return baselines | {name: recent_popularity(timelines, dataset.split, counts, window)}, ""

@@ -37,7 +37,7 @@ class Guarantee:
     def description(self) -> list[str]:
         """Return the guarantee and its assumptions in words, one per line."""
         return [
-            f"epsilon = {self.epsilon:.4g} at delta = {self.delta:.3g}, of each user's whole "
+            f"epsilon = {self.epsilon:.4g} at delta = {self.delta:.3g}, for each user's whole "
             f"timeline, after {self.rounds:,} rounds: noise multiplier "
             f"{self.noise_multiplier:.4g}, each user in a round with probability "
             f"{self.participation:.4g}",
@@ -46,15 +46,15 @@ class Guarantee:
 
 
 ASSUMPTIONS = (
-    "two logs are neighbours if one has a user more; the number of users is no secret",
-    "it is of the parameters alone; figures, metrics and held-out histories of the run are not "
-    "covered, nor is what the run that is continued had learned",
-    "the server adds the noise and is trusted with the sum, and the seed stays secret",
+    "neighbouring logs differ by one user; the number of users is public",
+    "the guarantee covers the parameters only: not the figures, metrics and held-out histories of "
+    "the run, nor what the initial model has learned",
+    "the server adds the noise and is trusted with the sum, and the seed is secret",
 )
 
 NO_GUARANTEE = (
-    "no noise, so no guarantee: what clients send is clipped and averaged, and may still tell of "
-    "them; --noise-multiplier or --epsilon gives one"
+    "no noise, so no privacy guarantee: updates are clipped and averaged, and may still reveal "
+    "users; --noise-multiplier or --epsilon adds noise"
 )
 
 
@@ -70,8 +70,8 @@ def guarantee(config: FederatedConfig, population: int) -> Guarantee | None:
     delta = population**-1.1 if config.delta is None else config.delta
     if delta >= 1 / population:
         raise UserError(
-            f"--delta={delta:g} allows to give one of {population:,} users away whole; give less "
-            f"than {1 / population:.2g}"
+            f"--delta={delta:g} would allow the release of all data of one of {population:,} "
+            f"users; give less than {1 / population:.2g}"
         )
     share, rounds = config.clients / population, config.rounds
     noise = config.noise_multiplier
@@ -104,9 +104,9 @@ def calibrate_noise(
     min_epsilon = epsilon_of(max_multiplier, participation, rounds, delta)
     if min_epsilon > epsilon:
         raise UserError(
-            f"--epsilon={epsilon:g} is out of reach: with as much noise on each number as all "
-            f"clients of a round can send together, {rounds:,} rounds still give "
-            f"{min_epsilon:.2g} at delta = {delta:.2g}; take a larger epsilon, fewer --rounds, or "
+            f"--epsilon={epsilon:g} cannot be reached: with as much noise on each number as all "
+            f"clients of a round can contribute to it, {rounds:,} rounds still give "
+            f"{min_epsilon:.2g} at delta = {delta:.2g}; give a larger epsilon, fewer --rounds, or "
             "more users"
         )
     with _without_warnings():
@@ -139,8 +139,8 @@ def _import_accounting() -> Any:
         import dp_accounting.rdp
     except ImportError as error:
         raise UserError(
-            "noise needs dp-accounting to say what it guarantees; pip install -c constraints.txt "
-            "-e '.[federated]'"
+            "noise needs dp-accounting, which computes its guarantee; pip install -c "
+            "constraints.txt -e '.[federated]'"
         ) from error
     return dp_accounting
 

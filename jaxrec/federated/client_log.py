@@ -36,20 +36,20 @@ def client_config(source: RunDirectory, log: ClientLog) -> Config:
     source.require_finished()
     config, schema = source.config(), source.schema()
     unsupported = {
-        "it knows features": bool(schema.features),
+        "it has features": bool(schema.features),
         "it predicts more than the next item": bool(schema.heads),
-        "its targets count by degrees": config.data.label_weight is not None,
+        "it has target weights": config.data.target_weight is not None,
     }
     for reason, holds in unsupported.items():
         if holds:
             raise UserError(
-                f"--run-dir={source.path} cannot be federated: {reason}; give a run that learns "
-                "from items alone"
+                f"--run-dir={source.path} cannot be federated: {reason}; give a run that reads "
+                "and predicts items alone"
             )
     if log.dataset is not None:
         return replace(config, data=population_config(config.data, log.dataset, log.columns))
     for flag, value in changed_flags(log.columns).items():
-        raise UserError(f"{flag}={value} says nothing of the run's own log; give --dataset too")
+        raise UserError(f"{flag}={value} needs --dataset")
     return config
 
 

@@ -133,8 +133,8 @@ def make_clients(
     users = np.unique(owners)
     if expected > len(users):
         raise UserError(
-            f"--clients={expected} are more than the {len(users):,} users who have something to "
-            "learn from; ask for fewer"
+            f"--clients={expected} is more than the {len(users):,} users with training targets; "
+            "give fewer"
         )
     return Clients(timelines, split, users, shape, steps, catalogue_size)
 

@@ -49,7 +49,7 @@ def run_federated_experiment(
     """
     config = client_config(source, log)
     if out.path.resolve() == source.path.resolve():
-        raise UserError(f"--out={out.path} is the run that is continued; name another folder")
+        raise UserError(f"--out={out.path} is the run that is continued; give another folder")
     out.check(config, resume=resume, overwrite=overwrite, flag="--out")
     resumed = resume and out.is_begun
     if resumed:
@@ -101,11 +101,11 @@ def _evaluate_initial_model(model: InitialModel, dataset: Dataset, config: Confi
 def _describe(clients: Clients, settings: FederatedConfig, privacy: Guarantee | None) -> list[str]:
     share = settings.clients / clients.count
     sent = {
-        "encoder": "the encoder and the layers behind it; the table of items stays as it is",
-        "all": "every parameter, the table of items too",
+        "encoder": "the encoder and the layers after it; the item table does not change",
+        "all": "all parameters, the item table included",
     }
     return [
-        f"{clients.count:,} clients; {settings.clients:,} a round on average, each with "
+        f"{clients.count:,} clients; {settings.clients:,} per round on average, each with "
         f"probability {share:.3g}; {settings.local_steps} local steps of up to "
         f"{clients.shape.length} targets",
         f"shared: {sent[settings.share]}",

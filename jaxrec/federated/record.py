@@ -67,7 +67,7 @@ def load_record(out: RunDirectory) -> FederatedRecord:
     """
     path = out.path / RECORD
     if not path.exists():
-        raise UserError(f"--out={out.path} is no run of federated rounds; name another folder")
+        raise UserError(f"--out={out.path} is not a federated run; give another folder")
     saved = read_json(path)
     with reading(path):
         privacy = saved["privacy"] and Guarantee(**saved["privacy"])
@@ -98,6 +98,6 @@ def require_same_model(out: RunDirectory, digest: str) -> None:
     """
     if load_record(out).begins_with != digest:
         raise UserError(
-            f"{out.path} began with another model than --run-dir has now; start anew with "
+            f"{out.path} began with another model than --run-dir has now; start again with "
             "--overwrite"
         )

@@ -104,13 +104,13 @@ def _run_rounds(
         facts = RoundFacts(*(float(each) for each in facts))
         if facts.clients and facts.clients == facts.excluded:
             raise UserError(
-                f"no client of round {number + 1} sent back numbers; start anew with a lower "
+                f"no update of round {number + 1} was finite; start again with a lower "
                 "--local-learning-rate or --server-learning-rate (the last checkpoint is still "
                 "good)"
             )
         sums += facts
         seconds = time.perf_counter() - started
-        bar.set_postfix_str(f"{60 * sums[0] / seconds:,.0f} clients a minute")
+        bar.set_postfix_str(f"{60 * sums[0] / seconds:,.0f} clients per minute")
         bar.update(1)
     facts = RoundFacts(*sums.tolist())
     return state, {
@@ -127,10 +127,10 @@ def _run_rounds(
 
 def _format_line(line: dict[str, Any], settings: FederatedConfig) -> str:
     clients, validation = line["clients"], line["validation"]
-    left_out = f", {line['left_out']} left out: no numbers" if line["left_out"] else ""
+    left_out = f", {line['left_out']} excluded: not finite" if line["left_out"] else ""
     return (
         f"round {line['epoch']:>4}/{settings.rounds}  loss {line['loss']:.4f}  "
         f"validation recall@10 {validation['recall@10']:.4f}  ndcg@10 {validation['ndcg@10']:.4f}  "
         f"{clients:,} clients{left_out}, {line['clipped'] / max(clients, 1):.0%} clipped, "
-        f"{60 * clients / line['seconds']:,.0f} a minute"
+        f"{60 * clients / line['seconds']:,.0f} per minute"
     )

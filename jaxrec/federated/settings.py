@@ -9,37 +9,37 @@ from jaxrec.errors import UserError
 
 @dataclass(frozen=True)
 class FederatedConfig:
-    """Federated rounds: who takes part, what leaves a device, what the server makes of it."""
+    """Federated rounds: sampling, local training, aggregation and privacy."""
 
     rounds: int = setting(200, 1, 1_000_000)
-    """rounds: in each the server asks some clients, and changes the model once"""
+    """number of rounds, each of which updates the model once"""
     clients: int = setting(100, 1, 10_000_000)
-    """clients of a round, on average: each user takes part with the same probability, whoever else
-    does"""
+    """average number of clients in a round; each user takes part independently, with the same
+    probability"""
     local_steps: int = setting(4, 1, 10_000)
-    """steps of SGD that a client takes, each on one window of its own timeline"""
+    """steps of SGD per client, each on one window of its own timeline"""
     local_learning_rate: float = setting(0.1, 0.0, 1000.0)
-    """learning rate of these steps"""
+    """learning rate of the local steps"""
     share: Literal["encoder", "all"] = "encoder"
-    """what clients send: the encoder and the layers behind it; or the table of items and its biases
-    too, whose rows tell what a user touched: that needs noise. What is not sent does not change"""
+    """parameters that clients train and send; encoder: the encoder and the layers after it; all:
+    the item table and biases too, whose rows reveal the items of a user, so that noise is required.
+    Other parameters do not change"""
     clip_norm: float = setting(1.0, 1e-6, 1e6)
-    """largest norm of what one client sends, of all its numbers together; a larger one is scaled
-    down to it"""
+    """maximum norm of the update of a client; a larger one is scaled down to it"""
     server_optimizer: Literal["fedavg", "fedadam"] = "fedavg"
-    """what the server does with the mean of what came: it adds it, or takes a step of Adam's"""
+    """how the server applies the mean update; fedavg: it adds it; fedadam: a step of Adam"""
     server_learning_rate: float | None = setting(None, 0.0, 1000.0)
-    """learning rate of the server; by default 1 for fedavg, 0.003 for fedadam"""
+    """learning rate of the server; default: 1 for fedavg, 0.003 for fedadam"""
     noise_multiplier: float = setting(0.0, 0.0, 1000.0)
-    """standard deviation of the noise on the sum of what came in, as a multiple of --clip-norm; 0
-    guarantees nothing"""
+    """standard deviation of the noise on the sum of the updates, as a multiple of --clip-norm; 0:
+    no privacy guarantee"""
     epsilon: float | None = setting(None, 1e-6, 1e6)
-    """instead of --noise-multiplier: as much noise as this epsilon takes over all rounds"""
+    """instead of --noise-multiplier: the epsilon of all rounds, which determines the noise"""
     delta: float | None = setting(None, 1e-15, 0.5)
-    """how likely the guarantee may fail; by default 1 / users^1.1"""
+    """probability that the guarantee fails; default: 1 / users^1.1"""
     seed: int = setting(0, 0, 2**31 - 1)
-    """seed of who takes part, of the windows and of the noise; who knows it can take the noise
-    away"""
+    """seed of the sampling, the windows and the noise; keep it secret, because it allows the
+    removal of the noise"""
 
     @property
     def is_noisy(self) -> bool:
@@ -50,16 +50,13 @@ class FederatedConfig:
         check(self)
         if self.epsilon is not None and self.noise_multiplier > 0:
             raise UserError(
-                f"--epsilon={self.epsilon:g} finds the noise, and "
-                f"--noise-multiplier={self.noise_multiplier:g} gives it; leave one of them out"
+                f"--epsilon={self.epsilon:g} and --noise-multiplier={self.noise_multiplier:g} "
+                "exclude each other; omit one of them"
             )
         if self.delta is not None and not self.is_noisy:
-            raise UserError(
-                f"--delta={self.delta:g} says nothing without noise; give --noise-multiplier or "
-                "--epsilon too"
-            )
+            raise UserError(f"--delta={self.delta:g} needs --noise-multiplier or --epsilon")
         if self.share == "all" and not self.is_noisy:
             raise UserError(
-                "--share=all sends the table of items, whose rows tell what a user touched; give "
+                "--share=all sends the item table, whose rows reveal the items of a user; give "
                 "--noise-multiplier or --epsilon too, or --share=encoder"
             )

@@ -30,23 +30,22 @@ _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
 
 @dataclass(frozen=True)
 class AdaptConfig:
-    """How a device learns of its user."""
+    """On-device adaptation of --adapt."""
 
     activities: int = 100
-    """how many of a user's last activities are read, M: each but the first is learned from, with
-    those before it as its history"""
+    """M: the number of a user's last activities that are read; each but the first is a training
+    target, with those before it as its history"""
     held_back: int = 20
-    """how many of these are not learned from, but decide whether the adapter is kept; 0: it always
-    is"""
+    """how many of these are held out to decide whether the adapter is kept; 0: it is always kept"""
     half_life: float = 50.0
-    """an activity so many activities ago counts half"""
+    """number of activities after which the weight of an activity is halved"""
     steps: int = 15
     """steps of Adam"""
     rate: float = 0.1
-    """the length of a step"""
+    """learning rate of Adam"""
     decay: float = 8.0
-    """what draws the adapter to zero, times half its squared length: the more, the less is learned
-    of few activities"""
+    """coefficient of the L2 penalty, half the squared norm of the adapter; a larger one keeps an
+    adapter of few activities smaller"""
 
     def __post_init__(self) -> None:
         """Check the ranges of the settings.
@@ -74,7 +73,7 @@ class AdaptConfig:
         """
         if self.activities <= history_length:
             raise UserError(
-                f"--activities={self.activities} is no more than the {history_length} items that "
+                f"--activities={self.activities} is not more than the {history_length} items that "
                 "the model reads; give more"
             )
 

@@ -15,26 +15,25 @@ from jaxrec.models.encoders.transformer import TransformerConfig
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The model: an encoder of the history, dense layers, a dot product with every item."""
+    """Model: an encoder of the history, dense layers, a dot product with every item."""
 
     encoder: str = "rnn"
-    """what reads the history; rnn: an LSTM; transformer: attention, with one block the fastest on a
-    device; cnn: convolutions; bow: mean of the items"""
+    """encoder of the history; rnn: an LSTM; transformer: attention, with one block the fastest on a
+    device; cnn: convolutions; bow: the mean of the items"""
     embedding_dim: int = setting(64, 1, 4096)
-    """width of an item's vector"""
+    """width of an item embedding"""
     hidden_units: int = setting(128, 1, 8192)
-    """width of the encoder and of the dense layers behind it"""
+    """width of the encoder and of the dense layers after it"""
     dense_layers: int = setting(1, 0, 16, advanced=True)
-    """dense layers with ReLU between the encoder and the projection to the item space"""
+    """dense layers with ReLU between the encoder and the projection to the query"""
     dropout: float | None = setting(None, 0.0, 0.95)
-    """share of units dropped in training, after the embeddings and after the encoder; by default
-    0.2, or 0.4 where an item has fewer than 30 training targets on average"""
-    own_dropout: float = setting(0.0, 0.0, 0.95, advanced=True)
-    """with --item-features: share of items that a step knows by their features alone; new items are
-    found better for it (0.02 to 0.1), and the others less well"""
+    """dropout rate after the embeddings and after the encoder; default: 0 for up to 5 epochs, else
+    0.2, or 0.4 if an item has fewer than 30 training targets on average"""
+    id_dropout: float = setting(0.0, 0.0, 0.95, advanced=True, old_name="own_dropout")
+    """with --item-features: ID dropout, the share of items that a step embeds by their features
+    alone; 0.02 to 0.1 improves recall of new items, and lowers that of the others"""
     tie_embeddings: bool = setting(True, advanced=True)
-    """two tables of items, one for histories and one for candidates, instead of one for both: twice
-    the file"""
+    """separate item tables for histories and candidates, which doubles the size of the file"""
     rnn: RecurrentConfig = field(default_factory=RecurrentConfig)
     cnn: ConvolutionConfig = field(default_factory=ConvolutionConfig)
     transformer: TransformerConfig = field(default_factory=TransformerConfig)

@@ -64,12 +64,12 @@ def compare(*run_dirs: str | Path) -> str:
         print(jaxrec.compare("runs/shop", "runs/shop-bow"))
     """
     if len(run_dirs) < 2:
-        raise UserError("one run has nothing to be compared with; name two or more")
+        raise UserError("a comparison needs two runs; give two or more run directories")
     runs = [read_run(Path(path)) for path in run_dirs]
     for other in runs[1:]:
         check_comparable(runs[0], other)
     protocol = replace(runs[0].protocol, told_time=False)
-    parts = [f"{describe(protocol)}; [...] is 95%, * leaves zero out", render(runs)]
+    parts = [f"{describe(protocol)}; [...] is a 95% interval, * excludes zero", render(runs)]
     for name in shared_slices(runs):
         parts += [about_slice(name, runs[0].protocol.slices[name]), render(runs, name)]
     return "\n\n".join(parts)
@@ -125,8 +125,8 @@ def check_comparable(first: EvaluatedRun, other: EvaluatedRun) -> None:
         ours, theirs = getattr(first.protocol, name), getattr(other.protocol, name)
         if ours != theirs:
             raise UserError(
-                f"{other.name} has {name} {theirs}, {first.name} {ours}; compare runs of one "
-                "protocol"
+                f"{other.name} has {name} {theirs}, {first.name} {ours}; compare runs of the "
+                "same protocol"
             )
     if not (
         first.vocabulary == other.vocabulary

@@ -169,17 +169,19 @@ class RunDirectory:
         if resume and overwrite:
             raise UserError("--resume and --overwrite exclude each other; give one of them")
         if self.path.exists() and not self.path.is_dir():
-            raise UserError(f"{flag}={self.path} is a file; name a folder")
+            raise UserError(f"{flag}={self.path} is a file; give a folder")
         if not self.path.exists() or not any(self.path.iterdir()):
             return
         if not self.is_begun:
-            raise UserError(f"{flag}={self.path} holds other files and no run; name another folder")
+            raise UserError(
+                f"{flag}={self.path} contains other files and no run; give another folder"
+            )
         if overwrite:
             return
         if not resume:
             state = "a finished" if self.is_finished else "an unfinished"
             raise UserError(
-                f"{self.path} holds {state} run; give --resume to continue it, --overwrite to "
+                f"{self.path} contains {state} run; give --resume to continue it, --overwrite to "
                 f"replace it, or another {flag}"
             )
         different = differences(self.config(), config)
@@ -196,10 +198,10 @@ class RunDirectory:
             UserError: there is no run, or it is unfinished.
         """
         if not self.is_begun:
-            raise UserError(f"{self.path} is no run directory; name one with --run-dir")
+            raise UserError(f"{self.path} is not a run directory; give one with --run-dir")
         if not self.is_finished:
             raise UserError(
-                f"{self.path} is not finished; end it with --resume, or name another run"
+                f"{self.path} is not finished; finish it with --resume, or give another run"
             )
 
     def begin(self, config: Config, dataset: Dataset) -> None:
@@ -212,8 +214,8 @@ class RunDirectory:
             if self.vocabulary().digest != dataset.vocabulary.digest:
                 raise UserError(
                     f"{self.path / VOCABULARY} has other items than "
-                    f"--dataset={config.data.dataset} has now; the data has changed: start anew "
-                    "with --overwrite"
+                    f"--dataset={config.data.dataset}: the data has changed; start again with "
+                    "--overwrite"
                 )
             return
         self.path.mkdir(parents=True, exist_ok=True)
@@ -254,7 +256,7 @@ def newest_run(root: Path = Path("runs")) -> RunDirectory:
     runs = [RunDirectory(path.parent) for path in find_below(root, SUMMARY)]
     if not runs:
         raise UserError(
-            f"no finished run under {root}/; train one with `jaxrec train`, or name "
+            f"no finished run under {root}/; train one with `jaxrec train`, or give "
             "one with --run-dir"
         )
     return max(runs, key=lambda run: run.ended)

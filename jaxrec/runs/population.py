@@ -19,7 +19,7 @@ from jaxrec.runs.directory import VOCABULARY, RunDirectory
 from jaxrec.schema import ITEM, PAD
 
 # Name under which the dropped rows of unknown items are counted.
-_DROPPED_BY = "the items that the run knows"
+_DROPPED_BY = "the vocabulary of the run"
 
 
 def population_config(of_run: DataConfig, dataset: str, log: LogConfig) -> DataConfig:
@@ -52,8 +52,8 @@ def read_training_log(run: RunDirectory, config: DataConfig, *, seed: int) -> Da
     dataset = make_dataset(load_ordered(config, seed=seed), config, seed=seed)
     if dataset.vocabulary.digest != run.vocabulary().digest:
         raise UserError(
-            f"{run.path / VOCABULARY} has other items than --dataset={config.dataset} has now; "
-            "name a log with --dataset"
+            f"{run.path / VOCABULARY} has other items than --dataset={config.dataset}: the data "
+            "has changed; give a log with --dataset"
         )
     return dataset
 
@@ -87,8 +87,8 @@ def drop_unknown_items(
     kept = found.filter(pl.col("item").is_not_null())
     if kept.is_empty():
         raise UserError(
-            f"the run knows no item of the log: it knows {vocabulary.size:,}, as "
-            f"{vocabulary.values[0]!r}, and there is {log['raw'][0]!r}; change --log.item or "
+            f"the run has none of the items of the log: it has {vocabulary.size:,}, such as "
+            f"{vocabulary.values[0]!r}, and the log has {log['raw'][0]!r}; change --log.item or "
             "--dataset"
         )
     unknown = found.filter(pl.col("item").is_null())

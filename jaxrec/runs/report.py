@@ -21,7 +21,7 @@ _COLUMNS = ("recall@1", "recall@5", "recall@10", "recall@50", "ndcg@10", "mrr", 
 _WITH_INTERVAL = ("recall@10", "ndcg@10")
 
 # Row labels of a model that knows the target's time, and of the same model without that time.
-TOLD_TIME, NOW_UNKNOWN = "told the time", "now unknown"
+TOLD_TIME, NOW_UNKNOWN = "knows the target's time", "target time unknown"
 
 
 def protocol(
@@ -45,7 +45,7 @@ def protocol(
         seed=config.train.seed,
         intake=dataset.log_summary,
         target_events=config.data.target_events,
-        label_weight=config.data.label_weight,
+        label_weight=config.data.target_weight,
         effective_targets=None if weights is None else effective_sample_size(weights),
         validation_targets=len(dataset.split.validation),
         users_drawn=asked is not None and asked <= test_users,
@@ -74,12 +74,12 @@ def describe(told: Protocol) -> str:
     """Format a protocol in one line, without N and the interval, which differ between tables."""
     return (
         f"{told.dataset}, {told.split}"
-        f"{f', {told.target_events} alone' if told.target_events else ''}"
-        f"{', validation targets learned too' if told.final_fit else ''}: "
-        f"{told.test_targets:,} targets of {told.test_users:,} test users"
-        f"{', drawn' if told.users_drawn else ''}, "
-        f"{told.candidates:,} candidates, seen items {told.seen_items}"
-        f"{', told the time of the target' if told.told_time else ''}"
+        f"{f', only {told.target_events}' if told.target_events else ''}"
+        f"{', trained on validation targets too' if told.final_fit else ''}: "
+        f"{told.test_targets:,} targets of {told.test_users:,} "
+        f"{'sampled ' if told.users_drawn else ''}test users, "
+        f"{told.candidates:,} candidates, {told.seen_items_text}"
+        f"{f', {TOLD_TIME}' if told.told_time else ''}"
     )
 
 
@@ -107,13 +107,13 @@ def render_table(summary: Summary) -> str:
     lines = [f"{describe(told)}, N = {told.history_length}, ± is {told.interval}"]
     if told.leaks_the_future:
         lines.append(
-            "random-pairs leaks the future: training saw what these users did later, so these "
-            "figures are comparable with no other split"
+            "random-pairs leaks the future: training includes later activities of these users, so "
+            "these figures are not comparable with those of other splits"
         )
-    if told.test_targets_seen_before and told.seen_items == "left out":
+    if told.test_targets_seen_before and told.seen_items != "kept":
         lines.append(
-            f"{told.test_targets_seen_before:,} targets are items that the user had met before; "
-            "they count as missed. If people come back to the same items, give --keep-seen"
+            f"{told.test_targets_seen_before:,} targets are items of the user's history; they are "
+            "excluded, and count as missed. If users return to items, give --keep-seen"
         )
     encoder = summary.model.encoder
     rows = {f"{encoder}, {TOLD_TIME}" if told.told_time else encoder: summary.test}
@@ -141,9 +141,9 @@ def _head_lines(summary: Summary) -> list[str]:
             [name, *(plus_minus(each.means[column], each.intervals[column]) for column in columns)]
             for name, each in rows.items()
         ]
-        told = f"{head} of {figures.targets:,} targets"
+        told = f"{head}: {figures.targets:,} targets"
         if figures.pairs:
-            told += f"; concordance of {figures.pairs:,} pairs of one user's that differ"
+            told += f"; concordance: {figures.pairs:,} pairs of one user's targets that differ"
         lines += ["", told, "", format_table(cells)]
     return lines
 
@@ -163,8 +163,8 @@ def _slice_lines(told: Protocol, rows: Mapping[str, Figures]) -> list[str]:
 def about_slice(name: str, targets: int) -> str:
     """Describe which targets a slice counts."""
     if name == GRADED:
-        return f"{name}: a target counts 2^g - 1, g from 0 for the lowest rating to 4"
-    which = ", a minute or more after the activity before" if name == LATER else ""
+        return f"{name}: targets are weighted by 2^g - 1, g from 0 for the lowest rating to 4"
+    which = ", a minute or more after the previous activity" if name == LATER else ""
     return f"{name}: {targets:,} targets{which}"
 
 
@@ -197,7 +197,7 @@ def draw_curve(
     figure, (loss_axes, quality_axes) = two_panels(title)
     numbers = [line["epoch"] for line in epochs]
     loss_axes.plot(numbers, [line["loss"] for line in epochs], marker=".")
-    loss_axes.set(xlabel=unit, ylabel="training loss, nats a target")
+    loss_axes.set(xlabel=unit, ylabel="training loss, nats per target")
     ends = [(f"{name}, recall@10", level, "grey") for name, level in baselines.items()]
     for name, colour in (("recall@10", "tab:blue"), ("ndcg@10", "tab:orange")):
         curve = [line["validation"][name] for line in epochs]

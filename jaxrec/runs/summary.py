@@ -12,6 +12,11 @@ from jaxrec.files import read_json, reading, write_json
 AnyFigures = TypeVar("AnyFigures")
 
 
+def describe_seen_items(seen_items: str) -> str:
+    """Return in words whether the items of the history are candidates."""
+    return "history included" if seen_items == "kept" else "history excluded"
+
+
 @dataclass(frozen=True)
 class Protocol:
     """The protocol of an evaluation.
@@ -36,7 +41,7 @@ class Protocol:
         effective_targets: the effective number of targets with these weights; None: equal weights.
         validation_targets: the number of targets that selected the epoch.
         users_drawn: whether the test users are a random sample, and maybe not all users.
-        told_time: whether the model knows the time of the target (`--time`, `--moment`).
+        told_time: whether the model knows the time of the target (`--time-gaps`, `--moment`).
         slices: the number of test targets of each slice with its own figures, by name.
     """
 
@@ -60,6 +65,11 @@ class Protocol:
     users_drawn: bool = False
     told_time: bool = False
     slices: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def seen_items_text(self) -> str:
+        """Return in words whether the items of the history are candidates."""
+        return describe_seen_items(self.seen_items)
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ _MAX_NAME_LENGTH = 32
 
 # Cost of a file by axis label, from the figures that `jaxrec benchmark` writes.
 _COSTS: dict[str, Callable[[Mapping[str, Any]], float]] = {
-    "median time of a call, µs, one thread of this machine": lambda one: one["microseconds"]["p50"],
-    "size of the file, KB": lambda one: one["file_bytes"] / 1e3,
+    "median latency, µs, one thread of this machine": lambda one: one["microseconds"]["p50"],
+    "file size, KB": lambda one: one["file_bytes"] / 1e3,
 }
 
 
@@ -28,8 +28,8 @@ def draw_quality(summary: Summary, rows: Sequence[Row]) -> Figure:
     """Plot both metrics over N, with a line per encoder, 95% intervals and baselines as levels."""
     protocol = summary.protocol
     figure, panels = two_panels(
-        f"{protocol.dataset}, {protocol.split}, {protocol.test_users:,} test users, seen items "
-        f"{protocol.seen_items}; bars are 95% intervals over users"
+        f"{protocol.dataset}, {protocol.split}, {protocol.test_users:,} test users, "
+        f"{protocol.seen_items_text}; bars are 95% intervals over users"
     )
     colours = _colours(row.encoder for row in rows)
     by_length = sorted(rows, key=lambda row: row.history_length)
@@ -73,7 +73,7 @@ def draw_frontier(cells: Mapping[Path, Summary], timed: Sequence[Mapping[str, An
     published = [each for each in timed if each["name"] not in known]
     colours = _colours(summary.model.encoder for summary, _ in own)
     figure, panels = two_panels(
-        "recall@10 through the .tflite file, and what it costs; points say N"
+        "recall@10 of the .tflite files over their latency and size; labels are N"
     )
     labels = []
     for axes, (title, cost) in zip(panels, _COSTS.items(), strict=True):

@@ -37,7 +37,7 @@ def render(summary: Summary, rows: Sequence[Row]) -> str:
     lines = [
         f"{describe(summary.protocol)}; ± is {summary.protocol.interval}",
         "",
-        "| | N | seeds | recall@10 | NDCG@10 | validation recall@10 | parameters | trained in |",
+        "| | N | seeds | recall@10 | NDCG@10 | validation recall@10 | parameters | training time |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:

@@ -90,8 +90,8 @@ def parse_bundle(data: bytes, path: Path) -> Bundle:
             model = json.loads(_member(archive, infos[MODEL]))
             if model["format"] not in (FORMAT, _ENTRIES_FORMAT):
                 raise UserError(
-                    f"{path} has format {model['format']}, this version reads {FORMAT}; convert "
-                    "its run again"
+                    f"{path} has format {model['format']}, this version reads {FORMAT}; export its "
+                    "run again"
                 )
             graph = data[: model["graph"]["bytes"]]
             items = json.loads(_member(archive, infos[VOCABULARY]))["values"]
@@ -103,15 +103,15 @@ def parse_bundle(data: bytes, path: Path) -> Bundle:
             is_intact = sha256(graph) == model["graph"]["sha256"]
     except zipfile.BadZipFile:
         raise UserError(
-            f"{path} is no model of jaxrec, or was cut short; make it with `jaxrec export`"
+            f"{path} is not a jaxrec model, or is truncated; export it with `jaxrec export`"
         ) from None
     except UserError:
         raise
     # zipfile and its decompressors raise a dozen kinds of exceptions for a modified file.
     except Exception as error:
-        raise UserError(f"{path} is damaged ({error}); convert its run again") from None
+        raise UserError(f"{path} is damaged ({error}); export its run again") from None
     if not is_intact:
-        raise UserError(f"{path} is damaged (its parts do not fit); convert its run again")
+        raise UserError(f"{path} is damaged (the hash of its graph differs); export its run again")
     return bundle
 
 
@@ -123,5 +123,5 @@ def _in_blocks(entries: Sequence[Mapping[str, Any]]) -> bytes:
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     """Read one member; zipfile verifies its checksum."""
     if info.file_size > _MAX_MEMBER_BYTES:
-        raise ValueError(f"{info.filename} would unfold to {info.file_size:,} bytes")
+        raise ValueError(f"{info.filename} would unpack to {info.file_size:,} bytes")
     return archive.read(info)

@@ -40,7 +40,7 @@ class Catalogue(Sequence[Entry]):
         self._parsed_blocks: dict[int, Mapping[str, Sequence[Any]]] = {}
         described, blocks = self._head["items"], -(-len(items) // self._head["block"])
         if (described, len(self._lines)) != (len(items), blocks):
-            raise ValueError(f"its catalogue is of {described:,} items, not {len(items):,}")
+            raise ValueError(f"its catalogue has {described:,} items, not {len(items):,}")
 
     def __len__(self) -> int:
         """Return the number of items, V."""

@@ -72,10 +72,10 @@ class InputFeature:
         return {value: i for i, value in enumerate(self.values, start=1)}
 
     def _as_number(self, value: Any) -> float:
-        what = "a number" if self.kind == "number" else "seconds, a number"
+        what = "a number" if self.kind == "number" else "a number of seconds"
         mistake = UserError(
-            f"the value {format_value(value)} of {self.name!r} is no number; give {what}, or None "
-            "where it is not known"
+            f"the value {format_value(value)} of {self.name!r} is not a number; give {what}, or "
+            "None if it is unknown"
         )
         if isinstance(value, str | bytes):
             raise mistake
@@ -109,7 +109,7 @@ def encode_features(
     others = [name for name in given if name not in {each.name for each in taken}]
     if others:
         names = ", ".join(each.name for each in taken) or "none"
-        raise UserError(f"the model takes no feature {others[0]!r}; it takes {names}")
+        raise UserError(f"the model has no feature {others[0]!r}; it has {names}")
     found: dict[str, float | list[float]] = {}
     for each in taken:
         if each.of != "activity":
@@ -125,7 +125,8 @@ def encode_features(
 def _require_single(feature: InputFeature, value: object) -> object:
     if isinstance(value, Iterable) and not isinstance(value, str | bytes):
         raise UserError(
-            f"{feature.name!r} is of the {feature.of}, and is {format_value(value)}; give one value"
+            f"{feature.name!r}, a feature of the {feature.of}, is {format_value(value)}; give one "
+            "value"
         )
     return value
 

@@ -151,7 +151,7 @@ class DeviceModel:
             UserError: if the file was exported without `adapt`.
         """
         if "adapt" not in self.signatures:
-            raise UserError("the model cannot learn of a user; convert its run with --adapt")
+            raise UserError("the file has no signature `adapt`; export its run with --adapt")
         found = self.call("adapt", {ACTIVITIES: activities[None], WEIGHTS: weights[None]})
         return AdaptResult(found["adapter"][0], float(found["before"][0]), float(found["after"][0]))
 
@@ -179,7 +179,7 @@ class DeviceModel:
             UserError: if the file is older than the signature `vectors`.
         """
         if "vectors" not in self.signatures:
-            raise UserError("the file has no signature `vectors`; convert its run again")
+            raise UserError("the file has no signature `vectors`; export its run again")
         width = self.candidates
         padded = np.pad(items, (0, -len(items) % width)).reshape(-1, width)
         found = self.call_all("vectors", {ITEMS: padded})

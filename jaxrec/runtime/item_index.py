@@ -35,7 +35,7 @@ class ItemIndex:
         """
         number = self.id_of(item)
         if number == NO_ITEM:
-            raise UserError(f"the item {format_value(item)} is not known; {self._example()}")
+            raise UserError(f"unknown item {format_value(item)}; {self._example()}")
         return number
 
     def ids_of(self, items: object, what: str = "items") -> list[int]:
@@ -60,12 +60,13 @@ class ItemIndex:
         ids = self.ids_of(items, what)
         if ids and not any(ids):
             raise UserError(
-                f"none of the {what} is known, as {format_value(items[0])}; {self._example()}"
+                f"all {what} are unknown, such as {format_value(items[0])}; {self._example()}"
             )
         return ids
 
     def _example(self) -> str:
-        return f"the model knows {len(self._id_of):,}, as {format_value(next(iter(self._id_of)))}"
+        first = next(iter(self._id_of))
+        return f"the model has {len(self._id_of):,} items, such as {format_value(first)}"
 
 
 def as_list(values: object, what: str) -> list[Any]:

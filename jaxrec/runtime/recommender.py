@@ -160,7 +160,7 @@ class Recommender:
         """
         settings = self.model.get("adapt")
         if settings is None:
-            raise UserError("the model cannot learn of a user; convert its run with --adapt")
+            raise UserError("the file has no signature `adapt`; export its run with --adapt")
         ids = self._item_index.require_any_known(items, "items")
         learned = self._device.adapt(*adapt_inputs(ids, weights, settings))
         return Adapter(learned.adapter, self._graph_hash, learned.before, learned.after)
@@ -211,7 +211,9 @@ class Recommender:
             UserError: as in `score`, or if the model does not predict ratings.
         """
         if "rate" not in self._device.signatures:
-            raise UserError("the model predicts no ratings; train one with --rate")
+            raise UserError(
+                "the model does not predict ratings; train a run with --predict-ratings"
+            )
         candidates = as_list(candidates, "candidates")
         predictions = self.predict("rate", items, candidates, features=features)
         lowest, *others = self.model.get("ratings") or [0]
@@ -248,7 +250,7 @@ class Recommender:
         """
         ports = self._device.signatures.get(signature)
         if ports is None or CANDIDATES not in ports.inputs:
-            raise UserError(f"the model has no head {signature!r}; train one that has")
+            raise UserError(f"the model has no head {signature!r}; train a run that has it")
         ids = self._item_index.ids_of(candidates, "candidates")
         inputs = self._inputs([self._request(items, features)])
         found = self._device.predict_all(signature, inputs, np.array([ids], np.int32))

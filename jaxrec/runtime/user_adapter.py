@@ -78,7 +78,7 @@ class Adapter:
             return cls(vector, str(content["model"]), before, after)
         except (ValueError, TypeError, KeyError) as error:
             raise UserError(
-                f"this is no adapter ({error}); learn it again from the history"
+                f"this is not an adapter ({error}); learn it again from the history"
             ) from None
 
     def require_fit(self, model: str, width: int) -> None:
@@ -93,8 +93,8 @@ class Adapter:
         """
         if self.model != model:
             raise UserError(
-                f"the adapter is of the model {self.model[:12]}, this is {model[:12]}; learn it "
-                "again from the history"
+                f"the adapter belongs to the model {self.model[:12]}, this is {model[:12]}; learn "
+                "it again from the history"
             )
         if self.vector.shape != (width,):
             raise UserError(
@@ -102,7 +102,9 @@ class Adapter:
                 "learn it again from the history"
             )
         if not np.isfinite(self.vector).all():
-            raise UserError("the adapter holds what is no number; learn it again from the history")
+            raise UserError(
+                "the adapter has values that are not finite; learn it again from the history"
+            )
 
 
 def adapt_inputs(
@@ -125,8 +127,8 @@ def adapt_inputs(
     least = settings["held_back"] + 2
     if len(known) < least:
         raise UserError(
-            f"items has {len(known)} that the model knows, and learning takes {least} or more; "
-            "wait until there are so many"
+            f"items has {len(known)} known items, and an adapter needs {least} or more; call this "
+            "with a longer history"
         )
     if weights is None:
         ages = np.arange(len(known), dtype=np.float32)[::-1]
@@ -136,7 +138,7 @@ def adapt_inputs(
         if given.shape != (len(ids),):
             raise UserError(f"weights has {len(given)} entries for {len(ids)} items; give one each")
         if not (np.isfinite(given).all() and (given >= 0).all()):
-            raise UserError("weights holds what is less than 0 or no number; give 0 or more")
+            raise UserError("weights has values that are negative or not finite; give 0 or more")
         counts = given[known]
     most = settings["activities"]
     numbers = np.array([ids[position] for position in known[-most:]], np.int32)

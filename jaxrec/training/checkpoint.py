@@ -135,7 +135,7 @@ def restore_best(manager: ocp.CheckpointManager, like: nnx.State) -> nnx.State:
     """
     step = manager.best_step()
     if step is None:
-        raise UserError(f"{manager.directory} holds no checkpoint; train the run to its end")
+        raise UserError(f"{manager.directory} contains no checkpoint; train the run again")
     return _restore_item(manager, step, "params", like)
 
 
@@ -198,14 +198,16 @@ def _restore_item(manager: ocp.CheckpointManager, step: int, item: str, like: Tr
         if mismatches:
             raise UserError(
                 f"{path} does not fit the configuration: {'; '.join(mismatches)}; give the flags "
-                "it was trained with, or train anew with --overwrite"
+                "it was trained with, or train it again with --overwrite"
             )
         saved = {saved_names[name]: leaf for name, leaf in wanted.items()}
         composite = ocp.args.Composite(**{item: ocp.args.StandardRestore(saved)})
         flat = manager.restore(step, args=composite)[item]
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f"{path} is damaged ({reason}); train anew with --overwrite") from error
+        raise UserError(
+            f"{path} is damaged ({reason}); train the run again with --overwrite"
+        ) from error
     leaves = [flat[saved_names[name]] for name in wanted]
     return jax.tree.unflatten(jax.tree.structure(like), leaves)
 

@@ -12,10 +12,14 @@ from jaxrec.config.experiment import Config, SamplerName, TrainConfig
 from jaxrec.data.data_config import DataConfig
 from jaxrec.data.dataset import Dataset
 from jaxrec.data.windowing import WindowShape
+from jaxrec.models.encoders import encoder_class
 from jaxrec.models.model_config import ModelConfig
 
 # Items with few targets overfit sooner. Amazon Beauty has 13 targets an item, MovieLens 1M has 289.
 MIN_TARGETS_FOR_LOW_DROPOUT, HIGH_DROPOUT, LOW_DROPOUT = 30, 0.4, 0.2
+# In few epochs a model does not overfit, and dropout slows it down: with a million items and three
+# epochs, recall@10 is 0.33 without dropout and 0.16 with 0.4.
+MAX_EPOCHS_WITHOUT_DROPOUT = 5
 
 # Short windows read their lead-in for little; long ones leave few windows to a step.
 MIN_WINDOW_LENGTH, MAX_WINDOW_LENGTH, MAX_LEAD_IN = 20, 50, 49
@@ -44,10 +48,12 @@ UNEVEN = 0.25
 SMALL_TABLE = 50_000
 
 
-def dropout_rate(config: ModelConfig, items: int, targets: int) -> float:
+def dropout_rate(config: ModelConfig, epochs: int, items: int, targets: int) -> float:
     """Return the share of units to drop."""
     if config.dropout is not None:
         return config.dropout
+    if epochs <= MAX_EPOCHS_WITHOUT_DROPOUT:
+        return 0.0
     return HIGH_DROPOUT if targets < MIN_TARGETS_FOR_LOW_DROPOUT * items else LOW_DROPOUT
 
 
@@ -70,11 +76,12 @@ def window_shape_of(dataset: Dataset, data: DataConfig, config: TrainConfig) -> 
     return window_shape(data, config, int(dataset.split.is_training_target.sum()))
 
 
-def peak_learning_rate(config: TrainConfig, shape: WindowShape) -> float:
+def peak_learning_rate(config: Config, shape: WindowShape) -> float:
     """Return the learning rate after the warm-up."""
-    if config.learning_rate is not None:
-        return config.learning_rate
-    return RATE_SCALE * math.sqrt(shape.batch_size * shape.length)
+    if config.train.learning_rate is not None:
+        return config.train.learning_rate
+    scaled = RATE_SCALE * math.sqrt(shape.batch_size * shape.length)
+    return min(scaled, encoder_class(config.model.encoder).max_learning_rate)
 
 
 def negative_count(config: TrainConfig, items: int) -> int | None:
@@ -113,18 +120,19 @@ def describe_defaults(config: Config, dataset: Dataset) -> str:
     items, targets = dataset.vocabulary.size, int(dataset.vocabulary.counts.sum())
     chosen = []
     if model.dropout is None:
-        rate = dropout_rate(model, items, targets)
-        chosen.append(f"dropout {rate:g} ({targets / items:,.0f} targets an item)")
+        rate = dropout_rate(model, train.epochs, items, targets)
+        reason = f"{targets / items:,.0f} targets per item" if rate else f"{train.epochs} epochs"
+        chosen.append(f"dropout {rate:g} ({reason})")
     if train.loss == "auto" and train.negatives is None:
         count = negative_count(train, items)
         source = sampler_name(train, dataset.vocabulary.counts)
-        candidates = f"{count:,} negatives ({source})" if count else "every item"
-        chosen.append(f"{candidates} beside each target ({items:,} items)")
+        candidates = f"{count:,} {source} negatives" if count else "full softmax"
+        chosen.append(f"{candidates} ({items:,} items)")
     windows = window_shape_of(dataset, config.data, train)
     if train.batch_size is None:
-        chosen.append(f"{windows.batch_size * windows.length:,} targets a step (of {targets:,})")
+        chosen.append(f"{windows.batch_size * windows.length:,} targets per step (of {targets:,})")
     if train.learning_rate is None:
-        chosen.append(f"learning rate {peak_learning_rate(train, windows):.2g}")
+        chosen.append(f"learning rate {peak_learning_rate(config, windows):.2g}")
     if train.table_optimizer == "auto" and updates_rows(train, items):
         chosen.append("row-wise Adagrad for the item table")
     return ", ".join(chosen)

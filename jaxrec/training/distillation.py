@@ -95,12 +95,12 @@ def directories_of_teachers(config: Config) -> list[RunDirectory]:
     directories = [RunDirectory(Path(path)) for path in paths]
     for directory in directories:
         if not directory.is_finished:
-            raise UserError(f"--teacher={directory.path} is no finished run; train it first")
+            raise UserError(f"--teacher={directory.path} is not a finished run; train it first")
         data = replace(directory.config().data, history_length=config.data.history_length)
         if different := differences(replace(config, data=data), config):
             raise UserError(
-                f"--teacher={directory.path} learned from other data ({'; '.join(different)}); "
-                "give its flags to this run, or train it anew"
+                f"--teacher={directory.path} was trained on other data ({'; '.join(different)}); "
+                "give its flags to this run, or train it again"
             )
     return directories
 
@@ -117,7 +117,7 @@ def read_teachers(config: Config, dataset: Dataset) -> list[Teacher]:
 def _read_teacher(directory: RunDirectory, dataset: Dataset) -> Teacher:
     if directory.vocabulary().digest != dataset.vocabulary.digest:
         raise UserError(
-            f"--teacher={directory.path} knows other items: the data has changed; train it anew"
+            f"--teacher={directory.path} has other items: the data has changed; train it again"
         )
     config = directory.config()
     model = read_model(directory.checkpoints, directory.schema(), config.model)

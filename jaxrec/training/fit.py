@@ -71,7 +71,7 @@ def run_experiment(
     for teacher in directories_of_teachers(config):
         if teacher.path.resolve() == directory.path.resolve():
             raise UserError(
-                f"--teacher={teacher.path} is the run directory too; name another --run-dir"
+                f"--teacher={teacher.path} is the run directory too; give another --run-dir"
             )
     dataset = load_dataset(config, table)
     require_same(config, dataset.vocabulary.digest)
@@ -102,7 +102,8 @@ def fit(
 def init_model(dataset: Dataset, config: Config) -> RecommenderModel:
     """Initialize the model of a data set from the training seed."""
     schema, counts = dataset.schema(config.model.embedding_dim), dataset.vocabulary.counts
-    rate = dropout_rate(config.model, dataset.vocabulary.size, int(counts.sum()))
+    targets = int(counts.sum())
+    rate = dropout_rate(config.model, config.train.epochs, dataset.vocabulary.size, targets)
     model_config = replace(config.model, dropout=rate)
 
     @nnx.jit  # run eagerly, each shape would be compiled on its own

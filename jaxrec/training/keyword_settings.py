@@ -23,11 +23,11 @@ class Settings(TypedDict, total=False):
     item_features: str | None
     activity_features: str | None
     user_features: str | None
-    time: bool
+    time_gaps: bool
     moment: str | None
     time_zone: str
-    rate: bool
-    label_weight: str | None
+    predict_ratings: bool
+    target_weight: str | None
     target_events: str | None
     split: SplitName
     keep_seen: bool
@@ -46,7 +46,7 @@ class Settings(TypedDict, total=False):
     hidden_units: int
     dense_layers: int
     dropout: float | None
-    own_dropout: float
+    id_dropout: float
     tie_embeddings: bool
     rnn: Group
     cnn: Group

@@ -96,7 +96,7 @@ def train(
     if teachers:
         teachers = [teacher.pad(padded or rows) for teacher in teachers]
         objective = replace(objective, loss=distill(objective.loss, teachers))
-    peak = peak_learning_rate(config.train, shape)
+    peak = peak_learning_rate(config, shape)
     schedule = rate_schedule(peak, config.train, total_steps)
     learner = make_learner(objective, config.train, schedule)
     state, progress = learner.init(params), Progress()
@@ -211,7 +211,7 @@ def _finite(losses: jax.Array | None, first_step: int) -> list[float]:
     for offset, loss in enumerate(fetched):
         if not np.isfinite(loss):
             raise UserError(
-                f"the loss is {loss} at step {first_step + offset + 1}; start anew with a lower "
+                f"the loss is {loss} at step {first_step + offset + 1}; start again with a lower "
                 "--learning-rate or --clip-norm (the last checkpoint is still good)"
             )
     return fetched
@@ -234,7 +234,7 @@ def _report_epoch(line: dict[str, Any], config: Config, board: SummaryWriter, ba
     validation, speed = line["validation"], line["targets"] / line["seconds"]
     bar.write(
         f"epoch {line['epoch']:>3}/{config.train.epochs}  loss {line['loss']:.4f}  "
-        f"{'learned ' if config.data.final_fit else ''}"
+        f"{'trained-on ' if config.data.final_fit else ''}"
         f"validation recall@10 {validation['recall@10']:.4f}  "
         f"ndcg@10 {validation['ndcg@10']:.4f}  {speed:,.0f} targets/s"
     )

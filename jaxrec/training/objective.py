@@ -143,5 +143,5 @@ def make_objective(
         partial(loss, history_length=config.data.history_length),
         make_sampler(config.train, dataset.vocabulary.counts, padded_rows),
         item_ids,
-        config.model.own_dropout,
+        config.model.id_dropout,
     )

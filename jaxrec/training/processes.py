@@ -48,8 +48,8 @@ def initialize(coordinator: str | None, process_id: int | None, num_processes: i
         return
     if process_id is None or num_processes is None or not 0 <= process_id < num_processes:
         raise UserError(
-            f"--coordinator={coordinator} needs --num-processes and --process-id, which is 0 in "
-            "the first of them, 1 in the next; or give --coordinator=auto under Slurm or Kubernetes"
+            f"--coordinator={coordinator} needs --num-processes and --process-id, from 0; or "
+            "give --coordinator=auto under Slurm or Kubernetes"
         )
     if process_id > 0:
         _wait_for(coordinator)
@@ -67,7 +67,7 @@ def _wait_for(coordinator: str) -> None:
     """Wait until the first process listens; JAX would abort this process without our message."""
     host, _, port = coordinator.rpartition(":")
     if not (host and port.isdecimal()):
-        raise UserError(f"--coordinator={coordinator} is no HOST:PORT, as 10.0.0.1:9876")
+        raise UserError(f"--coordinator={coordinator} is not HOST:PORT, as 10.0.0.1:9876")
     deadline = time.monotonic() + TIMEOUT_SECONDS
     while True:
         try:
@@ -75,8 +75,8 @@ def _wait_for(coordinator: str) -> None:
         except OSError as error:
             if time.monotonic() > deadline:
                 raise UserError(
-                    f"--coordinator={coordinator}: nobody listens there ({error.strerror}); start "
-                    "process 0 on that machine, and let this one reach it"
+                    f"--coordinator={coordinator}: no process listens there ({error.strerror}); "
+                    "start process 0 on that machine, and make it reachable from this one"
                 ) from None
             time.sleep(0.2)
         else:
@@ -94,8 +94,8 @@ def _initialize(coordinator: str, **options) -> None:
     except (RuntimeError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise UserError(
-            f"--coordinator={coordinator}: the processes do not find each other ({reason}); start "
-            "all of them, with the same coordinator"
+            f"--coordinator={coordinator}: the processes cannot connect ({reason}); start all of "
+            "them, with the same coordinator"
         ) from None
 
 
@@ -120,7 +120,7 @@ def by_leader(action: Callable[[], None]) -> None:
     if error is not None:
         raise error
     if not is_done:
-        raise UserError("process 0 cannot go on; it says why")
+        raise UserError("process 0 failed; its error message has the reason")
 
 
 def from_leader(value: float) -> float:
@@ -147,8 +147,8 @@ def require_same(config: Config, digest: str) -> None:
     others = np.flatnonzero(hashes != hashes[0])
     if len(others):
         raise UserError(
-            f"process {others[0]} has other flags or other data than process 0; give all of them "
-            "the same"
+            f"process {others[0]} has other flags or other data than process 0; give the same to "
+            "all of them"
         )
 
 
@@ -166,7 +166,7 @@ def raise_on_lost_process() -> Iterator[None]:
             raise
         reason = str(error).partition("\n")[0]
         raise UserError(
-            f"another process is gone ({reason}); start all of them again, with --resume"
+            f"another process has ended ({reason}); start all of them again, with --resume"
         ) from error
 
 

@@ -43,8 +43,7 @@ def make_mesh(batch_rows: int, model_shards: int = 1) -> Mesh:
     count = len(jax.devices())
     if model_shards < 1 or count % model_shards:
         raise UserError(
-            f"--model-shards={model_shards}: there are {count} devices; give a number that divides "
-            "them"
+            f"--model-shards={model_shards} does not divide the {count} devices; give a divisor"
         )
     data = count // model_shards
     if batch_rows % data:

@@ -79,23 +79,23 @@ def test_latency_has_one_time_per_counted_call(models):
 
 
 @pytest.mark.parametrize(
-    ("content", "output"),
+    ("content", "message"),
     [
         (
             b"not a flatbuffer",
             "scores out): ValueError: The model is not a valid Flatbuffer buffer",
         ),
-        (None, "peer.tflite is no file; give --against=FILE"),
+        (None, "peer.tflite is not a file; give --against=FILE"),
     ],
 )
-def test_an_invalid_peer_is_refused_in_one_line(models, tmp_path, content, output):
+def test_an_invalid_peer_is_refused_in_one_line(models, tmp_path, content, message):
     path = tmp_path / "peer.tflite"
     if content is not None:
         path.write_bytes(content)
     process = call(benchmark.main, str(models["bow"]), f"--against={path}", cwd=tmp_path)
     assert process.returncode == 2
     (line,) = process.stderr.splitlines()
-    assert output in line
+    assert message in line
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -122,4 +122,4 @@ def test_a_valid_peer_is_checked_on_an_initialized_input(tmp_path, monkeypatch):
 def test_a_foreign_file_is_refused_as_a_model(peer, tmp_path):
     process = call(benchmark.main, str(peer), cwd=tmp_path)
     assert process.returncode == 2
-    assert "is no model of jaxrec" in process.stderr
+    assert "is not a jaxrec model" in process.stderr

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import pytest
 
@@ -57,6 +57,56 @@ def test_unknown_words_go_to_a_second_parameter(capsys):
     assert "--salt" in capsys.readouterr().err
 
 
+@dataclass(frozen=True, kw_only=True)
+class OvenFlags(BakingFlags):
+    """An oven that has to be named."""
+
+    oven: Path
+    """one that --loaves fit into"""
+    shape: Literal["round", "long"] = "round"
+    """of a loaf"""
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--oven=a", "--loavs=2"], "unrecognized options: --loavs=2; did you mean --loaves?"),
+        (["--oven=a", "--xyzzy"], "unrecognized options: --xyzzy"),
+        (["--oven=a", "rye"], "unrecognized options: rye"),
+        (["--loaves=2"], "missing --oven; --help describes the flags"),
+        (["--oven=a", "--loaves=two"], "error parsing --loaves: invalid literal for int() with "),
+        (["--oven=a", "--shape=flat"], "invalid choice 'flat' for argument '--shape'. Expected "),
+    ],
+    ids=str,
+)
+def test_a_wrong_flag_is_one_line_without_repetition(monkeypatch, capsys, words, said, encoding):
+    monkeypatch.setattr("tyro._fmtlib._should_use_utf8_drawing_chars", lambda: encoding == "utf-8")
+
+    def bake(flags: OvenFlags) -> None:
+        raise AssertionError("a flag was wrong")
+
+    assert main_of(bake)(words) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {said}") and error.count("\n") == 1
+    assert error.count("options") <= 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["train", "--own-dropout=0.3"], "--own-dropout is now --id-dropout"),
+        (["train", "--own_dropout", "0.3"], "--own-dropout is now --id-dropout"),
+        (["train", "--time"], "--time is now --time-gaps"),
+        (["sweep", "--seeds=1", "--rate"], "--rate is now --predict-ratings"),
+    ],
+    ids=str,
+)
+def test_the_old_name_of_a_flag_is_refused_with_the_new_one(capsys, words, said):
+    assert jaxrec_main(words) == 2
+    assert capsys.readouterr().err == f"error: {said}\n"
+
+
 def test_arguments_default_to_those_of_the_process(monkeypatch):
     baked = []
 
@@ -69,7 +119,7 @@ def test_arguments_default_to_those_of_the_process(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "output"),
+    ("error", "code", "message"),
     [
         (UserError("no flour"), 2, "error: no flour\n"),
         (FailedCheckError("burnt"), 1, "error: burnt\n"),
@@ -79,13 +129,13 @@ def test_arguments_default_to_those_of_the_process(monkeypatch):
     ],
     ids=repr,
 )
-def test_an_error_is_one_line_and_an_exit_code(capsys, error, code, output):
+def test_an_error_is_one_line_and_an_exit_code(capsys, error, code, message):
     def bake(flags: BakingFlags) -> None:
         raise error
 
     assert main_of(bake)([]) == code
     captured = capsys.readouterr()
-    assert (captured.out, captured.err) == ("", output)
+    assert (captured.out, captured.err) == ("", message)
 
 
 @dataclass(frozen=True)
@@ -142,7 +192,7 @@ def test_a_named_file_has_the_given_name_or_its_stem(tmp_path):
     assert named_file("--against", f"bag of words=2020={path}") == ("bag of words=2020", path)
     assert named_file("--against", str(unusual)) == ("a=b", unusual)
     for text in ("nowhere.tflite", "bag=nowhere.tflite"):
-        with pytest.raises(UserError, match=r"^nowhere\.tflite is no file; give --against=FILE"):
+        with pytest.raises(UserError, match=r"^nowhere\.tflite is not a file; give --against=FILE"):
             named_file("--against", text)
 
 

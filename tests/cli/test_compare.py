@@ -120,7 +120,7 @@ def test_slices_that_two_runs_share_are_compared(runs, copy, capsys):
     recall = run.summary().test.means["recall@10 (rated >= 4)"]
     assert re.search(rf"{re.escape(str(run.path))} +{recall:.4f} ±", text.split("\nrated >= 4")[1])
     # Neither run knows the time of the target.
-    assert "a minute" not in text and "told the time" not in text
+    assert "a minute" not in text and "knows the target's time" not in text
 
 
 def test_slices_that_differ_are_skipped(runs, copy, capsys):
@@ -140,10 +140,10 @@ def test_a_run_that_knows_the_time_is_labelled_and_also_compared_without_it(runs
     save_ranks(replace(ranks, now_unknown=ranks.ranks + 1), copy / "ranks.npz")
     assert main([str(runs["bow"]), str(copy)]) == 0
     text = capsys.readouterr().out
-    assert f"{copy}, told the time - {copy}, now unknown" in text
-    assert f"{runs['bow']} - {copy}, now unknown" in text
-    assert "told the time of the target" not in text.splitlines()[0]
-    assert "targets, a minute or more after the activity before" in text
+    assert f"{copy}, knows the target's time - {copy}, target time unknown" in text
+    assert f"{runs['bow']} - {copy}, target time unknown" in text
+    assert "knows the target's time" not in text.splitlines()[0]
+    assert "targets, a minute or more after the previous activity" in text
 
 
 @pytest.fixture
@@ -210,7 +210,7 @@ def test_an_incomparable_run_is_refused_in_one_line(runs, copy, capsys, change, 
 
 def test_a_single_run_is_refused(runs, capsys):
     assert main([str(runs["bow"])]) == 2
-    assert "nothing to be compared with" in capsys.readouterr().err
+    assert "a comparison needs two runs" in capsys.readouterr().err
 
 
 def test_a_run_of_another_format_is_refused(runs, tmp_path, capsys):

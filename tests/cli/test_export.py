@@ -113,7 +113,7 @@ def test_the_output_compares_the_recipes(conversions, encoder):
 def test_the_output_has_the_latency_of_shorter_lists(conversions, encoder):
     message = re.sub(r"\d+\.\d", "TIME", conversions[encoder].stdout)
     shorter = "TIME with --top-k=10, TIME with --top-k=20\n"
-    assert f"a call takes TIME µs with the 100 items of its list; {shorter}" in message
+    assert f"median latency TIME µs with the 100 items of its list; {shorter}" in message
 
 
 @each_encoder
@@ -221,11 +221,11 @@ def test_ids_only_removes_all_metadata_of_items(copied_run, models):
     titles = [*before["title"], "Ada Lovelace"]
     assert not [title for title in titles if any(title in text for text in inside.values())]
     assert json.loads(inside["model.json"])["described_items"] == 0
-    assert "Titles, genres and years of items inside: none." in inside["MODEL_CARD.md"]
+    assert "Items with a title, genres or year: none." in inside["MODEL_CARD.md"]
     assert Recommender.load(model).recommend([])[0].title is None
     # By default the metadata is included.
     with zipfile.ZipFile(models["rnn"]) as archive:
-        assert f"inside: {len(no_values)}." in archive.read("MODEL_CARD.md").decode()
+        assert f"genres or year: {len(no_values)}." in archive.read("MODEL_CARD.md").decode()
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -242,8 +242,8 @@ def test_ids_beyond_the_safe_integer_range_cause_a_browser_warning(copied_run):
     )
     assert process.returncode == 0, process.stderr
     assert (
-        "\n2 ids are beyond 2^53 - 1, as -9007199254740992: a browser will refuse the file; "
-        "for the page write ids as text in the log\n"
+        "\n2 ids are beyond 2^53 - 1, such as -9007199254740992: browsers reject the file; "
+        "for the demo page, write ids as text in the log\n"
     ) in process.stdout
     found = Recommender.load(copied_run / "export" / "model.tflite")
     assert found.recommend([-(2**53)])[0].item in items

@@ -23,7 +23,7 @@ def test_verify_fails_for_another_run(runs, models, tmp_path):
     process = call(verify.main, *flags, cwd=tmp_path)
     assert process.returncode == 1
     (line,) = process.stderr.splitlines()
-    assert "keeps too few of what its model recommends" in line
+    assert "differs from its model in its top ten" in line
     assert "worst after history" in line
 
 
@@ -68,8 +68,8 @@ MISTAKES = {
     "another version": (set_older_format, [], f"has run format 1, this version reads {FORMAT}"),
     "no checkpoint": (remove_checkpoint, [], "checkpoints is missing"),
     "damaged checkpoint": (damage_checkpoint, [], "is damaged"),
-    "other vocabulary": (swap_items, [], "does not fit its own digest"),
-    "other catalogue": (reverse_catalogue, [], "describes other items"),
+    "other vocabulary": (swap_items, [], "does not match its own digest"),
+    "other catalogue": (reverse_catalogue, [], "has other items"),
     "cut histories": (lambda run: truncate(run / "heldout.npz"), [], "heldout.npz is damaged"),
     "cut summary": (lambda run: truncate(run / "summary.json"), [], "summary.json is damaged"),
     "empty summary": (
@@ -81,7 +81,7 @@ MISTAKES = {
     "unknown recipe": (lambda run: None, ["--recipe=int3"], "int3"),
     "no folder": (lambda run: None, ["--export-dir=/proc/export"], "/proc/export"),
     "a file for a folder": (lambda run: None, ["--export-dir=note.txt"], "note.txt"),
-    "no run": (lambda run: None, ["--run-dir=nowhere"], "nowhere is no run directory"),
+    "no run": (lambda run: None, ["--run-dir=nowhere"], "nowhere is not a run directory"),
 }
 
 

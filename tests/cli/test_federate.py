@@ -75,7 +75,7 @@ def saved_progress(run: RunDirectory) -> dict[str, Any]:
 @pytest_ignore
 def test_a_federated_run_is_a_complete_run_directory(trained, federated):
     out, output = federated
-    assert "120 clients; 30 a round on average" in output and "epsilon = " in output
+    assert "120 clients; 30 per round on average" in output and "epsilon = " in output
     assert "before the first round: validation recall@10" in output and "after - before" in output
     run = RunDirectory(out)
     assert [line["epoch"] for line in run.metrics(5)] == [2, 4, 5]
@@ -181,14 +181,14 @@ def assert_refused(folder: Path, flags: list[str], message: str) -> None:
 @pytest_ignore
 def test_an_epsilon_out_of_reach_is_one_line_and_leaves_nothing(trained):
     pytest.importorskip("dp_accounting", reason="needs the extra federated")
-    message = "--epsilon=0.01 is out of reach"
+    message = "--epsilon=0.01 cannot be reached"
     assert_refused(trained, ["--epsilon=0.01", "--clients=100"], message)
 
 
 @pytest_ignore
 def test_each_refusal_is_one_line_and_leaves_nothing(trained, tmp_path):
     weighted = copy_of(
-        trained / "run", tmp_path / "weighted", "config.toml", **{"label-weight": "rating"}
+        trained / "run", tmp_path / "weighted", "config.toml", **{"target-weight": "rating"}
     )
     unfinished = tmp_path / "unfinished"
     shutil.copytree(trained / "run", unfinished)
@@ -197,19 +197,19 @@ def test_each_refusal_is_one_line_and_leaves_nothing(trained, tmp_path):
     features = copy_of(trained / "run", tmp_path / "told", "schema.json", features=[feature])
     (tmp_path / "strange.csv").write_text("user,item,timestamp\na,nothing,1\n")
     for flags, message in (
-        ([f"--run-dir={unfinished}"], "is not finished; end it with --resume"),
-        ([f"--run-dir={tmp_path}"], "is no run directory"),
-        ([f"--run-dir={weighted}"], "cannot be federated: its targets count by degrees"),
-        ([f"--run-dir={features}"], "cannot be federated: it knows features"),
-        (["--clients=121"], "--clients=121 are more than the 120 users"),
-        (["--share=all"], "--share=all sends the table of items"),
-        (["--epsilon=1", "--noise-multiplier=1"], "leave one of them out"),
-        (["--delta=0.001"], "--delta=0.001 says nothing without noise"),
+        ([f"--run-dir={unfinished}"], "is not finished; finish it with --resume"),
+        ([f"--run-dir={tmp_path}"], "is not a run directory"),
+        ([f"--run-dir={weighted}"], "cannot be federated: it has target weights"),
+        ([f"--run-dir={features}"], "cannot be federated: it has features"),
+        (["--clients=121"], "--clients=121 is more than the 120 users"),
+        (["--share=all"], "--share=all sends the item table"),
+        (["--epsilon=1", "--noise-multiplier=1"], "omit one of them"),
+        (["--delta=0.001"], "--delta=0.001 needs --noise-multiplier"),
         (["--clip-norm=nan"], "--clip-norm=nan is out of range"),
         (["--out=run"], "--out=run is the run that is continued"),
-        (["--log.user=who"], "--log.user=who says nothing of the run's own log"),
-        (["--out=run/checkpoints"], "--out=run/checkpoints holds other files and no run"),
-        ([f"--dataset={tmp_path / 'strange.csv'}"], "the run knows no item of the log"),
-        (["--dataset=nowhere.csv"], "nowhere.csv is no file"),
+        (["--log.user=who"], "--log.user=who needs --dataset"),
+        (["--out=run/checkpoints"], "--out=run/checkpoints contains other files and no run"),
+        ([f"--dataset={tmp_path / 'strange.csv'}"], "the run has none of the items of the log"),
+        (["--dataset=nowhere.csv"], "nowhere.csv is not a file"),
     ):
         assert_refused(trained, flags, message)

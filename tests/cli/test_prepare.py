@@ -61,17 +61,17 @@ def test_a_damaged_intermediate_file_is_named(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--buckets=0",), "--buckets=0 is out of range; give it 1 to 10,000"),
-        (("--memory=4",), "--memory=4: give 100MB at the least, as 500MB or 4GB"),
-        (("--memory=1MB",), "--memory=1MB: give 100MB at the least"),
+        (("--buckets=0",), "--buckets=0 is out of range; give 1 to 10,000"),
+        (("--memory=4",), "--memory=4 is out of range; give 100MB or more, as 500MB or 4GB"),
+        (("--memory=1MB",), "--memory=1MB is out of range; give 100MB or more"),
         (("--keep=colour",), "log.csv has no column 'colour'"),
         (("--log.user=who",), "log.csv has no column 'who'"),
         (("--min-rating=3",), "--min-rating=3 needs ratings and the log has none"),
-        (("--min-item-interactions=100",), "nothing is left of 60 rows: 60 by --min-item-int"),
-        (("--out=full",), "full holds other files; give --out a new folder"),
-        (("--out=full", "--overwrite"), "full holds other files; give --out a new folder"),
+        (("--min-item-interactions=100",), "none of 60 rows is left: 60 by --min-item-int"),
+        (("--out=full",), "full contains other files; give --out a new folder"),
+        (("--out=full", "--overwrite"), "full contains other files; give --out a new folder"),
         (("--out=done", "--keep=item"), "--log.item and --keep both name the column 'item'"),
-        (("--out=done",), "done was prepared otherwise (--min-item-interactions: 1, not 5"),
+        (("--out=done",), "done was prepared from other inputs (--min-item-interactions: 1, not 5"),
     ],
 )
 def test_errors_are_one_line(tmp_path, flags, message):
@@ -92,7 +92,7 @@ def test_an_unreadable_row_is_named_by_its_line(tmp_path):
         file.write("u1,i1,soon\n")
     done = run_prepare("--dataset=log.csv", "--out=prepared", *KEEP_ALL, cwd=tmp_path)
     assert done.returncode == 2
-    assert "log.csv, line 62: column 'timestamp' holds 'soon'" in done.stderr
+    assert "log.csv, line 62: column 'timestamp' has 'soon'" in done.stderr
 
 
 def test_buckets_too_large_for_memory_are_refused_with_a_number_that_fits(tmp_path, monkeypatch):
@@ -118,7 +118,10 @@ def test_a_changed_log_is_prepared_again_with_overwrite(tmp_path):
     with path.open("a") as file:
         file.write("u1,i1,9\n")
     done = run_prepare(*flags, cwd=tmp_path)
-    assert done.returncode == 2 and "was prepared otherwise (the log has changed)" in done.stderr
+    assert (
+        done.returncode == 2
+        and "was prepared from other inputs (the log has changed)" in done.stderr
+    )
     assert run_prepare(*flags, "--overwrite", cwd=tmp_path).returncode == 0
     assert read_manifest(tmp_path / "prepared").rows == 61
 

@@ -111,8 +111,8 @@ def test_unknown_items_are_skipped_and_counted(log, models, tmp_path):
     flags = [f"--model={models['cnn']}", "--log=log.csv", "--out=lists.parquet"]
     process = call(recommend.main, *flags, cwd=tmp_path)
     assert process.returncode == 0, process.stderr
-    assert "  not known to the model: 2 items, in 4 interactions; they are passed" in process.stdout
-    assert "  2 users, of whose items none is known, get the popular items\n" in process.stdout
+    assert "  unknown to the model: 2 items, in 4 interactions; they are ignored" in process.stdout
+    assert "  2 users without known items get the popular items\n" in process.stdout
     rows = by_user(pl.read_parquet(tmp_path / "lists.parquet"))
     popular = Recommender.load(models["cnn"]).recommend([])
     assert [item for _, item, *_ in rows[900]] == [each.item for each in popular]
@@ -174,7 +174,7 @@ def test_features_of_the_model_are_unknown_and_reported(tmp_path):
     flags = (f"--model={model}", "--log=log.csv", "--out=lists.parquet")
     process = call(recommend.main, *flags, cwd=tmp_path)
     assert process.returncode == 0, process.stderr
-    assert "  the model takes age, user_income too, which are unknown to it" in process.stdout
+    assert "  unknown in these lists: age, user_income, which the model reads" in process.stdout
     found = by_user(pl.read_parquet(tmp_path / "lists.parquet"))
     recommender = Recommender.load(model)
     for user, history in histories_of(log).items():
@@ -187,15 +187,18 @@ def test_features_of_the_model_are_unknown_and_reported(tmp_path):
 MISTAKES = {
     "no table": (["--out=lists.json"], "--out=lists.json is neither .parquet nor .csv"),
     "a folder": (["--out=folder.csv"], "--out=folder.csv is a folder"),
-    "the log": (["--out=./log.csv"], "--out=log.csv is the log itself; name another file"),
+    "the log": (["--out=./log.csv"], "--out=log.csv is the log itself; give another file"),
     "no room": (["--out=/proc/lists.csv"], "/proc: "),
     "no model": (["--model=none.tflite"], "none.tflite: No such file"),
-    "another file": (["--model=log.csv"], "log.csv is no model of jaxrec"),
+    "another file": (["--model=log.csv"], "log.csv is not a jaxrec model"),
     "no log": (["--log=none.csv"], "none.csv"),
-    "k of none": (["--k=0"], "--k=0 is out of range; give it 1 to "),
-    "k of more than all": (["--k=1000"], "--k=1000 is out of range; give it 1 to "),
+    "k of none": (["--k=0"], "--k=0 is out of range; give 1 to "),
+    "k of more than all": (["--k=1000"], "--k=1000 is out of range; give 1 to "),
     "no column": (["--log.item=sku"], "no column 'sku'"),
-    "other items": (["--log.item=timestamp", "--log.time=none"], "knows no item of log.csv"),
+    "other items": (
+        ["--log.item=timestamp", "--log.time=none"],
+        "has none of the items of log.csv",
+    ),
 }
 
 

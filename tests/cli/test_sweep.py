@@ -85,21 +85,24 @@ def test_encoder_flags_go_to_its_cells_and_a_config_file_to_all(tmp_path):
     [
         (
             ["--encoders=bow,rnn", "--transformer.blocks=1"],
-            "--transformer.blocks=1 is of use to --encoder=transformer alone; give it",
+            "--transformer.blocks=1 needs --encoder=transformer",
         ),
         (
             ["--encoders=transformer", "--hidden-units=10", "--transformer.heads=4"],
             "--hidden-units=10 cannot be divided by --transformer.heads=4",
         ),
         (["--encoders=bow,gru"], "has 'gru'; give some of bow,cnn,rnn,transformer"),
-        (["--history-lengths=10,x"], "is no list of whole numbers"),
+        (["--history-lengths=10,x"], "is not a list of whole numbers"),
         (["--history-lengths=10,5000"], "--history-length=5000 is out of range"),
-        (["--seeds="], "is no list of whole numbers"),
-        (["--encoder=bow"], "--encoder is given by the sweep itself"),
-        (["--resume"], "--resume is given by the sweep itself"),
+        (["--seeds="], "is not a list of whole numbers"),
+        (["--encoder=bow"], "--encoder is set by the sweep"),
+        (["--resume"], "--resume is set by the sweep"),
         (["--epoch=3"], "Perhaps you meant: --epochs"),
         (["--epochs=0"], "--epochs=0 is out of range"),
-        (["--export", "--against=old=gone.tflite"], "gone.tflite is no file; give --against=FILE"),
+        (
+            ["--export", "--against=old=gone.tflite"],
+            "gone.tflite is not a file; give --against=FILE",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_before_anything_is_trained(folder, capsys, flags, message):
@@ -113,7 +116,7 @@ def test_a_mistake_is_one_line_before_anything_is_trained(folder, capsys, flags,
 def test_help_teaches(capsys):
     assert main(["--help"]) == 0
     text = capsys.readouterr().out
-    assert "--history-lengths" in text and "one of `jaxrec train`'s" in text
+    assert "--history-lengths" in text and "those of `jaxrec train`" in text
 
 
 def test_exports_are_timed_and_plotted(runs, models, tmp_path):

@@ -86,7 +86,7 @@ def test_a_finished_run_is_not_overwritten(finished_run):
     before = (folder / "runs/synthetic-rnn-n10/summary.json").read_bytes()
     process = run_train("--encoder=rnn", *QUICK_RUN, cwd=folder)
     assert process.returncode == 2
-    assert "holds a finished run; give --resume" in process.stderr
+    assert "contains a finished run; give --resume" in process.stderr
     assert (folder / "runs/synthetic-rnn-n10/summary.json").read_bytes() == before
 
 
@@ -210,11 +210,11 @@ def test_a_dry_run_summarizes_the_log_and_leaves_no_files(tmp_path):
     assert process.stdout.splitlines() == [
         "log.csv: 46 rows in, 45 kept: interactions of 9 users with 5 items",
         "  dropped: 1 by --min-user-interactions=3",
-        "  note: 5 items leave none to recommend beside a history of 10: before a conversion, "
-        "lower --history-length, or give --keep-seen",
-        "  leave-one-out: 27 targets to train on, 9 to validate, 9 to test",
-        "  chosen for this log: dropout 0.4 (5 targets an item), every item beside each target "
-        "(5 items), 320 targets a step (of 27), learning rate 0.0027",
+        "  note: 5 items leave none to recommend after a history of 10: lower --history-length or "
+        "give --keep-seen before an export",
+        "  leave-one-out: 27 training targets, 9 validation targets, 9 test targets",
+        "  chosen for this log: dropout 0.4 (5 targets per item), full softmax "
+        "(5 items), 320 targets per step (of 27), learning rate 0.0027",
     ]
     assert [path.name for path in tmp_path.iterdir()] == ["log.csv"]
 

@@ -27,7 +27,7 @@ MISTAKES = {
     "too little": (["--dataset=short.csv"], "2 by --min-item-interactions=5 were dropped"),
     "no ratings": (["--dataset=log.csv", "--min-rating=3"], "--log.rating"),
     "a file for a folder": (["--run-dir=log.csv"], "--run-dir=log.csv is a file"),
-    "somebody's folder": (["--run-dir=."], "holds other files"),
+    "somebody's folder": (["--run-dir=."], "contains other files"),
     "both": (["--resume", "--overwrite"], "exclude each other"),
     "unwritable": (["--run-dir=/proc/runs/here", *QUICK_RUN], "/proc/runs"),
 }
@@ -76,5 +76,5 @@ def test_times_without_a_unit_leave_one_baseline_out_with_a_note(tmp_path):
     flags = ["--dataset=log.csv", "--encoder=bow", "--split=temporal", "--keep-seen", *QUICK_MODEL]
     process = run_train(*flags, "--epochs=1", cwd=tmp_path)
     assert process.returncode == 0, process.stderr
-    assert "no baseline 'popular in 7 days': times from 0 to 5 are no seconds" in process.stdout
+    assert "no baseline 'popular in 7 days': times from 0 to 5 are not seconds" in process.stdout
     assert not any(line.startswith("popular in 7") for line in process.stdout.splitlines())

@@ -34,44 +34,53 @@ def with_log(*flags: str) -> list[str]:
 
 MISTAKES = {
     "no such column": (with_log("--activity-features=mood"), "log.csv has no column 'mood', only"),
-    "one value": (with_log("--activity-features=one"), "--activity-features: one has one value"),
-    "no value": (with_log("--activity-features=gone"), "nothing is known of gone"),
-    "an id of rows": (with_log("--activity-features=row"), "row is another in each of 120 rows"),
+    "one value": (
+        with_log("--activity-features=one"),
+        "--activity-features: one has the same value",
+    ),
+    "no value": (with_log("--activity-features=gone"), "gone has no values"),
+    "an id of rows": (with_log("--activity-features=row"), "row is different in each of 120 rows"),
     "twice": (
         with_log("--activity-features=stars,stars"),
-        "has 'stars'; give columns that several",
+        "'stars' is empty, repeated or reserved",
     ),
-    "the item": (with_log("--activity-features=item"), "has 'item'; give columns that several"),
+    "the item": (with_log("--activity-features=item"), "'item' is empty, repeated or reserved"),
     "the user": (
         with_log("--activity-features=customer"),
-        "--log.user and --activity-features both name the column 'customer'; leave it out",
+        "--log.user and --activity-features both name the column 'customer'; omit it",
     ),
     "the time": (
         with_log("--activity-features=bought"),
         "--log.time and --activity-features both name the column 'bought'",
     ),
-    "no name of an input": (with_log("--activity-features=1st"), "'1st' is to be the name of an"),
-    "a word of Python's": (
-        with_log("--activity-features=class"),
-        "and no word of Python's",
+    "no name of an input": (with_log("--activity-features=1st"), "'1st' cannot be the name of an"),
+    "a keyword of Python": (with_log("--activity-features=class"), "not a keyword"),
+    "self": (with_log("--activity-features=self"), "'self' cannot be the name of an input"),
+    "history": (with_log("--activity-features=History"), "another input is named 'History'"),
+    "capitals alone": (
+        with_log("--activity-features=stars,Stars"),
+        "another input is named 'Stars'",
     ),
-    "self": (with_log("--activity-features=self"), "'self' is to be the name of an input"),
-    "history": (with_log("--activity-features=History"), "'History' is another input's name"),
-    "capitals alone": (with_log("--activity-features=stars,Stars"), "'Stars' is another input's"),
-    "capitals of users alone": (with_log("--user-features=sex,Sex"), "'Sex' is another input's"),
-    "age and time": (with_log("--activity-features=age", "--time"), "'age' is another input's"),
+    "capitals of users alone": (
+        with_log("--user-features=sex,Sex"),
+        "another input is named 'Sex'",
+    ),
+    "age and time": (
+        with_log("--activity-features=age", "--time-gaps"),
+        "another input is named 'age'",
+    ),
     "of activities as of users": (
         with_log("--activity-features=user_sex", *USER_CSV),
-        "'user_sex' is another input's name",
+        "another input is named 'user_sex'",
     ),
-    "no table of users": (with_log("--user-features=sex"), "needs a table of the users; name it"),
+    "no table of users": (with_log("--user-features=sex"), "--user-features needs --users"),
     "a table for nothing": (
         with_log("--users=users.csv"),
-        "--users=users.csv is of use to --user-features alone",
+        "--users=users.csv needs --user-features",
     ),
     "a key for nothing": (
         with_log("--user-table.key=sex"),
-        "--user-table.key=sex is of use to --users=FILE alone; give it",
+        "--user-table.key=sex needs --users=FILE",
     ),
     "no such column of users": (
         with_log("--users=users.csv", "--user-features=mood"),
@@ -79,58 +88,67 @@ MISTAKES = {
     ),
     "users of one value": (
         with_log("--users=users.csv", "--user-features=one"),
-        "--user-features: one has one value in all rows",
+        "--user-features: one has the same value in all rows",
     ),
     "an id of users": (
         with_log("--users=users.csv", "--user-features=name"),
-        "--user-features: name is another in each of 20 rows, as an id is",
+        "--user-features: name is different in each of 20 rows, as an id is",
     ),
     "users that are missed": (
         with_log("--users=few.csv", "--user-features=sex"),
-        "few.csv misses 6 of 20 users of the log, as 14; add them",
+        "few.csv lacks 6 of 20 users of the log, such as 14; add them",
     ),
     "a user twice": (
         with_log("--users=twice.csv", "--user-features=sex"),
-        "twice.csv, line 22: user 3 was described before",
+        "twice.csv, line 22: user 3 is in an earlier row too",
     ),
     "other ids": (
         with_log("--users=strangers.csv", "--user-features=sex"),
-        "strangers.csv misses 20 of 20 users of the log, as 0; .* here the first is 'u0'",
+        "strangers.csv lacks 20 of 20 users of the log, such as 0; .* whose first value is 'u0'",
     ),
     "no such key": (
         with_log(*USER_CSV, "--user-table.key=id"),
         "has no column 'id', .* --user-table.key",
     ),
-    "no file": (with_log("--users=x.csv", "--user-features=sex"), "x.csv is no file; give --users"),
+    "no file": (
+        with_log("--users=x.csv", "--user-features=sex"),
+        "x.csv is not a file; give --users",
+    ),
     "places as times": (
-        [*LOG_ARGS[:2], "--log.time=row", "--time"],
-        "--time: times from 0 to 119 are no seconds, milli-, micro- or nanoseconds since 1970; say",
+        [*LOG_ARGS[:2], "--log.time=row", "--time-gaps"],
+        "--time-gaps: times from 0 to 119 are not seconds, milli-, micro- or nanoseconds since",
     ),
     "a moment of places": (
         [*LOG_ARGS[:2], "--log.time=row", "--moment=hour"],
         "--moment needs times that are dates, or seconds",
     ),
-    "no such moment": (with_log("--moment=hour,year"), "has 'year'; give hour, weekday, each once"),
+    "no such moment": (
+        with_log("--moment=hour,year"),
+        "'year' is unknown or repeated; give hour, weekday, each once",
+    ),
     "no such zone": (
         with_log("--moment=hour", "--time-zone=Mars"),
-        "--time-zone=Mars is unknown; give one as Europe/Berlin",
+        "--time-zone=Mars is unknown; give a name such as Europe/Berlin",
     ),
-    "a zone of nothing": (with_log("--time-zone=Europe/Berlin"), "is of use to --moment alone"),
+    "a zone of nothing": (
+        with_log("--time-zone=Europe/Berlin"),
+        "--time-zone=Europe/Berlin needs --moment",
+    ),
     "no times": (
-        [*LOG_ARGS[:2], "--log.time=none", "--time"],
-        "--time needs times, and --log.time=none says that there are none",
+        [*LOG_ARGS[:2], "--log.time=none", "--time-gaps"],
+        "--time-gaps and --log.time=none exclude each other; omit one of them",
     ),
     "a unit of no times": (
         [*LOG_ARGS[:2], "--log.time=none", "--log.time-unit=seconds"],
-        "--log.time-unit=seconds says what times count, and --log.time=none",
+        "--log.time-unit=seconds and --log.time=none exclude each other",
     ),
     "a unit of dates": (
-        ["--dataset=days.csv", *LOG_ARGS[1:], "--time", "--log.time-unit=seconds"],
-        "--log.time-unit=seconds says what numbers count, and column 'bought' of days.csv holds",
+        ["--dataset=days.csv", *LOG_ARGS[1:], "--time-gaps", "--log.time-unit=seconds"],
+        "--log.time-unit=seconds is for numbers, and column 'bought' of days.csv has dates",
     ),
     "a unit too fine": (
-        with_log("--time", "--log.time-unit=nanoseconds"),
-        "--time: from each activity of a user to the next it takes equally long",
+        with_log("--time-gaps", "--log.time-unit=nanoseconds"),
+        "--time-gaps: all gaps between a user's activities are equal",
     ),
     "a unit too coarse": (
         ["--dataset=fine.csv", *LOG_ARGS[1:], "--log.time-unit=seconds"],
@@ -138,23 +156,23 @@ MISTAKES = {
     ),
     "MovieLens without users": (
         ["--dataset=ml-20m", "--data-dir=.", "--user-features=age"],
-        "ml-20m says nothing of its users; leave --user-features out",
+        "ml-20m does not describe its users; omit --user-features",
     ),
     "a table beside MovieLens": (
         ["--dataset=ml-1m", *USER_CSV],
-        "--users=users.csv is of use to --dataset=FILE alone; give it",
+        "--users=users.csv needs --dataset=FILE",
     ),
     "no such feature of the synthetic": (
         [*SMALL, "--user-features=age"],
-        "--user-features has 'age', and there is favourite; give some",
+        "--user-features: unknown column 'age'; available: favourite",
     ),
     "nothing but ratings": (
         [*SMALL, "--activity-features=price"],
-        "'price', and there is rating; give",
+        "unknown column 'price'; available: rating",
     ),
     "a table beside the synthetic": (
         USER_CSV,
-        "--users=users.csv is of use to --dataset=FILE alone; give it",
+        "--users=users.csv needs --dataset=FILE",
     ),
 }
 
@@ -180,13 +198,22 @@ def test_a_dry_run_reports_accepted_features(tmp_path):
     for flags, notes in (
         (with_log("--activity-features=stars", "--log.rating=stars"), ["stars: 5 numbers"]),
         (with_log("--activity-features=rating", "--log.rating=stars"), ["rating: 5 numbers"]),
-        (["--dataset=days.csv", *LOG_ARGS[1:], "--time"], ["--time: times are read as seconds"]),
         (
-            ["--dataset=fine.csv", *LOG_ARGS[1:], "--time"],
-            ["--time: times are read as milliseconds"],
+            ["--dataset=days.csv", *LOG_ARGS[1:], "--time-gaps"],
+            ["--time-gaps: times are read as seconds"],
         ),
-        (with_log(*USER_CSV, "--time"), ["--time: times are", "user_sex: 2 texts, unknown for 0"]),
-        ([*SMALL, "--user-features=favourite"], ["user_favourite: 12 texts, unknown for 0 of 90"]),
+        (
+            ["--dataset=fine.csv", *LOG_ARGS[1:], "--time-gaps"],
+            ["--time-gaps: times are read as milliseconds"],
+        ),
+        (
+            with_log(*USER_CSV, "--time-gaps"),
+            ["--time-gaps: times are", "user_sex: 2 strings, unknown for 0"],
+        ),
+        (
+            [*SMALL, "--user-features=favourite"],
+            ["user_favourite: 12 strings, unknown for 0 of 90"],
+        ),
     ):
         process = run_train(*flags, "--dry-run", cwd=tmp_path)
         assert process.returncode == 0, process.stderr

@@ -11,7 +11,7 @@ import pytest
 import tomli_w
 
 from jaxrec.config.experiment import Config, TrainConfig, differences, load_config, save_config
-from jaxrec.config.fields import flag_of
+from jaxrec.config.fields import flag_of, renamed_flags
 from jaxrec.config.toml_file import FORMAT, read_table, with_table
 from jaxrec.data.data_config import DataConfig, RatingConfig
 from jaxrec.data.interactions import FilterConfig
@@ -22,6 +22,7 @@ from jaxrec.models.encoders.convolution import ConvolutionConfig
 from jaxrec.models.encoders.recurrent import RecurrentConfig
 from jaxrec.models.encoders.transformer import TransformerConfig
 from jaxrec.models.model_config import ModelConfig, check_encoder
+from jaxrec.runs.directory import RunDirectory
 
 # Values unlike the defaults in every part, and of every type.
 UNUSUAL = Config(
@@ -69,15 +70,15 @@ def test_a_value_out_of_range_is_refused_by_its_flag(part, name, low, high):
         assert getattr(part(**{name: allowed}), name) == allowed
     step = 1 if isinstance(low, int) else 1e-3
     for outside in (low - step, high + step):
-        with pytest.raises(UserError, match=rf"^{flag}=.* is out of range; give it "):
+        with pytest.raises(UserError, match=rf"^{flag}=.* is out of range; give "):
             part(**{name: outside})
 
 
 @pytest.mark.parametrize(
     ("part", "name", "value", "message"),
     [
-        (TrainConfig, "batch_size", 0, "--batch-size=0 is out of range; give it 1 to "),
-        (ModelConfig, "dropout", 0.96, "--dropout=0.96 is out of range; give it 0 to 0.95"),
+        (TrainConfig, "batch_size", 0, "--batch-size=0 is out of range; give 1 to "),
+        (ModelConfig, "dropout", 0.96, "--dropout=0.96 is out of range; give 0 to 0.95"),
         (DataConfig, "history_length", 1001, "--history-length=1001 is out of range; "),
         (TrainConfig, "learning_rate", float("nan"), "--learning-rate=nan is out of range; "),
         (TrainConfig, "learning_rate", float("inf"), "--learning-rate=inf is out of range; "),
@@ -98,10 +99,10 @@ def test_the_message_has_the_value_and_the_limits(part, name, value, message):
     ],
 )
 def test_the_message_tells_a_large_value_from_its_limit(part, name, value):
-    """Six digits are too few: "2.14748e+09 is out of range; give it 0 to 2.14748e+09"."""
+    """Six digits are too few: "2.14748e+09 is out of range; give 0 to 2.14748e+09"."""
     with pytest.raises(UserError) as error:
         part(**{name: value})
-    message, limits = str(error.value).split(" is out of range; give it ")
+    message, limits = str(error.value).split(" is out of range; give ")
     assert message.split("=")[1] != limits.split(" to ")[1]
 
 
@@ -119,11 +120,11 @@ def test_attention_heads_must_divide_the_width_of_a_transformer():
     [
         (
             ModelConfig("rnn", transformer=TransformerConfig(blocks=1)),
-            "--transformer.blocks=1 is of use to --encoder=transformer alone; give it",
+            "--transformer.blocks=1 needs --encoder=transformer",
         ),
         (
             ModelConfig("bow", cnn=ConvolutionConfig(kernel_size=2)),
-            "--cnn.kernel-size=2 is of use to --encoder=cnn alone; give it",
+            "--cnn.kernel-size=2 needs --encoder=cnn",
         ),
     ],
 )
@@ -165,6 +166,44 @@ def changed_file(folder: Path, change: Callable[[dict[str, Any]], object]) -> Pa
     return path
 
 
+# Settings that were renamed, each with its new name and a value.
+RENAMED = {
+    "own-dropout": ("id-dropout", 0.5),
+    "label-weight": ("target-weight", "rating"),
+    "time": ("time-gaps", True),
+    "rate": ("predict-ratings", True),
+}
+
+
+@pytest.mark.parametrize("old", RENAMED)
+def test_an_old_name_is_refused_in_a_settings_file(tmp_path, old):
+    new, value = RENAMED[old]
+    path = tmp_path / "recipe.toml"
+    path.write_text(tomli_w.dumps({old: value}))
+    with pytest.raises(UserError) as error:
+        with_table(Config(), read_table(path), path)
+    assert str(error.value) == f"{path}: {old} is now {new}"
+
+
+def test_a_run_with_old_names_is_read(tmp_path):
+    def use_old_names(table: dict[str, Any]) -> None:
+        for old, (new, value) in RENAMED.items():
+            table.pop(new, None)  # an unset weight is not in the file
+            table[old] = value
+
+    changed_file(tmp_path, use_old_names)
+    config = RunDirectory(tmp_path).config()
+    assert config == Config(
+        DataConfig(target_weight="rating", time_gaps=True, predict_ratings=True),
+        ModelConfig(id_dropout=0.5),
+    )
+    assert differences(config, Config())[0] == "--time-gaps: True, not False"
+
+
+def test_every_renamed_setting_is_tested():
+    assert renamed_flags(Config) == {f"--{old}": f"--{new}" for old, (new, _) in RENAMED.items()}
+
+
 @pytest.mark.parametrize("found", [FORMAT + 1, None, str(FORMAT)])
 def test_another_format_is_refused(tmp_path, found):
     path = changed_file(
@@ -186,18 +225,18 @@ def test_a_configuration_of_an_older_version_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"experts": 8}, "config.toml has experts, which is no setting; --help-all lists what"),
-        ({"epoch": 8}, "config.toml has epoch, which is no setting; did you mean epochs?"),
-        ({"rnn": {"layer": 2}}, "has rnn.layer, which is no setting; did you mean rnn.layers?"),
+        ({"experts": 8}, "config.toml has experts, which is not a setting; --help-all lists all"),
+        ({"epoch": 8}, "config.toml has epoch, which is not a setting; did you mean epochs?"),
+        ({"rnn": {"layer": 2}}, "has rnn.layer, which is not a setting; did you mean rnn.layers?"),
         ({"rnn": 2}, "config.toml: rnn is 2; give a table, [rnn]"),
         ({"batch-size": "many"}, "config.toml: batch-size is 'many'; give a whole number"),
         ({"epochs": 2.0}, "config.toml: epochs is 2.0; give a whole number"),
         ({"dropout": True}, "config.toml: dropout is True; give a number"),
-        ({"time": "yes"}, "config.toml: time is 'yes'; give true or false"),
+        ({"time-gaps": "yes"}, "config.toml: time-gaps is 'yes'; give true or false"),
         ({"dataset": 3}, "config.toml: dataset is 3; give text in quotes"),
         ({"cnn": {"layers": "2"}}, "config.toml: cnn.layers is '2'; give a whole number"),
-        ({"epochs": 0}, "config.toml: --epochs=0 is out of range; give it 1 to 100000"),
-        ({"rnn": {"layers": 99}}, "config.toml: --rnn.layers=99 is out of range; give it 1 to 16"),
+        ({"epochs": 0}, "config.toml: --epochs=0 is out of range; give 1 to 100000"),
+        ({"rnn": {"layers": 99}}, "config.toml: --rnn.layers=99 is out of range; give 1 to 16"),
         ({"split": "middle"}, "config.toml: split is 'middle'; give leave-one-out, temporal, "),
     ],
     ids=str,
@@ -221,7 +260,7 @@ def test_a_damaged_configuration_is_refused(tmp_path):
     path.write_text("epochs = ")
     with pytest.raises(UserError, match=r"config\.toml is damaged.*train the run again"):
         load_config(path)
-    with pytest.raises(UserError, match=r"config\.toml is no TOML file"):
+    with pytest.raises(UserError, match=r"config\.toml is not valid TOML"):
         read_table(path)
 
 

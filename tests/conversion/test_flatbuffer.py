@@ -27,16 +27,16 @@ def test_builtin_operations_with_one_lookup_and_one_table_pass():
 @pytest.mark.parametrize(
     ("facts", "complaint"),
     [
-        (replace(GOOD, operators={"CUSTOM FlexTopKV2": 1}), "not built in: .*FlexTopKV2"),
+        (replace(GOOD, operators={"CUSTOM FlexTopKV2": 1}), "custom operations: .*FlexTopKV2"),
         (
             replace(GOOD, operators={"UNIDIRECTIONAL_SEQUENCE_LSTM": 1}),
             "keeps state.*UNIDIRECTIONAL_SEQUENCE_LSTM",
         ),
         (replace(GOOD, has_state=True), "keeps state.*variables"),
-        (replace(GOOD, lookups={"recommend": 2, "encode": 1}), "looks ids up more than once"),
-        (replace(GOOD, lookups={"recommend": 0, "encode": 1}), "looks ids up .* not at all"),
-        (replace(GOOD, lookups={"recommend": 1, "vectors": 2}), "looks ids up more than once"),
-        (replace(GOOD, tables=2), "holds 2 tables, not 1"),
+        (replace(GOOD, lookups={"recommend": 2, "encode": 1}), "wrong numbers of id lookups"),
+        (replace(GOOD, lookups={"recommend": 0, "encode": 1}), "wrong numbers of id lookups"),
+        (replace(GOOD, lookups={"recommend": 1, "vectors": 2}), "wrong numbers of id lookups"),
+        (replace(GOOD, tables=2), "has 2 tables, not 1"),
     ],
 )
 def test_operations_that_not_every_runtime_loads_are_refused(facts, complaint):

@@ -39,7 +39,7 @@ def shop(tmp_path_factory):
         "--embedding-dim=8",
         "--hidden-units=8",
     ]
-    flags += ["--item-features=brand", "--own-dropout=0.3", "--epochs=15", "--patience=15"]
+    flags += ["--item-features=brand", "--id-dropout=0.3", "--epochs=15", "--patience=15"]
     process = run_train(*flags, "--run-dir=run", cwd=folder)
     assert process.returncode == 0, process.stderr
     (folder / "new.csv").write_text(
@@ -98,8 +98,8 @@ def test_a_boost_raises_the_biases_of_new_items_alone(shop, files):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--boost=1"], "--boost=1 is for new items; name them with --new-items"),
-        (["--boost=101", "--new-items=new.csv"], "--boost=101 is out of range; give it -100 to"),
+        (["--boost=1"], "--boost=1 needs --new-items"),
+        (["--boost=101", "--new-items=new.csv"], "--boost=101 is out of range; give -100 to"),
         (["--boost=nan", "--new-items=new.csv"], "--boost=nan is out of range"),
     ],
 )
@@ -111,9 +111,9 @@ def test_an_invalid_boost_is_refused(shop, flags, message):
 def test_the_added_items_are_reported(files):
     lines = files[2].splitlines()
     assert "new.csv: 3 new items" in lines
-    assert "  known to the run, and left as they are: 1" in lines
-    assert "  note: the run never learned brand 'w'" in lines
-    assert "  note: without a value that was learned, and so all alike: 1" in lines
+    assert "  in the run already, and not changed: 1" in lines
+    assert "  note: unknown brand: 'w'" in lines
+    assert "  note: without known feature values, and so with equal embeddings: 1" in lines
 
 
 def test_verify_accepts_a_file_with_new_items(shop, files):
@@ -127,8 +127,8 @@ def test_verify_accepts_a_file_with_new_items(shop, files):
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ("items.csv", "--new-items=items.csv has no item that the run does not know"),
-        ("missing.csv", "missing.csv is no file; give --new-items"),
+        ("items.csv", "--new-items=items.csv has no new item"),
+        ("missing.csv", "missing.csv is not a file; give --new-items"),
     ],
 )
 def test_an_invalid_table_of_new_items_is_refused_in_one_line(shop, table, message):

@@ -41,7 +41,7 @@ def prepared(interactions: Interactions, **flags) -> Dataset:
 
 def test_feature_ids_follow_the_order_of_the_timelines():
     dataset = prepared(
-        sample_log(), activity_features="device,rating", time=True, user_features="sex"
+        sample_log(), activity_features="device,rating", time_gaps=True, user_features="sex"
     )
     device = Feature("device", "activity", "id", 2, ("phone", "tv"))
     rating = Feature("rating", "activity", "id", 3, (1, 2, 5))
@@ -102,13 +102,13 @@ def test_values_of_filtered_users_are_dropped():
 
 def test_notes_summarize_the_features():
     dataset = prepared(
-        sample_log(), activity_features="device,rating", time=True, user_features="sex"
+        sample_log(), activity_features="device,rating", time_gaps=True, user_features="sex"
     )
     assert dataset.log_summary.notes[:4] == (
-        "device: 2 texts, unknown for 4 of 9 activities",
+        "device: 2 strings, unknown for 4 of 9 activities",
         "rating: 3 numbers, unknown for 4 of 9 activities",
-        "--time: times are read as seconds",
-        "user_sex: 2 texts, unknown for 0 of 3 users",
+        "--time-gaps: times are read as seconds",
+        "user_sex: 2 strings, unknown for 0 of 3 users",
     )
 
 
@@ -126,17 +126,17 @@ def test_notes_mention_buckets():
 )
 def test_notes_mention_the_time_unit(ticks, unit):
     rows = [(user, item, 10**9 * ticks + item**2 * ticks) for user in (0, 1) for item in range(4)]
-    dataset = prepared(replace(log_of(rows), ticks_per_second=ticks), time=True)
-    assert dataset.log_summary.notes[0] == f"--time: times are read as {unit}"
+    dataset = prepared(replace(log_of(rows), ticks_per_second=ticks), time_gaps=True)
+    assert dataset.log_summary.notes[0] == f"--time-gaps: times are read as {unit}"
     assert dataset.timelines.activities[AGE].tolist() == [2, 3, 4, 0] * 2
 
 
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ({"activity_features": "mood"}, "'mood', and there is rating, device; give some of these"),
-        ({"user_features": "mood"}, "--user-features has 'mood', and there is sex, age; give"),
-        ({"user_features": "age"}, "--user-features: age has one value in all rows"),
+        ({"activity_features": "mood"}, "unknown column 'mood'; available: rating, device"),
+        ({"user_features": "mood"}, "--user-features: unknown column 'mood'; available: sex, age"),
+        ({"user_features": "age"}, "--user-features: age has the same value in all rows"),
     ],
 )
 def test_missing_or_constant_columns_are_rejected(flags, message):

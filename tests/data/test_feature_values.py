@@ -61,14 +61,17 @@ def test_column_names_do_not_collide_with_internal_names():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (["x", "x", None], "rating has one value in all rows; leave it out"),
-        ([3.0, math.nan, 3.0], "rating has one value in all rows; leave it out"),
-        ([None, None], "nothing is known of rating; leave it out"),
-        ([math.nan, math.inf], "nothing is known of rating; leave it out"),
-        (list("abc"), "rating is another in each of 3 rows, as an id is"),
-        ([*range(1000)], "rating is another in each of 1,000 rows, as an id is"),
-        ([*map(float, range(1000)), None], "rating is another in each of 1,000 rows, as an id is"),
-        ([1e9 + each / 100 for each in range(50)], "differs by less than a float32 can tell"),
+        (["x", "x", None], "rating has the same value in all rows; omit it"),
+        ([3.0, math.nan, 3.0], "rating has the same value in all rows; omit it"),
+        ([None, None], "rating has no values; omit it"),
+        ([math.nan, math.inf], "rating has no values; omit it"),
+        (list("abc"), "rating is different in each of 3 rows, as an id is"),
+        ([*range(1000)], "rating is different in each of 1,000 rows, as an id is"),
+        (
+            [*map(float, range(1000)), None],
+            "rating is different in each of 1,000 rows, as an id is",
+        ),
+        ([1e9 + each / 100 for each in range(50)], "are equal in float32"),
     ],
     ids=str,
 )

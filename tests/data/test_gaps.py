@@ -90,7 +90,7 @@ def test_the_last_gap_of_a_history_ends_now():
 
 UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 TIMED = DataConfig(
-    filters=FilterConfig(min_item_interactions=1, min_user_interactions=1), time=True
+    filters=FilterConfig(min_item_interactions=1, min_user_interactions=1), time_gaps=True
 )
 
 
@@ -165,7 +165,7 @@ def test_gaps_skip_dropped_activities():
     rows = [(user, item, item) for user in range(3) for item in (0, 4, 64)]
     rare = [(0, 99, 2)]
     config = DataConfig(
-        filters=FilterConfig(min_item_interactions=2, min_user_interactions=1), time=True
+        filters=FilterConfig(min_item_interactions=2, min_user_interactions=1), time_gaps=True
     )
     timelines = timed(log_of([*rows, *rare]), 1, config)
     assert timelines.activities[AGE].tolist() == [4, 7, 0] * 3

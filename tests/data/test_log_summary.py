@@ -62,6 +62,6 @@ def test_duplicate_rows_are_counted_anywhere_in_the_log():
 def test_a_catalogue_too_small_for_the_history_is_noted():
     rows = [(1, item, item) for item in range(5)]
     (note,) = summary_of(rows, history_length=5).notes
-    assert note.startswith("5 items leave none to recommend beside a history of 5")
+    assert note.startswith("5 items leave none to recommend after a history of 5")
     assert summary_of(rows, history_length=4).notes == ()
     assert summary_of(rows, history_length=5, keep_seen=True).notes == ()

@@ -72,7 +72,7 @@ def test_too_many_activities_are_refused(tmp_path):
     manifest = read_json(path)
     manifest["buckets"][0]["rows"] += 2**32
     write_json(path, manifest)
-    with pytest.raises(UserError, match=r"holds 4,294,967,356 activities, and a process takes"):
+    with pytest.raises(UserError, match=r"has 4,294,967,356 activities, and the limit is"):
         read_prepared(tmp_path / "prepared")
 
 

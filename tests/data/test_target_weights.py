@@ -1,4 +1,4 @@
-"""Target weights: parsing of --label-weight, normalization, batches, errors and reports."""
+"""Target weights: parsing of --target-weight, normalization, batches, errors and reports."""
 
 from typing import Any
 
@@ -33,8 +33,8 @@ def dataset_of(rows=ROWS, columns=COLUMNS, **config: Any) -> Dataset:
     return prepare(log_of(rows, columns), data_config(**config), seed=0)
 
 
-def weights_of(label_weight: str | None, rows=ROWS, **config: Any) -> np.ndarray:
-    weights = dataset_of(rows, label_weight=label_weight, **config).weights
+def weights_of(target_weight: str | None, rows=ROWS, **config: Any) -> np.ndarray:
+    weights = dataset_of(rows, target_weight=target_weight, **config).weights
     assert weights is not None
     assert weights.dtype == np.float32
     return weights
@@ -45,10 +45,10 @@ def test_a_weight_column_is_normalized_to_mean_one():
     assert weights_of("weight").tolist() == [0.5, 2.0, 0.0, 0.0, 0.0, 1.5]
 
 
-@pytest.mark.parametrize("label_weight", ["rating:1=0,3=1,5=2", "rating:5.0=4,1.00=0,3=2.0"])
-def test_numeric_values_are_matched_as_numbers(label_weight):
+@pytest.mark.parametrize("target_weight", ["rating:1=0,3=1,5=2", "rating:5.0=4,1.00=0,3=2.0"])
+def test_numeric_values_are_matched_as_numbers(target_weight):
     # The training targets are rated 5, 3, 1 and 3.
-    assert weights_of(label_weight).tolist() == [2.0, 1.0, 0.0, 0.0, 0.0, 1.0]
+    assert weights_of(target_weight).tolist() == [2.0, 1.0, 0.0, 0.0, 0.0, 1.0]
 
 
 def test_text_values_are_matched_as_text():
@@ -68,7 +68,7 @@ def test_without_the_flag_there_are_no_weights():
 
 
 def test_weights_do_not_change_split_and_vocabulary():
-    plain, weighed = dataset_of(), dataset_of(label_weight="rating:1=0,3=0,5=1")
+    plain, weighed = dataset_of(), dataset_of(target_weight="rating:1=0,3=0,5=1")
     np.testing.assert_array_equal(plain.split.is_training_target, weighed.split.is_training_target)
     assert plain.vocabulary.digest == weighed.vocabulary.digest
     np.testing.assert_array_equal(plain.vocabulary.counts, weighed.vocabulary.counts)
@@ -106,7 +106,7 @@ def test_the_effective_sample_size_is_bounded_and_scale_invariant(weights, scale
 )
 def test_batches_contain_target_weights_of_mean_one(weights):
     rows = [(i // 6, i + 1, i, weight) for i, weight in enumerate(weights)]
-    dataset = dataset_of(rows, ("user", "item", "timestamp", "weight"), label_weight="weight")
+    dataset = dataset_of(rows, ("user", "item", "timestamp", "weight"), target_weight="weight")
     assert dataset.weights is not None
     learned = dataset.split.is_training_target
     assert dataset.weights[learned].mean() == pytest.approx(1, rel=1e-5)
@@ -114,7 +114,7 @@ def test_batches_contain_target_weights_of_mean_one(weights):
     # Each item occurs once, so that its id determines the weight.
     by_id = dict(zip(dataset.timelines.items.tolist(), dataset.weights, strict=True)) | {0: 0.0}
     batches = training_batches(
-        dataset, DataConfig(label_weight="weight"), TrainConfig(batch_size=2)
+        dataset, DataConfig(target_weight="weight"), TrainConfig(batch_size=2)
     )
     for number in range(batches.dispatches_per_epoch):
         batch = batches.dispatch(number)
@@ -124,44 +124,45 @@ def test_batches_contain_target_weights_of_mean_one(weights):
 
 
 @pytest.mark.parametrize(
-    ("label_weight", "message"),
+    ("target_weight", "message"),
     [
-        ("colour", "--label-weight has 'colour', and there is rating, event, weight"),
-        ("event", "--label-weight=event holds 'view', for user 'u' and item 1, and in 5 more of 6"),
-        ("event:buy=1", r"event does not say what these count: view \(3 rows\); give each"),
-        ("rating:1=0,5=2", r"rating does not say what these count: 3 \(3 rows\)"),
+        ("colour", "--target-weight: unknown column 'colour'; available: rating, event, weight"),
+        (
+            "event",
+            "--target-weight=event has 'view', for user 'u' and item 1, and in 5 more of 6",
+        ),
+        ("event:buy=1", r"event has no weight for view \(3 rows\); give each"),
+        ("rating:1=0,5=2", r"rating has no weight for 3 \(3 rows\)"),
         (
             "rating:1=0,2=0,3=1,5=2",
-            r"'2' never occurs; there is 3 \(3 rows\), 5 \(2 rows\), 1 \(1 rows\)",
+            r"'2' does not occur; the log has 3 \(3 rows\), 5 \(2 rows\), 1 \(1 rows\)",
         ),
-        ("event:view=1,buy=2,byu=3", r"'byu' never occurs; there is (view|buy) \(3 rows\)"),
-        ("rating:1=0,3=1,good=2,5=1", "'good' never occurs"),
-        ("rating:1=0,3=1,5=2,5.0=1", "'5' is there twice"),
+        ("event:view=1,buy=2,byu=3", r"'byu' does not occur; the log has (view|buy) \(3 rows\)"),
+        ("rating:1=0,3=1,good=2,5=1", "'good' does not occur"),
+        ("rating:1=0,3=1,5=2,5.0=1", "'5' is repeated"),
         ("rating:1=0,3=1,3=2", "has '3=2'; give each value once"),
-        ("rating:1=0,3", "has '3'; give each value once and what it counts"),
+        ("rating:1=0,3", "has '3'; give each value once, with its weight"),
         ("rating:1=0,=3", "has '=3'; give each value once"),
         ("rating:1=-1,3=0,5=0", "has the weight '-1'; give a number, zero or more"),
         ("rating:1=nan,3=0,5=0", "has the weight 'nan'"),
         ("rating:1=inf,3=0,5=0", "has the weight 'inf'"),
         ("rating:1=much,3=0,5=0", "has the weight 'much'"),
-        ("rating:1=0,3=0,5=0", "each of 4 targets to train on weighs nothing"),
-        ("item:1=2", "has 'item' for a column; give one that holds a rating"),
-        ("timestamp", "has 'timestamp' for a column"),
-        ("", "has '' for a column"),
+        ("rating:1=0,3=0,5=0", "all 4 training targets have weight zero"),
+        ("item:1=2", "'item' is not a column of ratings, events or weights"),
+        ("timestamp", "'timestamp' is not a column of ratings"),
+        ("", "'' is not a column of ratings"),
     ],
 )
-def test_invalid_label_weights_are_rejected(label_weight, message):
+def test_invalid_target_weights_are_rejected(target_weight, message):
     with pytest.raises(UserError, match=message) as error:
-        dataset_of(label_weight=label_weight)
+        dataset_of(target_weight=target_weight)
     assert "\n" not in str(error.value)
 
 
 def test_a_negative_weight_is_rejected_with_its_row():
     rows = [*ROWS, ("v", 2, 2, 3.0, "buy", -0.5)]
-    with pytest.raises(
-        UserError, match=r"weight holds -0\.5, for user 'v' and item 2; a weight is"
-    ):
-        dataset_of(rows, label_weight="weight")
+    with pytest.raises(UserError, match=r"weight has -0\.5, for user 'v' and item 2; a weight is"):
+        dataset_of(rows, target_weight="weight")
 
 
 def test_weights_of_filtered_values_are_accepted():
@@ -184,14 +185,20 @@ def folder(tmp_path):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--label-weight=star"], "has no column 'star'"),
-        (["--label-weight=stars:1=1"], "does not say what these count: 2 ("),
-        (["--label-weight=kind:sell=1"], "'sell' never occurs; there is buy (174 rows), view (87"),
-        (["--label-weight=stars:1=0,2=0,3=0,4=0,5=0"], "weighs nothing"),
-        (["--label-weight=rating:1=0"], "has no column 'rating'"),
+        (["--target-weight=star"], "has no column 'star'"),
+        (["--target-weight=stars:1=1"], "has no weight for 2 ("),
+        (
+            ["--target-weight=kind:sell=1"],
+            "'sell' does not occur; the log has buy (174 rows), view (87",
+        ),
+        (["--target-weight=stars:1=0,2=0,3=0,4=0,5=0"], "have weight zero"),
+        (["--target-weight=rating:1=0"], "has no column 'rating'"),
         (["--target-events=buy"], "needs --log.event"),
         (["--log.event=sort", "--target-events=buy"], "has no column 'sort'"),
-        (["--log.event=kind", "--target-events=sell"], "'sell' never occurs; there is buy (174"),
+        (
+            ["--log.event=kind", "--target-events=sell"],
+            "'sell' does not occur; the log has buy (174",
+        ),
         (["--log.event=kind", "--target-events=buy,"], "give kinds of events, each once"),
     ],
 )
@@ -220,21 +227,21 @@ def test_an_empty_event_is_reported_with_its_line_or_dropped(folder):
 def test_a_dry_run_reports_effective_targets_and_unreachable_targets(folder):
     flags = ["--dataset=log.csv", "--log.rating=stars", "--log.event=kind", "--dry-run"]
     weight = "rating:1=0,2=0,3=1,4=1,5=1"
-    process = run_train(*flags, "--target-events=buy", f"--label-weight={weight}", cwd=folder)
+    process = run_train(*flags, "--target-events=buy", f"--target-weight={weight}", cwd=folder)
     assert process.returncode == 0, process.stderr
     *lines, chosen = process.stdout.splitlines()
     assert chosen.startswith("  chosen for this log: dropout 0.4 ")
     # Six of the nine steps are buys; four of them are training targets, rated 2, 3, 5 and 1.
     assert lines[-3] == (
-        "  leave-one-out, buy alone: 116 targets to train on, 29 to validate, 29 to test"
+        "  leave-one-out, only buy: 116 training targets, 29 validation targets, 29 test targets"
     )
     assert lines[-2] == (
-        f"  --label-weight={weight}: they weigh as much as 58 equal ones; 58 weigh nothing"
+        f"  --target-weight={weight}: effective sample size 58; 58 targets have weight zero"
     )
     # All activities of user 23 are with one item.
     assert lines[-1] == (
-        "  note: 1 of 29 test targets were met before: they are left out, and count as missed; "
-        "--keep-seen keeps them"
+        "  note: 1 of 29 test targets are items of the user's history: they are excluded, and "
+        "count as missed; --keep-seen makes them candidates"
     )
 
 
@@ -248,7 +255,7 @@ def test_many_unreachable_targets_cause_a_warning(tmp_path):
     (tmp_path / "log.csv").write_text("user,item,timestamp,event\n" + "".join(rows))
     flags = ["--dataset=log.csv", "--log.event=event", "--target-events=buy", "--dry-run"]
     process = run_train(*flags, cwd=tmp_path)
-    assert "  warning: 20 of 20 test targets were met before" in process.stdout
+    assert "  warning: 20 of 20 test targets are items of the user's history" in process.stdout
     assert "met before" not in run_train(*flags, "--keep-seen", cwd=tmp_path).stdout
 
 
@@ -262,8 +269,8 @@ def test_target_weights_end_to_end(tmp_path):
     (tmp_path / "log.csv").write_text("user,item,timestamp,stars,kind\n" + "".join(rows))
     process = run_train(
         *("--dataset=log.csv", "--log.rating=stars", "--log.event=kind"),
-        *("--target-events=buy", "--label-weight=stars:1=0,2=0,3=0.5,4=1,5=2"),
-        *("--activity-features=rating,event", "--time", "--log.time-unit=seconds"),
+        *("--target-events=buy", "--target-weight=stars:1=0,2=0,3=0.5,4=1,5=2"),
+        *("--activity-features=rating,event", "--time-gaps", "--log.time-unit=seconds"),
         *("--encoder=bow", "--epochs=1", "--embedding-dim=8", "--hidden-units=8"),
         cwd=tmp_path,
     )

@@ -118,7 +118,7 @@ def save_vocabulary(tmp_path):
 def test_values_that_do_not_match_their_digest_are_refused(tmp_path, change):
     path, content = save_vocabulary(tmp_path)
     path.write_text(json.dumps(content | change))
-    with pytest.raises(UserError, match=r"vocabulary\.json does not fit its own digest"):
+    with pytest.raises(UserError, match=r"vocabulary\.json does not match its own digest"):
         load_vocabulary(path)
 
 

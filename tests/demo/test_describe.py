@@ -82,7 +82,7 @@ def test_what_was_guessed_is_said(tmp_path, exports, items):
     table = tmp_path / "films.csv"
     table.write_text(f"item,Name\n{items[0]},Ash\n")
     _, output = describe_exports(exports, str(table), ItemTableConfig())
-    assert "  note: title of items: read from 'Name'" in output.splitlines()
+    assert "  note: item title: read from 'Name'" in output.splitlines()
 
 
 def test_a_table_of_other_items_is_refused(tmp_path, exports):

@@ -87,7 +87,7 @@ def test_a_damaged_export_is_skipped_unless_it_is_requested(tmp_path, models):
     damaged.write_bytes(b"damaged")
     os.utime(damaged, (1, 1))
     assert [each.path for each in choose_exports([], tmp_path)] == [newest]
-    with pytest.raises(UserError, match="is no model of jaxrec"):
+    with pytest.raises(UserError, match="is not a jaxrec model"):
         choose_exports([damaged])
 
 
@@ -99,7 +99,7 @@ def test_requested_exports_are_files_or_folders_in_the_given_order(models):
 
 
 def test_models_of_other_items_are_refused_on_one_page(tmp_path, models):
-    with pytest.raises(UserError, match="knows other items than"):
+    with pytest.raises(UserError, match="has other items than"):
         choose_exports([models["bow"], model_of_other_items(models, tmp_path)])
 
 

@@ -65,7 +65,7 @@ def test_the_release_version_depends_only_on_the_content(tmp_path, exports):
 
 def test_a_folder_of_unrelated_files_is_left_unchanged(tmp_path, exports):
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(UserError, match="other things than a page"):
+    with pytest.raises(UserError, match="files other than a page"):
         write_page(tmp_path, exports, RUNTIME)
     assert files(tmp_path) == {"thesis.txt": b"years of work"}
 

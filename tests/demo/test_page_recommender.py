@@ -334,7 +334,7 @@ def test_invalid_rate_calls_raise_errors_with_the_remedy(page, rating_recommende
         'TypeError: there is no option "adapter"; the options are features',
     ]
     (error,) = call(page, "bow.tflite", ("rate", [], []))
-    assert error == "BundleError: The model does not predict ratings: train one with --rate."
+    assert error == "BundleError: The model predicts no ratings: train one with --predict-ratings."
 
 
 def test_concurrent_calls_do_not_interfere(page, histories):

@@ -76,15 +76,15 @@ def test_titles_come_from_an_item_table(folder, models, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--items=films.csv"], "films.csv is no file"),
+        (["--items=films.csv"], "films.csv is not a file"),
         (
             ["--item-table.title=name"],
-            "--item-table.title=name is of use to --items=FILE alone; give it",
+            "--item-table.title=name needs --items=FILE",
         ),
         (["--export=nowhere.tflite"], "nowhere.tflite: No such file"),
         (["--export=runs"], "runs/model.tflite: No such file"),
-        (["--folder=runs"], "runs holds other things than a page"),
-        (["--port=99999"], "port 99999 cannot be had"),
+        (["--folder=runs"], "runs contains files other than a page"),
+        (["--port=99999"], "port 99999 is not available"),
         (["--prot=1"], "--prot"),
     ],
 )

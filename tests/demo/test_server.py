@@ -84,5 +84,5 @@ def test_a_port_in_use_is_rejected(tmp_path):
         taken.bind((HOST, 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(UserError, match=f"port {port} cannot be had"):
+        with pytest.raises(UserError, match=f"port {port} is not available"):
             make_server(tmp_path, port)

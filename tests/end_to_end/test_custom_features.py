@@ -62,7 +62,7 @@ def with_features(dataset: Dataset) -> Dataset:
 def run(tmp_path_factory) -> RunDirectory:
     """Return a trained and converted run with features of activities and users."""
     config = Config(
-        DataConfig(time=True),
+        DataConfig(time_gaps=True),
         ModelConfig("rnn", embedding_dim=8, hidden_units=12, dropout=0.0),
         TrainConfig(epochs=2, batch_size=32, learning_rate=0.02),
     )
@@ -107,7 +107,7 @@ def test_the_file_encodes_like_the_model(run):
 
 def test_the_card_notes_the_time_of_the_target(run):
     with zipfile.ZipFile(run.model_file) as archive:
-        assert "told the time of the target." in archive.read("MODEL_CARD.md").decode()
+        assert "knows the target's time." in archive.read("MODEL_CARD.md").decode()
 
 
 def test_the_file_can_be_benchmarked(run):

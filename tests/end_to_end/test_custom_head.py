@@ -79,7 +79,7 @@ def run(tmp_path_factory) -> RunDirectory:
         flags += ["--embedding-dim=8", "--hidden-units=16", "--epochs=15", "--learning-rate=0.05"]
         trained = run_train(*flags, "--final-fit", "--run-dir=run", cwd=folder)
         assert trained.returncode == 0, trained.stderr
-        assert "skipped of 300 targets; concordance of" in trained.stdout
+        assert "skipped: 300 targets; concordance:" in trained.stdout
         converted = call(export.main, "--run-dir=run", cwd=folder)
         assert converted.returncode == 0, converted.stderr
         directory = RunDirectory(folder / "run")

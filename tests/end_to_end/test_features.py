@@ -29,7 +29,7 @@ FLAGS = [
     "--activity-features=rating,price",
     "--users=users.csv",
     "--user-features=favourite,income",
-    "--time",
+    "--time-gaps",
     f"--history-length={LENGTH}",
     "--embedding-dim=8",
     "--hidden-units=16",
@@ -72,13 +72,13 @@ def test_the_summary_has_notes_on_the_features(run):
     notes = run.summary().protocol.intake.notes
     assert any(note.startswith("rating: 5 numbers, unknown for ") for note in notes)
     assert any(note.startswith("price: ") and "buckets of numbers" in note for note in notes)
-    assert "--time: times are read as milliseconds" in notes
+    assert "--time-gaps: times are read as milliseconds" in notes
 
 
 def test_a_model_with_features_cannot_be_exported_with_an_adapter(run):
     process = convert("--run-dir=run", "--adapt", "--export-dir=out", cwd=run.path.parent)
     assert process.returncode == 2
-    assert "knows features of activities or users, which an adapter does not" in process.stderr
+    assert "has features of activities or users, which --adapt does not" in process.stderr
     assert not (run.path.parent / "out").exists()
 
 

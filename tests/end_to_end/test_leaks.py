@@ -27,8 +27,8 @@ COLUMNS = ("user", "item", "timestamp", "rating", "event")
 EVENTS = ("buy", "cart", "view")
 FEATURES_CONFIG = DataConfig(
     activity_features="rating,event",
-    time=True,
-    label_weight="rating:1=0,2=1,3=1,4=2,5=5",
+    time_gaps=True,
+    target_weight="rating:1=0,2=1,3=1,4=2,5=5",
     history_length=4,
     filters=FilterConfig(min_item_interactions=1, min_user_interactions=1),
 )
@@ -137,8 +137,8 @@ GROUPS, ITEMS, K = 8, 40, 10
 CHANCE = K / ITEMS
 PLANTED = DataConfig(
     activity_features="rating,event",
-    time=True,
-    label_weight="rating",
+    time_gaps=True,
+    target_weight="rating",
     keep_seen=True,
     history_length=2,
 )

@@ -182,8 +182,8 @@ def test_a_temporal_split_adds_recent_popularity_if_the_time_unit_is_known():
     baselines, missing_reason = make_baselines(dataset_in(None), "temporal")
     assert list(baselines) == ["transitions", "popularity"]
     assert missing_reason == (
-        "no baseline 'popular in 7 days': times from 1600000000 to 1605097600 are no seconds, "
-        "milli-, micro- or nanoseconds since 1970; --log.time-unit says what they are"
+        "no baseline 'popular in 7 days': times from 1600000000 to 1605097600 are not seconds, "
+        "milli-, micro- or nanoseconds since 1970; set their unit with --log.time-unit"
     )
 
 

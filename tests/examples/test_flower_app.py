@@ -109,7 +109,7 @@ def test_noise_with_a_known_seed_gives_no_privacy_guarantee():
     assert noise == 1.5 and privacy is not None and privacy.participation == 0.2
     noise, privacy, notes = server.protection(noisy, 4, 10)
     assert (
-        noise == 1.5 and privacy is None and notes == ["seed=4 is known, so noise protects nobody"]
+        noise == 1.5 and privacy is None and notes == ["seed=4 is known, so noise protects no user"]
     )
 
 

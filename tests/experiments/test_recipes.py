@@ -86,17 +86,17 @@ def test_a_run_is_reproduced_from_its_config(tmp_path):
 @pytest.mark.parametrize(
     ("text", "flags", "message"),
     [
-        ("epoch = 3", [], "bad.toml has epoch, which is no setting; did you mean epochs?"),
-        ("epochs = 0", [], "bad.toml: --epochs=0 is out of range; give it 1 to 100000"),
-        ("run-dir = 'x'", [], "bad.toml has run-dir, which is no setting"),
+        ("epoch = 3", [], "bad.toml has epoch, which is not a setting; did you mean epochs?"),
+        ("epochs = 0", [], "bad.toml: --epochs=0 is out of range; give 1 to 100000"),
+        ("run-dir = 'x'", [], "bad.toml has run-dir, which is not a setting"),
         ("epochs = 3", ["--epochs=0"], "--epochs=0 is out of range"),
         ("epochs = 3", ["--speed=9"], "--speed"),
-        ("epochs =", [], "bad.toml is no TOML file"),
-        (None, [], "bad.toml is no file; give --config=FILE"),
+        ("epochs =", [], "bad.toml is not valid TOML"),
+        (None, [], "bad.toml is not a file; give --config=FILE"),
         (
             "[transformer]\nblocks = 1",
             [],
-            "--transformer.blocks=1 is of use to --encoder=transformer alone; give it",
+            "--transformer.blocks=1 needs --encoder=transformer",
         ),
     ],
 )

@@ -31,17 +31,18 @@ def test_epsilon_matches_dp_accounting():
     calibrated = accounting.guarantee(with_epsilon, 2000)
     assert calibrated is not None and 2.97 < calibrated.epsilon <= 3.0
     assert (
-        "epsilon = " in calibrated.description[0]
-        and "seed stays secret" in calibrated.description[-1]
+        "epsilon = " in calibrated.description[0] and "seed is secret" in calibrated.description[-1]
     )
     assert accounting.guarantee(replace(config, noise_multiplier=0.0, delta=None), 2000) is None
 
 
 def test_a_meaningless_guarantee_is_refused():
     pytest.importorskip("dp_accounting", reason="needs the extra federated")
-    with pytest.raises(UserError, match=r"--epsilon=0\.01 is out of reach: .* 50 rounds still"):
+    with pytest.raises(UserError, match=r"--epsilon=0\.01 cannot be reached: .* 50 rounds still"):
         accounting.guarantee(FederatedConfig(rounds=50, clients=90, epsilon=0.01), 100)
-    with pytest.raises(UserError, match=r"--delta=0\.01 allows to give one of 100 users away"):
+    with pytest.raises(
+        UserError, match=r"--delta=0\.01 would allow the release of all data of one of 100"
+    ):
         accounting.guarantee(FederatedConfig(clients=9, epsilon=5.0, delta=0.01), 100)
 
 

@@ -83,7 +83,7 @@ def test_windows_hold_training_targets_alone_with_equal_frequency():
 
 def test_more_clients_than_users_are_refused():
     timelines, split = DATASET.timelines, DATASET.split
-    with pytest.raises(UserError, match="--clients=8 are more than the 7 users"):
+    with pytest.raises(UserError, match="--clients=8 is more than the 7 users"):
         make_clients(
             timelines, split, WindowShape(4, 2, 1), expected=8, steps=1, catalogue_size=None
         )

@@ -48,10 +48,14 @@ def test_value_ids_are_ordered_by_frequency():
 @pytest.mark.parametrize(
     ("name", "column", "message"),
     [
-        ("colour", ["red"] * 4, "has 'brand', and the item table has genres, year, colour; give"),
+        ("colour", ["red"] * 4, "unknown column 'brand'; available: genres, year, colour"),
         ("brand", ["x"] * 4, "--item-features: brand is the same for all items"),
         ("brand", ["x", None, None, "x"], "--item-features: brand is the same for all items"),
-        ("brand", list("wxyz"), "--item-features: brand is another for each of 4 items, as an id"),
+        (
+            "brand",
+            list("wxyz"),
+            "--item-features: brand is different for each of 4 items, as an id",
+        ),
     ],
 )
 def test_invalid_feature_columns_are_rejected(name, column, message):
@@ -61,7 +65,7 @@ def test_invalid_feature_columns_are_rejected(name, column, message):
 
 @pytest.mark.parametrize("names", ["genres,genres", "title", "item", "genres,"])
 def test_invalid_feature_names_are_rejected(names):
-    with pytest.raises(UserError, match=f"--item-features={names} has"):
+    with pytest.raises(UserError, match=f"^--item-features={names}: .* repeated or reserved"):
         feature_names(DataConfig(item_features=names), "item")
 
 

@@ -76,16 +76,16 @@ def test_a_file_in_place_of_the_folder_is_rejected(tmp_path, flags):
 @pytest.mark.parametrize("flags", [{}, {"resume": True}, {"overwrite": True}], ids=str)
 def test_a_folder_of_unrelated_files_is_never_overwritten(tmp_path, flags):
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(UserError, match=r"--run-dir=.* holds other files and no run"):
+    with pytest.raises(UserError, match=r"--run-dir=.* contains other files and no run"):
         check(tmp_path, **flags)
     assert content_of(tmp_path) == {"thesis.txt": b"years of work"}
 
 
 def test_a_run_is_not_overwritten_without_a_flag(unfinished):
-    with pytest.raises(UserError, match=r"holds an unfinished run; give --resume.*--overwrite"):
+    with pytest.raises(UserError, match=r"contains an unfinished run; give --resume.*--overwrite"):
         check(unfinished)
     (unfinished / "summary.json").write_text("{}")
-    with pytest.raises(UserError, match=r"holds a finished run; give --resume.*--overwrite"):
+    with pytest.raises(UserError, match=r"contains a finished run; give --resume.*--overwrite"):
         check(unfinished)
 
 
@@ -116,7 +116,7 @@ def test_resuming_another_format_is_rejected(unfinished):
 def test_a_run_of_an_earlier_version_can_only_be_overwritten(unfinished):
     (unfinished / "config.toml").unlink()
     (unfinished / "config.json").write_text('{"format": 6}')
-    with pytest.raises(UserError, match="holds an unfinished run"):
+    with pytest.raises(UserError, match="contains an unfinished run"):
         check(unfinished)
     with pytest.raises(
         UserError, match=rf"config\.json has run format .*, this version reads {FORMAT}"

@@ -49,5 +49,7 @@ def test_a_population_has_the_ids_of_the_run():
     # Counts of training targets: items 5 and 9 of user a, item 3 of user c.
     assert dataset.vocabulary.counts.tolist() == [0, 0, 1, 1, 1]
     assert dataset.vocabulary.digest == vocabulary.digest and dataset.log_summary.rows == 10
-    with pytest.raises(UserError, match="the run knows no item of the log: it knows 4, as 7"):
+    with pytest.raises(
+        UserError, match="the run has none of the items of the log: it has 4, such as 7"
+    ):
         drop_unknown_items(log_of([("a", "x", 0)]), vocabulary, catalogue)

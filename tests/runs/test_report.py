@@ -62,8 +62,8 @@ def test_the_protocol_describes_the_evaluation():
 def test_the_table_has_the_protocol():
     heading = render_table(make_summary()).splitlines()[0]
     assert heading == (
-        "shop, leave-one-out: 1,200 targets of 1,199 test users, 5 candidates, seen items left "
-        "out, N = 7, ± is 95%, bootstrap over users"
+        "shop, leave-one-out: 1,200 targets of 1,199 test users, 5 candidates, history "
+        "excluded, N = 7, ± is 95%, bootstrap over users"
     )
 
 
@@ -90,8 +90,8 @@ def test_slices_have_their_own_table():
     lines = render_table(make_sliced_summary()).splitlines()
     legend, _, names, model, popularity = lines[-5:]
     assert legend == (
-        "graded: a target counts 2^g - 1, g from 0 for the lowest rating to 4; rated >= 4: 600 "
-        "targets"
+        "graded: targets are weighted by 2^g - 1, g from 0 for the lowest rating to 4; "
+        "rated >= 4: 600 targets"
     )
     assert names.split("  ")[-3:] == [
         "ndcg@10 (graded)",
@@ -106,11 +106,11 @@ def test_slices_have_their_own_table():
 
 
 def test_a_timed_model_is_labelled_and_evaluated_without_the_time_too():
-    table = render_table(make_sliced_summary(time=True))
-    assert "seen items left out, told the time of the target, N = 7" in table
+    table = render_table(make_sliced_summary(time_gaps=True))
+    assert "history excluded, knows the target's time, N = 7" in table
     rows = [line.split("  ")[0] for line in table.splitlines() if "±0." in line]
-    assert rows == ["rnn, told the time", "rnn, now unknown", "popularity"] * 2
-    assert "a minute later: 300 targets, a minute or more after the activity before" in table
+    assert rows == ["rnn, knows the target's time", "rnn, target time unknown", "popularity"] * 2
+    assert "a minute later: 300 targets, a minute or more after the previous activity" in table
     later = [line.split() for line in table.splitlines()[-3:]]
     # The NDCG of rank 4 is 0.4307, that of rank 5 is 0.3869.
     assert [line[-2] for line in later] == ["0.4307", "0.3869", "0.3869"]
@@ -118,12 +118,14 @@ def test_a_timed_model_is_labelled_and_evaluated_without_the_time_too():
 
 def test_a_final_fit_is_noted_in_the_heading():
     heading = render_table(make_summary(config_with(final_fit=True))).splitlines()[0]
-    assert heading.startswith("shop, leave-one-out, validation targets learned too: 1,200 targets")
+    assert heading.startswith(
+        "shop, leave-one-out, trained on validation targets too: 1,200 targets"
+    )
 
 
 def test_sampled_users_are_noted():
     heading = render_table(make_summary(config_with(test_users=50))).splitlines()[0]
-    assert "1,199 test users, drawn, 5 candidates" in heading
+    assert "1,199 sampled test users, 5 candidates" in heading
 
 
 def test_a_test_of_all_users_is_not_noted_as_sampled():
@@ -137,9 +139,9 @@ def test_the_protocol_has_target_events_and_weights():
     ranking, dataset = make_ranking([1, 2, 3]), dataset_of(ITEMS_BY_USER)
     learned = dataset.split.is_training_target
     dataset = replace(dataset, weights=np.where(np.cumsum(learned) == 1, 1, 0).astype(np.float32))
-    described = protocol(config_with(target_events="buy", label_weight="weight"), dataset, ranking)
+    described = protocol(config_with(target_events="buy", target_weight="weight"), dataset, ranking)
     assert describe(described).startswith(
-        "shop, leave-one-out, buy alone: 3 targets of 3 test users"
+        "shop, leave-one-out, only buy: 3 targets of 3 test users"
     )
     assert (described.label_weight, described.effective_targets) == ("weight", 1)
 
@@ -153,12 +155,15 @@ def test_only_random_pairs_are_noted_as_leaking(split):
 
 def test_seen_targets_are_noted_where_they_count_as_missed():
     table = render_table(make_summary(seen_targets=1003))
-    assert "1,003 targets are items that the user had met before; they count as missed" in table
+    assert (
+        "1,003 targets are items of the user's history; they are excluded, and count as missed"
+        in table
+    )
     assert "--keep-seen" in table
-    assert "met before" not in render_table(make_summary(seen_targets=0))
+    assert "items of the user's history" not in render_table(make_summary(seen_targets=0))
     kept = render_table(make_summary(config_with(keep_seen=True), seen_targets=1003))
-    assert "met before" not in kept
-    assert "seen items kept" in kept
+    assert "items of the user's history" not in kept
+    assert "history included" in kept
 
 
 def epoch(number: int, seconds: float) -> dict:

@@ -10,7 +10,7 @@ from tests.runs.small_summaries import make_sliced_summary, make_summary
 
 
 def test_a_summary_with_slices_is_read_back_equal(tmp_path):
-    summary = make_sliced_summary(time=True)
+    summary = make_sliced_summary(time_gaps=True)
     summary.save(tmp_path / "summary.json")
     assert load_summary(tmp_path / "summary.json") == summary
 

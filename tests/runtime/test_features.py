@@ -151,8 +151,8 @@ def test_it_says_what_it_takes(loaded):
 
 
 MISTAKES = {
-    "another name": ({"country": "fr"}, f"takes no feature 'country'; it takes {NAMES}"),
-    "the items": ({HISTORY: [1, 2]}, f"takes no feature 'history'; it takes {NAMES}"),
+    "another name": ({"country": "fr"}, f"has no feature 'country'; it has {NAMES}"),
+    "the items": ({HISTORY: [1, 2]}, f"has no feature 'history'; it has {NAMES}"),
     "too few": ({"rating": [1]}, "1 values of 'rating' for 2 items; give one for each"),
     "one value": (
         {"rating": 2.5},
@@ -161,16 +161,19 @@ MISTAKES = {
     "a text": ({"rating": "great"}, "the values of 'rating' are 'great' (str), not a list"),
     "several": (
         {"user_country": ["fr"]},
-        "'user_country' is of the user, and is ['fr'] (list); give",
+        "'user_country', a feature of the user, is ['fr'] (list); give",
     ),
     "no number": (
         {"price": [2, "cheap"]},
-        "the value 'cheap' (str) of 'price' is no number; give a number, or None where it is not",
+        "the value 'cheap' (str) of 'price' is not a number; give a number, or None if it is",
     ),
-    "a number as text": ({"user_income": "7"}, "the value '7' (str) of 'user_income' is no number"),
+    "a number as text": (
+        {"user_income": "7"},
+        "the value '7' (str) of 'user_income' is not a number",
+    ),
     "a time as text": (
         {AGE: ["yesterday", None]},
-        "the value 'yesterday' (str) of 'age' is no number; give seconds, a number, or None",
+        "the value 'yesterday' (str) of 'age' is not a number; give a number of seconds, or None",
     ),
 }
 
@@ -199,5 +202,5 @@ def test_a_file_without_a_features_entry_takes_none():
     recommender = Recommender(bundle)
     assert recommender.features == ()
     assert recommender.recommend(RAW[:2]) == recommender.recommend(RAW[:2], features={})
-    with pytest.raises(UserError, match="takes no feature 'rating'; it takes none"):
+    with pytest.raises(UserError, match="has no feature 'rating'; it has none"):
         recommender.recommend(RAW[:2], features={"rating": [1, 2]})

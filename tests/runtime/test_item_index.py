@@ -43,18 +43,20 @@ def test_a_single_value_is_no_list():
 def test_at_least_one_item_must_be_known():
     assert NUMBERS.require_any_known([5, 661]) == [NO_ITEM, 2]
     assert NUMBERS.require_any_known([]) == []
-    known = "the model knows 3, as 1193 (int)"
-    with refused(f"none of the items is known, as '1193' (str); {known}"):
+    known = "the model has 3 items, such as 1193 (int)"
+    with refused(f"all items are unknown, such as '1193' (str); {known}"):
         NUMBERS.require_any_known(["1193", "661"])
-    with refused(f"none of the candidates is known, as [1193] (list); {known}"):
+    with refused(f"all candidates are unknown, such as [1193] (list); {known}"):
         NUMBERS.require_any_known(iter([[1193]]), "candidates")
-    with refused("none of the items is known, as 7 (int); the model knows 2, as 'a' (str)"):
+    with refused(
+        "all items are unknown, such as 7 (int); the model has 2 items, such as 'a' (str)"
+    ):
         TEXTS.require_any_known([7])
 
 
 def test_a_required_item_must_be_known():
     assert NUMBERS.require_id(914) == 3
-    with refused("the item '914' (str) is not known; the model knows 3, as 1193 (int)"):
+    with refused("unknown item '914' (str); the model has 3 items, such as 1193 (int)"):
         NUMBERS.require_id("914")
 
 

@@ -88,18 +88,18 @@ def test_the_last_n_known_items_of_a_long_history_count(recommender):
 def test_a_history_without_known_items_is_refused(recommender):
     """The usual cause is a log with numbers and a caller with strings."""
     first = recommender.items[0]
-    hint = rf"as '{first}' \(str\); the model knows \d+, as {first} \(int\)$"
+    hint = rf"such as '{first}' \(str\); the model has \d+ items, such as {first} \(int\)$"
     history = [str(item) for item in raw(recommender, 3)]
     for call in (
         lambda: recommender.recommend(history),
         lambda: recommender.encode(history),
         lambda: recommender.score(history, raw(recommender, 1)),
     ):
-        with pytest.raises(UserError, match=f"^none of the items is known, {hint}"):
+        with pytest.raises(UserError, match=f"^all items are unknown, {hint}"):
             call()
-    with pytest.raises(UserError, match=rf"^none of the items of histories\[1\] is .*{hint}"):
+    with pytest.raises(UserError, match=rf"^all items of histories\[1\] are unknown, {hint}"):
         recommender.recommend_many([[], history])
-    with pytest.raises(UserError, match=f"^none of the candidates is known, {hint}"):
+    with pytest.raises(UserError, match=f"^all candidates are unknown, {hint}"):
         recommender.recommend([], candidates=history)
 
 
@@ -198,7 +198,7 @@ def test_similar_items_are_ranked_by_cosine_similarity(recommender):
 
 def test_similar_refuses_an_unknown_item(recommender):
     first = recommender.items[0]
-    with pytest.raises(UserError, match=rf"^the item '{first}' \(str\) is not known; the model kn"):
+    with pytest.raises(UserError, match=rf"^unknown item '{first}' \(str\); the model has"):
         recommender.similar(str(first))
     with pytest.raises(UserError, match="k=0 is out of range"):
         recommender.similar(first, k=0)
@@ -225,7 +225,7 @@ def test_a_damaged_file_is_refused_before_it_is_interpreted(models, tmp_path):
     path = tmp_path / "model.tflite"
     for offset in (0, 20, 5000, len(read_bundle(models["cnn"]).graph) - 1):
         path.write_bytes(content[:offset] + bytes([content[offset] ^ 255]) + content[offset + 1 :])
-        with pytest.raises(UserError, match="convert"):
+        with pytest.raises(UserError, match="export its run again"):
             Recommender.load(path)
 
 

@@ -57,7 +57,7 @@ def test_an_older_file_without_vectors():
     old = Recommender(make_bundle(TWINS, FILES["one at a time"], RAW, without="vectors"))
     assert len(old.recommend(RAW[:2], k=SIZE)) == SIZE - 2
     for call in (old.vectors, lambda: old.similar(RAW[0])):
-        with pytest.raises(UserError, match=r"no signature `vectors`; convert its run again$"):
+        with pytest.raises(UserError, match=r"no signature `vectors`; export its run again$"):
             call()
 
 

@@ -138,7 +138,7 @@ def test_training_on_any_mesh_matches_one_device(train, optimizer, shards):
     ("optimizer", "taught", "more"),
     [
         ("adamw", True, {"item_features": "genres"}),
-        ("rowwise-adagrad", False, {"item_features": "genres", "rate": True}),
+        ("rowwise-adagrad", False, {"item_features": "genres", "predict_ratings": True}),
     ],
 )
 def test_training_with_features_and_ratings_matches_one_device(optimizer, taught, more):

@@ -1,5 +1,7 @@
 """Defaults that depend on the log: dropout, windows, learning rate, negatives, optimizer."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -25,9 +27,14 @@ from jaxrec.training.fit import init_model
 
 def test_dropout_is_higher_with_few_targets_per_item():
     """Check the threshold of 30 targets per item."""
-    assert dropout_rate(ModelConfig(), items=2, targets=60) == 0.2
-    assert dropout_rate(ModelConfig(), items=2, targets=59) == 0.4
-    assert dropout_rate(ModelConfig(dropout=0.0), items=2, targets=59) == 0.0
+    assert dropout_rate(ModelConfig(), epochs=6, items=2, targets=60) == 0.2
+    assert dropout_rate(ModelConfig(), epochs=6, items=2, targets=59) == 0.4
+    assert dropout_rate(ModelConfig(dropout=0.1), epochs=6, items=2, targets=59) == 0.1
+
+
+def test_a_training_of_few_epochs_has_no_dropout():
+    assert dropout_rate(ModelConfig(), epochs=5, items=2, targets=59) == 0.0
+    assert dropout_rate(ModelConfig(dropout=0.1), epochs=5, items=2, targets=59) == 0.1
 
 
 @pytest.mark.parametrize(
@@ -51,10 +58,18 @@ def test_window_shape_follows_the_flags_or_the_history_length(
 
 
 def test_the_learning_rate_grows_with_the_square_root_of_the_targets_in_a_step():
-    assert peak_learning_rate(TrainConfig(), WindowShape(50, 49, 8, 8)) == pytest.approx(0.003)
-    assert peak_learning_rate(TrainConfig(), WindowShape(20, 9, 80, 8)) == pytest.approx(0.006)
-    given = TrainConfig(learning_rate=0.1)
+    assert peak_learning_rate(Config(), WindowShape(50, 49, 8, 8)) == pytest.approx(0.003)
+    assert peak_learning_rate(Config(), WindowShape(20, 9, 80, 8)) == pytest.approx(0.006)
+    given = Config(train=TrainConfig(learning_rate=0.1))
     assert peak_learning_rate(given, WindowShape(50, 49, 8, 8)) == 0.1
+
+
+def test_the_learning_rate_of_attention_is_limited():
+    config = Config(model=ModelConfig("transformer"))
+    assert peak_learning_rate(config, WindowShape(20, 9, 80, 8)) == 0.003
+    assert peak_learning_rate(config, WindowShape(25, 9, 4, 4)) == pytest.approx(0.0015)
+    given = replace(config, train=TrainConfig(learning_rate=0.1))
+    assert peak_learning_rate(given, WindowShape(20, 9, 80, 8)) == 0.1
 
 
 @pytest.mark.parametrize(
@@ -99,11 +114,13 @@ def test_the_description_lists_only_chosen_defaults():
     targets = int(dataset.split.is_training_target.sum())
     per_item = targets / dataset.vocabulary.size
     assert describe_defaults(Config(data), dataset) == (
-        f"dropout 0.4 ({per_item:.0f} targets an item), every item beside each target (40 items), "
-        f"320 targets a step (of {targets:,}), learning rate 0.0027"
+        f"dropout 0.4 ({per_item:.0f} targets per item), full softmax (40 items), "
+        f"320 targets per step (of {targets:,}), learning rate 0.0027"
     )
     assert init_model(dataset, Config(data)).dropout_rate == 0.4
     given = TrainConfig(
         negatives=7, batch_size=16, learning_rate=0.1, table_optimizer="rowwise-adagrad"
     )
     assert not describe_defaults(Config(data, ModelConfig(dropout=0.1), given), dataset)
+    short = describe_defaults(Config(data, train=TrainConfig(epochs=2)), dataset)
+    assert short.startswith("dropout 0 (2 epochs), full softmax")

@@ -104,7 +104,9 @@ def refused(*flags: str, cwd: Path) -> str:
 
 def test_a_teacher_trained_on_other_targets_is_refused(tmp_path, teacher):
     flags = [f"--teacher={teacher}", "--item-features=genres", "--final-fit"]
-    assert "learned from other data (--final-fit: False, not True)" in refused(*flags, cwd=tmp_path)
+    assert "was trained on other data (--final-fit: False, not True)" in refused(
+        *flags, cwd=tmp_path
+    )
     assert not any(tmp_path.iterdir())
 
 
@@ -114,7 +116,7 @@ def test_a_teacher_trained_on_other_targets_is_refused(tmp_path, teacher):
 )
 def test_an_unfinished_or_missing_teacher_is_refused(tmp_path, teacher, given, named):
     flags = [f"--teacher={given.format(teacher=teacher)}", "--item-features=genres"]
-    assert f"--teacher={named} is no finished run" in refused(*flags, cwd=tmp_path)
+    assert f"--teacher={named} is not a finished run" in refused(*flags, cwd=tmp_path)
 
 
 def test_a_run_does_not_replace_its_teacher(teacher):
@@ -124,6 +126,6 @@ def test_a_run_does_not_replace_its_teacher(teacher):
 
 
 def test_a_teacher_of_other_items_is_refused(tmp_path, teacher):
-    with pytest.raises(UserError, match="knows other items"):
+    with pytest.raises(UserError, match="has other items"):
         fit(world(1), taught_by(teacher), RunDirectory(tmp_path / "run"))
     assert not any(tmp_path.iterdir())

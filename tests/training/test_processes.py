@@ -89,7 +89,9 @@ def test_processes_of_different_configurations_are_refused(tmp_path):
     for each in pair:
         _, error = each.communicate(timeout=120)
         assert each.returncode == 2
-        assert "error: process 1 has other flags or other data than process 0; give all" in error
+        assert (
+            "error: process 1 has other flags or other data than process 0; give the same" in error
+        )
     assert not (tmp_path / "run").exists()
 
 
@@ -99,7 +101,10 @@ def test_an_error_of_the_leader_ends_all_processes(tmp_path):
     (tmp_path / "run" / "mine").write_text("precious")
     port = free_port()
     pair = [start(tmp_path, "--run-dir=run", number=number, port=port) for number in (0, 1)]
-    messages = ("--run-dir=run holds other files and no run", "process 0 cannot go on; it says why")
+    messages = (
+        "--run-dir=run contains other files and no run",
+        "process 0 failed; its error message has the reason",
+    )
     for each, message in zip(pair, messages, strict=True):
         _, error = each.communicate(timeout=120)
         assert (each.returncode, message in error) == (2, True), error
@@ -122,17 +127,17 @@ def test_an_unreachable_coordinator_is_one_line(tmp_path):
     assert done.returncode == 2, done.stderr
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith("error: --coordinator=127.0.0.1:")
-    assert "nobody listens there (Connection refused); start process 0" in done.stderr
+    assert "no process listens there (Connection refused); start process 0" in done.stderr
 
 
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
         ((None, 0, None), "--process-id and --num-processes need --coordinator"),
-        (("127.0.0.1:1", 2, 2), "needs --num-processes and --process-id, which is 0 in the first"),
+        (("127.0.0.1:1", 2, 2), "needs --num-processes and --process-id, from 0"),
         (("127.0.0.1:1", None, 2), "needs --num-processes and --process-id"),
-        (("nowhere", 1, 2), "--coordinator=nowhere is no HOST:PORT, as 10"),
-        (("auto", None, None), "--coordinator=auto: the processes do not find each other"),
+        (("nowhere", 1, 2), "--coordinator=nowhere is not HOST:PORT, as 10"),
+        (("auto", None, None), "--coordinator=auto: the processes cannot connect"),
     ],
 )
 def test_incomplete_process_flags_are_refused(flags, message):

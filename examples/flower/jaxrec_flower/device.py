@@ -53,8 +53,8 @@ def open_device(run: Path, log: Path, number: int, settings: FederatedConfig) ->
     config = client_config(source, client_log)
     if config.data.split != "leave-one-out":
         raise UserError(
-            f"{run} is split by --split={config.data.split}, for which a device would need the log "
-            "of all users; train the run with --split=leave-one-out"
+            f"{run} has --split={config.data.split}, for which a device would need the log of all "
+            "users; train the run with --split=leave-one-out"
         )
     alone = replace(settings, clients=1)
     dataset, clients = load_clients(source, client_log, config, alone)

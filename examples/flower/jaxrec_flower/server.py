@@ -68,7 +68,7 @@ class RoundSums:
     def description(self) -> str:
         """Return the sums as one line of text."""
         return (
-            f"{self.asked:,} devices asked, {self.excluded:,} left out, "
+            f"{self.asked:,} devices sampled, {self.excluded:,} excluded, "
             f"{self.clipped:,} clipped; {self.targets:,} targets"
         )
 
@@ -118,7 +118,7 @@ def protection(
     if privacy is None:
         return 0.0, None, [NO_GUARANTEE]
     if seed != NO_SEED:
-        return privacy.noise_multiplier, None, [f"seed={seed} is known, so noise protects nobody"]
+        return privacy.noise_multiplier, None, [f"seed={seed} is known, so noise protects no user"]
     return privacy.noise_multiplier, privacy, privacy.description
 
 
@@ -138,11 +138,11 @@ def aggregate(
         try:
             update = from_arrays(arrays, shared)
         except UserError as error:
-            print(f"an answer is left out: {error}", flush=True)
+            print(f"an answer is excluded: {error}", flush=True)
             continue
         clipped = _clip(update, settings.clip_norm)
         if set(counts) != set(COUNTED):
-            print(f"an answer is left out: it counts {', '.join(counts)}", flush=True)
+            print(f"an answer is excluded: it counts {', '.join(counts)}", flush=True)
             continue
         if counts["excluded"] or not clipped.is_finite:
             continue

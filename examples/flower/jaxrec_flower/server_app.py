@@ -50,8 +50,8 @@ def main(grid: Grid, context: Context) -> None:
     nodes = wait_for(grid, int(run["wait-for"]), patience)
     if settings.clients > len(nodes):
         raise UserError(
-            f"clients={settings.clients} are more than the {len(nodes):,} devices that are there; "
-            "ask for fewer"
+            f"clients={settings.clients} is more than the {len(nodes):,} connected devices; give "
+            "fewer"
         )
     noise, privacy, description = protection(settings, seed, len(nodes))
     print("\n".join(description), flush=True)
@@ -82,7 +82,7 @@ def wait_for(grid: Grid, count: int, seconds: float) -> list[int]:
     end = time.monotonic() + seconds
     while len(nodes := sorted(grid.get_node_ids())) < count:
         if time.monotonic() > end:
-            raise UserError(f"{len(nodes)} of {count} devices came in {seconds:g} seconds")
+            raise UserError(f"{len(nodes)} of {count} devices connected in {seconds:g} seconds")
         time.sleep(0.5)
     return nodes
 
@@ -116,7 +116,7 @@ def _answers(replies: Iterable[Message]) -> Iterable[Answer]:
         content = reply.content
         arrays, metrics = content.array_records, content.metric_records
         if len(content) > 2 or UPDATE not in arrays or COUNTS not in metrics:
-            print(f"an answer is left out: it holds {', '.join(content)}", flush=True)
+            print(f"an answer is excluded: it has {', '.join(content)}", flush=True)
             continue
         update = {name: array.numpy() for name, array in arrays[UPDATE].items()}
         yield update, dict(metrics[COUNTS])

@@ -57,8 +57,8 @@ def from_arrays(arrays: Mapping[str, np.ndarray], like: Any) -> Any:
         there, here = (_describe(each.get(name)) for each in (arrays, wanted))
         if there != here:
             raise UserError(
-                f"parameter {name} is {there} there and {here} here; give the server and the "
-                "devices the same run and the same share"
+                f"parameter {name} is {there} in the message and {here} here; give the server "
+                "and the devices the same run and the same share"
             )
     return jax.tree.unflatten(jax.tree.structure(like), [arrays[name] for name in wanted])
 

@@ -1,16 +1,16 @@
-r"""Measure what a larger catalogue costs a device: size, time, memory and recall over its items.
+r"""Measure the cost of a larger catalogue on a device: size, latency, memory and recall.
 
     python experiments/studies/catalogue_sizes/catalogue_sizes.py
     python experiments/studies/catalogue_sizes/catalogue_sizes.py --items=10000 --encoders=bow \
         --widths=16 --users=2000
 
-For each number of items a log is invented: users move among series of 20 items, four times in five
-to another item of the same series, else to any item. All logs have as many activities, so the more
-items there are, the less is known of each. A model is trained on each and stored as int8; a process
-of its own loads the file, recommends, and says what that took.
+A log is generated for each number of items: users move among series of 20 items, four times in five
+to another item of the same series, otherwise to any item. All logs have the same number of
+activities, so more items have fewer activities each. A model is trained on each log and stored as
+int8; a separate process loads the file, recommends, and reports time and memory.
 
-Everything is kept in one folder, and the same command goes on where it was stopped. It leaves
-table.md and catalogue_sizes.png there, and needs the extra `convert`.
+All files are in one folder, and the same command continues an interrupted study. Writes table.md
+and catalogue_sizes.png there. Needs the extra `convert`.
 """
 
 import json
@@ -44,13 +44,13 @@ class SizesFlags:
     encoders: str = "bow,rnn"
     """encoders, separated by commas"""
     widths: str = "16,32"
-    """widths of the vectors, d, separated by commas"""
+    """widths of the item embeddings, d, separated by commas"""
     users: int = 100_000
     """users of each log, with 60 activities each"""
     epochs: int = 3
     """passes over the training targets"""
     folder: Path = Path("runs/catalogue-sizes")
-    """where everything is kept"""
+    """folder of all files"""
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ def _call(module: str, *arguments: str) -> str:
 def render(costs: Sequence[Cost]) -> str:
     """Format the costs as a Markdown table."""
     lines = [
-        "| items | encoder | d | file | ready | a call | memory | recall@10 | overlap of int8 |",
+        "| items | encoder | d | file | load | latency | memory | recall@10 | overlap of int8 |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [
@@ -191,8 +191,8 @@ def render(costs: Sequence[Cost]) -> str:
 
 # Panels over the number of items: label, value, and whether the y axis is logarithmic.
 _PANELS: list[tuple[str, Callable[[Cost], float], bool]] = [
-    ("size of the file, MB", lambda one: one.file / 1e6, True),
-    ("median time of a call, ms", lambda one: one.call * 1e3, True),
+    ("file size, MB", lambda one: one.file / 1e6, True),
+    ("median latency, ms", lambda one: one.call * 1e3, True),
     ("memory of the process, MB", lambda one: one.peak / 1e6, False),
     ("recall@10 of the model", lambda one: one.recall, False),
 ]
@@ -224,8 +224,8 @@ def draw(costs: Sequence[Cost]) -> Figure:
 
 main = command(
     run,
-    remedy="free or open the place, or give another --folder",
-    interrupted="the same command goes on",
+    remedy="free disk space or change permissions, or give another --folder",
+    interrupted="the same command continues",
 )
 
 if __name__ == "__main__":

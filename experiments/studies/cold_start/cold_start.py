@@ -1,17 +1,17 @@
-r"""Measure how items are found that no training has seen, by their features alone.
+r"""Measure the recall of items that are not in the training data, embedded by features alone.
 
     python experiments/studies/cold_start/cold_start.py --item-features=genres,year
     python experiments/studies/cold_start/cold_start.py --item-features=genres,year \
         --dataset=ml-1m --epochs=5
 
-Holds a tenth of the items out of the log, trains on the rest, and gives the model the other items
-by their features. Then every user's first held-out item is ranked among all items, old and new, by
-what the user met before it. Beside the model stand the popularity of an item's features, how far
-they are those of the history, and chance.
+Holds out a tenth of the items, trains on the rest, and adds the held-out items by their features.
+Each user's first held-out item is then ranked among all items, old and new, given the history
+before it. The baselines are the popularity of an item's features, their overlap with those of the
+history, and chance.
 
-Among all items a new one stands behind better known ones of its kind. So what is most that can be
-added to the scores of new items is looked for, at which validation targets among the other items
-keep 95% of their recall@10; `python convert/to_tflite.py --new-items=... --boost=...` adds it.
+New items rank below similar items of the training data. So the study finds the largest boost of the
+scores of new items at which validation targets among the other items keep 95% of their recall@10;
+`python convert/to_tflite.py --new-items=... --boost=...` applies it.
 """
 
 import sys
@@ -56,12 +56,12 @@ BOOSTS = [step / 4 for step in range(33)]
 
 @dataclass(frozen=True)
 class ColdStartFlags(SettingsFlags):
-    """What is held out, and how much the other items may lose."""
+    """Held-out items, and the boost of their scores."""
 
     share: float = 0.1
-    """share of the items that is held out"""
+    """share of the items to hold out"""
     keep: float = 0.95
-    """share of the other items' recall@10 that a boost of the new ones leaves them"""
+    """share of their recall@10 that the other items keep with the boost"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,10 +90,10 @@ def run(flags: ColdStartFlags) -> None:
         UserError: an error that the user can fix.
     """
     if not feature_names(flags.data, "item"):
-        raise UserError("new items are known by their features; give --item-features=genres,year")
+        raise UserError("new items need features; give --item-features=genres,year")
     for flag, value in (("--share", flags.share), ("--keep", flags.keep)):
         if not 0 < value < 1:
-            raise UserError(f"{flag}={value} is out of range; give it more than 0, less than 1")
+            raise UserError(f"{flag}={value} is out of range; give more than 0, less than 1")
     config = flags.settings
     interactions = load_interactions(config.data, seed=config.train.seed)
     complete = prepare(interactions, config.data, seed=config.train.seed)
@@ -113,16 +113,17 @@ def run(flags: ColdStartFlags) -> None:
     boost = largest_boost(scorer, trial, config.data, flags.keep)
     scorers = {
         config.model.encoder: scorer,
-        f"{config.model.encoder}, new ones + {boost:g}": boosted(scorer, trial.old, boost),
+        f"{config.model.encoder}, new items + {boost:g}": boosted(scorer, trial.old, boost),
         "features of the history": features_of_the_history(trial.features),
         "popularity of features": popularity_of_features(trial.features, trial.counts),
         "chance": chance(trial.dataset.vocabulary.size, seed=config.train.seed),
     }
     print(
-        f"{config.data.name}: {old.vocabulary.size:,} items learned, {len(new):,} held out; "
-        f"{len(trial.positions):,} users whose next item was one of these, ranked among all; seen "
-        f"items {'kept' if config.data.keep_seen else 'left out'}, N = {config.data.history_length}"
-        f", seed {config.train.seed}, ± is 95%, bootstrap over users\n"
+        f"{config.data.name}: {old.vocabulary.size:,} training items, {len(new):,} held out; "
+        f"{len(trial.positions):,} users whose next item is held out, ranked among all items; "
+        f"history {'included' if config.data.keep_seen else 'excluded'}, "
+        f"N = {config.data.history_length}, seed {config.train.seed}, ± is 95%, bootstrap over "
+        "users\n"
     )
     print(_table(scorers, trial, config.data))
 
@@ -142,7 +143,7 @@ def set_up(complete: Dataset, old: Dataset, new: pl.Series) -> Trial:
     positions = positions[np.unique(users[positions], return_index=True)[1]]
     positions = positions[positions > timelines.offsets[users[positions]]]
     if not len(positions):
-        raise UserError("nobody met an item that was held out; give a larger --share")
+        raise UserError("no user has a held-out item; give a larger --share")
     order = pl.DataFrame({"item": values}).join(
         complete.catalogue, on="item", how="left", maintain_order="left"
     )
@@ -249,7 +250,14 @@ def _table(scorers: Mapping[str, Scorer], trial: Trial, config: DataConfig) -> s
         recall = plus_minus(found.means["recall@10"], found.intervals["recall@10"])
         return [recall, f"{found.means['mean_rank']:,.1f}"]
 
-    head = ["", "recall@10", "mean rank", "among the new alone", "mean rank", "of the others"]
+    head = [
+        "",
+        "recall@10",
+        "mean rank",
+        "among the new items only",
+        "mean rank",
+        "of the other items",
+    ]
     cells = [[*head, "mean rank"]]
     cells += [
         [
@@ -271,7 +279,7 @@ def _without(interactions: Interactions, items: pl.Series) -> Interactions:
 main = command(
     run,
     remedy="give a --data-dir that can be read",
-    interrupted="nothing is kept",
+    interrupted="nothing was written",
     before=enable_compilation_cache,
 )
 

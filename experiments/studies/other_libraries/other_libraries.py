@@ -3,10 +3,10 @@ r"""Compare the speed of training with RecBole's GRU4Rec and SASRec, and RecTool
     python experiments/studies/other_libraries/other_libraries.py --dataset=ml-1m \
         --python=others/bin/python
 
---python names the Python of an environment that has both (pip install recbole 'rectools[torch]').
-All train in turn, on the first users of one log: d = 64, 128 units for a recurrent layer, two
-blocks of attention with two heads, and every item in the loss. Targets are counted once an epoch.
-The table has the medians of some repeats, and the ratios of ours to each, by repeat.
+--python is the Python of an environment that has both (pip install recbole 'rectools[torch]'). All
+train in turn, on the first users of one log: d = 64, 128 units for a recurrent layer, two attention
+blocks with two heads, and a softmax over all items. Targets are counted once per epoch. The table
+has the medians of several repeats, and the ratio of jaxrec to each library by repeat.
 """
 
 import json
@@ -52,7 +52,7 @@ class LibrariesFlags:
     first_users: int = 1000
     """train on the first users of the log"""
     repeats: int = 3
-    """how often each is timed"""
+    """measurements of each model"""
 
 
 def compare(flags: LibrariesFlags) -> None:
@@ -63,7 +63,7 @@ def compare(flags: LibrariesFlags) -> None:
         FailedCheckError: another library failed.
     """
     if not flags.python.exists():
-        raise UserError(f"--python={flags.python} does not exist; see --help for what it needs")
+        raise UserError(f"--python={flags.python} does not exist; --help describes its packages")
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log.csv"
         write_log(flags, log)
@@ -127,7 +127,7 @@ def other_speed(python: Path, name: str, log: Path, history_length: int) -> floa
     return measured["targets"] / measured["seconds"]
 
 
-main = command(compare, remedy="open the place", interrupted="nothing was kept")
+main = command(compare, remedy="change its permissions", interrupted="nothing was written")
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -4,8 +4,8 @@
     others/bin/python train_epoch.py recbole-gru4rec log.csv 10
 
 Arguments: `recbole-gru4rec`, `recbole-sasrec` or `rectools-sasrec`; a CSV file of `user`, `item`
-and `timestamp`; the length of histories. Runs where RecBole and RecTools are installed, and needs
-nothing of jaxrec. Every model has vectors of 64, and cross-entropy among all items.
+and `timestamp`; the history length. Runs where RecBole and RecTools are installed, without jaxrec.
+Every model has item embeddings of width 64, and cross-entropy over all items.
 """
 
 import json

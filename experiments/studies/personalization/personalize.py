@@ -1,15 +1,15 @@
-r"""Measure whether learning on the device helps: adapt the model to each user and judge again.
+r"""Measure whether on-device adaptation helps: evaluate the model with and without adapters.
 
     python experiments/studies/personalization/personalize.py --run-dir=runs/synthetic-rnn-n10
     python experiments/studies/personalization/personalize.py \
         --run-dir=runs/ml-1m-rnn-n10 --dataset=others.csv
 
-For each user an adapter is learned from the last activities before the target, as a device would
+For each user an adapter is trained on the last activities before the target, as on a device
 (jaxrec/models/adapter.py), and the target is ranked with it and without it, among the same items.
-Every difference is of the same users (paired bootstrap). The users are those of the run's own log,
-or of another one, whose items are known by the run's ids.
+Differences are paired by user (bootstrap). The users are those of the run's own log, or of another
+log, whose items are encoded by the run's vocabulary.
 
-Choose settings on --judge=validation; the test is for the end.
+Choose settings with --judge=validation, and use the test targets at the end.
 """
 
 import sys
@@ -50,16 +50,16 @@ MANY_ACTIVITIES = 50
 
 @dataclass(frozen=True, kw_only=True)
 class PersonalizeFlags:
-    """Whose model, for whom, and how it learns."""
+    """Run, users and targets."""
 
     run_dir: Path
-    """a finished run; it is read and stays as it is"""
+    """directory of a finished run, which is not changed"""
     dataset: str | None = None
-    """the log of the users, as `jaxrec train` takes it; by default that of the run"""
+    """log of the users, as for `jaxrec train`; default: the log of the run"""
     log: LogConfig = field(default_factory=LogConfig)
     judge: Literal["validation", "test", "day"] = "test"
-    """which target of each user: the last; the last but one, to choose settings by; or, of a log
-    of others, the first of their last day (UTC), learned from all before that day"""
+    """target of each user; test: the last; validation: the last but one, to choose settings; day:
+    with --dataset, the first of the user's last day (UTC), with adapters of all days before it"""
     adapt: Flat[AdaptConfig] = field(default_factory=AdaptConfig)
 
 
@@ -96,15 +96,15 @@ def configure(flags: PersonalizeFlags, source: RunDirectory) -> Config:
     config, schema = source.config(), source.schema()
     if any(each.of != "item" for each in schema.features):
         raise UserError(
-            f"--run-dir={source.path} knows features of activities or users, which an adapter does "
-            "not learn with; give a run without them"
+            f"--run-dir={source.path} has features of activities or users, which adapters do not "
+            "support; give a run without features"
         )
     flags.adapt.require_more_than(config.data.history_length)
     if flags.judge == "day" and flags.dataset is None:
-        raise UserError("--judge=day is of targets that the run has learned; give --dataset too")
+        raise UserError("--judge=day has targets that the run was trained on; give --dataset too")
     if flags.dataset is None:
         for flag, value in changed_flags(flags.log).items():
-            raise UserError(f"{flag}={value} says nothing of the run's own log; give --dataset too")
+            raise UserError(f"{flag}={value} needs --dataset")
         return config
     return replace(config, data=population_config(config.data, flags.dataset, flags.log))
 
@@ -158,11 +158,11 @@ def render(
     """Format figures and differences of all users, and of those with many and few activities."""
     groups = {
         "all users": np.ones(len(lengths), bool),
-        f"who have {MANY_ACTIVITIES} activities or more": lengths >= MANY_ACTIVITIES,
-        f"who have fewer than {MANY_ACTIVITIES}": lengths < MANY_ACTIVITIES,
+        f"users with {MANY_ACTIVITIES} activities or more": lengths >= MANY_ACTIVITIES,
+        f"users with fewer than {MANY_ACTIVITIES}": lengths < MANY_ACTIVITIES,
     }
-    learned = f"learned from up to {flags.adapt.activities} activities before each target"
-    lines = [f"{flags.judge}, {learned}; [...] is 95%, paired, * leaves zero out"]
+    learned = f"trained on up to {flags.adapt.activities} activities before each target"
+    lines = [f"{flags.judge}, {learned}; [...] is a 95% interval, paired, * excludes zero"]
     for group, chosen in groups.items():
         if chosen.any():
             lines += ["", f"{group}: {chosen.sum():,}", "", _table(ranks_by_scorer, chosen)]
@@ -176,7 +176,7 @@ def _table(ranks_by_scorer: dict[str, Ranks], chosen: Bool[np.ndarray, " n"]) ->
     }
     shipped, *adapted = of_group
     cells = [["", *METRICS], *([name, *figures(each)] for name, each in of_group.items())]
-    gains = [["less shipped", *METRICS, "helped", "unchanged", "hurt"]]
+    gains = [["minus shipped", *METRICS, "helped", "unchanged", "hurt"]]
     for name in adapted:
         moved = of_group[shipped].ranks - of_group[name].ranks
         shares = [
@@ -189,8 +189,8 @@ def _table(ranks_by_scorer: dict[str, Ranks], chosen: Bool[np.ndarray, " n"]) ->
 
 main = command(
     run,
-    remedy="name a run directory and a log that can be read",
-    interrupted="nothing was kept",
+    remedy="give a run directory and a log that can be read",
+    interrupted="nothing was written",
     before=enable_compilation_cache,
 )
 

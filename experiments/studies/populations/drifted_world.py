@@ -1,7 +1,8 @@
 """The synthetic world with two populations, whose distributions over genres differ by a drift.
 
-Every other user is of the second population. For these, the drift is the probability that the genre
-chosen by mood or by taste (jaxrec/data/sources/synthetic.py) is the one half the list away instead.
+Every other user belongs to the second population. For these, the drift is the probability that a
+genre chosen by mood or taste (jaxrec/data/sources/synthetic.py) is replaced by the one half the
+list away.
 """
 
 from dataclasses import replace

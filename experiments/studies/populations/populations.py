@@ -1,4 +1,4 @@
-r"""Cut a log into what a model learns from, and those whom it meets later.
+r"""Split a log into two populations: one to train a model on, and one to adapt it to.
 
     python experiments/studies/populations/populations.py --dataset=ml-1m --user-features=age \
         --out=populations
@@ -6,13 +6,13 @@ r"""Cut a log into what a model learns from, and those whom it meets later.
         --out=populations
     python experiments/studies/populations/populations.py --drift=1 --out=populations
 
-By what a table says of the users: of MovieLens 1M the first are those under 35, and the others
-those of 45 and more. By time: the model learns from the earliest 80% of the interactions, and the
-others are the users who go on afterwards, with all that they did. Or by drift: in the synthetic
-world every other user wishes for other genres than the first do, so often as --drift says. Writes
-shipped.csv, others.csv, and everybody.csv with both, all with the columns user, item and timestamp.
-In everybody.csv are only items that a run on shipped.csv knows, so that a model that learned from
-everybody ranks the same candidates (train it with --min-item-interactions=1).
+Splits by a column of the users: of MovieLens 1M, the first population is under 35, and the second
+45 and older. By time: the first log is the earliest 80% of the interactions, and the second has all
+interactions of the users who continue afterwards. Or by drift: in the synthetic log, every other
+user prefers other genres than the first population, as often as --drift says. Writes shipped.csv,
+others.csv, and everybody.csv with both, all with the columns user, item and timestamp. The last has
+only the items of a run on shipped.csv, so that a model trained on it ranks the same candidates
+(train it with --min-item-interactions=1).
 """
 
 import sys
@@ -36,20 +36,20 @@ from jaxrec.files import replacing
 
 @dataclass(frozen=True)
 class PopulationFlags:
-    """The log, and whose part of it is whose."""
+    """Log, and the split into two populations."""
 
     data: Flat[DataConfig] = field(default_factory=DataConfig)
     first: str = "1,18,25"
-    """values of the one --user-features, as they print, of the users whom a model learns from"""
+    """values of the column of --user-features, as printed, of the first population"""
     second: str = "45,50,56"
-    """the same of those whom it meets later"""
+    """its values of the second population"""
     until: float | None = None
-    """cut by time instead: the share of the interactions, the earliest, that a model learns from"""
+    """split by time instead: the share of the interactions, the earliest, in the first log"""
     drift: float | None = None
-    """cut the synthetic world instead: how often every other user wishes for another genre than the
-    first users do, from 0 to 1"""
+    """split the synthetic log instead: how often every other user prefers another genre than the
+    first population, from 0 to 1"""
     out: Path = Path("populations")
-    """the folder where the logs go"""
+    """folder of the logs"""
 
 
 def run(flags: PopulationFlags) -> None:
@@ -79,8 +79,8 @@ def load_and_cut(flags: PopulationFlags) -> Mapping[str, pl.DataFrame]:
     ways = (len(names) == 1, flags.until is not None, flags.drift is not None)
     if sum(ways) != 1 or len(names) > 1:
         raise UserError(
-            "a log is cut by one column of its users, by time or by drift; give one of "
-            "--user-features=age, say, --until=0.8 and --drift=1"
+            "a log is split by one column of its users, by time or by drift; give one of "
+            "--user-features=age, --until=0.8 and --drift=1"
         )
     if flags.drift is not None:
         interactions = load_drifted(data, flags.drift)
@@ -98,12 +98,12 @@ def load_drifted(data: DataConfig, drift: float) -> Interactions:
         UserError: the drift is not from 0 to 1, or flags of another log are given.
     """
     if not 0 <= drift <= 1:
-        raise UserError(f"--drift={drift:g} is out of range; give it 0 to 1")
+        raise UserError(f"--drift={drift:g} is out of range; give 0 to 1")
     world = data.synthetic
     if data != DataConfig(synthetic=world):
         raise UserError(
-            f"--drift={drift:g} is of the synthetic world; of the flags of a log give "
-            "--synthetic.users and --synthetic.items alone"
+            f"--drift={drift:g} is for the synthetic log; of the flags of a log, give only "
+            "--synthetic.users and --synthetic.items"
         )
     return drifted_world(users=world.users, items=world.items, drift=drift)
 
@@ -117,7 +117,7 @@ def cut(
         UserError: a population is empty, or a value is given for both.
     """
     if both := set(first) & set(second):
-        raise UserError(f"--second has {min(both)!r}, as --first has; give each value once")
+        raise UserError(f"--first and --second both have {min(both)!r}; give each value once")
     users = interactions.users
     assert users is not None
     parts = {}
@@ -126,7 +126,9 @@ def cut(
         parts[name] = interactions.log.join(own, on="user", how="semi", maintain_order="left")
         if parts[name].is_empty():
             present = ", ".join(_as_printed(users[column]).unique().sort().head(8))
-            raise UserError(f"nobody has the {column} {', '.join(values)}; there is {present}")
+            raise UserError(
+                f"no user has the {column} {', '.join(values)}; the values are {present}"
+            )
     return {**parts, "everybody": _of_known_items(pl.concat(parts.values()), parts["shipped"])}
 
 
@@ -147,7 +149,7 @@ def cut_by_time(interactions: Interactions, share: float) -> Mapping[str, pl.Dat
     shipped, later = log.filter(is_before), log.filter(~is_before)
     go_on = shipped.join(later, on="user", how="semi")
     if go_on.is_empty():
-        raise UserError(f"--until={share} leaves nobody who goes on; give another share")
+        raise UserError(f"--until={share} leaves no user who continues; give another share")
     others = log.join(go_on, on="user", how="semi", maintain_order="left")
     return {"shipped": shipped, "others": others, "everybody": _of_known_items(log, shipped)}
 
@@ -167,8 +169,8 @@ def _as_printed(values: pl.Series) -> pl.Series:
 
 main = command(
     run,
-    remedy="free or open the place, or give another --out",
-    interrupted="what was written is whole",
+    remedy="free disk space or change permissions, or give another --out",
+    interrupted="files that were written are complete",
 )
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
-r"""Measure recall over epsilon, by federated rounds with more and with less noise.
+r"""Measure recall over epsilon, by federated rounds with different amounts of noise.
 
     python experiments/studies/privacy_curve/privacy_curve.py --run-dir=runs/shipped \
         --dataset=populations/others.csv
 
-For each of --epsilons, and once without noise, the run goes on learning as experiments/federate.py
-has it, whose flags say how. All are judged on the same users as the run itself. --ceiling names a
-run that learned from the clients' log too: the most that could be had.
+For each of --epsilons, and once without noise, federated rounds continue the run, with the flags of
+experiments/federate.py. All models are evaluated on the same users as the run itself. --ceiling
+names a run that was trained on the clients' log too, as an upper bound.
 
-Everything is kept in one folder, and the same command goes on where it was stopped. It leaves
-table.md and recall_vs_epsilon.png there.
+All files are in one folder, and the same command continues an interrupted study. Writes table.md
+and recall_vs_epsilon.png there.
 """
 
 import sys
@@ -46,20 +46,20 @@ PLOTTED_METRIC = "recall@10"
 
 @dataclass(frozen=True, kw_only=True)
 class PrivacyFlags:
-    """What is continued, with whom, and how much may become known."""
+    """Run to continue, the log of its clients, and the values of epsilon."""
 
     run_dir: Path
-    """a finished run; it is read and stays as it is"""
+    """directory of a finished run, which is not changed"""
     dataset: str | None = None
-    """the log of the clients, as `jaxrec train` takes it; by default that of the run"""
+    """log of the clients, as for `jaxrec train`; default: the log of the run"""
     log: LogConfig = field(default_factory=LogConfig)
     federated: Flat[FederatedConfig] = field(default_factory=FederatedConfig)
     epsilons: str = "1,2,4,8,16"
-    """what the noise is to guarantee, separated by commas"""
+    """values of epsilon, separated by commas"""
     ceiling: Path | None = None
-    """with --dataset: a finished run that learned from the clients' log too"""
+    """with --dataset: a finished run that was trained on the clients' log too"""
     folder: Path = Path("runs/privacy-curve")
-    """where everything is kept"""
+    """folder of all files"""
 
 
 @dataclass(frozen=True)
@@ -129,13 +129,15 @@ def plan(flags: PrivacyFlags) -> dict[str, FederatedConfig]:
     """
     settings = flags.federated
     if settings.is_noisy:
-        raise UserError("--epsilon and --noise-multiplier say nothing here; give --epsilons")
+        raise UserError("--epsilon and --noise-multiplier do not apply here; give --epsilons")
     if flags.ceiling is not None and flags.dataset is None:
-        raise UserError(f"--ceiling={flags.ceiling} is judged on another log; give --dataset too")
+        raise UserError(f"--ceiling={flags.ceiling} needs --dataset")
     try:
         epsilons = sorted({float(text) for text in flags.epsilons.split(",")})
     except ValueError:
-        raise UserError(f"--epsilons={flags.epsilons} is no list of numbers, as in 1,8") from None
+        raise UserError(
+            f"--epsilons={flags.epsilons} is not a list of numbers, as in 1,8"
+        ) from None
     noisy = {f"epsilon-{each:g}": replace(settings, epsilon=each) for each in epsilons}
     return {**noisy, "no-noise": settings}
 
@@ -193,8 +195,8 @@ def read_ceiling(flags: PrivacyFlags, population: Dataset, shipped: ModelFigures
     found = evaluate_model("ceiling", model, own, config)
     if _ranking_task(found.test, own) != _ranking_task(shipped.test, population):
         raise UserError(
-            f"--ceiling={flags.ceiling} ranks other targets or candidates than --run-dir; train it "
-            "on the logs of both, cut to the items that --run-dir knows"
+            f"--ceiling={flags.ceiling} has other targets or candidates than --run-dir; train it "
+            "on both logs, restricted to the items of --run-dir"
         )
     return found
 
@@ -277,8 +279,8 @@ def interval(one: Ranks, other: Ranks) -> tuple[float, float]:
 
 main = command(
     run,
-    remedy="free or open the place, or give another --folder",
-    interrupted="the same command goes on",
+    remedy="free disk space or change permissions, or give another --folder",
+    interrupted="the same command continues",
     before=enable_compilation_cache,
 )
 

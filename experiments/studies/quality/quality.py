@@ -3,11 +3,11 @@ r"""Compare settings with the defaults on the validation targets, over several s
     python experiments/studies/quality/quality.py --change=--dropout=0.3 \
         --change="--negatives=2048 --epochs=10" --dataset=ml-1m --epochs=5
 
-Trains with the flags that every training is given, once for each seed, and again with each change.
-The table has the means over the seeds, and each change's difference from the first row, paired by
-seed, with its standard error. The test targets are not shown, so that nothing is chosen by them.
+Trains with the common flags, once for each seed, and again with each change. The table has the
+means over the seeds, and the difference of each change from the first row, paired by seed, with its
+standard error. Test metrics are not shown, so that they select nothing.
 
-The same command goes on where it was stopped.
+The same command continues an interrupted study.
 """
 
 import shlex
@@ -34,10 +34,10 @@ METRICS = ("recall@10", "ndcg@10")
 
 @dataclass(frozen=True)
 class QualityFlags(SettingsFlags):
-    """What is compared; the settings are those of all trainings."""
+    """Comparison; the settings apply to all trainings."""
 
     change: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-    """flags that a training is given beside the others; give the flag again for another training"""
+    """flags of a training in addition to the common ones; may be repeated, for more trainings"""
     seeds: str = "0,1,2"
     """seeds, separated by commas"""
     out: Path = Path("runs/quality")
@@ -51,7 +51,7 @@ def compare(flags: QualityFlags) -> None:
         UserError: a flag is wrong, and nothing was trained.
     """
     if not flags.change:
-        raise UserError("there is nothing to compare; give --change=FLAGS")
+        raise UserError("nothing to compare; give --change=FLAGS")
     seeds = split_numbers("--seeds", flags.seeds)
     given = SettingsFlags(flags.data, flags.model, flags.train)
     runs = []
@@ -65,7 +65,7 @@ def compare(flags: QualityFlags) -> None:
     values = np.array([validate(*run) for run in runs]).reshape(-1, len(seeds), len(METRICS))
     cells = [["", *(f"{each}{suffix}" for each in METRICS for suffix in ("", " - first row"))]]
     for change, of_seeds in zip(("", *flags.change), values, strict=True):
-        cells.append([change or "as given"])
+        cells.append([change or "common flags"])
         for current, base in zip(of_seeds.T.tolist(), values[0].T.tolist(), strict=True):
             gain = difference(current, base) if change else ""
             cells[-1] += [f"{statistics.mean(current):.4f}", gain]
@@ -90,8 +90,8 @@ def difference(values: Sequence[float], base: Sequence[float]) -> str:
 
 main = command(
     compare,
-    remedy="free or open the place, or give another --out",
-    interrupted="the same command goes on",
+    remedy="free disk space or change permissions, or give another --out",
+    interrupted="the same command continues",
     before=enable_compilation_cache,
 )
 

@@ -43,8 +43,8 @@ def choose_shapes(
     most = vocabulary_size if keep_seen else vocabulary_size - history_length
     if most < 1:
         raise UserError(
-            f"the catalogue of {vocabulary_size} items leaves none beside a history of "
-            f"{history_length}; give --keep-seen"
+            f"the catalogue of {vocabulary_size} items leaves none to recommend after a history "
+            f"of {history_length}; give --keep-seen"
         )
     if top_k is None:
         top_k = min(DEFAULT_TOP_K, most)
@@ -54,5 +54,5 @@ def choose_shapes(
         ("--batch-size", batch_size, 4096),
     ):
         if not 1 <= value <= limit:
-            raise UserError(f"{flag}={value} is out of range; give it 1 to {limit}")
+            raise UserError(f"{flag}={value} is out of range; give 1 to {limit}")
     return Shapes(batch_size, history_length, top_k, candidates, keep_seen)

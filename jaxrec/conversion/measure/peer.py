@@ -28,7 +28,7 @@ interpreter.allocate_tensors()
 given = interpreter.get_input_details()
 found = sorted(each["dtype"].__name__ for each in interpreter.get_output_details())
 if [each["dtype"].__name__ for each in given] != ["int32"] or found != ["float32", "int32"]:
-    sys.exit(f"it takes {len(given)} inputs and gives {', '.join(found)}")
+    sys.exit(f"it has {len(given)} inputs, and the outputs {', '.join(found)}")
 # An input that nobody set holds whatever the memory held: ids out of any range.
 interpreter.set_tensor(given[0]["index"], numpy.zeros(given[0]["shape"], numpy.int32))
 interpreter.invoke()
@@ -48,8 +48,8 @@ def read_peer(path: Path) -> bytes:
     if trial.returncode:
         messages = trial.stderr.strip().splitlines() or [f"exit code {trial.returncode}"]
         raise UserError(
-            f"{path} does not run, or is no recommender (int32 history in, int32 ids and float32 "
-            f"scores out): {messages[-1].strip()}; name another file"
+            f"{path} does not run, or is not a recommender (int32 history in, int32 ids and "
+            f"float32 scores out): {messages[-1].strip()}; give another file"
         )
     return graph
 

@@ -54,12 +54,12 @@ def _check_lists(
     """Check that lists have k distinct items, best first, none of them padding or excluded."""
     ids, scores = lists
     is_item = (ids > PAD) & (ids <= vocabulary_size)
-    _require(is_item, trials, "gave an id that is no item")
-    _require(np.diff(np.sort(ids, axis=1)) > 0, trials, "gave an item twice")
-    _require(np.diff(scores) <= 0, trials, "gave a worse item before a better one")
+    _require(is_item, trials, "returned an invalid id")
+    _require(np.diff(np.sort(ids, axis=1)) > 0, trials, "returned an item twice")
+    _require(np.diff(scores) <= 0, trials, "returned a worse item before a better one")
     if not keep_seen:
         is_excluded = items_in(trials.canonical[HISTORY]).contains(ids)
-        _require(~is_excluded, trials, "gave an item of the history")
+        _require(~is_excluded, trials, "returned an item of the history")
 
 
 def _check_unknown_values(device: DeviceModel, strange: Trials, vocabulary_size: int) -> None:
@@ -82,9 +82,9 @@ def _check_unknown_values(device: DeviceModel, strange: Trials, vocabulary_size:
     # The outputs of a head are NaN for unknown candidates.
     error = np.nan_to_num(np.abs(outputs - expected) / np.maximum(1, np.abs(expected)))
     error[np.isnan(outputs) != np.isnan(expected)] = np.inf
-    _require(error <= _ROUNDING, strange, "did not pass over what is unknown")
+    _require(error <= _ROUNDING, strange, "did not ignore an unknown value")
     scores = device.score_all(strange.canonical, np.tile(items, (len(strange), 1)))
-    _require(is_unknown == (scores < -1e8), strange, "took an unknown candidate for a known one")
+    _require(is_unknown == (scores < -1e8), strange, "scored an unknown candidate as a known one")
 
 
 def _some_items(vocabulary_size: int) -> tuple[Int32[np.ndarray, " m"], Bool[np.ndarray, " m"]]:
@@ -99,13 +99,15 @@ def _check_vectors(device: DeviceModel, sample: Trials, vocabulary_size: int) ->
     items, is_unknown = _some_items(vocabulary_size)
     vectors, biases = device.vectors_all(items)
     if vectors[is_unknown].any():
-        raise FailedCheckError("the file gave a vector to an item that is unknown")
+        raise FailedCheckError("the file returned a vector for an unknown item")
     queries = device.encode_all(sample.inputs)
     scores = device.score_all(sample.inputs, np.tile(items, (len(sample), 1)))
     error = np.abs(queries @ vectors.T + biases - scores)
     # The rounding error of a sum is that of its largest terms, which may cancel.
     unit = np.maximum(1, np.abs(queries) @ np.abs(vectors).T)
-    _require(error <= _ROUNDING * unit, sample, "gave scores that its vectors do not make")
+    _require(
+        error <= _ROUNDING * unit, sample, "returned scores that differ from those of its vectors"
+    )
 
 
 def _check_statelessness(
@@ -113,7 +115,7 @@ def _check_statelessness(
 ) -> None:
     """Check that the scores of a history are bit-identical, whatever history ran before it."""
     backwards = device.recommend_all(take_rows(sample.inputs, np.s_[::-1])).scores[::-1]
-    _require(scores == backwards, sample, "remembered another history")
+    _require(scores == backwards, sample, "kept state of another history")
 
 
 def _check_compiled_model(
@@ -124,7 +126,7 @@ def _check_compiled_model(
     suppress_output_at_exit()
     with suppress_output():
         found = _in_compiled_model(graph, device, sample.inputs)
-    _require(found == ids, sample, "differs in CompiledModel")
+    _require(found == ids, sample, "returned another list in CompiledModel")
 
 
 def _in_compiled_model(

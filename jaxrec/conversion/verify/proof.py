@@ -75,27 +75,27 @@ def check_limits(parity: Parity, recipe: Recipe) -> None:
         FailedCheckError: if a figure exceeds its limit.
     """
     limits = [
-        ("keeps too few of", 1 - parity.overlap, 1 - MIN_OVERLAP[recipe]),
-        ("learns something else of users than", parity.adapting_error, MAX_ADAPTER_ERROR[recipe]),
+        ("top ten", 1 - parity.overlap, 1 - MIN_OVERLAP[recipe]),
+        ("adapters", parity.adapting_error, MAX_ADAPTER_ERROR[recipe]),
     ]
     limits += [
-        (f"predicts another {name} of", error, HEADS[name].tolerance[recipe])
+        (f"outputs of the {name} head", error, HEADS[name].tolerance[recipe])
         for name, error in parity.head_errors.items()
     ]
     if recipe == "float32":
         limits += [
-            ("gets the scores wrong of", parity.score_error, SCORE_TOLERANCE),
-            ("gets the context wrong of", parity.context_error, SCORE_TOLERANCE),
-            ("gets the order wrong of", parity.order_error, ORDER_TOLERANCE),
+            ("scores", parity.score_error, SCORE_TOLERANCE),
+            ("queries", parity.context_error, SCORE_TOLERANCE),
+            ("order of the items", parity.order_error, ORDER_TOLERANCE),
         ]
-    for complaint, error, limit in limits:
+    for figure, error, limit in limits:
         if not error <= limit:
             raise FailedCheckError(
-                f"the {recipe} file {complaint} what its model recommends: an error of "
+                f"the {recipe} file differs from its model in its {figure}: an error of "
                 f"{error:.2g}, more than {limit:.2g}; worst after {parity.worst}"
             )
     if not parity.vector_error <= MAX_VECTOR_ERROR[recipe]:
         raise FailedCheckError(
-            f"the {recipe} file gives other vectors of its items than its model has: an error of "
+            f"the {recipe} file differs from its model in its item vectors: an error of "
             f"{parity.vector_error:.2g}, more than {MAX_VECTOR_ERROR[recipe]:.2g}"
         )

@@ -170,12 +170,12 @@ def _mistakes(
         "full": lambda history: history * length,
         "longer than N": lambda history: history + history[:1] * length + history,
         "padded on the right": lambda history: [*history[::-1], *[padding] * length][:length],
-        "padding within": within(padding),
-        "an unknown id within": within(unknown),
-        "negative ids within": within(negative, negative_size),
-        "the largest and the smallest number within": within(largest, smallest),
-        "unknown ids alone": lambda history: [unknown, smallest, *[largest] * length][:length],
-        "one item again and again": lambda history: history[-1:] * length,
+        "padding inside": within(padding),
+        "an unknown id inside": within(unknown),
+        "negative ids inside": within(negative, negative_size),
+        "the largest and the smallest integer inside": within(largest, smallest),
+        "only unknown ids": lambda history: [unknown, smallest, *[largest] * length][:length],
+        "only one item": lambda history: history[-1:] * length,
         "repeated items": lambda history: [each for each in history for _ in "ab"],
     }
     mistakes: dict[str, Callable[[UserInputs], UserInputs]] = {
@@ -202,12 +202,12 @@ def _mistakes(
         return mistake
 
     return mistakes | {
-        "unknown values of known items": with_values(_corrupt),
-        "unknown values here and there": with_values(
+        "unknown feature values": with_values(_corrupt),
+        "some unknown feature values": with_values(
             lambda feature, value, place: _corrupt(feature, value, place) if place % 2 else value
         ),
-        "nothing known but the items": with_values(lambda feature, value, place: feature.unknown),
-        "years ago": with_values(_years_ago),
+        "no feature values": with_values(lambda feature, value, place: feature.unknown),
+        "ages of many years": with_values(_years_ago),
     }
 
 

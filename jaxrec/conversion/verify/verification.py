@@ -42,8 +42,8 @@ def verify(
     source = restore_run(folder, items, bundle.model.get("boost", 0.0))
     if bundle.model["vocabulary"]["sha256"] != source.vocabulary.digest:
         raise UserError(
-            f"{model} has another vocabulary than {source.directory.path}; name its run with "
-            "--run-dir, and what was added with --new-items"
+            f"{model} has another vocabulary than {source.directory.path}; give its run with "
+            "--run-dir, and its new items with --new-items"
         )
     recipe: Recipe = bundle.model["recipe"]
     settings = bundle.model.get("adapt")

@@ -83,8 +83,8 @@ def merge_types(parts: Sequence[ColumnTypes], opened: LogFile) -> ColumnTypes:
     units = {each.said_ticks for each in parts}
     if None in units and len(units) > 1:
         raise UserError(
-            f"{opened.file.path}: column {opened.config.time!r} holds dates in some rows "
-            "and numbers in others; write all in one way"
+            f"{opened.file.path}: column {opened.config.time!r} has dates in some rows "
+            "and numbers in others; use one form for all"
         )
     known_ticks = max((unit for unit in units if unit), default=None)
     dtypes = {}

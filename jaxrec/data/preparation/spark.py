@@ -49,8 +49,8 @@ class Spark:
         file = workspace.opened.file
         if not isinstance(file, Parquet):
             raise UserError(
-                f"--engine=spark reads Parquet, and {file.path} is none; write it as Parquet, or "
-                "leave the engine out"
+                f"--engine=spark reads only Parquet, and {file.path} is not Parquet; convert it, "
+                "or omit --engine"
             )
         session, functions = self._session()
         reader = session.read

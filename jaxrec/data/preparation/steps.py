@@ -67,7 +67,7 @@ def prepare_folder(
     """
     counts = engine.partition(workspace)
     if not counts:
-        raise UserError(f"{workspace.opened.file.path} has no rows; give a file that has some")
+        raise UserError(f"{workspace.opened.file.path} has no rows; give a file with rows")
     _require_memory(counts, workspace, memory)
     filled = sorted(counts)
     engine.run_step(partial(survey_bucket, workspace), filled, "read")
@@ -75,7 +75,7 @@ def prepare_folder(
     bucket_types = [ColumnTypes(**each["form"]) for each in surveys.values() if each["form"]]
     if not bucket_types:
         raise UserError(
-            f"{workspace.opened.file.path} has no complete row; leave --log.drop-incomplete out"
+            f"{workspace.opened.file.path} has no complete row; omit --log.drop-incomplete"
         )
     types = merge_types(bucket_types, workspace.opened)
     engine.run_step(partial(clean_bucket, workspace, types), filled, "clean")

@@ -80,7 +80,7 @@ class Delimited:
             if len(record) > len(self.names):
                 raise UserError(
                     f"{self.path}, line {line}: {text[:60]!r} has {len(record)} fields and the "
-                    f"first line {len(self.names)}; correct or delete the row"
+                    f"first line has {len(self.names)}; correct or delete the row"
                 )
             if "\N{REPLACEMENT CHARACTER}" in text:
                 raise UserError(
@@ -107,15 +107,15 @@ class Delimited:
         except csv.Error as error:
             if "end of data" in str(error):
                 raise UserError(
-                    f"{self.path}, line {line}: a quote is opened there and never closed; close it"
+                    f"{self.path}, line {line}: a quote is opened here and never closed; close it"
                 ) from None
             raise _bare_quote(self.path, line, lines[line - 1]) from None
 
 
 def _bare_quote(path: Path, line: int, text: str) -> UserError:
     return UserError(
-        f"{path}, line {line}: {text[:60]!r} seems to hold a quote that is not doubled; write it "
-        "twice and put the field in quotes"
+        f"{path}, line {line}: {text[:60]!r} seems to have an unescaped quote; double it and "
+        "quote the field"
     )
 
 
@@ -151,7 +151,7 @@ def open_delimited(
     found = found or _find_separator(sample, implied_separator)
     notes = ()
     if not separator and found != (implied_separator or found):
-        notes = (f"the fields of {path} seem to be separated by {found!r}",)
+        notes = (f"{path}: field separator inferred as {found!r}",)
     is_recbole = ".inter" in path.suffixes
     quoted = len(found.encode()) == 1 and not is_recbole
     if len(found.encode()) != 1:

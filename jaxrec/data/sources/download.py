@@ -40,12 +40,12 @@ def fetch(url: str, destination: Path, *, algorithm: Literal["sha256", "md5"], d
                 file.write(chunk)
             if received.hexdigest() != digest:
                 raise UserError(
-                    f"{url} arrived damaged or has changed: its {algorithm} should be {digest} "
-                    f"and is {received.hexdigest()}; the file was not kept, try again"
+                    f"{url} is damaged or has changed: its {algorithm} is "
+                    f"{received.hexdigest()}, not {digest}; the file was discarded, try again"
                 )
     except OSError as error:
         raise UserError(
-            f"cannot write {destination} ({error}); make room there or give --data-dir"
+            f"cannot write {destination} ({error}); free disk space or give --data-dir"
         ) from error
 
 
@@ -60,8 +60,8 @@ def _chunks(url: str) -> Iterator[bytes]:
                     yield chunk
     except (OSError, HTTPException) as error:
         raise UserError(
-            f"cannot download {url} ({error}); if this machine has no network, give --data-dir, "
-            "the folder of a copy, or --dataset=synthetic"
+            f"cannot download {url} ({error}); without a network, give --data-dir, the folder of a "
+            "copy, or --dataset=synthetic"
         ) from error
 
 
@@ -90,11 +90,11 @@ def unpack(archive: Path, members: Sequence[str], folder: Path) -> None:
     # zipfile raises RuntimeError for an encrypted member, and zlib.error for a damaged one.
     except (BadZipFile, EOFError, RuntimeError, zlib.error) as error:
         raise UserError(
-            f"{archive} is no intact zip file ({error}); delete it and try again"
+            f"{archive} is not a valid zip file ({error}); delete it and try again"
         ) from error
     except OSError as error:
         raise UserError(
-            f"cannot unpack {archive} to {folder} ({error}); make room there or give --data-dir"
+            f"cannot unpack {archive} to {folder} ({error}); free disk space or give --data-dir"
         ) from error
 
 
@@ -106,7 +106,7 @@ def _check_members(source: ZipFile, members: Sequence[str]) -> list[ZipInfo]:
         outside = name.startswith("/") or ".." in name.split("/") or "\\" in name or ":" in name
         if outside or stat.S_ISLNK(info.external_attr >> 16):
             raise UserError(
-                f"{source.filename} holds {name!r}, which points outside its folder; do not use "
+                f"{source.filename} contains {name!r}, which points outside its folder; do not use "
                 "this file, get the data set from its publisher"
             )
     missing = [name for name in members if name not in source.namelist()]

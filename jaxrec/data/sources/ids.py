@@ -106,5 +106,5 @@ def _near_duplicates(role: str, ids: pl.Series) -> list[str]:
     pair = different.filter(plain == plain.filter(again)[0])
     return [
         f"{different.len():,} {role}s, but only {plain.n_unique():,} if spaces, leading zeros, "
-        f"'.0' and forms of Unicode are passed over: {pair[0]!r} and {pair[1]!r} are two"
+        f"'.0' and forms of Unicode are ignored: {pair[0]!r} and {pair[1]!r} are different ids"
     ]

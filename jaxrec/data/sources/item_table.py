@@ -25,21 +25,21 @@ _TYPES = {"title": pl.String(), "genres": pl.List(pl.String), "year": pl.Int32()
 
 @dataclass(frozen=True)
 class ItemTableConfig:
-    """The table of --items: which of its columns is what, and how it is written."""
+    """The item table of --items: the roles of its columns, and its format."""
 
     group: ClassVar = "item-table"
     key: str | None = None
-    """its column of the items' ids; by default the one that is named as in the log, or as usual"""
+    """column of item ids; default: the one with its name in the log, or a common name"""
     title: str | None = None
-    """its column of titles; by default the first that is named as usual: title, name, ..."""
+    """column of titles; default: the first with a common name: title, name, ..."""
     genres: str | None = None
-    """its column of genres; by default the first that is named as usual: genres, category, ..."""
+    """column of genres; default: the first with a common name: genres, category, ..."""
     year: str | None = None
-    """its column of years; by default the first that is named as usual: year, ..."""
+    """column of years; default: the first with a common name: year, ..."""
     columns: str | None = None
-    """the names of its columns, if its first line does not hold them: item,title,genres"""
+    """column names of a table without a header: item,title,genres"""
     encoding: str | None = None
-    """its encoding, such as latin-1; by default that of the log, or UTF-8"""
+    """encoding, such as latin-1; default: that of the log, or UTF-8"""
 
 
 # Common names of these columns, compared without case, spaces, hyphens and underscores.
@@ -98,8 +98,8 @@ def read_items(
     found = keys.join(keyed.with_columns(row=table.rows), on="key", maintain_order="right")
     if found.is_empty():
         raise UserError(
-            f"{file.path} describes no item of the log: there the first one is {known[0]!r}, here "
-            f"{keyed['key'][0]!r}; write the ids of --items as the log does, or give "
+            f"{file.path} describes no item of the log, whose first item is {known[0]!r}: its own "
+            f"is {keyed['key'][0]!r}; write the ids of --items as in the log, or change "
             f"{flag_of(config, 'key')}"
         )
     notes = [
@@ -128,7 +128,7 @@ def read_item_ids(
     file = _open(name, config, encoding, flag)
     key = _key(file, config, log_column)
     if key is None:
-        raise _unknown(file, "the items' ids", "--item-table.key")
+        raise _unknown(file, "item ids", "--item-table.key")
     table = read_table(
         file, {key: "--item-table.key"}, "--item-table.columns", if_empty="delete the row"
     )
@@ -153,7 +153,7 @@ def _key(file: TableFile, config: ItemTableConfig, log_column: str) -> str | Non
 
 def _unknown(file: TableFile, what: str, flags: str) -> UserError:
     return UserError(
-        f"{file.path} has no column that is known to hold {what}, only "
+        f"{file.path} has no recognized column of {what}, only "
         f"{format_names(file.names)}; name it with {flags}"
     )
 
@@ -168,7 +168,7 @@ def _columns(
     """
     key = _key(file, config, log_column)
     if key is None:
-        raise _unknown(file, "the items' ids", "--item-table.key")
+        raise _unknown(file, "item ids", "--item-table.key")
     found = {
         "title": config.title or _match_name(file, "title"),
         "genres": config.genres or _match_name(file, "genres"),
@@ -236,7 +236,7 @@ def _genre_separator(text: pl.Series) -> str:
 
 def _column_notes(columns: Mapping[str, str], log_column: str) -> list[str]:
     return [
-        f"{role} of items: read from {name!r}"
+        f"item {role}: read from {name!r}"
         for role, name in columns.items()
         if name not in (role, log_column, "item")
     ]
@@ -250,9 +250,10 @@ def _missing_notes(
     others = keys.filter(~keys.is_in(found["key"].implode()))
     if lacking.is_empty():
         return []
-    has = f"; it has others, as {others[0]!r}" if len(others) else ""
+    has = f"; it has others, such as {others[0]!r}" if len(others) else ""
     return [
-        f"{len(lacking):,} of {len(known):,} items are not in {file.path}, as {lacking[0]!r}{has}"
+        f"{len(lacking):,} of {len(known):,} items are not in {file.path}, such as {lacking[0]!r}"
+        f"{has}"
     ]
 
 
@@ -265,7 +266,7 @@ def _empty_notes(table: Table, columns: Mapping[str, str]) -> list[str]:
         text = text_of(table.frame[name])
         words = text.filter(_is_missing(text).fill_null(False)).unique(maintain_order=True)
         if len(words):
-            notes.append(f"{role} of items: {format_names(words.to_list())} is taken as none")
+            notes.append(f"item {role}: {format_names(words.to_list())} is read as missing")
     return notes
 
 
@@ -277,7 +278,7 @@ def _comma_notes(table: Table, columns: Mapping[str, str]) -> list[str]:
     text = text_of(table.frame[name])
     if _genre_separator(text) == "|" or not text.str.contains(",", literal=True).any():
         return []
-    return [f"genres of items: {name!r} is cut at its commas, for it has no |"]
+    return [f"item genres: {name!r} is split at commas, because it has no |"]
 
 
 def _unique_items(found: pl.DataFrame, file: TableFile) -> pl.DataFrame:
@@ -291,7 +292,7 @@ def _unique_items(found: pl.DataFrame, file: TableFile) -> pl.DataFrame:
     again = different.filter(~pl.col("item").is_first_distinct())
     if not again.is_empty():
         raise UserError(
-            f"{file.locate(again['row'][0])}: item {again['item'][0]!r} was described before, in "
-            "other words; keep one row an item"
+            f"{file.locate(again['row'][0])}: item {again['item'][0]!r} has another description in "
+            "an earlier row; keep one row per item"
         )
     return different.select(columns)

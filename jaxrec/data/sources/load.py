@@ -21,7 +21,7 @@ from jaxrec.errors import UserError
 
 # Settings that only some sources read, and the flag that selects such a source.
 _READERS = {
-    "data_dir": "--dataset=ml-1m and the like",
+    "data_dir": "--dataset=ml-1m or another MovieLens release",
     "synthetic": "--dataset=synthetic",
     "log": "--dataset=FILE",
     "items": "--dataset=FILE",
@@ -47,8 +47,8 @@ def load_ordered(config: DataConfig, *, seed: int, table: pl.DataFrame | None = 
     config.requested_heads()
     for flag, value in changed_flags(config, "filters", *_READERS).items():
         raise UserError(
-            f"{flag}={value} says nothing of --dataset={config.dataset}, which is prepared; give "
-            "it to `jaxrec prepare`, or leave it out"
+            f"{flag}={value} does not apply to --dataset={config.dataset}, which is prepared; give "
+            "it to `jaxrec prepare`, or omit it"
         )
     return read_prepared(Path(config.dataset))
 
@@ -68,7 +68,9 @@ def load_interactions(
     require_events(config)
     config.requested_heads()
     if is_prepared(name):
-        raise UserError(f"--dataset={name} is a prepared folder; give the log that it was made of")
+        raise UserError(
+            f"--dataset={name} is a prepared folder; give the log that it was made from"
+        )
     if name == "synthetic":
         _refuse_all_but(config, {"synthetic"})
         world = config.synthetic
@@ -95,13 +97,13 @@ def load_interactions(
             config.log,
             tables,
             others={
-                **dict.fromkeys(columns, "--label-weight"),
+                **dict.fromkeys(columns, "--target-weight"),
                 **dict.fromkeys(feature_names(config, "activity"), "--activity-features"),
             },
         )
     if name == IN_MEMORY:
         raise UserError(
-            f"--dataset={name} is a log that lay in memory; write it to a file, and name that"
+            f"--dataset={name} was a table in memory; write it to a file, and give its path"
         )
     raise UserError(
         f"unknown --dataset={name}; give synthetic, {', '.join(MOVIELENS)}, or the path of a "

@@ -12,31 +12,29 @@ NO_TIMES = "none"
 
 @dataclass(frozen=True)
 class LogConfig:
-    """A log of your own: which of its columns is what, and how it is written."""
+    """Your own log: the roles of its columns, and its format."""
 
     group: ClassVar = "log"
     user: str = "user"
-    """your log's column of users"""
+    """column of users"""
     item: str = "item"
-    """your log's column of items"""
+    """column of items"""
     time: str = "timestamp"
-    """your log's column of times: numbers or dates; none: there are no times, and the order of the
-    file counts"""
+    """column of times, numbers or dates; none: there are no times, and the rows are in order"""
     rating: str | None = None
-    """your log's column of ratings, if it has one"""
+    """column of ratings, if there is one"""
     event: str | None = None
-    """your log's column of what kind of event each row is (view, cart, buy), if it has one"""
+    """column of kinds of events (view, cart, buy), if there is one"""
     columns: str | None = None
-    """the names of your log's columns, if its first line does not hold them:
-    user,item,rating,timestamp"""
+    """column names of a log without a header: user,item,rating,timestamp"""
     separator: str | None = None
-    """what stands between the fields of your log, tab for a tab; by default it is found out"""
+    """field separator, tab for a tab; default: inferred"""
     encoding: str | None = None
-    """the encoding of your log, such as latin-1; by default UTF-8, or what its first bytes say"""
+    """encoding, such as latin-1; default: UTF-8, or UTF-16 by a byte order mark"""
     time_format: str | None = None
-    """how your log writes its dates, if not as ISO 8601: %d.%m.%Y %H:%M for 31.12.2024 23:59"""
+    """strftime format of dates that are not ISO 8601: %d.%m.%Y %H:%M for 31.12.2024 23:59"""
     time_unit: TimeUnit = "auto"
-    """what your log's numbers of time count; auto: what makes them times since 1970"""
+    """unit of numeric times; auto: the one that makes them times since 1970"""
     drop_incomplete: bool = False
     """drop rows without a user, item, time, rating or event, instead of refusing them"""
 

@@ -106,7 +106,7 @@ def load_movielens(
     files = [layout.ratings, layout.movies]
     if with_users:
         if layout.users is None:
-            raise UserError(f"{name} says nothing of its users; leave --user-features out")
+            raise UserError(f"{name} does not describe its users; omit --user-features")
         files.append(layout.users)
     names = [file.name for file in files]
     folder = _download(name, names) if data_dir is None else _locate(name, names, Path(data_dir))
@@ -139,7 +139,7 @@ def _locate(name: str, files: Sequence[str], data_dir: Path) -> Path:
         if not (folder / file).is_file():
             raise UserError(
                 f"{folder / file} is missing; get {name} from {HOME} and give --data-dir, "
-                f"the folder that holds {name}/"
+                f"the folder that contains {name}/"
             )
     return folder
 
@@ -148,8 +148,8 @@ def _download(name: str, files: Sequence[str]) -> Path:
     """Return the release's folder in the user's cache; the first call downloads it."""
     if name not in _CHECKSUMS:
         raise UserError(
-            f"{name} is not downloaded for you; get it from {HOME} and give --data-dir, the "
-            f"folder that holds {name}/"
+            f"{name} is not downloaded automatically; get it from {HOME} and give --data-dir, the "
+            f"folder that contains {name}/"
         )
     folder = Path(platformdirs.user_cache_dir("jaxrec")) / name
     if not all((folder / file).is_file() for file in files):
@@ -197,9 +197,9 @@ def _read(
     if bad:
         line = lines.slice(bad[0], 1).collect().item()
         raise UserError(
-            f"{path}, line {bad[0] + 1}: {line[:60].rstrip()!r} is not as published; get a fresh "
+            f"{path}, line {bad[0] + 1}: {line[:60].rstrip()!r} is not as published; get a new "
             f"copy of the data set from {HOME}"
         )
     if frame.is_empty():
-        raise UserError(f"{path} is empty; get a fresh copy of the data set from {HOME}")
+        raise UserError(f"{path} is empty; get a new copy of the data set from {HOME}")
     return frame

@@ -90,9 +90,9 @@ class SideTables:
         if self.users is None:
             refuse_unused(self.user_table, "--users=FILE")
             if self.user_features:
-                raise UserError("--user-features needs a table of the users; name it with --users")
+                raise UserError("--user-features needs --users, a table of the users")
         elif not self.user_features:
-            raise UserError(f"--users={self.users} is of use to --user-features alone; give it")
+            raise UserError(f"--users={self.users} needs --user-features")
 
 
 class ReadRows(NamedTuple):
@@ -140,7 +140,7 @@ def open_log(
     for column, other in others.items():
         if roles.get(column, "--log.rating") not in ("--log.rating", "--log.event"):
             raise UserError(
-                f"{roles[column]} and {other} both name the column {column!r}; leave it out of the "
+                f"{roles[column]} and {other} both name the column {column!r}; omit it from the "
                 "latter"
             )
     return LogFile(file, config, tuple(others), {**others, **roles})
@@ -170,7 +170,7 @@ def load_table(
     complete = complete_rows(table, config)
     dropped = nonzero_counts(count_dropped("--log.drop-incomplete", table.frame, complete.frame))
     if complete.frame.is_empty():
-        raise UserError(f"{opened.file.path} has no complete row; leave --log.drop-incomplete out")
+        raise UserError(f"{opened.file.path} has no complete row; omit --log.drop-incomplete")
     rows = read_rows(complete, opened)
     log, ticks = rows.log, rows.ticks_per_second
     if ticks is None and config.time != NO_TIMES:
@@ -247,11 +247,11 @@ def read_rows(table: Table, opened: LogFile) -> ReadRows:
     if config.time == NO_TIMES:
         if config.time_unit != "auto":
             raise UserError(
-                f"--log.time-unit={config.time_unit} says what times count, and --log.time=none "
-                "that there are none; leave one of them out"
+                f"--log.time-unit={config.time_unit} and --log.time=none exclude each other; omit "
+                "one of them"
             )
         times, ticks = table.rows, None
-        notes.append("there are no times: the order of the file counts")
+        notes.append("no times: the rows are in order")
     else:
         times, ticks = read_times(table, config.time, config.time_format, config.time_unit)
         notes += mixed_unit_notes(times)

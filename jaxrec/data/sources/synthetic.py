@@ -53,13 +53,13 @@ OPENING = 1_640_995_200  # 2022-01-01 UTC; users arrive within the next two year
 
 @dataclass(frozen=True)
 class SyntheticConfig:
-    """The made-up world of --dataset=synthetic."""
+    """The generated log of --dataset=synthetic."""
 
     group: ClassVar = "synthetic"
     users: int = setting(2000, 10, 1_000_000)
-    """its users"""
+    """number of users"""
     items: int = setting(1000, 20, 10_000_000)
-    """its films"""
+    """number of films"""
 
     def __post_init__(self) -> None:
         check(self)

@@ -85,7 +85,7 @@ def _require_json_objects(path: Path) -> None:
     for number, line in enumerate(read_lines(path), start=1):
         if line.strip() and not _is_object(line):
             raise UserError(
-                f"{path}, line {number}: {line[:60]!r} is no JSON object; write one a line"
+                f"{path}, line {number}: {line[:60]!r} is not a JSON object; write one per line"
             )
 
 
@@ -145,7 +145,7 @@ def open_table(
     if path.is_dir() or (not path.exists() and glob.has_magic(name)):
         return _open_parquet_files(name, flag)
     if not path.is_file():
-        raise UserError(f"{path} is no file; give {flag} the path of a table: {FORMATS}")
+        raise UserError(f"{path} is not a file; give {flag} the path of a table: {FORMATS}")
     suffixes = [suffix.lower() for suffix in path.suffixes]
     suffix = ([each for each in suffixes if each not in _COMPRESSED] or [""])[-1]
     if suffix in SEPARATORS:
@@ -164,7 +164,7 @@ def open_table(
             return JsonLines(path, rows, rows.collect_schema().names())
     if suffix in _PARQUET:
         return _open_parquet(path, [path])
-    raise UserError(f"{path} is of no known format; give {flag} one of {FORMATS}")
+    raise UserError(f"{path} has an unknown format; give {flag} one of {FORMATS}")
 
 
 def _open_parquet_files(name: str, flag: str) -> Parquet:
@@ -173,7 +173,7 @@ def _open_parquet_files(name: str, flag: str) -> Parquet:
     found = path.rglob("*") if path.is_dir() else anchor.glob(str(path.relative_to(anchor)))
     files = sorted(each for each in found if each.suffix.lower() in _PARQUET and each.is_file())
     if not files:
-        raise UserError(f"{name} holds no .parquet file; give {flag} a file, or another folder")
+        raise UserError(f"{name} contains no .parquet file; give {flag} a file, or another folder")
     return _open_parquet(path, files)
 
 

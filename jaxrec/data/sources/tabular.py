@@ -36,7 +36,7 @@ class Table:
         dtype = self.frame.schema[name]
         if dtype.is_nested() or dtype in (pl.Duration, pl.Object):
             raise UserError(
-                f"{self.file.path}: column {name!r} holds {dtype}, neither ids, numbers nor dates; "
+                f"{self.file.path}: column {name!r} has type {dtype}, not ids, numbers or dates; "
                 f"change {self.flags[name]}"
             )
         return self.frame[name]
@@ -50,9 +50,9 @@ class Table:
         if value is None or value == "":
             what, remedy = "is empty", self.if_empty
         else:
-            what = f"holds {str(value)[:40]!r}, not {kind}"
+            what = f"has {str(value)[:40]!r}, not {kind}"
         more = len(bad) - 1
-        also = f" (and so {more:,} more of {self.frame.height:,} rows)" if more else ""
+        also = f" (in {more:,} more of {self.frame.height:,} rows too)" if more else ""
         raise UserError(
             f"{self.locate(bad[0])}: column {name!r} {what}{also}; "
             f"{remedy or 'correct or delete the row'}, or change {self.flags[name]}"
@@ -100,7 +100,7 @@ def read_table(
     with read_errors(file.path, file.raise_row_error):
         frame = file.scan(list(flags)).collect()
     if frame.is_empty():
-        raise UserError(f"{file.path} has no rows; give a file that has some")
+        raise UserError(f"{file.path} has no rows; give a file with rows")
     rows = pl.int_range(frame.height, eager=True)
     return Table(file, frame, rows, flags, if_empty)
 

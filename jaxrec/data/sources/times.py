@@ -14,9 +14,7 @@ _ISO = (
 )
 
 _WANTED = "a number or an ISO date, as 2024-05-01 or 2024-05-01T12:30:59+02:00"
-_REMEDY = (
-    "say how dates are written with --log.time-format, as in --log.time-format='%d.%m.%Y %H:%M'"
-)
+_REMEDY = "set the format of dates with --log.time-format, as in --log.time-format='%d.%m.%Y %H:%M'"
 
 # The years 1973 to 2286 in seconds since 1970. In finer units both ends are larger by a power of
 # 1000, so the ranges of two units do not overlap, and the size of a time determines its unit.
@@ -44,8 +42,8 @@ def read_times(
         if moments.is_null().all():
             value = next((each for each in column if each is not None), None)
             raise UserError(
-                f"--log.time-format={time_format} reads no time of {table.file.path}: column "
-                f"{name!r} holds {str(value)[:40]!r}; write it as strftime does, as in "
+                f"--log.time-format={time_format} matches no time of {table.file.path}: column "
+                f"{name!r} has {str(value)[:40]!r}; give a strftime format, as in "
                 "'%d.%m.%Y %H:%M'"
             )
         (times, ticks), wanted, remedy = _since_1970(moments), f"a time as {time_format!r}", ""
@@ -56,14 +54,14 @@ def read_times(
         return times, ticks
     if ticks is not None:
         raise UserError(
-            f"--log.time-unit={unit} says what numbers count, and column {name!r} of "
-            f"{table.file.path} holds dates; leave it out"
+            f"--log.time-unit={unit} is for numbers, and column {name!r} of {table.file.path} has "
+            "dates; omit it"
         )
     largest = np.abs(times.to_numpy().astype(float)).max()
     if largest >= _LAST_SECOND * TICKS_PER_SECOND[unit]:
         raise UserError(
             f"--log.time-unit={unit} makes the times of {table.file.path} reach {largest:.15g} "
-            f"{unit}, which is centuries; say another unit"
+            f"{unit}, which is centuries; give another unit"
         )
     return times, TICKS_PER_SECOND[unit]
 
@@ -74,7 +72,7 @@ def mixed_unit_notes(times: pl.Series) -> list[str]:
     found = [f"{count:,} look like {unit}" for unit, count in counts.items() if count]
     if len(found) < 2:
         return []
-    return [f"times of several units: {', '.join(found)}; write all in one"]
+    return [f"times in several units: {', '.join(found)}; convert all to one"]
 
 
 def infer_ticks_per_second(times: pl.Series) -> int | None:
@@ -140,6 +138,6 @@ def _parse_formatted(text: pl.Series, time_format: str) -> pl.Series:
     except pl.exceptions.PolarsError as error:
         reason = str(error).partition("\n")[0]
         raise UserError(
-            f"--log.time-format={time_format} is no form of a date ({reason}); write it as "
-            "strftime does, as in '%d.%m.%Y %H:%M'"
+            f"--log.time-format={time_format} is not a date format ({reason}); give a strftime "
+            "format, as in '%d.%m.%Y %H:%M'"
         ) from None

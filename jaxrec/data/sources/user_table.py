@@ -18,13 +18,13 @@ _KEY = "the user's id"
 
 @dataclass(frozen=True)
 class UserTableConfig:
-    """The table of --users: which of its columns is what, and how it is written."""
+    """The user table of --users: the roles of its columns, and its format."""
 
     group: ClassVar = "user-table"
     key: str | None = None
-    """its column of the users' ids; by default the one that is named as in the log, or `user`"""
+    """column of user ids; default: the one with its name in the log, or `user`"""
     encoding: str | None = None
-    """its encoding, such as latin-1; by default that of the log, or UTF-8"""
+    """encoding, such as latin-1; default: that of the log, or UTF-8"""
 
 
 def read_users(
@@ -65,8 +65,8 @@ def read_users(
     again = (~keys.is_first_distinct()).arg_true()
     if len(again):
         raise UserError(
-            f"{table.locate(again[0])}: user {keys[again[0]]!r:.40} was described before; keep one "
-            "row a user"
+            f"{table.locate(again[0])}: user {keys[again[0]]!r:.40} is in an earlier row too; keep "
+            "one row per user"
         )
     described = pl.DataFrame(
         [keys.cast(pl.String).alias(_KEY), *(values_of(table, name) for name in features)]
@@ -75,9 +75,9 @@ def read_users(
     lacking = users.join(described, on=_KEY, how="anti", maintain_order="left")
     if lacking.height:
         raise UserError(
-            f"{file.path} misses {lacking.height:,} of {users.height:,} users of the log, as "
-            f"{lacking['user'][0]!r:.40}; add them (what is not known stays empty), or correct "
-            f"--user-table.key={key}, here the first is {keys[0]!r:.40}"
+            f"{file.path} lacks {lacking.height:,} of {users.height:,} users of the log, such as "
+            f"{lacking['user'][0]!r:.40}; add them (unknown values stay empty), or correct "
+            f"--user-table.key={key}, whose first value is {keys[0]!r:.40}"
         )
     found = users.join(described, on=_KEY, how="left", maintain_order="left")
     return found.drop(_KEY), list(file.notes)

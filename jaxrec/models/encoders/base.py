@@ -1,6 +1,7 @@
 """The base class of encoders, which map a history of activities to one vector."""
 
-from typing import Any
+import math
+from typing import Any, ClassVar
 
 import jax
 from flax import nnx
@@ -20,9 +21,11 @@ class Encoder(nnx.Module):
 
     Attributes:
         width: of an encoding, H.
+        max_learning_rate: largest peak of the learning rate that is chosen by default.
     """
 
     width: int
+    max_learning_rate: ClassVar[float] = math.inf
 
     def __init__(self, width_in: int, units: int, config: Any, *, rngs: nnx.Rngs):
         """Initialize the parameters.

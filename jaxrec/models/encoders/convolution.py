@@ -21,9 +21,9 @@ class ConvolutionConfig:
 
     group: ClassVar = "cnn"
     layers: int = setting(2, 1, 16)
-    """convolutions on top of each other"""
+    """stacked convolutions"""
     kernel_size: int = setting(3, 1, 100)
-    """activities that one convolution sees"""
+    """width of a convolution, in activities"""
 
     def __post_init__(self) -> None:
         check(self)

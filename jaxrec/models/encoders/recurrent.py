@@ -22,7 +22,7 @@ class RecurrentConfig:
 
     group: ClassVar = "rnn"
     layers: int = setting(1, 1, 16)
-    """LSTMs on top of each other"""
+    """stacked LSTM layers"""
 
     def __post_init__(self) -> None:
         check(self)

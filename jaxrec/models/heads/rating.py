@@ -23,8 +23,8 @@ class RatingHead(Head):
     signature = "rate"
     outputs = ("ratings", "at_least")
     rule = (
-        "What a user would give an item, expected, and the probabilities of each rating but the "
-        "lowest, or of a higher one. What is unknown has NaN."
+        "The expected rating of each candidate, and the probability that it is at least each "
+        "rating but the lowest. NaN for unknown candidates."
     )
     item_parameters = ("bias",)
     # Of probabilities; queries and embeddings are quantized before them.

@@ -213,7 +213,7 @@ def test_tensorflow_sees_placeholder_tables_and_a_graph_without_them_is_refused(
     for table in (model.activities.tables[ITEM][...], model.item_table):
         assert len(np.unique(table)) == 1
     assert len(placeholders.tables) == 2
-    with pytest.raises(FailedCheckError, match="no place for a table"):
+    with pytest.raises(FailedCheckError, match="no placeholder for a table"):
         placeholders.restore_tables(pack_empty_graph())
 
 

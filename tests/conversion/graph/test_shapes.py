@@ -28,13 +28,16 @@ def test_top_k_defaults_to_100_or_the_items_outside_the_history():
 @pytest.mark.parametrize(
     ("requested", "message"),
     [
-        ({"top_k": 291}, "--top-k=291 is out of range; give it 1 to 290"),
-        ({"top_k": 301, "keep_seen": True}, "--top-k=301 is out of range; give it 1 to 300"),
+        ({"top_k": 291}, "--top-k=291 is out of range; give 1 to 290"),
+        ({"top_k": 301, "keep_seen": True}, "--top-k=301 is out of range; give 1 to 300"),
         ({"top_k": 0}, "--top-k=0"),
         ({"candidates": 0}, "--candidates=0"),
         ({"batch_size": 0}, "--batch-size=0"),
         ({"batch_size": 5000}, "--batch-size=5000"),
-        ({"history_length": 300}, "leaves none beside a history of 300; give --keep-seen"),
+        (
+            {"history_length": 300},
+            "leaves none to recommend after a history of 300; give --keep-seen",
+        ),
     ],
 )
 def test_values_out_of_range_are_rejected_with_the_limit(requested, message):

@@ -202,12 +202,12 @@ def test_an_invalid_adapter_is_refused_in_one_line(adaptive, models):
             lambda: adaptive.encode(history, adapter=replace(adapter, vector=nan[:3])),
             r"the shape \[3\], the model takes \[16\]",
         ),
-        (lambda: Adapter.from_json("[]"), "this is no adapter"),
-        (lambda: Adapter.from_json("{"), "this is no adapter"),
+        (lambda: Adapter.from_json("[]"), "this is not an adapter"),
+        (lambda: Adapter.from_json("{"), "this is not an adapter"),
         (lambda: Adapter.from_json('{"format": 2}'), "has format 2, this version reads 1"),
         (
             lambda: Adapter.from_json(json.dumps({**json.loads(adapter.to_json()), "vector": "x"})),
-            "this is no adapter",
+            "this is not an adapter",
         ),
     ]
     for ask, words in cases:
@@ -239,10 +239,13 @@ def test_an_adapter_of_another_graph_is_refused(adaptive, runs, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--decay=2"], "--decay=2.0 says how a file learns; give --adapt too"),
-        (["--adapt", "--activities=10", "--held-back=2"], "no more than the 10 items"),
+        (["--decay=2"], "--decay=2.0 needs --adapt"),
+        (["--adapt", "--activities=10", "--held-back=2"], "not more than the 10 items"),
         (["--adapt", "--held-back=100"], "--held-back=100 is out of range"),
-        (["--adapt", "--held-back=0"], "--held-back=0 leaves nothing to tell whether it helped"),
+        (
+            ["--adapt", "--held-back=0"],
+            "--held-back=0 leaves no activity to evaluate the adapter on",
+        ),
     ],
 )
 def test_a_mistake_is_one_line(runs, tmp_path, flags, words):

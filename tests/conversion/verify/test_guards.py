@@ -192,22 +192,28 @@ def test_a_correct_device_passes():
 @pytest.mark.parametrize(
     ("device", "complaint"),
     [
-        (ReturnsPadding(), r"gave an id that is no item after history 4 \("),
-        (ReturnsInvalidItems(), r"gave an id that is no item after history 0 \(held out\)"),
-        (ReturnsDuplicates(), r"gave an item twice after history 1 \(held out\)"),
-        (ReturnsWorstFirst(), "gave a worse item before a better one"),
-        (ReturnsNaN(), "gave a worse item before a better one after history 0"),
-        (ReturnsHistory(), "gave an item of the history"),
+        (ReturnsPadding(), r"returned an invalid id after history 4 \("),
+        (ReturnsInvalidItems(), r"returned an invalid id after history 0 \(held out\)"),
+        (ReturnsDuplicates(), r"returned an item twice after history 1 \(held out\)"),
+        (ReturnsWorstFirst(), "returned a worse item before a better one"),
+        (ReturnsNaN(), "returned a worse item before a better one after history 0"),
+        (ReturnsHistory(), "returned an item of the history"),
         (
             IgnoresItemsBeforePadding(),
-            r"did not pass over what is unknown after history \d+ \(padded on the right\)",
+            r"did not ignore an unknown value after history \d+ \(padded on the right\)",
         ),
-        (ClampsIds(), "did not pass over what is unknown|of the history"),
-        (ClampsCandidates(), "took an unknown candidate for a known one"),
-        (KeepsState(), "remembered another history"),
-        (ReturnsVectorsOfUnknownItems(), "gave a vector to an item that is unknown$"),
-        (ReturnsOtherVectors(), r"gave scores that its vectors do not make after history \d+ \("),
-        (ReturnsOtherBiases(), r"gave scores that its vectors do not make after history 0 \("),
+        (ClampsIds(), "did not ignore an unknown value|of the history"),
+        (ClampsCandidates(), "scored an unknown candidate as a known one"),
+        (KeepsState(), "kept state of another history"),
+        (ReturnsVectorsOfUnknownItems(), "returned a vector for an unknown item$"),
+        (
+            ReturnsOtherVectors(),
+            r"returned scores that differ from those of its vectors after history \d+ \(",
+        ),
+        (
+            ReturnsOtherBiases(),
+            r"returned scores that differ from those of its vectors after history 0 \(",
+        ),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Device) else "",
 )
@@ -223,5 +229,5 @@ def test_seen_items_may_be_recommended_with_keep_seen():
 def test_compiled_model_must_agree(monkeypatch):
     differs = lambda _, device, histories: device.recommend_all(histories)[0][::-1]  # noqa: E731
     monkeypatch.setattr(guards, "_in_compiled_model", differs)
-    with pytest.raises(FailedCheckError, match="differs in CompiledModel"):
+    with pytest.raises(FailedCheckError, match="returned another list in CompiledModel"):
         check(Device())

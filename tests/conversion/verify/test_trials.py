@@ -43,10 +43,10 @@ def test_held_out_histories_come_first_unchanged():
 
 def test_trials_of_each_kind_match_its_name():
     for kind, value in (
-        ("an unknown id within", SIZE + 1),
-        ("negative ids within", -1),
-        ("the largest and the smallest number within", INT32.max),
-        ("the largest and the smallest number within", INT32.min),
+        ("an unknown id inside", SIZE + 1),
+        ("negative ids inside", -1),
+        ("the largest and the smallest integer inside", INT32.max),
+        ("the largest and the smallest integer inside", INT32.min),
     ):
         rows = trials_of_kind(kind)
         assert (rows.inputs[HISTORY] == value).any(axis=1).all(), kind
@@ -57,9 +57,9 @@ def test_trials_of_each_kind_match_its_name():
     assert (np.count_nonzero(trials_of_kind("one item").inputs[HISTORY], axis=1) == 1).all()
     assert (trials_of_kind("full").inputs[HISTORY] > PAD).all()
     assert (trials_of_kind("padded on the right").inputs[HISTORY][:, 0] > PAD).all()
-    assert not trials_of_kind("unknown ids alone").canonical[HISTORY].any()
-    assert trials_of_kind("unknown ids alone").inputs[HISTORY].all()
-    for row in trials_of_kind("one item again and again").inputs[HISTORY]:
+    assert not trials_of_kind("only unknown ids").canonical[HISTORY].any()
+    assert trials_of_kind("only unknown ids").inputs[HISTORY].all()
+    for row in trials_of_kind("only one item").inputs[HISTORY]:
         assert len(set(row[row > PAD].tolist())) == 1
     repeated = trials_of_kind("repeated items").inputs[HISTORY]
     assert any(len(set(row.tolist())) == 2 and PAD not in row for row in repeated)
@@ -95,7 +95,7 @@ def test_trials_contain_unknown_feature_values():
     moods = np.array([[0, 0, 1, 2], [3, 0, 1, 2]], np.int32)
     heldout = replace(heldout, history=heldout.history | {"mood": moods})
     trials = build_trials(heldout, SIZE, [MOOD_FEATURE])
-    has_unknown_values = [each == "unknown values of known items" for each in trials.kinds]
+    has_unknown_values = [each == "unknown feature values" for each in trials.kinds]
     unknown_values = trials.select(np.array(has_unknown_values))
     assert {-1, INT32.max} <= set(unknown_values.inputs["mood"].ravel().tolist())
     assert (unknown_values.canonical[HISTORY] == unknown_values.inputs[HISTORY]).all()

@@ -137,7 +137,7 @@ def test_an_interrupted_preparation_resumes_to_the_same_files(tmp_path, monkeypa
         done = run_prepare(*flags, "--out=stopped", cwd=tmp_path)
         if done.returncode == 0:
             break
-        assert (done.returncode, "the same command goes on" in done.stderr) == (130, True)
+        assert (done.returncode, "the same command continues" in done.stderr) == (130, True)
         stops += 1
     assert stops > 5
     assert files_of(tmp_path / "stopped") == files_of(tmp_path / "whole")
@@ -181,7 +181,11 @@ def test_training_from_the_folder_equals_training_from_the_log(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     small = ("--encoder=bow", "--epochs=2", "--embedding-dim=4", "--hidden-units=4")
-    small += ("--item-features=genres", "--label-weight=rating:1=0,2=0,3=1,4=1,5=2", "--rate")
+    small += (
+        "--item-features=genres",
+        "--target-weight=rating:1=0,2=0,3=1,4=1,5=2",
+        "--predict-ratings",
+    )
     figures = []
     for flags in (("--dataset=log.parquet", *reading), ("--dataset=prepared",)):
         name = f"--run-dir={flags[0][10:]}-run"

@@ -45,7 +45,7 @@ def test_types_of_ids(tmp_path, written, expected):
 
 
 def test_bytes_that_are_neither_text_nor_a_uuid(tmp_path):
-    with pytest.raises(UserError, match=r"row 1: column 'item' holds .*not an id"):
+    with pytest.raises(UserError, match=r"row 1: column 'item' has .*not an id"):
         read(tmp_path, pl.Series([b"\xff\x00", b"\xfe"]))
 
 

@@ -66,10 +66,13 @@ def test_item_ids_have_the_type_of_the_log(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("item,title\n1,A\n3,B\n1,C\n", "line 4: item 1 was described before"),
+        ("item,title\n1,A\n3,B\n1,C\n", "line 4: item 1 has another description"),
         ("item,title\n1,A\n,B\n", "line 3: column 'item' is empty.*--item-table.key"),
-        ("title\nA\n", "no column .* the items' ids, only 'title'; name it with --item-table.key"),
-        ("item,year\n1,1995\n3,soon\n", "line 3: column 'year' holds 'soon', not a year"),
+        (
+            "title\nA\n",
+            "no recognized column of item ids, only 'title'; name it with --item-table.key",
+        ),
+        ("item,year\n1,1995\n3,soon\n", "line 3: column 'year' has 'soon', not a year"),
         ("item,title\n001,A\n", "describes no item of the log"),
         ("", r"items\.csv is empty"),
     ],
@@ -80,7 +83,7 @@ def test_an_invalid_item_table_is_refused(tmp_path, text, message):
 
 
 def test_a_missing_item_table_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"no\.csv is no file; give --items"):
+    with pytest.raises(UserError, match=r"no\.csv is not a file; give --items"):
         load_table(str(_write_log(tmp_path)), LogConfig(), SideTables(str(tmp_path / "no.csv")))
 
 
@@ -130,8 +133,8 @@ def test_a_table_without_a_header(tmp_path):
 def test_what_was_guessed_is_said(tmp_path):
     notes = load(tmp_path, "id,name,genres\n3,Heat,Crime\n1,Up,Comedy\n").notes
     assert notes == (
-        "ids of items: read from 'id'",
-        "title of items: read from 'name'",
+        "item ids: read from 'id'",
+        "item title: read from 'name'",
     )
 
 
@@ -170,13 +173,13 @@ def test_a_comma_is_part_of_a_genre_if_there_are_bars(tmp_path):
 def test_titles_that_mean_missing_are_null_and_noted(tmp_path):
     read = load(tmp_path, "item,title\n3,NULL\n1,nan\n")
     assert read.items["title"].to_list() == [None, None]
-    assert read.notes == ("title of items: 'NULL', 'nan' is taken as none",)
+    assert read.notes == ("item title: 'NULL', 'nan' is read as missing",)
 
 
 def test_items_without_a_row_are_counted(tmp_path):
     (note,) = load(tmp_path, "item,title\n03,A\n10,B\n", log_items="3,1,10").notes
     assert note.startswith("2 of 3 items are not in ")
-    assert note.endswith("items.csv, as 3; it has others, as '03'")
+    assert note.endswith("items.csv, such as 3; it has others, such as '03'")
 
 
 def test_equal_rows_of_an_item_are_deduplicated(tmp_path):

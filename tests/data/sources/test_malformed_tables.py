@@ -178,7 +178,7 @@ def test_arbitrary_times(tmp_path: Path, capsys, times, is_whole, unit):
         log = log.cast({"timestamp": pl.Float64})
     log.write_parquet(tmp_path / "log.parquet")
     flags = [f"--dataset={tmp_path / 'log.parquet'}", *LENIENT]
-    check_dry_run(capsys, [*flags, "--time", f"--log.time-unit={unit}"])
+    check_dry_run(capsys, [*flags, "--time-gaps", f"--log.time-unit={unit}"])
 
 
 @shares_fixtures

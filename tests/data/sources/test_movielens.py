@@ -102,7 +102,9 @@ def test_an_invalid_user_is_reported_with_its_line(tmp_path, name, line):
 
 @pytest.mark.parametrize("name", [name for name in MOVIELENS if name not in USERS])
 def test_the_other_releases_have_no_users(tmp_path, name):
-    with pytest.raises(UserError, match=f"{name} says nothing of its users; leave --user-features"):
+    with pytest.raises(
+        UserError, match=f"{name} does not describe its users; omit --user-features"
+    ):
         load_movielens(name, tmp_path, with_users=True)
 
 
@@ -209,7 +211,7 @@ def test_a_download_is_verified_cached_and_read(tmp_path, monkeypatch, name):
     monkeypatch.setattr(movielens, "_ARCHIVES", tmp_path.as_uri())
 
     monkeypatch.setitem(movielens._CHECKSUMS, name, (algorithm, "0" * len(digest)))
-    with pytest.raises(UserError, match="the file was not kept"):
+    with pytest.raises(UserError, match="the file was discarded"):
         load_movielens(name)
     assert not list(cache.iterdir())
 

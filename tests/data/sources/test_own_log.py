@@ -165,18 +165,18 @@ def test_columns_named_by_flags_and_ratings(tmp_path):
         ),
         ("user,what,timestamp\n1,a,5\n", "--log.item"),
         ("user,item,when\n1,a,5\n", "--log.time"),
-        (HEADER + "1,a,5\n2,b,6,7\n", "line 3: '2,b,6,7' has 4 fields and the first line 3"),
+        (HEADER + "1,a,5\n2,b,6,7\n", "line 3: '2,b,6,7' has 4 fields and the first line has 3"),
         (HEADER + "1,a,5\n2,b\n", "line 3: column 'timestamp' is empty"),
         (HEADER + '"x\ny",a,5\n2,,6\n', "line 4: column 'item' is empty.*--log.item"),
         (HEADER + '1,a,5\n"",a,5\n', "line 3: column 'user' is empty.*--log.user"),
         (HEADER + "1,a,5\n\n2,b,6\n", "line 3: column 'user' is empty"),
         (HEADER + '1,a,5\n"2,b,6\n', "line 3: .*quote"),
         (HEADER + '1,a,5\n2,b"c,6\n', "line 3: .*quote"),
-        (HEADER + "1,a,5\n2,b,soon\n", "line 3: column 'timestamp' holds 'soon'.*--log.time"),
-        (HEADER + "1,a,5\n2,b,nan\n", "line 3: column 'timestamp' holds 'nan'"),
-        (HEADER + "1,a,inf\n", "line 2: column 'timestamp' holds 'inf'"),
+        (HEADER + "1,a,5\n2,b,soon\n", "line 3: column 'timestamp' has 'soon'.*--log.time"),
+        (HEADER + "1,a,5\n2,b,nan\n", "line 3: column 'timestamp' has 'nan'"),
+        (HEADER + "1,a,inf\n", "line 2: column 'timestamp' has 'inf'"),
         (HEADER + "1,a,2020-01-01\n2,b,2020-02-30\n", "line 3: .*'2020-02-30'"),
-        (HEADER + "1,a,2020-01-01\n2,b,5\n", "line 3: column 'timestamp' holds '5'"),
+        (HEADER + "1,a,2020-01-01\n2,b,5\n", "line 3: column 'timestamp' has '5'"),
     ],
 )
 def test_an_invalid_csv_is_refused(tmp_path, text, message):
@@ -206,12 +206,12 @@ def test_a_csv_that_is_not_utf8_is_refused(tmp_path):
     [
         ({"user": [1, None]}, "row 2: column 'user' is empty.*--log.user"),
         ({"item": ["a", ""]}, "row 2: column 'item' is empty"),
-        ({"user": [1.0, math.nan]}, "row 2: column 'user' holds 'nan'"),
-        ({"user": [[1], [2]]}, "column 'user' holds List"),
-        ({"timestamp": [1.0, math.nan]}, "row 2: column 'timestamp' holds 'nan'"),
+        ({"user": [1.0, math.nan]}, "row 2: column 'user' has 'nan'"),
+        ({"user": [[1], [2]]}, "column 'user' has type List"),
+        ({"timestamp": [1.0, math.nan]}, "row 2: column 'timestamp' has 'nan'"),
         ({"timestamp": [date(2020, 1, 1), None]}, "row 2: column 'timestamp' is empty"),
-        ({"timestamp": [timedelta(1), timedelta(2)]}, "column 'timestamp' holds Duration"),
-        ({"timestamp": [True, False]}, "row 1: column 'timestamp' holds 'True'"),
+        ({"timestamp": [timedelta(1), timedelta(2)]}, "column 'timestamp' has type Duration"),
+        ({"timestamp": [True, False]}, "row 1: column 'timestamp' has 'True'"),
     ],
 )
 def test_an_invalid_parquet_file_is_refused(tmp_path, columns, message):
@@ -220,9 +220,9 @@ def test_an_invalid_parquet_file_is_refused(tmp_path, columns, message):
 
 
 def test_a_missing_or_unreadable_file_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"log\.csv is no file; give --dataset"):
+    with pytest.raises(UserError, match=r"log\.csv is not a file; give --dataset"):
         load(tmp_path / "log.csv")
-    with pytest.raises(UserError, match=r"log\.xlsx is of no known format; give --dataset"):
+    with pytest.raises(UserError, match=r"log\.xlsx has an unknown format; give --dataset"):
         load(write(tmp_path / "log.xlsx", HEADER))
     with pytest.raises(UserError, match=r"log\.parquet cannot be read"):
         load(write(tmp_path / "log.parquet", "no Parquet file"))
@@ -257,7 +257,7 @@ def test_incomplete_rows_are_dropped_on_request(tmp_path, suffix):
 
 def test_invalid_rows_are_refused_with_drop_incomplete(tmp_path):
     text = HEADER + "1,a,5\n1,,5\n1,b,soon\n"
-    with pytest.raises(UserError, match=r"line 4: column 'timestamp' holds 'soon'"):
+    with pytest.raises(UserError, match=r"line 4: column 'timestamp' has 'soon'"):
         load_csv(tmp_path, text, drop_incomplete=True)
     with pytest.raises(UserError, match="no complete row"):
         load_csv(tmp_path, HEADER + "1,,5\n", drop_incomplete=True)
@@ -267,4 +267,4 @@ def test_without_times_the_order_of_the_file_is_kept(tmp_path):
     text = "user,item\n1,b\n,c\n1,a\n"
     read = load_csv(tmp_path, text, time="none", drop_incomplete=True)
     assert read.log.rows() == [(1, "b", 0), (1, "a", 2)]
-    assert read.notes == ("there are no times: the order of the file counts",)
+    assert read.notes == ("no times: the rows are in order",)

@@ -96,7 +96,7 @@ def test_a_detected_separator_is_noted(tmp_path):
     path = tmp_path / "log.csv"
     path.write_text(text(";"))
     (note,) = load(path).notes
-    assert note == f"the fields of {path} seem to be separated by ';'"
+    assert note == f"{path}: field separator inferred as ';'"
     assert load(path, separator=";").notes == ()
     path.write_text(text(","))
     assert load(path).notes == ()
@@ -162,7 +162,7 @@ def test_an_invalid_row_of_a_compressed_file_is_reported_with_its_line(tmp_path,
     with pytest.raises(UserError, match=r"line 4: column 'item' is empty"):
         load(path)
     path.write_bytes(gzip.compress(b"user,item,timestamp\n1,a,5\n2,b,6,7\n"))
-    with pytest.raises(UserError, match=r"line 3: '2,b,6,7' has 4 fields and the first line 3"):
+    with pytest.raises(UserError, match=r"line 3: '2,b,6,7' has 4 fields and the first line has 3"):
         load(path)
 
 
@@ -208,10 +208,10 @@ def test_json_lines(tmp_path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('{"user": 1, "item": "a"', "line 2: .*is no JSON object"),
-        ("[1, 2]", "line 2: .*is no JSON object"),
+        ('{"user": 1, "item": "a"', "line 2: .*is not a JSON object"),
+        ("[1, 2]", "line 2: .*is not a JSON object"),
         ('{"user": 1, "item": "a"}', "row 2: column 'timestamp' is empty"),
-        ('{"user": 1, "item": "a", "timestamp": "soon"}', "row 2: column 'timestamp' holds 'soon'"),
+        ('{"user": 1, "item": "a", "timestamp": "soon"}', "row 2: column 'timestamp' has 'soon'"),
     ],
 )
 def test_invalid_json_lines_are_refused(tmp_path, line, message):
@@ -229,7 +229,7 @@ def test_parquet_files_of_a_folder_or_pattern_are_read_in_name_order(tmp_path):
     (tmp_path / "log" / "_SUCCESS").touch()
     assert load(tmp_path / "log").log.equals(LOG)
     assert load(tmp_path / "*" / "part-*.parquet").log.equals(LOG)
-    with pytest.raises(UserError, match=r"nothing.* holds no \.parquet file; give --dataset"):
+    with pytest.raises(UserError, match=r"nothing.* contains no \.parquet file; give --dataset"):
         load(tmp_path / "log" / "nothing*")
 
 

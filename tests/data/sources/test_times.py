@@ -39,15 +39,15 @@ def test_dates_without_a_time_in_a_given_format(tmp_path):
 def test_dates_in_another_format_are_refused_with_example_and_count(tmp_path):
     with pytest.raises(UserError) as error:
         read(tmp_path, ["2024-05-01", "1.5.2024", "2.5.2024", "2024-05-02"])
-    assert "line 3: column 'timestamp' holds '1.5.2024'" in str(error.value)
-    assert "2024-05-01T12:30:59+02:00 (and so 1 more of 4 rows)" in str(error.value)
+    assert "line 3: column 'timestamp' has '1.5.2024'" in str(error.value)
+    assert "2024-05-01T12:30:59+02:00 (in 1 more of 4 rows too)" in str(error.value)
     assert "--log.time-format='%d.%m.%Y %H:%M'" in str(error.value)
 
 
 def test_a_format_that_does_not_match_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"line 3: .* holds 'soon', not a time as '%d\.%m\.%Y'"):
+    with pytest.raises(UserError, match=r"line 3: .* has 'soon', not a time as '%d\.%m\.%Y'"):
         read(tmp_path, ["01.05.2024", "soon"], "%d.%m.%Y")
-    with pytest.raises(UserError, match=r"--log.time-format=%Y reads no time .* holds 'May'"):
+    with pytest.raises(UserError, match=r"--log.time-format=%Y matches no time .* has 'May'"):
         read(tmp_path, ["May"], "%Y")
     with pytest.raises(UserError, match=r"--log.time-format=%Q"):
         read(tmp_path, ["May"], "%Q")
@@ -81,7 +81,7 @@ def test_fractions_of_seconds_after_a_comma(tmp_path):
 def test_times_of_several_units_are_noted(tmp_path):
     (note,) = read(tmp_path, [1338670935, 1340402458000, 1345597265]).notes
     assert note == (
-        "times of several units: 2 look like seconds, 1 look like milliseconds; write all in one"
+        "times in several units: 2 look like seconds, 1 look like milliseconds; convert all to one"
     )
 
 
@@ -116,7 +116,5 @@ def test_the_unit_of_times_is_set_by_a_flag(tmp_path):
     (tmp_path / "log.csv").write_text(HEADER + "1,a,0\n1,b,1\n")
     assert load_table(str(tmp_path / "log.csv"), config).ticks_per_second == 1000
     (tmp_path / "log.csv").write_text(HEADER + "1,a,2024-05-01\n")
-    with pytest.raises(
-        UserError, match=r"--log\.time-unit=milliseconds says what numbers count, and"
-    ):
+    with pytest.raises(UserError, match=r"--log\.time-unit=milliseconds is for numbers, and"):
         load_table(str(tmp_path / "log.csv"), config)

@@ -77,15 +77,18 @@ def test_the_table_is_parsed_like_a_log(tmp_path):
     path = write(tmp_path / "users.csv", "user;town\nZo\xeb;K\xf6ln\n", "latin-1")
     users, notes = read(path, ["Zo\xeb"], ["town"], encoding="latin-1")
     assert users.row(0) == ("Zo\xeb", "K\xf6ln")
-    assert "seem to be separated by ';'" in notes[0]
+    assert "field separator inferred as ';'" in notes[0]
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("user,sex\n1,f\n2,m\n1,f\n", r"line 4: user 1 was described before; keep one row a user"),
-        ("user,sex\n1,f\n3,m\n", r"misses 1 of 2 users of the log, as 2; add them \(what is not"),
-        ("user,sex\nx,f\ny,m\n", "misses 2 of 2 users of the log, .* here the first is 'x'"),
+        (
+            "user,sex\n1,f\n2,m\n1,f\n",
+            r"line 4: user 1 is in an earlier row too; keep one row per user",
+        ),
+        ("user,sex\n1,f\n3,m\n", r"lacks 1 of 2 users of the log, such as 2; add them \(unknown"),
+        ("user,sex\nx,f\ny,m\n", "lacks 2 of 2 users of the log, .* whose first value is 'x'"),
         (
             "user,sex\n1,f\n,m\n",
             "line 3: column 'user' is empty; delete the row, or change --u",
@@ -105,8 +108,8 @@ def test_an_invalid_table_is_refused(tmp_path, text, message):
 
 
 def test_a_missing_file_and_a_column_of_lists_are_refused(tmp_path):
-    with pytest.raises(UserError, match=r"users\.csv is no file; give --users"):
+    with pytest.raises(UserError, match=r"users\.csv is not a file; give --users"):
         read(tmp_path / "users.csv", [1], ["sex"])
     pl.DataFrame({"user": [1], "sex": [["f"]]}).write_parquet(tmp_path / "users.parquet")
-    with pytest.raises(UserError, match=r"column 'sex' holds List.*; change --user-features"):
+    with pytest.raises(UserError, match=r"column 'sex' has type List.*; change --user-features"):
         read(tmp_path / "users.parquet", [1], ["sex"])

@@ -114,10 +114,10 @@ def test_the_command_separates_the_populations(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--drift=-0.1"], "--drift=-0.1 is out of range; give it 0 to 1"),
-        (["--drift=2"], "--drift=2 is out of range; give it 0 to 1"),
-        (["--drift=nan"], "--drift=nan is out of range; give it 0 to 1"),
-        (["--drift=1", "--dataset=ml-1m"], "--drift=1 is of the synthetic world"),
+        (["--drift=-0.1"], "--drift=-0.1 is out of range; give 0 to 1"),
+        (["--drift=2"], "--drift=2 is out of range; give 0 to 1"),
+        (["--drift=nan"], "--drift=nan is out of range; give 0 to 1"),
+        (["--drift=1", "--dataset=ml-1m"], "--drift=1 is for the synthetic log"),
         (["--drift=1", "--until=0.5"], "by one column of its users, by time or by drift"),
     ],
 )

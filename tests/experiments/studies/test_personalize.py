@@ -50,7 +50,7 @@ def test_the_command_reports_gains_and_losses(runs, tmp_path):
     assert process.returncode == 0, process.stderr
     assert "1 items are unknown to the run" in process.stdout
     assert "all users: 40" in process.stdout
-    assert "who have fewer than 50: 40" in process.stdout
+    assert "users with fewer than 50: 40" in process.stdout
     assert "50 activities or more" not in process.stdout
     _, *gains = process.stdout.split("less shipped")
     for gain in gains:
@@ -58,7 +58,7 @@ def test_the_command_reports_gains_and_losses(runs, tmp_path):
             shares = [float(word.rstrip("%")) for word in row.split()[-3:]]
             assert sum(shares) == pytest.approx(100, abs=0.2)
     again = call(personalize.main, *flags, "--judge=validation", cwd=tmp_path)
-    assert "validation, learned from up to 12" in again.stdout
+    assert "validation, trained on up to 12" in again.stdout
 
 
 def test_the_first_activity_of_the_last_day_by_hand():
@@ -76,9 +76,9 @@ def test_the_first_activity_of_the_last_day_by_hand():
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--judge=day"], "--judge=day is of targets that the run has learned"),
+        (["--judge=day"], "--judge=day has targets that the run was trained on"),
         (["--held-back=100"], "--held-back=100 is out of range"),
-        (["--activities=10", "--held-back=2"], "no more than the 10 items that the model reads"),
+        (["--activities=10", "--held-back=2"], "not more than the 10 items that the model reads"),
         (["--log.item=thing"], "--dataset"),
         (["--dataset=nowhere.csv"], "nowhere.csv"),
     ],
@@ -93,7 +93,7 @@ def test_a_mistake_is_one_line(runs, tmp_path, flags, words):
 def test_a_missing_or_unfinished_run_is_refused(runs, tmp_path):
     shutil.copytree(runs["bow"], tmp_path / "half")
     (tmp_path / "half" / "summary.json").unlink()
-    for name, words in (("half", "is not finished"), ("none", "is no run directory")):
+    for name, words in (("half", "is not finished"), ("none", "is not a run directory")):
         process = call(personalize.main, f"--run-dir={name}", cwd=tmp_path)
         assert process.returncode == 2
         assert words in process.stderr

@@ -66,8 +66,11 @@ def test_whole_numbers_are_printed_without_decimals():
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--first=north", "--second=west"], "nobody has the region west; there is north, south"),
-        (["--first=north", "--second=south,north"], "--second has 'north', as --first has"),
+        (
+            ["--first=north", "--second=west"],
+            "no user has the region west; the values are north, south",
+        ),
+        (["--first=north", "--second=south,north"], "--first and --second both have 'north'"),
         (["--user-features=region,user_age"], "by one column of its users, by time or by drift"),
         (["--until=0.5"], "by one column of its users, by time or by drift"),
         (["--until=1"], "--until=1.0 is out of range"),

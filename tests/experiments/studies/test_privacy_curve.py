@@ -111,19 +111,19 @@ def test_the_curve_is_drawn_and_finished_trainings_are_reused(folder):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--epsilons=some"], "--epsilons=some is no list of numbers, as in 1,8"),
+        (["--epsilons=some"], "--epsilons=some is not a list of numbers, as in 1,8"),
         (["--epsilons=0"], "--epsilon=0 is out of range"),
         pytest.param(
             ["--epsilons=8,0.001", "--clients=50", "--rounds=5000"],
-            "--epsilon=0.001 is out of reach",
+            "--epsilon=0.001 cannot be reached",
             marks=needs_dp_accounting,
         ),
-        (["--epsilon=8"], "--epsilon and --noise-multiplier say nothing here; give --epsilons"),
-        (["--run-dir=cut"], "cut is no run directory"),
-        pytest.param(["--ceiling=cut"], "cut is no run directory", marks=needs_dp_accounting),
+        (["--epsilon=8"], "--epsilon and --noise-multiplier do not apply here; give --epsilons"),
+        (["--run-dir=cut"], "cut is not a run directory"),
+        pytest.param(["--ceiling=cut"], "cut is not a run directory", marks=needs_dp_accounting),
         pytest.param(
             ["--ceiling=strange"],
-            "--ceiling=strange ranks other targets or candidates than",
+            "--ceiling=strange has other targets or candidates than",
             marks=needs_dp_accounting,
         ),
     ],

@@ -87,7 +87,7 @@ def test_a_model_rates_any_item_after_any_history():
 def dataset_of(rows) -> Dataset:
     """Prepare a dataset from rows of user, item and rating, in order of time."""
     config = DataConfig(
-        rate=True,
+        predict_ratings=True,
         filters=FilterConfig(min_item_interactions=1, min_user_interactions=1),
     )
     timed = [(user, item, time, rating) for time, (user, item, rating) in enumerate(rows)]
@@ -188,24 +188,27 @@ def test_baselines_learn_from_the_training_histories_alone():
 @pytest.mark.parametrize(
     ("ratings", "message"),
     [
-        (None, "--rate needs the log's rating as numbers and there are none; leave it out"),
+        (
+            None,
+            "--predict-ratings needs a numeric rating in the log, and there is none; omit it",
+        ),
         (
             ["good", "bad"],
-            "needs the log's rating as numbers .* name their column with --log.rating",
+            "needs a numeric rating in the log.* name the column with --log.rating",
         ),
-        ([3.0, 3.0], "learns 2 to 32 different values of rating, and the log has 1, as 3;"),
-        (np.arange(40.0), "learns 2 to 32 different values of rating, and the log has 40, as 0;"),
+        ([3.0, 3.0], "supports 2 to 32 distinct values of rating, and the log has 1, as 3;"),
+        (np.arange(40.0), "supports 2 to 32 distinct values of rating, and the log has 40, as 0;"),
     ],
     ids=str,
 )
 def test_unusable_ratings_are_refused(ratings, message):
     log = pl.DataFrame({"user": [1]} if ratings is None else {"rating": ratings})
     with pytest.raises(UserError, match=message):
-        encode_labels(log, DataConfig(rate=True).requested_heads())
+        encode_labels(log, DataConfig(predict_ratings=True).requested_heads())
 
 
 def test_a_rating_weight_without_rate_is_refused():
-    with pytest.raises(UserError, match=r"^--rating\.weight=2 is of use to --rate alone; give it$"):
+    with pytest.raises(UserError, match=r"^--rating\.weight=2 needs --predict-ratings$"):
         load_interactions(DataConfig(rating=RatingConfig(weight=2)), seed=0)
 
 
@@ -232,7 +235,9 @@ def test_the_recommender_predicts_ratings():
         found = [rating.at_least[2.0], rating.at_least[4.0]]
         np.testing.assert_allclose(found, at_least[0, position], rtol=1e-4)
     assert recommender.rate([], []) == []
-    with pytest.raises(UserError, match="the model predicts no ratings; train one with --rate"):
+    with pytest.raises(
+        UserError, match="the model does not predict ratings; train a run with --predict-ratings"
+    ):
         Recommender(
             make_bundle(make_model("bow"), Shapes(1, 5, 6, 4, False), list(range(SIZE)))
         ).rate([], [1])
