@@ -14,8 +14,18 @@ from tests import ROOT
 
 ENCODERS = ("bow", "cnn", "rnn")
 
+# Small enough for tests that do not check the recall.
+QUICK_MODEL = [
+    "--embedding-dim=16",
+    "--hidden-units=16",
+    "--negatives=64",
+    "--batch-size=64",
+    "--epochs=3",
+]
+QUICK_RUN = ["--synthetic.users=300", "--synthetic.items=100", *QUICK_MODEL]
+
 # Large enough to learn something in a few seconds.
-WORLD = [
+SMALL_RUN = [
     "--synthetic.users=600",
     "--synthetic.items=150",
     "--embedding-dim=16",
@@ -75,12 +85,18 @@ def convert(*flags: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return call(export.main, "--recipe=float32", *flags, cwd=cwd)
 
 
-def train(folder: Path, encoder: str, *flags: str) -> Path:
-    """Train a run in the folder, in this process, and return its directory."""
+def run_train(*flags: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run the command `train` in this process."""
     from jaxrec.cli import train as train_command
 
+    return call(train_command.main, *flags, cwd=cwd)
+
+
+def train(folder: Path, encoder: str, *flags: str) -> Path:
+    """Train a run in the folder, in this process, and return its directory."""
     run_dir = folder / "runs" / encoder
-    given = (f"--encoder={encoder}", f"--run-dir={run_dir}", *WORLD, *flags)
-    process = call(train_command.main, *given, cwd=folder)
+    process = run_train(
+        f"--encoder={encoder}", f"--run-dir={run_dir}", *SMALL_RUN, *flags, cwd=folder
+    )
     assert process.returncode == 0, process.stderr
     return run_dir

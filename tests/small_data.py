@@ -6,14 +6,16 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from hypothesis import assume
 from hypothesis import strategies as st
 
 from jaxrec.data.data_config import DataConfig
 from jaxrec.data.dataset import Dataset, prepare
 from jaxrec.data.interactions import FilterConfig, Interactions
 from jaxrec.data.log_summary import LogSummary
-from jaxrec.data.splits import Split, SplitName
+from jaxrec.data.splits import Split, SplitName, split_timelines
 from jaxrec.data.timelines import Timelines
+from jaxrec.errors import UserError
 from jaxrec.schema import ITEM, PAD
 
 
@@ -39,8 +41,8 @@ def numbered_timelines(lengths: Sequence[int]) -> Timelines:
 
 def training_on_everything(timelines: Timelines) -> Split:
     no_positions = np.empty(0, np.int64)
-    everything = np.ones(len(timelines.items), bool)
-    return Split(everything, timelines.offsets[1:], no_positions, no_positions)
+    all_positions = np.ones(len(timelines.items), bool)
+    return Split(all_positions, timelines.offsets[1:], no_positions, no_positions)
 
 
 # The summary of a log that is written by hand.
@@ -93,3 +95,12 @@ def user_sequences(
     """Draw the item ids of some users, each with at least one activity."""
     timeline = st.lists(st.integers(1, largest_item), min_size=1, max_size=max_length)
     return st.lists(timeline, min_size=1, max_size=max_users)
+
+
+def split_or_skip(timelines: Timelines, name: SplitName, seed: int = 0) -> Split:
+    """Split the timelines, or reject the example if a part of the split is empty."""
+    try:
+        return split_timelines(timelines, name, seed=seed)
+    except UserError:
+        assume(False)
+        raise

@@ -59,8 +59,8 @@ def test_every_public_name_has_an_example_that_runs(shop, monkeypatch, capsys):
     # `train` goes first: another example compares with its run.
     for name in sorted(code, key=lambda name: name != "train"):
         exec(compile(code[name], f"jaxrec.{name}", "exec"), {"jaxrec": jaxrec})
-    said = capsys.readouterr().out
-    assert "no-such-log.csv is not a file" in said
+    message = capsys.readouterr().out
+    assert "no-such-log.csv is not a file" in message
 
 
 def test_a_loaded_run_reports_its_saved_metrics(shop):
@@ -119,7 +119,7 @@ def test_a_table_in_memory_is_read_as_a_log(kind, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ({"encodr": "rnn"}, "encodr, which is not a setting; did you mean encoder?"),
         ({"encoder": "gru"}, "--encoder=gru is unknown"),
@@ -128,9 +128,9 @@ def test_a_table_in_memory_is_read_as_a_log(kind, tmp_path, capsys):
         ({"transformer": {"blocks": 1}}, "--transformer.blocks=1 needs --encoder=transformer"),
     ],
 )
-def test_a_mistake_is_one_line(arguments, said, tmp_path):
+def test_a_mistake_is_one_line(arguments, message, tmp_path):
     log = jaxrec.read_log(small_log())
-    with pytest.raises(jaxrec.UserError, match=said) as caught:
+    with pytest.raises(jaxrec.UserError, match=message) as caught:
         jaxrec.train(log, directory=tmp_path / "run", **arguments)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()

@@ -124,15 +124,15 @@ def test_a_damaged_file_is_reported(tmp_path, content):
 def test_truncated_or_modified_arrays_are_reported(tmp_path):
     path = tmp_path / "arrays.npz"
     write_arrays(path, {"ids": np.arange(9)})
-    whole = path.read_bytes()
+    content = path.read_bytes()
     assert read_arrays(path)["ids"].tolist() == [*range(9)]
-    for place in range(len(whole)):
-        path.write_bytes(whole[:place])
+    for offset in range(len(content)):
+        path.write_bytes(content[:offset])
         with pytest.raises(UserError, match=r"arrays\.npz is damaged.*train the run again"):
             read_arrays(path)
         for bit in (0, 5):
-            changed = bytes([whole[place] ^ (1 << bit)])
-            path.write_bytes(whole[:place] + changed + whole[place + 1 :])
+            changed = bytes([content[offset] ^ (1 << bit)])
+            path.write_bytes(content[:offset] + changed + content[offset + 1 :])
             # Some bytes, such as those of a date, have no effect.
             with suppress(UserError):
                 read_arrays(path)

@@ -166,7 +166,7 @@ def _recommend(
             excluded = np.zeros((len(users), size + 1), bool)
             excluded[:, PAD] = True
             if not keep_seen:
-                of_batch = seen.take(users)
+                of_batch = seen.gather(users)
                 excluded[of_batch.rows, of_batch.ids] = True
             found.append(rank_all(device, histories, excluded, k))
             bar.update(len(users))

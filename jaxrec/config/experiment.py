@@ -109,9 +109,11 @@ def load_config(path: Path) -> Config:
     return config
 
 
-def differences(saved: Config, asked: Config) -> list[str]:
-    """Return each setting in which two configurations differ, as "--flag: saved, not asked".
+def differences(saved: Config, requested: Config) -> list[str]:
+    """Return each setting in which two configurations differ, as "--flag: saved, not requested".
 
     The folder of the data may differ, because the same data may have moved.
     """
-    return [line for line in differing_flags(saved, asked) if not line.startswith("--data-dir:")]
+    return [
+        line for line in differing_flags(saved, requested) if not line.startswith("--data-dir:")
+    ]

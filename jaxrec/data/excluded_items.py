@@ -44,7 +44,7 @@ class ExcludedItems:
         """Row of each id."""
         return np.repeat(np.arange(len(self)), np.diff(self.offsets))
 
-    def take(self, rows: Int[np.ndarray, " k"]) -> "ExcludedItems":
+    def gather(self, rows: Int[np.ndarray, " k"]) -> "ExcludedItems":
         """Return the excluded ids of the given rows."""
         return _gather(self.ids, self.offsets[rows], self.offsets[rows + 1])
 

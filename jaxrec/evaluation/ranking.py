@@ -111,7 +111,7 @@ def rank(
     is_seen = seen.contains(targets[:, None])[:, 0]
     batches = _length_batches(np.minimum(np.diff(seen.offsets), config.history_length), batch_size)
     # All batches have the same shape: the last repeats its rows, and excluded ids end with PAD.
-    batches_seen = [seen.take(rows) for rows, _ in batches]
+    batches_seen = [seen.gather(rows) for rows, _ in batches]
     max_seen = 0 if config.keep_seen else max(len(past.ids) for past in batches_seen)
     ranks = np.empty(len(positions), np.int32)
     recommended = np.zeros(catalogue_size + 1, bool)

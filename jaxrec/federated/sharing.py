@@ -11,10 +11,10 @@ import jax
 
 from jaxrec.training.sparse_rows import Tables, item_tables, with_tables
 
-Share = Literal["encoder", "all"]
+Sharing = Literal["encoder", "all"]
 
 
-def split_params(params: Any, share: Share) -> tuple[Any, Tables]:
+def split_params(params: Any, share: Sharing) -> tuple[Any, Tables]:
     """Split parameters into the shared ones, with None for all others, and the fixed tables."""
     kept = item_tables(params) if share == "encoder" else {}
     return with_tables(params, dict.fromkeys(kept)), kept

@@ -56,8 +56,8 @@ class RecommenderModel(nnx.Module):
         self.features = tuple(each for of in owners for each in schema.features_of(of))
         self.activities = Activities(schema, rngs=rngs)
         self.encoder = make_encoder(config, self.activities.width, rngs=rngs)
-        self.circumstances = ContextFeatures(schema, rngs=rngs)
-        width = self.encoder.width + self.circumstances.width
+        self.context_features = ContextFeatures(schema, rngs=rngs)
+        width = self.encoder.width + self.context_features.width
         widths = [width] + [config.hidden_units] * config.dense_layers
         he_normal = nnx.initializers.he_normal()
         layer = partial(nnx.Linear, out_features=widths[-1], kernel_init=he_normal, rngs=rngs)
@@ -126,7 +126,7 @@ class RecommenderModel(nnx.Module):
             jnp.swapaxes(values, 0, 1)
             for values in (encoded_BWH, activities_BLE[:, -width:], is_filled_BW)
         )
-        about_WBD = self.circumstances.combine_positions(vectors, width)
+        about_WBD = self.context_features.combine_positions(vectors, width)
         return self.project(encoded_WBH, last_WBD, is_filled_WB, about_WBD)
 
     def encode_last(self, history: Mapping[str, Int[jax.Array, "B *_"]]) -> Float[jax.Array, "B D"]:
@@ -134,12 +134,12 @@ class RecommenderModel(nnx.Module):
         mask_BN, vectors = mask_of(history), self.look_up(history)
         activities_BNE = self.activities.combine(vectors, mask_BN)
         encoded_BH = self.encoder.encode_last(activities_BNE, mask_BN.astype(activities_BNE.dtype))
-        about_BD = self.circumstances.combine(vectors)
+        about_BD = self.context_features.combine(vectors)
         return self.project(encoded_BH, activities_BNE[:, -1], jnp.any(mask_BN, axis=1), about_BD)
 
     def look_up(self, history: Mapping[str, Int[jax.Array, "B *_"]]) -> Vectors:
         """Return the embeddings of every feature except item features."""
-        return {**self.activities.look_up(history), **self.circumstances.look_up(history)}
+        return {**self.activities.look_up(history), **self.context_features.look_up(history)}
 
     def project(
         self,

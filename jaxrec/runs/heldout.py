@@ -34,7 +34,7 @@ class Heldout:
         """Return up to `count` of the histories, evenly spaced."""
         rows = np.unique(np.linspace(0, len(self.target) - 1, count, dtype=np.int64))
         history = {name: ids[rows] for name, ids in self.history.items()}
-        return Heldout(history, self.target[rows], self.seen.take(rows))
+        return Heldout(history, self.target[rows], self.seen.gather(rows))
 
 
 def draw_heldout(dataset: Dataset, history_length: int, *, seed: int) -> Heldout:

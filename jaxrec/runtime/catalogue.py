@@ -83,14 +83,14 @@ def pack_catalogue(columns: Mapping[str, Sequence[Any]]) -> bytes:
         None if genres is None else [number_of[genre] for genre in genres]
         for genres in columns["genres"]
     ]
-    whole = {**columns, "genres": numbered}
+    numbered_columns = {**columns, "genres": numbered}
     titled = any(title is not None for title in columns["title"])
     items = len(numbered)
     lines: list[Mapping[str, Any]] = [
         {"items": items, "block": _BLOCK, "titled": titled, "genres": names}
     ]
     for start in range(0, items, _BLOCK):
-        block = {name: whole[name][start : start + _BLOCK] for name in COLUMNS}
+        block = {name: numbered_columns[name][start : start + _BLOCK] for name in COLUMNS}
         lines.append(
             {name: values for name, values in block.items() if any(v is not None for v in values)}
         )

@@ -27,6 +27,9 @@ from jaxrec.training.step import TrainState, name_of
 
 Tree = TypeVar("Tree")
 
+# Parts of the model that earlier versions saved under another name.
+_RENAMED_PARTS = {"circumstances": "context_features"}
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -189,21 +192,29 @@ def _restore_item(manager: ocp.CheckpointManager, step: int, item: str, like: Tr
         }
     )
     try:
-        found = manager.item_metadata(step)[item]
-        mismatches = _mismatches(dict(found or {}), wanted)
+        found = dict(manager.item_metadata(step)[item] or {})
+        saved_names = {_current_name(name): name for name in found}
+        mismatches = _mismatches({_current_name(name): found[name] for name in found}, wanted)
         if mismatches:
             raise UserError(
                 f"{path} does not fit the configuration: {'; '.join(mismatches)}; give the flags "
                 "it was trained with, or train it again with --overwrite"
             )
-        composite = ocp.args.Composite(**{item: ocp.args.StandardRestore(wanted)})
+        saved = {saved_names[name]: leaf for name, leaf in wanted.items()}
+        composite = ocp.args.Composite(**{item: ocp.args.StandardRestore(saved)})
         flat = manager.restore(step, args=composite)[item]
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(
             f"{path} is damaged ({reason}); train the run again with --overwrite"
         ) from error
-    return jax.tree.unflatten(jax.tree.structure(like), [flat[name] for name in wanted])
+    leaves = [flat[saved_names[name]] for name in wanted]
+    return jax.tree.unflatten(jax.tree.structure(like), leaves)
+
+
+def _current_name(name: str) -> str:
+    """Return the present name of an array of a checkpoint."""
+    return ".".join(_RENAMED_PARTS.get(part, part) for part in name.split("."))
 
 
 def _mismatches(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:

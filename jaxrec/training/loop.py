@@ -121,8 +121,8 @@ def train(
             while not _is_finished(progress, config):
                 state, line = _train_epoch(dispatch, state, batches, mesh, progress.epoch, bar)
                 started = time.perf_counter()
-                whole = unshard_state(state, mesh, rows)
-                scorer = model_scorer(*folded(graphdef, whole.params, dataset.item_features))
+                unsharded = unshard_state(state, mesh, rows)
+                scorer = model_scorer(*folded(graphdef, unsharded.params, dataset.item_features))
                 validation = _validate(scorer, dataset, config.data)
                 line["validation_seconds"] = time.perf_counter() - started
                 # Processes may round differently, but must stop at the same epoch.
@@ -135,7 +135,7 @@ def train(
                     directory.write_metrics(epochs)
                     # A final fit keeps its last epoch, whatever the score.
                     selection_score = float(line["epoch"]) if config.data.final_fit else score
-                    save(checkpoints, whole, progress, selection_score)
+                    save(checkpoints, unsharded, progress, selection_score)
                     _report_epoch(line, config, board, bar)
         # The result of all processes except the leader is discarded.
         best = restore_best(checkpoints, params) if is_leader() else params

@@ -93,8 +93,8 @@ def unshard_state(state: Tree, mesh: Mesh, rows: int) -> Tree:
         return state
 
     def unshard(path: Any, leaf: jax.Array) -> jax.Array:
-        whole = multihost_utils.process_allgather(leaf, tiled=True)
-        return jnp.asarray(whole[:rows] if _mesh_axis(name_of(path)) else whole)
+        gathered = multihost_utils.process_allgather(leaf, tiled=True)
+        return jnp.asarray(gathered[:rows] if _mesh_axis(name_of(path)) else gathered)
 
     return jax.tree.map_with_path(unshard, state)
 
@@ -112,8 +112,8 @@ def _place(leaf: Any, sharding: NamedSharding) -> jax.Array:
     if jax.process_count() == 1:
         return jax.device_put(leaf, sharding)
     # Each process has the whole array, and copies the shards of its own devices.
-    whole = np.asarray(leaf)
-    return jax.make_array_from_callback(whole.shape, sharding, lambda place: whole[place])
+    array = np.asarray(leaf)
+    return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
 
 
 def _place_batch(leaf: Any, mesh: Mesh) -> jax.Array:

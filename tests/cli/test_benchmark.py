@@ -47,9 +47,9 @@ def test_the_table_has_a_row_per_file_and_a_column_per_peer(models, peer, tmp_pa
 
 
 def test_recall_is_left_out_without_the_run(models, tmp_path):
-    alone = tmp_path / "model.tflite"
-    alone.write_bytes(models["bow"].read_bytes())
-    process = call(benchmark.main, str(alone), "--rounds=1", cwd=tmp_path)
+    single = tmp_path / "model.tflite"
+    single.write_bytes(models["bow"].read_bytes())
+    process = call(benchmark.main, str(single), "--rounds=1", cwd=tmp_path)
     assert process.returncode == 0, process.stderr
     assert not re.search(r"0\.\d{4}$", process.stdout.splitlines()[-1].rstrip())
 
@@ -63,8 +63,8 @@ def test_a_peer_with_the_same_ids_has_the_same_recall(runs, models):
     # The model ignores padding on either side.
     device = DeviceModel(bundle.graph)
     lists = device.recommend_all(as_inputs(heldout.history))
-    own = compute_recall(device, lists, heldout, len(items), keep_seen=False)
-    assert peer_recall(timed_model, heldout, items) == pytest.approx(own, abs=0.01)
+    card = compute_recall(device, lists, heldout, len(items), keep_seen=False)
+    assert peer_recall(timed_model, heldout, items) == pytest.approx(card, abs=0.01)
 
 
 def test_latency_has_one_time_per_counted_call(models):
@@ -79,7 +79,7 @@ def test_latency_has_one_time_per_counted_call(models):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (
             b"not a flatbuffer",
@@ -88,14 +88,14 @@ def test_latency_has_one_time_per_counted_call(models):
         (None, "peer.tflite is not a file; give --against=FILE"),
     ],
 )
-def test_an_invalid_peer_is_refused_in_one_line(models, tmp_path, content, said):
+def test_an_invalid_peer_is_refused_in_one_line(models, tmp_path, content, message):
     path = tmp_path / "peer.tflite"
     if content is not None:
         path.write_bytes(content)
     process = call(benchmark.main, str(models["bow"]), f"--against={path}", cwd=tmp_path)
     assert process.returncode == 2
     (line,) = process.stderr.splitlines()
-    assert said in line
+    assert message in line
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -119,7 +119,7 @@ def test_arguments_default_to_those_of_the_process(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "said"),
+    ("error", "code", "message"),
     [
         (UserError("no flour"), 2, "error: no flour\n"),
         (FailedCheckError("burnt"), 1, "error: burnt\n"),
@@ -129,13 +129,13 @@ def test_arguments_default_to_those_of_the_process(monkeypatch):
     ],
     ids=repr,
 )
-def test_an_error_is_one_line_and_an_exit_code(capsys, error, code, said):
+def test_an_error_is_one_line_and_an_exit_code(capsys, error, code, message):
     def bake(flags: BakingFlags) -> None:
         raise error
 
     assert main_of(bake)([]) == code
     captured = capsys.readouterr()
-    assert (captured.out, captured.err) == ("", said)
+    assert (captured.out, captured.err) == ("", message)
 
 
 @dataclass(frozen=True)
@@ -161,16 +161,16 @@ def test_help_has_the_module_docstring_and_the_common_flags(capsys):
         raise AssertionError("help does nothing else")
 
     assert main_of(bake)(["--loaves=2", "--help"]) == 0
-    said = capsys.readouterr().out.splitlines()
-    assert said[0].startswith("The frame of every command")
-    assert f"{'  --loaves=INT':<32}how many (default: 1)" in said
-    assert f"{'  --crust.*':<32}--crust: how it gets a crust." in said
-    assert not any("--salt" in line or "--crust.heat" in line for line in said)
+    output = capsys.readouterr().out.splitlines()
+    assert output[0].startswith("The frame of every command")
+    assert f"{'  --loaves=INT':<32}how many (default: 1)" in output
+    assert f"{'  --crust.*':<32}--crust: how it gets a crust." in output
+    assert not any("--salt" in line or "--crust.heat" in line for line in output)
 
     assert main_of(bake)(["--help-all"]) == 0
-    said = capsys.readouterr().out.splitlines()
-    assert f"{'  --salt=FLOAT':<32}in the dough" in said
-    assert f"{'  --crust.heat=INT':<32}of the oven (default: 250)" in said
+    output = capsys.readouterr().out.splitlines()
+    assert f"{'  --salt=FLOAT':<32}in the dough" in output
+    assert f"{'  --crust.heat=INT':<32}of the oven (default: 250)" in output
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -179,18 +179,18 @@ def test_the_help_of_every_command_fits_on_a_screen(monkeypatch, capsys, command
     if command == "federate":
         pytest.importorskip("dp_accounting", reason="needs the extra federated")
     assert jaxrec_main([command, "--help"]) == 0
-    said = capsys.readouterr().out.splitlines()
-    assert len(said) <= 110
-    assert max(map(len, said)) <= 100
+    output = capsys.readouterr().out.splitlines()
+    assert len(output) <= 110
+    assert max(map(len, output)) <= 100
 
 
 def test_a_named_file_has_the_given_name_or_its_stem(tmp_path):
-    path, odd = tmp_path / "bow_i10.tflite", tmp_path / "a=b.tflite"
-    for each in (path, odd):
+    path, unusual = tmp_path / "bow_i10.tflite", tmp_path / "a=b.tflite"
+    for each in (path, unusual):
         each.write_bytes(b"")
     assert named_file("--against", str(path)) == ("bow_i10", path)
     assert named_file("--against", f"bag of words=2020={path}") == ("bag of words=2020", path)
-    assert named_file("--against", str(odd)) == ("a=b", odd)
+    assert named_file("--against", str(unusual)) == ("a=b", unusual)
     for text in ("nowhere.tflite", "bag=nowhere.tflite"):
         with pytest.raises(UserError, match=r"^nowhere\.tflite is not a file; give --against=FILE"):
             named_file("--against", text)
@@ -275,8 +275,8 @@ def test_a_pipe_that_both_streams_share_may_close(closed_pipe):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 @pytest.mark.parametrize("flag", ["--help", "--lines=1", "--lines=100000"])
 def test_a_full_disk_is_one_line(flag):
-    said = "error: No space left on device; give another file\n"
-    assert run_printer(flag, stdout="/dev/full") == (2, said)
+    output = "error: No space left on device; give another file\n"
+    assert run_printer(flag, stdout="/dev/full") == (2, output)
 
 
 def test_a_command_runs_without_standard_output():

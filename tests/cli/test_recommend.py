@@ -57,8 +57,8 @@ def histories_of(log: pl.DataFrame) -> dict:
 
 def by_user(lists: pl.DataFrame) -> dict:
     rows = defaultdict(list)
-    for user, place, item, score, title in lists.rows():
-        rows[user].append((place, item, score, title))
+    for user, rank, item, score, title in lists.rows():
+        rows[user].append((rank, item, score, title))
     return rows
 
 
@@ -69,8 +69,8 @@ def test_lists_match_the_runtime_for_each_user(log, models, tmp_path):
     assert list(rows) == sorted(histories_of(log))
     for user, history in histories_of(log).items():
         found = recommender.recommend(history, k=7)
-        wanted = [(n, e.item, pytest.approx(e.score), e.title) for n, e in enumerate(found, 1)]
-        assert rows[user] == wanted
+        expected = [(n, e.item, pytest.approx(e.score), e.title) for n, e in enumerate(found, 1)]
+        assert rows[user] == expected
 
 
 def test_csv_output_equals_parquet_output(log, models, tmp_path):
@@ -103,11 +103,11 @@ def test_histories_are_sorted_by_time_and_then_by_row_order(log, models, tmp_pat
 
 def test_unknown_items_are_skipped_and_counted(log, models, tmp_path):
     first, *_ = log["user"].unique().sort()
-    strange = pl.DataFrame(
+    not_in_model = pl.DataFrame(
         {"user": [first, 900, 901, 901], "item": [5, 5, 6, 5], "timestamp": [2**40] * 4}
     )
     lists = write_lists(log, models["cnn"], tmp_path)
-    log.vstack(strange).write_csv(tmp_path / "log.csv")
+    log.vstack(not_in_model).write_csv(tmp_path / "log.csv")
     flags = [f"--model={models['cnn']}", "--log=log.csv", "--out=lists.parquet"]
     process = call(recommend.main, *flags, cwd=tmp_path)
     assert process.returncode == 0, process.stderr
@@ -150,10 +150,10 @@ def test_a_batch_model_and_k_beyond_its_top_k(tmp_path, monkeypatch, keep_seen):
     found = by_user(write_lists(log, model, tmp_path, f"--k={SIZE}"))
     recommender = Recommender.load(model)
     for user, history in histories_of(log).items():
-        wanted = recommender.recommend(history, k=SIZE)
-        assert [item for _, item, *_ in found[user]] == [each.item for each in wanted]
-        assert [place for place, *_ in found[user]] == list(range(1, len(wanted) + 1))
-        assert len(wanted) == (SIZE if keep_seen else SIZE - 9)
+        expected = recommender.recommend(history, k=SIZE)
+        assert [item for _, item, *_ in found[user]] == [each.item for each in expected]
+        assert [place for place, *_ in found[user]] == list(range(1, len(expected) + 1))
+        assert len(expected) == (SIZE if keep_seen else SIZE - 9)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -178,10 +178,10 @@ def test_features_of_the_model_are_unknown_and_reported(tmp_path):
     found = by_user(pl.read_parquet(tmp_path / "lists.parquet"))
     recommender = Recommender.load(model)
     for user, history in histories_of(log).items():
-        wanted = recommender.recommend(history, k=10)
-        assert [item for _, item, *_ in found[user]] == [each.item for each in wanted]
+        expected = recommender.recommend(history, k=10)
+        assert [item for _, item, *_ in found[user]] == [each.item for each in expected]
         scores = [score for *_, score, _ in found[user]]
-        np.testing.assert_allclose(scores, [each.score for each in wanted], rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(scores, [each.score for each in expected], rtol=1e-5, atol=1e-5)
 
 
 MISTAKES = {
@@ -204,7 +204,7 @@ MISTAKES = {
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_is_reported_in_one_line_and_writes_nothing(log, models, tmp_path, mistake):
-    flags, said = MISTAKES[mistake]
+    flags, message = MISTAKES[mistake]
     (tmp_path / "folder.csv").mkdir()
     log.with_columns(timestamp=-pl.col("timestamp")).write_csv(tmp_path / "log.csv")
     before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
@@ -214,7 +214,7 @@ def test_a_mistake_is_reported_in_one_line_and_writes_nothing(log, models, tmp_p
     assert process.returncode == 2
     (line,) = process.stderr.splitlines()
     assert line.startswith("error: ")
-    assert said in line
+    assert message in line
     assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
 
 

@@ -102,8 +102,8 @@ def test_the_message_tells_a_large_value_from_its_limit(part, name, value):
     """Six digits are too few: "2.14748e+09 is out of range; give 0 to 2.14748e+09"."""
     with pytest.raises(UserError) as error:
         part(**{name: value})
-    said, limits = str(error.value).split(" is out of range; give ")
-    assert said.split("=")[1] != limits.split(" to ")[1]
+    message, limits = str(error.value).split(" is out of range; give ")
+    assert message.split("=")[1] != limits.split(" to ")[1]
 
 
 def test_attention_heads_must_divide_the_width_of_a_transformer():
@@ -116,7 +116,7 @@ def test_attention_heads_must_divide_the_width_of_a_transformer():
 
 
 @pytest.mark.parametrize(
-    ("config", "said"),
+    ("config", "message"),
     [
         (
             ModelConfig("rnn", transformer=TransformerConfig(blocks=1)),
@@ -128,10 +128,10 @@ def test_attention_heads_must_divide_the_width_of_a_transformer():
         ),
     ],
 )
-def test_settings_of_another_encoder_are_refused(config, said):
+def test_settings_of_another_encoder_are_refused(config, message):
     with pytest.raises(UserError) as error:
         check_encoder(config)
-    assert str(error.value) == said
+    assert str(error.value) == message
 
 
 def test_changing_the_encoder_resets_the_settings_of_the_others():
@@ -223,7 +223,7 @@ def test_a_configuration_of_an_older_version_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"experts": 8}, "config.toml has experts, which is not a setting; --help-all lists all"),
         ({"epoch": 8}, "config.toml has epoch, which is not a setting; did you mean epochs?"),
@@ -241,12 +241,12 @@ def test_a_configuration_of_an_older_version_is_refused(tmp_path):
     ],
     ids=str,
 )
-def test_an_error_in_a_file_is_one_line_with_file_and_key(tmp_path, change, said):
+def test_an_error_in_a_file_is_one_line_with_file_and_key(tmp_path, change, message):
     path = changed_file(tmp_path, lambda table: table.update(change))
     for read in (load_config, lambda path: with_table(Config(), read_table(path), path)):
         with pytest.raises(UserError) as error:
             read(path)
-        assert said in str(error.value)
+        assert message in str(error.value)
         assert "\n" not in str(error.value)
 
 
@@ -277,8 +277,8 @@ def test_differences_name_the_flag_and_both_values():
     assert differences(Config(), Config()) == []
     assert differences(UNUSUAL, UNUSUAL) == []
     saved = Config(DataConfig(history_length=20), ModelConfig(), TrainConfig(batch_size=32))
-    asked = Config(DataConfig(), ModelConfig(encoder="bow"), TrainConfig())
-    assert differences(saved, asked) == [
+    requested = Config(DataConfig(), ModelConfig(encoder="bow"), TrainConfig())
+    assert differences(saved, requested) == [
         "--history-length: 20, not 10",
         "--encoder: rnn, not bow",
         "--batch-size: 32, not None",

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from jaxrec.cli import export, verify
-from jaxrec.cli import train as one_run
 from jaxrec.conversion.restore import restore_run
 from jaxrec.runtime import Recommender
-from tests.exports import call, convert
+from tests.exports import call, convert, run_train
 
 BRANDS = "xyz"
 
@@ -41,7 +40,7 @@ def shop(tmp_path_factory):
         "--hidden-units=8",
     ]
     flags += ["--item-features=brand", "--id-dropout=0.3", "--epochs=15", "--patience=15"]
-    process = call(one_run.main, *flags, "--run-dir=run", cwd=folder)
+    process = run_train(*flags, "--run-dir=run", cwd=folder)
     assert process.returncode == 0, process.stderr
     (folder / "new.csv").write_text(
         "item,title,brand\nx-new,New of x,x\ny-new,New of y,y\nx0,Old,x\nw-new,New of w,w\n"
@@ -110,11 +109,11 @@ def test_an_invalid_boost_is_refused(shop, flags, message):
 
 
 def test_the_added_items_are_reported(files):
-    said = files[2].splitlines()
-    assert "new.csv: 3 new items" in said
-    assert "  in the run already, and not changed: 1" in said
-    assert "  note: unknown brand: 'w'" in said
-    assert "  note: without known feature values, and so with equal embeddings: 1" in said
+    lines = files[2].splitlines()
+    assert "new.csv: 3 new items" in lines
+    assert "  in the run already, and not changed: 1" in lines
+    assert "  note: unknown brand: 'w'" in lines
+    assert "  note: without known feature values, and so with equal embeddings: 1" in lines
 
 
 def test_verify_accepts_a_file_with_new_items(shop, files):

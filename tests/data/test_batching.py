@@ -1,6 +1,6 @@
 """Training batches: every target appears, none leaks, and any dispatch is reproducible.
 
-In these worlds every position has its own item, position + 1, so an id in a batch identifies its
+In these timelines every position has its own item, position + 1, so an id in a batch identifies its
 activity.
 """
 
@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from jaxrec.data import buckets
 from jaxrec.data.batching import TrainingBatches
-from jaxrec.data.buckets import MAX_BUCKETS, MIN_SAVED_SHARE, bucket_edges
+from jaxrec.data.buckets import MAX_BUCKETS
 from jaxrec.data.excluded_items import excluded_mask
 from jaxrec.data.splits import Split, SplitName, split_timelines
 from jaxrec.data.timelines import Timelines
-from jaxrec.data.windowing import WindowShape, cut_windows
+from jaxrec.data.windowing import WindowShape
 from jaxrec.schema import ITEM, PAD
 from tests.small_data import left_padded, numbered_timelines, timelines_of, training_on_everything
 
@@ -26,21 +26,21 @@ NOTHING = np.empty(0, np.int64)
 
 
 @pytest.fixture(autouse=True, scope="module")
-def small_worlds():
-    """Lower the number of positions that another shape must save: these worlds are small."""
+def no_minimum():
+    """Lower the number of positions that another shape must save: these timelines are short."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(buckets, "MIN_SAVED", 1)
         yield
 
 
-class World(NamedTuple):
+class Case(NamedTuple):
     timelines: Timelines
     split: Split
     options: dict
 
 
 @st.composite
-def random_worlds(draw) -> World:
+def random_cases(draw) -> Case:
     """Draw timelines, a subset of training targets before each user's end, and sizes."""
     lengths = draw(st.lists(st.integers(1, 15), min_size=1, max_size=6))
     timelines = numbered_timelines(lengths)
@@ -63,11 +63,11 @@ def random_worlds(draw) -> World:
         "max_steps_per_dispatch": draw(st.integers(1, 4)),
         "seed": draw(st.integers(0, 1000)),
     }
-    return World(timelines, Split(is_training_target, training_ends, NOTHING, NOTHING), options)
+    return Case(timelines, Split(is_training_target, training_ends, NOTHING, NOTHING), options)
 
 
-def batches_of(world: World) -> TrainingBatches:
-    return TrainingBatches(world.timelines, world.split, **world.options)
+def batches_of(case: Case) -> TrainingBatches:
+    return TrainingBatches(case.timelines, case.split, **case.options)
 
 
 class Row(NamedTuple):
@@ -80,10 +80,10 @@ class Row(NamedTuple):
 def epoch_of(batches: TrainingBatches, number: int = 0) -> list[Row]:
     """Return the windows of an epoch in order."""
     first = number * batches.dispatches_per_epoch
-    made = [batches.dispatch(first + i) for i in range(batches.dispatches_per_epoch)]
+    dispatches = [batches.dispatch(first + i) for i in range(batches.dispatches_per_epoch)]
     return [
         Row(history, targets)
-        for batch in made
+        for batch in dispatches
         for of_step in zip(batch.history[ITEM].tolist(), batch.targets.tolist(), strict=True)
         for history, targets in zip(*of_step, strict=True)
     ]
@@ -93,51 +93,51 @@ def targets_of(rows: list[Row]) -> list[int]:
     return [target for row in rows for target in row.targets if target != PAD]
 
 
-@given(world=random_worlds(), epoch=st.integers(0, 3))
-def test_an_epoch_has_every_training_target_once_and_no_other(world, epoch):
-    batches = batches_of(world)
-    expected = np.flatnonzero(world.split.is_training_target) + 1
+@given(case=random_cases(), epoch=st.integers(0, 3))
+def test_an_epoch_has_every_training_target_once_and_no_other(case, epoch):
+    batches = batches_of(case)
+    expected = np.flatnonzero(case.split.is_training_target) + 1
     assert sorted(targets_of(epoch_of(batches, epoch))) == expected.tolist()
     assert batches.targets_per_epoch == len(expected)
 
 
-@given(world=random_worlds())
-def test_the_history_of_a_target_is_all_before_it_from_the_lead_in_on(world):
-    for history, targets in epoch_of(batches_of(world)):
+@given(case=random_cases())
+def test_the_history_of_a_target_is_all_before_it_from_the_lead_in_on(case):
+    for history, targets in epoch_of(batches_of(case)):
         lead_in = len(history) - len(targets)
         for column, target in enumerate(targets):
             if target == PAD:
                 continue
-            start = world.timelines.offsets[world.timelines.users_of(np.array([target - 1]))[0]]
+            start = case.timelines.offsets[case.timelines.users_of(np.array([target - 1]))[0]]
             before = list(range(start + 1, target))
             # A prediction at a column sees the history up to and including that column.
             length = lead_in + column + 1
             assert history[:length] == left_padded(before, length)
             # A shorter lead-in than configured drops no history.
-            assert len(before) <= length or lead_in == world.options["shape"].lead_in
+            assert len(before) <= length or lead_in == case.options["shape"].lead_in
 
 
-@given(world=random_worlds())
-def test_shapes_are_few_and_have_about_equally_many_targets(world):
-    batches, asked = batches_of(world), world.options["shape"]
+@given(case=random_cases())
+def test_shapes_are_few_and_have_about_equally_many_targets(case):
+    batches, shape = batches_of(case), case.options["shape"]
     shapes, steps = set(), 0
     for number in range(batches.dispatches_per_epoch):
-        made = batches.dispatch(number)
-        count, size, length = made.targets.shape
-        shapes.add(made.targets.shape)
+        batch = batches.dispatch(number)
+        count, size, length = batch.targets.shape
+        shapes.add(batch.targets.shape)
         steps += count
-        lead_in = made.history[ITEM].shape[-1] - length
-        assert made.history[ITEM].shape[:2] == (count, size)
-        assert 1 <= count <= world.options["max_steps_per_dispatch"]
-        assert size % asked.batch_multiple == 0
+        lead_in = batch.history[ITEM].shape[-1] - length
+        assert batch.history[ITEM].shape[:2] == (count, size)
+        assert 1 <= count <= case.options["max_steps_per_dispatch"]
+        assert size % shape.batch_multiple == 0
         # As many positions as a full step, up to rounding to a multiple of batch_multiple rows.
         assert (
-            abs(size - asked.batch_size * asked.length / length) <= asked.batch_multiple / 2
-            or size == asked.batch_multiple
+            abs(size - shape.batch_size * shape.length / length) <= shape.batch_multiple / 2
+            or size == shape.batch_multiple
         )
-        assert (length, lead_in) == asked[:2] or lead_in == 0
-        assert made.history[ITEM].dtype == made.targets.dtype == np.int32
-        np.testing.assert_array_equal(made.weights, made.targets != PAD)
+        assert (length, lead_in) == shape[:2] or lead_in == 0
+        assert batch.history[ITEM].dtype == batch.targets.dtype == np.int32
+        np.testing.assert_array_equal(batch.weights, batch.targets != PAD)
     assert steps == batches.steps_per_epoch
     assert len(shapes) <= MAX_BUCKETS + 1
 
@@ -145,7 +145,7 @@ def test_shapes_are_few_and_have_about_equally_many_targets(world):
 def test_dispatches_of_all_shapes_are_mixed_and_no_step_is_empty():
     timelines = numbered_timelines([3] * 64 + [9] * 64 + [40] * 8)
     batches = batches_of(
-        World(
+        Case(
             timelines,
             training_on_everything(timelines),
             {
@@ -156,9 +156,9 @@ def test_dispatches_of_all_shapes_are_mixed_and_no_step_is_empty():
             },
         )
     )
-    made = [batches.dispatch(number) for number in range(batches.dispatches_per_epoch)]
-    assert all(batch.targets.any(axis=(1, 2)).all() for batch in made)
-    lengths = [batch.targets.shape[-1] for batch in made]
+    dispatches = [batches.dispatch(number) for number in range(batches.dispatches_per_epoch)]
+    assert all(batch.targets.any(axis=(1, 2)).all() for batch in dispatches)
+    lengths = [batch.targets.shape[-1] for batch in dispatches]
     assert set(lengths) == {3, 9, 10}
     # Not sorted by length, and in another order in the next epoch.
     assert lengths not in (sorted(lengths), sorted(lengths, reverse=True))
@@ -169,51 +169,12 @@ def test_dispatches_of_all_shapes_are_mixed_and_no_step_is_empty():
     assert sorted(again) == sorted(lengths) and again != lengths
 
 
-def padded(lengths: list[int], edges: list[int]) -> int:
-    """Count the positions of rows that are padded to the next edge."""
-    return sum(min(edge for edge in edges if edge >= max(length, 1)) for length in lengths)
-
-
-@given(
-    lengths=st.lists(st.integers(0, 16), min_size=1, max_size=40),
-    fixed_positions=st.sampled_from([0, 500]),
-)
-def test_bucket_edges_are_optimal_and_each_bucket_pays_off(lengths, fixed_positions):
-    edges = bucket_edges(np.array(lengths), fixed_positions=fixed_positions)
-    assert edges == sorted(set(edges)) and edges[-1] == max([1, *lengths])
-    assert len(edges) <= MAX_BUCKETS
-    cost = padded(lengths, edges)
-    for other in range(1, max(lengths)):
-        for i in range(len(edges) - 1):
-            moved = sorted({*edges[:i], other, *edges[i + 1 :]})
-            assert padded(lengths, moved) >= cost
-    if len(edges) == 1:
-        best = min(padded(lengths, [other, *edges]) for other in range(1, 17))
-        assert best >= cost - MIN_SAVED_SHARE * (cost + fixed_positions)
-
-
-def test_buckets_by_hand():
-    # 10 rows of 2 and 2 of 20: 240 positions in one bucket, 60 in two. 4 rows of 19 do not pay for
-    # a bucket.
-    assert bucket_edges(np.array([2] * 10 + [20] * 2)) == [2, 20]
-    assert bucket_edges(np.array([2] * 10 + [20] * 2), fixed_positions=10_000) == [20]
-    assert bucket_edges(np.array([19] * 4 + [20] * 2)) == [20]
-
-
-def test_another_shape_must_save_as_much_as_it_costs_to_compile(monkeypatch):
-    # As above: a second bucket saves 18 positions for each of the 10 rows of 2.
-    monkeypatch.setattr(buckets, "MIN_SAVED", 180)
-    assert bucket_edges(np.array([2] * 10 + [20] * 2)) == [2, 20]
-    monkeypatch.setattr(buckets, "MIN_SAVED", 181)
-    assert bucket_edges(np.array([2] * 10 + [20] * 2)) == [20]
-
-
 def test_without_enough_savings_all_timelines_share_one_shape(monkeypatch):
     timelines = numbered_timelines([3] * 10 + [40] * 8)
-    options = long_world(0).options | {"shape": WindowShape(10, 4, 4)}
+    options = long_case(0).options | {"shape": WindowShape(10, 4, 4)}
 
     def lengths() -> set[int]:
-        batches = batches_of(World(timelines, training_on_everything(timelines), options))
+        batches = batches_of(Case(timelines, training_on_everything(timelines), options))
         return {
             batches.dispatch(number).targets.shape[-1]
             for number in range(batches.dispatches_per_epoch)
@@ -226,44 +187,44 @@ def test_without_enough_savings_all_timelines_share_one_shape(monkeypatch):
     assert lengths() == {10}
 
 
-@given(world=random_worlds())
-def test_excluded_items_are_those_before_the_window(world):
-    batches = batches_of(world)
-    offsets = world.timelines.offsets
+@given(case=random_cases())
+def test_excluded_items_are_those_before_the_window(case):
+    batches = batches_of(case)
+    offsets = case.timelines.offsets
     for number in range(batches.dispatches_per_epoch):
-        made = batches.dispatch(number)
-        if made.excluded is None:
-            assert world.options["catalogue_size"] is None
+        batch = batches.dispatch(number)
+        if batch.excluded is None:
+            assert case.options["catalogue_size"] is None
             continue
-        everything = np.arange(1, len(world.timelines.items) + 1)
-        rows = made.targets.reshape(-1, made.targets.shape[-1])
-        seen = excluded_mask(made.excluded.reshape(len(rows), -1), everything)
-        for met, targets in zip(seen, rows.tolist(), strict=True):
-            learned = [target for target in targets if target != PAD]
-            if not learned:
+        all_items = np.arange(1, len(case.timelines.items) + 1)
+        rows = batch.targets.reshape(-1, batch.targets.shape[-1])
+        masks = excluded_mask(batch.excluded.reshape(len(rows), -1), all_items)
+        for mask, targets in zip(masks, rows.tolist(), strict=True):
+            trained = [target for target in targets if target != PAD]
+            if not trained:
                 continue
-            start = offsets[world.timelines.users_of(np.array(learned[:1]) - 1)[0]]
+            start = offsets[case.timelines.users_of(np.array(trained[:1]) - 1)[0]]
             # All items before the window; the later ones have a column in it.
-            found = np.flatnonzero(met).tolist()
-            assert found == list(range(start, start + len(found)))
-            assert learned[-1] - 1 - len(targets) < start + len(found) <= learned[0] - 1
+            excluded = np.flatnonzero(mask).tolist()
+            assert excluded == list(range(start, start + len(excluded)))
+            assert trained[-1] - 1 - len(targets) < start + len(excluded) <= trained[0] - 1
 
 
-@given(world=random_worlds(), data=st.data())
-def test_a_dispatch_depends_on_the_seed_and_its_number_alone(world, data):
-    batches = batches_of(world)
+@given(case=random_cases(), data=st.data())
+def test_a_dispatch_depends_on_the_seed_and_its_number_alone(case, data):
+    batches = batches_of(case)
     count = 3 * batches.dispatches_per_epoch
     in_order = [batches.dispatch(number) for number in range(count)]
     order = data.draw(st.permutations(range(count)))
-    fresh = batches_of(world)
+    fresh = batches_of(case)
     for number in order[:10]:
-        for again in (fresh.dispatch(number), batches_of(world).dispatch(number)):
+        for again in (fresh.dispatch(number), batches_of(case).dispatch(number)):
             np.testing.assert_array_equal(again.history[ITEM], in_order[number].history[ITEM])
             np.testing.assert_array_equal(again.targets, in_order[number].targets)
             np.testing.assert_array_equal(again.excluded, in_order[number].excluded)
 
 
-def long_world(seed: int) -> World:
+def long_case(seed: int) -> Case:
     timelines = numbered_timelines([13, 20, 7, 31, 18] * 8)
     options = {
         "shape": WindowShape(length=5, lead_in=2, batch_size=16),
@@ -271,7 +232,7 @@ def long_world(seed: int) -> World:
         "max_steps_per_dispatch": 3,
         "seed": seed,
     }
-    return World(timelines, training_on_everything(timelines), options)
+    return Case(timelines, training_on_everything(timelines), options)
 
 
 def as_windows(rows: list[Row]) -> Counter:
@@ -279,14 +240,14 @@ def as_windows(rows: list[Row]) -> Counter:
 
 
 def test_epochs_differ_in_order_and_in_where_timelines_are_cut():
-    batches = batches_of(long_world(0))
+    batches = batches_of(long_case(0))
     windows = [as_windows(epoch_of(batches, epoch)) for epoch in (0, 1)]
     # Not merely shuffled: most windows of one epoch do not occur in the other.
     assert (windows[0] & windows[1]).total() < windows[0].total() / 2
 
 
 def test_seeds_differ_and_windows_are_shuffled_over_all_users():
-    first, second = (epoch_of(batches_of(long_world(seed))) for seed in (0, 1))
+    first, second = (epoch_of(batches_of(long_case(seed))) for seed in (0, 1))
     same = [
         one.targets == other.targets
         for one, other in zip(first, second, strict=True)
@@ -307,8 +268,8 @@ def test_held_out_positions_are_never_targets(name: SplitName):
     clocks = [list(range(3 * u, 3 * u + length)) for u, length in enumerate(lengths)]
     timelines = timelines_of(ids, clocks)
     split = split_timelines(timelines, name, seed=0)
-    options = long_world(0).options | {"shape": WindowShape(4, 2, 8)}
-    batches = batches_of(World(timelines, split, options))
+    options = long_case(0).options | {"shape": WindowShape(4, 2, 8)}
+    batches = batches_of(Case(timelines, split, options))
     held_out = set((np.concatenate([split.validation, split.test]) + 1).tolist())
     for epoch in range(5):
         rows = epoch_of(batches, epoch)
@@ -320,32 +281,3 @@ def test_held_out_positions_are_never_targets(name: SplitName):
         assert outside <= (held_out if name == "random-pairs" else set())
         if name == "random-pairs":
             assert outside
-
-
-@given(
-    lengths=st.lists(st.integers(0, 20), min_size=1, max_size=6),
-    length=st.integers(1, 7),
-    seed=st.integers(0, 1000),
-)
-def test_windows_cut_a_slice_without_gap_or_overlap_at_any_phase(lengths, length, seed):
-    starts = np.arange(len(lengths)) * 100
-    ends = starts + np.array(lengths)
-    owners, firsts, window_ends = cut_windows(starts, ends, length, np.random.default_rng(seed))
-    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-        own = owners == start
-        # The number does not depend on the phase; the last window may be empty.
-        assert own.sum() == ((end - start) // length + 1 if end > start else 0)
-        cuts = [start, *window_ends[own].tolist()]
-        assert firsts[own].tolist() == cuts[:-1]
-        assert cuts[-1] == end
-        assert (np.diff(cuts) <= length).all()
-        assert (np.diff(cuts[:-1]) > 0).all()
-
-
-def test_all_phases_are_equally_likely():
-    # 12 activities in windows of 5: three windows with 3 positions to spare, so four phases.
-    starts = np.zeros(4000, np.int64)
-    windows = cut_windows(starts, starts + 12, 5, np.random.default_rng(0))
-    first = Counter(windows.ends.reshape(4000, 3)[:, 0].tolist())
-    assert first.keys() == {5, 4, 3, 2}
-    assert all(900 < count < 1100 for count in first.values())

@@ -19,16 +19,16 @@ def excluded_of(rows: list[list[int]]) -> ExcludedItems:
     return ExcludedItems(ids, np.cumsum([0, *map(len, rows)]))
 
 
-@given(world=user_sequences(), data=st.data())
-def test_exactly_the_items_before_a_position_are_excluded(world, data):
-    timelines = timelines_of(world)
-    everywhere = range(len(timelines.items))
-    positions = data.draw(st.lists(st.sampled_from(everywhere), max_size=20))
-    before = [items[:i] for items in world for i in range(len(items))]
-    seen = items_before(timelines, np.array(positions, np.int64))
+@given(sequences=user_sequences(), data=st.data())
+def test_exactly_the_items_before_a_position_are_excluded(sequences, data):
+    timelines = timelines_of(sequences)
+    all_positions = range(len(timelines.items))
+    positions = data.draw(st.lists(st.sampled_from(all_positions), max_size=20))
+    before = [items[:i] for items in sequences for i in range(len(items))]
+    excluded = items_before(timelines, np.array(positions, np.int64))
     expected = [(row, item) for row, position in enumerate(positions) for item in before[position]]
-    assert list(zip(seen.rows.tolist(), seen.ids.tolist(), strict=True)) == expected
-    assert len(seen) == len(positions)
+    assert list(zip(excluded.rows.tolist(), excluded.ids.tolist(), strict=True)) == expected
+    assert len(excluded) == len(positions)
 
 
 rows_of_ids = st.lists(st.lists(st.integers(1, V), max_size=7), min_size=1, max_size=5)
@@ -37,18 +37,18 @@ rows_of_ids = st.lists(st.lists(st.integers(1, V), max_size=7), min_size=1, max_
 @given(rows=rows_of_ids, data=st.data())
 def test_rows_are_gathered_in_any_order(rows, data):
     chosen = data.draw(st.lists(st.sampled_from(range(len(rows))), max_size=6))
-    taken = excluded_of(rows).take(np.array(chosen, np.int64))
+    gathered = excluded_of(rows).gather(np.array(chosen, np.int64))
     expected = excluded_of([rows[number] for number in chosen])
-    np.testing.assert_array_equal(taken.ids, expected.ids)
-    np.testing.assert_array_equal(taken.offsets, expected.offsets)
+    np.testing.assert_array_equal(gathered.ids, expected.ids)
+    np.testing.assert_array_equal(gathered.offsets, expected.offsets)
 
 
 @given(rows=rows_of_ids, data=st.data())
 def test_contains_tests_ids_row_by_row(rows, data):
-    asked = [data.draw(st.lists(st.integers(0, 2 * V), min_size=3, max_size=3)) for _ in rows]
-    holds = excluded_of(rows).contains(np.array(asked, np.int32))
+    candidates = [data.draw(st.lists(st.integers(0, 2 * V), min_size=3, max_size=3)) for _ in rows]
+    holds = excluded_of(rows).contains(np.array(candidates, np.int32))
     assert holds.tolist() == [
-        [item in row for item in ids] for row, ids in zip(rows, asked, strict=True)
+        [item in row for item in ids] for row, ids in zip(rows, candidates, strict=True)
     ]
 
 
@@ -68,9 +68,9 @@ def test_bitsets_and_ids_give_the_same_mask(most_bits, rows, ids):
         batch = excluded_of(rows).as_batch(V, max_ids=7)
     assert (batch.dtype == np.uint8) == (most_bits == V)
     expected = [[item in row for item in ids] for row in rows]
-    asked = np.array(ids, np.int32)
-    assert excluded_mask(batch, asked).tolist() == expected
-    assert jax.jit(excluded_mask)(jnp.asarray(batch), jnp.asarray(asked)).tolist() == expected
+    candidates = np.array(ids, np.int32)
+    assert excluded_mask(batch, candidates).tolist() == expected
+    assert jax.jit(excluded_mask)(jnp.asarray(batch), jnp.asarray(candidates)).tolist() == expected
 
 
 def test_the_size_of_ids_does_not_depend_on_the_catalogue():

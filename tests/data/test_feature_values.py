@@ -97,15 +97,15 @@ def test_many_distinct_numbers_are_bucketed_by_quantiles():
 
 def test_a_dominant_value_has_a_separate_bucket():
     """Use prices, most of which are zero."""
-    few = [float(each) for each in range(-20, 60)]
-    feature, ids = encode(few + [0.0] * 2000)
-    paid = np.array(few)
+    numbers = [float(each) for each in range(-20, 60)]
+    feature, ids = encode(numbers + [0.0] * 2000)
+    paid = np.array(numbers)
     (free,) = set(ids[80:].tolist())
     below, above = ids[:80][paid < 0], ids[:80][paid > 0]
     assert below.max() < free < above.min()
     assert feature.size == len(feature.values) + 1 <= 16
     # The same holds if the dominant value is the minimum.
-    feature, ids = encode([each for each in few if each >= 0] + [0.0] * 2000)
+    feature, ids = encode([each for each in numbers if each >= 0] + [0.0] * 2000)
     assert feature.size >= 2
     assert (ids[1:60] > ids[0]).all()
 

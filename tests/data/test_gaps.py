@@ -133,19 +133,23 @@ def test_gaps_from_ages_equal_those_of_training(clocks, unit, data):
 @given(clocks=clocks)
 def test_ages_and_gaps_by_plain_python(clocks):
     times = [np.cumsum(waits).tolist() for waits in clocks]
-    rows = [(user, n, time) for user, own in enumerate(times) for n, time in enumerate(own)]
+    rows = [
+        (user, n, time)
+        for user, times_of_user in enumerate(times)
+        for n, time in enumerate(times_of_user)
+    ]
     timelines = timed(log_of(rows), 1)
     expected = [
-        [now - then if now - then < MAX_GAP else UNKNOWN_AGE for then in own[:place]]
-        for own in times
-        for place, now in enumerate(own)
+        [now - then if now - then < MAX_GAP else UNKNOWN_AGE for then in times_of_user[:position]]
+        for times_of_user in times
+        for position, now in enumerate(times_of_user)
     ]
     ages = timelines.ages(np.arange(len(rows)), 4)
     missing = [4 - min(len(each), 4) for each in expected]
-    for row, count, wanted in zip(ages.tolist(), missing, expected, strict=True):
-        assert row == [UNKNOWN_AGE] * count + left_padded(wanted, 4 - count)
-    gaps = [[*(b - a for a, b in pairwise(own)), -1] for own in times]
-    flat = np.array([gap for own in gaps for gap in own])
+    for row, count, expected_ages in zip(ages.tolist(), missing, expected, strict=True):
+        assert row == [UNKNOWN_AGE] * count + left_padded(expected_ages, 4 - count)
+    gaps = [[*(b - a for a, b in pairwise(times_of_user)), -1] for times_of_user in times]
+    flat = np.array([gap for times_of_user in gaps for gap in times_of_user])
     np.testing.assert_array_equal(timelines.activities[AGE], gap_ids(flat))
 
 

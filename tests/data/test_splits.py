@@ -8,23 +8,15 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from jaxrec.data.splits import Split, SplitName, sample_users, split_timelines, train_on_validation
+from jaxrec.data.splits import SplitName, split_timelines, train_on_validation
 from jaxrec.data.timelines import Timelines
 from jaxrec.errors import UserError
-from tests.small_data import numbered_timelines, timelines_of
+from tests.small_data import numbered_timelines, split_or_skip, timelines_of
 
 lengths_of_users = st.lists(st.integers(1, 12), min_size=1, max_size=8)
 times_of_users = st.lists(
     st.lists(st.integers(0, 30), min_size=1, max_size=12).map(sorted), min_size=1, max_size=8
 )
-
-
-def split_or_skip(timelines: Timelines, name: SplitName, seed: int = 0) -> Split:
-    try:
-        return split_timelines(timelines, name, seed=seed)
-    except UserError:
-        assume(False)
-        raise
 
 
 def clocks(times: list[list[int]]) -> Timelines:
@@ -221,14 +213,14 @@ def test_all_parts_hold_targets_alone_and_training_ends_before_held_out_ones(wor
     if name == "leave-one-out":
         # The held-out targets of a user come last, and all others are trained on.
         for user in range(len(timelines.lengths)):
-            own = positions[is_target & (users == user)].tolist()
-            if len(own) < 3:
-                assert split.is_training_target[own].all()
-                assert not np.isin(own, split.test).any()
+            targets = positions[is_target & (users == user)].tolist()
+            if len(targets) < 3:
+                assert split.is_training_target[targets].all()
+                assert not np.isin(targets, split.test).any()
             else:
-                assert own[-1] in split.test
-                assert own[-2] in split.validation
-                assert split.is_training_target[own[:-2]].all()
+                assert targets[-1] in split.test
+                assert targets[-2] in split.validation
+                assert split.is_training_target[targets[:-2]].all()
 
 
 @given(times=times_of_users, name=st.sampled_from(get_args(SplitName)))
@@ -276,26 +268,3 @@ def test_the_error_counts_the_targets_of_each_part():
         error.value
     )
     assert "--split" in str(error.value)
-
-
-@given(lengths=lengths_of_users, count=st.integers(1, 9), name=st.sampled_from(get_args(SplitName)))
-def test_sampling_users_keeps_the_training_targets(lengths, count, name):
-    timelines = numbered_timelines(lengths)
-    split = split_or_skip(timelines, name)
-    drawn = sample_users(timelines, split, seed=1, validation=None, test=count)
-    np.testing.assert_array_equal(drawn.is_training_target, split.is_training_target)
-    np.testing.assert_array_equal(drawn.validation, split.validation)
-    owners = timelines.users_of(split.test)
-    chosen = np.unique(timelines.users_of(drawn.test))
-    assert len(chosen) == min(count, len(np.unique(owners)))
-    np.testing.assert_array_equal(drawn.test, split.test[np.isin(owners, chosen)])
-
-
-def test_another_seed_samples_other_users():
-    timelines = numbered_timelines([4] * 50)
-    split = split_timelines(timelines, "leave-one-out", seed=0)
-    first, again, other = (
-        sample_users(timelines, split, seed=seed, validation=10, test=None) for seed in (0, 0, 1)
-    )
-    assert first.validation.tolist() == again.validation.tolist() != other.validation.tolist()
-    assert len(first.validation) == 10 and len(first.test) == 50

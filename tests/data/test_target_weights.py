@@ -14,7 +14,7 @@ from jaxrec.data.target_weights import effective_sample_size
 from jaxrec.errors import UserError
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.training.windows import training_batches
-from tests.cli.test_train import run
+from tests.exports import run_train
 from tests.small_data import data_config, log_of
 
 COLUMNS = ("user", "item", "timestamp", "rating", "event", "weight")
@@ -33,8 +33,8 @@ def dataset_of(rows=ROWS, columns=COLUMNS, **config: Any) -> Dataset:
     return prepare(log_of(rows, columns), data_config(**config), seed=0)
 
 
-def weights_of(asked: str | None, rows=ROWS, **config: Any) -> np.ndarray:
-    weights = dataset_of(rows, target_weight=asked, **config).weights
+def weights_of(target_weight: str | None, rows=ROWS, **config: Any) -> np.ndarray:
+    weights = dataset_of(rows, target_weight=target_weight, **config).weights
     assert weights is not None
     assert weights.dtype == np.float32
     return weights
@@ -45,10 +45,10 @@ def test_a_weight_column_is_normalized_to_mean_one():
     assert weights_of("weight").tolist() == [0.5, 2.0, 0.0, 0.0, 0.0, 1.5]
 
 
-@pytest.mark.parametrize("asked", ["rating:1=0,3=1,5=2", "rating:5.0=4,1.00=0,3=2.0"])
-def test_numeric_values_are_matched_as_numbers(asked):
+@pytest.mark.parametrize("target_weight", ["rating:1=0,3=1,5=2", "rating:5.0=4,1.00=0,3=2.0"])
+def test_numeric_values_are_matched_as_numbers(target_weight):
     # The training targets are rated 5, 3, 1 and 3.
-    assert weights_of(asked).tolist() == [2.0, 1.0, 0.0, 0.0, 0.0, 1.0]
+    assert weights_of(target_weight).tolist() == [2.0, 1.0, 0.0, 0.0, 0.0, 1.0]
 
 
 def test_text_values_are_matched_as_text():
@@ -119,12 +119,12 @@ def test_batches_contain_target_weights_of_mean_one(weights):
     for number in range(batches.dispatches_per_epoch):
         batch = batches.dispatch(number)
         assert batch.weights.dtype == np.float32
-        wanted = [by_id[target] for target in batch.targets.ravel().tolist()]
-        np.testing.assert_array_equal(batch.weights.ravel(), np.array(wanted, np.float32))
+        expected = [by_id[target] for target in batch.targets.ravel().tolist()]
+        np.testing.assert_array_equal(batch.weights.ravel(), np.array(expected, np.float32))
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"),
+    ("target_weight", "message"),
     [
         ("colour", "--target-weight: unknown column 'colour'; available: rating, event, weight"),
         (
@@ -153,9 +153,9 @@ def test_batches_contain_target_weights_of_mean_one(weights):
         ("", "'' is not a column of ratings"),
     ],
 )
-def test_invalid_target_weights_are_rejected(asked, said):
-    with pytest.raises(UserError, match=said) as error:
-        dataset_of(target_weight=asked)
+def test_invalid_target_weights_are_rejected(target_weight, message):
+    with pytest.raises(UserError, match=message) as error:
+        dataset_of(target_weight=target_weight)
     assert "\n" not in str(error.value)
 
 
@@ -177,13 +177,13 @@ LOG = [
 
 
 @pytest.fixture
-def place(tmp_path):
+def folder(tmp_path):
     (tmp_path / "log.csv").write_text("user,item,timestamp,stars,kind\n" + "".join(LOG))
     return tmp_path
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "message"),
     [
         (["--target-weight=star"], "has no column 'star'"),
         (["--target-weight=stars:1=1"], "has no weight for 2 ("),
@@ -202,32 +202,32 @@ def place(tmp_path):
         (["--log.event=kind", "--target-events=buy,"], "give kinds of events, each once"),
     ],
 )
-def test_a_mistake_is_one_line_before_anything_is_trained(place, flags, said):
-    process = run("--dataset=log.csv", *flags, cwd=place)
+def test_a_mistake_is_one_line_before_anything_is_trained(folder, flags, message):
+    process = run_train("--dataset=log.csv", *flags, cwd=folder)
     assert process.returncode == 2
-    assert said in process.stderr
+    assert message in process.stderr
     assert process.stderr.count("\n") == 1
-    assert [path.name for path in place.iterdir()] == ["log.csv"]
+    assert [path.name for path in folder.iterdir()] == ["log.csv"]
 
 
-def test_an_empty_event_is_reported_with_its_line_or_dropped(place):
-    with (place / "log.csv").open("a") as file:
+def test_an_empty_event_is_reported_with_its_line_or_dropped(folder):
+    with (folder / "log.csv").open("a") as file:
         file.write("1,2,99,5,\n")
     flags = ["--dataset=log.csv", "--log.event=kind", "--dry-run"]
-    process = run(*flags, cwd=place)
+    process = run_train(*flags, cwd=folder)
     assert process.returncode == 2
     assert (
         "line 263: column 'kind' is empty; --log.drop-incomplete drops such rows" in process.stderr
     )
-    process = run(*flags, "--log.drop-incomplete", cwd=place)
+    process = run_train(*flags, "--log.drop-incomplete", cwd=folder)
     assert process.returncode == 0, process.stderr
     assert "1 by --log.drop-incomplete" in process.stdout
 
 
-def test_a_dry_run_reports_effective_targets_and_unreachable_targets(place):
+def test_a_dry_run_reports_effective_targets_and_unreachable_targets(folder):
     flags = ["--dataset=log.csv", "--log.rating=stars", "--log.event=kind", "--dry-run"]
     weight = "rating:1=0,2=0,3=1,4=1,5=1"
-    process = run(*flags, "--target-events=buy", f"--target-weight={weight}", cwd=place)
+    process = run_train(*flags, "--target-events=buy", f"--target-weight={weight}", cwd=folder)
     assert process.returncode == 0, process.stderr
     *lines, chosen = process.stdout.splitlines()
     assert chosen.startswith("  chosen for this log: dropout 0.4 ")
@@ -254,9 +254,9 @@ def test_many_unreachable_targets_cause_a_warning(tmp_path):
     ]
     (tmp_path / "log.csv").write_text("user,item,timestamp,event\n" + "".join(rows))
     flags = ["--dataset=log.csv", "--log.event=event", "--target-events=buy", "--dry-run"]
-    process = run(*flags, cwd=tmp_path)
+    process = run_train(*flags, cwd=tmp_path)
     assert "  warning: 20 of 20 test targets are items of the user's history" in process.stdout
-    assert "met before" not in run(*flags, "--keep-seen", cwd=tmp_path).stdout
+    assert "met before" not in run_train(*flags, "--keep-seen", cwd=tmp_path).stdout
 
 
 def test_target_weights_end_to_end(tmp_path):
@@ -267,7 +267,7 @@ def test_target_weights_end_to_end(tmp_path):
         for step in range(12)
     ]
     (tmp_path / "log.csv").write_text("user,item,timestamp,stars,kind\n" + "".join(rows))
-    process = run(
+    process = run_train(
         *("--dataset=log.csv", "--log.rating=stars", "--log.event=kind"),
         *("--target-events=buy", "--target-weight=stars:1=0,2=0,3=0.5,4=1,5=2"),
         *("--activity-features=rating,event", "--time-gaps", "--log.time-unit=seconds"),
@@ -277,14 +277,14 @@ def test_target_weights_end_to_end(tmp_path):
     assert process.returncode == 0, process.stderr
     done = RunDirectory(tmp_path / "runs/log-bow-n10")
     summary, ranks = done.summary(), done.ranks()
-    told = summary.protocol
-    assert (told.target_events, told.told_time, told.test_targets) == ("buy", True, 40)
+    protocol = summary.protocol
+    assert (protocol.target_events, protocol.told_time, protocol.test_targets) == ("buy", True, 40)
     # Eight of twelve steps are buys, six of them training targets: 2, 3, 5, 1, 3 and 4 stars.
     weights = np.array([0, 0.5, 2, 0, 0.5, 1])
-    assert told.effective_targets == pytest.approx(40 * weights.sum() ** 2 / (weights**2).sum())
+    assert protocol.effective_targets == pytest.approx(40 * weights.sum() ** 2 / (weights**2).sum())
     assert "log, leave-one-out, buy alone: 40 targets of 40 test users" in process.stdout
     # The last buy is at step 11, 7 * (121 - 100) seconds after the previous activity.
-    assert told.slices == {"graded": 40, "a minute later": 40}
+    assert protocol.slices == {"graded": 40, "a minute later": 40}
     assert summary.now_unknown is not None and ranks.now_unknown is not None
     assert np.mean(ranks.now_unknown <= 10) == summary.now_unknown.means["recall@10"]
     assert ranks.slices["graded"].tolist() == [1.0] * 40

@@ -34,12 +34,12 @@ def test_a_history_is_left_padded_with_the_most_recent_item_last():
     assert timelines.lengths.tolist() == [4, 2]
 
 
-@given(world=user_sequences(), length=st.integers(1, 15), data=st.data())
-def test_histories_of_every_feature_are_slices_of_the_users_timeline(world, length, data):
-    timelines = with_second_feature(timelines_of(world))
-    everywhere = range(len(timelines.items))
-    positions = data.draw(st.lists(st.sampled_from(everywhere), max_size=20))
-    before = [items[:i] for items in world for i in range(len(items))]
+@given(sequences=user_sequences(), length=st.integers(1, 15), data=st.data())
+def test_histories_of_every_feature_are_slices_of_the_users_timeline(sequences, length, data):
+    timelines = with_second_feature(timelines_of(sequences))
+    all_positions = range(len(timelines.items))
+    positions = data.draw(st.lists(st.sampled_from(all_positions), max_size=20))
+    before = [items[:i] for items in sequences for i in range(len(items))]
     histories = timelines.histories(np.array(positions, np.int64), length)
     expected = [left_padded(before[position], length) for position in positions]
     assert histories[ITEM].tolist() == expected
@@ -50,9 +50,9 @@ def test_histories_of_every_feature_are_slices_of_the_users_timeline(world, leng
     assert histories[ITEM].shape == (len(positions), length)
 
 
-@given(world=user_sequences(), length=st.integers(1, 15), data=st.data())
-def test_windows_are_the_last_values_of_any_slice(world, length, data):
-    timelines = with_second_feature(timelines_of(world))
+@given(sequences=user_sequences(), length=st.integers(1, 15), data=st.data())
+def test_windows_are_the_last_values_of_any_slice(sequences, length, data):
+    timelines = with_second_feature(timelines_of(sequences))
     n = len(timelines.items)
     # Slices may be empty, also at the end of the log.
     drawn = data.draw(st.lists(st.tuples(st.integers(0, n), st.integers(0, n)), max_size=10))
@@ -67,12 +67,12 @@ def test_windows_are_the_last_values_of_any_slice(world, length, data):
         assert gather(values, starts, ends, length).tolist() == expected
 
 
-@given(world=user_sequences(), data=st.data())
-def test_windows_have_the_features_of_their_users(world, data):
+@given(sequences=user_sequences(), data=st.data())
+def test_windows_have_the_features_of_their_users(sequences, data):
     """Starts and ends may have several axes."""
-    ages = np.arange(7, 7 + len(world), dtype=np.int32)
-    timelines = replace(timelines_of(world), users={"user_age": ages})
-    steps = st.lists(st.sampled_from(range(len(world))), min_size=2, max_size=2)
+    ages = np.arange(7, 7 + len(sequences), dtype=np.int32)
+    timelines = replace(timelines_of(sequences), users={"user_age": ages})
+    steps = st.lists(st.sampled_from(range(len(sequences))), min_size=2, max_size=2)
     users = np.array(data.draw(st.lists(steps, min_size=1, max_size=3)))
     starts, ends = timelines.offsets[users], timelines.offsets[users + 1]
     windows = timelines.windows(starts, ends, 3)

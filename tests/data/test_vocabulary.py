@@ -22,8 +22,8 @@ logs = st.one_of(
 
 def vocabulary_of(items: pl.Series, is_training_target: np.ndarray) -> Vocabulary:
     values = items.unique().sort()
-    vocabulary, places = build_vocabulary(values, index_items(items, values), is_training_target)
-    assert vocabulary.values.equals(values[places])
+    vocabulary, rows = build_vocabulary(values, index_items(items, values), is_training_target)
+    assert vocabulary.values.equals(values[rows])
     return vocabulary
 
 
@@ -96,7 +96,7 @@ def test_the_digest_depends_on_values_order_and_type_but_not_on_counts():
     assert len({digest(values) for values in different}) == len(different)
 
 
-def saved(tmp_path):
+def save_vocabulary(tmp_path):
     path = tmp_path / "vocabulary.json"
     Vocabulary(pl.Series(["a", "b"]), np.array([0, 2, 1])).save(path)
     return path, json.loads(path.read_text())
@@ -116,7 +116,7 @@ def saved(tmp_path):
     ids=str,
 )
 def test_values_that_do_not_match_their_digest_are_refused(tmp_path, change):
-    path, content = saved(tmp_path)
+    path, content = save_vocabulary(tmp_path)
     path.write_text(json.dumps(content | change))
     with pytest.raises(UserError, match=r"vocabulary\.json does not match its own digest"):
         load_vocabulary(path)
@@ -124,7 +124,7 @@ def test_values_that_do_not_match_their_digest_are_refused(tmp_path, change):
 
 @pytest.mark.parametrize("key", ["values", "counts", "digest"])
 def test_a_vocabulary_without_a_required_key_is_refused(tmp_path, key):
-    path, content = saved(tmp_path)
+    path, content = save_vocabulary(tmp_path)
     del content[key]
     path.write_text(json.dumps(content))
     with pytest.raises(UserError, match=r"vocabulary\.json is damaged.*train the run again"):

@@ -33,9 +33,9 @@ def test_every_model_gets_the_descriptions_and_nothing_else_changes(tmp_path, ex
         f"item,title,genres,year\n{items[2]},Bläuling,Drama|Nature,1987\n{items[0]},Ash,,\n"
         "-5,Of another log,Drama,1990\n"
     )
-    own, said = describe_exports(exports, str(table), ItemTableConfig())
-    assert said.splitlines()[0] == f"{table}: 2 of {len(items)} items described"
-    for before, after in zip(exports, own, strict=True):
+    described, output = describe_exports(exports, str(table), ItemTableConfig())
+    assert output.splitlines()[0] == f"{table}: 2 of {len(items)} items described"
+    for before, after in zip(exports, described, strict=True):
         old, new = (bundle.parse_bundle(each.data, each.path) for each in (before, after))
         assert new.catalogue[0] == entry(1, items[0], title="Ash")
         assert new.catalogue[1] == entry(2, items[1])
@@ -59,9 +59,9 @@ def test_recommendations_have_the_new_titles(tmp_path, exports, items):
     rows = [f"{item}\tNumber {item}" for item in items]
     table.write_text("\n".join(["key\tlabel", *rows]))
     config = ItemTableConfig(key="key", title="label")
-    (own, *_), said = describe_exports(exports, str(table), config)
-    assert f"{len(items)} of {len(items)} items described" in said
-    (tmp_path / "own.tflite").write_bytes(own.data)
+    (described, *_), output = describe_exports(exports, str(table), config)
+    assert f"{len(items)} of {len(items)} items described" in output
+    (tmp_path / "own.tflite").write_bytes(described.data)
     found = Recommender.load(tmp_path / "own.tflite").recommend(items[:2], 5)
     assert [each.title for each in found] == [f"Number {each.item}" for each in found]
 
@@ -71,18 +71,18 @@ def test_a_table_in_movielens_format(tmp_path, exports, items):
     lines = [f"{items[4]}::Été (1999)::Drama|Comedy", f"{items[5]}::Ash: The End (2000)::Drama"]
     table.write_bytes("\n".join(lines).encode("latin-1"))
     config = ItemTableConfig(columns="item,title,genres", encoding="latin-1")
-    (own, *_), said = describe_exports(exports, str(table), config)
-    catalogue = bundle.parse_bundle(own.data, own.path).catalogue
+    (described, *_), output = describe_exports(exports, str(table), config)
+    catalogue = bundle.parse_bundle(described.data, described.path).catalogue
     assert catalogue[4] == entry(5, items[4], title="Été (1999)", genres=["Drama", "Comedy"])
     assert catalogue[5] == entry(6, items[5], title="Ash: The End (2000)", genres=["Drama"])
-    assert f"2 of {len(items)} items described" in said
+    assert f"2 of {len(items)} items described" in output
 
 
 def test_what_was_guessed_is_said(tmp_path, exports, items):
     table = tmp_path / "films.csv"
     table.write_text(f"item,Name\n{items[0]},Ash\n")
-    _, said = describe_exports(exports, str(table), ItemTableConfig())
-    assert "  note: item title: read from 'Name'" in said.splitlines()
+    _, output = describe_exports(exports, str(table), ItemTableConfig())
+    assert "  note: item title: read from 'Name'" in output.splitlines()
 
 
 def test_a_table_of_other_items_is_refused(tmp_path, exports):

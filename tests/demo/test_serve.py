@@ -38,16 +38,16 @@ def test_it_serves_the_newest_export_until_it_is_stopped(folder):
     )
     assert process.stdout
     try:
-        said = [process.stdout.readline() for _ in range(5)]
-        assert [line.split(":")[0] for line in said[:3]] == ["rnn", "cnn", "bow"]
-        for line in said[:3]:
+        lines = [process.stdout.readline() for _ in range(5)]
+        assert [line.split(":")[0] for line in lines[:3]] == ["rnn", "cnn", "bow"]
+        for line in lines[:3]:
             name = line.split(":")[0]
             assert re.search(
                 rf": {name}, [\d,]+ bytes, written \d{{4}}-\d\d-\d\d \d\d:\d\d, ", line
             )
             assert line.endswith(f" runs/{name}/export/model.tflite\n")
-        assert "build/demo: " in said[3] and "static host" in said[3]
-        (address,) = re.findall(r"http://127\.0\.0\.1:\d+/", said[4])
+        assert "build/demo: " in lines[3] and "static host" in lines[3]
+        (address,) = re.findall(r"http://127\.0\.0\.1:\d+/", lines[4])
         with urlopen(address) as response:
             assert b"What next?" in response.read()
     finally:
@@ -64,8 +64,8 @@ def test_titles_come_from_an_item_table(folder, models, monkeypatch, capsys):
     monkeypatch.setattr(ThreadingHTTPServer, "serve_forever", lambda _: None)
     monkeypatch.chdir(folder)
     assert main(["--port=0", "--items=films.csv"]) == 0
-    said = capsys.readouterr().out.splitlines()
-    assert said[0] == f"films.csv: 1 of {len(items)} items described"
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"films.csv: 1 of {len(items)} items described"
     shown = sorted((folder / "build" / "demo" / "models").iterdir())
     assert len(shown) == 3
     for path in shown:

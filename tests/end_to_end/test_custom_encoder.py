@@ -8,13 +8,12 @@ from jaxtyping import Bool, Float
 from playwright.sync_api import expect
 
 from jaxrec.cli import export, verify
-from jaxrec.cli import train as one_run
 from jaxrec.models.encoders import ENCODERS
 from jaxrec.models.encoders.base import Encoder
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runtime import Recommender
 from tests.browser import open_page, recommended_items, site
-from tests.exports import call
+from tests.exports import call, run_train
 
 pytest.importorskip("tensorflow", reason="needs the extra convert")
 
@@ -52,7 +51,7 @@ def run(tmp_path_factory) -> RunDirectory:
         patch.setitem(ENCODERS, "decay", Decay)
         flags = ["--encoder=decay", "--synthetic.users=300", "--synthetic.items=120"]
         flags += ["--embedding-dim=8", "--hidden-units=12", "--epochs=2", "--learning-rate=0.02"]
-        trained = call(one_run.main, *flags, cwd=folder)
+        trained = run_train(*flags, cwd=folder)
         assert trained.returncode == 0, trained.stderr
         assert "\ndecay " in trained.stdout
         converted = call(export.main, cwd=folder)
@@ -77,10 +76,10 @@ def test_the_runtime_recommends_with_the_encoder(run):
 
 
 def test_the_page_lists_the_encoder(run, browser, tmp_path):
-    with site(tmp_path / "site", run.model_file) as place:
+    with site(tmp_path / "site", run.model_file) as served:
         page = browser.new_page()
-        open_page(page, place.url)
+        open_page(page, served.url)
         expect(page.locator("body")).to_contain_text("decay")
-        wanted = [str(each.item) for each in Recommender.load(run.model_file).recommend([])]
-        assert recommended_items(page)[: len(wanted)] == wanted
+        expected = [str(each.item) for each in Recommender.load(run.model_file).recommend([])]
+        assert recommended_items(page)[: len(expected)] == expected
         page.close()

@@ -42,17 +42,17 @@ def with_features(dataset: Dataset) -> Dataset:
     """Add features that follow from item ids and user numbers, a tenth of them unknown."""
     rng = np.random.default_rng(0)
 
-    def made(feature: Feature, numbers: np.ndarray) -> np.ndarray:
+    def values_of(feature: Feature, numbers: np.ndarray) -> np.ndarray:
         unknown = rng.random(len(numbers)) < 0.1
         return np.where(unknown, 0, 1 + numbers % feature.size).astype(np.int32)
 
     timelines, items = dataset.timelines, dataset.timelines.items
     activities = {
         **timelines.activities,
-        **{each.name: made(each, items) for each in (GENRE, PRICE)},
+        **{each.name: values_of(each, items) for each in (GENRE, PRICE)},
     }
     numbers = np.arange(len(timelines.lengths))
-    users = {each.name: made(each, numbers) for each in (COUNTRY, INCOME)}
+    users = {each.name: values_of(each, numbers) for each in (COUNTRY, INCOME)}
     timelines = replace(timelines, activities=activities, users=users)
     features = (GENRE, PRICE, *dataset.features, COUNTRY, INCOME)
     return replace(dataset, timelines=timelines, features=features)
@@ -119,7 +119,7 @@ def requests_of(run: RunDirectory) -> list[tuple[list[int], dict]]:
     """Return raw items and raw features of held-out histories; one has an unknown item."""
     known = read_bundle(run.model_file).items
     heldout = run.heldout().history
-    asked = []
+    requests = []
     for row in range(HISTORIES):
         valid = heldout[ITEM][row] > 0
         items = [known[number - 1] for number in heldout[ITEM][row][valid]]
@@ -127,12 +127,12 @@ def requests_of(run: RunDirectory) -> list[tuple[list[int], dict]]:
         features |= {name: heldout[name][row].item() for name in OF_USERS}
         features[GENRE.name] = [raw(GENRE, number) for number in features[GENRE.name]]
         features[COUNTRY.name] = raw(COUNTRY, features[COUNTRY.name])
-        asked.append((items, {name: without_nan(given) for name, given in features.items()}))
-    items, features = asked[3]
+        requests.append((items, {name: without_nan(given) for name, given in features.items()}))
+    items, features = requests[3]
     items.insert(1, -5)
     for name in OF_ACTIVITIES:
         features[name].insert(1, features[name][0])
-    return asked
+    return requests
 
 
 def raw(feature: Feature, number: int):
@@ -150,18 +150,18 @@ def test_the_python_runtime_takes_the_features(run):
     recommender = Recommender.load(run.model_file)
     device = DeviceModel(read_bundle(run.model_file).graph)
     histories = as_inputs({name: rows[:HISTORIES] for name, rows in run.heldout().history.items()})
-    wanted = device.recommend_all(histories)
+    expected = device.recommend_all(histories)
     changes = 0
     for number, (items, features) in enumerate(requests_of(run)):
         found = recommender.recommend(items, k=10, features=features)
-        np.testing.assert_array_equal([each.score for each in found], wanted.scores[number, :10])
+        np.testing.assert_array_equal([each.score for each in found], expected.scores[number, :10])
         changes += found != recommender.recommend(items, k=10)
     assert changes > 5
     many, features = zip(*requests_of(run), strict=True)
-    alone = [
+    one_by_one = [
         recommender.recommend(each, features=f) for each, f in zip(many, features, strict=True)
     ]
-    assert recommender.recommend_many(many, features=features) == alone
+    assert recommender.recommend_many(many, features=features) == one_by_one
 
 
 IN_THE_PAGE = """
@@ -180,15 +180,15 @@ async ([url, asked]) => {
 
 
 def test_the_browser_runtime_takes_the_features(run, browser, tmp_path):
-    asked = requests_of(run)
-    with site(tmp_path / "site", run.model_file) as place:
+    requests = requests_of(run)
+    with site(tmp_path / "site", run.model_file) as served:
         (tmp_path / "site" / "model.tflite").write_bytes(run.model_file.read_bytes())
         page = browser.new_page()
-        page.goto(f"{place.url}models.json")
-        lists = page.evaluate(IN_THE_PAGE, ["model.tflite", asked])
+        page.goto(f"{served.url}models.json")
+        lists = page.evaluate(IN_THE_PAGE, ["model.tflite", requests])
         page.close()
     recommender = Recommender.load(run.model_file)
-    for (items, features), (told, untold) in zip(asked, lists, strict=True):
+    for (items, features), (told, untold) in zip(requests, lists, strict=True):
         here = [each.score for each in recommender.recommend(items, features=features)]
         np.testing.assert_allclose(told, here, rtol=0, atol=1e-5)
         here = [each.score for each in recommender.recommend(items)]

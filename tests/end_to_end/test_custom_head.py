@@ -10,7 +10,6 @@ from flax import nnx
 from jaxtyping import Float, Int
 
 from jaxrec.cli import export, verify
-from jaxrec.cli import train as one_run
 from jaxrec.data.data_config import DataConfig
 from jaxrec.data.head_labels import HeadRequest
 from jaxrec.models.heads import HEADS
@@ -19,7 +18,7 @@ from jaxrec.runs.directory import RunDirectory
 from jaxrec.runtime import Recommender
 from jaxrec.schema import HeadSpec
 from tests.browser import open_page, site
-from tests.exports import call
+from tests.exports import call, run_train
 
 pytest.importorskip("tensorflow", reason="needs the extra convert")
 
@@ -74,11 +73,11 @@ def run(tmp_path_factory) -> RunDirectory:
     (folder / "log.csv").write_text(log_of_skips())
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(HEADS, "skipped", Skip)
-        asked = {"skipped": HeadRequest("--skips", "--skip-column", 1.0)}
-        patch.setattr(DataConfig, "requested_heads", lambda config: asked)
+        requests = {"skipped": HeadRequest("--skips", "--skip-column", 1.0)}
+        patch.setattr(DataConfig, "requested_heads", lambda config: requests)
         flags = ["--dataset=log.csv", "--activity-features=skipped", "--encoder=bow"]
         flags += ["--embedding-dim=8", "--hidden-units=16", "--epochs=15", "--learning-rate=0.05"]
-        trained = call(one_run.main, *flags, "--final-fit", "--run-dir=run", cwd=folder)
+        trained = run_train(*flags, "--final-fit", "--run-dir=run", cwd=folder)
         assert trained.returncode == 0, trained.stderr
         assert "skipped: 300 targets; concordance:" in trained.stdout
         converted = call(export.main, "--run-dir=run", cwd=folder)
@@ -108,10 +107,10 @@ def test_the_python_runtime_predicts_with_the_head(run):
 
 
 def test_the_browser_runtime_predicts_with_the_head(run, browser, tmp_path):
-    with site(tmp_path / "site", run.model_file) as place:
-        (place.folder / "skip.tflite").write_bytes(run.model_file.read_bytes())
+    with site(tmp_path / "site", run.model_file) as served:
+        (served.folder / "skip.tflite").write_bytes(run.model_file.read_bytes())
         page = browser.new_page()
-        open_page(page, place.url)
+        open_page(page, served.url)
         found = page.evaluate(
             """async (asked) => {
               const { Recommender } = await import('./recommender.js');
@@ -123,8 +122,8 @@ def test_the_browser_runtime_predicts_with_the_head(run, browser, tmp_path):
         )
         page.close()
     recommender = Recommender.load(run.model_file)
-    wanted = recommender.predict(*ASKED, **FEATURES)
-    for (ours,), theirs in zip(found[:2], wanted, strict=False):
+    expected = recommender.predict(*ASKED, **FEATURES)
+    for (ours,), theirs in zip(found[:2], expected, strict=False):
         assert theirs is not None
         assert ours == pytest.approx(theirs["probability"], abs=1e-5)
     assert found[2] is None

@@ -9,7 +9,6 @@ import polars as pl
 import pytest
 from flax import nnx
 
-from jaxrec.cli import train as one_run
 from jaxrec.cli import verify
 from jaxrec.conversion.inputs import as_inputs
 from jaxrec.conversion.restore import restore_run
@@ -19,7 +18,7 @@ from jaxrec.runtime.bundle import read_bundle
 from jaxrec.runtime.interpreter import DeviceModel
 from jaxrec.schema import AGE, ITEM, UNKNOWN_AGE
 from jaxrec.training import loop
-from tests.exports import call, convert
+from tests.exports import call, convert, run_train
 
 pytest.importorskip("tensorflow", reason="needs the extra convert")
 
@@ -62,7 +61,7 @@ def run(tmp_path_factory) -> RunDirectory:
     """Return a trained and converted run, which tests must not change."""
     folder = tmp_path_factory.mktemp("features")
     write_world(folder)
-    process = call(one_run.main, *FLAGS, "--run-dir=run", cwd=folder)
+    process = run_train(*FLAGS, "--run-dir=run", cwd=folder)
     assert process.returncode == 0, process.stderr
     process = convert("--run-dir=run", cwd=folder)
     assert process.returncode == 0, process.stderr
@@ -147,11 +146,11 @@ def test_the_export_verifies_again(run):
 def test_every_feature_changes_the_queries_of_the_file(run):
     inputs = as_inputs(run.heldout().history)
     device = DeviceModel(read_bundle(run.model_file).graph)
-    told = device.encode_all(inputs)
+    queries = device.encode_all(inputs)
     for feature in restore_run(run.path).model.features:
         given = inputs[feature.name]
         unknown = np.full_like(given, feature.unknown)
-        moved = np.abs(device.encode_all(inputs | {feature.name: unknown}) - told).max(axis=1)
+        moved = np.abs(device.encode_all(inputs | {feature.name: unknown}) - queries).max(axis=1)
         assert (moved > 1e-4).mean() > 0.5, feature.name
 
 
@@ -166,9 +165,9 @@ def test_an_interrupted_run_ends_with_the_same_bits(run, tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(loop, "save", save_and_interrupt)
-        assert call(one_run.main, *FLAGS, "--run-dir=run", cwd=tmp_path).returncode == 130
+        assert run_train(*FLAGS, "--run-dir=run", cwd=tmp_path).returncode == 130
     assert len(calls) == 1
-    process = call(one_run.main, *FLAGS, "--run-dir=run", "--resume", cwd=tmp_path)
+    process = run_train(*FLAGS, "--run-dir=run", "--resume", cwd=tmp_path)
     assert process.returncode == 0, process.stderr
     ours, theirs = restore_run(run.path), restore_run(tmp_path / "run")
     assert ours.summary.test == theirs.summary.test

@@ -48,24 +48,24 @@ def changes(draw) -> tuple[list[Row], list[Row], int, bool]:
     Returns both logs, the item of the target, and whether the target's time differs too.
     """
     lengths = draw(st.lists(st.integers(3, 8), min_size=1, max_size=3))
-    said = st.tuples(st.integers(0, 400), st.integers(1, 5).map(float), st.sampled_from(EVENTS))
+    values = st.tuples(st.integers(0, 400), st.integers(1, 5).map(float), st.sampled_from(EVENTS))
     rows = []
     for user, length in enumerate(lengths):
         time = 0
         for _ in range(length):
-            gap, rating, event = draw(said)
+            gap, rating, event = draw(values)
             time += gap
             rows.append((f"u{user}", len(rows), time, rating, event))
     target = draw(st.sampled_from([row for row in rows if rows[row[1] - 1][0] == row[0]]))
-    its_time_too = draw(st.booleans())
+    changes_its_time = draw(st.booleans())
     changed, delay = [], 0
     for user, item, time, rating, event in rows:
         if user == target[0] and item >= target[1]:
-            gap, rating, event = draw(said)
-            delay += gap if its_time_too or item > target[1] else 0
+            gap, rating, event = draw(values)
+            delay += gap if changes_its_time or item > target[1] else 0
             time += delay
         changed.append((user, item, time, rating, event))
-    return rows, changed, target[1], its_time_too
+    return rows, changed, target[1], changes_its_time
 
 
 def prepared(rows: list[Row], config: DataConfig) -> Dataset:
@@ -107,7 +107,7 @@ def without_last_age(history: dict[str, list]) -> dict[str, list]:
 
 @given(changed=changes())
 def test_inputs_before_a_target_do_not_depend_on_the_target_or_later_activities(changed):
-    rows, others, item, its_time_too = changed
+    rows, others, item, changes_its_time = changed
     one, other = (prepared([*EVERY_VALUE, *each], FEATURES_CONFIG) for each in (rows, others))
     target = item_id(one, item)
     assert item_id(other, item) == target
@@ -117,14 +117,16 @@ def test_inputs_before_a_target_do_not_depend_on_the_target_or_later_activities(
     for dataset in (one, other):
         found = dataset.timelines.histories(position, 4)
         history = decode(dataset, {name: ids[0] for name, ids in found.items()})
-        if not its_time_too:
+        if not changes_its_time:
             history["ages"] = dataset.timelines.ages(position, 4).tolist()
         in_training = training_inputs(
             dataset, training_batches(dataset, FEATURES_CONFIG, SMALL), target
         )
-        told = [history, *in_training]
+        inputs = [history, *in_training]
         # The last time gap depends on the time of the target, which a device knows: it is now.
-        histories.append([without_last_age(each) for each in told] if its_time_too else told)
+        histories.append(
+            [without_last_age(each) for each in inputs] if changes_its_time else inputs
+        )
         if dataset.split.is_training_target[position].all():
             assert in_training
     assert histories[0] == histories[1]
@@ -142,7 +144,7 @@ PLANTED = DataConfig(
 )
 
 
-def planted_world(*, the_next: bool) -> Dataset:
+def planted_dataset(*, the_next: bool) -> Dataset:
     """Draw random items whose rating, event and time encode the group of the same item.
 
     With `the_next` they encode the group of the next item, so that the history predicts it.
@@ -151,9 +153,9 @@ def planted_world(*, the_next: bool) -> Dataset:
     rows = []
     for user in range(500):
         items = rng.integers(0, ITEMS, 14)
-        told = (items[1:] if the_next else items[:-1]) % GROUPS
-        times = np.append(0, (2**told).cumsum())
-        for item, group, time in zip(items.tolist(), told.tolist(), times.tolist(), strict=False):
+        groups = (items[1:] if the_next else items[:-1]) % GROUPS
+        times = np.append(0, (2**groups).cumsum())
+        for item, group, time in zip(items.tolist(), groups.tolist(), times.tolist(), strict=False):
             rows.append((user, item, time, 1.0 + group % 5, EVENTS[group // 5]))
     return prepared(rows, PLANTED)
 
@@ -171,11 +173,11 @@ def recall_of(dataset: Dataset, folder: RunDirectory) -> float:
 
 
 def test_features_of_the_target_itself_give_only_chance_recall(tmp_path):
-    leaking = recall_of(planted_world(the_next=False), RunDirectory(tmp_path / "own"))
+    leaking = recall_of(planted_dataset(the_next=False), RunDirectory(tmp_path / "own"))
     # Three standard deviations for 500 targets.
     assert leaking == pytest.approx(CHANCE, abs=3 * np.sqrt(CHANCE * (1 - CHANCE) / 500))
 
 
 def test_features_that_reveal_the_next_item_are_learned(tmp_path):
     """Check that the test above would detect a leak."""
-    assert recall_of(planted_world(the_next=True), RunDirectory(tmp_path / "next")) > 0.8
+    assert recall_of(planted_dataset(the_next=True), RunDirectory(tmp_path / "next")) > 0.8

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from jaxrec.cli import compare, export
-from jaxrec.cli import train as one_run
 from jaxrec.runs.directory import RunDirectory
-from tests.exports import call
+from tests.exports import call, run_train
 
 pytest.importorskip("tensorflow", reason="needs the extra convert")
 
@@ -28,7 +27,7 @@ def run(tmp_path_factory) -> RunDirectory:
         rows += [f"{user},{item},{step}" for step, item in enumerate(drinks)]
     (folder / "cafe.csv").write_text("\n".join(rows) + "\n")
     flags = ["--encoder=bow", "--dataset=cafe.csv", "--epochs=1", "--history-length=4"]
-    trained = call(one_run.main, *flags, cwd=folder)
+    trained = run_train(*flags, cwd=folder)
     assert trained.returncode == 0, trained.stderr
     return RunDirectory(folder / "runs" / "cafe-bow-n4")
 

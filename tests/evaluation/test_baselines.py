@@ -14,12 +14,7 @@ from jaxrec.data.dataset import prepare
 from jaxrec.data.interactions import FilterConfig
 from jaxrec.data.splits import Split
 from jaxrec.data.timelines import Timelines
-from jaxrec.evaluation.baselines import (
-    Popularity,
-    Transitions,
-    make_baselines,
-    recent_popularity,
-)
+from jaxrec.evaluation.baselines import Popularity, Transitions, make_baselines, recent_popularity
 from jaxrec.evaluation.ranking import Histories, Scorer
 from jaxrec.evaluation.scores import materialize_scores
 from jaxrec.schema import ITEM
@@ -44,8 +39,8 @@ def best_first(scores: np.ndarray) -> list[int]:
 
 
 def split_with(timelines: Timelines, mask: list[bool]) -> Split:
-    nothing = np.empty(0, np.int64)
-    return Split(np.array(mask), timelines.offsets[1:], nothing, nothing)
+    no_positions = np.empty(0, np.int64)
+    return Split(np.array(mask), timelines.offsets[1:], no_positions, no_positions)
 
 
 def test_popularity_scores_every_history_by_the_counts():
@@ -74,9 +69,11 @@ def test_popularity_breaks_ties_between_transitions():
 
 def test_popularity_never_outweighs_one_transition():
     # Nearly all activities are of item 1, but 3 follows 2 once.
-    world = timelines_of([[1] * 100_000, [2, 3]])
+    timelines = timelines_of([[1] * 100_000, [2, 3]])
     counts = np.array([0, 100_000, 1, 1])
-    scores = dense(Transitions(world, training_on_everything(world), counts))(batch_of([2]))[0]
+    scores = dense(Transitions(timelines, training_on_everything(timelines), counts))(
+        batch_of([2])
+    )[0]
     assert scores[3] > scores[1] > scores[2]
 
 
@@ -100,15 +97,15 @@ def test_only_training_targets_are_transitions():
     np.testing.assert_allclose(scores, expected, rtol=1e-6)
 
 
-@given(world=user_sequences(), data=st.data())
-def test_transitions_match_counts_in_plain_python(world, data):
-    n = sum(map(len, world))
+@given(sequences=user_sequences(), data=st.data())
+def test_transitions_match_counts_in_plain_python(sequences, data):
+    n = sum(map(len, sequences))
     mask = data.draw(st.lists(st.booleans(), min_size=n, max_size=n))
-    timelines = timelines_of(world)
+    timelines = timelines_of(sequences)
     targets = [item for item, flag in zip(timelines.items.tolist(), mask, strict=True) if flag]
     counts = np.bincount(targets, minlength=10) if targets else np.zeros(10, np.int64)
     pairs, position = Counter(), 0
-    for items in world:
+    for items in sequences:
         for i, item in enumerate(items):
             if i and mask[position]:
                 pairs[items[i - 1], item] += 1
@@ -126,31 +123,33 @@ def test_transitions_match_counts_in_plain_python(world, data):
 
 def test_recent_popularity_by_hand():
     # The newest training target is at time 100; the 3 at time 120 is held out.
-    world = timelines_of(
+    timelines = timelines_of(
         [[1, 1, 2, 4], [1, 3, 3], [2, 4]], [[10, 50, 91, 100], [20, 90, 120], [95, 99]]
     )
-    split = split_with(world, [True] * 6 + [False] + [True] * 2)
+    split = split_with(timelines, [True] * 6 + [False] + [True] * 2)
     counts = np.array([0, 3, 2, 1, 2])
-    scores = dense(recent_popularity(world, split, counts, window=10))(batch_of([1], [0]))
+    scores = dense(recent_popularity(timelines, split, counts, window=10))(batch_of([1], [0]))
     # After time 90: 2 and 4 twice; the 3 at time 90 is too old. Overall 1 has three, and 3 one.
     assert best_first(scores[0]) == [2, 4, 1, 3]
     assert scores[0, 2] == scores[0, 4] > scores[0, 1] > scores[0, 3]
     np.testing.assert_array_equal(scores[0], scores[1])
     assert scores.dtype == np.float32
-    one_more = dense(recent_popularity(world, split, counts, window=11))(batch_of([1]))[0]
+    one_more = dense(recent_popularity(timelines, split, counts, window=11))(batch_of([1]))[0]
     assert best_first(one_more) == [2, 4, 3, 1]
 
 
 def test_popularity_breaks_ties_of_recent_popularity_at_large_counts():
     """A fraction added to a count this large would be lost in float32."""
     items = [1, *[3] * 3, *[2] * 2, *[4] * 100_000, *[2] * 50_000, *[3] * 50_000]
-    world = timelines_of([items], [[0] * 6 + [100] * 200_000])
+    timelines = timelines_of([items], [[0] * 6 + [100] * 200_000])
     counts = np.bincount(items)
-    scores = dense(recent_popularity(world, training_on_everything(world), counts, window=50))
+    scores = dense(
+        recent_popularity(timelines, training_on_everything(timelines), counts, window=50)
+    )
     assert best_first(scores(batch_of([1]))[0]) == [4, 3, 2, 1]
 
 
-def world_in(ticks_per_second: int | None):
+def dataset_in(ticks_per_second: int | None):
     """Prepare ten users with six activities each, one user after another, all one day apart."""
     unit = ticks_per_second or 1
     rows = [
@@ -167,7 +166,7 @@ def world_in(ticks_per_second: int | None):
 
 def test_a_temporal_split_adds_recent_popularity_if_the_time_unit_is_known():
     history = batch_of([1, 2])
-    dataset = world_in(1)
+    dataset = dataset_in(1)
     baselines, missing_reason = make_baselines(dataset, "temporal")
     assert list(baselines) == ["transitions", "popularity", "popular in 7 days"]
     assert missing_reason == ""
@@ -177,10 +176,10 @@ def test_a_temporal_split_adds_recent_popularity_if_the_time_unit_is_known():
     scores = dense(baselines["popular in 7 days"])(history)[0]
     order = np.lexsort((dataset.vocabulary.counts[1:], counts[1:]))
     assert np.all(np.diff(scores[1:][order]) >= 0)
-    in_milliseconds, _ = make_baselines(world_in(1000), "temporal")
+    in_milliseconds, _ = make_baselines(dataset_in(1000), "temporal")
     np.testing.assert_array_equal(scores, dense(in_milliseconds["popular in 7 days"])(history)[0])
 
-    baselines, missing_reason = make_baselines(world_in(None), "temporal")
+    baselines, missing_reason = make_baselines(dataset_in(None), "temporal")
     assert list(baselines) == ["transitions", "popularity"]
     assert missing_reason == (
         "no baseline 'popular in 7 days': times from 1600000000 to 1605097600 are not seconds, "
@@ -190,5 +189,5 @@ def test_a_temporal_split_adds_recent_popularity_if_the_time_unit_is_known():
 
 @pytest.mark.parametrize("split", ["leave-one-out", "random-pairs"])
 def test_other_splits_have_the_two_baselines_without_time(split):
-    baselines, missing_reason = make_baselines(world_in(1), split)
+    baselines, missing_reason = make_baselines(dataset_in(1), split)
     assert (list(baselines), missing_reason) == (["transitions", "popularity"], "")

@@ -86,8 +86,8 @@ def test_the_targets_of_a_user_are_resampled_together():
     one_each = hits(50, 0.3)
     # Twenty equal targets per user add no information to one: the interval must not shrink.
     alone = recall_of(one_each)
-    together = recall_of(np.repeat(one_each, 20), np.repeat(np.arange(50), 20))
-    assert together == pytest.approx(alone)
+    repeated = recall_of(np.repeat(one_each, 20), np.repeat(np.arange(50), 20))
+    assert repeated == pytest.approx(alone)
     # It would shrink if they were 1000 users.
     low, high = recall_of(np.repeat(one_each, 20))
     assert high - low < (alone[1] - alone[0]) / 3

@@ -19,7 +19,7 @@ from jaxrec.data.vocabulary import Vocabulary
 from jaxrec.evaluation import ranking as ranking_module
 from jaxrec.evaluation.metrics import target_values
 from jaxrec.evaluation.ranking import Ranking, model_scorer
-from jaxrec.evaluation.scores import BLOCK, Factors, materialize_scores, rank_in_blocks, rank_whole
+from jaxrec.evaluation.scores import materialize_scores
 from jaxrec.models.model import RecommenderModel
 from jaxrec.models.model_config import ModelConfig
 from jaxrec.schema import ITEM, PAD, Schema
@@ -37,7 +37,7 @@ N = 3
 MISSED = 51
 
 
-def by_last_item(scores_RR: np.ndarray) -> ranking_module.Scorer:
+def scores_by_last_item(scores_RR: np.ndarray) -> ranking_module.Scorer:
     """Return a scorer that looks up the row of the history's last item."""
 
     def scorer(history: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -46,8 +46,8 @@ def by_last_item(scores_RR: np.ndarray) -> ranking_module.Scorer:
     return scorer
 
 
-def constant(scores_R) -> ranking_module.Scorer:
-    return by_last_item(np.tile(np.array(scores_R, np.float32), (V + 1, 1)))
+def constant_scorer(scores_R) -> ranking_module.Scorer:
+    return scores_by_last_item(np.tile(np.array(scores_R, np.float32), (V + 1, 1)))
 
 
 def rank(
@@ -87,17 +87,17 @@ score_tables = hnp.arrays(
 four_or_more = st.lists(st.lists(st.integers(1, V), min_size=1, max_size=8), min_size=4, max_size=6)
 
 
-@given(scores=score_tables, world=four_or_more, keep_seen=st.booleans(), data=st.data())
-def test_ranks_match_counts_in_plain_python(scores, world, keep_seen, data):
-    timelines = timelines_of(world)
-    everywhere = st.sampled_from(range(len(timelines.items)))
-    positions = data.draw(st.lists(everywhere, min_size=4, max_size=11))
+@given(scores=score_tables, sequences=four_or_more, keep_seen=st.booleans(), data=st.data())
+def test_ranks_match_counts_in_plain_python(scores, sequences, keep_seen, data):
+    timelines = timelines_of(sequences)
+    any_position = st.sampled_from(range(len(timelines.items)))
+    positions = data.draw(st.lists(any_position, min_size=4, max_size=11))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ranking_module, "_MAX_SCORES", 4 * (V + 1))
-        ranking = rank(by_last_item(scores), timelines, positions, keep_seen)
+        ranking = rank(scores_by_last_item(scores), timelines, positions, keep_seen)
 
-    owner = [user for user, items in enumerate(world) for _ in items]
-    before = [items[:i] for items in world for i in range(len(items))]
+    owner = [user for user, items in enumerate(sequences) for _ in items]
+    before = [items[:i] for items in sequences for i in range(len(items))]
     expected, repeated = [], 0
     for position in positions:
         history = before[position]
@@ -113,13 +113,13 @@ def test_ranks_match_counts_in_plain_python(scores, world, keep_seen, data):
 def test_ties_count_against_the_target():
     # One item is better, three are equal, and PAD is better than all.
     scores = [9.0, 5.0, 5.0, 7.0, 5.0, 5.0, *[1.0] * 7]
-    assert rank(constant(scores), timelines_of([[5]]), [0]).ranks.tolist() == [5]
+    assert rank(constant_scorer(scores), timelines_of([[5]]), [0]).ranks.tolist() == [5]
 
 
 @pytest.mark.parametrize("score", [0.0, np.nan, np.inf, -np.inf])
 def test_a_constant_scorer_has_the_worst_rank(score):
     timelines = timelines_of([[6, 7, 5], [5]])
-    ranking = rank(constant([score] * (V + 1)), timelines, [2, 3])
+    ranking = rank(constant_scorer([score] * (V + 1)), timelines, [2, 3])
     # The first user has seen two of the twelve items.
     assert ranking.ranks.tolist() == [10, 12]
 
@@ -127,27 +127,30 @@ def test_a_constant_scorer_has_the_worst_rank(score):
 def test_nan_scores_count_against_the_target():
     # A target with NaN is the worst; another item with NaN is better than the target.
     scores = [0.0, np.nan, 5.0, np.nan, *[1.0] * 9]
-    assert rank(constant(scores), timelines_of([[1], [2]]), [0, 1]).ranks.tolist() == [12, 3]
+    assert rank(constant_scorer(scores), timelines_of([[1], [2]]), [0, 1]).ranks.tolist() == [12, 3]
 
 
 def test_all_seen_items_are_excluded_or_kept():
     # Items 1 to 4 beat 5. Item 1 was seen before the last N activities.
     timelines = timelines_of([[1, 9, 10, 11, 5], [5]])
-    assert rank(constant(FALLING), timelines, [4, 5]).ranks.tolist() == [4, 5]
-    assert rank(constant(FALLING), timelines, [4, 5], keep_seen=True).ranks.tolist() == [5, 5]
+    assert rank(constant_scorer(FALLING), timelines, [4, 5]).ranks.tolist() == [4, 5]
+    assert rank(constant_scorer(FALLING), timelines, [4, 5], keep_seen=True).ranks.tolist() == [
+        5,
+        5,
+    ]
 
 
 def test_items_seen_later_stay_candidates():
     timelines = timelines_of([[9, 5, 1, 2]])
-    assert rank(constant(FALLING), timelines, [1]).ranks.tolist() == [5]
+    assert rank(constant_scorer(FALLING), timelines, [1]).ranks.tolist() == [5]
 
 
 def test_a_seen_target_is_missed_if_excluded_and_is_counted():
     timelines = timelines_of([[1, 2, 1], [1, 2, 3]])
-    ranking = rank(constant(FALLING), timelines, [2, 5])
+    ranking = rank(constant_scorer(FALLING), timelines, [2, 5])
     assert ranking.ranks.tolist() == [MISSED, 1]
     assert ranking.seen_targets == 1
-    kept = rank(constant(FALLING), timelines, [2, 5], keep_seen=True)
+    kept = rank(constant_scorer(FALLING), timelines, [2, 5], keep_seen=True)
     assert kept.ranks.tolist() == [1, 3]
     assert kept.seen_targets == 1
 
@@ -155,7 +158,7 @@ def test_a_seen_target_is_missed_if_excluded_and_is_counted():
 def test_an_excluded_target_is_no_hit_even_with_few_candidates():
     """With nine of twelve items seen, three candidates remain; the rank is beyond every k."""
     timelines = timelines_of([[1, 2, 3, 4, 5, 6, 7, 8, 9, 1]])
-    values = target_values(rank(constant(FALLING), timelines, [9]).ranks)
+    values = target_values(rank(constant_scorer(FALLING), timelines, [9]).ranks)
     hits = [values[name][0] for name in values if name.startswith(("recall@", "ndcg@"))]
     assert len(hits) == 5 and not any(hits)
     assert values["mean_rank"] == MISSED
@@ -164,7 +167,7 @@ def test_an_excluded_target_is_no_hit_even_with_few_candidates():
 @pytest.mark.parametrize("pad_score", [1e9, np.inf, np.nan])
 def test_padding_is_neither_recommended_nor_a_candidate(pad_score):
     scores = [pad_score, *FALLING[1:]]
-    ranking = rank(constant(scores), timelines_of([[1], [12]]), [0, 1], keep_seen=True)
+    ranking = rank(constant_scorer(scores), timelines_of([[1], [12]]), [0, 1], keep_seen=True)
     assert ranking.ranks.tolist() == [1, 12]
     # PAD takes no position in the top 10 either.
     assert ranking.covered == 10
@@ -172,14 +175,14 @@ def test_padding_is_neither_recommended_nor_a_candidate(pad_score):
 
 def test_coverage_counts_items_in_any_top_ten():
     # No item was seen: both lists are items 1 to 10.
-    assert rank(constant(FALLING), timelines_of([[5], [6]]), [0, 1]).covered == 10
+    assert rank(constant_scorer(FALLING), timelines_of([[5], [6]]), [0, 1]).covered == 10
     # A user who has seen 3 gets 11 as well.
     timelines = timelines_of([[3, 5], [6]])
-    assert rank(constant(FALLING), timelines, [1, 2]).covered == 11
-    assert rank(constant(FALLING), timelines, [1, 2], keep_seen=True).covered == 10
+    assert rank(constant_scorer(FALLING), timelines, [1, 2]).covered == 11
+    assert rank(constant_scorer(FALLING), timelines, [1, 2], keep_seen=True).covered == 10
     # A user who has seen five items has seven candidates left.
     timelines = timelines_of([[1, 2, 3, 4, 5, 6]])
-    assert rank(constant(FALLING), timelines, [5]).covered == 7
+    assert rank(constant_scorer(FALLING), timelines, [5]).covered == 7
 
 
 def test_coverage_depends_on_the_history():
@@ -188,13 +191,13 @@ def test_coverage_depends_on_the_history():
     scores[6] = rising
     timelines = timelines_of([[5, 1], [6, 1]])
     # 1 to 10 after 5 (without 5, up to 11); 12 to 3 after 6 (without 6, down to 2).
-    assert rank(by_last_item(scores), timelines, [1, 3]).covered == 12
+    assert rank(scores_by_last_item(scores), timelines, [1, 3]).covered == 12
 
 
 def test_ranks_are_the_same_without_coverage():
     rng = np.random.default_rng(0)
     timelines = timelines_of([rng.integers(1, V + 1, 9).tolist() for _ in range(3)])
-    scorer = by_last_item(rng.normal(size=(V + 1, V + 1)).astype(np.float32))
+    scorer = scores_by_last_item(rng.normal(size=(V + 1, V + 1)).astype(np.float32))
     full, ranks_only = (
         rank(scorer, timelines, [8, 17, 26], coverage=each) for each in (True, False)
     )
@@ -206,7 +209,7 @@ def test_results_do_not_depend_on_the_batch_size(monkeypatch):
     rng = np.random.default_rng(0)
     timelines = timelines_of([rng.integers(1, V + 1, 9).tolist() for _ in range(3)])
     positions = [26, 0, 3, 8, 9, 17, 13]
-    scorer = by_last_item(rng.normal(size=(V + 1, V + 1)).astype(np.float32))
+    scorer = scores_by_last_item(rng.normal(size=(V + 1, V + 1)).astype(np.float32))
     whole = rank(scorer, timelines, positions)
     assert len(set(whole.ranks.tolist())) > 3
     # Room for less than one row, one row, two, three (the last batch has one), seven, eight.
@@ -234,8 +237,8 @@ def test_the_scorer_gets_the_last_n_activities_before_each_target():
         given_histories.extend(history[ITEM].tolist())
         return np.zeros((len(history[ITEM]), V + 1), np.float32)
 
-    world = [[1, 2, 3, 4, 5], [6, 7]]
-    rank(scorer, timelines_of(world), [4, 5, 6])
+    sequences = [[1, 2, 3, 4, 5], [6, 7]]
+    rank(scorer, timelines_of(sequences), [4, 5, 6])
     assert sorted(given_histories) == [left_padded(items, N) for items in ([], [6], [1, 2, 3, 4])]
 
 
@@ -247,11 +250,11 @@ def test_short_histories_are_scored_in_few_positions():
         return np.zeros((len(history[ITEM]), V + 1), np.float32)
 
     # Two rows at a time; only a batch of histories of one activity has one position.
-    world = [[1, 2, 3, 4, 5, 6, 7, 8]]
+    sequences = [[1, 2, 3, 4, 5, 6, 7, 8]]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ranking_module, "_MAX_SCORES", 2 * (V + 1))
         patch.setattr(buckets, "MIN_SAVED", 1)
-        rank(scorer, timelines_of(world), [7, 1, 1, 6, 5, 4, 1])
+        rank(scorer, timelines_of(sequences), [7, 1, 1, 6, 5, 4, 1])
     assert shapes == [(2, 1), (2, 3), (2, 3), (2, 3)]
 
 
@@ -265,46 +268,3 @@ def test_the_scorer_of_a_model_gives_the_scores_of_the_model():
     np.testing.assert_allclose(scores, expected, rtol=1e-5)
     # An empty history ranks by popularity, which is the order of the ids.
     assert np.argsort(-scores[1]).tolist() == [*range(1, V + 1), PAD]
-
-
-@given(seed=st.integers(0, 10_000), size=st.sampled_from([8, 9, 15, 16, 17, 30]))
-def test_ranks_in_blocks_equal_those_of_whole_rows(seed, size):
-    """Scores have few values, so that ties are common, and some are NaN or infinite."""
-    rng = np.random.default_rng(seed)
-    table = rng.integers(-1, 2, (size, 2)).astype(np.float32)
-    bias = rng.choice([0.0, 1.0, np.nan, np.inf, -np.inf], size, p=[0.5, 0.3, 0.1, 0.05, 0.05])
-    rows, ids = rng.integers(5, size=12), rng.integers(size + 3, size=12)
-    added = rows, ids, rng.integers(-1, 2, 12).astype(np.float32)
-    context = rng.integers(-1, 2, (5, 2)).astype(np.float32)
-    product = Factors(context, table, bias.astype(np.float32), added)
-    targets = rng.integers(1, size, 5)
-    excluded = np.stack([rng.integers(5, size=9), rng.integers(size, size=9)])
-    excluded[1, excluded[1] == targets[excluded[0]]] = PAD
-    ranks, best = rank_in_blocks(product, targets, excluded, top=4, block=8)
-    expected, expected_best = rank_whole(materialize_scores(product), targets, excluded, top=4)
-    np.testing.assert_array_equal(ranks, expected)
-    np.testing.assert_array_equal(best, expected_best)
-
-
-def test_a_large_catalogue_has_the_same_ranks_in_blocks(monkeypatch):
-    rng = np.random.default_rng(0)
-    size = BLOCK + 100
-    contexts, table = (rng.normal(size=(size + 1, 4)).astype(np.float32) for _ in range(2))
-    bias = rng.normal(size=size + 1).astype(np.float32)
-    timelines = timelines_of([rng.integers(1, size + 1, 9).tolist() for _ in range(3)])
-    vocabulary = Vocabulary(pl.Series("item", range(1, size + 1)), np.zeros(size + 1, np.int64))
-    dataset = Dataset(
-        timelines, training_on_everything(timelines), vocabulary, no_items(), NO_LOG_SUMMARY
-    )
-
-    def scorer(history):
-        return Factors(contexts[history[ITEM][:, -1]], table, bias)
-
-    whole_rows = ranking_module.rank(scorer, dataset, np.arange(27), DataConfig(history_length=N))
-    monkeypatch.setattr(ranking_module, "_MAX_WHOLE_ITEMS", size - 1)
-    monkeypatch.setattr(ranking_module, "_HISTORIES_IN_BLOCKS", 9)
-    monkeypatch.setattr(ranking_module, "_MAX_SCORES", 9 * (size + 1))
-    in_blocks = ranking_module.rank(scorer, dataset, np.arange(27), DataConfig(history_length=N))
-    assert in_blocks.ranks.tolist() == whole_rows.ranks.tolist()
-    assert in_blocks.covered == whole_rows.covered
-    assert len(set(in_blocks.ranks.tolist())) > 20

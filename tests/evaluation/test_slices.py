@@ -116,11 +116,11 @@ def test_equal_weights_change_nothing_and_zero_weights_exclude_targets(data, n):
     assert bootstrap_intervals(values, users, np.full(n, 2.5), resamples=50)["mrr"] == (
         pytest.approx(plain["mrr"])
     )
-    alone = {"mrr": values["mrr"][inside]}
+    values_of_slice = {"mrr": values["mrr"][inside]}
     weights = inside.astype(float)
-    assert means(values, weights) == pytest.approx(means(alone))
+    assert means(values, weights) == pytest.approx(means(values_of_slice))
     assert bootstrap_intervals(values, users, weights, resamples=50)["mrr"] == pytest.approx(
-        bootstrap_intervals(alone, users[inside], resamples=50)["mrr"]
+        bootstrap_intervals(values_of_slice, users[inside], resamples=50)["mrr"]
     )
 
 
@@ -142,10 +142,10 @@ def test_a_weighted_interval_has_its_nominal_coverage():
 def test_mask_moment_hides_the_last_gap_and_the_moment():
     history = {ITEM: np.array([[1, 2], [0, 3]], np.int32), AGE: np.array([[4, 5], [0, 6]])}
     history["hour"] = np.array([7, 8])
-    seen = []
-    mask_moment(lambda given: seen.append(given) or np.zeros((2, 4)), ["hour"])(history)
-    assert seen[0]["hour"].tolist() == [0, 0]
-    assert seen[0][AGE].tolist() == [[4, 0], [0, 0]]
-    assert seen[0][ITEM] is history[ITEM]
+    inputs = []
+    mask_moment(lambda given: inputs.append(given) or np.zeros((2, 4)), ["hour"])(history)
+    assert inputs[0]["hour"].tolist() == [0, 0]
+    assert inputs[0][AGE].tolist() == [[4, 0], [0, 0]]
+    assert inputs[0][ITEM] is history[ITEM]
     # The input is not modified.
     assert history[AGE].tolist() == [[4, 5], [0, 6]]

@@ -45,9 +45,9 @@ def pins() -> dict[str, str]:
 def test_pinned_versions_satisfy_the_project_and_the_app():
     ours = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = ours["optional-dependencies"]
-    asked = ours["dependencies"] + extras["train"] + extras["federated"]
+    required = ours["dependencies"] + extras["train"] + extras["federated"]
     names = set()
-    for each in map(Requirement, asked + PROJECT["project"]["dependencies"]):
+    for each in map(Requirement, required + PROJECT["project"]["dependencies"]):
         if each.name != "jaxrec":
             assert each.specifier.contains(pins()[each.name.lower()]), each
             names.add(each.name)
@@ -63,9 +63,9 @@ def test_app_settings_are_parsed_as_those_of_federate():
 
 
 def test_updates_are_summed_unchanged():
-    summed, told = server.aggregate([(UPDATE, COUNTS)] * 2, 3, SHARED, SETTINGS)
+    summed, sums = server.aggregate([(UPDATE, COUNTS)] * 2, 3, SHARED, SETTINGS)
     np.testing.assert_allclose(summed["a"], 0.002, rtol=1e-6)
-    assert told == server.RoundSums(asked=3, excluded=1, clipped=2, targets=14)
+    assert sums == server.RoundSums(asked=3, excluded=1, clipped=2, targets=14)
 
 
 @pytest.mark.parametrize(
@@ -81,9 +81,9 @@ def test_updates_are_summed_unchanged():
     ],
 )
 def test_malformed_client_updates_are_excluded(update, counts):
-    summed, told = server.aggregate([(update, counts), (UPDATE, COUNTS)], 2, SHARED, SETTINGS)
+    summed, sums = server.aggregate([(update, counts), (UPDATE, COUNTS)], 2, SHARED, SETTINGS)
     np.testing.assert_allclose(summed["a"], 0.001, rtol=1e-6)
-    assert told == server.RoundSums(asked=2, excluded=1, clipped=1, targets=7)
+    assert sums == server.RoundSums(asked=2, excluded=1, clipped=1, targets=7)
 
 
 def test_the_server_clips_updates():
@@ -107,9 +107,9 @@ def test_noise_with_a_known_seed_gives_no_privacy_guarantee():
     noisy = FederatedConfig(rounds=1, clients=2, noise_multiplier=1.5)
     noise, privacy, _ = server.protection(noisy, wire.NO_SEED, 10)
     assert noise == 1.5 and privacy is not None and privacy.participation == 0.2
-    noise, privacy, said = server.protection(noisy, 4, 10)
+    noise, privacy, notes = server.protection(noisy, 4, 10)
     assert (
-        noise == 1.5 and privacy is None and said == ["seed=4 is known, so noise protects no user"]
+        noise == 1.5 and privacy is None and notes == ["seed=4 is known, so noise protects no user"]
     )
 
 
@@ -142,15 +142,15 @@ def test_devices_and_server_match_a_round_of_federate(world):
     sent = {name: np.asarray(jax.random.key_data(getattr(keys, name))) for name in wire.FOR_DEVICES}
     answers = []
     for number in range(2):
-        own = device.open_device(world / "run", world / f"{number}.csv", number, SETTINGS)
-        answers.append(device.device_update(own, wire.to_arrays(shared), sent, SETTINGS))
-    summed, told = server.aggregate(answers, 2, shared, SETTINGS)
+        device_state = device.open_device(world / "run", world / f"{number}.csv", number, SETTINGS)
+        answers.append(device.device_update(device_state, wire.to_arrays(shared), sent, SETTINGS))
+    summed, sums = server.aggregate(answers, 2, shared, SETTINGS)
     state = server.apply_update(state, summed, keys.noise, SETTINGS, 0.0)
     out = RunDirectory(world / "theirs")
     server.begin_run(out, source, SETTINGS, 4, 2, None, ["nothing"])
-    server.finish_run(out, source, state, told, 1.0)
+    server.finish_run(out, source, state, sums, 1.0)
 
-    assert told.asked == 2 and told.excluded == 0 and told.targets > 0
+    assert sums.asked == 2 and sums.excluded == 0 and sums.targets > 0
     ours, theirs = (parameters(world / name) for name in ("ours", "theirs"))
     assert ours.keys() == theirs.keys()
     for name, array in ours.items():

@@ -12,7 +12,7 @@ from jaxrec.config.experiment import Config
 from jaxrec.models.model_config import check_encoder
 from jaxrec.runs.directory import RunDirectory
 from tests import ROOT
-from tests.exports import call
+from tests.exports import call, run_train
 
 FOLDER = ROOT / "experiments" / "recipes"
 RECIPES = sorted(FOLDER.glob("*.toml"))
@@ -61,7 +61,7 @@ def test_a_flag_overrides_the_recipe(tmp_path):
 
 def test_a_recipe_distills_from_the_run_of_another(tmp_path):
     for name in ("ml-1m-rnn-n10", "ml-1m-small-transformer"):
-        done = call(command_of_train.main, f"--config={FOLDER / name}.toml", *TINY, cwd=tmp_path)
+        done = run_train(f"--config={FOLDER / name}.toml", *TINY, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
     runs = tmp_path / "runs"
     assert {path.name for path in runs.iterdir()} == {"ml-1m-rnn-n10", "ml-1m-small-transformer"}
@@ -70,7 +70,7 @@ def test_a_recipe_distills_from_the_run_of_another(tmp_path):
 
 
 def test_a_run_is_reproduced_from_its_config(tmp_path):
-    first = call(command_of_train.main, "--encoder=bow", *TINY, cwd=tmp_path)
+    first = run_train("--encoder=bow", *TINY, cwd=tmp_path)
     assert first.returncode == 0, first.stderr
     (run,) = (tmp_path / "runs").iterdir()
     again = call(
@@ -84,7 +84,7 @@ def test_a_run_is_reproduced_from_its_config(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "flags", "said"),
+    ("text", "flags", "message"),
     [
         ("epoch = 3", [], "bad.toml has epoch, which is not a setting; did you mean epochs?"),
         ("epochs = 0", [], "bad.toml: --epochs=0 is out of range; give 1 to 100000"),
@@ -100,11 +100,11 @@ def test_a_run_is_reproduced_from_its_config(tmp_path):
         ),
     ],
 )
-def test_an_invalid_config_is_one_line_and_trains_nothing(tmp_path, text, flags, said):
+def test_an_invalid_config_is_one_line_and_trains_nothing(tmp_path, text, flags, message):
     if text is not None:
         (tmp_path / "bad.toml").write_text(text)
-    done = call(command_of_train.main, "--config=bad.toml", *flags, cwd=tmp_path)
+    done = run_train("--config=bad.toml", *flags, cwd=tmp_path)
     assert done.returncode == 2
-    assert said in done.stderr
+    assert message in done.stderr
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "runs").exists()

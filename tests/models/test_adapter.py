@@ -53,10 +53,10 @@ def test_the_gradient_is_that_of_the_cross_entropy(targets, decay, seed):
         surprise = jnp.where(weights > 0, cross_entropies(adapter, examples, items), 0)
         return jnp.sum(weights * surprise) + decay / 2 * jnp.sum(adapter**2)
 
-    wanted = jax.grad(cost)(adapter)
+    expected = jax.grad(cost)(adapter)
     came = weights @ items.table_RD[examples.targets_M]
     found = expected_embedding(adapter, examples, weights, items) - came + decay * adapter
-    np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
 
 
 def test_two_items_by_hand():
@@ -85,14 +85,14 @@ def test_each_activity_is_an_example_with_the_history_before_it(known, history_l
     history = np.zeros(COUNT, np.int32)
     history[COUNT - known :] = np.arange(1, known + 1)
     windows, targets = training_examples(jnp.asarray(history), history_length)
-    for place in range(COUNT + 1):
-        before = history[max(0, place - history_length) : place]
+    for position in range(COUNT + 1):
+        before = history[max(0, position - history_length) : position]
         np.testing.assert_array_equal(
-            windows[place], np.pad(before, (history_length - len(before), 0))
+            windows[position], np.pad(before, (history_length - len(before), 0))
         )
     # The first known activity has an empty history and is no target.
-    wanted = np.where(history > 1, history, 0)
-    np.testing.assert_array_equal(targets, wanted)
+    expected = np.where(history > 1, history, 0)
+    np.testing.assert_array_equal(targets, expected)
 
 
 @given(targets=targets_of)
@@ -106,8 +106,8 @@ def test_an_adapter_is_kept_only_if_it_helps_on_held_back_activities(targets):
         np.testing.assert_allclose(found.before, surprises.mean(), rtol=1e-4)
     if found.after < found.before:
         weights = jnp.where(examples.targets_M != 0, WEIGHTS, 0)
-        everything = train_adapter(examples, weights, items, CONFIG)
-        np.testing.assert_array_equal(found.adapter_D, everything)
+        expected_adapter = train_adapter(examples, weights, items, CONFIG)
+        np.testing.assert_array_equal(found.adapter_D, expected_adapter)
     else:
         assert not np.any(found.adapter_D)
 
@@ -131,11 +131,11 @@ def test_nothing_is_learned_without_examples():
     assert not np.any(found.adapter_D)
     assert np.isnan(found.before) and np.isnan(found.after)
     # With no more activities than are held back, no example is left to train on.
-    few = [0] * (COUNT - CONFIG.held_back) + [3] * CONFIG.held_back
-    assert not np.any(adapt(some_examples(few), WEIGHTS, some_items(), CONFIG).adapter_D)
+    items = [0] * (COUNT - CONFIG.held_back) + [3] * CONFIG.held_back
+    assert not np.any(adapt(some_examples(items), WEIGHTS, some_items(), CONFIG).adapter_D)
     always = replace(CONFIG, held_back=0)
     assert not np.any(adapt(some_examples([0] * COUNT), WEIGHTS, some_items(), always).adapter_D)
-    assert np.any(adapt(some_examples(few), WEIGHTS, some_items(), always).adapter_D)
+    assert np.any(adapt(some_examples(items), WEIGHTS, some_items(), always).adapter_D)
 
 
 @pytest.mark.parametrize(

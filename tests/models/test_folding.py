@@ -10,16 +10,11 @@ import polars as pl
 import pytest
 from flax import nnx
 
-from jaxrec.cli import train as one_run
 from jaxrec.config.experiment import TrainConfig
 from jaxrec.conversion.restore import restore_run
 from jaxrec.data.data_config import DataConfig
 from jaxrec.data.feature_names import feature_names
-from jaxrec.data.item_features import (
-    item_features,
-    load_item_features,
-    save_item_features,
-)
+from jaxrec.data.item_features import item_features, load_item_features, save_item_features
 from jaxrec.errors import UserError
 from jaxrec.models.folding import append_items, fold_features
 from jaxrec.models.model import PAD_BIAS
@@ -28,7 +23,7 @@ from jaxrec.runtime.bundle import read_bundle
 from jaxrec.schema import ITEM, Schema
 from jaxrec.training.negatives import make_sampler
 from jaxrec.training.objective import Objective, loss
-from tests.exports import call, convert
+from tests.exports import convert, run_train
 from tests.small_models import COUNTS, ITEM_GENRE, ITEM_GENRE_IDS, SIZE, make_batch, make_model
 
 CATALOGUE = pl.DataFrame(
@@ -75,10 +70,10 @@ def test_invalid_feature_names_are_rejected(names):
 
 
 def test_features_round_trip_through_a_file(tmp_path):
-    saved = item_features(CATALOGUE, ["genres", "year"])
-    save_item_features(saved, tmp_path / "item_features.npz")
+    features = item_features(CATALOGUE, ["genres", "year"])
+    save_item_features(features, tmp_path / "item_features.npz")
     found = load_item_features(tmp_path / "item_features.npz", ["genres", "year"])
-    for before, after in zip(saved, found, strict=True):
+    for before, after in zip(features, found, strict=True):
         assert (before.name, before.values) == (after.name, after.values)
         np.testing.assert_array_equal(before.ids, after.ids)
 
@@ -88,10 +83,10 @@ def test_a_folded_embedding_adds_the_mean_embedding_of_its_values(tied):
     model = make_model("bow", features=(ITEM_GENRE.feature,), tie_embeddings=tied)
     assert model.item_features is not None
     values = model.item_features.tables["genre"][...]
-    own, candidates = model.activities.tables[ITEM][...], model.item_table
+    embeddings, candidates = model.activities.tables[ITEM][...], model.item_table
     folded = fold_features(model, ITEM_GENRE_IDS)
     for before, after in (
-        (own, folded.activities.tables[ITEM][...]),
+        (embeddings, folded.activities.tables[ITEM][...]),
         (candidates, folded.item_table),
     ):
         np.testing.assert_allclose(after[3], before[3] + (values[1] + values[3]) / 2, rtol=1e-6)
@@ -154,12 +149,12 @@ def test_an_exported_file_contains_no_item_features(tmp_path):
     flags += ["--hidden-units=16", "--epochs=1", "--encoder=bow"]
     graphs = []
     for name, more in (("plain", []), ("features", ["--item-features=genres,year"])):
-        place = tmp_path / name
-        process = call(one_run.main, *flags, *more, f"--run-dir={place}", cwd=tmp_path)
+        run_dir = tmp_path / name
+        process = run_train(*flags, *more, f"--run-dir={run_dir}", cwd=tmp_path)
         assert process.returncode == 0, process.stderr
-        process = convert(f"--run-dir={place}", cwd=tmp_path)
+        process = convert(f"--run-dir={run_dir}", cwd=tmp_path)
         assert process.returncode == 0, process.stderr
-        bundle = read_bundle(place / "export" / "model.tflite")
+        bundle = read_bundle(run_dir / "export" / "model.tflite")
         assert [*bundle.model["signatures"]["recommend"]["inputs"]] == ["history"]
         graphs.append((len(bundle.graph), bundle.model["graph"]["operators"]))
     assert graphs[0] == graphs[1]
@@ -178,12 +173,12 @@ def test_a_column_of_a_custom_item_table(tmp_path):
     (tmp_path / "items.csv").write_text("item,title,brand\n" + rows)
     flags = ["--dataset=log.csv", "--items=items.csv", "--encoder=bow", "--epochs=1"]
     flags += ["--history-length=4", "--embedding-dim=8", "--hidden-units=8", "--run-dir=run"]
-    process = call(one_run.main, *flags, "--item-features=brand", cwd=tmp_path)
+    process = run_train(*flags, "--item-features=brand", cwd=tmp_path)
     assert process.returncode == 0, process.stderr
     (brand,) = RunDirectory(tmp_path / "run").item_features()
     assert sorted(brand.values) == ["x", "y", "z"]
     columns = json.loads((tmp_path / "run" / "catalogue.json").read_text())
     assert columns.keys() == {"item", "title", "genres", "year"}
-    process = call(one_run.main, *flags, "--item-features=colour", "--overwrite", cwd=tmp_path)
+    process = run_train(*flags, "--item-features=colour", "--overwrite", cwd=tmp_path)
     assert process.returncode == 2
     assert "has no column 'colour'" in process.stderr and "--item-features" in process.stderr

@@ -1,6 +1,6 @@
 """Properties of every encoder, and of the model around it."""
 
-from functools import cache, partial
+from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -10,12 +10,10 @@ from flax import nnx
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxrec.models.dropout import dropout
 from jaxrec.models.encoders import ENCODERS
 from jaxrec.models.encoders.convolution import Convolution, ConvolutionConfig
 from jaxrec.models.encoders.recurrent import Recurrent, RecurrentConfig
 from jaxrec.models.encoders.transformer import TransformerConfig
-from jaxrec.models.lstm import LSTM, lstm_cell
 from jaxrec.models.model import PAD_BIAS, RecommenderModel
 from jaxrec.models.model_config import ModelConfig
 from jaxrec.schema import ITEM, PAD, Feature, Schema
@@ -120,10 +118,10 @@ def test_padding_on_the_left_has_no_effect(encoder, history):
 
 
 @pytest.mark.parametrize("encoder", ["bow", "rnn", "transformer"])
-@given(history=histories, place=st.integers(0, 6))
-def test_padding_in_the_middle_has_no_effect(encoder, history, place):
+@given(history=histories, position=st.integers(0, 6))
+def test_padding_in_the_middle_has_no_effect(encoder, history, position):
     """The window is one of training. The CNN is left out, since it reads padding as a gap."""
-    gap = {ITEM: np.insert(history[ITEM], place, PAD, axis=1)}
+    gap = {ITEM: np.insert(history[ITEM], position, PAD, axis=1)}
     _, encode_positions = encoders_of(encoder)
     np.testing.assert_allclose(
         encode_positions(gap, count=1, history_length=8)[0],
@@ -151,8 +149,8 @@ def test_the_other_encoders_depend_on_order(encoder):
     encode_last, _ = encoders_of(encoder)
     before = encode_last({ITEM: jnp.array([[1, 2, 3, 4, 5, 6, 7]])})
     # Also when only the two oldest items are swapped.
-    for other, least in (([7, 6, 5, 4, 3, 2, 1], 0.05), ([2, 1, 3, 4, 5, 6, 7], 1e-3)):
-        assert jnp.abs(encode_last({ITEM: jnp.array([other])}) - before).max() > least
+    for other, min_difference in (([7, 6, 5, 4, 3, 2, 1], 0.05), ([2, 1, 3, 4, 5, 6, 7], 1e-3)):
+        assert jnp.abs(encode_last({ITEM: jnp.array([other])}) - before).max() > min_difference
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
@@ -261,8 +259,8 @@ def test_bag_of_words_by_hand():
     model = make_model("bow", dense_layers=0)
     table = model.activities.tables[ITEM][...]
     expected = query_by_hand(model, (table[3] + table[5]) / 2, table[5])
-    got = jit_encode_last(model)({ITEM: jnp.array([[0, 3, 5]])})[0]
-    np.testing.assert_allclose(got, expected, rtol=1e-5)
+    query = jit_encode_last(model)({ITEM: jnp.array([[0, 3, 5]])})[0]
+    np.testing.assert_allclose(query, expected, rtol=1e-5)
 
 
 def test_cnn_by_hand():
@@ -274,8 +272,8 @@ def test_cnn_by_hand():
     second = convolution(jnp.concatenate([table[3], table[5]]))
     latest, highest = jnp.maximum(second, 0), jnp.maximum(jnp.maximum(first, second), 0)
     expected = query_by_hand(model, jnp.concatenate([latest, highest, highest]), table[5])
-    got = jit_encode_last(model)({ITEM: jnp.array([[0, 3, 5]])})[0]
-    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
+    query = jit_encode_last(model)({ITEM: jnp.array([[0, 3, 5]])})[0]
+    np.testing.assert_allclose(query, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_rnn_by_hand():
@@ -286,91 +284,10 @@ def test_rnn_by_hand():
     output = lstm.encode_positions(table[None, jnp.array([3, 5])], jnp.ones((1, 2), bool))[0, -1]
     encoding = jnp.concatenate([output, table[5], (table[3] + table[5]) / 2])
     expected = query_by_hand(model, encoding, table[5])
-    got = jit_encode_last(model)({ITEM: jnp.array([[0, 3, 5]])})[0]
-    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
+    query = jit_encode_last(model)({ITEM: jnp.array([[0, 3, 5]])})[0]
+    np.testing.assert_allclose(query, expected, rtol=1e-5, atol=1e-6)
     encode_positions = jit_encode_positions(model)
     # In a training window, padding may stand anywhere before the last activity.
     for history in ([0, 3, 5], [3, 0, 5]):
-        got = encode_positions({ITEM: jnp.array([history])}, count=1, history_length=3)[0, 0]
-        np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
-
-
-LSTM_GRAPHDEF, LSTM_PARAMS = nnx.split(LSTM(3, 3, rngs=nnx.Rngs(0)))
-
-
-def by_layer(params, inputs_BLE, mask_BL):
-    return nnx.merge(LSTM_GRAPHDEF, params).encode_positions(inputs_BLE, mask_BL)
-
-
-def by_cells(params, inputs_BLE, mask_BL):
-    """Apply the LSTM cell step by step."""
-    lstm = nnx.merge(LSTM_GRAPHDEF, params)
-    cell, output = jnp.zeros((2, 3)), jnp.zeros((2, 3))
-    outputs = []
-    for step in range(4):
-        gates = jnp.concatenate([inputs_BLE[:, step], output], axis=1) @ lstm.kernel + lstm.bias
-        new_cell, new_output = lstm_cell(gates, cell)
-        cell = jnp.where(mask_BL[:, step, None], new_cell, cell)
-        output = jnp.where(mask_BL[:, step, None], new_output, output)
-        outputs.append(output)
-    return jnp.stack(outputs, axis=1)
-
-
-@partial(jax.jit, static_argnums=0)
-def with_gradients(function, inputs_BLE, mask_BL, by_outputs_BLH):
-    outputs, pull = jax.vjp(partial(function, mask_BL=mask_BL), LSTM_PARAMS, inputs_BLE)
-    return outputs, pull(by_outputs_BLH)
-
-
-@given(mask=st.lists(st.booleans(), min_size=8, max_size=8), seed=st.integers(0, 1000))
-def test_the_gradient_of_an_lstm_is_that_of_its_cells(mask, seed):
-    """The mask has padding at any position."""
-    keys = jax.random.split(jax.random.key(seed), 2)
-    inputs, by_outputs = (jax.random.normal(key, (2, 4, 3)) for key in keys)
-    of = inputs, jnp.array(mask).reshape(2, 4), by_outputs
-    ours, theirs = (with_gradients(function, *of) for function in (by_layer, by_cells))
-    for own, other in zip(*map(jax.tree.leaves, (ours, theirs)), strict=True):
-        np.testing.assert_allclose(own, other, atol=1e-5)
-
-
-def test_lstm_by_hand():
-    """Two steps of the standard LSTM equations, in NumPy."""
-    lstm = LSTM(3, 2, rngs=nnx.Rngs(0))
-    inputs = np.random.default_rng(0).normal(size=(1, 2, 3)).astype(np.float32)
-
-    def sigmoid(x):
-        return 1 / (1 + np.exp(-x))
-
-    cell = output = np.zeros(2)
-    for step in inputs[0]:
-        gates = np.concatenate([step, output]) @ lstm.kernel + lstm.bias
-        write, forget, emit, candidate = np.split(np.asarray(gates), 4)
-        cell = sigmoid(forget) * cell + sigmoid(write) * np.tanh(candidate)
-        output = sigmoid(emit) * np.tanh(cell)
-    got = lstm.encode_positions(jnp.asarray(inputs), jnp.ones((1, 2), bool))
-    np.testing.assert_allclose(got[0, -1], output, rtol=1e-5)
-    whole = lstm.encode_history(
-        jnp.swapaxes(inputs, 0, 1), jnp.ones((2, 1, 1)), return_sequences=False
-    )
-    np.testing.assert_allclose(whole[0], output, rtol=1e-5)
-
-
-def test_the_dropout_of_a_configuration_is_kept():
-    assert make_model("bow", dropout=0.3).dropout_rate == 0.3
-    assert make_model("bow", dropout=0.0).dropout_rate == 0.0
-
-
-def test_dropout_keeps_the_mean_and_drops_at_its_rate():
-    x = jnp.ones((100, 1001))
-    dropped = dropout(x, 0.2, jax.random.key(0))
-    assert dropped.mean() == pytest.approx(1, abs=0.01)
-    assert (dropped == 0).mean() == pytest.approx(0.2, abs=0.01)
-    np.testing.assert_array_equal(dropout(x, 0.2, None), x)
-    np.testing.assert_array_equal(dropout(x, 0.0, jax.random.key(0)), x)
-
-
-def test_dropout_is_independent_between_neighbours():
-    """Four entries share one draw of 32 bits, but are dropped independently."""
-    kept = np.asarray(dropout(jnp.ones((4000, 4)), 0.5, jax.random.key(1))) > 0
-    correlation = np.corrcoef(kept.T)
-    np.testing.assert_allclose(correlation, np.eye(4), atol=0.08)
+        query = encode_positions({ITEM: jnp.array([history])}, count=1, history_length=3)[0, 0]
+        np.testing.assert_allclose(query, expected, rtol=1e-5, atol=1e-6)

@@ -134,10 +134,10 @@ def violations(graph: Mapping[str, set[str]]) -> list[str]:
     """Return every import that violates the layers or the forbidden imports."""
     found = []
     for module, imported in graph.items():
-        own = layer_of(module)
+        layer = layer_of(module)
         for other in imported:
             above = layer_of(other)
-            if own is not None and above is not None and above > own:
+            if layer is not None and above is not None and above > layer:
                 found.append(f"{module} imports {other} from above")
         ways = all_imports(module, graph)
         for package, (forbidden, allowed) in FORBIDDEN.items():
@@ -158,7 +158,7 @@ def test_imports_respect_the_layers():
 
 
 @pytest.mark.parametrize(
-    ("module", "planted", "said"),
+    ("module", "planted", "message"),
     [
         ("jaxrec.data.splits", "jaxrec.training.loop", "imports jaxrec.training.loop from above"),
         ("jaxrec.data.splits", "jax", "reaches jax"),
@@ -180,16 +180,16 @@ def test_imports_respect_the_layers():
         ("demo.server", "jax", "demo.serve reaches jax"),
     ],
 )
-def test_a_planted_import_is_detected(module, planted, said):
+def test_a_planted_import_is_detected(module, planted, message):
     graph = import_graph()
     assert module in graph
     graph = {**graph, module: graph[module] | {planted}}
-    assert any(said in breach for breach in violations(graph))
+    assert any(message in breach for breach in violations(graph))
 
 
 def test_the_top_level_package_is_small():
-    own = {path.name for path in (ROOT / "jaxrec").iterdir()}
-    assert len(own - {"__init__.py", "__main__.py", "py.typed", "__pycache__"}) <= 13
+    names = {path.name for path in (ROOT / "jaxrec").iterdir()}
+    assert len(names - {"__init__.py", "__main__.py", "py.typed", "__pycache__"}) <= 13
 
 
 def test_every_folder_of_jaxrec_has_an_init_file():

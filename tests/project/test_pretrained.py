@@ -78,7 +78,7 @@ def test_the_models_recommend(file):
     assert not set(found) & set(SEEN)
     vectors, biases = recommender.vectors()
     scores = vectors @ recommender.encode(SEEN) + biases
-    best = [recommender.items[place] for place in np.argsort(-scores)]
+    best = [recommender.items[number] for number in np.argsort(-scores)]
     assert [item for item in best if item not in SEEN][:3] == found[:3]
 
 
@@ -92,8 +92,8 @@ def test_a_page_shows_titles_of_an_item_table(tmp_path):
     table = tmp_path / "movies.dat"
     table.write_bytes("1193::Ein Film, größer als das Leben (1975)::Drama|War\n".encode("latin-1"))
     config = ItemTableConfig(columns="item,title,genres", encoding="latin-1")
-    (shown,), said = describe_exports(choose_exports([FILES[1]]), str(table), config)
-    assert "1 of 3,416 items described" in said
+    (shown,), output = describe_exports(choose_exports([FILES[1]]), str(table), config)
+    assert "1 of 3,416 items described" in output
     (tmp_path / "shown.tflite").write_bytes(shown.data)
     entry = next(
         each

@@ -47,7 +47,7 @@ def test_the_notebook_runs(tmp_path):
         check=False,
     )
     assert process.returncode == 0, process.stderr
-    said = process.stdout.splitlines()
-    assert said[0] == "user,item,timestamp"
-    assert any(line.startswith("popularity") and "recall@10" in line for line in said)
-    assert said[-1] == "(150, 32) True"
+    lines = process.stdout.splitlines()
+    assert lines[0] == "user,item,timestamp"
+    assert any(line.startswith("popularity") and "recall@10" in line for line in lines)
+    assert lines[-1] == "(150, 32) True"

@@ -31,14 +31,14 @@ def require_quoted(quotation: str, lines: list[str]) -> None:
     """Check that the passages, which "..." separates, are in the code in this order."""
     start = 0
     for passage in quotation.split("...\n"):
-        wanted = [line.strip() for line in passage.splitlines()]
-        places = [
-            place
-            for place in range(start, len(lines))
-            if lines[place : place + len(wanted)] == wanted
+        quoted = [line.strip() for line in passage.splitlines()]
+        starts = [
+            number
+            for number in range(start, len(lines))
+            if lines[number : number + len(quoted)] == quoted
         ]
-        assert places, f"not there: {passage}"
-        start = places[0] + len(wanted)
+        assert starts, f"not there: {passage}"
+        start = starts[0] + len(quoted)
 
 
 @pytest.mark.parametrize(("path", "name", "quotation"), QUOTATIONS, ids=lambda value: value[:40])

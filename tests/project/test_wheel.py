@@ -32,9 +32,9 @@ print(sorted({name.partition(".")[0] for name in sys.modules if "jax" in name or
 """
 
 
-def pip(python: str | Path, *words: str | Path) -> str:
+def pip(python: str | Path, *arguments: str | Path) -> str:
     """Run pip and return its output; skip the test without a network."""
-    command = [python, "-m", "pip", "--disable-pip-version-check", *words]
+    command = [python, "-m", "pip", "--disable-pip-version-check", *arguments]
     # A checkout on PYTHONPATH would be taken for an installation.
     variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=variables)
@@ -83,12 +83,17 @@ def complete(wheel, tmp_path_factory) -> Path:
     return programs
 
 
-def run(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run a program without the environment variables of the tests."""
     variables = {**os.environ, "COLUMNS": "100", "XLA_FLAGS": ""}
     variables.pop("PYTHONPATH", None)
     return subprocess.run(
-        list(map(str, words)), capture_output=True, text=True, check=False, cwd=cwd, env=variables
+        list(map(str, arguments)),
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=cwd,
+        env=variables,
     )
 
 
@@ -118,15 +123,15 @@ def test_the_runtime_recommends_in_a_bare_environment(bare, models, tmp_path):
     assert done.returncode == 0, done.stderr
     lists, loaded = done.stdout.splitlines()
     assert loaded == "['jaxrec']"
-    wanted = [[asdict(each) for each in here.recommend(items, k=7)] for items in histories]
-    for found, expected in zip(json.loads(lists), wanted, strict=True):
+    lists_here = [[asdict(each) for each in here.recommend(items, k=7)] for items in histories]
+    for found, expected in zip(json.loads(lists), lists_here, strict=True):
         assert [each["item"] for each in found] == [each["item"] for each in expected]
         for one, other in zip(found, expected, strict=True):
             assert one == {**other, "score": pytest.approx(other["score"], abs=1e-6)}
 
 
 @pytest.mark.parametrize(
-    ("words", "package", "extra"),
+    ("arguments", "package", "extra"),
     [
         (("jaxrec", "train", "--encoder=rnn"), "tyro", "train"),
         (("jaxrec", "export"), "tyro", "convert"),
@@ -135,8 +140,8 @@ def test_the_runtime_recommends_in_a_bare_environment(bare, models, tmp_path):
         (("python", ROOT / "convert" / "to_tflite.py"), "tyro", "convert"),
     ],
 )
-def test_a_command_names_the_extra_that_is_missing(bare, tmp_path, words, package, extra):
-    program, *arguments = words
+def test_a_command_names_the_extra_that_is_missing(bare, tmp_path, arguments, package, extra):
+    program, *arguments = arguments
     done = run(bare / program, *arguments, cwd=tmp_path)
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
@@ -167,7 +172,7 @@ def test_every_command_works_without_a_checkout(complete, tmp_path):
     small_log().write_csv(tmp_path / "log.csv")
     jaxrec = complete / "jaxrec"
     model = "runs/shop/export/model.tflite"
-    for words in (
+    for arguments in (
         ("prepare", "--dataset=log.csv", "--out=prepared", "--min-item-interactions=1"),
         ("train", "--dataset=log.csv", "--encoder=rnn", "--run-dir=runs/shop", *SMALL),
         ("train", "--dataset=prepared", "--encoder=bow", "--run-dir=runs/bow", *SMALL[:4]),
@@ -179,6 +184,6 @@ def test_every_command_works_without_a_checkout(complete, tmp_path):
         ("benchmark", model, "--rounds=1"),
         ("benchmark-training", "--dataset=log.csv", "--repeats=1", *SMALL[1:]),
     ):
-        done = run(jaxrec, *words, cwd=tmp_path)
-        assert done.returncode == 0, f"{words}: {done.stderr}"
+        done = run(jaxrec, *arguments, cwd=tmp_path)
+        assert done.returncode == 0, f"{arguments}: {done.stderr}"
     assert (tmp_path / "lists.csv").read_text().startswith("user,place,item,score,title\n")

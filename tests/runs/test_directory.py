@@ -168,9 +168,9 @@ def test_held_out_histories_match_the_timelines(tmp_path):
     assert heldout["history.item"].tolist() == [left_padded(items[:-1], 3) for items in tested]
     ends = heldout["seen_offsets"].tolist()
     assert len(ends) == len(tested) + 1
-    seen = [heldout["seen"][a:b].tolist() for a, b in pairwise(ends)]
+    excluded = [heldout["seen"][a:b].tolist() for a, b in pairwise(ends)]
     # Seen items are complete, also beyond the history length.
-    assert seen == [items[:-1] for items in tested]
+    assert excluded == [items[:-1] for items in tested]
 
 
 def test_held_out_histories_are_sampled_by_seed_beyond_the_limit(tmp_path, monkeypatch):

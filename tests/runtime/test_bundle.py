@@ -71,11 +71,11 @@ def test_packing_is_deterministic():
 
 def test_any_flipped_bit_of_the_archive_raises_only_user_error(file):
     """Flip each bit, among them those of the encryption flag and the compression method."""
-    whole = pack_bundle(GRAPH, members())
-    for place in range(len(GRAPH), len(whole)):
+    content = pack_bundle(GRAPH, members())
+    for offset in range(len(GRAPH), len(content)):
         for bit in range(8):
-            damaged = bytearray(whole)
-            damaged[place] ^= 1 << bit
+            damaged = bytearray(content)
+            damaged[offset] ^= 1 << bit
             try:
                 parse_bundle(bytes(damaged), file)
             except UserError as error:
@@ -87,10 +87,10 @@ def test_any_flipped_bit_of_the_archive_raises_only_user_error(file):
 @given(data=st.data())
 def test_a_changed_byte_is_detected_or_has_no_effect(file, data):
     """Check that the file is rejected, or that its content is unchanged."""
-    whole = pack_bundle(GRAPH, members())
-    place = data.draw(st.integers(0, len(whole) - 1))
-    damaged = bytearray(whole)
-    damaged[place] ^= data.draw(st.integers(1, 255))
+    content = pack_bundle(GRAPH, members())
+    offset = data.draw(st.integers(0, len(content) - 1))
+    damaged = bytearray(content)
+    damaged[offset] ^= data.draw(st.integers(1, 255))
     file.write_bytes(damaged)
     try:
         bundle = read_bundle(file)
@@ -103,8 +103,8 @@ def test_a_changed_byte_is_detected_or_has_no_effect(file, data):
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.999])
 def test_a_truncated_file_is_rejected(file, share):
-    whole = file.read_bytes()
-    file.write_bytes(whole[: int(len(whole) * share)])
+    content = file.read_bytes()
+    file.write_bytes(content[: int(len(content) * share)])
     with pytest.raises(UserError, match="is not a jaxrec model, or is truncated"):
         read_bundle(file)
 

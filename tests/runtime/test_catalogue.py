@@ -52,8 +52,8 @@ def test_blocks_are_columns_without_unknown_values():
     assert head == {"items": 1025, "block": 1024, "titled": True, "genres": ["Crime", "Drama"]}
     assert first == {"title": titles[:1024], "genres": [[1, 0], *[None] * 1023]}
     assert second == {"title": ["c"]}
-    nothing = pack_catalogue({"title": [None], "genres": [None], "year": [None]})
-    assert nothing == b'{"items":1,"block":1024,"titled":false,"genres":[]}\n{}\n'
+    no_metadata = pack_catalogue({"title": [None], "genres": [None], "year": [None]})
+    assert no_metadata == b'{"items":1,"block":1024,"titled":false,"genres":[]}\n{}\n'
 
 
 def test_only_requested_blocks_are_parsed():

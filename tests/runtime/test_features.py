@@ -73,8 +73,8 @@ def drawn_requests(draw):
     items = draw(st.lists(st.sampled_from([*RAW, "unheard of"]), max_size=2 * N))
     if not set(items) & set(RAW):
         items = []
-    known = [place for place, item in enumerate(items) if item in RAW][-N:]
-    ids = [RAW.index(items[place]) + 1 for place in known]
+    known = [position for position, item in enumerate(items) if item in RAW][-N:]
+    ids = [RAW.index(items[position]) + 1 for position in known]
     inputs: dict[str, np.ndarray] = {HISTORY: np.array([[0] * (N - len(known)) + ids], np.int32)}
     features = {}
     for feature in FEATURES:
@@ -88,7 +88,7 @@ def drawn_requests(draw):
             pairs = [(None, unknown)] * count
         numbers = [number for _, number in pairs]
         if feature.of == "activity":
-            row = [unknown] * (N - len(known)) + [numbers[place] for place in known]
+            row = [unknown] * (N - len(known)) + [numbers[position] for position in known]
             numbers = [row]
         kind = np.float32 if feature.kind == "number" else np.int32
         inputs[name] = np.array(numbers, kind)
@@ -104,9 +104,11 @@ def test_raw_values_are_encoded_as_the_file_expects(loaded, device, many):
     for (items, features, inputs), found in zip(many, lists, strict=True):
         context = loaded.encode(items, features=features)
         np.testing.assert_allclose(context, device.encode_all(inputs)[0], rtol=1e-5, atol=1e-6)
-        alone = loaded.recommend(items, k=6, features=features)
-        scores = loaded.score(items, [each.item for each in alone], features=features)
-        np.testing.assert_allclose([each.score for each in alone], scores, rtol=1e-5, atol=1e-5)
+        recommended = loaded.recommend(items, k=6, features=features)
+        scores = loaded.score(items, [each.item for each in recommended], features=features)
+        np.testing.assert_allclose(
+            [each.score for each in recommended], scores, rtol=1e-5, atol=1e-5
+        )
         np.testing.assert_allclose([each.score for each in found], scores, rtol=1e-5, atol=1e-5)
 
 
@@ -178,11 +180,11 @@ MISTAKES = {
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_an_invalid_feature_is_reported_with_the_remedy(loaded, mistake):
-    features, said = MISTAKES[mistake]
+    features, message = MISTAKES[mistake]
     for call in (loaded.recommend, loaded.encode, partial(loaded.score, candidates=RAW)):
         with pytest.raises(UserError) as raised:
             call(RAW[:2], features=features)
-        assert said in str(raised.value)
+        assert message in str(raised.value)
 
 
 def test_an_invalid_feature_in_a_batch_is_reported_with_its_index(loaded):

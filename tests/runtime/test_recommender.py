@@ -8,18 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from jaxrec.conversion.graph.shapes import Shapes
 from jaxrec.errors import UserError
 from jaxrec.runs.heldout import load_heldout
-from jaxrec.runtime import Recommender, top_k
+from jaxrec.runtime import Recommender
 from jaxrec.runtime.bundle import read_bundle
-from jaxrec.schema import ITEM
-from tests.bundles import make_bundle
 from tests.exports import ENCODERS
-from tests.small_models import SIZE, make_model
 
 
 @pytest.fixture(scope="module", params=ENCODERS)
@@ -36,10 +30,10 @@ def test_recommendations_are_those_of_the_graph(models, runs):
     bundle, heldout = read_bundle(models["rnn"]), load_heldout(runs["rnn"] / "heldout.npz")
     for history in heldout.history["item"][:20]:
         items = [bundle.items[i - 1] for i in history if i]
-        got = recommender.recommend(items, k=7)
+        encoded = recommender.recommend(items, k=7)
         ids, scores = recommender._device.recommend_all({"history": history[None]})
-        assert [each.item for each in got] == [bundle.items[i - 1] for i in ids[0, :7]]
-        np.testing.assert_array_equal([each.score for each in got], scores[0, :7])
+        assert [each.item for each in encoded] == [bundle.items[i - 1] for i in ids[0, :7]]
+        np.testing.assert_array_equal([each.score for each in encoded], scores[0, :7])
 
 
 def test_a_recommender_is_thread_safe(models):
@@ -47,14 +41,14 @@ def test_a_recommender_is_thread_safe(models):
     recommender = Recommender.load(models["cnn"])
     items = raw(recommender, 48)
     histories = [items[start : start + 8] for start in range(40)]
-    alone = [recommender.recommend(each, k=10) for each in histories]
+    one_by_one = [recommender.recommend(each, k=10) for each in histories]
     scores = [recommender.score(each, items) for each in histories]
 
     def ask(_: int) -> bool:
         return all(
-            recommender.recommend(each, k=10) == wanted
+            recommender.recommend(each, k=10) == expected
             and recommender.score(each, items) == candidates
-            for each, wanted, candidates in zip(histories, alone, scores, strict=True)
+            for each, expected, candidates in zip(histories, one_by_one, scores, strict=True)
         )
 
     with ThreadPoolExecutor(8) as pool:
@@ -94,18 +88,18 @@ def test_the_last_n_known_items_of_a_long_history_count(recommender):
 def test_a_history_without_known_items_is_refused(recommender):
     """The usual cause is a log with numbers and a caller with strings."""
     first = recommender.items[0]
-    told = rf"such as '{first}' \(str\); the model has \d+ items, such as {first} \(int\)$"
+    hint = rf"such as '{first}' \(str\); the model has \d+ items, such as {first} \(int\)$"
     history = [str(item) for item in raw(recommender, 3)]
     for call in (
         lambda: recommender.recommend(history),
         lambda: recommender.encode(history),
         lambda: recommender.score(history, raw(recommender, 1)),
     ):
-        with pytest.raises(UserError, match=f"^all items are unknown, {told}"):
+        with pytest.raises(UserError, match=f"^all items are unknown, {hint}"):
             call()
-    with pytest.raises(UserError, match=rf"^all items of histories\[1\] are unknown, {told}"):
+    with pytest.raises(UserError, match=rf"^all items of histories\[1\] are unknown, {hint}"):
         recommender.recommend_many([[], history])
-    with pytest.raises(UserError, match=f"^all candidates are unknown, {told}"):
+    with pytest.raises(UserError, match=f"^all candidates are unknown, {hint}"):
         recommender.recommend([], candidates=history)
 
 
@@ -143,8 +137,8 @@ def test_seen_items_are_not_recommended(recommender):
     items = raw(recommender, 5)
     assert not {each.item for each in recommender.recommend(items, k=100)} & set(items)
     # Also those before the last `history_length` activities.
-    everything = recommender.recommend(recommender.items[:60], k=len(recommender.items))
-    assert {each.item for each in everything} == set(recommender.items[60:])
+    recommended = recommender.recommend(recommender.items[:60], k=len(recommender.items))
+    assert {each.item for each in recommended} == set(recommender.items[60:])
     assert recommender.recommend(recommender.items) == []
 
 
@@ -186,18 +180,18 @@ def test_similar_items_are_ranked_by_cosine_similarity(recommender):
     size = len(recommender.items)
     for number in (0, 7, size - 1):
         found = recommender.similar(recommender.items[number], k=size)
-        wanted = {
+        expected = {
             item: vector
             @ vectors[number]
             / np.linalg.norm(vector)
             / np.linalg.norm(vectors[number])
             for item, vector in zip(recommender.items, vectors, strict=True)
         }
-        del wanted[recommender.items[number]]
-        assert {each.item for each in found} == wanted.keys()
+        del expected[recommender.items[number]]
+        assert {each.item for each in found} == expected.keys()
         cosines = [each.score for each in found]
         assert cosines == sorted(cosines, reverse=True)
-        np.testing.assert_allclose(cosines, [wanted[each.item] for each in found], atol=1e-5)
+        np.testing.assert_allclose(cosines, [expected[each.item] for each in found], atol=1e-5)
         assert recommender.similar(recommender.items[number], k=3) == found[:3]
         assert found[0].title
 
@@ -226,94 +220,11 @@ def test_a_k_out_of_range_is_refused(recommender, k):
             call([], k=k)
 
 
-# Ties: each odd id has the vector and the bias of the even id after it.
-TWINS = make_model("bow")
-for table in (TWINS.activities.tables[ITEM], TWINS.bias):
-    table[...] = table[...].at[1::2].set(table[...][2::2])
-FILES = {
-    "one at a time": Shapes(1, 5, 6, 4, False),
-    "a batch": Shapes(3, 5, 6, 4, False),
-    "keep what was seen": Shapes(1, 5, 6, 4, True),
-    "a batch, keep what was seen": Shapes(3, 5, 6, 4, True),
-}
-RAW = [f"item {number}" for number in range(SIZE, 0, -1)]
-
-some_items = st.lists(st.sampled_from([*RAW, "unknown"]), max_size=SIZE)
-histories = some_items.filter(lambda items: not items or set(items) & set(RAW))
-
-
-@pytest.fixture(scope="module", params=FILES)
-def small(request) -> Recommender:
-    """Return a recommender whose graph lists six of thirty items."""
-    pytest.importorskip("tensorflow", reason="needs the extra convert")
-    return Recommender(make_bundle(TWINS, FILES[request.param], RAW))
-
-
-def test_vectors_are_of_every_item_at_any_batch_size(small):
-    """Thirty items do not fill a whole number of calls."""
-    vectors, biases = small.vectors()
-    np.testing.assert_array_equal(vectors, np.array(TWINS.item_table)[1:])
-    np.testing.assert_array_equal(biases, np.array(TWINS.item_bias)[1:])
-
-
-def test_items_of_equal_vectors_are_equally_similar(small):
-    """Of two equal items, the lower id comes first."""
-    twin, *others = small.similar(RAW[3], k=SIZE)
-    assert twin.item == RAW[2]
-    assert twin.score == pytest.approx(1)
-    places = [RAW.index(each.item) for each in others]
-    assert all(places[i + 1] == places[i] + 1 for i in range(0, len(places), 2))
-
-
-def test_an_older_file_without_vectors():
-    """It still recommends."""
-    pytest.importorskip("tensorflow", reason="needs the extra convert")
-    old = Recommender(make_bundle(TWINS, FILES["one at a time"], RAW, without="vectors"))
-    assert len(old.recommend(RAW[:2], k=SIZE)) == SIZE - 2
-    for call in (old.vectors, lambda: old.similar(RAW[0])):
-        with pytest.raises(UserError, match=r"no signature `vectors`; export its run again$"):
-            call()
-
-
-def brute_force(recommender: Recommender, history, exclude, candidates) -> list[tuple[float, str]]:
-    """Return score and item of all candidates, best first, in plain Python."""
-    excluded = {*exclude, *([] if recommender.model["keep_seen"] else history)}
-    ranked = [item for item in RAW if item in candidates and item not in excluded]
-    pairs = zip(recommender.score(history, ranked), ranked, strict=True)
-    return sorted(pairs, key=lambda pair: (-pair[0], RAW.index(pair[1])))
-
-
-@given(histories, some_items, st.integers(1, SIZE), st.none() | histories)
-def test_recommend_equals_sorting_all_scores(small, history, exclude, k, candidates):
-    found = small.recommend(history, k, exclude=exclude, candidates=candidates)
-    wanted = brute_force(small, history, exclude, RAW if candidates is None else candidates)[:k]
-    assert [each.item for each in found] == [item for _, item in wanted]
-    np.testing.assert_allclose([each.score for each in found], [s for s, _ in wanted], rtol=1e-6)
-
-
-@given(st.lists(st.tuples(histories, some_items), max_size=5), st.integers(1, SIZE))
-def test_recommend_many_equals_single_calls(small, asked, k):
-    found = small.recommend_many([items for items, _ in asked], k, exclude=[e for _, e in asked])
-    alone = [small.recommend(items, k, exclude=exclude) for items, exclude in asked]
-    assert [[each.item for each in row] for row in found] == [
-        [each.item for each in row] for row in alone
-    ]
-    for row, one in zip(found, alone, strict=True):
-        np.testing.assert_allclose([e.score for e in row], [e.score for e in one], rtol=1e-6)
-
-
-def test_many_histories_are_processed_in_chunks(small, monkeypatch):
-    histories = [RAW[start : start + 3] for start in range(20)]
-    wanted = small.recommend_many(histories, k=9)
-    monkeypatch.setattr(top_k, "_MAX_ENTRIES", 1)
-    assert small.recommend_many(histories, k=9) == wanted
-
-
 def test_a_damaged_file_is_refused_before_it_is_interpreted(models, tmp_path):
-    whole = models["cnn"].read_bytes()
+    content = models["cnn"].read_bytes()
     path = tmp_path / "model.tflite"
-    for place in (0, 20, 5000, len(read_bundle(models["cnn"]).graph) - 1):
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
+    for offset in (0, 20, 5000, len(read_bundle(models["cnn"]).graph) - 1):
+        path.write_bytes(content[:offset] + bytes([content[offset] ^ 255]) + content[offset + 1 :])
         with pytest.raises(UserError, match="export its run again"):
             Recommender.load(path)
 

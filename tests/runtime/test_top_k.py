@@ -55,9 +55,9 @@ def test_rank_all_matches_sorting_all_items(drawn, top_k, k):
     scores, closed = drawn
     histories = {HISTORY: np.arange(len(scores), dtype=np.int32)[:, None]}
     found = rank_all(Scorer(scores, top_k), histories, closed, k)
-    everything = set(range(1, SIZE + 1))
+    all_items = set(range(1, SIZE + 1))
     rows = zip(scores, closed, strict=True)
-    assert found.ids.tolist() == [brute_force(*row, everything, k) for row in rows]
+    assert found.ids.tolist() == [brute_force(*row, all_items, k) for row in rows]
     padded = np.pad(scores, ((0, 0), (1, 0)), constant_values=-np.inf)
     np.testing.assert_array_equal(found.scores, np.take_along_axis(padded, found.ids, axis=1))
 
@@ -73,9 +73,9 @@ def test_rank_candidates_matches_sorting_the_candidates(drawn, items, k):
 
 
 def test_chunks_fill_batches_and_fit_in_memory():
-    nothing = np.empty((0, 0))
-    assert histories_per_chunk(Scorer(nothing, 1), 39_999) == 100
-    assert histories_per_chunk(Scorer(nothing, 1, batch_size=64), 39_999) == 64
-    assert histories_per_chunk(Scorer(nothing, 1, batch_size=8), 39_999) == 96
+    no_scores = np.empty((0, 0))
+    assert histories_per_chunk(Scorer(no_scores, 1), 39_999) == 100
+    assert histories_per_chunk(Scorer(no_scores, 1, batch_size=64), 39_999) == 64
+    assert histories_per_chunk(Scorer(no_scores, 1, batch_size=8), 39_999) == 96
     # At least one batch.
-    assert histories_per_chunk(Scorer(nothing, 1, batch_size=8), 10_000_000) == 8
+    assert histories_per_chunk(Scorer(no_scores, 1, batch_size=8), 10_000_000) == 8

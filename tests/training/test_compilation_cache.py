@@ -32,13 +32,13 @@ JAX_VARIABLES = {
 }
 
 
-def run_python(*words: str, home: Path, **told: str) -> str:
+def run_python(*arguments: str, home: Path, **environment: str) -> str:
     """Run Python with the given home directory and return its stdout; stderr must be empty."""
     process = subprocess.run(
-        [sys.executable, *words],
+        [sys.executable, *arguments],
         cwd=home.parent,
         env={name: value for name, value in os.environ.items() if name not in JAX_VARIABLES}
-        | {"HOME": str(home), "XDG_CACHE_HOME": str(home / ".cache"), **told},
+        | {"HOME": str(home), "XDG_CACHE_HOME": str(home / ".cache"), **environment},
         capture_output=True,
         text=True,
         timeout=300,
@@ -110,13 +110,13 @@ def test_without_a_home_nothing_is_written_to_the_working_directory(filled_cache
 
 
 def test_a_cache_directory_from_the_environment_has_priority(filled_cache, tmp_path):
-    home, told = tmp_path / "home", tmp_path / "told"
+    home, environment = tmp_path / "home", tmp_path / "told"
     home.mkdir()
     keep_all = {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
-    for place in (str(told), ""):
-        words = {"JAX_COMPILATION_CACHE_DIR": place, **keep_all}
-        assert run_python("-c", COMMAND, home=home, **words) == filled_cache[1]
-    assert entries(told) and not any(home.iterdir())
+    for cache_dir in (str(environment), ""):
+        arguments = {"JAX_COMPILATION_CACHE_DIR": cache_dir, **keep_all}
+        assert run_python("-c", COMMAND, home=home, **arguments) == filled_cache[1]
+    assert entries(environment) and not any(home.iterdir())
     # An empty value names no directory.
     assert {path.name for path in tmp_path.iterdir()} == {"home", "told"}
 

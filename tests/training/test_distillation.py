@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxrec.cli import train as one_run
 from jaxrec.config.experiment import Config, TrainConfig
 from jaxrec.data.data_config import DataConfig
 from jaxrec.data.dataset import Dataset, prepare
@@ -23,7 +22,7 @@ from jaxrec.training.distillation import Teacher, mean_logits, read_teachers
 from jaxrec.training.fit import fit, init_model
 from jaxrec.training.loop import folded, train
 from jaxrec.training.softmax import TEACHER_WEIGHT, LogitFactors
-from tests.exports import call
+from tests.exports import run_train
 
 WORLD = DataConfig(synthetic=SyntheticConfig(users=300, items=100), item_features="genres")
 STUDENT = Config(WORLD, ModelConfig("bow", 4, 8), TrainConfig(epochs=3, learning_rate=0.03))
@@ -98,7 +97,7 @@ def test_a_teacher_may_have_another_history_length(tmp_path, teacher):
 
 
 def refused(*flags: str, cwd: Path) -> str:
-    process = call(one_run.main, *FLAGS, *flags, cwd=cwd)
+    process = run_train(*FLAGS, *flags, cwd=cwd)
     assert process.returncode == 2
     return process.stderr
 

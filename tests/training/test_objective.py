@@ -50,8 +50,8 @@ def test_the_objective_is_the_weighted_sum_of_head_losses():
         return Objective(graphdef, schema, plain, sampler)(params, batch, key)
 
     prepared = add_candidates(batch, all_items(SIZE))
-    alone = plain(model, prepared, step_keys(key).dropout)
-    assert alone["rating"] > 0
+    losses = plain(model, prepared, step_keys(key).dropout)
+    assert losses["rating"] > 0
     for weight in (0.0, 0.25, 1.0):
-        wanted = alone[ITEM] + weight * alone["rating"]
-        np.testing.assert_allclose(total(weight), wanted, rtol=1e-6)
+        expected = losses[ITEM] + weight * losses["rating"]
+        np.testing.assert_allclose(total(weight), expected, rtol=1e-6)

@@ -11,12 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxrec.cli import train as command_of_run
 from jaxrec.errors import UserError
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.training import processes
 from tests import ROOT
-from tests.exports import call
+from tests.exports import run_train
 
 SMALL = [
     *("--encoder=bow", "--synthetic.users=300", "--synthetic.items=61", "--embedding-dim=8"),
@@ -32,9 +31,13 @@ def free_port() -> int:
 
 def start(folder: Path, *flags: str, number: int, port: int) -> subprocess.Popen[str]:
     """Start one of two processes that have two devices each."""
-    together = (f"--coordinator=127.0.0.1:{port}", "--num-processes=2", f"--process-id={number}")
+    process_flags = (
+        f"--coordinator=127.0.0.1:{port}",
+        "--num-processes=2",
+        f"--process-id={number}",
+    )
     return subprocess.Popen(
-        [sys.executable, str(ROOT / "experiments" / "run.py"), *SMALL, *flags, *together],
+        [sys.executable, str(ROOT / "experiments" / "run.py"), *SMALL, *flags, *process_flags],
         cwd=folder,
         env={**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"},
         stdout=subprocess.PIPE,
@@ -63,14 +66,14 @@ def test_a_run_of_two_killed_processes_resumes_in_one(tmp_path):
     begun = len(metrics.read_text().splitlines())
     assert 2 <= begun < epochs
 
-    resumed = call(command_of_run.main, *SMALL, *flags, "--resume", cwd=tmp_path)
+    resumed = run_train(*SMALL, *flags, "--resume", cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
-    alone = call(command_of_run.main, *SMALL, *flags[:2], "--run-dir=one", cwd=tmp_path)
-    assert alone.returncode == 0, alone.stderr
+    single_process = run_train(*SMALL, *flags[:2], "--run-dir=one", cwd=tmp_path)
+    assert single_process.returncode == 0, single_process.stderr
     directories = [RunDirectory(tmp_path / name) for name in ("two", "one")]
-    together, single = (each.metrics(until_step=10**9) for each in directories)
-    assert len(together) == len(single) == epochs
-    for one, other in zip(together, single, strict=True):
+    two_processes, one_process = (each.metrics(until_step=10**9) for each in directories)
+    assert len(two_processes) == len(one_process) == epochs
+    for one, other in zip(two_processes, one_process, strict=True):
         np.testing.assert_allclose(one["loss"], other["loss"], rtol=2e-3)
         for name, score in one["validation"].items():
             np.testing.assert_allclose(score, other["validation"][name], atol=0.02)
@@ -98,13 +101,13 @@ def test_an_error_of_the_leader_ends_all_processes(tmp_path):
     (tmp_path / "run" / "mine").write_text("precious")
     port = free_port()
     pair = [start(tmp_path, "--run-dir=run", number=number, port=port) for number in (0, 1)]
-    told = (
+    messages = (
         "--run-dir=run contains other files and no run",
         "process 0 failed; its error message has the reason",
     )
-    for each, words in zip(pair, told, strict=True):
+    for each, message in zip(pair, messages, strict=True):
         _, error = each.communicate(timeout=120)
-        assert (each.returncode, words in error) == (2, True), error
+        assert (each.returncode, message in error) == (2, True), error
 
 
 @pytest.mark.slow
@@ -128,7 +131,7 @@ def test_an_unreachable_coordinator_is_one_line(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("told", "words"),
+    ("flags", "message"),
     [
         ((None, 0, None), "--process-id and --num-processes need --coordinator"),
         (("127.0.0.1:1", 2, 2), "needs --num-processes and --process-id, from 0"),
@@ -137,16 +140,16 @@ def test_an_unreachable_coordinator_is_one_line(tmp_path):
         (("auto", None, None), "--coordinator=auto: the processes cannot connect"),
     ],
 )
-def test_incomplete_process_flags_are_refused(told, words):
-    with pytest.raises(UserError, match=words):
-        processes.initialize(*told)
+def test_incomplete_process_flags_are_refused(flags, message):
+    with pytest.raises(UserError, match=message):
+        processes.initialize(*flags)
 
 
 @pytest.mark.parametrize("flag", ["--model-shards=3", "--batch-size=7"])
 def test_an_invalid_mesh_keeps_the_existing_run(tmp_path, flag):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.toml").write_text("{}")
-    done = call(command_of_run.main, *SMALL, "--run-dir=run", "--overwrite", flag, cwd=tmp_path)
+    done = run_train(*SMALL, "--run-dir=run", "--overwrite", flag, cwd=tmp_path)
     assert (done.returncode, done.stderr.split("=")[0]) == (2, f"error: {flag.split('=')[0]}")
     assert (tmp_path / "run" / "config.toml").exists()
 

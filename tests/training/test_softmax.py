@@ -90,9 +90,9 @@ def test_sampled_softmax_matches_values_computed_by_hand(loss):
 @each_implementation
 def test_seen_items_and_previous_targets_are_excluded(loss):
     """Exclude item 3, seen before the first target, and item 1, the target before the second."""
-    seen = jnp.array([[False, False, False, True]])
+    excluded = jnp.array([[False, False, False, True]])
     expected = [np.log(np.exp(2) + np.exp(1.5)) - 2, np.log(np.exp(-0.5) + np.exp(-1.5)) + 1.5]
-    np.testing.assert_allclose(loss(*problem(excluded=seen)), np.mean(expected), rtol=1e-6)
+    np.testing.assert_allclose(loss(*problem(excluded=excluded)), np.mean(expected), rtol=1e-6)
 
 
 @each_implementation
@@ -124,9 +124,9 @@ def random_problem(seed: int, *, sampled: bool, excludes: bool):
         bias = jax.random.normal(keys[2], (SIZE + 1,)).at[0].set(-1e9)
         return factors_of(query, targets, table, bias, candidates)
 
-    own, teachers = jax.random.split(keys[4])
+    student, teacher = jax.random.split(keys[4])
     labels = labels_of(targets, candidates, excluded if excludes else None, weights)
-    return factors(own, 5), labels, factors(teachers, 3)
+    return factors(student, 5), labels, factors(teacher, 3)
 
 
 @partial(jax.jit, static_argnums=0)
@@ -136,8 +136,8 @@ def value_and_gradients(loss, factors, labels, teacher=None):
 
 def require_equal(found, expected):
     np.testing.assert_allclose(found[0], expected[0], rtol=1e-5, atol=1e-6)
-    for own, other in zip(found[1], expected[1], strict=True):
-        np.testing.assert_allclose(own, other, rtol=1e-4, atol=1e-5)
+    for gradient, expected_gradient in zip(found[1], expected[1], strict=True):
+        np.testing.assert_allclose(gradient, expected_gradient, rtol=1e-4, atol=1e-5)
 
 
 @given(

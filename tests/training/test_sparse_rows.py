@@ -132,8 +132,8 @@ def test_gradients_of_sparse_rows_equal_those_of_whole_tables(kind, candidates):
         for name, table in item_tables(params).items()
     }
     whole = jax.tree.leaves(with_tables(gradients, spread))
-    for own, other in zip(whole, jax.tree.leaves(expected), strict=True):
-        np.testing.assert_allclose(own, other, rtol=1e-4, atol=1e-6)
+    for gradient, expected_gradient in zip(whole, jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(gradient, expected_gradient, rtol=1e-4, atol=1e-6)
 
 
 def test_a_step_updates_the_touched_rows_and_all_other_parameters():

@@ -96,13 +96,13 @@ def run(flags: ColdStartFlags) -> None:
             raise UserError(f"{flag}={value} is out of range; give more than 0, less than 1")
     config = flags.settings
     interactions = load_interactions(config.data, seed=config.train.seed)
-    whole = prepare(interactions, config.data, seed=config.train.seed)
+    complete = prepare(interactions, config.data, seed=config.train.seed)
     rng = np.random.default_rng(config.train.seed)
-    count = max(1, round(flags.share * whole.vocabulary.size))
-    held_out = rng.choice(whole.vocabulary.size, count, replace=False)
-    new = whole.vocabulary.values.gather(np.sort(held_out))
+    count = max(1, round(flags.share * complete.vocabulary.size))
+    held_out = rng.choice(complete.vocabulary.size, count, replace=False)
+    new = complete.vocabulary.values.gather(np.sort(held_out))
     old = prepare(_without(interactions, new), config.data, seed=config.train.seed)
-    trial = set_up(whole, old, new)
+    trial = set_up(complete, old, new)
     with tempfile.TemporaryDirectory() as folder:
         directory = RunDirectory(Path(folder) / "run")
         directory.begin(config, old)
@@ -128,13 +128,13 @@ def run(flags: ColdStartFlags) -> None:
     print(_table(scorers, trial, config.data))
 
 
-def set_up(whole: Dataset, old: Dataset, new: pl.Series) -> Trial:
+def set_up(complete: Dataset, old: Dataset, new: pl.Series) -> Trial:
     """Encode the whole log by the vocabulary of the training, with the new items appended."""
     values = pl.concat([old.vocabulary.values, new.alias(old.vocabulary.values.name)])
     counts = np.pad(old.vocabulary.counts, (0, len(new)))
     vocabulary = Vocabulary(values, counts)
-    numbers = np.append(PAD, vocabulary.encode(whole.vocabulary.values)).astype(np.int32)
-    timelines = whole.timelines
+    numbers = np.append(PAD, vocabulary.encode(complete.vocabulary.values)).astype(np.int32)
+    timelines = complete.timelines
     items = numbers[timelines.items]
     is_new = items > old.vocabulary.size
     users = timelines.users_of(np.arange(len(items)))
@@ -145,12 +145,12 @@ def set_up(whole: Dataset, old: Dataset, new: pl.Series) -> Trial:
     if not len(positions):
         raise UserError("no user has a held-out item; give a larger --share")
     order = pl.DataFrame({"item": values}).join(
-        whole.catalogue, on="item", how="left", maintain_order="left"
+        complete.catalogue, on="item", how="left", maintain_order="left"
     )
     described = {each.name: order[each.name][-len(new) :] for each in old.item_features}
     return Trial(
         replace(
-            whole,
+            complete,
             timelines=replace(timelines, activities={**timelines.activities, ITEM: items}),
             vocabulary=vocabulary,
             catalogue=order,

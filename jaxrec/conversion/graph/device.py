@@ -57,13 +57,13 @@ def encode(
         activities_BNE *= valid_BN[..., None]
     activities_BNE, valid_BN = right_align(activities_BNE, valid_BN)
     encoded_BH = model.encoder.encode_last(activities_BNE, valid_BN)
-    tables = model.circumstances.tables
+    tables = model.context_features.tables
     embeddings = {
         each.name: _feature_embeddings(tables[each.name][...], each, inputs[each.name][..., None])
         for each in model.features
         if each.of != "activity"
     }
-    about_BD, is_filled_B = model.circumstances.combine(embeddings), jnp.any(is_known_BN, axis=1)
+    about_BD, is_filled_B = model.context_features.combine(embeddings), jnp.any(is_known_BN, axis=1)
     return model.project(encoded_BH, activities_BNE[:, -1], is_filled_B, about_BD)
 
 

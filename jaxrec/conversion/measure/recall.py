@@ -66,7 +66,7 @@ def compute_hits(
     targets, is_excluded = heldout.target[rows], ids == PAD
     missed = np.zeros(len(rows), bool)
     if not keep_seen:
-        seen = heldout.seen.take(rows)
+        seen = heldout.seen.gather(rows)
         is_excluded, missed = (
             is_excluded | seen.contains(ids),
             seen.contains(targets[:, None])[:, 0],

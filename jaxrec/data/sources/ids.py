@@ -36,13 +36,13 @@ def _ids(column: pl.Series) -> pl.Series:
     if column.dtype.is_integer():
         return column
     if column.dtype.is_float() or column.dtype.is_decimal():
-        return _whole(column)
+        return _as_integers(column)
     if column.dtype == pl.Binary:
         return _from_bytes(column)
     return text_of(column)
 
 
-def _whole(numbers: pl.Series) -> pl.Series:
+def _as_integers(numbers: pl.Series) -> pl.Series:
     """Cast whole numbers to integers, or all to strings if one is fractional or too large."""
     if numbers.dtype.is_float():
         numbers = numbers.fill_nan(None)

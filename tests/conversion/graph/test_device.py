@@ -77,11 +77,11 @@ def test_right_alignment_is_exact(history):
     known = (history > PAD) & (history <= SIZE)
     vectors = np.random.default_rng(0).normal(size=(SIZE + 1, 3)).astype(np.float32)
     vectors[PAD] = 0
-    meant = canonical_history(history)
+    canonical = canonical_history(history)
     activities = jnp.asarray(vectors[np.where(known, history, PAD)])
     aligned, valid = device.right_align(activities, jnp.asarray(known, jnp.float32))
-    np.testing.assert_array_equal(aligned, vectors[meant])
-    np.testing.assert_array_equal(valid, meant != PAD)
+    np.testing.assert_array_equal(aligned, vectors[canonical])
+    np.testing.assert_array_equal(valid, canonical != PAD)
 
 
 FEATURES = (
@@ -127,10 +127,10 @@ def test_any_feature_value_is_encoded_as_in_training(encode_with_features, data)
         "user_country": draw(ids_of_values, np.int32, 2),
         "user_income": draw(floats, np.float32, 2),
     }
-    meant = canonicalize(given, SIZE, FEATURES)
+    canonical = canonicalize(given, SIZE, FEATURES)
     np.testing.assert_allclose(
         on_device(as_history(given)),
-        in_jax(encode_inputs(FEATURES, as_history(meant))),
+        in_jax(encode_inputs(FEATURES, as_history(canonical))),
         rtol=1e-5,
         atol=1e-5,
     )

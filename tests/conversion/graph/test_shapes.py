@@ -6,7 +6,7 @@ from jaxrec.conversion.graph.shapes import Shapes, choose_shapes
 from jaxrec.errors import UserError
 
 
-def choose_with_defaults(**asked) -> Shapes:
+def choose_with_defaults(**requested) -> Shapes:
     defaults = {
         "batch_size": 1,
         "history_length": 10,
@@ -15,7 +15,7 @@ def choose_with_defaults(**asked) -> Shapes:
         "keep_seen": False,
         "vocabulary_size": 300,
     }
-    return choose_shapes(**{**defaults, **asked})
+    return choose_shapes(**{**defaults, **requested})
 
 
 def test_top_k_defaults_to_100_or_the_items_outside_the_history():
@@ -26,7 +26,7 @@ def test_top_k_defaults_to_100_or_the_items_outside_the_history():
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"),
+    ("requested", "message"),
     [
         ({"top_k": 291}, "--top-k=291 is out of range; give 1 to 290"),
         ({"top_k": 301, "keep_seen": True}, "--top-k=301 is out of range; give 1 to 300"),
@@ -40,7 +40,7 @@ def test_top_k_defaults_to_100_or_the_items_outside_the_history():
         ),
     ],
 )
-def test_values_out_of_range_are_rejected_with_the_limit(asked, said):
+def test_values_out_of_range_are_rejected_with_the_limit(requested, message):
     with pytest.raises(UserError) as error:
-        choose_with_defaults(**asked)
-    assert said in str(error.value)
+        choose_with_defaults(**requested)
+    assert message in str(error.value)

@@ -49,27 +49,27 @@ def cases(draw):
     # Few values make ties common, but none between the last listed item and the next one.
     scores = draw(hnp.arrays(np.float32, (R, R), elements=st.integers(0, 5).map(float)))
     scores = scores + np.arange(R, dtype=np.float32) * draw(st.sampled_from([0.0, 0.1]))
-    seen = draw(
+    excluded = draw(
         st.lists(st.sets(st.integers(1, R - 1), min_size=2), min_size=users, max_size=users)
     )
     targets = draw(st.lists(st.integers(1, R - 1), min_size=users, max_size=users))
     # With ties, the list is as long as possible: ties across its end are not tested here.
     top_k = R - 3 if scores[0, 1] == np.round(scores[0, 1]) else draw(st.integers(1, R - 3))
-    return scores, [sorted(each) for each in seen], targets, top_k
+    return scores, [sorted(each) for each in excluded], targets, top_k
 
 
 @given(case=cases(), keep_seen=st.booleans())
 def test_recall_from_lists_equals_recall_from_all_scores(case, keep_seen):
-    scores, seen, targets, top_k = case
-    offsets = np.cumsum([0, *map(len, seen)])
+    scores, excluded, targets, top_k = case
+    offsets = np.cumsum([0, *map(len, excluded)])
     heldout = Heldout(
-        {ITEM: np.array([each[-2:] for each in seen], np.int32)},
+        {ITEM: np.array([each[-2:] for each in excluded], np.int32)},
         np.array(targets, np.int32),
-        ExcludedItems(np.concatenate([np.array(each, np.int32) for each in seen]), offsets),
+        ExcludedItems(np.concatenate([np.array(each, np.int32) for each in excluded]), offsets),
     )
     device = FromTable(scores, top_k, keep_seen)
     hits = []
-    for history, items, target in zip(heldout.history[ITEM], seen, targets, strict=True):
+    for history, items, target in zip(heldout.history[ITEM], excluded, targets, strict=True):
         excluded = np.zeros(R, bool)
         excluded[PAD] = True
         if not keep_seen:
@@ -80,17 +80,17 @@ def test_recall_from_lists_equals_recall_from_all_scores(case, keep_seen):
     assert recall == np.mean(hits)
 
 
-def users_of(targets: list[int], seen: list[int], counts: list[int]) -> Heldout:
-    """Return held-out users with a target each, and `counts` of the seen items each."""
+def users_of(targets: list[int], excluded_ids: list[int], counts: list[int]) -> Heldout:
+    """Return held-out users with a target each, and `counts` of the excluded items each."""
     history = {ITEM: np.zeros((len(targets), 1), np.int32)}
-    excluded = ExcludedItems(np.array(seen, np.int32), np.cumsum([0, *counts]))
+    excluded = ExcludedItems(np.array(excluded_ids, np.int32), np.cumsum([0, *counts]))
     return Heldout(history, np.array(targets, np.int32), excluded)
 
 
 def test_targets_beyond_a_short_list_are_open():
     ids = np.array([[1, 2, 3]] * 3, np.int32)
     scores = np.array([[3.0, 2.0, 1.0]] * 3, np.float32)
-    users = users_of([2, 9, 9], seen=[9], counts=[0, 0, 1])
+    users = users_of([2, 9, 9], excluded_ids=[9], counts=[0, 0, 1])
     hit, is_open = compute_hits(users, np.arange(3), ids, scores, keep_seen=False)
     # In the list; not in it, but perhaps next; seen before, and thus a certain miss.
     assert hit.tolist() == [True, False, False]
@@ -98,7 +98,7 @@ def test_targets_beyond_a_short_list_are_open():
 
 
 def test_ties_count_against_the_target():
-    user = users_of([1], seen=[], counts=[0])
+    user = users_of([1], excluded_ids=[], counts=[0])
     ids, scores = np.arange(1, 12, dtype=np.int32)[None], np.ones((1, 11), np.float32)
     assert not compute_hits(user, np.arange(1), ids, scores, keep_seen=False)[0][0]
     scores[0, 0] = 2
@@ -107,8 +107,8 @@ def test_ties_count_against_the_target():
 
 def test_a_subsample_is_spread_over_all_histories():
     ids = np.arange(20, dtype=np.int32).reshape(10, 2)
-    seen = ExcludedItems(np.arange(10, dtype=np.int32), np.arange(11))
-    some = Heldout({ITEM: ids, "user_age": ids[:, 0]}, ids[:, 1], seen).subsample(4)
+    excluded = ExcludedItems(np.arange(10, dtype=np.int32), np.arange(11))
+    some = Heldout({ITEM: ids, "user_age": ids[:, 0]}, ids[:, 1], excluded).subsample(4)
     assert some.target.tolist() == [1, 7, 13, 19]
     assert some.history[ITEM][:, 1].tolist() == some.target.tolist()
     assert some.history["user_age"].tolist() == [0, 6, 12, 18]

@@ -33,7 +33,7 @@ SHAPES = Shapes(1, N, 6, 4, keep_seen=False)
 CONFIG = AdaptConfig(activities=M, held_back=4, decay=0.5)
 
 
-def exported(model, adapt: AdaptConfig | None) -> bytes:
+def export_graph(model, adapt: AdaptConfig | None) -> bytes:
     from jaxrec.conversion.graph.export import export_model
 
     return export_model(model, SHAPES, adapt)
@@ -47,9 +47,9 @@ def test_the_adapter_matches_the_model_and_zeros_reproduce_the_shipped_model(nam
     reference = compute_reference(
         model, make_heldout(random_histories(N)), top_k=6, keep_seen=False, adapt=CONFIG
     )
-    learning, without = exported(model, CONFIG), exported(model, None)
+    adaptive, without = export_graph(model, CONFIG), export_graph(model, None)
     for recipe in RECIPES:
-        graph = finalize_graph(quantize(learning, recipe), first="recommend")
+        graph = finalize_graph(quantize(adaptive, recipe), first="recommend")
         plain = quantize(without, recipe)
         with pytest.MonkeyPatch.context() as patch:
             patch.setitem(MIN_OVERLAP, "float16", 0.9)
@@ -58,9 +58,9 @@ def test_the_adapter_matches_the_model_and_zeros_reproduce_the_shipped_model(nam
         shipped, given = DeviceModel(plain), reference.trials.inputs
         candidates = np.tile(np.arange(4, dtype=np.int32), (len(reference.trials), 1))
         for signature in ("recommend", "encode", "score"):
-            asked = {**given, "candidates": candidates} if signature == "score" else given
-            found, wanted = (each.call_all(signature, asked) for each in (device, shipped))
-            for output, values in wanted.items():
+            inputs = {**given, "candidates": candidates} if signature == "score" else given
+            found, expected = (each.call_all(signature, inputs) for each in (device, shipped))
+            for output, values in expected.items():
                 np.testing.assert_array_equal(found[output], values)
         assert "adapt" not in shipped.signatures
         # Adaptation adds no copy of an item table.
@@ -70,7 +70,7 @@ def test_the_adapter_matches_the_model_and_zeros_reproduce_the_shipped_model(nam
 @pytest.mark.filterwarnings("ignore")
 def test_an_adapter_is_added_to_every_query():
     model = make_model("bow", hidden_units=12)
-    device = DeviceModel(exported(model, CONFIG))
+    device = DeviceModel(export_graph(model, CONFIG))
     histories = np.array(random_histories(N), np.int32)
     adapter = np.linspace(-1, 1, 6, dtype=np.float32)
     given = {"history": histories, "adapter": np.tile(adapter, (len(histories), 1))}
@@ -78,24 +78,24 @@ def test_an_adapter_is_added_to_every_query():
     np.testing.assert_array_equal(device.encode_all(given), shipped + adapter)
     items = np.tile(np.arange(1, 9, dtype=np.int32), (len(histories), 1))
     moved = device.score_all(given, items) - device.score_all({"history": histories}, items)
-    wanted = np.asarray(model.item_table)[1:9] @ adapter
-    np.testing.assert_allclose(moved, np.tile(wanted, (len(histories), 1)), atol=1e-5)
+    expected = np.asarray(model.item_table)[1:9] @ adapter
+    np.testing.assert_allclose(moved, np.tile(expected, (len(histories), 1)), atol=1e-5)
 
 
 @pytest.mark.filterwarnings("ignore")
 def test_compiled_model_learns_the_same_adapter():
     """LiteRT.js is built on CompiledModel."""
-    graph = exported(make_model("rnn", hidden_units=12), CONFIG)
+    graph = export_graph(make_model("rnn", hidden_units=12), CONFIG)
     activities = np.tile(np.array([3, 4], np.int32), M // 2)
     learned = DeviceModel(graph).adapt(activities, recency_weights(M, 5))
     model = CompiledModel.from_buffer(graph)
-    place = model.get_signature_index("adapt")
-    ends = model.get_signature_by_index(place)
-    inputs = dict(zip(ends["inputs"], model.create_input_buffers(place), strict=True))
-    outputs = dict(zip(ends["outputs"], model.create_output_buffers(place), strict=True))
+    index = model.get_signature_index("adapt")
+    names = model.get_signature_by_index(index)
+    inputs = dict(zip(names["inputs"], model.create_input_buffers(index), strict=True))
+    outputs = dict(zip(names["outputs"], model.create_output_buffers(index), strict=True))
     inputs["activities"].write(activities)
     inputs["weights"].write(recency_weights(M, 5))
-    model.run_by_index(place, list(inputs.values()), list(outputs.values()))
+    model.run_by_index(index, list(inputs.values()), list(outputs.values()))
     found = outputs["adapter"].read(6, np.float32)
     np.testing.assert_allclose(found, learned.adapter, atol=1e-5)
     assert found.any() and learned.after < learned.before
@@ -107,18 +107,18 @@ def test_the_adapting_error_detects_another_model_or_step_count():
         make_model("bow", seed=1, hidden_units=12),
         make_model("bow", seed=2, hidden_units=12),
     )
-    device = DeviceModel(exported(one, CONFIG))
+    device = DeviceModel(export_graph(one, CONFIG))
     histories = np.array(random_histories(N), np.int32)
     assert compute_adapting_error(device, one, histories, CONFIG) < 1e-3
     assert compute_adapting_error(device, other, histories, CONFIG) > 0.1
     # Another number of gradient steps gives another adapter.
     always = replace(CONFIG, held_back=0)
-    device = DeviceModel(exported(one, always))
+    device = DeviceModel(export_graph(one, always))
     assert compute_adapting_error(device, one, histories, replace(always, steps=9)) > 0.05
 
 
 @pytest.fixture(scope="module")
-def learning(runs, tmp_path_factory) -> Recommender:
+def adaptive(runs, tmp_path_factory) -> Recommender:
     folder = tmp_path_factory.mktemp("learning")
     flags = ["--adapt", "--activities=30", "--held-back=5", "--decay=1"]
     process = convert(f"--run-dir={runs['bow']}", f"--export-dir={folder}", *flags, cwd=folder)
@@ -126,78 +126,80 @@ def learning(runs, tmp_path_factory) -> Recommender:
     return Recommender.load(folder / "model.tflite")
 
 
-def test_an_adapter_is_serialized_and_moves_recommendations(learning):
-    history = list(learning.items[60:100:2])
-    adapter = learning.adapt([*history, "never seen"])
+def test_an_adapter_is_serialized_and_moves_recommendations(adaptive):
+    history = list(adaptive.items[60:100:2])
+    adapter = adaptive.adapt([*history, "never seen"])
     assert adapter.after < adapter.before or not adapter.is_kept
     again = Adapter.from_json(adapter.to_json())
     np.testing.assert_array_equal(again.vector, adapter.vector)
     assert replace(again, vector=adapter.vector) == adapter
-    context = learning.encode(history)
-    np.testing.assert_array_equal(learning.encode(history, adapter=again), context + again.vector)
-    best = learning.recommend(history, adapter=again)
-    by_score = learning.score(history, [each.item for each in best], adapter=again)
+    context = adaptive.encode(history)
+    np.testing.assert_array_equal(adaptive.encode(history, adapter=again), context + again.vector)
+    best = adaptive.recommend(history, adapter=again)
+    by_score = adaptive.score(history, [each.item for each in best], adapter=again)
     np.testing.assert_allclose([each.score for each in best], by_score, rtol=1e-5)
     # A zero adapter gives the shipped model.
     zeros = replace(adapter, vector=np.zeros_like(adapter.vector))
     assert not zeros.is_kept
-    assert learning.recommend(history, adapter=zeros) == learning.recommend(history)
+    assert adaptive.recommend(history, adapter=zeros) == adaptive.recommend(history)
     # An adapter along an item's embedding raises the item's rank.
-    pull = replace(adapter, vector=learning.vectors().vectors[120] * 5)
-    item, scores = learning.items[120], []
+    pull = replace(adapter, vector=adaptive.vectors().vectors[120] * 5)
+    item, scores = adaptive.items[120], []
     for each in (None, pull):
-        listed = [one.item for one in learning.recommend(history, 120, adapter=each)]
+        listed = [one.item for one in adaptive.recommend(history, 120, adapter=each)]
         scores.append(listed.index(item) if item in listed else 120)
     assert scores[1] < scores[0]
 
 
-def test_weights_select_the_activities_to_learn_from(learning):
-    history = list(learning.items[:12])
+def test_weights_select_the_activities_to_learn_from(adaptive):
+    history = list(adaptive.items[:12])
     same = [0.5 ** (age / 50) for age in range(11, -1, -1)]
-    one, other = learning.adapt(history), learning.adapt(history, weights=same)
+    one, other = adaptive.adapt(history), adaptive.adapt(history, weights=same)
     np.testing.assert_allclose(one.after, other.after, rtol=1e-6)
-    nothing = learning.adapt(history, weights=[0] * 12)
+    nothing = adaptive.adapt(history, weights=[0] * 12)
     assert not nothing.is_kept and nothing.after == nothing.before
 
 
 @given(
     ids=st.lists(st.integers(0, 9), min_size=1, max_size=30),
     held_back=st.integers(0, 5),
-    most=st.integers(6, 12),
+    activities=st.integers(6, 12),
 )
-def test_known_activities_are_aligned_to_the_right(ids, held_back, most):
-    asked = {"held_back": held_back, "activities": most, "half_life": 3.0}
+def test_known_activities_are_aligned_to_the_right(ids, held_back, activities):
+    config = {"held_back": held_back, "activities": activities, "half_life": 3.0}
     known = [each for each in ids if each]
     if len(known) < held_back + 2:
         with pytest.raises(UserError, match=f"takes {held_back + 2} or more"):
-            adapt_inputs(ids, None, asked)
+            adapt_inputs(ids, None, config)
         return
-    numbers, weights = adapt_inputs(ids, None, asked)
-    assert numbers.shape == weights.shape == (most,)
-    kept = known[-most:]
-    assert numbers.tolist() == [0] * (most - len(kept)) + kept
-    np.testing.assert_allclose(weights[-len(kept) :], recency_weights(most, 3.0)[-len(kept) :])
-    assert not weights[: most - len(kept)].any()
-    given = [float(place) for place in range(len(ids))]
-    _, weights = adapt_inputs(ids, given, asked)
-    assert weights[-len(kept) :].tolist() == [p for p in given if ids[int(p)]][-most:]
+    numbers, weights = adapt_inputs(ids, None, config)
+    assert numbers.shape == weights.shape == (activities,)
+    kept = known[-activities:]
+    assert numbers.tolist() == [0] * (activities - len(kept)) + kept
+    np.testing.assert_allclose(
+        weights[-len(kept) :], recency_weights(activities, 3.0)[-len(kept) :]
+    )
+    assert not weights[: activities - len(kept)].any()
+    given = [float(number) for number in range(len(ids))]
+    _, weights = adapt_inputs(ids, given, config)
+    assert weights[-len(kept) :].tolist() == [p for p in given if ids[int(p)]][-activities:]
 
 
-def test_an_invalid_adapter_is_refused_in_one_line(learning, models):
-    history = list(learning.items[:20])
-    adapter = learning.adapt(history)
+def test_an_invalid_adapter_is_refused_in_one_line(adaptive, models):
+    history = list(adaptive.items[:20])
+    adapter = adaptive.adapt(history)
     plain = Recommender.load(models["bow"])
     nan = np.full_like(adapter.vector, np.nan)
     cases = [
-        (lambda: learning.adapt(history[:6]), "items has 6 .* takes 7 or more"),
-        (lambda: learning.adapt(history, weights=[1.0]), "weights has 1 entries for 20 items"),
-        (lambda: learning.adapt(history, weights=[-1.0] * 20), "less than 0 or no number"),
-        (lambda: learning.adapt(history, weights=[math.nan] * 20), "less than 0 or no number"),
+        (lambda: adaptive.adapt(history[:6]), "items has 6 .* takes 7 or more"),
+        (lambda: adaptive.adapt(history, weights=[1.0]), "weights has 1 entries for 20 items"),
+        (lambda: adaptive.adapt(history, weights=[-1.0] * 20), "less than 0 or no number"),
+        (lambda: adaptive.adapt(history, weights=[math.nan] * 20), "less than 0 or no number"),
         (lambda: plain.adapt(history), "cannot learn of a user; convert its run with --adapt"),
         (lambda: plain.recommend(history, adapter=adapter), "the adapter is of the model"),
-        (lambda: learning.recommend(history, adapter=replace(adapter, vector=nan)), "no number"),
+        (lambda: adaptive.recommend(history, adapter=replace(adapter, vector=nan)), "no number"),
         (
-            lambda: learning.encode(history, adapter=replace(adapter, vector=nan[:3])),
+            lambda: adaptive.encode(history, adapter=replace(adapter, vector=nan[:3])),
             r"the shape \[3\], the model takes \[16\]",
         ),
         (lambda: Adapter.from_json("[]"), "this is not an adapter"),
@@ -214,7 +216,7 @@ def test_an_invalid_adapter_is_refused_in_one_line(learning, models):
         assert "\n" not in str(caught.value)
 
 
-def test_verify_repeats_the_proof_of_adaptation(learning, runs, tmp_path):
+def test_verify_repeats_the_proof_of_adaptation(adaptive, runs, tmp_path):
     from jaxrec.cli import verify
 
     convert(f"--run-dir={runs['bow']}", "--adapt", f"--export-dir={tmp_path}", cwd=tmp_path)
@@ -225,12 +227,12 @@ def test_verify_repeats_the_proof_of_adaptation(learning, runs, tmp_path):
     assert 0 < float(error) < 1e-3
 
 
-def test_an_adapter_of_another_graph_is_refused(learning, runs, tmp_path):
+def test_an_adapter_of_another_graph_is_refused(adaptive, runs, tmp_path):
     """An update is another graph, even if it is exported from the same run."""
     convert(f"--run-dir={runs['bow']}", "--adapt", f"--export-dir={tmp_path}", cwd=tmp_path)
-    update, history = Recommender.load(tmp_path / "model.tflite"), list(learning.items[:40])
+    update, history = Recommender.load(tmp_path / "model.tflite"), list(adaptive.items[:40])
     with pytest.raises(UserError, match="learn it again from the history"):
-        update.recommend(history, adapter=learning.adapt(history))
+        update.recommend(history, adapter=adaptive.adapt(history))
     update.recommend(history, adapter=update.adapt(history))
 
 

@@ -19,7 +19,7 @@ from jaxrec.runtime.interpreter import (
 from jaxrec.schema import PAD
 from tests.conversion.verify.test_trials import HELDOUT, SIZE
 
-TRIED: Trials = build_trials(HELDOUT, SIZE)
+TRIALS: Trials = build_trials(HELDOUT, SIZE)
 K, M = 5, 10
 
 
@@ -75,55 +75,55 @@ class Device(DeviceModel):
         return self.call_all("score", {**histories, CANDIDATES: candidates})["scores"]
 
 
-class GivesPadding(Device):
+class ReturnsPadding(Device):
     def recommend_all(self, histories):
         ids, scores = super().recommend_all(histories)
         ids[4, -1] = PAD
         return RankedItems(ids, scores)
 
 
-class GivesWhatIsNoItem(Device):
+class ReturnsInvalidItems(Device):
     def recommend_all(self, histories):
         ids, scores = super().recommend_all(histories)
         ids[0, 0] = SIZE + 1
         return RankedItems(ids, scores)
 
 
-class GivesTwice(Device):
+class ReturnsDuplicates(Device):
     def recommend_all(self, histories):
         ids, scores = super().recommend_all(histories)
         ids[1, 1] = ids[1, 0]
         return RankedItems(ids, scores)
 
 
-class GivesTheWorstFirst(Device):
+class ReturnsWorstFirst(Device):
     def recommend_all(self, histories):
         ids, scores = super().recommend_all(histories)
         return RankedItems(ids[:, ::-1], scores[:, ::-1])
 
 
-class GivesTheHistory(Device):
+class ReturnsHistory(Device):
     def recommend_all(self, histories):
         scores = self.scores(histories[HISTORY])
         ids = np.argsort(-scores, axis=1, kind="stable")[:, : K * 5].astype(np.int32)
         return RankedItems(ids, np.take_along_axis(scores, ids, axis=1))
 
 
-class GivesNoNumber(Device):
+class ReturnsNaN(Device):
     def recommend_all(self, histories):
         ids, scores = super().recommend_all(histories)
         scores[0, 0] = np.nan
         return RankedItems(ids, scores)
 
 
-class ForgetsBeforeAGap(Device):
+class IgnoresItemsBeforePadding(Device):
     """An LSTM that resets its state at padding does this."""
 
     def contexts(self, histories):
         histories = histories.copy()
         for row in histories:
-            strange = np.flatnonzero((row <= PAD) | (row > SIZE))
-            row[: strange[-1] + 1 if len(strange) else 0] = PAD
+            invalid = np.flatnonzero((row <= PAD) | (row > SIZE))
+            row[: invalid[-1] + 1 if len(invalid) else 0] = PAD
         return super().contexts(histories)
 
 
@@ -140,7 +140,7 @@ class ClampsCandidates(Device):
         return super().call_all(signature, {**inputs, CANDIDATES: clipped.astype(np.int32)})
 
 
-class GivesTheUnknownAVector(Device):
+class ReturnsVectorsOfUnknownItems(Device):
     """A model whose PAD row is not zeroed does this."""
 
     def vectors_all(self, items):
@@ -148,7 +148,7 @@ class GivesTheUnknownAVector(Device):
         return ItemEmbeddings(np.where(biases[:, None] < -1e8, 0.1, vectors), biases)
 
 
-class GivesOtherVectors(Device):
+class ReturnsOtherVectors(Device):
     """A second table that differs from the one of the scores does this."""
 
     def vectors_all(self, items):
@@ -156,13 +156,13 @@ class GivesOtherVectors(Device):
         return ItemEmbeddings(1.01 * vectors, biases)
 
 
-class GivesOtherBiases(Device):
+class ReturnsOtherBiases(Device):
     def vectors_all(self, items):
         vectors, biases = super().vectors_all(items)
         return ItemEmbeddings(vectors, biases + np.float32(0.01))
 
 
-class Remembers(Device):
+class KeepsState(Device):
     last = 0.0
 
     def recommend_all(self, histories):
@@ -174,8 +174,8 @@ class Remembers(Device):
 
 
 def check(device: Device, keep_seen: bool = False) -> None:
-    lists = device.recommend_all(TRIED.inputs)
-    guards.check_guards(b"", device, lists, TRIED, SIZE, keep_seen=keep_seen)
+    lists = device.recommend_all(TRIALS.inputs)
+    guards.check_guards(b"", device, lists, TRIALS, SIZE, keep_seen=keep_seen)
 
 
 @pytest.fixture(autouse=True)
@@ -192,26 +192,26 @@ def test_a_correct_device_passes():
 @pytest.mark.parametrize(
     ("device", "complaint"),
     [
-        (GivesPadding(), r"returned an invalid id after history 4 \("),
-        (GivesWhatIsNoItem(), r"returned an invalid id after history 0 \(held out\)"),
-        (GivesTwice(), r"returned an item twice after history 1 \(held out\)"),
-        (GivesTheWorstFirst(), "returned a worse item before a better one"),
-        (GivesNoNumber(), "returned a worse item before a better one after history 0"),
-        (GivesTheHistory(), "returned an item of the history"),
+        (ReturnsPadding(), r"returned an invalid id after history 4 \("),
+        (ReturnsInvalidItems(), r"returned an invalid id after history 0 \(held out\)"),
+        (ReturnsDuplicates(), r"returned an item twice after history 1 \(held out\)"),
+        (ReturnsWorstFirst(), "returned a worse item before a better one"),
+        (ReturnsNaN(), "returned a worse item before a better one after history 0"),
+        (ReturnsHistory(), "returned an item of the history"),
         (
-            ForgetsBeforeAGap(),
+            IgnoresItemsBeforePadding(),
             r"did not ignore an unknown value after history \d+ \(padded on the right\)",
         ),
         (ClampsIds(), "did not ignore an unknown value|of the history"),
         (ClampsCandidates(), "scored an unknown candidate as a known one"),
-        (Remembers(), "kept state of another history"),
-        (GivesTheUnknownAVector(), "returned a vector for an unknown item$"),
+        (KeepsState(), "kept state of another history"),
+        (ReturnsVectorsOfUnknownItems(), "returned a vector for an unknown item$"),
         (
-            GivesOtherVectors(),
+            ReturnsOtherVectors(),
             r"returned scores that differ from those of its vectors after history \d+ \(",
         ),
         (
-            GivesOtherBiases(),
+            ReturnsOtherBiases(),
             r"returned scores that differ from those of its vectors after history 0 \(",
         ),
     ],
@@ -223,7 +223,7 @@ def test_a_defect_is_reported_with_the_history(device, complaint):
 
 
 def test_seen_items_may_be_recommended_with_keep_seen():
-    check(GivesTheHistory(), keep_seen=True)
+    check(ReturnsHistory(), keep_seen=True)
 
 
 def test_compiled_model_must_agree(monkeypatch):

@@ -20,25 +20,25 @@ HELDOUT = make_heldout([[0, 0, 3, 9], [5, 6, 7, 8], [0, 0, 0, 50]])
 
 
 def trials_of_kind(kind: str) -> Trials:
-    everything = build_trials(HELDOUT, SIZE)
-    return everything.select(np.array([each == kind for each in everything.kinds]))
+    trials = build_trials(HELDOUT, SIZE)
+    return trials.select(np.array([each == kind for each in trials.kinds]))
 
 
 @given(st.lists(st.integers(INT32.min, INT32.max) | st.integers(-2, SIZE + 2), min_size=1))
 def test_canonicalize_keeps_known_items_in_order(history):
-    (meant,) = canonicalize({HISTORY: np.array([history], np.int32)}, SIZE)[HISTORY].tolist()
-    assert meant == left_padded([i for i in history if 0 < i <= SIZE], len(history))
+    (canonical,) = canonicalize({HISTORY: np.array([history], np.int32)}, SIZE)[HISTORY].tolist()
+    assert canonical == left_padded([i for i in history if 0 < i <= SIZE], len(history))
 
 
 def test_held_out_histories_come_first_unchanged():
-    everything = build_trials(HELDOUT, SIZE)
-    assert everything.kinds[:3] == ["held out"] * 3
-    given, meant = everything.inputs[HISTORY], everything.canonical[HISTORY]
+    trials = build_trials(HELDOUT, SIZE)
+    assert trials.kinds[:3] == ["held out"] * 3
+    given, canonical = trials.inputs[HISTORY], trials.canonical[HISTORY]
     np.testing.assert_array_equal(given[:3], HELDOUT.history[ITEM])
-    np.testing.assert_array_equal(meant[:3], HELDOUT.history[ITEM])
-    assert "held out" not in everything.kinds[3:]
-    assert given.dtype == meant.dtype == np.int32
-    np.testing.assert_array_equal(meant, canonicalize(everything.inputs, SIZE)[HISTORY])
+    np.testing.assert_array_equal(canonical[:3], HELDOUT.history[ITEM])
+    assert "held out" not in trials.kinds[3:]
+    assert given.dtype == canonical.dtype == np.int32
+    np.testing.assert_array_equal(canonical, canonicalize(trials.inputs, SIZE)[HISTORY])
 
 
 def test_trials_of_each_kind_match_its_name():
@@ -67,16 +67,16 @@ def test_trials_of_each_kind_match_its_name():
 
 def test_trials_of_history_length_one():
     """Check that N = 1, which has no inner positions, is supported."""
-    everything = build_trials(make_heldout([[4], [50]]), SIZE)
-    assert everything.inputs[HISTORY].shape[1] == 1
+    trials = build_trials(make_heldout([[4], [50]]), SIZE)
+    assert trials.inputs[HISTORY].shape[1] == 1
     np.testing.assert_array_equal(
-        everything.canonical[HISTORY], canonicalize(everything.inputs, SIZE)[HISTORY]
+        trials.canonical[HISTORY], canonicalize(trials.inputs, SIZE)[HISTORY]
     )
 
 
 def test_describe_names_index_kind_and_ids():
-    everything = build_trials(HELDOUT, SIZE)
-    assert everything.describe(1) == "history 1 (held out): [5, 6, 7, 8]"
+    trials = build_trials(HELDOUT, SIZE)
+    assert trials.describe(1) == "history 1 (held out): [5, 6, 7, 8]"
 
 
 def test_canonicalize_moves_features_along_with_their_items():
@@ -85,19 +85,19 @@ def test_canonicalize_moves_features_along_with_their_items():
         HISTORY: np.array([[3, SIZE + 1, 0, 9, 5]], np.int32),
         "mood": np.array([[1, 2, 2, 4, 0]], np.int32),
     }
-    meant = canonicalize(given, SIZE, [MOOD_FEATURE])
-    assert meant[HISTORY].tolist() == [[0, 0, 3, 9, 5]]
-    assert meant["mood"].tolist() == [[0, 0, 1, 0, 0]]
+    canonical = canonicalize(given, SIZE, [MOOD_FEATURE])
+    assert canonical[HISTORY].tolist() == [[0, 0, 3, 9, 5]]
+    assert canonical["mood"].tolist() == [[0, 0, 1, 0, 0]]
 
 
 def test_trials_contain_unknown_feature_values():
     heldout = make_heldout([[0, 0, 3, 9], [5, 6, 7, 8]])
     moods = np.array([[0, 0, 1, 2], [3, 0, 1, 2]], np.int32)
     heldout = replace(heldout, history=heldout.history | {"mood": moods})
-    everything = build_trials(heldout, SIZE, [MOOD_FEATURE])
-    strange = [each == "unknown feature values" for each in everything.kinds]
-    unknown_values = everything.select(np.array(strange))
+    trials = build_trials(heldout, SIZE, [MOOD_FEATURE])
+    has_unknown_values = [each == "unknown feature values" for each in trials.kinds]
+    unknown_values = trials.select(np.array(has_unknown_values))
     assert {-1, INT32.max} <= set(unknown_values.inputs["mood"].ravel().tolist())
     assert (unknown_values.canonical[HISTORY] == unknown_values.inputs[HISTORY]).all()
     assert not unknown_values.canonical["mood"].any()
-    assert "'mood': [0, 0, 1, 2]" in everything.describe(0)
+    assert "'mood': [0, 0, 1, 2]" in trials.describe(0)

@@ -111,7 +111,7 @@ def test_unpack_extracts_only_the_expected_members(tmp_path):
     assert (tmp_path / "cache/set/a.dat").read_bytes() == b"content"
 
 
-def a_link() -> ZipInfo:
+def link_entry() -> ZipInfo:
     link = ZipInfo("set/link")
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
     return link
@@ -119,7 +119,7 @@ def a_link() -> ZipInfo:
 
 @pytest.mark.parametrize(
     "member",
-    ["../evil", "set/../../evil", "/evil", "C:/evil", "C:evil", "set\\..\\..\\evil", a_link()],
+    ["../evil", "set/../../evil", "/evil", "C:/evil", "C:evil", "set\\..\\..\\evil", link_entry()],
     ids=str,
 )
 def test_a_zip_with_a_path_outside_is_refused(tmp_path, member):
@@ -137,14 +137,14 @@ def test_a_missing_member_is_named(tmp_path):
     assert not (tmp_path / "set").exists()
 
 
-def damaged(content: bytes) -> bytes:
+def flip_byte(content: bytes) -> bytes:
     """Flip a byte of the compressed data, past the first local header and its name."""
-    place = content.index(b"set/a.dat") + len("set/a.dat") + 2
-    return content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :]
+    offset = content.index(b"set/a.dat") + len("set/a.dat") + 2
+    return content[:offset] + bytes([content[offset] ^ 0xFF]) + content[offset + 1 :]
 
 
 @pytest.mark.parametrize(
-    "change", [lambda _: b"", lambda _: b"no zip", lambda c: c[:-30], damaged],
+    "change", [lambda _: b"", lambda _: b"no zip", lambda c: c[:-30], flip_byte],
     ids=["empty", "text", "cut", "damaged"],
 )  # fmt: skip
 def test_a_broken_zip_is_refused(tmp_path, change):

@@ -15,8 +15,8 @@ from jaxrec.cli import command_line
 from jaxrec.cli.train import main
 
 NAMES = st.sampled_from(["User", " item", "", "\n", "a\tb", "1", "título"])
-ODD = ["", "NULL", "1", "1.0", "007", " ", '"', "a,b", "2024-05-01", "\x00", "\u202e", "1e400"]
-TEXTS = st.sampled_from(ODD) | st.text(max_size=5)
+UNUSUAL = ["", "NULL", "1", "1.0", "007", " ", '"', "a,b", "2024-05-01", "\x00", "\u202e", "1e400"]
+TEXTS = st.sampled_from(UNUSUAL) | st.text(max_size=5)
 COLUMNS = st.sampled_from(
     [
         (pl.String, TEXTS),
@@ -42,8 +42,8 @@ COLUMNS = st.sampled_from(
 def typed_tables(draw: DrawFn) -> pl.DataFrame:
     height = draw(st.integers(0, 12))
     columns = []
-    wanted = draw(st.sampled_from([["user", "item", "timestamp"]] * 5 + [["user"]]))
-    for name in wanted + draw(st.lists(NAMES, unique=True, max_size=1)):
+    required = draw(st.sampled_from([["user", "item", "timestamp"]] * 5 + [["user"]]))
+    for name in required + draw(st.lists(NAMES, unique=True, max_size=1)):
         dtype, values = draw(COLUMNS)
         column = draw(st.lists(st.none() | values, min_size=height, max_size=height))
         columns.append(pl.Series(name, column, dtype=dtype, strict=False))
@@ -51,7 +51,7 @@ def typed_tables(draw: DrawFn) -> pl.DataFrame:
 
 
 @st.composite
-def texts(draw: DrawFn) -> bytes:
+def malformed_texts(draw: DrawFn) -> bytes:
     """Generate the bytes of a malformed text table."""
     separator = draw(st.sampled_from([",", ";", "\t", "::", "|"]))
     header = draw(st.sampled_from([["user", "item", "timestamp"], ["user", "item", "item"], []]))
@@ -69,7 +69,7 @@ def texts(draw: DrawFn) -> bytes:
 CACHED_PARSE = cache(command_line.parse)
 
 
-def ends_well(capsys, arguments: list[str]) -> None:
+def check_dry_run(capsys, arguments: list[str]) -> None:
     capsys.readouterr()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(command_line, "parse", CACHED_PARSE)
@@ -105,34 +105,34 @@ ITEM_FLAGS = st.sampled_from(
 )
 SUFFIXES = st.sampled_from([".csv", ".tsv", ".dat", ".inter", ".jsonl", ".csv.zst", ".parquet"])
 LENIENT = ["--min-user-interactions=1", "--min-item-interactions=1"]
-HOSTILE = settings(
+shares_fixtures = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 
-@HOSTILE
+@shares_fixtures
 @given(table=typed_tables(), flags=FLAGS)
 def test_columns_of_arbitrary_types_and_values(tmp_path: Path, capsys, table, flags):
     path = tmp_path / "log.parquet"
     table.write_parquet(path)
-    ends_well(capsys, [f"--dataset={path}", *LENIENT, *flags])
+    check_dry_run(capsys, [f"--dataset={path}", *LENIENT, *flags])
 
 
-@HOSTILE
+@shares_fixtures
 @given(
-    data=texts(),
+    data=malformed_texts(),
     suffix=st.sampled_from([".csv", ".tsv", ".dat", ".inter", ".jsonl", ".csv.zst", ".parquet"]),
     flags=FLAGS,
 )
 def test_arbitrary_text_files(tmp_path: Path, capsys, data, suffix, flags):
     path = tmp_path / f"log{suffix}"
     path.write_bytes(data)
-    ends_well(capsys, [f"--dataset={path}", *LENIENT, *flags])
+    check_dry_run(capsys, [f"--dataset={path}", *LENIENT, *flags])
 
 
-@HOSTILE
+@shares_fixtures
 @given(
-    data=texts(),
+    data=malformed_texts(),
     flags=st.sampled_from(
         [
             [],
@@ -146,4 +146,47 @@ def test_arbitrary_item_tables(tmp_path: Path, capsys, data, flags):
     rows = "".join(f"{user},{item},{item}\n" for user in (1, 2, 3) for item in range(4))
     log.write_text("user,item,timestamp\n" + rows)
     items.write_bytes(data)
-    ends_well(capsys, [f"--dataset={log}", f"--items={items}", *LENIENT, *flags])
+    check_dry_run(capsys, [f"--dataset={log}", f"--items={items}", *LENIENT, *flags])
+
+
+@shares_fixtures
+@given(data=st.data())
+def test_a_column_of_arbitrary_values_as_a_feature(tmp_path: Path, capsys, data):
+    dtype, values = data.draw(COLUMNS)
+    drawn = data.draw(st.lists(st.none() | values, min_size=24, max_size=24))
+    column = pl.Series("odd", drawn, dtype=dtype, strict=False)
+    log = pl.DataFrame({"user": [*"abcd"] * 6, "item": [*range(3)] * 8, "timestamp": [*range(24)]})
+    log.with_columns(column).write_parquet(tmp_path / "log.parquet")
+    users = pl.DataFrame({"user": [*"abcd"], "odd": column.head(4)})
+    users.write_parquet(tmp_path / "users.parquet")
+    flags = [f"--dataset={tmp_path / 'log.parquet'}", *LENIENT]
+    check_dry_run(capsys, [*flags, "--activity-features=odd"])
+    check_dry_run(capsys, [*flags, f"--users={tmp_path / 'users.parquet'}", "--user-features=odd"])
+
+
+@shares_fixtures
+@given(
+    times=st.lists(
+        st.integers(-(2**63), 2**63 - 1) | st.integers(0, 2**40), min_size=24, max_size=24
+    ),
+    is_whole=st.booleans(),
+    unit=st.sampled_from(["auto", "seconds", "milliseconds", "microseconds", "nanoseconds"]),
+)
+def test_arbitrary_times(tmp_path: Path, capsys, times, is_whole, unit):
+    log = pl.DataFrame({"user": [*"abcd"] * 6, "item": [*range(3)] * 8, "timestamp": times})
+    if not is_whole:
+        log = log.cast({"timestamp": pl.Float64})
+    log.write_parquet(tmp_path / "log.parquet")
+    flags = [f"--dataset={tmp_path / 'log.parquet'}", *LENIENT]
+    check_dry_run(capsys, [*flags, "--time-gaps", f"--log.time-unit={unit}"])
+
+
+@shares_fixtures
+@given(data=malformed_texts())
+def test_arbitrary_user_tables(tmp_path: Path, capsys, data):
+    log, users = tmp_path / "log.csv", tmp_path / "users.csv"
+    rows = "".join(f"{user},{item},{item}\n" for user in (1, 2, 3) for item in range(4))
+    log.write_text("user,item,timestamp\n" + rows)
+    users.write_bytes(data)
+    flags = [f"--dataset={log}", f"--users={users}", "--user-features=timestamp", *LENIENT]
+    check_dry_run(capsys, flags)

@@ -148,8 +148,8 @@ def test_an_invalid_rating_is_reported_with_its_line(tmp_path, monkeypatch, name
     folder = write(tmp_path, name, ratings="\n".join(lines) + "\n")
     with pytest.raises(UserError) as error:
         load_movielens(name, tmp_path)
-    place = f"{folder / layout.ratings.name}, line {len(lines) - 1}: {bad!r}"
-    assert place in str(error.value)
+    location = f"{folder / layout.ratings.name}, line {len(lines) - 1}: {bad!r}"
+    assert location in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -257,7 +257,7 @@ def test_brackets_in_a_file_name_are_not_a_pattern(tmp_path):
 
 def test_long_or_unusual_headers_are_abbreviated(tmp_path):
     path = tmp_path / "log.csv"
-    path.write_text(",".join(f"c{place}" for place in range(2000)) + "\n1\n")
+    path.write_text(",".join(f"c{number}" for number in range(2000)) + "\n1\n")
     with pytest.raises(UserError, match=r"'c11' and 1,988 more") as error:
         load(path)
     assert len(str(error.value)) < 400
@@ -278,20 +278,6 @@ def test_one_column_for_two_roles_is_refused(tmp_path):
         load(path, item="user")
     with pytest.raises(UserError, match=r"--log.item and --log.time both name .* 'item'"):
         load(path, time="item")
-
-
-@pytest.mark.parametrize(
-    ("dataset", "name"),
-    [
-        ("synthetic", "synthetic"),
-        ("some/log.csv", "log"),
-        ("log.2024.csv.gz", "log.2024"),
-        ("shop/part-*.parquet", "shop"),
-        ("a/logs/", "logs"),
-    ],
-)
-def test_the_name_of_the_dataset(dataset, name):
-    assert DataConfig(dataset=dataset).name == name
 
 
 def test_a_folder_may_be_a_dataset(tmp_path, monkeypatch):

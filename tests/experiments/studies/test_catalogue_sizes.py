@@ -33,15 +33,15 @@ def test_it_trains_converts_measures_and_resumes(tmp_path, capsys):
     assert main(flags) == 0
     head, _, row = capsys.readouterr().out.strip().splitlines()
     cells = dict(zip(head.split("|"), row.split("|"), strict=True))
-    said = {name.strip(): value.strip() for name, value in cells.items()}
-    assert (said["items"], said["encoder"], said["d"]) == ("200", "bow", "16")
-    assert float(said["recall@10"]) > 0.02
-    assert float(said["overlap of int8"]) > 0.8
-    assert float(said["file"].split()[0]) > 0 and float(said["a call"].split()[0]) > 0
+    row = {name.strip(): value.strip() for name, value in cells.items()}
+    assert (row["items"], row["encoder"], row["d"]) == ("200", "bow", "16")
+    assert float(row["recall@10"]) > 0.02
+    assert float(row["overlap of int8"]) > 0.8
+    assert float(row["file"].split()[0]) > 0 and float(row["a call"].split()[0]) > 0
     assert (tmp_path / "sizes" / "catalogue_sizes.png").read_bytes().startswith(b"\x89PNG")
-    made = {path: path.stat().st_mtime_ns for path in (tmp_path / "sizes").rglob("*.tflite")}
+    modified = {path: path.stat().st_mtime_ns for path in (tmp_path / "sizes").rglob("*.tflite")}
     assert main(flags) == 0
-    assert made == {path: path.stat().st_mtime_ns for path in made}
+    assert modified == {path: path.stat().st_mtime_ns for path in modified}
 
 
 def test_a_mistake_is_one_line(tmp_path, capsys):

@@ -77,12 +77,12 @@ def genre_transitions(world: Interactions, population: str) -> np.ndarray:
 def distance(one: np.ndarray, other: np.ndarray) -> float:
     """Return chi-square per degree of freedom, of the hypothesis of one common distribution."""
     both = one + other
-    there = both > 0
+    occurs = both > 0
     chi = 0.0
     for part in (one, other):
         expected = both * part.sum() / both.sum()
-        chi += ((part - expected)[there] ** 2 / expected[there]).sum()
-    return chi / (there.sum() - 1)
+        chi += ((part - expected)[occurs] ** 2 / expected[occurs]).sum()
+    return chi / (occurs.sum() - 1)
 
 
 def test_the_second_population_drifts_and_the_first_stays() -> None:
@@ -112,7 +112,7 @@ def test_the_command_separates_the_populations(tmp_path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("flags", "why"),
+    ("flags", "message"),
     [
         (["--drift=-0.1"], "--drift=-0.1 is out of range; give 0 to 1"),
         (["--drift=2"], "--drift=2 is out of range; give 0 to 1"),
@@ -121,7 +121,7 @@ def test_the_command_separates_the_populations(tmp_path) -> None:
         (["--drift=1", "--until=0.5"], "by one column of its users, by time or by drift"),
     ],
 )
-def test_an_invalid_drift_is_refused(tmp_path, flags, why) -> None:
+def test_an_invalid_drift_is_refused(tmp_path, flags, message) -> None:
     process = call(populations.main, *flags, cwd=tmp_path)
-    assert process.returncode == 2 and why in process.stderr
+    assert process.returncode == 2 and message in process.stderr
     assert process.stderr.count("\n") == 1 and not any(tmp_path.iterdir())

@@ -23,11 +23,11 @@ N, M = 4, 6
 
 def test_short_histories_have_the_scores_of_the_shipped_model():
     model = make_model("rnn")
-    few = np.zeros((3, M), np.int32)
-    few[1:, -1], few[2, -3:] = 5, [7, 8, 9]
+    histories = np.zeros((3, M), np.int32)
+    histories[1:, -1], histories[2, -3:] = 5, [7, 8, 9]
     config = AdaptConfig(activities=M, held_back=3)
-    adapted = materialize_scores(adapted_scorer(model, config, history_length=N)({ITEM: few}))
-    shipped = materialize_scores(model_scorer(*nnx.split(model))({ITEM: few[:, -N:]}))
+    adapted = materialize_scores(adapted_scorer(model, config, history_length=N)({ITEM: histories}))
+    shipped = materialize_scores(model_scorer(*nnx.split(model))({ITEM: histories[:, -N:]}))
     np.testing.assert_array_equal(adapted, shipped)
     # Longer histories may have an adapter.
     many = np.full((1, M), 5, np.int32)

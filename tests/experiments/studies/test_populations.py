@@ -23,8 +23,8 @@ def folder(tmp_path):
 
 
 def run_populations(folder, *flags):
-    own = ["--dataset=log.csv", "--users=users.csv", "--user-features=region", "--out=cut"]
-    return call(populations.main, *own, *flags, cwd=folder)
+    common_flags = ["--dataset=log.csv", "--users=users.csv", "--user-features=region", "--out=cut"]
+    return call(populations.main, *common_flags, *flags, cwd=folder)
 
 
 def test_a_user_feature_splits_the_log_into_three_logs(folder):
@@ -64,7 +64,7 @@ def test_whole_numbers_are_printed_without_decimals():
 
 
 @pytest.mark.parametrize(
-    ("flags", "why"),
+    ("flags", "message"),
     [
         (
             ["--first=north", "--second=west"],
@@ -76,7 +76,7 @@ def test_whole_numbers_are_printed_without_decimals():
         (["--until=1"], "--until=1.0 is out of range"),
     ],
 )
-def test_an_invalid_split_is_rejected(folder, flags, why):
+def test_an_invalid_split_is_rejected(folder, flags, message):
     process = run_populations(folder, *flags)
-    assert process.returncode == 2 and why in process.stderr
+    assert process.returncode == 2 and message in process.stderr
     assert process.stderr.count("\n") == 1

@@ -22,7 +22,7 @@ needs_dp_accounting = pytest.mark.skipif(
 )
 
 
-def made_figures(
+def make_figures(
     name: str, ranks: list[int], validation: list[float], **privacy: float
 ) -> ModelFigures:
     known = {"noise": None, "epsilon": None} | privacy
@@ -35,10 +35,10 @@ def made_figures(
     )
 
 
-SHIPPED = made_figures("as shipped", [11, 11, 11, 1], [0.2])
+SHIPPED = make_figures("as shipped", [11, 11, 11, 1], [0.2])
 TAUGHT = [
-    made_figures("epsilon 2", [11, 11, 11, 1], [0.2, 0.3], noise=1.25, epsilon=2.0),
-    made_figures("no noise", [1, 1, 1, 1], [0.2, 0.5]),
+    make_figures("epsilon 2", [11, 11, 11, 1], [0.2, 0.3], noise=1.25, epsilon=2.0),
+    make_figures("no noise", [1, 1, 1, 1], [0.2, 0.5]),
 ]
 
 
@@ -50,7 +50,7 @@ def test_differences_are_relative_to_the_shipped_model():
 
 
 def test_the_plot_has_a_point_per_epsilon_and_a_curve_per_model():
-    ceiling = made_figures("ceiling", [1, 1, 1, 1], [0.6])
+    ceiling = make_figures("ceiling", [1, 1, 1, 1], [0.6])
     by_epsilon, by_round = draw(SHIPPED, TAUGHT, ceiling, "a title").axes
     points, *levels = (np.asarray(line.get_xydata()).tolist() for line in by_epsilon.lines)
     assert points == [[2.0, 0.25]]
@@ -94,13 +94,13 @@ def test_the_curve_is_drawn_and_finished_trainings_are_reused(folder):
     plot = folder / "curve" / "recall_vs_epsilon.png"
     assert plot.read_bytes().startswith(b"\x89PNG")
 
-    made = {path: path.stat().st_mtime_ns for path in (folder / "curve").rglob("summary.json")}
-    assert len(made) == 3
+    modified = {path: path.stat().st_mtime_ns for path in (folder / "curve").rglob("summary.json")}
+    assert len(modified) == 3
     plot.unlink()
     process = call(privacy_curve.main, *flags, cwd=folder)
     assert process.returncode == 0, process.stderr
     assert plot.exists() and (folder / "curve" / "table.md").read_text() == table
-    assert made == {path: path.stat().st_mtime_ns for path in made}
+    assert modified == {path: path.stat().st_mtime_ns for path in modified}
 
     # Finished trainings of another source model are rejected.
     process = call(privacy_curve.main, "--run-dir=everybody", *flags[1:], cwd=folder)
@@ -109,7 +109,7 @@ def test_the_curve_is_drawn_and_finished_trainings_are_reused(folder):
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
-    ("flags", "why"),
+    ("flags", "message"),
     [
         (["--epsilons=some"], "--epsilons=some is not a list of numbers, as in 1,8"),
         (["--epsilons=0"], "--epsilon=0 is out of range"),
@@ -128,10 +128,10 @@ def test_the_curve_is_drawn_and_finished_trainings_are_reused(folder):
         ),
     ],
 )
-def test_a_mistake_is_a_one_line_error_and_writes_nothing(folder, flags, why):
+def test_a_mistake_is_a_one_line_error_and_writes_nothing(folder, flags, message):
     flags = [*OTHERS, *ROUNDS, "--folder=never", *flags]
     process = call(privacy_curve.main, *flags, cwd=folder)
-    assert process.returncode == 2 and why in process.stderr, process.stderr
+    assert process.returncode == 2 and message in process.stderr, process.stderr
     assert process.stderr.count("\n") == 1
     assert not (folder / "never").exists()
 

@@ -24,10 +24,10 @@ def test_it_trains_compares_and_resumes(tmp_path, capsys, monkeypatch):
     summaries = [tmp_path / f"runs/quality/{row}-seed4/summary.json" for row in (0, 1)]
     found = [json.loads(path.read_text())["validation"]["means"] for path in summaries]
     assert found[0] != found[1]
-    made = [path.stat().st_mtime_ns for path in summaries]
+    modified = [path.stat().st_mtime_ns for path in summaries]
     assert main(flags) == 0
     assert capsys.readouterr().out.splitlines()[-3:] == [head, given, changed]
-    assert made == [path.stat().st_mtime_ns for path in summaries]
+    assert modified == [path.stat().st_mtime_ns for path in summaries]
 
 
 @pytest.mark.parametrize(

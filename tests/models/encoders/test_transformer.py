@@ -58,13 +58,14 @@ def test_a_block_by_hand():
     fades = sigmoid(linear(block.fade, n))
     query, key, value = (linear(layer, n) for layer in (block.query, block.key, block.value))
     found = []
-    for head, own in enumerate((slice(0, 2), slice(2, 4))):
+    for head, columns in enumerate((slice(0, 2), slice(2, 4))):
         # An activity is attenuated by its own fade and the fades between it and the last one.
         logits = [
-            query[2, own] @ key[k, own] / np.sqrt(2) - sum(fades[k:2, head]) for k in range(3)
+            query[2, columns] @ key[k, columns] / np.sqrt(2) - sum(fades[k:2, head])
+            for k in range(3)
         ]
         weights = np.exp(logits) / np.exp(logits).sum()
-        found += (weights @ value[:, own]).tolist()
+        found += (weights @ value[:, columns]).tolist()
     y = x[2] + sigmoid(linear(block.output_gate, n[2])) * linear(block.output, np.array(found))
     n = normed(y)
     up = linear(block.up_gate, n)
@@ -72,11 +73,11 @@ def test_a_block_by_hand():
     y = y + sigmoid(linear(block.down_gate, n)) * linear(block.down, up)
     read = normed(y) * np.array(encoder.scale)
     expected = np.concatenate([read, x_3E[0, 2], np.array(x_3E[0]).mean(axis=0)])
-    there = jnp.ones((1, 3))
-    whole = jax.jit(encoder.encode_last)(x_3E, there)
-    np.testing.assert_allclose(whole[0], expected, rtol=1e-5, atol=1e-6)
-    prefixes = jax.jit(encoder.encode_positions, static_argnums=2)(x_3E, there > 0, 3)
-    np.testing.assert_allclose(prefixes[0, 2], expected, rtol=1e-5, atol=1e-6)
+    valid = jnp.ones((1, 3))
+    last = jax.jit(encoder.encode_last)(x_3E, valid)
+    np.testing.assert_allclose(last[0], expected, rtol=1e-5, atol=1e-6)
+    by_position = jax.jit(encoder.encode_positions, static_argnums=2)(x_3E, valid > 0, 3)
+    np.testing.assert_allclose(by_position[0, 2], expected, rtol=1e-5, atol=1e-6)
 
 
 def test_heads_are_initialized_with_different_half_lives():
@@ -94,9 +95,9 @@ def test_encode_positions_matches_encode_last_on_long_histories(length):
     kept = np.array([1, 3, length // 2, length])
     mask = jnp.asarray(np.arange(length) >= length - kept[:, None])
     x = jnp.where(mask[..., None], activities_of(length, batch), 0)
-    prefixes = jax.jit(encoder.encode_positions, static_argnums=2)(x, mask, length)
-    whole = jax.jit(encoder.encode_last)(x, mask.astype(jnp.float32))
-    np.testing.assert_allclose(prefixes[:, -1], whole, rtol=1e-5, atol=1e-5)
+    by_position = jax.jit(encoder.encode_positions, static_argnums=2)(x, mask, length)
+    last = jax.jit(encoder.encode_last)(x, mask.astype(jnp.float32))
+    np.testing.assert_allclose(by_position[:, -1], last, rtol=1e-5, atol=1e-5)
 
 
 def test_gradients_are_finite_at_masked_positions():
@@ -113,10 +114,10 @@ def test_gradients_are_finite_at_masked_positions():
     gradient = by_activities(activities_of(6), mask)
     assert jnp.isfinite(gradient).all()
     assert (jnp.abs(gradient).max(axis=-1) > 0).tolist() == mask.tolist()
-    nothing = jax.jit(
+    gradient_without_activities = jax.jit(
         jax.grad(lambda x: encoder.encode_positions(x, jnp.zeros_like(mask), 3).sum())
     )
-    assert jnp.isfinite(nothing(jnp.zeros((1, 6, 3)))).all()
+    assert jnp.isfinite(gradient_without_activities(jnp.zeros((1, 6, 3)))).all()
 
 
 @pytest.mark.parametrize("length", [1, 10, 33, 200])
@@ -143,10 +144,10 @@ def test_a_file_of_long_histories_agrees_in_page_and_python(browser, tmp_path):
     # Each weight is stored once, and no constant grows with the square of N.
     assert read_facts(bundle.graph).weight_bytes < 4 * weights + 4000
     path = save_bundle(bundle, tmp_path / "model.tflite")
-    with site(tmp_path / "site", path) as place:
+    with site(tmp_path / "site", path) as served:
         page = browser.new_page()
-        open_page(page, place.url)
+        open_page(page, served.url)
         tap_cards(page, 3, 7, 1)
-        wanted = Recommender.load(path).recommend([items[3], items[7], items[1]], 10)
-        assert recommended_items(page)[:10] == [str(each.item) for each in wanted]
+        expected = Recommender.load(path).recommend([items[3], items[7], items[1]], 10)
+        assert recommended_items(page)[:10] == [str(each.item) for each in expected]
         page.close()

@@ -80,11 +80,11 @@ def test_a_model_rates_any_item_after_any_history():
     np.testing.assert_allclose(at_least[0, 1], jax.nn.sigmoid(logits), rtol=1e-5)
     given_history = {ITEM: np.asarray(history[ITEM])}
     predictor = model_predictor(*nnx.split(model, nnx.Param), "rating")
-    told = predictor(given_history, np.zeros(2), np.array([2, 3]))
-    np.testing.assert_allclose(told, [expected[0, 1], expected[1, 0]], rtol=1e-5)
+    predicted = predictor(given_history, np.zeros(2), np.array([2, 3]))
+    np.testing.assert_allclose(predicted, [expected[0, 1], expected[1, 0]], rtol=1e-5)
 
 
-def world(rows) -> Dataset:
+def dataset_of(rows) -> Dataset:
     """Prepare a dataset from rows of user, item and rating, in order of time."""
     config = DataConfig(
         predict_ratings=True,
@@ -101,7 +101,7 @@ ROWS[7] = (1, 1, None)
 
 
 def test_each_target_comes_with_its_rating():
-    dataset = world(ROWS)
+    dataset = dataset_of(ROWS)
     assert dataset.heads == (HeadSpec("rating", 0.3, (1.0, 2.0, 3.0, 4.0)),)
     assert dataset.schema(4).heads == dataset.heads
     batches = TrainingBatches(
@@ -116,17 +116,17 @@ def test_each_target_comes_with_its_rating():
     raw = dict(enumerate(dataset.vocabulary.values, start=1))
     for number in range(batches.dispatches_per_epoch):
         batch = batches.dispatch(number)
-        places = np.argwhere(batch.targets > 0)
+        positions = np.argwhere(batch.targets > 0)
         ratings = batch.labels["rating"]
         assert (ratings[batch.targets == 0] == 0).all()
-        for place in map(tuple, places):
-            user_known = {1.0 + (u + raw[batch.targets[place]]) % 4 for u in range(3)} | {0}
-            assert ratings[place] in user_known
+        for position in map(tuple, positions):
+            user_known = {1.0 + (u + raw[batch.targets[position]]) % 4 for u in range(3)} | {0}
+            assert ratings[position] in user_known
 
 
-def predictor_of(told: dict[tuple[int, int], float]) -> Predictor:
+def predictor_of(ratings: dict[tuple[int, int], float]) -> Predictor:
     return lambda history, users, items: np.array(
-        [told[pair] for pair in zip(users.tolist(), items.tolist(), strict=True)]
+        [ratings[pair] for pair in zip(users.tolist(), items.tolist(), strict=True)]
     )
 
 
@@ -134,11 +134,11 @@ def test_errors_and_concordance_by_hand():
     # The last two interactions of each user are held out.
     rows = [(0, 0, 3), (0, 1, 1), (0, 2, 5), (1, 0, 3), (1, 1, 4), (1, 2, 2)]
     rows += [(2, 0, 3), (2, 1, 4), (2, 2, 4), (3, 0, 3), (3, 1, 5), (3, 2, 1)]
-    dataset = world(rows)
+    dataset = dataset_of(rows)
     ids = {raw: number for number, raw in enumerate(dataset.vocabulary.values, start=1)}
-    told = {(u, ids[i]): 3.0 for u in range(4) for i in range(3)}
-    told |= {(0, ids[2]): 4.0, (1, ids[1]): 2.0, (3, ids[2]): 3.0}
-    found = prediction_figures(predictor_of(told), dataset, dataset.heads[0], 3)
+    ratings = {(u, ids[i]): 3.0 for u in range(4) for i in range(3)}
+    ratings |= {(0, ids[2]): 4.0, (1, ids[1]): 2.0, (3, ids[2]): 3.0}
+    found = prediction_figures(predictor_of(ratings), dataset, dataset.heads[0], 3)
     # Test targets: 5, 2, 4, 1; predictions: 4, 3, 3, 3.
     assert found.means["mae"] == (1 + 1 + 1 + 2) / 4
     np.testing.assert_allclose(found.means["rmse"], np.sqrt((1 + 1 + 1 + 4) / 4))
@@ -151,31 +151,33 @@ def test_errors_and_concordance_by_hand():
 
 
 def test_both_items_of_a_pair_are_rated_with_the_history_before_the_first():
-    dataset, seen = world(ROWS), []
+    dataset, calls = dataset_of(ROWS), []
 
-    def remember(history, users, items):
-        seen.extend(zip(users, items, map(tuple, history[ITEM]), strict=True))
+    def record(history, users, items):
+        calls.extend(zip(users, items, map(tuple, history[ITEM]), strict=True))
         return np.zeros(len(items))
 
-    prediction_figures(remember, dataset, dataset.heads[0], 6)
+    prediction_figures(record, dataset, dataset.heads[0], 6)
     timelines, split = dataset.timelines, dataset.split
     for user in range(3):
-        history = [told for who, _, told in seen[len(split.test) :] if who == user]
+        history = [items for rated_user, _, items in calls[len(split.test) :] if rated_user == user]
         before = timelines.items[timelines.offsets[user] : split.validation[user]].tolist()
         assert history == [(*[0] * (6 - len(before)), *before)] * 2
 
 
 def test_baselines_learn_from_the_training_histories_alone():
-    dataset = world(ROWS)
+    dataset = dataset_of(ROWS)
     timelines = dataset.timelines
     (head,) = dataset.heads
     changed = dataset.labels["rating"].copy()
     changed[dataset.split.test], changed[dataset.split.validation] = 1, 4
     users, items = np.array([0, 1, 2]), np.array([1, 2, 3])
     for baseline in (biases, item_means):
-        told = baseline(dataset, head)({}, users, items)
-        again = baseline(replace(dataset, labels={"rating": changed}), head)({}, users, items)
-        np.testing.assert_array_equal(told, again)
+        predicted = baseline(dataset, head)({}, users, items)
+        after_change = baseline(replace(dataset, labels={"rating": changed}), head)(
+            {}, users, items
+        )
+        np.testing.assert_array_equal(predicted, after_change)
     first = timelines.items == 1
     learned = first & (np.arange(len(first)) < np.repeat(dataset.split.training_ends, 6))
     assert dataset.ratings is not None
@@ -218,20 +220,20 @@ def test_the_recommender_predicts_ratings():
         make_bundle(model, Shapes(2, 5, 6, 4, False), list(range(100, 100 + SIZE)))
     )
     candidates = [104, 99, 101, 100, 129, 128]
-    told = recommender.rate([103, 107], candidates)
+    rated = recommender.rate([103, 107], candidates)
     history = {ITEM: jnp.array([[0, 0, 0, 4, 8]])}
     ids = jnp.array([[5, PAD, 2, 1, 30, 29]])
     found = model.predict("rating", model.encode_last(history), ids)
     expected, at_least = found["ratings"], found["at_least"]
-    for place, (candidate, rating) in enumerate(zip(candidates, told, strict=True)):
+    for position, (candidate, rating) in enumerate(zip(candidates, rated, strict=True)):
         if candidate == 99:
             assert rating is None
             continue
         assert rating is not None and rating.item == candidate
-        np.testing.assert_allclose(rating.expected, expected[0, place], rtol=1e-5)
+        np.testing.assert_allclose(rating.expected, expected[0, position], rtol=1e-5)
         assert list(rating.at_least) == [1.0, 2.0, 4.0] and rating.at_least[1.0] == 1
         found = [rating.at_least[2.0], rating.at_least[4.0]]
-        np.testing.assert_allclose(found, at_least[0, place], rtol=1e-4)
+        np.testing.assert_allclose(found, at_least[0, position], rtol=1e-4)
     assert recommender.rate([], []) == []
     with pytest.raises(
         UserError, match="the model does not predict ratings; train a run with --predict-ratings"
