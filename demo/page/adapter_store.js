@@ -8,7 +8,7 @@ import { readStored, writeStored } from "./storage.js";
 /** @import { ListedModel } from "./models.js" */
 /** @import { Adapter } from "./user_adapter.js" */
 
-/** Prefixes of the keys. Older releases have stored adapters under them, so they must not change. */
+/** Prefixes of the keys. Older releases have stored adapters under them: do not change them. */
 const ADAPTERS_PREFIX = "jaxrec learned ";
 const DELETIONS_PREFIX = "jaxrec deletions ";
 
@@ -55,7 +55,7 @@ export class AdapterStore {
   #stored = { deletions: 0, adapters: {} };
   /** @type {number | undefined} deletion count, if the browser does not store it. */
   #unstoredDeletions;
-  /** @type {number | undefined} deletion count when learning last began; undefined after its end. */
+  /** @type {number | undefined} deletion count when learning began; undefined after its end. */
   #learningDeletions;
 
   /** @param {string} dataset */

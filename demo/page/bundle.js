@@ -87,8 +87,8 @@ export class BundleError extends Error {
  *
  * @param {Uint8Array<ArrayBuffer>} bytes content of the whole .tflite file.
  * @returns {Promise<Bundle>}
- * @throws {BundleError} it is not a file of jaxrec, has another version, is damaged, or was exported
- *     for servers.
+ * @throws {BundleError} it is not a file of jaxrec, has another version, is damaged, or was
+ *     exported for servers.
  */
 export async function readBundle(bytes) {
   const members = readDirectory(bytes);
@@ -98,7 +98,7 @@ export async function readBundle(bytes) {
   const model = JSON.parse(await read("model.json"));
   if (model.format !== FORMAT && model.format !== ENTRIES_FORMAT) {
     throw new BundleError(
-      `The model has format ${model.format}, this page reads ${FORMAT}: convert its run again.`,
+      `The model has format ${model.format}, this page reads ${FORMAT}: export its run again.`,
     );
   }
   if (model.batch_size > 1) {
@@ -109,13 +109,13 @@ export async function readBundle(bytes) {
   }
   const graph = bytes.slice(0, model.graph.bytes);
   if ((await sha256(graph)) !== model.graph.sha256) {
-    throw new BundleError("The model is damaged: its graph has another hash than model.json.");
+    throw new BundleError("The model is damaged: the hash of its graph differs.");
   }
   /** @type {{digest: string, values: RawItem[]}} */
   const vocabulary = JSON.parse(await read("vocabulary.json"));
   const items = vocabulary.values;
   if (vocabulary.digest !== model.vocabulary.sha256 || items.length !== model.vocabulary.size) {
-    throw new BundleError("The vocabulary does not fit the model: convert its run again.");
+    throw new BundleError("The vocabulary does not fit the model: export its run again.");
   }
   if (!items.every((item) => typeof item === "string" || Number.isSafeInteger(item))) {
     throw new BundleError(
@@ -145,7 +145,7 @@ function packEntries(entries, items) {
 }
 
 function mismatchError() {
-  return new BundleError("The catalogue does not fit the model: convert its run again.");
+  return new BundleError("The catalogue does not fit the model: export its run again.");
 }
 
 /**
@@ -170,7 +170,7 @@ function readDirectory(bytes) {
   const first = Math.max(0, end - MAX_COMMENT_BYTES);
   while (end >= first && view.getUint32(end, true) !== END_OF_DIRECTORY) end -= 1;
   if (end < first) {
-    throw new BundleError("This is not a model of jaxrec, or the file is truncated.");
+    throw new BundleError("This is not a jaxrec model, or it is truncated.");
   }
   const members = new Map();
   let at = view.getUint32(end + 16, true);

@@ -67,7 +67,7 @@ export class FeatureEncoder {
     const other = Object.keys(features).find((name) => !names.includes(name));
     if (other !== undefined) {
       const known = names.join(", ") || "none";
-      throw new RangeError(`the model has no feature "${other}"; its features: ${known}`);
+      throw new RangeError(`the model has no feature "${other}"; it has ${known}`);
     }
     const encoded = this.#inputFeatures.map((feature) => {
       const { name, of } = feature;
@@ -100,7 +100,7 @@ export class FeatureEncoder {
     if (typeof value !== "number") {
       const expected = kind === "number" ? "a number" : "a number of seconds";
       throw new TypeError(
-        `the value ${formatValue(value)} of "${name}" is not a number; pass ${expected}, or null ` +
+        `the value ${formatValue(value)} of "${name}" is not a number; give ${expected}, or null ` +
           "if it is unknown",
       );
     }
@@ -123,7 +123,7 @@ function unknownOf(kind) {
 function requireSingle({ name, of }, value) {
   if (typeof value === "object" && value !== null) {
     throw new TypeError(
-      `the value of "${name}" is ${formatValue(value)}; pass a single value of the ${of}`,
+      `"${name}", a feature of the ${of}, is ${formatValue(value)}; give one value`,
     );
   }
   return value;
@@ -139,7 +139,7 @@ function requirePerItem(name, given, count, what) {
   const values = asList(/** @type {Iterable<Value>} */ (given), `values of "${name}"`);
   if (values.length !== count) {
     throw new RangeError(
-      `${values.length} values of "${name}" for ${count} ${what}; pass one for each`,
+      `${values.length} values of "${name}" for ${count} ${what}; give one for each`,
     );
   }
   return values;

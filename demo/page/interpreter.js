@@ -125,7 +125,7 @@ export class DeviceModel {
   predict(signature, inputs, candidates) {
     const head = this.#signatures[signature];
     if (!head?.inputs.some(({ name }) => name === CANDIDATES)) {
-      throw new BundleError(`The model has no head "${signature}": train a model with this head.`);
+      throw new BundleError(`The model has no head "${signature}": train a run that has it.`);
     }
     const rows = this.#withAdapter(inputs);
     const outputs = Object.entries(head.runOnAll(CANDIDATES, candidates, rows));
@@ -142,13 +142,13 @@ export class DeviceModel {
    * Return the embeddings and biases of any number of items.
    *
    * @param {number[]} ids
-   * @returns {{vectors: Float32Array, biases: Float32Array}} row-major [n, D] as n * D numbers; [n].
+   * @returns {{vectors: Float32Array, biases: Float32Array}} row-major [n, D]; [n].
    * @throws {BundleError} the file is older than the signature `vectors`.
    */
   vectors(ids) {
     const signature = this.#signatures.vectors;
     if (!signature) {
-      throw new BundleError("The model has no item embeddings: convert its run again.");
+      throw new BundleError("The file has no signature `vectors`: export its run again.");
     }
     const { vectors, biases } = signature.runOnAll(ITEMS, ids);
     return { vectors, biases };

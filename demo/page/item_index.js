@@ -39,7 +39,7 @@ export class ItemIndex {
   requireId(item) {
     const id = this.idOf(item);
     if (id === NO_ITEM) {
-      throw new RangeError(`the item ${formatValue(item)} is not known; ${this.#example()}`);
+      throw new RangeError(`unknown item ${formatValue(item)}; ${this.#example()}`);
     }
     return id;
   }
@@ -69,7 +69,7 @@ export class ItemIndex {
     const ids = this.idsOf(list, what);
     if (ids.length > 0 && ids.every((id) => id === NO_ITEM)) {
       throw new RangeError(
-        `none of the ${what} is known, such as ${formatValue(list[0])}; ${this.#example()}`,
+        `all ${what} are unknown, such as ${formatValue(list[0])}; ${this.#example()}`,
       );
     }
     return ids;
@@ -77,7 +77,7 @@ export class ItemIndex {
 
   #example() {
     const size = this.#items.length.toLocaleString("en");
-    return `the model knows ${size} items, such as ${formatValue(this.#items[0])}`;
+    return `the model has ${size} items, such as ${formatValue(this.#items[0])}`;
   }
 }
 
@@ -93,7 +93,7 @@ export class ItemIndex {
 export function asList(values, what) {
   if (typeof values === "string" || typeof values?.[Symbol.iterator] !== "function") {
     throw new TypeError(
-      `the ${what} are ${formatValue(values)}, not a list; pass [${formatLiteral(values)}]`,
+      `the ${what} are ${formatValue(values)}, not a list; give [${formatLiteral(values)}]`,
     );
   }
   return [...values];

@@ -21,7 +21,7 @@
  *     probability of that rating or a higher one.
  */
 
-/** @typedef {Record<string, Float32Array>} Prediction outputs of a head for a candidate, by name. */
+/** @typedef {Record<string, Float32Array>} Prediction outputs of a head for one candidate. */
 
 /**
  * Convert ids and scores to raw items with their catalogue entries.

@@ -105,7 +105,7 @@ export function perHistory(name, values, count) {
   const entries = asList(values, `entries of ${name}`);
   if (entries.length !== count) {
     throw new RangeError(
-      `${name} has ${entries.length} entries for ${count} histories; pass one for each`,
+      `${name} has ${entries.length} entries for ${count} histories; give one each`,
     );
   }
   return entries;

@@ -16,7 +16,7 @@
  */
 export function requireK(k, catalogueSize) {
   if (Number.isInteger(k) && k >= 1 && k <= catalogueSize) return;
-  throw new RangeError(`k=${k} is out of range; pass 1 to ${catalogueSize.toLocaleString("en")}`);
+  throw new RangeError(`k=${k} is out of range; give 1 to ${catalogueSize.toLocaleString("en")}`);
 }
 
 /**

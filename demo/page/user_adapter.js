@@ -76,7 +76,7 @@ export function minKnownItems({ held_back }) {
  */
 export function requireAdaptSettings({ adapt }) {
   if (adapt) return adapt;
-  throw new BundleError("The model cannot learn adapters: convert its run with --adapt.");
+  throw new BundleError("The file has no signature `adapt`: export its run with --adapt.");
 }
 
 /**
@@ -96,8 +96,8 @@ export function adaptInputs(ids, weights, settings) {
   const minimum = minKnownItems(settings);
   if (known.length < minimum) {
     throw new RangeError(
-      `the model knows ${known.length} of the items, and learning needs at least ${minimum}; ` +
-        "repeat the call when the history is longer",
+      `items has ${known.length} known items, and an adapter needs ${minimum} or more; call this ` +
+        "with a longer history",
     );
   }
   const given = weights && requireWeights(weights, ids.length);
@@ -130,7 +130,7 @@ export function adapterInput({ format, model: learnedBy, vector }, model, width)
   if (learnedBy !== model) {
     const [other, expected] = [learnedBy, model].map((hash) => String(hash).slice(0, 12));
     throw new RangeError(
-      `the adapter belongs to the model ${other}, not to this model, ${expected}; ${remedy}`,
+      `the adapter belongs to the model ${other}, this is ${expected}; ${remedy}`,
     );
   }
   if (vector.length !== width) {
@@ -139,7 +139,7 @@ export function adapterInput({ format, model: learnedBy, vector }, model, width)
     );
   }
   if (!vector.every(Number.isFinite)) {
-    throw new RangeError(`the adapter has values that are not finite numbers; ${remedy}`);
+    throw new RangeError(`the adapter has values that are not finite; ${remedy}`);
   }
   return { [ADAPTER]: new Float32Array(vector) };
 }
@@ -151,12 +151,10 @@ export function adapterInput({ format, model: learnedBy, vector }, model, width)
 function requireWeights(weights, count) {
   const list = asList(weights, "weights");
   if (list.length !== count) {
-    throw new RangeError(
-      `weights has ${list.length} entries for ${count} items; pass one for each`,
-    );
+    throw new RangeError(`weights has ${list.length} entries for ${count} items; give one each`);
   }
   if (!list.every((each) => Number.isFinite(each) && each >= 0)) {
-    throw new RangeError("a weight is negative or not a finite number; pass 0 or more");
+    throw new RangeError("weights has values that are negative or not finite; give 0 or more");
   }
   return list;
 }

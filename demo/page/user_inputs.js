@@ -104,7 +104,7 @@ function compatibleValue({ kind }, value) {
 }
 
 /**
- * Format a notice of the data that the models read in addition to the items; empty if there is none.
+ * Format a notice of the data that the models read in addition to the items, or an empty string.
  *
  * @param {InputFeature[]} features
  */

@@ -404,25 +404,25 @@ def test_an_error_in_a_feature_names_the_remedy(call):
     mistakes = {
         "country": (
             ["fr"],
-            f'RangeError: the model has no feature "country"; its features: {NAMES}',
+            f'RangeError: the model has no feature "country"; it has {NAMES}',
         ),
         "history": (
             [1, 2],
-            f'RangeError: the model has no feature "history"; its features: {NAMES}',
+            f'RangeError: the model has no feature "history"; it has {NAMES}',
         ),
-        "rating": ([1], 'RangeError: 1 values of "rating" for 2 items; pass one for each'),
+        "rating": ([1], 'RangeError: 1 values of "rating" for 2 items; give one for each'),
         "device": ("web", 'TypeError: the values of "device" are "web" (string), not a list; '),
         "price": (
             [2, "cheap"],
-            'TypeError: the value "cheap" (string) of "price" is not a number; pass a number, or ',
+            'TypeError: the value "cheap" (string) of "price" is not a number; give a number, or ',
         ),
         AGE: (
             ["yesterday", None],
-            'TypeError: the value "yesterday" (string) of "age" is not a number; pass a number of ',
+            'TypeError: the value "yesterday" (string) of "age" is not a number; give a number of ',
         ),
         "user_home_country": (
             ["fr"],
-            'TypeError: the value of "user_home_country" is fr (object); pass a single value of ',
+            'TypeError: "user_home_country", a feature of the user, is fr (object); give one value',
         ),
     }
     errors = call(
@@ -432,7 +432,7 @@ def test_an_error_in_a_feature_names_the_remedy(call):
         assert error.startswith(message)
     (error,) = call(("recommendMany", [[], items], 5, {"features": [{}, {"rating": [1]}]}))
     assert error == (
-        'RangeError: 1 values of "rating" for 2 items of histories[1]; pass one for each'
+        'RangeError: 1 values of "rating" for 2 items of histories[1]; give one for each'
     )
 
 

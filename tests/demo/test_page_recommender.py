@@ -254,7 +254,9 @@ def test_a_model_without_vectors_raises_an_error_with_the_remedy(page, histories
         }""",
         ["bow.tflite", histories[0][0]],
     )
-    assert messages == ["BundleError: The model has no item embeddings: convert its run again."] * 2
+    assert (
+        messages == ["BundleError: The file has no signature `vectors`: export its run again."] * 2
+    )
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
@@ -328,9 +330,9 @@ def test_invalid_rate_calls_raise_errors_with_the_remedy(page, rating_recommende
     )
     assert results == [
         [],
-        'RangeError: none of the items is known, such as "x" (string); the model knows 30 items, '
-        "such as 100 (number)",
-        "TypeError: the candidates are 101 (number), not a list; pass [101]",
+        'RangeError: all items are unknown, such as "x" (string); the model has 30 items, such '
+        "as 100 (number)",
+        "TypeError: the candidates are 101 (number), not a list; give [101]",
         'TypeError: there is no option "adapter"; the options are features',
     ]
     (error,) = call(page, "bow.tflite", ("rate", [], []))
@@ -381,41 +383,41 @@ def test_memory_is_constant_over_20_000_recommendations(page, histories):
 def test_invalid_arguments_raise_errors_with_the_remedy(page, models):
     items = bundle.read_bundle(models["bow"]).items
     item, text, size = items[4], str(items[4]), len(items)
-    count = f"out of range; pass 1 to {size}"
-    unknown = f'"{item}" (string); the model knows {size} items, such as {items[0]} (number)'
-    no_list = f"are {item} (number), not a list; pass [{item}]"
+    count = f"out of range; give 1 to {size}"
+    unknown = f'"{item}" (string); the model has {size} items, such as {items[0]} (number)'
+    no_list = f"are {item} (number), not a list; give [{item}]"
     mistakes = [
         (("recommend", [], 0), f"RangeError: k=0 is {count}"),
         (("recommend", [], 1.5), f"RangeError: k=1.5 is {count}"),
         (("recommendMany", [], -1), f"RangeError: k=-1 is {count}"),
         (("similar", item, size + 1), f"RangeError: k={size + 1} is {count}"),
-        (("recommend", [text, "x"]), f"RangeError: none of the items is known, such as {unknown}"),
-        (("score", [text], []), f"RangeError: none of the items is known, such as {unknown}"),
-        (("encode", [text]), f"RangeError: none of the items is known, such as {unknown}"),
+        (("recommend", [text, "x"]), f"RangeError: all items are unknown, such as {unknown}"),
+        (("score", [text], []), f"RangeError: all items are unknown, such as {unknown}"),
+        (("encode", [text]), f"RangeError: all items are unknown, such as {unknown}"),
         (
             ("recommend", [], 5, {"candidates": [text]}),
-            f"RangeError: none of the candidates is known, such as {unknown}",
+            f"RangeError: all candidates are unknown, such as {unknown}",
         ),
         (
             ("recommendMany", [[item], [text]]),
-            f"RangeError: none of the items of histories[1] is known, such as {unknown}",
+            f"RangeError: all items of histories[1] are unknown, such as {unknown}",
         ),
         (
             ("similar", text),
-            "RangeError: the item " + unknown.replace("; ", " is not known; "),
+            f"RangeError: unknown item {unknown}",
         ),
         (
             ("recommend", "abc"),
-            'TypeError: the items are "abc" (string), not a list; pass ["abc"]',
+            'TypeError: the items are "abc" (string), not a list; give ["abc"]',
         ),
-        (("recommend", None), "TypeError: the items are null (null), not a list; pass [null]"),
+        (("recommend", None), "TypeError: the items are null (null), not a list; give [null]"),
         (("recommend", item), f"TypeError: the items {no_list}"),
         (("score", [item], item), f"TypeError: the candidates {no_list}"),
         (("recommend", [], 5, {"exclude": item}), f"TypeError: the items to exclude {no_list}"),
         (("recommendMany", [[], item]), f"TypeError: the items of histories[1] {no_list}"),
         (
             ("recommendMany", [[], []], 5, {"exclude": [[]]}),
-            "RangeError: exclude has 1 entries for 2 histories; pass one for each",
+            "RangeError: exclude has 1 entries for 2 histories; give one each",
         ),
         (
             ("recommend", [], 5, {"rating": [1]}),
@@ -428,7 +430,7 @@ def test_invalid_arguments_raise_errors_with_the_remedy(page, models):
         ),
         (
             ("recommend", [item], 5, {"features": {"rating": [1]}}),
-            'RangeError: the model has no feature "rating"; its features: none',
+            'RangeError: the model has no feature "rating"; it has none',
         ),
     ]
     errors = call(page, "bow.tflite", *(arguments for arguments, _ in mistakes))
