@@ -119,7 +119,6 @@ def make(flags: SizesFlags, items: int, encoder: str, width: int) -> RunDirector
             f"--encoder={encoder}",
             f"--embedding-dim={width}",
             f"--epochs={flags.epochs}",
-            # Each item has few activities, and the default settings would learn less from them.
             "--validation-users=2000",
             "--test-users=10000",
             f"--run-dir={directory.path}",
