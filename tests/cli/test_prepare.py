@@ -33,7 +33,7 @@ def test_a_full_disk_is_one_line_and_the_same_command_resumes(tmp_path, max_byte
     assert full.returncode == 2, full.stderr
     last = full.stderr.replace("\r", "\n").splitlines()[-1]
     assert last.startswith("error: ") and "File too large" in last, full.stderr
-    assert "give the same command again" in last
+    assert "run the same command again" in last
     done = run_prepare("--dataset=log.parquet", "--buckets=3", "--out=prepared", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     run_prepare("--dataset=log.parquet", "--buckets=3", "--out=whole", cwd=tmp_path)

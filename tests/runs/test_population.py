@@ -38,7 +38,7 @@ def test_a_population_has_the_ids_of_the_run():
     rows = [("a", "5", 0), ("a", "8", 1), ("a", "9", 2), ("a", "7", 3), ("a", "7", 4)]
     rows += [("b", "8", 0), ("b", "11", 1), ("c", "3", 0), ("c", "9", 1), ("c", "5", 2)]
     known = drop_unknown_items(log_of(rows), vocabulary, catalogue)
-    assert known.dropped == {"the items that the run knows": 3}
+    assert known.dropped == {"the vocabulary of the run": 3}
     assert known.notes == ("2 items are unknown to the run",)
     assert known.log.rows() == [
         *[("a", 0, 5), ("a", 2, 9), ("a", 3, 7), ("a", 4, 7)],
