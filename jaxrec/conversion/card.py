@@ -9,7 +9,7 @@ from jaxrec.conversion.measure.recall import RECALL_AT
 from jaxrec.conversion.product import Conversion
 from jaxrec.data.interactions import DESCRIBES
 from jaxrec.evaluation.ranking import COVERAGE_AT
-from jaxrec.runs.report import TOLD_TIME
+from jaxrec.runs.report import KNOWS_TARGET_TIME
 from jaxrec.runs.summary import Figures, Protocol, describe_seen_items
 from jaxrec.runtime import bundle
 from jaxrec.runtime.interpreter import DeviceModel
@@ -116,7 +116,8 @@ def _feature(feature: Feature) -> dict[str, Any]:
 
 def _without_notes(protocol: Protocol) -> dict[str, Any]:
     """Return a protocol without the notes on the log, which may quote the id of a user."""
-    return asdict(replace(protocol, intake=replace(protocol.intake, notes=())))
+    log_summary = replace(protocol.log_summary, notes=())
+    return replace(protocol, log_summary=log_summary).to_json()
 
 
 def _flat(figures: Figures) -> dict[str, Any]:
@@ -163,7 +164,7 @@ def render(model: dict[str, Any]) -> str:
         f"NDCG@10 {test['ndcg@10']:.4f}; {protocol['dataset']}, {protocol['split']}, "
         f"{protocol['test_users']:,} test users, {protocol['candidates']:,} candidates, "
         f"{describe_seen_items(protocol['seen_items'])}"
-        f"{f', {TOLD_TIME}' if protocol['told_time'] else ''}.",
+        f"{f', {KNOWS_TARGET_TIME}' if protocol['told_time'] else ''}.",
         f"Its lists contain {model['parity']['overlap']:.1%} of the top ten of the JAX model.",
         "## Versions",
         ", ".join(f"{name} {number}" for name, number in model["versions"].items()),

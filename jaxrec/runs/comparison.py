@@ -13,7 +13,7 @@ from jaxrec.evaluation.metrics import bootstrap_intervals, means, target_values
 from jaxrec.evaluation.slices import LATER, metrics_in
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.ranks import Ranks
-from jaxrec.runs.report import NOW_UNKNOWN, TOLD_TIME, about_slice, describe, plus_minus
+from jaxrec.runs.report import KNOWS_TARGET_TIME, NOW_UNKNOWN, about_slice, describe, plus_minus
 from jaxrec.runs.summary import Protocol
 from jaxrec.runs.text_table import format_table
 
@@ -44,7 +44,10 @@ class EvaluatedRun:
         if self.ranks.now_unknown is None:
             return [(self.name, self.ranks)]
         unknown = replace(self.ranks, ranks=self.ranks.now_unknown)
-        return [(f"{self.name}, {TOLD_TIME}", self.ranks), (f"{self.name}, {NOW_UNKNOWN}", unknown)]
+        return [
+            (f"{self.name}, {KNOWS_TARGET_TIME}", self.ranks),
+            (f"{self.name}, {NOW_UNKNOWN}", unknown),
+        ]
 
 
 def compare(*run_dirs: str | Path) -> str:
@@ -68,7 +71,7 @@ def compare(*run_dirs: str | Path) -> str:
     runs = [read_run(Path(path)) for path in run_dirs]
     for other in runs[1:]:
         check_comparable(runs[0], other)
-    protocol = replace(runs[0].protocol, told_time=False)
+    protocol = replace(runs[0].protocol, knows_target_time=False)
     parts = [f"{describe(protocol)}; [...] is a 95% interval, * excludes zero", render(runs)]
     for name in shared_slices(runs):
         parts += [about_slice(name, runs[0].protocol.slices[name]), render(runs, name)]
@@ -91,7 +94,7 @@ def render(runs: Sequence[EvaluatedRun], name: str | None = None) -> str:
 def shared_slices(runs: Sequence[EvaluatedRun]) -> list[str]:
     """Return the slices that all runs share; `LATER` only if a model knows the target's time."""
     names = runs[0].ranks.slices
-    if not any(each.protocol.told_time for each in runs):
+    if not any(each.protocol.knows_target_time for each in runs):
         names = [name for name in names if name != LATER]
     return [name for name in names if all(_is_shared(name, runs[0], each) for each in runs)]
 

@@ -21,7 +21,7 @@ _COLUMNS = ("recall@1", "recall@5", "recall@10", "recall@50", "ndcg@10", "mrr", 
 _WITH_INTERVAL = ("recall@10", "ndcg@10")
 
 # Row labels of a model that knows the target's time, and of the same model without that time.
-TOLD_TIME, NOW_UNKNOWN = "knows the target's time", "target time unknown"
+KNOWS_TARGET_TIME, NOW_UNKNOWN = "knows the target's time", "target time unknown"
 
 
 def protocol(
@@ -29,7 +29,7 @@ def protocol(
 ) -> Protocol:
     """Return the protocol of a ranking; figures of different protocols are not comparable."""
     weights, test_users = dataset.weights, len(set(ranking.users.tolist()))
-    asked = config.data.test_users
+    requested_users = config.data.test_users
     return Protocol(
         dataset=config.data.name,
         split=config.data.split,
@@ -43,13 +43,13 @@ def protocol(
         test_targets_seen_before=ranking.seen_targets,
         interval="95%, bootstrap over users",
         seed=config.train.seed,
-        intake=dataset.log_summary,
+        log_summary=dataset.log_summary,
         target_events=config.data.target_events,
         label_weight=config.data.target_weight,
         effective_targets=None if weights is None else effective_sample_size(weights),
         validation_targets=len(dataset.split.validation),
-        users_drawn=asked is not None and asked <= test_users,
-        told_time=config.data.knows_target_time,
+        users_drawn=requested_users is not None and requested_users <= test_users,
+        knows_target_time=config.data.knows_target_time,
         slices={name: int(np.count_nonzero(each)) for name, each in (found or {}).items()},
     )
 
@@ -70,16 +70,16 @@ def figures_of(ranking: Ranking, candidates: int, found: Slices | None = None) -
     return Figures(averages, intervals, ranking.covered / candidates)
 
 
-def describe(told: Protocol) -> str:
+def describe(protocol: Protocol) -> str:
     """Format a protocol in one line, without N and the interval, which differ between tables."""
     return (
-        f"{told.dataset}, {told.split}"
-        f"{f', only {told.target_events}' if told.target_events else ''}"
-        f"{', trained on validation targets too' if told.final_fit else ''}: "
-        f"{told.test_targets:,} targets of {told.test_users:,} "
-        f"{'sampled ' if told.users_drawn else ''}test users, "
-        f"{told.candidates:,} candidates, {told.seen_items_text}"
-        f"{f', {TOLD_TIME}' if told.told_time else ''}"
+        f"{protocol.dataset}, {protocol.split}"
+        f"{f', only {protocol.target_events}' if protocol.target_events else ''}"
+        f"{', trained on validation targets too' if protocol.final_fit else ''}: "
+        f"{protocol.test_targets:,} targets of {protocol.test_users:,} "
+        f"{'sampled ' if protocol.users_drawn else ''}test users, "
+        f"{protocol.candidates:,} candidates, {protocol.seen_items_text}"
+        f"{f', {KNOWS_TARGET_TIME}' if protocol.knows_target_time else ''}"
     )
 
 
@@ -103,20 +103,22 @@ def training_figures(epochs: list[dict[str, Any]], best_epoch: int) -> TrainingF
 
 def render_table(summary: Summary) -> str:
     """Format the test figures of the model and its baselines as a table under their protocol."""
-    told = summary.protocol
-    lines = [f"{describe(told)}, N = {told.history_length}, ± is {told.interval}"]
-    if told.leaks_the_future:
+    protocol = summary.protocol
+    lines = [f"{describe(protocol)}, N = {protocol.history_length}, ± is {protocol.interval}"]
+    if protocol.leaks_the_future:
         lines.append(
             "random-pairs leaks the future: training includes later activities of these users, so "
             "these figures are not comparable with those of other splits"
         )
-    if told.test_targets_seen_before and told.seen_items != "kept":
+    if protocol.test_targets_seen_before and protocol.seen_items != "kept":
         lines.append(
-            f"{told.test_targets_seen_before:,} targets are items of the user's history; they are "
-            "excluded, and count as missed. If users return to items, give --keep-seen"
+            f"{protocol.test_targets_seen_before:,} targets are items of the user's history; "
+            "they are excluded, and count as missed. If users return to items, give --keep-seen"
         )
     encoder = summary.model.encoder
-    rows = {f"{encoder}, {TOLD_TIME}" if told.told_time else encoder: summary.test}
+    rows = {
+        f"{encoder}, {KNOWS_TARGET_TIME}" if protocol.knows_target_time else encoder: summary.test
+    }
     if summary.now_unknown:
         rows[f"{encoder}, {NOW_UNKNOWN}"] = summary.now_unknown
     rows |= summary.baselines
@@ -126,7 +128,7 @@ def render_table(summary: Summary) -> str:
         for name, row in rows.items()
     ]
     return "\n".join(
-        [*lines, "", format_table(cells), *_slice_lines(told, rows), *_head_lines(summary)]
+        [*lines, "", format_table(cells), *_slice_lines(protocol, rows), *_head_lines(summary)]
     )
 
 
@@ -141,22 +143,22 @@ def _head_lines(summary: Summary) -> list[str]:
             [name, *(plus_minus(each.means[column], each.intervals[column]) for column in columns)]
             for name, each in rows.items()
         ]
-        told = f"{head}: {figures.targets:,} targets"
+        heading = f"{head}: {figures.targets:,} targets"
         if figures.pairs:
-            told += f"; concordance: {figures.pairs:,} pairs of one user's targets that differ"
-        lines += ["", told, "", format_table(cells)]
+            heading += f"; concordance: {figures.pairs:,} pairs of one user's targets that differ"
+        lines += ["", heading, "", format_table(cells)]
     return lines
 
 
-def _slice_lines(told: Protocol, rows: Mapping[str, Figures]) -> list[str]:
+def _slice_lines(protocol: Protocol, rows: Mapping[str, Figures]) -> list[str]:
     """Format the figures of slices as lines; `LATER` only if the model knows the target's time."""
-    shown = [name for name in told.slices if name != LATER or told.told_time]
+    shown = [name for name in protocol.slices if name != LATER or protocol.knows_target_time]
     columns = [label(metric, name) for name in shown for metric in metrics_in(name)]
     if not columns:
         return []
     cells = [["", *columns]]
     cells += [[name, *(plus_minus_of(row, each) for each in columns)] for name, row in rows.items()]
-    about = "; ".join(about_slice(name, told.slices[name]) for name in shown)
+    about = "; ".join(about_slice(name, protocol.slices[name]) for name in shown)
     return ["", about, "", format_table(cells)]
 
 

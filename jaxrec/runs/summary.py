@@ -17,6 +17,10 @@ def describe_seen_items(seen_items: str) -> str:
     return "history included" if seen_items == "kept" else "history excluded"
 
 
+# Keys of summary.json and model.json that differ from the names of the fields.
+_JSON_KEYS = {"log_summary": "intake", "knows_target_time": "told_time"}
+
+
 @dataclass(frozen=True)
 class Protocol:
     """The protocol of an evaluation.
@@ -35,13 +39,14 @@ class Protocol:
             excluded, these count as missed.
         interval: the level and the method of the intervals.
         seed: the seed of training.
-        intake: the numbers of rows read, kept and dropped, and notes on the log.
+        log_summary: the numbers of rows read, kept and dropped, and notes on the log.
         target_events: the kinds of events that are predicted, as configured; None: all.
         label_weight: the weights of the training targets, as configured.
         effective_targets: the effective number of targets with these weights; None: equal weights.
         validation_targets: the number of targets that selected the epoch.
         users_drawn: whether the test users are a random sample, and maybe not all users.
-        told_time: whether the model knows the time of the target (`--time-gaps`, `--moment`).
+        knows_target_time: whether the model knows the time of the target (`--time-gaps`,
+            `--moment`).
         slices: the number of test targets of each slice with its own figures, by name.
     """
 
@@ -57,14 +62,18 @@ class Protocol:
     test_targets_seen_before: int
     interval: str
     seed: int
-    intake: LogSummary
+    log_summary: LogSummary
     target_events: str | None = None
     label_weight: str | None = None
     effective_targets: float | None = None
     validation_targets: int | None = None
     users_drawn: bool = False
-    told_time: bool = False
+    knows_target_time: bool = False
     slices: dict[str, int] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields under their keys in summary.json and model.json."""
+        return {_JSON_KEYS.get(name, name): value for name, value in asdict(self).items()}
 
     @property
     def seen_items_text(self) -> str:
@@ -135,7 +144,7 @@ class Summary:
 
     def save(self, path: Path) -> None:
         """Write the summary as JSON."""
-        write_json(path, asdict(self))
+        write_json(path, {**asdict(self), "protocol": self.protocol.to_json()})
 
 
 def load_summary(path: Path) -> Summary:
@@ -164,10 +173,13 @@ def load_summary(path: Path) -> Summary:
 
 
 def _parse_protocol(saved: Any) -> Protocol:
-    intake = saved["intake"]
-    return Protocol(
-        **{**saved, "intake": LogSummary(**{**intake, "notes": tuple(intake["notes"])})}
-    )
+    values = {**saved}
+    for name, key in _JSON_KEYS.items():
+        if key in values:  # an older file lacks some
+            values[name] = values.pop(key)
+    log_summary = values["log_summary"]
+    values["log_summary"] = LogSummary(**{**log_summary, "notes": tuple(log_summary["notes"])})
+    return Protocol(**values)
 
 
 def _parse_figures(saved: Any, kind: Callable[..., AnyFigures] = Figures) -> AnyFigures:

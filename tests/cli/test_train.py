@@ -221,6 +221,7 @@ def test_a_dry_run_summarizes_the_log_and_leaves_no_files(tmp_path):
 
 def test_the_protocol_has_the_log_summary(finished_run):
     folder, process = finished_run
-    intake = load_summary(folder / "runs" / "synthetic-rnn-n10" / "summary.json").protocol.intake
-    assert intake.users == 300 and intake.items <= 100 and intake.rows >= intake.kept > 0
-    assert f"{intake.rows:,} rows in, {intake.kept:,} kept" in process.stdout
+    summary = load_summary(folder / "runs" / "synthetic-rnn-n10" / "summary.json")
+    log = summary.protocol.log_summary
+    assert log.users == 300 and log.items <= 100 and log.rows >= log.kept > 0
+    assert f"{log.rows:,} rows in, {log.kept:,} kept" in process.stdout

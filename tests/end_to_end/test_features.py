@@ -69,7 +69,7 @@ def run(tmp_path_factory) -> RunDirectory:
 
 
 def test_the_summary_has_notes_on_the_features(run):
-    notes = run.summary().protocol.intake.notes
+    notes = run.summary().protocol.log_summary.notes
     assert any(note.startswith("rating: 5 numbers, unknown for ") for note in notes)
     assert any(note.startswith("price: ") and "buckets of numbers" in note for note in notes)
     assert "--time-gaps: times are read as milliseconds" in notes

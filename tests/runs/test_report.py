@@ -30,7 +30,7 @@ def test_the_protocol_describes_the_evaluation():
     # Two targets of one user, one of another.
     ranking = make_ranking([1, 2, 3], [4, 4, 9], seen_targets=1)
     dataset = dataset_of(ITEMS_BY_USER)
-    assert asdict(protocol(CONFIG, dataset, ranking)) == {
+    assert protocol(CONFIG, dataset, ranking).to_json() == {
         "dataset": "shop",
         "split": "leave-one-out",
         "leaks_the_future": False,

@@ -33,7 +33,7 @@ PROTOCOL = Protocol(
     test_targets_seen_before=0,
     interval="95%, bootstrap over users",
     seed=0,
-    intake=NO_LOG_SUMMARY,
+    log_summary=NO_LOG_SUMMARY,
 )
 
 
