@@ -169,7 +169,7 @@ def test_known_activities_are_aligned_to_the_right(ids, held_back, activities):
     config = {"held_back": held_back, "activities": activities, "half_life": 3.0}
     known = [each for each in ids if each]
     if len(known) < held_back + 2:
-        with pytest.raises(UserError, match=f"takes {held_back + 2} or more"):
+        with pytest.raises(UserError, match=f"needs {held_back + 2} or more"):
             adapt_inputs(ids, None, config)
         return
     numbers, weights = adapt_inputs(ids, None, config)
