@@ -76,7 +76,7 @@ def measure(flags: BenchmarkFlags) -> None:
         f"{platform.processor() or platform.machine()}\n"
     )
     print(f"{'reading and preparing':<28}{prepared:>12.2f} s")
-    print(f"{'peak: a matrix product':<28}{peak / 1e9:>12,.0f} GFLOP/s")
+    print(f"{'peak (large matrix product)':<28}{peak / 1e9:>12,.0f} GFLOP/s")
     for name in trainings:
         targets, flops = zip(*(each[name] for each in rounds), strict=True)
         spread = f"{min(targets):,.0f} to {max(targets):,.0f}"

@@ -6,7 +6,7 @@
     jaxrec export --adapt
 
 By default, converts the newest finished run under runs/ with all three recipes, prints a table of
-them, and writes the best to <run>/export/:
+them, and writes one of them to <run>/export/:
 
     model.tflite      the signatures recommend, encode, score and vectors; the vocabulary, catalogue
                       and model card are inside, readable by any zip tool

@@ -40,7 +40,7 @@ class FederateFlags:
     log: LogConfig = field(default_factory=LogConfig)
     federated: Flat[FederatedConfig] = field(default_factory=FederatedConfig)
     out: Path | None = None
-    """directory of the new run; default: the name of the run's directory, with -federated"""
+    """directory of the new run; default: the run's directory with the suffix -federated"""
     resume: bool = False
     """continue the unfinished run in --out, with the same result as without a break"""
     overwrite: bool = False

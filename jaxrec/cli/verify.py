@@ -2,9 +2,9 @@
 
     jaxrec verify --model=runs/synthetic-rnn-n10/export/model.tflite
 
-Runs the file and the JAX model of its run on all held-out histories, some of them with mistakes
-that an app may make. A float32 file must return the same scores in the same order; for the other
-recipes, the overlap of the lists has a limit. The exit code is 1 if the file fails.
+Runs the file and the JAX model of its run on all held-out histories, and again on some of them with
+mistakes that an app may make. A float32 file must return the same scores in the same order; for the
+other recipes, the overlap of the lists has a limit. The exit code is 1 if the file fails.
 """
 
 from dataclasses import dataclass

@@ -12,6 +12,7 @@ from jaxrec.errors import UserError
 NO_ITEM = 0
 
 RawItem = int | str
+RawItems = Iterable[RawItem]
 
 
 class ItemIndex:

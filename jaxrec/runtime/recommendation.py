@@ -1,7 +1,11 @@
 """Recommended items with their catalogue entries, and predicted ratings."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from jaxrec.runtime.catalogue import Catalogue, Entry
 from jaxrec.runtime.interpreter import RankedItems
@@ -55,6 +59,43 @@ def to_recommendations(lists: RankedItems, catalogue: Catalogue) -> list[list[Re
             if number != NO_ITEM
         ]
         for ids, scores in zip(lists.ids.tolist(), lists.scores.tolist(), strict=True)
+    ]
+
+
+def to_predictions(
+    ids: Sequence[int], outputs: Mapping[str, NDArray[np.float32]]
+) -> list[dict[str, Any] | None]:
+    """Convert the outputs of a head for some items, [1, M] each, to a mapping for each item.
+
+    Returns:
+        Numbers or lists by the name of the output; None for unknown items.
+    """
+    rows = zip(*(each[0].tolist() for each in outputs.values()), strict=True)
+    return [
+        dict(zip(outputs, row, strict=True)) if number != NO_ITEM else None
+        for number, row in zip(ids, rows, strict=True)
+    ]
+
+
+def to_ratings(
+    items: Sequence[RawItem],
+    predictions: Sequence[Mapping[str, Any] | None],
+    values: Sequence[float],
+) -> list[Rating | None]:
+    """Convert the outputs of the rating head to ratings; None for unknown items.
+
+    Args:
+        predictions: the outputs for each item, None for an unknown one.
+        values: the ratings of the log, ascending.
+    """
+    lowest, *others = values
+    return [
+        None
+        if each is None
+        else Rating(
+            item, each["ratings"], {lowest: 1.0, **dict(zip(others, each["at_least"], strict=True))}
+        )
+        for item, each in zip(items, predictions, strict=True)
     ]
 
 

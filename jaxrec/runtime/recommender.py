@@ -12,10 +12,17 @@ from jaxrec.errors import UserError
 from jaxrec.runtime.bundle import Bundle, read_bundle
 from jaxrec.runtime.catalogue import Catalogue
 from jaxrec.runtime.features import Features, InputFeature, encode_features, input_features
-from jaxrec.runtime.interpreter import ADAPTER, CANDIDATES, DeviceModel, ItemEmbeddings, RankedItems
-from jaxrec.runtime.item_index import NO_ITEM, ItemIndex, RawItem, as_list
-from jaxrec.runtime.recommendation import Rating, Recommendation, to_recommendations
+from jaxrec.runtime.interpreter import ADAPTER, CANDIDATES, DeviceModel, ItemEmbeddings
+from jaxrec.runtime.item_index import NO_ITEM, ItemIndex, RawItem, RawItems, as_list
+from jaxrec.runtime.recommendation import (
+    Rating,
+    Recommendation,
+    to_predictions,
+    to_ratings,
+    to_recommendations,
+)
 from jaxrec.runtime.request import Request, build_inputs, excluded_mask, per_history
+from jaxrec.runtime.similarity import normalize, rank_similar
 from jaxrec.runtime.top_k import histories_per_chunk, rank_all, rank_candidates
 from jaxrec.runtime.user_adapter import Adapter, adapt_inputs
 
@@ -84,11 +91,11 @@ class Recommender:
 
     def recommend(
         self,
-        items: Iterable[RawItem],
+        items: RawItems,
         k: int = 10,
         *,
-        exclude: Iterable[RawItem] = (),
-        candidates: Iterable[RawItem] | None = None,
+        exclude: RawItems = (),
+        candidates: RawItems | None = None,
         features: Features | None = None,
         adapter: Adapter | None = None,
     ) -> list[Recommendation]:
@@ -106,20 +113,14 @@ class Recommender:
                 list, or the features or the adapter do not fit the model.
         """
         self._require_k(k)
-        request = self._request(items, features, exclude)
-        ranked = (
-            None
-            if candidates is None
-            else self._item_index.require_any_known(candidates, "candidates")
-        )
-        return self._rank([request], k, ranked, adapter)[0]
+        return self._rank([self._request(items, features, exclude)], k, candidates, adapter)[0]
 
     def recommend_many(
         self,
-        histories: Iterable[Iterable[RawItem]],
+        histories: Iterable[RawItems],
         k: int = 10,
         *,
-        exclude: Iterable[Iterable[RawItem]] | None = None,
+        exclude: Iterable[RawItems] | None = None,
         features: Iterable[Features] | None = None,
     ) -> list[list[Recommendation]]:
         """Return for each history the list of `recommend`, in batches of the file's size.
@@ -143,7 +144,7 @@ class Recommender:
         parts = [requests[start : start + size] for start in range(0, len(requests), size)]
         return [found for part in parts for found in self._rank(part, k)]
 
-    def adapt(self, items: Iterable[RawItem], *, weights: Iterable[float] | None = None) -> Adapter:
+    def adapt(self, items: RawItems, *, weights: Iterable[float] | None = None) -> Adapter:
         """Learn an adapter for a user from the last M known items of a longer history.
 
         The last of these are held back: an adapter is kept only if training on the others makes
@@ -158,33 +159,26 @@ class Recommender:
             UserError: if the file was exported without `adapt`, too few items are known, or the
                 weights are invalid.
         """
-        settings = self.model.get("adapt")
-        if settings is None:
-            raise UserError("the file has no signature `adapt`; export its run with --adapt")
         ids = self._item_index.require_any_known(items, "items")
-        learned = self._device.adapt(*adapt_inputs(ids, weights, settings))
-        return Adapter(learned.adapter, self._graph_hash, learned.before, learned.after)
+        learned = self._device.adapt(*adapt_inputs(ids, weights, self.model.get("adapt")))
+        graph_hash = self.model["graph"]["sha256"]
+        return Adapter(learned.adapter, graph_hash, learned.before, learned.after)
 
     def encode(
-        self,
-        items: Iterable[RawItem],
-        *,
-        features: Features | None = None,
-        adapter: Adapter | None = None,
+        self, items: RawItems, *, features: Features | None = None, adapter: Adapter | None = None
     ) -> NDArray[np.float32]:
         """Return the query of a history, [D], for retrieval outside the file.
 
         Raises:
-            UserError: if all items of the history are unknown, or the features or the adapter do
-                not fit the model.
+            UserError: if the history, the features or the adapter are invalid.
         """
-        inputs = self._inputs([self._request(items, features)]) | self._adapter_input(adapter)
+        inputs = self._inputs([self._request(items, features)], adapter)
         return self._device.encode_all(inputs)[0]
 
     def score(
         self,
-        items: Iterable[RawItem],
-        candidates: Iterable[RawItem],
+        items: RawItems,
+        candidates: RawItems,
         *,
         features: Features | None = None,
         adapter: Adapter | None = None,
@@ -195,15 +189,11 @@ class Recommender:
             UserError: as in `encode`, or if the candidates are not a list.
         """
         ids = self._item_index.ids_of(candidates, "candidates")
-        inputs = self._inputs([self._request(items, features)]) | self._adapter_input(adapter)
+        inputs = self._inputs([self._request(items, features)], adapter)
         return self._device.score_all(inputs, np.array([ids], np.int32))[0].tolist()
 
     def rate(
-        self,
-        items: Iterable[RawItem],
-        candidates: Iterable[RawItem],
-        *,
-        features: Features | None = None,
+        self, items: RawItems, candidates: RawItems, *, features: Features | None = None
     ) -> list[Rating | None]:
         """Predict the rating of each candidate after a history; None for an unknown one.
 
@@ -211,28 +201,16 @@ class Recommender:
             UserError: as in `score`, or if the model does not predict ratings.
         """
         if "rate" not in self._device.signatures:
-            raise UserError(
-                "the model does not predict ratings; train a run with --predict-ratings"
-            )
+            raise UserError("the model predicts no ratings; train a run with --predict-ratings")
         candidates = as_list(candidates, "candidates")
         predictions = self.predict("rate", items, candidates, features=features)
-        lowest, *others = self.model.get("ratings") or [0]
-        return [
-            Rating(
-                item,
-                each["ratings"],
-                {lowest: 1.0, **dict(zip(others, each["at_least"], strict=True))},
-            )
-            if each is not None
-            else None
-            for item, each in zip(candidates, predictions, strict=True)
-        ]
+        return to_ratings(candidates, predictions, self.model.get("ratings") or [0])
 
     def predict(
         self,
         signature: str,
-        items: Iterable[RawItem],
-        candidates: Iterable[RawItem],
+        items: RawItems,
+        candidates: RawItems,
         *,
         features: Features | None = None,
     ) -> list[dict[str, Any] | None]:
@@ -240,7 +218,6 @@ class Recommender:
 
         Args:
             signature: the signature of the head.
-            items: the history.
 
         Returns:
             The outputs of the head by name, numbers or lists; None for an unknown candidate.
@@ -254,11 +231,7 @@ class Recommender:
         ids = self._item_index.ids_of(candidates, "candidates")
         inputs = self._inputs([self._request(items, features)])
         found = self._device.predict_all(signature, inputs, np.array([ids], np.int32))
-        rows = zip(*(each[0].tolist() for each in found.values()), strict=True)
-        return [
-            dict(zip(found, row, strict=True)) if number != NO_ITEM else None
-            for number, row in zip(ids, rows, strict=True)
-        ]
+        return to_predictions(ids, found)
 
     def vectors(self) -> ItemEmbeddings:
         """Return the embeddings [V, D] and the biases [V] of all items, in the order of `items`.
@@ -279,66 +252,49 @@ class Recommender:
             UserError: if k is out of range or the item is unknown, or as in `vectors`.
         """
         self._require_k(k)
-        number = self._item_index.require_id(item)
-        cosines = self._unit_embeddings @ self._unit_embeddings[number - 1]
-        order = np.argsort(-cosines, kind="stable")
-        ids = (order[order != number - 1] + 1)[:k]
-        lists = RankedItems(ids[None].astype(np.int32), cosines[None, ids - 1])
-        return to_recommendations(lists, self.catalogue)[0]
+        ranked = rank_similar(self._unit_embeddings, self._item_index.require_id(item), k)
+        return to_recommendations(ranked, self.catalogue)[0]
 
     @cached_property
     def _unit_embeddings(self) -> NDArray[np.float32]:
-        """The item embeddings, scaled to length one; zero embeddings stay zero, [V, D]."""
-        vectors, _ = self.vectors()
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        lengths[lengths == 0] = 1
-        return vectors / lengths
+        return normalize(self.vectors().vectors)
 
     def _require_k(self, k: int) -> None:
         if not 1 <= k <= len(self.items):
             raise UserError(f"k={k} is out of range; give 1 to {len(self.items):,}")
 
     def _request(
-        self,
-        items: Iterable[RawItem],
-        features: Features | None,
-        exclude: Iterable[RawItem] = (),
-        of: str = "",
+        self, items: RawItems, features: Features | None, exclude: RawItems = (), of: str = ""
     ) -> Request:
         """Convert the arguments of a call to a request; `of` names the history in messages."""
         ids = self._item_index.require_any_known(items, f"items{of}")
         numbers = encode_features(self.features, features or {}, len(ids), f"items{of}")
         return Request(ids, numbers, self._item_index.ids_of(exclude, f"items to exclude{of}"))
 
-    def _adapter_input(self, adapter: Adapter | None) -> dict[str, np.ndarray]:
-        """Return the input for an adapter, nothing if it is None."""
-        if adapter is None:
-            return {}
-        (width,) = self._device.signatures["encode"].outputs["context"].shape[1:]
-        adapter.require_fit(self._graph_hash, width)
-        return {ADAPTER: adapter.vector[None]}
-
-    @property
-    def _graph_hash(self) -> str:
-        """The hash of the graph, which an adapter must have."""
-        return self.model["graph"]["sha256"]
-
-    def _inputs(self, requests: Sequence[Request]) -> dict[str, np.ndarray]:
-        return build_inputs(self._ports, self.features, requests)
+    def _inputs(
+        self, requests: Sequence[Request], adapter: Adapter | None = None
+    ) -> dict[str, np.ndarray]:
+        """Build the inputs of the file for some requests, and for the adapter of their user."""
+        inputs = build_inputs(self._ports, self.features, requests)
+        if adapter is not None:
+            (width,) = self._device.signatures["encode"].outputs["context"].shape[1:]
+            adapter.require_fit(self.model["graph"]["sha256"], width)
+            inputs[ADAPTER] = adapter.vector[None]
+        return inputs
 
     def _rank(
         self,
         requests: Sequence[Request],
         k: int,
-        candidates: Sequence[int] | None = None,
+        candidates: RawItems | None = None,
         adapter: Adapter | None = None,
     ) -> list[list[Recommendation]]:
-        """Rank every item, or those whose ids are given, for each history."""
-        inputs = self._inputs(requests) | self._adapter_input(adapter)
+        """Rank every item, or the known ones of the candidates, for each history."""
+        inputs = self._inputs(requests, adapter)
         excluded = excluded_mask(requests, len(self.items), keep_seen=self.model["keep_seen"])
         if candidates is None:
             found = rank_all(self._device, inputs, excluded, k)
         else:
-            ids = np.unique(np.array(candidates, np.int32))
-            found = rank_candidates(self._device, inputs, ids, excluded, k)
+            ids = np.unique(self._item_index.require_any_known(candidates, "candidates"))
+            found = rank_candidates(self._device, inputs, ids.astype(np.int32), excluded, k)
         return to_recommendations(found, self.catalogue)

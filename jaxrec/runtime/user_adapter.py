@@ -108,7 +108,7 @@ class Adapter:
 
 
 def adapt_inputs(
-    ids: Sequence[int], weights: Iterable[float] | None, settings: Mapping[str, Any]
+    ids: Sequence[int], weights: Iterable[float] | None, settings: Mapping[str, Any] | None
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Return the inputs of `adapt`: the last M known items, right-aligned, and their weights.
 
@@ -116,12 +116,14 @@ def adapt_inputs(
         ids: the ids of a history, NO_ITEM for unknown items.
         weights: the weight of each item; None: 1 for the last known item, halved for every
             `half_life` known items before it.
-        settings: `adapt` of model.json.
+        settings: `adapt` of model.json; None if the file was exported without.
 
     Raises:
-        UserError: if too few items are known, the number of weights is wrong, or a weight is
-            negative or not a finite number.
+        UserError: if there are no settings, too few items are known, the number of weights is
+            wrong, or a weight is negative or not a finite number.
     """
+    if settings is None:
+        raise UserError("the file has no signature `adapt`; export its run with --adapt")
     known = [position for position, number in enumerate(ids) if number != NO_ITEM]
     # The first item is no target, only the history of the second; one more target is trained on.
     least = settings["held_back"] + 2

@@ -148,7 +148,7 @@ def test_a_log_of_other_users_is_encoded_with_the_ids_of_the_run(trained):
     flags += ["--server-learning-rate=0.5"]
     process = run_federate(trained, *flags, "--out=taught")
     assert process.returncode == 0, process.stderr
-    assert "dropped: 20 by the items that the run knows" in process.stdout
+    assert "dropped: 20 by the vocabulary of the run" in process.stdout
     assert "20 items are unknown to the run" in process.stdout
     taught, source = RunDirectory(trained / "taught"), RunDirectory(trained / "run")
     for name in ("vocabulary.json", "schema.json"):

@@ -186,7 +186,7 @@ def test_help_teaches(tmp_path):
     for flag in (
         *(
             "--encoder",
-            "bow: mean",
+            "bow: the mean",
             "cnn: conv",
             "rnn: an LSTM",
             "transformer: attention",

@@ -191,13 +191,13 @@ def test_an_invalid_adapter_is_refused_in_one_line(adaptive, models):
     plain = Recommender.load(models["bow"])
     nan = np.full_like(adapter.vector, np.nan)
     cases = [
-        (lambda: adaptive.adapt(history[:6]), "items has 6 .* takes 7 or more"),
+        (lambda: adaptive.adapt(history[:6]), "items has 6 .* needs 7 or more"),
         (lambda: adaptive.adapt(history, weights=[1.0]), "weights has 1 entries for 20 items"),
-        (lambda: adaptive.adapt(history, weights=[-1.0] * 20), "less than 0 or no number"),
-        (lambda: adaptive.adapt(history, weights=[math.nan] * 20), "less than 0 or no number"),
-        (lambda: plain.adapt(history), "cannot learn of a user; convert its run with --adapt"),
-        (lambda: plain.recommend(history, adapter=adapter), "the adapter is of the model"),
-        (lambda: adaptive.recommend(history, adapter=replace(adapter, vector=nan)), "no number"),
+        (lambda: adaptive.adapt(history, weights=[-1.0] * 20), "negative or not finite"),
+        (lambda: adaptive.adapt(history, weights=[math.nan] * 20), "negative or not finite"),
+        (lambda: plain.adapt(history), "has no signature `adapt`; export its run with --adapt"),
+        (lambda: plain.recommend(history, adapter=adapter), "the adapter belongs to the model"),
+        (lambda: adaptive.recommend(history, adapter=replace(adapter, vector=nan)), "not finite"),
         (
             lambda: adaptive.encode(history, adapter=replace(adapter, vector=nan[:3])),
             r"the shape \[3\], the model takes \[16\]",
@@ -223,7 +223,7 @@ def test_verify_repeats_the_proof_of_adaptation(adaptive, runs, tmp_path):
     flags = [f"--model={tmp_path / 'model.tflite'}", f"--run-dir={runs['bow']}"]
     process = call(verify.main, *flags, cwd=tmp_path)
     assert process.returncode == 0, process.stderr
-    (error,) = re.findall(r"adapting error (\S+),", process.stdout)
+    (error,) = re.findall(r"adapter error (\S+),", process.stdout)
     assert 0 < float(error) < 1e-3
 
 

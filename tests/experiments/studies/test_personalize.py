@@ -52,7 +52,7 @@ def test_the_command_reports_gains_and_losses(runs, tmp_path):
     assert "all users: 40" in process.stdout
     assert "users with fewer than 50: 40" in process.stdout
     assert "50 activities or more" not in process.stdout
-    _, *gains = process.stdout.split("less shipped")
+    _, *gains = process.stdout.split("minus shipped")
     for gain in gains:
         for row in gain.strip().splitlines()[1:3]:
             shares = [float(word.rstrip("%")) for word in row.split()[-3:]]

@@ -236,7 +236,7 @@ def test_the_recommender_predicts_ratings():
         np.testing.assert_allclose(found, at_least[0, position], rtol=1e-4)
     assert recommender.rate([], []) == []
     with pytest.raises(
-        UserError, match="the model does not predict ratings; train a run with --predict-ratings"
+        UserError, match="the model predicts no ratings; train a run with --predict-ratings"
     ):
         Recommender(
             make_bundle(make_model("bow"), Shapes(1, 5, 6, 4, False), list(range(SIZE)))
