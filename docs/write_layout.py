@@ -45,7 +45,7 @@ def summary(path: Path) -> str:
         comment = re.match(r"/\*\*(.*?)\*/", text, re.DOTALL)
         found = re.sub(r"^ *\* ?", "", comment[1], flags=re.MULTILINE) if comment else ""
     first = " ".join(found.strip().split("\n\n")[0].split()).replace("|", "\\|")
-    # A command in code would have to be a complete one (tests/project/test_docs_commands.py).
+    # A command in code would have to be a complete one (tests/project/test_doc_commands.py).
     return re.sub(r"`([^`]*)`", lambda code: code[1] if " " in code[1] else code[0], first)
 
 

@@ -14,4 +14,4 @@ def test_the_benchmark_measures_every_encoder(tmp_path):
     for row in ("training, bow", "training, cnn", "training, rnn", "ranking 60 tests, rnn"):
         assert row in process.stdout
     assert re.search(r"peak \(large matrix product\) +\d+ GFLOP/s", process.stdout)
-    assert len(re.findall(r"\d% of that\)", process.stdout)) == 4
+    assert len(re.findall(r"\d% of peak\)", process.stdout)) == 4

@@ -20,7 +20,7 @@ from tests import ROOT
 
 @dataclass(frozen=True)
 class BakingFlags:
-    """What is baked."""
+    """The loaves."""
 
     loaves: int = 1
     """how many"""

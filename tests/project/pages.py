@@ -1,10 +1,11 @@
-"""The pages of the documentation, and helpers that parse them into tokens, blocks and commands."""
+"""The pages of the project, their parts, and the commands on them."""
 
 import itertools
 import shlex
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from string import Template
 
 import pytest
 from markdown_it import MarkdownIt
@@ -22,7 +23,6 @@ FLOWER = ROOT / "examples" / "flower" / "README.md"
 # Linked from pages of the docs.
 RECIPES = ROOT / "experiments" / "recipes" / "README.md"
 INNER_PAGES = [FLOWER, RECIPES, *sorted(STUDIES.glob("*/README.md"))]
-# Scripts that define a command, by path.
 SCRIPTS = [
     path.relative_to(ROOT).as_posix()
     for room in ("experiments", "experiments/studies/*", "demo", "examples/flower")
@@ -50,30 +50,26 @@ def code_words(page: Path) -> list[str]:
     return [each.content for each in tokens(page) if each.type == "code_inline"]
 
 
-def statements(block: str) -> Iterator[list[str]]:
+def commands_of(block: str) -> Iterator[list[str]]:
     """Yield the words of each command in a shell block, without comments, with loops unrolled."""
     loops: dict[str, list[str]] = {}
     for line in block.replace("\\\n", " ").splitlines():
         lexer = shlex.shlex(line, posix=True, punctuation_chars=";&")
         lexer.whitespace_split = True
-        for is_end, group in itertools.groupby(lexer, lambda word: set(word) <= set(";&")):
-            words = list(group)
-            if words[0] in ("do", "done"):
-                del words[0]
-            if is_end or not words:
+        for is_separator, group in itertools.groupby(lexer, lambda word: set(word) <= {*";&"}):
+            words = [word for word in group if word not in ("do", "done")]
+            if is_separator or not words:
                 continue
             if words[0] == "for":
                 loops[words[1]] = words[3:]
                 continue
-            used = [name for name in loops if any(f"${name}" in word for word in words)]
-            for values in itertools.product(*(loops[name] for name in used)):
-                filled = words
-                for name, value in zip(used, values, strict=True):
-                    filled = [word.replace(f"${name}", value) for word in filled]
-                yield filled
+            names = [name for name in loops if f"${name}" in " ".join(words)]
+            for values in itertools.product(*(loops[name] for name in names)):
+                variables = dict(zip(names, values, strict=True))
+                yield [Template(word).safe_substitute(variables) for word in words]
 
 
 def commands_of_page(page: Path) -> list[list[str]]:
     """Return every command of a page, from shell blocks and from inline code."""
     inline = [text for text in code_words(page) if text.startswith(("python ", "jaxrec "))]
-    return [words for text in (*blocks_of(page, "sh"), *inline) for words in statements(text)]
+    return [words for text in (*blocks_of(page, "sh"), *inline) for words in commands_of(text)]

@@ -1,4 +1,4 @@
-"""Commands on the pages and in docstrings: each is known, its flags parse, and each is shown."""
+"""Commands in README, docs and docstrings: each parses, and each flag exists."""
 
 import ast
 import importlib
@@ -25,9 +25,9 @@ from tests.project.pages import (
     SCRIPTS,
     blocks_of,
     code_words,
+    commands_of,
     commands_of_page,
     each_page,
-    statements,
 )
 
 # Scripts that call `jaxrec COMMAND`, by path.
@@ -39,12 +39,10 @@ ENTRY_SCRIPTS = {
 }
 # Commands that forward their unknown flags to run.py.
 FORWARDING_COMMANDS = ("sweep",)
-# The flags of Flower's commands that check.py and programs.py pass, and so test.
-FLOWER_FLAGS = {
-    flag
-    for name in ("check.py", "programs.py")
-    for flag in re.findall(r"--[a-z][a-z-]*", (FLOWER.parent / name).read_text())
-}
+# The flags of Flower's commands that check.py passes, and so tests.
+FLOWER_FLAGS = set(
+    re.findall(r"--[a-z][a-z-]*", (ROOT / "examples" / "flower" / "check.py").read_text())
+)
 CI = (ROOT / ".ci" / "run").read_text().splitlines()
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 
@@ -53,16 +51,16 @@ def commands_of_docstrings() -> list[list[str]]:
     """Return the commands on indented lines of module docstrings."""
     rooms = ("jaxrec", "experiments", "convert", "demo", "examples")
     found = []
-    for path in [path for room in rooms for path in modules(room)]:
+    for path in [path for room in rooms for path in modules_of(room)]:
         docstring = ast.get_docstring(ast.parse(path.read_text())) or ""
         for line in re.findall(
             r"^ {4}((?:python|jaxrec) .*)$", docstring.replace("\\\n", " "), re.M
         ):
-            found += statements(line)
+            found += commands_of(line)
     return found
 
 
-def modules(room: str) -> list[Path]:
+def modules_of(room: str) -> list[Path]:
     paths = sorted((ROOT / room).rglob("*.py"))
     return [path for path in paths if "node_modules" not in path.parts]
 
@@ -183,7 +181,7 @@ def test_every_command_is_shown_on_a_page_and_in_its_own_docstring(command):
 )
 def test_an_invalid_command_is_detected(command):
     with pytest.raises((UserError, AssertionError)):
-        for words in statements(command):
+        for words in commands_of(command):
             check_command(words)
 
 
