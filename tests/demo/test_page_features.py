@@ -1,63 +1,22 @@
 """Features in the browser: entered on the page, stored, and passed to the model."""
 
 import json
-import math
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
-import numpy as np
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from jaxrec.conversion.graph.shapes import Shapes
-from jaxrec.data.gaps import GAP_EDGES
 from jaxrec.runtime import Recommender
-from jaxrec.schema import AGE, Feature
 from tests.browser import open_page, recommended_items, site, tap_cards
-from tests.bundles import make_bundle, save_bundle
-from tests.small_models import SIZE, make_model
+from tests.demo import features_page
+from tests.demo.features_page import RAW
 
 pytest.importorskip("tensorflow", reason="needs the extra convert")
 
-FEATURES = (
-    Feature("rating", "activity", "id", 5, (1, 2, 3, 4, 5)),
-    Feature("device", "activity", "id", 2, ("web", "phone")),
-    Feature("price", "activity", "number", 4, (-2.5, 0.0, 8.0)),
-    Feature(AGE, "activity", "age", len(GAP_EDGES)),
-    Feature("user_home_country", "user", "id", 2, ("fr", 33)),
-    Feature("user_income", "user", "number", 3, (1e3, 2e6)),
-    Feature("hour", "moment", "id", 24, tuple(range(24))),
-    Feature("weekday", "moment", "id", 7, tuple(range(1, 8))),
-)
-NAMES = ", ".join(each.name for each in FEATURES)
-SHAPES = Shapes(1, 5, 20, 4, False)
-RAW = [f"item {number}" for number in range(SIZE, 0, -1)]
+recommender, server = features_page.recommender, features_page.server
+
 NOW = datetime(2026, 3, 1, 21, 30, tzinfo=UTC)  # a Sunday
 HISTORY, USER = "jaxrec history made up", "jaxrec user made up"
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory) -> dict[str, Path]:
-    """Write a model with features of all kinds, and one without features."""
-    folder = tmp_path_factory.mktemp("models")
-    features, plain = make_model("rnn", features=FEATURES), make_model("rnn")
-    return {
-        "features": save_bundle(make_bundle(features, SHAPES, RAW), folder / "features.tflite"),
-        "plain": save_bundle(make_bundle(plain, SHAPES, RAW), folder / "plain.tflite"),
-    }
-
-
-@pytest.fixture(scope="module")
-def recommender(models) -> Recommender:
-    return Recommender.load(models["features"])
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory, models):
-    folder = tmp_path_factory.mktemp("page") / "site"
-    with site(folder, models["features"]) as server:
-        (folder / "features.tflite").write_bytes(models["features"].read_bytes())
-        yield server
 
 
 @pytest.fixture
@@ -274,14 +233,14 @@ def test_an_exported_history_has_the_features(page, tmp_path):
     }
 
 
-def test_a_model_without_features_has_no_inputs(browser, models, tmp_path):
-    with site(tmp_path / "site", models["plain"]) as server:
+def test_a_model_without_features_has_no_inputs(browser, plain_model, tmp_path):
+    with site(tmp_path / "site", plain_model) as server:
         context = browser.new_context(service_workers="block")
         page = context.new_page()
         open_page(page, server.url)
         tap_cards(page, 3)
         assert recommended_items(page) == [
-            each.item for each in Recommender.load(models["plain"]).recommend([RAW[3]])
+            each.item for each in Recommender.load(plain_model).recommend([RAW[3]])
         ]
         expect(page.locator("#history-list li")).to_have_count(1)
         expect(page.locator(".feature-input")).to_have_count(0)
@@ -292,8 +251,10 @@ def test_a_model_without_features_has_no_inputs(browser, models, tmp_path):
         context.close()
 
 
-def test_models_side_by_side_each_get_their_features(browser, models, recommender, tmp_path):
-    with site(tmp_path / "site", models["plain"], models["features"]) as server:
+def test_models_side_by_side_each_get_their_features(
+    browser, plain_model, features_model, recommender, tmp_path
+):
+    with site(tmp_path / "site", plain_model, features_model) as server:
         context = browser.new_context(service_workers="block")
         page = context.new_page()
         page.clock.set_fixed_time(NOW)
@@ -304,142 +265,8 @@ def test_models_side_by_side_each_get_their_features(browser, models, recommende
         expect(page.locator(".list")).to_have_count(2)
         history_row(page, 3).get_by_role("radio", name="5").check()
         expect(page.locator("#status")).to_contain_text("The rating is 5")
-        plain = Recommender.load(models["plain"])
+        plain = Recommender.load(plain_model)
         assert recommended_items(page, 0) == [each.item for each in plain.recommend([RAW[3]])]
         # Its age is unknown: no model on the page took ages when it was tapped.
         assert recommended_items(page, 1) == expected_items(recommender, [RAW[3]], rating=[5])
         context.close()
-
-
-CALLS = """async (calls) => {
-  const { Recommender } = await import('./recommender.js');
-  const bytes = new Uint8Array(await (await fetch('features.tflite')).arrayBuffer());
-  const recommender = await Recommender.load(bytes);
-  const results = [];
-  for (const [method, ...values] of calls) {
-    const toText = (error) => `${error.name}: ${error.message}`;
-    const result = await recommender[method](...values).catch(toText);
-    results.push(result instanceof Float32Array ? Array.from(result) : result);
-  }
-  return [results, recommender.features];
-}"""
-
-
-@pytest.fixture(scope="module")
-def call(browser, server):
-    """Yield a function that calls recommender methods in the browser; errors return as text."""
-    page = browser.new_page()
-    page.goto(f"{server.url}models.json")
-    yield lambda *calls: page.evaluate(CALLS, calls)[0]
-    page.close()
-
-
-# Raw values of each feature, valid and invalid.
-CHOICES = {
-    "rating": [1, 5, 0, 99, 2.5, "5", "", None, math.nan],
-    "device": ["web", "phone", "Web", 1, None],
-    "price": [0, -2.5, 7.99, 8, 1e39, -1e300, None, math.nan],
-    AGE: [0, 59.9, 3600, 2**31, 2**40, -0.5, -1, 1e300, None, math.nan],
-    "user_home_country": ["fr", 33, "33", None],
-    "user_income": [0, 1e3, 5e6, None, math.nan],
-    "hour": [0, 23, 24, None],
-    "weekday": [0, 1, 7, 8, None],
-}
-
-
-def draw_history(rng: np.random.Generator) -> tuple[list, dict]:
-    """Draw a history, in which items may be unknown, and values of some features."""
-    items = rng.choice([*RAW, "unknown item"], rng.integers(1, 12)).tolist()
-    features = {}
-    for feature in FEATURES:
-        choices = CHOICES[feature.name]
-        if rng.random() < 0.3:
-            continue
-        values = [choices[position] for position in rng.integers(len(choices), size=len(items))]
-        features[feature.name] = values if feature.of == "activity" else values[0]
-    return [RAW[0], *items], {
-        name: [None, *values] if isinstance(values, list) else values
-        for name, values in features.items()
-    }
-
-
-def test_raw_values_are_encoded_in_the_browser_as_in_python(call, recommender):
-    rng = np.random.default_rng(0)
-    requests = [draw_history(rng) for _ in range(60)]
-    queries = call(*(("encode", items, {"features": features}) for items, features in requests))
-    for (items, features), query in zip(requests, queries, strict=True):
-        expected = recommender.encode(items, features=features)
-        np.testing.assert_allclose(query, expected, rtol=0, atol=1e-5)
-    items, features = zip(*requests[:9], strict=True)
-    (lists,) = call(("recommendMany", items, 7, {"features": features}))
-    for number, found in enumerate(lists):
-        expected = recommender.recommend(items[number], 7, features=features[number])
-        scores = [each["score"] for each in found]
-        np.testing.assert_allclose(scores, [each.score for each in expected], rtol=0, atol=1e-5)
-
-
-def test_missing_features_equal_unknown_values(call, recommender):
-    items = [RAW[4], RAW[11], RAW[2]]
-    options_of_unknown = [
-        {},
-        {"features": {}},
-        {"features": {"rating": [None] * 3, "price": [math.nan] * 3, "user_home_country": None}},
-        {
-            "features": {
-                "rating": [99, "5", 2.5],
-                AGE: [-1, 2**40, math.nan],
-                "user_income": math.nan,
-            }
-        },
-    ]
-    queries = call(*(("encode", items, options) for options in options_of_unknown))
-    assert queries[1:] == queries[:1] * 3
-    np.testing.assert_allclose(queries[0], recommender.encode(items), rtol=0, atol=1e-5)
-    scores = call(*(("score", items, RAW, options) for options in options_of_unknown))
-    assert scores[1:] == scores[:1] * 3
-
-
-def test_an_error_in_a_feature_names_the_remedy(call):
-    items = RAW[:2]
-    mistakes = {
-        "country": (
-            ["fr"],
-            f'RangeError: the model has no feature "country"; it has {NAMES}',
-        ),
-        "history": (
-            [1, 2],
-            f'RangeError: the model has no feature "history"; it has {NAMES}',
-        ),
-        "rating": ([1], 'RangeError: 1 values of "rating" for 2 items; give one for each'),
-        "device": ("web", 'TypeError: the values of "device" are "web" (string), not a list; '),
-        "price": (
-            [2, "cheap"],
-            'TypeError: the value "cheap" (string) of "price" is not a number; give a number, or ',
-        ),
-        AGE: (
-            ["yesterday", None],
-            'TypeError: the value "yesterday" (string) of "age" is not a number; give a number of ',
-        ),
-        "user_home_country": (
-            ["fr"],
-            'TypeError: "user_home_country", a feature of the user, is fr (object); give one value',
-        ),
-    }
-    errors = call(
-        *(("encode", items, {"features": {name: value}}) for name, (value, _) in mistakes.items())
-    )
-    for error, (_, message) in zip(errors, mistakes.values(), strict=True):
-        assert error.startswith(message)
-    (error,) = call(("recommendMany", [[], items], 5, {"features": [{}, {"rating": [1]}]}))
-    assert error == (
-        'RangeError: 1 values of "rating" for 2 items of histories[1]; give one for each'
-    )
-
-
-def test_the_recommender_lists_its_features(browser, server, recommender):
-    page = browser.new_page()
-    page.goto(f"{server.url}models.json")
-    _, features = page.evaluate(CALLS, [])
-    page.close()
-    found = [(each["name"], each["of"], each["kind"], tuple(each["values"])) for each in features]
-    assert found == [(each.name, each.of, each.kind, each.values) for each in recommender.features]

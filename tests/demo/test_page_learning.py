@@ -1,104 +1,29 @@
-"""Adaptation on the page: it runs in a worker, stays in the browser, and can be deleted."""
+"""Adaptation on the page: it runs in a worker, stays in the browser, and gives Python's results."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
-from jaxrec.runtime import Adapter, Recommender, bundle
+from jaxrec.runtime import Adapter, Recommender
 from tests.browser import open_page, recommended_items, site, tap_cards
-from tests.bundles import rewrite_bundle
-from tests.exports import convert
+from tests.demo import learning_page
+from tests.demo.learning_page import (
+    MIN_ITEMS,
+    export_learning_model,
+    hold_model_requests,
+    items_at,
+    learn,
+    learn_with_blocked_worker,
+    open_new_page,
+    positions_with_kept_adapter,
+    set_history,
+    stored_adapters,
+)
 
-MIN_ITEMS = 7
-
-
-def export_learning_model(runs, folder: Path, *flags: str) -> Path:
-    flags = ("--adapt", "--activities=30", f"--held-back={MIN_ITEMS - 2}", "--decay=0.5", *flags)
-    process = convert(f"--run-dir={runs['bow']}", f"--export-dir={folder}", *flags, cwd=folder)
-    assert process.returncode == 0, process.stderr
-    return folder / "model.tflite"
-
-
-@pytest.fixture(scope="module")
-def model(runs, tmp_path_factory) -> Path:
-    return export_learning_model(runs, tmp_path_factory.mktemp("learning"))
-
-
-@pytest.fixture(scope="module")
-def server(model, tmp_path_factory):
-    with site(tmp_path_factory.mktemp("page") / "site", model) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def recommender(model) -> Recommender:
-    return Recommender.load(model)
-
-
-@pytest.fixture
-def page(browser, server):
-    context = browser.new_context(service_workers="block", accept_downloads=True)
-    page = context.new_page()
-    errors, requests = [], []
-    page.on("pageerror", lambda error: errors.append(error))
-    page.on("request", lambda request: requests.append(request))
-    open_page(page, server.url)
-    yield page
-    context.close()
-    assert not errors
-    # No data leaves the browser: all requests are for the files of the page.
-    assert all(request.url.startswith(server.url) for request in requests)
-    assert all(request.method == "GET" and "?" not in request.url for request in requests)
-
-
-def open_new_page(browser, server) -> Page:
-    """Open the page in a new browser context, without stored data."""
-    page = browser.new_context(service_workers="block").new_page()
-    open_page(page, server.url)
-    return page
-
-
-def set_history(page: Page, recommender: Recommender, positions: list[int]) -> None:
-    """Fill the history by a storage event, as another tab does: taps take a second each."""
-    page.evaluate(
-        """(entries) => {
-          const key = "jaxrec history synthetic";
-          localStorage.setItem(key, JSON.stringify(entries));
-          dispatchEvent(new StorageEvent("storage", { key }));
-        }""",
-        [{"item": recommender.items[position], "without": False} for position in positions],
-    )
-    expect(page.locator("#history-list li")).to_have_count(len(positions))
-
-
-def hold_model_requests(page: Page) -> list:
-    """Delay the requests for models; return the list of held routes, to be continued."""
-    held = []
-    page.route("**/models/*", lambda route: held.append(route))
-    return held
-
-
-def items_at(recommender: Recommender, positions: list[int]) -> list:
-    """Return the items at some positions of the catalogue."""
-    return [recommender.items[position] for position in positions]
-
-
-def stored_adapters(page: Page) -> dict:
-    key = "Object.keys(localStorage).find((key) => key.startsWith('jaxrec learned'))"
-    return json.loads(page.evaluate(f"localStorage.getItem({key}) ?? '{{}}'")).get("adapters", {})
-
-
-def positions_with_kept_adapter(recommender: Recommender) -> list[int]:
-    """Find catalogue positions whose items give an adapter that is kept."""
-    for start in range(20):
-        positions = list(range(start, start + 24, 2))
-        if recommender.adapt(items_at(recommender, positions)).is_kept:
-            return positions
-    raise AssertionError("no history has an adapter that is kept")
+page, recommender, server = learning_page.page, learning_page.recommender, learning_page.server
 
 
 def positions_with_dropped_adapter(recommender: Recommender) -> list[int]:
@@ -163,19 +88,12 @@ def test_an_adapter_that_does_not_help_is_dropped(page, recommender):
     assert recommended_items(page) == before
 
 
-def test_delete_my_data_deletes_the_adapter(page, recommender):
-    set_history(page, recommender, positions_with_kept_adapter(recommender))
-    page.locator("#learn").click()
-    expect(page.locator("#forget")).to_be_visible()
-    page.locator("#delete-data").click()
-    expect(page.locator("#forget")).to_be_hidden()
-    assert stored_adapters(page) == {}
-
-
-def test_a_newer_model_learns_the_adapter_again(browser, runs, model, recommender, tmp_path):
+def test_a_newer_model_learns_the_adapter_again(
+    browser, runs, learning_model, recommender, tmp_path
+):
     (tmp_path / "newer").mkdir()
     newer = export_learning_model(runs, tmp_path / "newer", "--top-k=50")
-    with site(tmp_path / "site", model) as server:
+    with site(tmp_path / "site", learning_model) as server:
         page = open_new_page(browser, server)
         set_history(page, recommender, positions_with_kept_adapter(recommender))
         page.locator("#learn").click()
@@ -190,9 +108,9 @@ def test_a_newer_model_learns_the_adapter_again(browser, runs, model, recommende
         page.context.close()
 
 
-def test_taps_are_answered_while_the_worker_learns(browser, model, recommender, tmp_path):
+def test_taps_are_answered_while_the_worker_learns(browser, learning_model, recommender, tmp_path):
     """The worker is held up while the user taps: the page does not wait for it."""
-    with site(tmp_path / "site", model) as server:
+    with site(tmp_path / "site", learning_model) as server:
         page = open_new_page(browser, server)
         set_history(page, recommender, positions_with_kept_adapter(recommender))
         held = hold_model_requests(page)
@@ -208,155 +126,6 @@ def test_taps_are_answered_while_the_worker_learns(browser, model, recommender, 
         for route in held:
             route.continue_()
         expect(page.locator("#learning-status")).to_contain_text("Learned and kept")
-        page.context.close()
-
-
-def learn(page: Page) -> None:
-    page.locator("#learn").click()
-    expect(page.locator("#learning-status")).to_contain_text("Learned and kept")
-
-
-def learn_with_blocked_worker(page: Page) -> Callable[[], None]:
-    """Start to learn with a blocked worker; return a function that lets it finish and waits."""
-    held = hold_model_requests(page)
-    page.locator("#learn").click()
-    while not held:
-        page.wait_for_timeout(20)
-
-    def finish() -> None:
-        workers = page.workers
-        for route in held:
-            route.continue_()
-        while any(worker in page.workers for worker in workers):
-            page.wait_for_timeout(20)
-        page.unroute_all()
-
-    return finish
-
-
-def expect_nothing_learned(page: Page, recommender: Recommender, history: list) -> None:
-    expect(page.locator("#forget")).to_be_hidden()
-    expect(page.locator("#learning-status")).not_to_contain_text("Learning from")
-    assert recommended_items(page) == [str(each.item) for each in recommender.recommend(history)]
-    assert stored_adapters(page) == {}
-
-
-@pytest.mark.parametrize("button", ["Delete my data", "Clear", "Forget"])
-@pytest.mark.parametrize("tab", ["this", "another"])
-def test_a_deletion_while_the_worker_learns_drops_the_adapter(
-    browser, server, recommender, button, tab
-):
-    page, positions = open_new_page(browser, server), positions_with_kept_adapter(recommender)
-    set_history(page, recommender, positions)
-    learn(page)
-    deleting = page
-    if tab == "another":
-        deleting = page.context.new_page()
-        open_page(deleting, server.url)
-    finish = learn_with_blocked_worker(page)
-    deleting.get_by_role("button", name=button, exact=True).click()
-    history = items_at(recommender, positions) if button == "Forget" else []
-    expect(page.locator("#history-list li")).to_have_count(len(history))
-    finish()
-    for each in {page, deleting}:
-        expect_nothing_learned(each, recommender, history)
-    page.reload()
-    expect(page.locator("#lists li")).not_to_have_count(0)
-    expect_nothing_learned(page, recommender, history)
-    page.context.close()
-
-
-def test_adapters_are_synchronized_between_tabs(browser, server, recommender):
-    page, positions = open_new_page(browser, server), positions_with_kept_adapter(recommender)
-    other = page.context.new_page()
-    open_page(other, server.url)
-    set_history(page, recommender, positions)
-    before = recommended_items(page)
-    learn(page)
-    expect(other.locator("#learning-status")).to_contain_text("Learned and kept")
-    assert recommended_items(other) == recommended_items(page) != before
-    other.locator("#forget").click()
-    for each in (page, other):
-        expect_nothing_learned(each, recommender, items_at(recommender, positions))
-    learn(page)
-    expect(other.locator("#learning-status")).to_contain_text("Learned and kept")
-    page.context.close()
-
-
-def test_emptying_the_history_deletes_the_adapter(browser, server, recommender):
-    page, positions = open_new_page(browser, server), positions_with_kept_adapter(recommender)
-    set_history(page, recommender, positions)
-    learn(page)
-    while page.locator("#history-list li").count() > 1:
-        page.locator("#history-list [name=remove]").first.click()
-    expect(page.locator("#learning-status")).to_contain_text("Learned and kept")
-    page.locator("#history-list [name=remove]").click()
-    expect_nothing_learned(page, recommender, [])
-    page.context.close()
-
-
-def test_an_adapter_of_an_older_release_is_read(browser, server, recommender):
-    """Check the stored keys and fields, which older releases have written."""
-    page, positions = open_new_page(browser, server), positions_with_kept_adapter(recommender)
-    history = items_at(recommender, positions)
-    adapter = recommender.adapt(history)
-    adapters = {recommender.model["run"]: json.loads(adapter.to_json())}
-    stored = {
-        "jaxrec learned synthetic": {"deletions": 1, "adapters": adapters},
-        "jaxrec deletions synthetic": 1,
-    }
-    for key, value in stored.items():
-        page.evaluate("item => localStorage.setItem(...item)", [key, json.dumps(value)])
-    set_history(page, recommender, positions)
-    expect(page.locator("#learning-status")).to_contain_text("Learned and kept")
-    expected = [str(each.item) for each in recommender.recommend(history, adapter=adapter)]
-    assert recommended_items(page) == expected
-    assert stored_adapters(page) == adapters
-    page.context.close()
-
-
-def test_an_adapter_stored_after_a_deletion_is_discarded(browser, server, recommender):
-    page, positions = open_new_page(browser, server), positions_with_kept_adapter(recommender)
-    set_history(page, recommender, positions)
-    learn(page)
-    stored = page.evaluate("Object.entries(localStorage).find(([key]) => key.includes('learned'))")
-    page.locator("#forget").click()
-    expect(page.locator("#forget")).to_be_hidden()
-    page.evaluate("([key, text]) => localStorage.setItem(key, text)", stored)
-    page.reload()
-    expect(page.locator("#lists li")).not_to_have_count(0)
-    expect_nothing_learned(page, recommender, items_at(recommender, positions))
-    assert page.evaluate("key => localStorage.getItem(key)", stored[0]) is None
-    page.context.close()
-
-
-def test_a_page_from_the_back_forward_cache_rereads_the_storage(page):
-    """A cached page receives no storage events of other tabs."""
-    tap_cards(page, 3)
-    page.evaluate("localStorage.clear()")
-    page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
-    expect(page.locator("#history-list li")).to_have_count(0)
-
-
-def test_forget_keeps_the_adapters_of_models_that_are_not_shown(
-    browser, model, recommender, tmp_path
-):
-    card = bundle.read_bundle(model).model
-    rewrite_bundle(model, tmp_path / "other.tflite", model_json={**card, "run": "other"})
-    with site(tmp_path / "site", model, tmp_path / "other.tflite") as server:
-        page = open_new_page(browser, server)
-        set_history(page, recommender, positions_with_kept_adapter(recommender))
-        page.get_by_role("radio", name="Side by side").click()
-        expect(page.locator("#learning-status")).to_contain_text("other: The model can learn")
-        page.locator("#learn").click()
-        expect(page.locator("#learning-status")).to_contain_text("other: Learned and kept")
-        assert {*stored_adapters(page)} == {card["run"], "other"}
-        page.get_by_role("radio", name="other").click()
-        page.locator("#forget").click()
-        expect(page.locator("#forget")).to_be_hidden()
-        page.reload()
-        expect(page.locator("#learning-status")).to_contain_text("Learned and kept")
-        assert {*stored_adapters(page)} == {card["run"]}
         page.context.close()
 
 
@@ -379,8 +148,10 @@ def test_a_browser_without_storage_learns_and_forgets(browser, server, recommend
     page.context.close()
 
 
-def test_a_failed_worker_is_reported_and_nothing_is_stored(browser, model, recommender, tmp_path):
-    with site(tmp_path / "site", model) as server:
+def test_a_failed_worker_is_reported_and_nothing_is_stored(
+    browser, learning_model, recommender, tmp_path
+):
+    with site(tmp_path / "site", learning_model) as server:
         page = open_new_page(browser, server)
         set_history(page, recommender, positions_with_kept_adapter(recommender))
         page.route("**/models/*", lambda route: route.fulfill(body="no model"))
@@ -404,7 +175,7 @@ CALL = """async ([url, calls]) => {
 }"""
 
 
-def test_the_javascript_module_matches_python(browser, server, model, recommender):
+def test_the_javascript_module_matches_python(browser, server, learning_model, recommender):
     page = browser.new_page()
     page.goto(f"{server.url}models.json")
     history = items_at(recommender, positions_with_kept_adapter(recommender))
