@@ -48,5 +48,5 @@ def test_a_meaningless_guarantee_is_refused():
 
 def test_noise_without_dp_accounting_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "dp_accounting", None)
-    with pytest.raises(UserError, match=r"noise needs dp-accounting .* '\.\[federated\]'"):
+    with pytest.raises(UserError, match=r"noise needs dp-accounting, .* '\.\[federated\]'"):
         accounting.guarantee(FederatedConfig(noise_multiplier=1.0), 1000)

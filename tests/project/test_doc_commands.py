@@ -39,10 +39,12 @@ ENTRY_SCRIPTS = {
 }
 # Commands that forward their unknown flags to run.py.
 FORWARDING_COMMANDS = ("sweep",)
-# The flags of Flower's commands that check.py passes, and so tests.
-FLOWER_FLAGS = set(
-    re.findall(r"--[a-z][a-z-]*", (ROOT / "examples" / "flower" / "check.py").read_text())
-)
+# The flags of Flower's commands that the check of the example passes, and so tests.
+FLOWER_FLAGS = {
+    flag
+    for name in ("check.py", "programs.py")
+    for flag in re.findall(r"--[a-z][a-z-]*", (ROOT / "examples" / "flower" / name).read_text())
+}
 CI = (ROOT / ".ci" / "run").read_text().splitlines()
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 

@@ -37,7 +37,7 @@ def test_it_trains_converts_measures_and_resumes(tmp_path, capsys):
     assert (row["items"], row["encoder"], row["d"]) == ("200", "bow", "16")
     assert float(row["recall@10"]) > 0.02
     assert float(row["overlap of int8"]) > 0.8
-    assert float(row["file"].split()[0]) > 0 and float(row["a call"].split()[0]) > 0
+    assert float(row["file"].split()[0]) > 0 and float(row["latency"].split()[0]) > 0
     assert (tmp_path / "sizes" / "catalogue_sizes.png").read_bytes().startswith(b"\x89PNG")
     modified = {path: path.stat().st_mtime_ns for path in (tmp_path / "sizes").rglob("*.tflite")}
     assert main(flags) == 0

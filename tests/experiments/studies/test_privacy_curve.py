@@ -139,4 +139,4 @@ def test_a_mistake_is_a_one_line_error_and_writes_nothing(folder, flags, message
 def test_the_ceiling_needs_a_dataset(folder):
     flags = ["--run-dir=shipped", "--ceiling=everybody"]
     process = call(privacy_curve.main, *flags, cwd=folder)
-    assert process.returncode == 2 and "give --dataset too" in process.stderr
+    assert process.returncode == 2 and "needs --dataset" in process.stderr

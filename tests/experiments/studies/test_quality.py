@@ -20,7 +20,7 @@ def test_it_trains_compares_and_resumes(tmp_path, capsys, monkeypatch):
     assert main(flags) == 0
     head, given, changed = capsys.readouterr().out.splitlines()[-3:]
     assert head.split()[0] == "recall@10" and "±" in changed and "±" not in given
-    assert given.startswith("as given") and changed.startswith("--dropout=0 --epochs=1")
+    assert given.startswith("common flags") and changed.startswith("--dropout=0 --epochs=1")
     summaries = [tmp_path / f"runs/quality/{row}-seed4/summary.json" for row in (0, 1)]
     found = [json.loads(path.read_text())["validation"]["means"] for path in summaries]
     assert found[0] != found[1]
