@@ -80,6 +80,23 @@ def open_page(page: Page, url: str) -> None:
     expect(page.locator("#lists li")).not_to_have_count(0)
 
 
+@contextmanager
+def checked_page(browser: Browser, **options: Any) -> Iterator[Page]:
+    """Yield a page in a new browser context; fail if its scripts raised errors.
+
+    The service worker is blocked, which saves time: only test_page_offline.py tests it.
+
+    Args:
+        options: of the context.
+    """
+    context = browser.new_context(service_workers="block", **options)
+    page, errors = context.new_page(), []
+    page.on("pageerror", lambda error: errors.append(error))
+    yield page
+    context.close()
+    assert not errors
+
+
 def recommended_items(page: Page, column: int = 0) -> list[str]:
     """Return the raw items of a list of recommendations, best first."""
     rows = page.locator(".list").nth(column).locator("li")

@@ -4,7 +4,7 @@ import pytest
 
 from jaxrec.runtime import bundle
 from jaxrec.runtime.recommender import Recommender
-from tests.browser import open_page, site
+from tests.browser import checked_page, open_page, site
 from tests.exports import ENCODERS
 
 
@@ -18,15 +18,9 @@ def server(tmp_path_factory, models):
 @pytest.fixture
 def page(browser, server):
     """Open the page in a new browser context, and fail on JavaScript errors."""
-    # Only tests/demo/test_page_offline.py tests the service worker; blocking it here saves time.
-    context = browser.new_context(service_workers="block")
-    page = context.new_page()
-    errors = []
-    page.on("pageerror", lambda error: errors.append(error))
-    open_page(page, server.url)
-    yield page
-    context.close()
-    assert not errors
+    with checked_page(browser) as page:
+        open_page(page, server.url)
+        yield page
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from jaxrec.runtime import Recommender
-from tests.browser import open_page, site
+from tests.browser import checked_page, open_page, site
 from tests.exports import convert
 
 MIN_ITEMS = 7
@@ -34,15 +34,11 @@ def recommender(learning_model) -> Recommender:
 
 @pytest.fixture
 def page(browser, server):
-    context = browser.new_context(service_workers="block", accept_downloads=True)
-    page = context.new_page()
-    errors, requests = [], []
-    page.on("pageerror", lambda error: errors.append(error))
-    page.on("request", lambda request: requests.append(request))
-    open_page(page, server.url)
-    yield page
-    context.close()
-    assert not errors
+    requests = []
+    with checked_page(browser, accept_downloads=True) as page:
+        page.on("request", lambda request: requests.append(request))
+        open_page(page, server.url)
+        yield page
     # No data leaves the browser: all requests are for the files of the page.
     assert all(request.url.startswith(server.url) for request in requests)
     assert all(request.method == "GET" and "?" not in request.url for request in requests)

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from jaxrec.runtime import Recommender
-from tests.browser import open_page, recommended_items, site, tap_cards
+from tests.browser import checked_page, open_page, recommended_items, site, tap_cards
 from tests.demo import features_page
 from tests.demo.features_page import RAW
 
@@ -22,15 +22,10 @@ HISTORY, USER = "jaxrec history made up", "jaxrec user made up"
 @pytest.fixture
 def page(browser, server):
     """Open the page with a fixed clock, and check that its scripts raise no errors."""
-    context = browser.new_context(service_workers="block")
-    page = context.new_page()
-    errors = []
-    page.on("pageerror", lambda error: errors.append(error))
-    page.clock.set_fixed_time(NOW)
-    open_page(page, server.url)
-    yield page
-    context.close()
-    assert not errors
+    with checked_page(browser) as page:
+        page.clock.set_fixed_time(NOW)
+        open_page(page, server.url)
+        yield page
 
 
 def expected_items(recommender: Recommender, items: list, **features) -> list[str]:
