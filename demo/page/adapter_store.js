@@ -69,7 +69,7 @@ export class AdapterStore {
     return this.#stored.deletions === this.#deletions ? this.#stored.adapters : {};
   }
 
-  /** Whether an adapter is being learned. */
+  /** Return whether an adapter is being learned. */
   get isLearning() {
     return this.#learningDeletions === this.#deletions;
   }

@@ -46,7 +46,7 @@ export class Catalogue {
     this.#lines = lines;
   }
 
-  /** Whether the text has V items and all of their blocks. */
+  /** Return whether the text has V items and all of their blocks. */
   get isComplete() {
     const { items, block } = this.#head;
     return items === this.length && this.#lines.length === Math.ceil(items / block);
@@ -57,7 +57,7 @@ export class Catalogue {
     return this.#items.length;
   }
 
-  /** Whether any item has a title. */
+  /** Return whether any item has a title. */
   get titled() {
     return this.#head.titled;
   }

@@ -82,16 +82,11 @@ export class ModelColumn {
   }
 
   /**
-   * Remember the items that the list shows, for comparison with the next result.
+   * Set the items that the list shows, for comparison with the next result.
    *
-   * @param {Recommendation[] | undefined} recommendations undefined after an error.
+   * @param {Recommendation[]} [recommendations] without them, the next result has no changes.
    */
   setShown(recommendations) {
     this.#shownItems = recommendations?.slice(0, LIST_LENGTH).map(({ item }) => item) ?? null;
-  }
-
-  /** Forget the items that the list shows: the next result has no changes. */
-  resetShown() {
-    this.#shownItems = null;
   }
 }

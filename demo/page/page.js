@@ -197,7 +197,7 @@ export class Page {
    */
   #showColumns(columns, message) {
     this.#shownColumns = columns;
-    for (const column of columns) column.resetShown();
+    for (const column of columns) column.setShown();
     this.#refresh(message);
   }
 

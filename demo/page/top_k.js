@@ -1,9 +1,6 @@
 /** Top-k: the highest-scored items after a history, without those that are excluded. */
 
-/** @import { DeviceModel } from "./interpreter.js" */
-/** @import { Row } from "./signature.js" */
-
-/** @typedef {Record<string, Row>} Inputs rows by the names of the graph's inputs. */
+/** @import { DeviceModel, Inputs } from "./interpreter.js" */
 
 /** @typedef {{id: number, score: number}} ScoredId */
 
