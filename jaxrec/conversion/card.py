@@ -10,7 +10,7 @@ from jaxrec.conversion.product import Conversion
 from jaxrec.data.interactions import DESCRIBES
 from jaxrec.evaluation.ranking import COVERAGE_AT
 from jaxrec.runs.report import KNOWS_TARGET_TIME
-from jaxrec.runs.summary import Figures, Protocol, describe_seen_items
+from jaxrec.runs.summary import Figures, Protocol, describe_history
 from jaxrec.runtime import bundle
 from jaxrec.runtime.interpreter import DeviceModel
 from jaxrec.schema import Feature
@@ -163,7 +163,7 @@ def render(model: dict[str, Any]) -> str:
         f"{model['evaluation'][f'recall@{RECALL_AT} through the file']:.4f} through this file; "
         f"NDCG@10 {test['ndcg@10']:.4f}; {protocol['dataset']}, {protocol['split']}, "
         f"{protocol['test_users']:,} test users, {protocol['candidates']:,} candidates, "
-        f"{describe_seen_items(protocol['seen_items'])}"
+        f"{describe_history(protocol['seen_items'] == 'kept')}"
         f"{f', {KNOWS_TARGET_TIME}' if protocol['told_time'] else ''}.",
         f"Its lists contain {model['parity']['overlap']:.1%} of the top ten of the JAX model.",
         "## Versions",

@@ -14,7 +14,7 @@ from jaxrec.evaluation.metrics import bootstrap_intervals, means, target_values
 from jaxrec.evaluation.ranking import Ranking
 from jaxrec.evaluation.slices import GRADED, LATER, Slices, label, metrics_in
 from jaxrec.runs.plots import label_ends, save_plot, separate_labels, two_panels
-from jaxrec.runs.summary import Figures, Protocol, Summary, TrainingFigures
+from jaxrec.runs.summary import Figures, Protocol, Summary, TrainingFigures, describe_history
 from jaxrec.runs.text_table import format_table
 
 _COLUMNS = ("recall@1", "recall@5", "recall@10", "recall@50", "ndcg@10", "mrr", "mean_rank")
@@ -78,7 +78,7 @@ def describe(protocol: Protocol) -> str:
         f"{', trained on validation targets too' if protocol.final_fit else ''}: "
         f"{protocol.test_targets:,} targets of {protocol.test_users:,} "
         f"{'sampled ' if protocol.users_drawn else ''}test users, "
-        f"{protocol.candidates:,} candidates, {protocol.seen_items_text}"
+        f"{protocol.candidates:,} candidates, {describe_history(protocol.keep_seen)}"
         f"{f', {KNOWS_TARGET_TIME}' if protocol.knows_target_time else ''}"
     )
 
@@ -110,7 +110,7 @@ def render_table(summary: Summary) -> str:
             "random-pairs leaks the future: training includes later activities of these users, so "
             "these figures are not comparable with those of other splits"
         )
-    if protocol.test_targets_seen_before and protocol.seen_items != "kept":
+    if protocol.test_targets_seen_before and not protocol.keep_seen:
         lines.append(
             f"{protocol.test_targets_seen_before:,} targets are items of the user's history; "
             "they are excluded, and count as missed. If users return to items, give --keep-seen"

@@ -12,9 +12,9 @@ from jaxrec.files import read_json, reading, write_json
 AnyFigures = TypeVar("AnyFigures")
 
 
-def describe_seen_items(seen_items: str) -> str:
+def describe_history(keep_seen: bool) -> str:
     """Return in words whether the items of the history are candidates."""
-    return "history included" if seen_items == "kept" else "history excluded"
+    return "history included" if keep_seen else "history excluded"
 
 
 # Keys of summary.json and model.json that differ from the names of the fields.
@@ -76,9 +76,9 @@ class Protocol:
         return {_JSON_KEYS.get(name, name): value for name, value in asdict(self).items()}
 
     @property
-    def seen_items_text(self) -> str:
-        """Return in words whether the items of the history are candidates."""
-        return describe_seen_items(self.seen_items)
+    def keep_seen(self) -> bool:
+        """True if the items of the history are candidates."""
+        return self.seen_items == "kept"
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
 from jaxrec.runs.plots import label, label_ends, separate_labels, two_panels
-from jaxrec.runs.summary import Summary
+from jaxrec.runs.summary import Summary, describe_history
 from jaxrec.runs.sweep_results import METRICS, NAMES, Row
 
 # Longest name of a published model in the legend, in characters.
@@ -29,7 +29,7 @@ def draw_quality(summary: Summary, rows: Sequence[Row]) -> Figure:
     protocol = summary.protocol
     figure, panels = two_panels(
         f"{protocol.dataset}, {protocol.split}, {protocol.test_users:,} test users, "
-        f"{protocol.seen_items_text}; bars are 95% intervals over users"
+        f"{describe_history(protocol.keep_seen)}; bars are 95% intervals over users"
     )
     colours = _colours(row.encoder for row in rows)
     by_length = sorted(rows, key=lambda row: row.history_length)

@@ -22,7 +22,7 @@ from jaxrec.runtime.recommendation import (
     to_recommendations,
 )
 from jaxrec.runtime.request import Request, build_inputs, excluded_mask, per_history
-from jaxrec.runtime.similarity import normalize, rank_similar
+from jaxrec.runtime.similarity import rank_similar, to_unit_vectors
 from jaxrec.runtime.top_k import histories_per_chunk, rank_all, rank_candidates
 from jaxrec.runtime.user_adapter import Adapter, adapt_inputs
 
@@ -257,7 +257,7 @@ class Recommender:
 
     @cached_property
     def _unit_embeddings(self) -> NDArray[np.float32]:
-        return normalize(self.vectors().vectors)
+        return to_unit_vectors(self.vectors().vectors)
 
     def _require_k(self, k: int) -> None:
         if not 1 <= k <= len(self.items):

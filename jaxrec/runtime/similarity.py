@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from jaxrec.runtime.interpreter import RankedItems
 
 
-def normalize(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+def to_unit_vectors(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
     """Scale embeddings to length one, [V, D]; zero embeddings stay zero."""
     lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
     lengths[lengths == 0] = 1
