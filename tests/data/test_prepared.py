@@ -87,3 +87,10 @@ def test_flags_of_prepare_are_refused_in_training(tmp_path):
     ):
         with pytest.raises(UserError, match=r"which is prepared; give it to `jaxrec prepare`"):
             load_ordered(config, seed=0)
+
+
+def test_a_folder_of_the_previous_layout_is_read():
+    folder = Path(__file__).parent / "prepared_layout_1"
+    assert read_manifest(folder).made_of["--keep-columns"] == "device"
+    log = read_prepared(folder)
+    assert log.items.shape == (108,) and log.anomalies.forwards == 96

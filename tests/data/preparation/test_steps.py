@@ -108,12 +108,12 @@ def test_preparation_in_buckets_equals_that_in_memory(
         except UserError as error:
             done = run_prepare(
                 *("--dataset=log.csv", "--out=prepared", f"--buckets={buckets}"),
-                *("--log.rating=stars", "--keep=more", *filter_flags),
+                *("--log.rating=stars", "--keep-columns=more", *filter_flags),
                 cwd=folder,
             )
             assert (done.returncode, done.stderr.splitlines()[-1]) == (2, f"error: {error}")
             return
-        flags = [f"--buckets={buckets}", "--log.rating=stars", "--keep=more", *filter_flags]
+        flags = [f"--buckets={buckets}", "--log.rating=stars", "--keep-columns=more", *filter_flags]
         assert_logs_equal(prepare_and_read(folder, *flags), expected)
 
 
@@ -229,7 +229,7 @@ def test_spark_prepares_the_same_files(tmp_path):
                 "device": rng.choice(["phone", "desk"], 200),
             }
         ).write_parquet(tmp_path / "log of=all" / f"part {part}.parquet")
-    flags = ("--dataset=log of=all", "--log.rating=stars", "--keep=device", "--buckets=6")
+    flags = ("--dataset=log of=all", "--log.rating=stars", "--keep-columns=device", "--buckets=6")
     flags += ("--drop-duplicates", "--min-rating=2")
     assert run_prepare(*flags, "--out=local", cwd=tmp_path).returncode == 0
     command = [sys.executable, str(ROOT / "experiments" / "prepare.py"), *flags, "--out=spark"]
