@@ -21,6 +21,7 @@ from tests.browser import open_page, site
 from tests.exports import call, run_train
 
 pytest.importorskip("tensorflow", reason="needs the extra convert")
+pytestmark = pytest.mark.slow
 
 
 class Skip(Head):

@@ -59,6 +59,7 @@ def test_a_flag_overrides_the_recipe(tmp_path):
     assert not settings_of(final, "--no-final-fit").data.train_on_validation
 
 
+@pytest.mark.slow
 def test_a_recipe_distills_from_the_run_of_another(tmp_path):
     for name in ("ml-1m-rnn-n10", "ml-1m-small-transformer"):
         done = run_train(f"--config={FOLDER / name}.toml", *TINY, cwd=tmp_path)

@@ -12,7 +12,10 @@ import pytest
 
 import jaxrec
 
-pytestmark = pytest.mark.skipif(find_spec("sphinx") is None, reason="needs the extra docs")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(find_spec("sphinx") is None, reason="needs the extra docs"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -40,7 +40,14 @@ def export_graph(model, adapt: AdaptConfig | None) -> bytes:
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", ["bow, untied", "cnn", "rnn", "transformer"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "rnn",
+        "transformer",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("bow, untied", "cnn")),
+    ],
+)
 def test_the_adapter_matches_the_model_and_zeros_reproduce_the_shipped_model(name):
     encoder, *untied = name.split(", ")
     model = make_model(encoder, hidden_units=12, tie_embeddings=not untied)

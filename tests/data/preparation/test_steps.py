@@ -171,6 +171,7 @@ def test_a_killed_preparation_resumes_to_the_same_files(tmp_path):
     assert files_of(tmp_path / "killed") == files_of(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_training_from_the_folder_equals_training_from_the_log(tmp_path):
     log = load_interactions(DataConfig(synthetic=SyntheticConfig(users=120, items=40)), seed=0)
     log.log.write_parquet(tmp_path / "log.parquet")

@@ -39,6 +39,7 @@ def test_short_histories_have_the_scores_of_the_shipped_model():
     )
 
 
+@pytest.mark.slow
 def test_the_command_reports_gains_and_losses(runs, tmp_path):
     # A log of other users with one unknown item.
     items = RunDirectory(runs["bow"]).vocabulary().values.to_list()
