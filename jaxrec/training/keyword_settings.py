@@ -24,7 +24,7 @@ class Settings(TypedDict, total=False):
     activity_features: str | None
     user_features: str | None
     time_gaps: bool
-    moment: str | None
+    time_features: str | None
     time_zone: str
     predict_ratings: bool
     target_weight: str | None

@@ -61,7 +61,7 @@ def test_a_folder_of_another_layout_is_refused(tmp_path):
     prepare_and_read(tmp_path, *KEEP_ALL)
     path = tmp_path / "prepared" / "manifest.json"
     write_json(path, {**read_json(path), "layout": 99})
-    with pytest.raises(UserError, match="has layout 99, this version reads 1; prepare the log"):
+    with pytest.raises(UserError, match="has layout 99, this version reads 2; prepare the log"):
         read_manifest(tmp_path / "prepared")
 
 

@@ -56,7 +56,7 @@ def test_a_flag_overrides_the_recipe(tmp_path):
     assert changed.model.hidden_units == 64
     final = FOLDER / "beauty-final.toml"
     assert settings_of(final).data.train_on_validation
-    assert not settings_of(final, "--no-final-fit").data.train_on_validation
+    assert not settings_of(final, "--no-train-on-validation").data.train_on_validation
 
 
 @pytest.mark.slow

@@ -286,18 +286,3 @@ def test_without_a_finished_run_the_error_names_the_remedy(tmp_path, monkeypatch
 
 def test_the_path_of_the_model_file():
     assert RunDirectory(Path("runs/first")).model_file == Path("runs/first/export/model.tflite")
-
-
-def test_a_run_of_the_previous_format_is_read():
-    run = RunDirectory(Path(__file__).parent / "format_8")
-    config = run.config()
-    assert (config.data.time_features, config.data.target_weight) == ("hour", "rating")
-    assert (config.model.id_dropout, config.train.window_overlap) == (0.1, 2)
-    summary = run.summary()
-    protocol = summary.protocol
-    assert protocol.excludes_history and protocol.knows_target_time
-    assert (protocol.log_summary.rows, protocol.target_weight) == (108, "rating")
-    assert not protocol.train_on_validation
-    unknown, ranks = summary.without_target_time, run.ranks()
-    assert unknown is not None and ranks.without_target_time is not None
-    assert unknown.means["recall@10"] == np.mean(ranks.without_target_time <= 10)
