@@ -110,6 +110,8 @@ def render_table(summary: Summary) -> str:
             "random-pairs leaks the future: training includes later activities of these users, so "
             "these figures are not comparable with those of other splits"
         )
+    if protocol.split == "temporal":
+        lines.append("a history has all earlier activities of its user, those after the cut too")
     if protocol.test_targets_seen_before and protocol.excludes_history:
         lines.append(
             f"{protocol.test_targets_seen_before:,} targets are items of the user's history; "

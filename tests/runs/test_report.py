@@ -150,6 +150,7 @@ def test_the_protocol_has_target_events_and_weights():
 def test_only_random_pairs_are_noted_as_leaking(split):
     table = render_table(make_summary(config_with(split=split)))
     assert ("leaks the future" in table) == (split == "random-pairs")
+    assert ("those after the cut too" in table) == (split == "temporal")
     assert f"shop, {split}:" in table
 
 
