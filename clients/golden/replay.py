@@ -34,8 +34,9 @@ def _as_json(value: Any) -> Any:
     if isinstance(value, Recommendation):
         return {"item": value.item, "score": _rounded(value.score)}
     if isinstance(value, Rating):
-        at_least = {f"{rating:g}": _rounded(each) for rating, each in value.at_least.items()}
-        return {"item": value.item, "expected": _rounded(value.expected), "at_least": at_least}
+        entry = value.to_dict()
+        at_least = {rating: _rounded(each) for rating, each in entry["at_least"].items()}
+        return {**entry, "expected": _rounded(value.expected), "at_least": at_least}
     if isinstance(value, Adapter):
         losses = {"before": _rounded(value.before), "after": _rounded(value.after)}
         return {"vector": _as_json(value.vector), **losses}

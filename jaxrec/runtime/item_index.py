@@ -48,7 +48,11 @@ class ItemIndex:
         Raises:
             UserError: if `items` is not a list.
         """
-        return [self.id_of(item) for item in as_list(items, what)]
+        items = as_list(items, what)
+        try:
+            return [self._id_of.get(item, NO_ITEM) for item in items]
+        except TypeError:  # a value without a hash
+            return [self.id_of(item) for item in items]
 
     def require_any_known(self, items: object, what: str = "items") -> list[int]:
         """Return the id of each item, as `ids_of` does, and check that not all are unknown.

@@ -1,19 +1,16 @@
 """The recommender, whose inputs and outputs are raw items."""
 
 from collections.abc import Iterable, Sequence
-from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jaxrec.errors import UserError
-from jaxrec.runtime.bundle import Bundle, read_bundle
-from jaxrec.runtime.catalogue import Catalogue, Entry
-from jaxrec.runtime.features import Features, InputFeature, input_features
-from jaxrec.runtime.interpreter import ADAPTER, CANDIDATES, DeviceModel, ItemEmbeddings
-from jaxrec.runtime.item_index import NO_ITEM, ItemIndex, RawItem, RawItems, as_list
+from jaxrec.runtime.features import Features
+from jaxrec.runtime.interpreter import ADAPTER, CANDIDATES
+from jaxrec.runtime.item_index import RawItem, RawItems, as_list
+from jaxrec.runtime.loaded_model import LoadedModel
 from jaxrec.runtime.recommendation import (
     Rating,
     Recommendation,
@@ -21,13 +18,13 @@ from jaxrec.runtime.recommendation import (
     to_ratings,
     to_recommendations,
 )
-from jaxrec.runtime.request import Request, RequestBuilder, Unknown, excluded_mask
-from jaxrec.runtime.similarity import rank_similar, to_unit_vectors
-from jaxrec.runtime.top_k import histories_per_chunk, rank_all, rank_candidates
+from jaxrec.runtime.request import Request, Unknown, distinct_ids, excluded_mask
+from jaxrec.runtime.similarity import rank_similar
+from jaxrec.runtime.top_k import histories_per_chunk, rank_all, rank_candidates, require_k
 from jaxrec.runtime.user_adapter import Adapter, adapt_inputs
 
 
-class Recommender:
+class Recommender(LoadedModel):
     """A recommender on raw items. Histories run from the oldest to the most recent item.
 
     Only the last N known items of a history are read. Unknown items are skipped, but at least one
@@ -56,45 +53,6 @@ class Recommender:
         print(recommender.similar("A12", k=3))
     """
 
-    def __init__(self, bundle: Bundle):
-        self.model: dict[str, Any] = bundle.model
-        self.items: tuple[RawItem, ...] = tuple(bundle.items)
-        self.catalogue: Catalogue = bundle.catalogue
-        self.features: tuple[InputFeature, ...] = input_features(bundle.model)
-        self._device = DeviceModel(bundle.graph)
-        self._item_index = ItemIndex(self.items)
-        ports = self._device.signatures["recommend"].inputs
-        self._requests = RequestBuilder(self._item_index, self.features, ports)
-
-    @classmethod
-    def load(cls, path: str | Path) -> "Recommender":
-        """Load a recommender from one file, after verifying its integrity.
-
-        Raises:
-            UserError: if the file is not a bundle, has another version, or is damaged.
-            OSError: if the file cannot be read.
-        """
-        return cls(read_bundle(Path(path)))
-
-    @property
-    def top_k(self) -> int:
-        """The number of items in the file's own list."""
-        return self._device.top_k
-
-    @property
-    def history_length(self) -> int:
-        """The number of items of a history that the model reads, N."""
-        return self._device.history_length
-
-    def knows(self, item: RawItem) -> bool:
-        """Return whether the model knows an item."""
-        return self._item_index.id_of(item) != NO_ITEM
-
-    def describe(self, item: RawItem) -> Entry | None:
-        """Return the catalogue entry of an item, None if the model does not know it."""
-        number = self._item_index.id_of(item)
-        return None if number == NO_ITEM else self.catalogue[number - 1]
-
     def recommend(
         self,
         items: RawItems,
@@ -120,7 +78,7 @@ class Recommender:
             UserError: if k is out of range, the history or the candidates are all unknown or not a
                 list, or the features or the adapter do not fit the model.
         """
-        self._require_k(k)
+        require_k(k, len(self.items))
         request = self._requests.build(items, features, exclude, unknown=unknown)
         return self._rank([request], k, candidates, adapter)[0]
 
@@ -143,9 +101,9 @@ class Recommender:
         Raises:
             UserError: as in `recommend`; the message has the indices of the histories, from 0.
         """
-        self._require_k(k)
+        require_k(k, len(self.items))
         requests = self._requests.build_many(histories, features, exclude, unknown=unknown)
-        size = histories_per_chunk(self._device, len(self.items))
+        size = histories_per_chunk(self._device.batch_size, len(self.items))
         parts = [requests[start : start + size] for start in range(0, len(requests), size)]
         return [found for part in parts for found in self._rank(part, k)]
 
@@ -238,16 +196,6 @@ class Recommender:
         found = self._device.predict_all(signature, inputs, np.array([ids], np.int32))
         return to_predictions(ids, found)
 
-    def vectors(self) -> ItemEmbeddings:
-        """Return the embeddings [V, D] and the biases [V] of all items, in the order of `items`.
-
-        A score is the product of a query, from `encode`, and an item embedding, plus the bias.
-
-        Raises:
-            UserError: if the file is older than the signature `vectors`.
-        """
-        return self._device.vectors_all(np.arange(1, len(self.items) + 1, dtype=np.int32))
-
     def similar(self, item: RawItem, k: int = 10) -> list[Recommendation]:
         """Return the k items with the highest cosine similarity to an item, best first.
 
@@ -256,17 +204,9 @@ class Recommender:
         Raises:
             UserError: if k is out of range or the item is unknown, or as in `vectors`.
         """
-        self._require_k(k)
-        ranked = rank_similar(self._unit_embeddings, self._item_index.require_id(item), k)
+        require_k(k, len(self.items))
+        ranked = rank_similar(self._scorer.unit_vectors(), self._item_index.require_id(item), k)
         return to_recommendations(ranked, self.catalogue)[0]
-
-    @cached_property
-    def _unit_embeddings(self) -> NDArray[np.float32]:
-        return to_unit_vectors(self.vectors().vectors)
-
-    def _require_k(self, k: int) -> None:
-        if not 1 <= k <= len(self.items):
-            raise UserError(f"k={k} is out of range; give 1 to {len(self.items):,}")
 
     def _inputs(
         self, requests: Sequence[Request], adapter: Adapter | None = None
@@ -290,8 +230,9 @@ class Recommender:
         inputs = self._inputs(requests, adapter)
         excluded = excluded_mask(requests, len(self.items), keep_seen=self.model["keep_seen"])
         if candidates is None:
-            found = rank_all(self._device, inputs, excluded, k)
+            found = rank_all(self._scorer, inputs, excluded, k)
         else:
-            ids = np.unique(self._item_index.require_any_known(candidates, "candidates"))
-            found = rank_candidates(self._device, inputs, ids.astype(np.int32), excluded, k)
+            known = self._item_index.require_any_known(candidates, "candidates")
+            ids = distinct_ids(known, len(self.items))
+            found = rank_candidates(self._scorer, inputs, ids, excluded, k)
         return to_recommendations(found, self.catalogue)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple, TypeVar, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from jaxrec.errors import UserError
 from jaxrec.runtime.features import Features, InputFeature, encode_features
@@ -162,6 +163,14 @@ def unknown_inputs(
         name: np.full((count, *ports[name].shape[1:]), value, ports[name].dtype)
         for name, value in unknown.items()
     }
+
+
+def distinct_ids(ids: Sequence[int], catalogue_size: int) -> NDArray[np.int32]:
+    """Return the known ids, each once, in ascending order."""
+    is_included = np.zeros(catalogue_size + 1, bool)
+    is_included[np.fromiter(ids, np.intp, len(ids))] = True
+    is_included[NO_ITEM] = False
+    return np.flatnonzero(is_included).astype(np.int32)
 
 
 def excluded_mask(

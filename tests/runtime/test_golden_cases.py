@@ -11,7 +11,7 @@ import pytest
 from clients.golden.replay import CALLS, replay
 from clients.golden.write_cases import ADAPT_TOLERANCE, GOLDEN, MAX_BYTES
 from jaxrec.errors import UserError
-from jaxrec.runtime import Recommender
+from jaxrec.runtime import Recommender, item_scorer
 
 FILES = sorted(GOLDEN.glob("*.json"))
 CASES = [(path, case) for path in FILES for case in json.loads(path.read_text("utf-8"))["cases"]]
@@ -69,6 +69,19 @@ def test_a_case_has_its_result(path, case):
         return
     tolerance = ADAPT_TOLERANCE if case["call"] == "adapt" else 1e-4
     assert_close(replay(recommender, case["call"], case["arguments"]), case["result"], tolerance)
+
+
+@pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
+def test_lists_are_the_same_without_item_embeddings(path, monkeypatch):
+    """The signature `score` scores all items if no share of the catalogue is large enough."""
+    monkeypatch.setattr(item_scorer, "_MIN_SHARE", 2.0)
+    recommender = Recommender.load(path.with_suffix(".tflite"))
+    cases = [case for other, case in CASES if other == path and "result" in case]
+    lists = [case for case in cases if case["call"].startswith("recommend")]
+    assert lists
+    for case in lists:
+        found = replay(recommender, case["call"], case["arguments"])
+        assert_close(found, case["result"], 1e-4)
 
 
 def test_the_files_are_small_and_complete():

@@ -5,7 +5,7 @@ import pytest
 from jaxrec.errors import UserError
 from jaxrec.runtime.interpreter import Port
 from jaxrec.runtime.item_index import ItemIndex
-from jaxrec.runtime.request import RequestBuilder
+from jaxrec.runtime.request import RequestBuilder, distinct_ids
 
 BUILDER = RequestBuilder(ItemIndex(["A1", "A2"]), (), {"history": Port("int32", (1, 3))})
 HINT = "the model has 2 items, such as 'A1' (str)"
@@ -46,3 +46,8 @@ def test_another_value_of_unknown_is_refused():
     assert error_of([], unknown="skip") == expected
     with pytest.raises(UserError, match=r"^unknown='skip' is neither"):
         BUILDER.build(["A1"], None, unknown="skip")
+
+
+def test_distinct_ids_are_known_and_ascending():
+    assert distinct_ids([3, 0, 7, 3, 1], 7).tolist() == [1, 3, 7]
+    assert distinct_ids([0], 7).tolist() == distinct_ids([], 7).tolist() == []
