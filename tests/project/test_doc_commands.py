@@ -11,6 +11,8 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import pytest
+import uvicorn
+from click import UsageError
 
 from jaxrec.cli import COMMANDS
 from jaxrec.cli.command_line import parse
@@ -132,6 +134,13 @@ def check_command(words: Sequence[str]) -> None:
             assert extra.removeprefix(".[").removesuffix("]") in EXTRAS, extra
         case ["export", *variables]:
             assert all("=" in each for each in variables), variables
+        case ["uvicorn", *given]:
+            with uvicorn.main.make_context("uvicorn", given) as context:
+                folder, app = context.params["app_dir"], context.params["app"]
+                module, function = app.split(":")
+            assert f"def {function}(" in (ROOT / folder / f"{module}.py").read_text()
+        case ["curl", url, "--json", body]:
+            assert url.startswith("http://127.0.0.1:8000/") and json.loads(body)
         case ["flwr" | "flower-superlink" | "flower-supernode", *given]:
             flags = {word.split("=")[0] for word in given if word.startswith("--")}
             assert flags <= FLOWER_FLAGS, flags - FLOWER_FLAGS
@@ -179,10 +188,13 @@ def test_every_command_is_shown_on_a_page_and_in_its_own_docstring(command):
         "pip install -c constraints.txt -e '.[none]'",
         "pytest tests/test_nothing.py",
         "make everything",
+        "uvicorn --app-dir=examples/fastapi --factory app:no_such_function",
+        "uvicorn --app-dir=examples/fastapi --factory app:create_app --no-such-flag",
+        "curl http://127.0.0.1:8000/recommend --json '{history: 1}'",
     ],
 )
 def test_an_invalid_command_is_detected(command):
-    with pytest.raises((UserError, AssertionError)):
+    with pytest.raises((UserError, AssertionError, UsageError, json.JSONDecodeError)):
         for words in commands_of(command):
             check_command(words)
 
