@@ -82,7 +82,7 @@ def make_dataset(log: OrderedLog, config: DataConfig, *, seed: int) -> Dataset:
     timelines_by_number = Timelines({ITEM: log.items}, log.offsets, log.timestamps)
     is_target = target_mask(log, config)
     split = split_timelines(timelines_by_number, config.split, seed=seed, is_target=is_target)
-    if config.final_fit:
+    if config.train_on_validation:
         split = train_on_validation(timelines_by_number, split, is_target)
     counts = {"validation": config.validation_users, "test": config.test_users}
     split = sample_users(timelines_by_number, split, seed=seed, **counts)

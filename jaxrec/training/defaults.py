@@ -21,8 +21,8 @@ MIN_TARGETS_FOR_LOW_DROPOUT, HIGH_DROPOUT, LOW_DROPOUT = 30, 0.4, 0.2
 # epochs, recall@10 is 0.33 without dropout and 0.16 with 0.4.
 MAX_EPOCHS_WITHOUT_DROPOUT = 5
 
-# Short windows read their lead-in for little; long ones leave few windows to a step.
-MIN_WINDOW_LENGTH, MAX_WINDOW_LENGTH, MAX_LEAD_IN = 20, 50, 49
+# Short windows read their overlap for little; long ones leave few windows to a step.
+MIN_WINDOW_LENGTH, MAX_WINDOW_LENGTH, MAX_WINDOW_OVERLAP = 20, 50, 49
 # A step has as many targets as keep a processor busy. Of a small log it has fewer, so that an epoch
 # has about as many steps: with 1,280 instead of 400, Amazon Beauty is learned less well in as many
 # epochs.
@@ -61,14 +61,14 @@ def window_shape(data: DataConfig, config: TrainConfig, targets: int) -> WindowS
     """Return the windows of a step, by the training targets of an epoch."""
     fitted = min(max(data.history_length, MIN_WINDOW_LENGTH), MAX_WINDOW_LENGTH)
     length = config.window_length or fitted
-    lead_in = config.lead_in
-    if lead_in is None:
-        lead_in = min(data.history_length, MAX_LEAD_IN + 1) - 1
+    overlap = config.window_overlap
+    if overlap is None:
+        overlap = min(data.history_length, MAX_WINDOW_OVERLAP + 1) - 1
     if config.batch_size is not None:
-        return WindowShape(length, lead_in, config.batch_size, config.batch_size)
+        return WindowShape(length, overlap, config.batch_size, config.batch_size)
     wanted = min(max(targets // STEPS_PER_EPOCH, MIN_TARGETS), MAX_TARGETS)
     batch_size = BATCH_MULTIPLE * math.ceil(wanted / length / BATCH_MULTIPLE)
-    return WindowShape(length, lead_in, batch_size, BATCH_MULTIPLE)
+    return WindowShape(length, overlap, batch_size, BATCH_MULTIPLE)
 
 
 def window_shape_of(dataset: Dataset, data: DataConfig, config: TrainConfig) -> WindowShape:

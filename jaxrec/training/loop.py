@@ -127,14 +127,15 @@ def train(
                 line["validation_seconds"] = time.perf_counter() - started
                 # Processes may round differently, but must stop at the same epoch.
                 score = from_leader(validation[STOP_ON])
-                progress = _advance(progress, line, score, config.data.final_fit)
+                progress = _advance(progress, line, score, config.data.train_on_validation)
                 line["validation"] = validation
                 epochs.append(line)
                 if board is not None:
                     # Metrics first: a run killed between the two repeats the epoch and its line.
                     directory.write_metrics(epochs)
                     # A final fit keeps its last epoch, whatever the score.
-                    selection_score = float(line["epoch"]) if config.data.final_fit else score
+                    keeps_last = config.data.train_on_validation
+                    selection_score = float(line["epoch"]) if keeps_last else score
                     save(checkpoints, unsharded, progress, selection_score)
                     _report_epoch(line, config, board, bar)
         # The result of all processes except the leader is discarded.
@@ -222,9 +223,9 @@ def _validate(scorer: Scorer, dataset: Dataset, config: DataConfig) -> dict[str,
     return means(target_values(ranking.ranks))
 
 
-def _advance(progress: Progress, line: dict[str, Any], score: float, final_fit: bool) -> Progress:
+def _advance(progress: Progress, line: dict[str, Any], score: float, keeps_last: bool) -> Progress:
     epoch, step = line["epoch"], line["step"]
-    if final_fit or score > progress.best_score:
+    if keeps_last or score > progress.best_score:
         return Progress(epoch, step, best_epoch=epoch, best_score=score)
     return replace(progress, epoch=epoch, step=step)
 
@@ -234,7 +235,7 @@ def _report_epoch(line: dict[str, Any], config: Config, board: SummaryWriter, ba
     validation, speed = line["validation"], line["targets"] / line["seconds"]
     bar.write(
         f"epoch {line['epoch']:>3}/{config.train.epochs}  loss {line['loss']:.4f}  "
-        f"{'trained-on ' if config.data.final_fit else ''}"
+        f"{'trained-on ' if config.data.train_on_validation else ''}"
         f"validation recall@10 {validation['recall@10']:.4f}  "
         f"ndcg@10 {validation['ndcg@10']:.4f}  {speed:,.0f} targets/s"
     )

@@ -48,7 +48,7 @@ def test_a_training_of_few_epochs_has_no_dropout():
         (200, {}, 1_000_000, (50, 49, 32, 8)),
         (200, {"window_length": 100}, 1_000_000, (100, 49, 16, 8)),
         (10, {"window_length": 5}, 1_000_000, (5, 9, 256, 8)),
-        (10, {"window_length": 5, "lead_in": 0, "batch_size": 3}, 1_000, (5, 0, 3, 3)),
+        (10, {"window_length": 5, "window_overlap": 0, "batch_size": 3}, 1_000, (5, 0, 3, 3)),
     ],
 )
 def test_window_shape_follows_the_flags_or_the_history_length(

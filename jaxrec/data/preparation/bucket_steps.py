@@ -91,7 +91,7 @@ def survey_bucket(workspace: Workspace, bucket: int) -> None:
         rows = read_rows(complete, workspace.opened)
         types, notes = asdict(infer_types(rows, complete, workspace.opened)), rows.notes
     dropped = count_dropped("--log.drop-incomplete", table.frame, complete.frame)
-    write_json(report, {"form": types, "notes": notes, "dropped": dropped})
+    write_json(report, {"types": types, "notes": notes, "dropped": dropped})
 
 
 def clean_bucket(workspace: Workspace, types: ColumnTypes, bucket: int) -> None:
@@ -131,7 +131,7 @@ def order_bucket(workspace: Workspace, bucket: int) -> None:
     for name, values in arrays.items():
         with replacing(workspace.part("ordered", bucket, f".{name}.npy")) as file:
             np.save(file, values)
-    write_json(report, {"dropped": dropped, "oddities": asdict(ordered.anomalies)})
+    write_json(report, {"dropped": dropped, "anomalies": asdict(ordered.anomalies)})
     cleaned.unlink()
 
 

@@ -72,7 +72,7 @@ def prepare_folder(
     filled = sorted(counts)
     engine.run_step(partial(survey_bucket, workspace), filled, "read")
     surveys = {bucket: workspace.report("survey", bucket) for bucket in filled}
-    bucket_types = [ColumnTypes(**each["form"]) for each in surveys.values() if each["form"]]
+    bucket_types = [ColumnTypes(**each["types"]) for each in surveys.values() if each["types"]]
     if not bucket_types:
         raise UserError(
             f"{workspace.opened.file.path} has no complete row; omit --log.drop-incomplete"
@@ -91,7 +91,7 @@ def prepare_folder(
     notes += _write_users(workspace, tables, folder, filled)
     files = [ITEMS, USERS, OFFSETS, *_write_columns(workspace, folder, filled)]
     anomalies = [
-        LogAnomalies(**workspace.report("ordered", bucket)["oddities"]) for bucket in filled
+        LogAnomalies(**workspace.report("ordered", bucket)["anomalies"]) for bucket in filled
     ]
     # The manifest comes last, because it marks the folder as prepared.
     write_manifest(
