@@ -10,7 +10,7 @@ from typing import Any
 
 from jaxrec.conversion.graph.shapes import Shapes
 from jaxrec.models.model import RecommenderModel
-from jaxrec.runtime import bundle
+from jaxrec.runtime import Recommender, bundle
 from jaxrec.runtime.catalogue import COLUMNS, Catalogue, pack_catalogue
 from jaxrec.runtime.item_index import RawItem
 from jaxrec.schema import Feature
@@ -76,8 +76,19 @@ def feature_entry(feature: Feature) -> dict[str, Any]:
     }
 
 
+def recommender_of(source: bundle.Bundle) -> Recommender:
+    """Load a bundle as a recommender, without a file on disk."""
+    return Recommender.load(pack(source))
+
+
 def save_bundle(source: bundle.Bundle, path: Path) -> Path:
     """Write a bundle to the single file that Python and the page read."""
+    path.write_bytes(pack(source))
+    return path
+
+
+def pack(source: bundle.Bundle) -> bytes:
+    """Return the content of the file of a bundle."""
     graph = {"bytes": len(source.graph), "sha256": bundle.sha256(source.graph)}
     digest = bundle.sha256(json.dumps(source.items).encode())
     vocabulary = {"size": len(source.items), "sha256": digest}
@@ -88,8 +99,7 @@ def save_bundle(source: bundle.Bundle, path: Path) -> Path:
     }
     content = {name: json.dumps(value).encode() for name, value in members.items()}
     content[bundle.CATALOGUE] = encode_catalogue(source.catalogue)
-    path.write_bytes(bundle.pack_bundle(source.graph, content))
-    return path
+    return bundle.pack_bundle(source.graph, content)
 
 
 def encode_catalogue(entries: Iterable[Mapping[str, Any]]) -> bytes:

@@ -79,8 +79,8 @@ def read_bundle(path: Path) -> Bundle:
     return parse_bundle(path.read_bytes(), path)
 
 
-def parse_bundle(data: bytes, path: Path) -> Bundle:
-    """Parse the content of a file, as `read_bundle` does; `path` is for messages.
+def parse_bundle(data: bytes, path: str | Path) -> Bundle:
+    """Parse the content of a file, as `read_bundle` does; `path` names it in messages.
 
     Raises:
         UserError: if the content is not a bundle, has another version, or is damaged.

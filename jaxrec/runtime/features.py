@@ -2,8 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import Any, Literal, SupportsFloat
 
 from jaxrec.errors import UserError
@@ -42,6 +41,12 @@ class InputFeature:
     of: Literal["activity", "user", "moment"]
     kind: Literal["id", "number", "age"]
     values: tuple[str | int | float, ...] = ()
+    # Built at once: the lock of a cached_property may be held when a server forks.
+    _ids: dict[object, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        ids = {value: i for i, value in enumerate(self.values, start=1)}
+        object.__setattr__(self, "_ids", ids)
 
     @property
     def unknown(self) -> float:
@@ -66,10 +71,6 @@ class InputFeature:
             return self.unknown
         # Rounded down, so that an activity less than a second in the future has a negative age.
         return number if self.kind == "number" else _clip_age(math.floor(number))
-
-    @cached_property
-    def _ids(self) -> dict[object, int]:
-        return {value: i for i, value in enumerate(self.values, start=1)}
 
     def _as_number(self, value: Any) -> float:
         what = "a number" if self.kind == "number" else "a number of seconds"

@@ -21,7 +21,8 @@ def rank_similar(unit_embeddings: NDArray[np.float32], item_id: int, k: int) -> 
         item_id: 1 to V.
         k: fewer items are returned if there are fewer.
     """
-    cosines = unit_embeddings @ unit_embeddings[item_id - 1]
+    # A matrix product would round equal rows differently, and break ties at random.
+    cosines = np.vecdot(unit_embeddings, unit_embeddings[item_id - 1])
     order = np.argsort(-cosines, kind="stable")
     ids = (order[order != item_id - 1] + 1)[:k]
     return RankedItems(ids[None].astype(np.int32), cosines[None, ids - 1])

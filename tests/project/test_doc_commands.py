@@ -11,6 +11,8 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import pytest
+import uvicorn
+from click import UsageError
 
 from jaxrec.cli import COMMANDS
 from jaxrec.cli.command_line import parse
@@ -52,7 +54,7 @@ EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["option
 
 def commands_of_docstrings() -> list[list[str]]:
     """Return the commands on indented lines of module docstrings."""
-    rooms = ("jaxrec", "experiments", "convert", "demo", "examples")
+    rooms = ("jaxrec", "experiments", "convert", "demo", "clients", "examples")
     found = []
     for path in [path for room in rooms for path in modules_of(room)]:
         docstring = ast.get_docstring(ast.parse(path.read_text())) or ""
@@ -100,7 +102,7 @@ def check_command(words: Sequence[str]) -> None:
     match words:
         case _ if shlex.join(words) in CI:
             pass
-        case ["python", "docs/write_layout.py"]:
+        case ["python", "docs/write_layout.py" | "clients/golden/write_cases.py"]:
             assert (ROOT / words[1]).is_file()
         case ["python", "demo/npm.py", "run", name]:
             assert name in json.loads((ROOT / "demo" / "package.json").read_text())["scripts"]
@@ -135,6 +137,13 @@ def check_command(words: Sequence[str]) -> None:
             assert tuple(arguments) == BUILD_ARGUMENTS
         case ["export", *variables]:
             assert all("=" in each for each in variables), variables
+        case ["uvicorn", *given]:
+            with uvicorn.main.make_context("uvicorn", given) as context:
+                folder, app = context.params["app_dir"], context.params["app"]
+                module, function = app.split(":")
+            assert f"def {function}(" in (ROOT / folder / f"{module}.py").read_text()
+        case ["curl", url, "--json", body]:
+            assert url.startswith("http://127.0.0.1:8000/") and json.loads(body)
         case ["flwr" | "flower-superlink" | "flower-supernode", *given]:
             flags = {word.split("=")[0] for word in given if word.startswith("--")}
             assert flags <= FLOWER_FLAGS, flags - FLOWER_FLAGS
@@ -182,10 +191,13 @@ def test_every_command_is_shown_on_a_page_and_in_its_own_docstring(command):
         "pip install -c constraints.txt -e '.[none]'",
         "pytest tests/test_nothing.py",
         "make everything",
+        "uvicorn --app-dir=examples/fastapi --factory app:no_such_function",
+        "uvicorn --app-dir=examples/fastapi --factory app:create_app --no-such-flag",
+        "curl http://127.0.0.1:8000/recommend --json '{history: 1}'",
     ],
 )
 def test_an_invalid_command_is_detected(command):
-    with pytest.raises((UserError, AssertionError)):
+    with pytest.raises((UserError, AssertionError, UsageError, json.JSONDecodeError)):
         for words in commands_of(command):
             check_command(words)
 

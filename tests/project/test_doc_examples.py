@@ -2,10 +2,8 @@
 
 import json
 import shutil
-import threading
 import time
 from dataclasses import asdict, replace
-from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -67,32 +65,20 @@ def test_the_python_page_recommends(exported, capsys):
 
 
 def test_the_server_page_answers_requests_and_updates(exported):
-    names = run_python(ROOT / "docs" / "deploy" / "server.md", ("8080", "0"))
-    recommender, server = names["recommender"], names["server"]
+    testclient = pytest.importorskip("fastapi.testclient", reason="needs the extra server")
+    names = run_python(ROOT / "docs" / "deploy" / "server.md")
+    recommender, client = names["recommender"], testclient.TestClient(names["app"])
     assert [len(each) for each in names["lists"]] == [5, 5, 5]
 
-    def post(body: str) -> tuple[int, Any]:
-        connection = HTTPConnection(*server.server_address)
-        connection.request("POST", "/", body)
-        response = connection.getresponse()
-        answer = response.status, json.loads(response.read())
-        connection.close()
-        return answer
-
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        history = list(recommender.items[:2])
-        status, found = post(json.dumps({"history": history, "k": 3}))
-        expected = recommender.recommend(history, k=3)
-        assert (status, [each["item"] for each in found]) == (200, [each.item for each in expected])
-        for wrong in ("no JSON", "{}", "[]", '{"history": ["no such item"]}'):
-            status, answer = post(wrong)
-            assert status == 400 and answer["error"]
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    history = list(recommender.items[:2])
+    answer = client.post("/recommend", json={"history": history, "k": 3})
+    expected = [each.to_dict() for each in recommender.recommend(history, k=3)]
+    assert (answer.status_code, answer.json()) == (200, expected)
+    popular = [each.to_dict() for each in recommender.recommend([])]
+    assert client.post("/recommend", json={"history": ["no such item"]}).json() == popular
+    refused = client.post("/recommend", json={"history": history, "k": 0})
+    assert refused.status_code == 400 and refused.json()["error"].startswith("k=0 is out of range")
+    assert client.post("/recommend", json={"history": "12"}).status_code == 422
 
     model, new, facts = Path("model.tflite"), Path("new.tflite"), Path("model.json")
     new.write_bytes(model.read_bytes()[:-1])
