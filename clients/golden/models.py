@@ -66,7 +66,7 @@ def features(folder: Path) -> Path:
 def adapter(folder: Path) -> Path:
     """Train a bag of words on integer items, for a file that adapts to its user."""
     log = jaxrec.read_log(_log(list(range(101, 131))))
-    adapt = AdaptConfig(activities=12, held_back=3, half_life=4.0, steps=8, rate=0.1, decay=1.0)
+    adapt = AdaptConfig(activities=12, held_out=3, half_life=4.0, steps=8, l2_penalty=1.0)
     return _export(log, folder, "float32", adapt, encoder="bow", history_length=6)
 
 

@@ -60,10 +60,17 @@ class InputFeature:
         for the file are unknown.
 
         Raises:
-            UserError: if a number or an age is expected, and the value is not a number.
+            UserError: if a number or an age is expected, and the value is not a number; or if it is
+                a collection.
         """
         if self.kind == "id":
-            return self._ids.get(value, _NO_VALUE)
+            try:
+                return self._ids.get(value, _NO_VALUE)
+            except TypeError:  # a value without a hash, such as a list
+                raise UserError(
+                    f"the value {format_value(value)} of {self.name!r} is a collection; give one "
+                    "value, or None if it is unknown"
+                ) from None
         if value is None:
             return self.unknown
         number = self._as_number(value)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jaxrec.conversion.graph.shapes import Shapes
 from jaxrec.data.gaps import GAP_EDGES
 from jaxrec.errors import UserError
-from jaxrec.runtime import Recommender
+from jaxrec.runtime import InputFeature, Recommender
 from jaxrec.runtime.bundle import Bundle
 from jaxrec.runtime.interpreter import HISTORY, DeviceModel
 from jaxrec.schema import AGE, Feature
@@ -204,3 +204,12 @@ def test_a_file_without_a_features_entry_takes_none():
     assert recommender.recommend(RAW[:2]) == recommender.recommend(RAW[:2], features={})
     with pytest.raises(UserError, match="has no feature 'rating'; it has none"):
         recommender.recommend(RAW[:2], features={"rating": [1, 2]})
+
+
+def test_a_collection_is_no_value():
+    feature = InputFeature("device", "activity", "id", ("tv", "web"))
+    assert [feature.encode_value(value) for value in ("web", None, 7)] == [2, 0, 0]
+    with pytest.raises(
+        UserError, match=r"^the value \['tv'\] \(list\) of 'device' is a collection"
+    ):
+        feature.encode_value(["tv"])
