@@ -1,6 +1,7 @@
 """The static folder: page, runtime and models, with a list of hashes for updates.
 
     index.html ...                  the files of demo/page/
+    jaxrec/                         the package that recommends, clients/web/src/
     runtime/                        LiteRT.js
     models/<name>-<hash>.tflite     models, each with its catalogue and card inside
     models.json                     the list of models; the first is shown first
@@ -20,10 +21,14 @@ from jaxrec.errors import UserError
 from jaxrec.runtime.bundle import sha256
 
 PAGE = Path(__file__).parent / "page"
+_PACKAGE = PAGE.parents[1] / "clients" / "web" / "src"
 MODELS = "models.json"
 RELEASE = "release.js"
 # Not part of a release: the browser fetches it again to detect a new release.
 _WORKER = "service_worker.js"
+# Browsers do not resolve the names of packages, and the page's policy allows no import map.
+_PAGE_IMPORTS = {b'from "jaxrec"': b'from "./jaxrec/index.js"'}
+_PACKAGE_IMPORTS = {b'from "@litertjs/core"': b'from "../runtime/litert.js"'}
 
 
 def write_page(folder: Path, exports: Sequence[Export], runtime: Mapping[str, bytes]) -> None:
@@ -35,7 +40,9 @@ def write_page(folder: Path, exports: Sequence[Export], runtime: Mapping[str, by
     """
     if folder.exists() and not (folder / RELEASE).is_file() and any(folder.iterdir()):
         raise UserError(f"{folder} contains files other than a page; give another --folder")
-    files = {path.name: path.read_bytes() for path in sorted(PAGE.iterdir())}
+    files = _with_imports(PAGE, _PAGE_IMPORTS)
+    modules = _with_imports(_PACKAGE, _PACKAGE_IMPORTS)
+    files |= {f"jaxrec/{name}": content for name, content in modules.items()}
     files |= {f"runtime/{name}": content for name, content in runtime.items()}
     files |= {model_path(export): export.data for export in exports}
     files[MODELS] = json.dumps([_entry(export) for export in exports], indent=2).encode()
@@ -46,6 +53,14 @@ def write_page(folder: Path, exports: Sequence[Export], runtime: Mapping[str, by
 def model_path(export: Export) -> str:
     """Return a model's path in the folder, which includes a hash of its content."""
     return f"models/{export.model['encoder']}-{sha256(export.data)[:16]}.tflite"
+
+
+def _with_imports(folder: Path, replacements: Mapping[bytes, bytes]) -> dict[str, bytes]:
+    """Read the files of a folder, with the imports of packages replaced by paths in the page."""
+    files = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+    for before, after in replacements.items():
+        files = {name: content.replace(before, after) for name, content in files.items()}
+    return files
 
 
 def _entry(export: Export) -> dict[str, object]:

@@ -3,10 +3,9 @@
 import { isOutdated } from "./learning.js";
 import { readStored, writeStored } from "./storage.js";
 
-/** @import { RawItem } from "./item_index.js" */
+/** @import { Adapter, RawItem } from "jaxrec" */
 /** @import { LoadedModel } from "./learning.js" */
 /** @import { ListedModel } from "./models.js" */
-/** @import { Adapter } from "./user_adapter.js" */
 
 /** Prefixes of the keys. Older releases have stored adapters under them: do not change them. */
 const ADAPTERS_PREFIX = "jaxrec learned ";

@@ -4,9 +4,8 @@
  * A classic worker: LiteRT.js loads its script in a way that module workers do not support.
  */
 
-/** @import { RawItem } from "./item_index.js" */
+/** @import { Adapter, RawItem } from "jaxrec" */
 /** @import { ListedModel } from "./models.js" */
-/** @import { Adapter } from "./user_adapter.js" */
 
 /**
  * @typedef {object} Task

@@ -1,10 +1,8 @@
 /** Listing, loading and timing of the models that are served with the page. */
 
-import { BundleError, sha256 } from "./bundle.js";
-import { Recommender } from "./recommender.js";
+import { BundleError, Recommender, sha256 } from "jaxrec";
 
-/** @import { Features } from "./features.js" */
-/** @import { RawItem } from "./item_index.js" */
+/** @import { Features, RawItem } from "jaxrec" */
 
 /** Duration and number of timed batches: browsers round the clock to 0.1 ms. */
 const BATCH_MS = 4;

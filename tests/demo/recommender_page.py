@@ -13,7 +13,7 @@ HISTORIES = 300
 UNKNOWN = 10**9
 
 LOAD = """
-  const { Recommender } = await import('./recommender.js');
+  const { Recommender } = await import('./jaxrec/recommender.js');
   const load = async (url) =>
     Recommender.load(new Uint8Array(await (await fetch(url)).arrayBuffer()));
 """

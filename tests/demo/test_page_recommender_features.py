@@ -16,7 +16,7 @@ recommender, server = features_page.recommender, features_page.server
 NAMES = ", ".join(each.name for each in FEATURES)
 
 CALLS = """async (calls) => {
-  const { Recommender } = await import('./recommender.js');
+  const { Recommender } = await import('./jaxrec/recommender.js');
   const bytes = new Uint8Array(await (await fetch('features.tflite')).arrayBuffer());
   const recommender = await Recommender.load(bytes);
   const results = [];

@@ -51,9 +51,9 @@ def test_vectors_and_similar_items_match_the_python_runtime(page, models, histor
 def test_a_model_without_vectors_raises_an_error_with_the_remedy(page, histories):
     messages = page.evaluate(
         """async ([url, item]) => {
-          const { readBundle } = await import('./bundle.js');
-          const { DeviceModel } = await import('./interpreter.js');
-          const { Recommender } = await import('./recommender.js');
+          const { readBundle } = await import('./jaxrec/bundle.js');
+          const { DeviceModel } = await import('./jaxrec/interpreter.js');
+          const { Recommender } = await import('./jaxrec/recommender.js');
           const { loadAndCompile } = await import('./runtime/litert.js');
           const bytes = new Uint8Array(await (await fetch(url)).arrayBuffer());
           (await Recommender.load(bytes)).close(); // starts the runtime

@@ -166,7 +166,7 @@ def test_the_python_runtime_takes_the_features(run):
 
 IN_THE_PAGE = """
 async ([url, asked]) => {
-  const { Recommender } = await import('./recommender.js');
+  const { Recommender } = await import('./jaxrec/recommender.js');
   const bytes = new Uint8Array(await (await fetch(url)).arrayBuffer());
   const recommender = await Recommender.load(bytes);
   const lists = [];

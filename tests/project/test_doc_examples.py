@@ -205,7 +205,7 @@ def test_the_javascript_of_the_web_page_recommends(tmp_path, models, browser):
 
 
 RECOMMEND_IN_PAGE = """async ([seen, country]) => {
-  const { Recommender } = await import('./recommender.js');
+  const { Recommender } = await import('./jaxrec/recommender.js');
   const { nextFor } = await import('./example.js');
   const bytes = new Uint8Array(await (await fetch('model.tflite')).arrayBuffer());
   const recommender = await Recommender.load(bytes);

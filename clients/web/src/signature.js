@@ -1,8 +1,8 @@
 /** A signature of a .tflite file, as a function from named arrays to named arrays. */
 
-import { getGlobalLiteRt, Tensor } from "./runtime/litert.js";
+import { getGlobalLiteRt, Tensor } from "@litertjs/core";
 
-/** @import { SignatureRunner, TensorDetails } from "./runtime/litert.js" */
+/** @import { SignatureRunner, TensorDetails } from "@litertjs/core" */
 
 /** Names of inputs: the ids of a history, other ids, and the adapter of a user. */
 export const HISTORY = "history";

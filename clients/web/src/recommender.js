@@ -1,17 +1,13 @@
 /**
  * Recommender: loads a .tflite file of jaxrec and recommends inside the browser.
  *
- *     import { Recommender } from "./recommender.js";
+ *     import { Recommender } from "jaxrec";
  *
  *     const bytes = new Uint8Array(await (await fetch("model.tflite")).arrayBuffer());
  *     const recommender = await Recommender.load(bytes);
  *     for (const each of await recommender.recommend([1193, 661, 914], 5)) {
  *       console.log(each.item, each.title, each.score);
  *     }
- *
- * To use it in another page, copy this file, bundle.js, catalogue.js, features.js, interpreter.js,
- * item_index.js, recommendation.js, request.js, signature.js, similarity.js, top_k.js,
- * user_adapter.js and the folder runtime/ (LiteRT.js). They need no other file of the page.
  */
 
 import { BundleError, readBundle } from "./bundle.js";

@@ -1,16 +1,16 @@
 /** The graph of a model file, run by LiteRT.js, with one method per signature. */
 
 import { BundleError } from "./bundle.js";
-import { loadAndCompile, loadLiteRt } from "./runtime/litert.js";
+import { loadAndCompile, loadLiteRt } from "@litertjs/core";
 import { ADAPTER, CANDIDATES, ITEMS, Signature } from "./signature.js";
 
-/** @import { CompiledModel } from "./runtime/litert.js" */
+/** @import { CompiledModel } from "@litertjs/core" */
 /** @import { Row } from "./signature.js" */
 
 /** @typedef {Record<string, Row>} Inputs rows by the names of a signature's inputs. */
 
 /** Base URL from which LiteRT.js loads the build that suits the browser. */
-const RUNTIME = new URL("./runtime/", import.meta.url).href;
+const RUNTIME = new URL("../runtime/", import.meta.url).href;
 
 /** Thrown if the browser lacks a feature that the runtime needs. */
 export class UnsupportedError extends Error {
