@@ -26,9 +26,13 @@ MODELS = "models.json"
 RELEASE = "release.js"
 # Not part of a release: the browser fetches it again to detect a new release.
 _WORKER = "service_worker.js"
-# Browsers do not resolve the names of packages, and the page's policy allows no import map.
-_PAGE_IMPORTS = {b'from "jaxrec"': b'from "./jaxrec/index.js"'}
-_PACKAGE_IMPORTS = {b'from "@litertjs/core"': b'from "../runtime/litert.js"'}
+# Browsers do not resolve names of packages, and the page's policy allows no import map.
+_IMPORTS = {
+    b'from "jaxrec"': b'from "./jaxrec/index.js"',
+    b'import "jaxrec/worker"': b'import "./jaxrec/worker.js"',
+}
+# The entry for Node.js.
+_NOT_FOR_BROWSERS = "node.js"
 
 
 def write_page(folder: Path, exports: Sequence[Export], runtime: Mapping[str, bytes]) -> None:
@@ -40,9 +44,12 @@ def write_page(folder: Path, exports: Sequence[Export], runtime: Mapping[str, by
     """
     if folder.exists() and not (folder / RELEASE).is_file() and any(folder.iterdir()):
         raise UserError(f"{folder} contains files other than a page; give another --folder")
-    files = _with_imports(PAGE, _PAGE_IMPORTS)
-    modules = _with_imports(_PACKAGE, _PACKAGE_IMPORTS)
-    files |= {f"jaxrec/{name}": content for name, content in modules.items()}
+    files = {path.name: _resolve_imports(path.read_bytes()) for path in sorted(PAGE.iterdir())}
+    files |= {
+        f"jaxrec/{path.name}": path.read_bytes()
+        for path in sorted(_PACKAGE.glob("*.js"))
+        if path.name != _NOT_FOR_BROWSERS
+    }
     files |= {f"runtime/{name}": content for name, content in runtime.items()}
     files |= {model_path(export): export.data for export in exports}
     files[MODELS] = json.dumps([_entry(export) for export in exports], indent=2).encode()
@@ -55,12 +62,11 @@ def model_path(export: Export) -> str:
     return f"models/{export.model['encoder']}-{sha256(export.data)[:16]}.tflite"
 
 
-def _with_imports(folder: Path, replacements: Mapping[bytes, bytes]) -> dict[str, bytes]:
-    """Read the files of a folder, with the imports of packages replaced by paths in the page."""
-    files = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
-    for before, after in replacements.items():
-        files = {name: content.replace(before, after) for name, content in files.items()}
-    return files
+def _resolve_imports(content: bytes) -> bytes:
+    """Replace the names of packages in the imports of a file by their paths in the folder."""
+    for name, path in _IMPORTS.items():
+        content = content.replace(name, path)
+    return content
 
 
 def _entry(export: Export) -> dict[str, object]:

@@ -164,8 +164,7 @@ def test_a_failed_worker_is_reported_and_nothing_is_stored(
 
 CALL = """async ([url, calls]) => {
   const { Recommender } = await import('./jaxrec/recommender.js');
-  const bytes = new Uint8Array(await (await fetch(url)).arrayBuffer());
-  const recommender = await Recommender.load(bytes);
+  const recommender = await Recommender.load(url, { runtime: 'runtime' });
   const results = [];
   for (const [method, ...values] of calls) {
     const result = recommender[method](...values);

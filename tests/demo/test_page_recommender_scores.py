@@ -54,13 +54,14 @@ def test_a_model_without_vectors_raises_an_error_with_the_remedy(page, histories
           const { readBundle } = await import('./jaxrec/bundle.js');
           const { DeviceModel } = await import('./jaxrec/interpreter.js');
           const { Recommender } = await import('./jaxrec/recommender.js');
-          const { loadAndCompile } = await import('./runtime/litert.js');
+          const { CompiledGraph } = await import('./jaxrec/compiled_graph.js');
+          const { startRuntime } = await import('./jaxrec/litert.js');
           const bytes = new Uint8Array(await (await fetch(url)).arrayBuffer());
-          (await Recommender.load(bytes)).close(); // starts the runtime
+          (await Recommender.load(bytes, { runtime: 'runtime' })).close(); // starts the runtime
           const bundle = await readBundle(bytes);
-          const compiled = await loadAndCompile(bundle.graph, { accelerator: 'wasm' });
-          const { recommend, score } = compiled.signatures;
-          const device = new DeviceModel({ signatures: { recommend, score } });
+          const { signatures } = await CompiledGraph.compile(await startRuntime(), bundle.graph);
+          const { recommend, score } = signatures;
+          const device = new DeviceModel(new CompiledGraph({ recommend, score }, () => {}));
           const older = new Recommender(device, bundle);
           const toText = (error) => `${error.name}: ${error.message}`;
           return [await older.vectors().catch(toText), await older.similar(item).catch(toText)];

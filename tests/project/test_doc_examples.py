@@ -207,8 +207,7 @@ def test_the_javascript_of_the_web_page_recommends(tmp_path, models, browser):
 RECOMMEND_IN_PAGE = """async ([seen, country]) => {
   const { Recommender } = await import('./jaxrec/recommender.js');
   const { nextFor } = await import('./example.js');
-  const bytes = new Uint8Array(await (await fetch('model.tflite')).arrayBuffer());
-  const recommender = await Recommender.load(bytes);
+  const recommender = await Recommender.load('model.tflite', { runtime: 'runtime' });
   const now = Date.now();
   const times = seen.map(([item, rating, ago]) => ({ item, rating, when: now - 1000 * ago }));
   return (await nextFor(recommender, times, country)).map(({ score }) => score);

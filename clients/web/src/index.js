@@ -1,16 +1,20 @@
-/** The package `jaxrec`: recommends in a browser with a .tflite file of jaxrec. */
+/** The package for browsers: recommends with a .tflite file of jaxrec. */
 
 export { BundleError, sha256 } from "./bundle.js";
-export { Catalogue, packCatalogue, titleOf } from "./catalogue.js";
-export { UnsupportedError } from "./interpreter.js";
+export { Catalogue, titleOf } from "./catalogue.js";
+export { LoadError } from "./fetch_file.js";
 export { Recommender } from "./recommender.js";
+export { runtimeBuild, UnsupportedError } from "./runtime_files.js";
 export { isKept, minKnownItems } from "./user_adapter.js";
+export { WorkerRecommender } from "./worker_recommender.js";
 
 /** @typedef {import("./bundle.js").Model} Model */
 /** @typedef {import("./catalogue.js").Entry} Entry */
 /** @typedef {import("./features.js").Features} Features */
 /** @typedef {import("./features.js").InputFeature} InputFeature */
 /** @typedef {import("./item_index.js").RawItem} RawItem */
+/** @typedef {import("./options.js").RecommendManyOptions} RecommendManyOptions */
+/** @typedef {import("./options.js").RecommendOptions} RecommendOptions */
 /** @typedef {import("./recommendation.js").Rating} Rating */
 /** @typedef {import("./recommendation.js").Recommendation} Recommendation */
 /** @typedef {import("./user_adapter.js").Adapter} Adapter */

@@ -1,15 +1,21 @@
 /** Requests: a caller's histories, and the inputs of the graph for them. */
 
 import { FeatureEncoder } from "./features.js";
-import { asList, NO_ITEM } from "./item_index.js";
+import { areUnknown, asList, NO_ITEM } from "./item_index.js";
+import { perHistory, requireUnknown } from "./options.js";
 import { HISTORY, newRow } from "./signature.js";
 
 /** @import { EncodedFeatures, Features, InputFeature } from "./features.js" */
 /** @import { ItemIndex, RawItem } from "./item_index.js" */
+/** @import { RecommendManyOptions, Unknown } from "./options.js" */
 /** @import { Port, Row } from "./signature.js" */
+
+/** An error names this many histories, so that it remains one readable line. */
+const MAX_NAMED = 5;
 
 /**
  * @typedef {object} Request a history, its features, and the items to exclude.
+ * @property {RawItem[]} items history.
  * @property {number[]} ids ids of all items of the history, NO_ITEM for unknown items.
  * @property {EncodedFeatures} features
  * @property {number[]} exclude ids to exclude in addition to the history.
@@ -33,23 +39,48 @@ export class RequestBuilder {
   }
 
   /**
-   * Convert the arguments of a call to a request.
+   * Convert the arguments of a call for one history to a request.
    *
    * @param {Iterable<RawItem>} items history.
-   * @param {Features} features
-   * @param {Iterable<RawItem>} exclude
-   * @param {string} of suffix that names the history in error messages.
+   * @param {{features?: Features, exclude?: Iterable<RawItem>, unknown?: Unknown}} options
    * @returns {Request}
    * @throws {TypeError|RangeError} an argument is not a list, all items of the history are unknown,
    *     or the features do not fit the model.
    */
-  build(items, features = {}, exclude = [], of = "") {
-    const ids = this.#itemIndex.requireAnyKnown(items, `items${of}`);
-    return {
-      ids,
-      features: this.#encoder.encode(features, ids.length, `items${of}`),
-      exclude: this.#itemIndex.idsOf(exclude, `items to exclude${of}`),
-    };
+  build(items, { features, exclude, unknown }) {
+    const isAllowed = requireUnknown(unknown) === "popular";
+    const request = this.#convert(items, features, exclude);
+    if (!isAllowed && areUnknown(request.ids)) {
+      throw this.#itemIndex.allUnknown("items", request.items[0]);
+    }
+    return request;
+  }
+
+  /**
+   * Convert the arguments of a call for several histories to requests.
+   *
+   * @param {Iterable<Iterable<RawItem>>} histories
+   * @param {RecommendManyOptions} options
+   * @returns {Request[]}
+   * @throws {TypeError|RangeError} as in `build`; the message has the indices of the histories.
+   */
+  buildMany(histories, options) {
+    const isAllowed = requireUnknown(options.unknown) === "popular";
+    const list = asList(histories, "histories");
+    const features = perHistory("features", options.features, list.length);
+    const exclude = perHistory("exclude", options.exclude, list.length);
+    const requests = list.map((items, index) =>
+      this.#convert(items, features[index], exclude[index], ` of histories[${index}]`),
+    );
+    const unknown = [...requests.keys()].filter((index) => areUnknown(requests[index].ids));
+    if (isAllowed || unknown.length === 0) return requests;
+    const names = unknown.slice(0, MAX_NAMED).map((index) => `[${index}]`);
+    const others = unknown.length - names.length;
+    const more = others > 0 ? ` and ${others.toLocaleString("en")} more` : "";
+    throw this.#itemIndex.allUnknown(
+      `items of histories${names.join(", ")}${more}`,
+      requests[unknown[0]].items[0],
+    );
   }
 
   /**
@@ -78,6 +109,23 @@ export class RequestBuilder {
     }
     return inputs;
   }
+
+  /**
+   * @param {Iterable<RawItem>} items
+   * @param {Features} features
+   * @param {Iterable<RawItem>} exclude
+   * @param {string} of suffix that names the history in error messages.
+   * @returns {Request}
+   */
+  #convert(items, features = {}, exclude = [], of = "") {
+    const list = asList(items, `items${of}`);
+    return {
+      items: list,
+      ids: this.#itemIndex.idsOf(list, `items${of}`),
+      features: this.#encoder.encode(features, list.length, `items${of}`),
+      exclude: this.#itemIndex.idsOf(exclude, `items to exclude${of}`),
+    };
+  }
 }
 
 /**
@@ -88,38 +136,4 @@ export class RequestBuilder {
  */
 export function excludedIds({ ids, exclude }, keepSeen) {
   return new Set([NO_ITEM, ...exclude, ...(keepSeen ? [] : ids)]);
-}
-
-/**
- * Check that there is one value for each history; return an empty list if `values` is undefined.
- *
- * @template Entry
- * @param {string} name name of the option.
- * @param {Iterable<Entry> | undefined} values
- * @param {number} count number of histories.
- * @returns {Entry[]}
- * @throws {RangeError} the number of values is not `count`.
- */
-export function perHistory(name, values, count) {
-  if (values === undefined) return [];
-  const entries = asList(values, `entries of ${name}`);
-  if (entries.length !== count) {
-    throw new RangeError(
-      `${name} has ${entries.length} entries for ${count} histories; give one each`,
-    );
-  }
-  return entries;
-}
-
-/**
- * Check that all options exist; an unknown option would otherwise be ignored silently.
- *
- * @param {object} options
- * @param {string[]} names
- * @throws {TypeError} an option does not exist.
- */
-export function checkOptions(options, names) {
-  const other = Object.keys(options).find((name) => !names.includes(name));
-  if (other === undefined) return;
-  throw new TypeError(`there is no option "${other}"; the options are ${names.join(", ")}`);
 }

@@ -1,8 +1,6 @@
 /** A signature of a .tflite file, as a function from named arrays to named arrays. */
 
-import { getGlobalLiteRt, Tensor } from "@litertjs/core";
-
-/** @import { SignatureRunner, TensorDetails } from "@litertjs/core" */
+/** @import { Runtime, Wasm } from "./litert.js" */
 
 /** Names of inputs: the ids of a history, other ids, and the adapter of a user. */
 export const HISTORY = "history";
@@ -19,39 +17,59 @@ export const ADAPTER = "adapter";
  * @property {number} length number of elements.
  */
 
-/** @typedef {Tensor["liteRtTensorBuffer"]} Buffer memory owned by the runtime. */
+/** @typedef {ReturnType<Wasm["loadModel"]>} LoadedGraph */
+/** @typedef {Awaited<ReturnType<Wasm["compileModel"]>>} Compiled */
+/** @typedef {ReturnType<LoadedGraph["getInputTensorType"]>} TensorType */
+/** @typedef {ReturnType<Wasm["LiteRtTensorBuffer"]["createManaged"]>} Buffer runtime's memory. */
+
+/** Code of 32-bit integers; all other tensors of jaxrec's files have 32-bit floats. */
+const INT32 = 2;
 
 /**
- * @typedef {object} CompiledGraph internal model object of LiteRT.js.
- * @property {(signature: number, inputs: Buffer[]) => Buffer[]} run
- */
-
-/**
- * One signature of a compiled model.
+ * One signature of a compiled graph.
  *
- * The runtime's memory is not garbage-collected: input tensors are allocated once and reused,
- * outputs are copied and freed. Graphs are run below the `run` of LiteRT.js, which checks the
- * inputs, describes the outputs and waits; that takes a third of the time of a small model.
+ * The runtime's memory is not garbage-collected: input buffers are allocated once and reused,
+ * outputs are copied and freed.
  */
 export class Signature {
-  #graph;
+  #wasm;
+  #compiled;
   #index;
-  #tensors;
+  /** @type {Buffer[]} */
+  #buffers = [];
+  /** @type {Port[]} */
   #outputs;
 
-  /** @param {SignatureRunner} runner */
-  constructor(runner) {
-    // Internal fields of LiteRT.js; package-lock.json pins the version that has them.
-    const internals = /** @type {{liteRtCompiledModel: CompiledGraph, signatureIndex: number}} */ (
-      /** @type {unknown} */ (runner)
-    );
-    this.#graph = internals.liteRtCompiledModel;
-    this.#index = internals.signatureIndex;
-    const details = runner.getInputDetails();
+  /**
+   * @param {Runtime} runtime
+   * @param {LoadedGraph} model
+   * @param {Compiled} compiled
+   * @param {number} index number of the signature.
+   */
+  constructor({ wasm, environment }, model, compiled, index) {
+    this.#wasm = wasm;
+    this.#compiled = compiled;
+    this.#index = index;
+    const signature = model.getSignature(index);
+    this.name = signature.key();
     /** Inputs, in the order of the graph. */
-    this.inputs = details.map(toPort);
-    this.#tensors = details.map((each) => new Tensor(newRow(toPort(each)), [...each.shape]));
-    this.#outputs = runner.getOutputDetails().map(toPort);
+    this.inputs = toList(signature.inputNames()).map((name, input) => {
+      const type = model.getInputTensorType(index, input);
+      const { LiteRtTensorBuffer, LiteRtTensorBufferType } = wasm;
+      this.#buffers.push(
+        LiteRtTensorBuffer.createManaged(
+          environment,
+          LiteRtTensorBufferType.HOST_MEMORY,
+          type,
+          type.bytes(),
+        ),
+      );
+      return toPort(name, type);
+    });
+    this.#outputs = toList(signature.outputNames()).map((name, output) =>
+      toPort(name, model.getOutputTensorType(index, output)),
+    );
+    signature.delete();
   }
 
   /**
@@ -61,15 +79,15 @@ export class Signature {
    * @returns {Record<string, Row>} outputs by name.
    */
   run(rows) {
-    const buffers = this.#tensors.map((tensor) => tensor.liteRtTensorBuffer);
     this.inputs.forEach((port, index) => {
-      writeRow(buffers[index], port, rows[port.name]);
+      this.#write(this.#buffers[index], port, rows[port.name]);
     });
-    const results = this.#graph.run(this.#index, buffers);
+    // A promise only in builds that suspend WebAssembly, which are not loaded.
+    const results = /** @type {Buffer[]} */ (this.#compiled.run(this.#index, this.#buffers));
     /** @type {Record<string, Row>} */
     const outputs = {};
     this.#outputs.forEach((port, index) => {
-      outputs[port.name] = readRow(results[index], port);
+      outputs[port.name] = this.#read(results[index], port);
       results[index].delete();
     });
     return outputs;
@@ -103,7 +121,34 @@ export class Signature {
 
   /** Free the memory of the inputs; the signature cannot be used afterwards. */
   close() {
-    for (const tensor of this.#tensors) tensor.delete();
+    for (const buffer of this.#buffers) buffer.delete();
+  }
+
+  /**
+   * Write a row into a buffer.
+   *
+   * @param {Buffer} buffer
+   * @param {Port} port
+   * @param {Row} row
+   */
+  #write(buffer, port, row) {
+    const address = buffer.lock(this.#wasm.LiteRtTensorBufferLockMode.WRITE);
+    viewMemory(this.#wasm, address, port).set(row);
+    buffer.unlock();
+  }
+
+  /**
+   * Copy a row out of a buffer.
+   *
+   * @param {Buffer} buffer
+   * @param {Port} port
+   * @returns {Row}
+   */
+  #read(buffer, port) {
+    const address = buffer.lock(this.#wasm.LiteRtTensorBufferLockMode.READ);
+    const row = viewMemory(this.#wasm, address, port).slice();
+    buffer.unlock();
+    return row;
   }
 }
 
@@ -118,40 +163,29 @@ export function newRow({ dtype, length }) {
 }
 
 /**
- * @param {TensorDetails} details
+ * Describe a tensor, and free its type.
+ *
+ * @param {string} name
+ * @param {TensorType} type
  * @returns {Port}
  */
-function toPort({ name, dtype, shape }) {
-  return { name, dtype, length: shape.reduce((length, axis) => length * axis, 1) };
+function toPort(name, type) {
+  const dtype = type.elementType().value === INT32 ? "int32" : "float32";
+  const length = type.bytes() / Int32Array.BYTES_PER_ELEMENT;
+  type.delete();
+  return { name, dtype, length };
 }
 
 /**
- * Write a row into a buffer.
+ * Copy a vector of the runtime, and free it.
  *
- * @param {Buffer} buffer
- * @param {Port} port
- * @param {Row} row
+ * @param {ReturnType<ReturnType<LoadedGraph["getSignature"]>["inputNames"]>} vector
+ * @returns {string[]}
  */
-function writeRow(buffer, port, row) {
-  const { liteRtWasm: wasm } = getGlobalLiteRt();
-  const address = buffer.lock(wasm.LiteRtTensorBufferLockMode.WRITE);
-  viewMemory(wasm, address, port).set(row);
-  buffer.unlock();
-}
-
-/**
- * Copy a row out of a buffer.
- *
- * @param {Buffer} buffer
- * @param {Port} port
- * @returns {Row}
- */
-function readRow(buffer, port) {
-  const { liteRtWasm: wasm } = getGlobalLiteRt();
-  const address = buffer.lock(wasm.LiteRtTensorBufferLockMode.READ);
-  const row = viewMemory(wasm, address, port).slice();
-  buffer.unlock();
-  return row;
+function toList(vector) {
+  const list = Array.from({ length: vector.size() }, (_, index) => vector.get(index));
+  vector.delete();
+  return list;
 }
 
 /**
