@@ -1,8 +1,10 @@
 """The JavaScript package in a real browser, in all the ways that a page may load it."""
 
 import shutil
+from collections.abc import Callable
 
 import pytest
+from playwright.sync_api import Route
 
 from tests.clients.web_pages import HISTORY, MODEL, expected_items, host, write_modules
 
@@ -184,6 +186,11 @@ def test_a_missing_file_is_an_error_that_names_it(browser, url, folder):
     page.close()
 
 
+def held_by(routes: list[Route]) -> Callable[[Route], None]:
+    """Return a handler that delays requests until a test continues them."""
+    return lambda route: routes.append(route)
+
+
 def test_other_scripts_see_the_page_s_own_define(browser, url, folder):
     """AMD's `define` is replaced for a moment; a classic script that runs then does not see it."""
     (folder / "umd.js").write_text(
@@ -192,12 +199,14 @@ def test_other_scripts_see_the_page_s_own_define(browser, url, folder):
     )
     for own_define in (False, True):
         page, held = browser.new_page(), []
-        page.route("**/litert_wasm*.js*", lambda route, held=held: held.append(route))
+        page.route("**/litert_wasm*.js*", held_by(held))
         page.goto(url)
         if own_define:
             page.evaluate(
-                "globalThis.define = Object.assign("
-                "(_, make) => { globalThis.calls = make(); }, { amd: true })"
+                """() => {
+                  globalThis.define = (_, make) => { globalThis.calls = make(); };
+                  globalThis.define.amd = true;
+                }"""
             )
         page.evaluate(
             """async ([modules, model]) => {

@@ -140,5 +140,3 @@ def test_a_classic_worker_imports_the_package(page, url):
         [f"{url}model.tflite", HISTORY],
     )
     assert found == expected_items()
-
-
