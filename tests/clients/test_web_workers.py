@@ -5,8 +5,8 @@ import shutil
 import pytest
 
 from jaxrec.runtime import Recommender
-from tests.clients.web_pages import HISTORY, MODEL, expected_items, host, write_modules
 from tests import ROOT
+from tests.clients.web_pages import HISTORY, MODEL, expected_items, host, write_modules
 
 GOLDEN = ROOT / "clients" / "golden"
 
@@ -91,7 +91,7 @@ def test_a_worker_learns_an_adapter(page):
     ("script", "model", "call", "expected"),
     [
         (None, "model.tflite", "recommend", ("RangeError", "k=0 is out of range; give 1 to ")),
-        (None, "model.tflite", "rate", ("BundleError", "The model predicts no ratings")),
+        (None, "model.tflite", "rate", ("BundleError", "The model predicts no ratings; ")),
         (None, "no.tflite", "recommend", ("LoadError", "no.tflite cannot be fetched (status 404)")),
         ("no.js", "model.tflite", "recommend", ("LoadError", "the worker failed (its script ")),
     ],

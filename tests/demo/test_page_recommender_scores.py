@@ -69,7 +69,7 @@ def test_a_model_without_vectors_raises_an_error_with_the_remedy(page, histories
         ["bow.tflite", histories[0][0]],
     )
     assert (
-        messages == ["BundleError: The file has no signature `vectors`: export its run again."] * 2
+        messages == ["BundleError: The file has no signature `vectors`; export its run again."] * 2
     )
 
 
@@ -150,4 +150,4 @@ def test_invalid_rate_calls_raise_errors_with_the_remedy(page, rating_recommende
         'TypeError: there is no option "adapter"; the options are features',
     ]
     (error,) = call(page, "bow.tflite", ("rate", [], []))
-    assert error == "BundleError: The model predicts no ratings: train one with --predict-ratings."
+    assert error == "BundleError: The model predicts no ratings; train a run with --predict-ratings."

@@ -33,3 +33,13 @@ export async function fetchFile(url) {
   if (!response.ok) throw new LoadError(`${url} cannot be fetched (status ${response.status})`);
   return response;
 }
+
+/**
+ * Fetch the content of a file.
+ *
+ * @param {string | URL} url
+ * @throws {LoadError} as in `fetchFile`.
+ */
+export async function fetchBytes(url) {
+  return new Uint8Array(await (await fetchFile(url)).arrayBuffer());
+}

@@ -1,9 +1,10 @@
 /** The graph of a model file, with one method per signature. */
 
 import { BundleError } from "./bundle.js";
+import { CompiledGraph } from "./compiled_graph.js";
 import { ADAPTER, CANDIDATES, ITEMS } from "./signature.js";
 
-/** @import { CompiledGraph } from "./compiled_graph.js" */
+/** @import { Runtime } from "./litert.js" */
 /** @import { Row } from "./signature.js" */
 
 /** @typedef {Record<string, Row>} Inputs rows by the names of a signature's inputs. */
@@ -25,6 +26,16 @@ export class DeviceModel {
     this.adapterWidth = inputs.find(({ name }) => name === ADAPTER)?.length ?? 0;
     // An adapter of zeros leaves the model as it was exported.
     this.#zeroAdapter = new Float32Array(this.adapterWidth);
+  }
+
+  /**
+   * Compile a graph.
+   *
+   * @param {Runtime} runtime
+   * @param {Uint8Array} graph flatbuffer.
+   */
+  static async load(runtime, graph) {
+    return new DeviceModel(await CompiledGraph.compile(runtime, graph));
   }
 
   /**
@@ -78,7 +89,7 @@ export class DeviceModel {
   predict(signature, inputs, candidates) {
     const head = this.#signatures[signature];
     if (!head?.inputs.some(({ name }) => name === CANDIDATES)) {
-      throw new BundleError(`The model has no head "${signature}": train a run that has it.`);
+      throw new BundleError(`The model has no head "${signature}"; train a run that has it.`);
     }
     const rows = this.#withAdapter(inputs);
     const outputs = Object.entries(head.runOnAll(CANDIDATES, candidates, rows));
@@ -101,7 +112,7 @@ export class DeviceModel {
   vectors(ids) {
     const signature = this.#signatures.vectors;
     if (!signature) {
-      throw new BundleError("The file has no signature `vectors`: export its run again.");
+      throw new BundleError("The file has no signature `vectors`; export its run again.");
     }
     const { vectors, biases } = signature.runOnAll(ITEMS, ids);
     return { vectors, biases };

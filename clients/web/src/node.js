@@ -6,7 +6,6 @@ import { createRequire } from "node:module";
 import { dirname } from "node:path";
 import { compileFunction } from "node:vm";
 import { readBundle } from "./bundle.js";
-import { CompiledGraph } from "./compiled_graph.js";
 import { DeviceModel } from "./interpreter.js";
 import { startRuntime } from "./litert.js";
 import { Recommender as BrowserRecommender } from "./recommender.js";
@@ -33,10 +32,7 @@ export class Recommender extends BrowserRecommender {
     const content = source instanceof Uint8Array ? source : await readFile(source);
     const bundle = await readBundle(new Uint8Array(content));
     const runtime = await startRuntime(openBuild);
-    return new Recommender(
-      new DeviceModel(await CompiledGraph.compile(runtime, bundle.graph)),
-      bundle,
-    );
+    return new Recommender(await DeviceModel.load(runtime, bundle.graph), bundle);
   }
 }
 

@@ -10,8 +10,7 @@
  */
 
 import { BundleError, readBundle } from "./bundle.js";
-import { CompiledGraph } from "./compiled_graph.js";
-import { fetchFile } from "./fetch_file.js";
+import { fetchBytes } from "./fetch_file.js";
 import { DeviceModel } from "./interpreter.js";
 import { asList, ItemIndex, NO_ITEM } from "./item_index.js";
 import { startRuntime } from "./litert.js";
@@ -85,16 +84,10 @@ export class Recommender {
   static async load(source, options = {}) {
     checkOptions(options, ["runtime"]);
     requireBrowserSupport();
-    const isContent = source instanceof Uint8Array;
-    const bytes = isContent
-      ? source
-      : new Uint8Array(await (await fetchFile(source)).arrayBuffer());
+    const bytes = source instanceof Uint8Array ? source : await fetchBytes(source);
     const bundle = await readBundle(bytes);
     const runtime = await startRuntime(() => openBuild(options.runtime));
-    return new Recommender(
-      new DeviceModel(await CompiledGraph.compile(runtime, bundle.graph)),
-      bundle,
-    );
+    return new Recommender(await DeviceModel.load(runtime, bundle.graph), bundle);
   }
 
   /**
@@ -231,7 +224,7 @@ export class Recommender {
    */
   async rate(items, candidates, options = {}) {
     if (!this.#device.has("rate")) {
-      throw new BundleError("The model predicts no ratings: train one with --predict-ratings.");
+      throw new BundleError("The model predicts no ratings; train a run with --predict-ratings.");
     }
     const list = asList(candidates, "candidates");
     const predictions = await this.predict("rate", items, list, options);

@@ -104,7 +104,12 @@ for (const name of readdirSync(GOLDEN).filter((each) => each.endsWith(".json")))
       test(`${each.call}: ${each.name}`, async () => {
         const call = async () => CALLS[each.call](recommender, each.arguments);
         if (each.error) await assert.rejects(call, /^(Range|Type|Bundle)Error: /);
-        else assertClose(await call(), each.result, each.call === "adapt" ? ADAPT_TOLERANCE : tolerance);
+        else
+          assertClose(
+            await call(),
+            each.result,
+            each.call === "adapt" ? ADAPT_TOLERANCE : tolerance,
+          );
       });
     }
   });
