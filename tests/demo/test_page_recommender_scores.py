@@ -150,4 +150,6 @@ def test_invalid_rate_calls_raise_errors_with_the_remedy(page, rating_recommende
         'TypeError: there is no option "adapter"; the options are features',
     ]
     (error,) = call(page, "bow.tflite", ("rate", [], []))
-    assert error == "BundleError: The model predicts no ratings; train a run with --predict-ratings."
+    assert (
+        error == "BundleError: The model predicts no ratings; train a run with --predict-ratings."
+    )
