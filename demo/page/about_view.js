@@ -3,7 +3,7 @@
 import { byId, element } from "./dom.js";
 import { featureLabel } from "./user_inputs.js";
 
-/** @import { Model } from "./bundle.js" */
+/** @import { Model } from "jaxrec" */
 
 /** @typedef {{bytes: number, name: string}} ModelFile */
 

@@ -1,14 +1,12 @@
 /** View of the history, the most recent item on top, with controls for each item. */
 
-import { titleOf } from "./catalogue.js";
+import { titleOf } from "jaxrec";
 import { byId, element, updateChildren } from "./dom.js";
 import { editableFeatures, inputsNotice } from "./user_inputs.js";
 import { renderFeatureInputs } from "./user_inputs_view.js";
 
-/** @import { Entry } from "./catalogue.js" */
-/** @import { InputFeature } from "./features.js" */
+/** @import { Entry, InputFeature, RawItem } from "jaxrec" */
 /** @import { HistoryEntry } from "./history.js" */
-/** @import { RawItem } from "./item_index.js" */
 
 /**
  * @typedef {object} HistoryActions handlers of the controls.

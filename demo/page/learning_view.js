@@ -1,8 +1,8 @@
 /** View of the user's adapters: buttons to learn, delete and export them, and their state. */
 
+import { isKept, minKnownItems } from "jaxrec";
 import { byId } from "./dom.js";
 import { hasEnoughItems } from "./learning.js";
-import { isKept, minKnownItems } from "./user_adapter.js";
 
 /** @import { AdapterState } from "./learning.js" */
 

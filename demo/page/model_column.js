@@ -7,14 +7,10 @@ import { loadModel } from "./models.js";
 import { LIST_LENGTH } from "./recommendations_view.js";
 import { requestFeatures } from "./user_inputs.js";
 
-/** @import { Features } from "./features.js" */
+/** @import { Adapter, Features, RawItem, Recommendation, Recommender } from "jaxrec" */
 /** @import { HistoryEntry } from "./history.js" */
-/** @import { RawItem } from "./item_index.js" */
 /** @import { LoadedModel } from "./learning.js" */
 /** @import { NamedModel } from "./models.js" */
-/** @import { Recommendation } from "./recommendation.js" */
-/** @import { Recommender } from "./recommender.js" */
-/** @import { Adapter } from "./user_adapter.js" */
 /** @import { FeatureValues } from "./user_inputs.js" */
 
 /**

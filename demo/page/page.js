@@ -1,8 +1,8 @@
 /** The page: holds the user's state, runs the models and renders all views. */
 
+import { titleOf } from "jaxrec";
 import { renderAbout } from "./about_view.js";
 import { AdapterStore } from "./adapter_store.js";
-import { titleOf } from "./catalogue.js";
 import { CatalogueView } from "./catalogue_view.js";
 import { byId, element } from "./dom.js";
 import { downloadJson, exportHistory } from "./download.js";
@@ -19,11 +19,9 @@ import { watchStorage } from "./storage.js";
 import { collectFeatures, featureLabel, includesAge } from "./user_inputs.js";
 import { UserFeaturesView } from "./user_inputs_view.js";
 
-/** @import { InputFeature } from "./features.js" */
+/** @import { InputFeature, RawItem, Recommender } from "jaxrec" */
 /** @import { HistoryEntry } from "./history.js" */
-/** @import { RawItem } from "./item_index.js" */
 /** @import { ModelResult } from "./model_column.js" */
-/** @import { Recommender } from "./recommender.js" */
 /** @import { FeatureValues } from "./user_inputs.js" */
 
 /** Delay before models are timed, so that rendering and animations of the lists are finished. */

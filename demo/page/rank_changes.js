@@ -1,6 +1,6 @@
 /** Comparison of a list of recommendations with the previous one, and the scale of its scores. */
 
-/** @import { RawItem } from "./item_index.js" */
+/** @import { RawItem } from "jaxrec" */
 
 /**
  * @typedef {object} RankChanges

@@ -1,12 +1,11 @@
 /** View of the recommendations of one or more models, side by side, with changes of rank. */
 
-import { titleOf } from "./catalogue.js";
+import { titleOf } from "jaxrec";
 import { byId, element, updateChildren } from "./dom.js";
 import { rankChanges, scaleScores } from "./rank_changes.js";
 
-/** @import { RawItem } from "./item_index.js" */
+/** @import { RawItem, Recommendation } from "jaxrec" */
 /** @import { NamedModel } from "./models.js" */
-/** @import { Recommendation } from "./recommendation.js" */
 
 /**
  * @typedef {object} ListResult result of a model: an error, or recommendations and recall.

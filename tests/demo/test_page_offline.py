@@ -90,7 +90,7 @@ def test_the_page_can_be_installed(page):
 def test_one_build_of_the_runtime_is_cached(page):
     cached = page.evaluate(CACHED)
     assert len([name for name in cached if name.endswith(".wasm")]) == 1
-    assert {"index.html", "main.js", "models.json", "runtime/litert.js"} <= set(cached)
+    assert {"index.html", "main.js", "models.json", "jaxrec/index.js"} <= set(cached)
 
 
 def check_for_update(page) -> None:

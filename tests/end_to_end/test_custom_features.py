@@ -167,9 +167,8 @@ def test_the_python_runtime_takes_the_features(run):
 
 IN_THE_PAGE = """
 async ([url, asked]) => {
-  const { Recommender } = await import('./recommender.js');
-  const bytes = new Uint8Array(await (await fetch(url)).arrayBuffer());
-  const recommender = await Recommender.load(bytes);
+  const { Recommender } = await import('./jaxrec/recommender.js');
+  const recommender = await Recommender.load(url, { runtime: 'runtime' });
   const lists = [];
   for (const [items, features] of asked) {
     const told = await recommender.recommend(items, 10, { features });

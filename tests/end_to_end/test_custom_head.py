@@ -114,9 +114,9 @@ def test_the_browser_runtime_predicts_with_the_head(run, browser, tmp_path):
         open_page(page, served.url)
         found = page.evaluate(
             """async (asked) => {
-              const { Recommender } = await import('./recommender.js');
-              const bytes = new Uint8Array(await (await fetch('skip.tflite')).arrayBuffer());
-              const answer = await (await Recommender.load(bytes)).predict(...asked);
+              const { Recommender } = await import('./jaxrec/recommender.js');
+              const recommender = await Recommender.load('skip.tflite', { runtime: 'runtime' });
+              const answer = await recommender.predict(...asked);
               return answer.map((each) => each && Array.from(each.probability));
             }""",
             [*ASKED, FEATURES],

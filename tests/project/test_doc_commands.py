@@ -48,6 +48,7 @@ FLOWER_FLAGS = {
     for name in ("check.py", "programs.py")
     for flag in re.findall(r"--[a-z][a-z-]*", (ROOT / "examples" / "flower" / name).read_text())
 }
+WEB_PACKAGE = ROOT / "clients" / "web" / "package.json"
 CI = (ROOT / ".ci" / "run").read_text().splitlines()
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 
@@ -121,6 +122,15 @@ def check_command(words: Sequence[str]) -> None:
             parse(kind, given)
         case ["pip", "install", "-c", "constraints.txt", "-e", extra]:
             assert extra.removeprefix(".[").removesuffix("]") in EXTRAS, extra
+        case ["cd", "clients/web" | "../../../my-app"]:
+            pass
+        case ["npm", "run", name]:
+            assert name in json.loads(WEB_PACKAGE.read_text())["scripts"]
+        case ["npm", "ci", "--ignore-scripts"] | ["npm", "pack" | "test"]:
+            pass
+        case ["npm", "install", tarball]:
+            package = json.loads(WEB_PACKAGE.read_text())
+            assert Path(tarball).name == f"{package['name']}-{package['version']}.tgz"
         case ["pytest", *given]:
             paths = [word for word in given if word.startswith("tests/")]
             assert all((ROOT / path).exists() for path in paths), paths

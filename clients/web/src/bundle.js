@@ -31,7 +31,7 @@ const DEFLATED = 8;
 /** @typedef {Record<string, number> & {"recall@10_interval": [number, number]}} Figures */
 
 /**
- * @typedef {object} Model fields of model.json that the page reads.
+ * @typedef {object} Model fields of model.json that are read here or by applications.
  * @property {number} format
  * @property {string} run
  * @property {string} encoder
@@ -98,28 +98,31 @@ export async function readBundle(bytes) {
   const model = JSON.parse(await read("model.json"));
   if (!(ENTRIES_FORMAT <= model.format && model.format <= FORMAT)) {
     throw new BundleError(
-      `The model has format ${model.format}, this page reads ${FORMAT}: export its run again.`,
+      `The model has format ${model.format}, this version reads ${FORMAT}; export its run again.`,
     );
   }
   if (model.batch_size > 1) {
     throw new BundleError(
-      `The model takes ${model.batch_size} histories per call, for use on servers: load the ` +
+      `The model takes ${model.batch_size} histories per call, for use on servers; load the ` +
         "model.tflite of the same export.",
     );
   }
   const graph = bytes.slice(0, model.graph.bytes);
   if ((await sha256(graph)) !== model.graph.sha256) {
-    throw new BundleError("The model is damaged: the hash of its graph differs.");
+    throw new BundleError(
+      "The model is damaged (the hash of its graph differs); export its run again.",
+    );
   }
   /** @type {{digest: string, values: RawItem[]}} */
   const vocabulary = JSON.parse(await read("vocabulary.json"));
   const items = vocabulary.values;
   if (vocabulary.digest !== model.vocabulary.sha256 || items.length !== model.vocabulary.size) {
-    throw new BundleError("The vocabulary does not fit the model: export its run again.");
+    throw new BundleError("The vocabulary does not fit the model; export its run again.");
   }
   if (!items.every((item) => typeof item === "string" || Number.isSafeInteger(item))) {
     throw new BundleError(
-      "The model has item ids beyond 2^53, which JavaScript cannot represent exactly.",
+      "The model has item ids beyond 2^53, which JavaScript cannot represent exactly; write them " +
+        "as text.",
     );
   }
   const text =
@@ -163,7 +166,7 @@ function packEntries(entries, items) {
 }
 
 function mismatchError() {
-  return new BundleError("The catalogue does not fit the model: export its run again.");
+  return new BundleError("The catalogue does not fit the model; export its run again.");
 }
 
 /**
@@ -188,7 +191,9 @@ function readDirectory(bytes) {
   const first = Math.max(0, end - MAX_COMMENT_BYTES);
   while (end >= first && view.getUint32(end, true) !== END_OF_DIRECTORY) end -= 1;
   if (end < first) {
-    throw new BundleError("This is not a jaxrec model, or it is truncated.");
+    throw new BundleError(
+      "This is not a jaxrec model, or is truncated; export it with `jaxrec export`.",
+    );
   }
   const members = new Map();
   let at = view.getUint32(end + 16, true);
@@ -241,7 +246,9 @@ async function readMember(bytes, members, name) {
 
 /** @param {string} name */
 function damagedError(name) {
-  return new BundleError(`The model is damaged: its ${name} cannot be read.`);
+  return new BundleError(
+    `The model is damaged (its ${name} cannot be read); export its run again.`,
+  );
 }
 
 /** @param {Uint8Array} bytes */

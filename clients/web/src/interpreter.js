@@ -1,59 +1,24 @@
-/** The graph of a model file, run by LiteRT.js, with one method per signature. */
+/** The graph of a model file, with one method per signature. */
 
 import { BundleError } from "./bundle.js";
-import { loadAndCompile, loadLiteRt } from "./runtime/litert.js";
-import { ADAPTER, CANDIDATES, ITEMS, Signature } from "./signature.js";
+import { CompiledGraph } from "./compiled_graph.js";
+import { ADAPTER, CANDIDATES, ITEMS } from "./signature.js";
 
-/** @import { CompiledModel } from "./runtime/litert.js" */
+/** @import { Runtime } from "./litert.js" */
 /** @import { Row } from "./signature.js" */
 
 /** @typedef {Record<string, Row>} Inputs rows by the names of a signature's inputs. */
 
-/** Base URL from which LiteRT.js loads the build that suits the browser. */
-const RUNTIME = new URL("./runtime/", import.meta.url).href;
-
-/** Thrown if the browser lacks a feature that the runtime needs. */
-export class UnsupportedError extends Error {
-  name = "UnsupportedError";
-}
-
-/**
- * Initialization of the runtime, shared by all models of a page.
- *
- * @type {Promise<unknown> | undefined}
- */
-let runtime;
-
-/**
- * Check that this browser can verify and run a model.
- *
- * @throws {UnsupportedError}
- */
-export function requireBrowserSupport() {
-  if (!globalThis.WebAssembly) {
-    throw new UnsupportedError("This browser does not support WebAssembly, which the model needs.");
-  }
-  if (!globalThis.crypto?.subtle) {
-    throw new UnsupportedError(
-      "The model cannot be verified without a secure context: open the page over https or on " +
-        "localhost.",
-    );
-  }
-}
-
 /** A graph that is ready to run. */
 export class DeviceModel {
-  #compiled;
-  /** @type {Record<string, Signature>} by name; without a prototype, as callers choose the name. */
-  #signatures = Object.create(null);
+  #graph;
+  #signatures;
   #zeroAdapter;
 
-  /** @param {CompiledModel} compiled */
-  constructor(compiled) {
-    this.#compiled = compiled;
-    for (const [name, runner] of Object.entries(compiled.signatures)) {
-      this.#signatures[name] = new Signature(runner);
-    }
+  /** @param {CompiledGraph} graph */
+  constructor(graph) {
+    this.#graph = graph;
+    this.#signatures = graph.signatures;
     const { inputs } = this.#signatures.recommend;
     /** Inputs for a history and its features. */
     this.historyPorts = inputs.filter(({ name }) => name !== ADAPTER);
@@ -64,14 +29,13 @@ export class DeviceModel {
   }
 
   /**
-   * Load the runtime, on first use, and compile a graph.
+   * Compile a graph.
    *
-   * @param {Uint8Array<ArrayBuffer>} graph flatbuffer.
+   * @param {Runtime} runtime
+   * @param {Uint8Array} graph flatbuffer.
    */
-  static async load(graph) {
-    runtime ??= loadLiteRt(RUNTIME);
-    await runtime;
-    return new DeviceModel(await loadAndCompile(graph, { accelerator: "wasm" }));
+  static async load(runtime, graph) {
+    return new DeviceModel(await CompiledGraph.compile(runtime, graph));
   }
 
   /**
@@ -125,7 +89,7 @@ export class DeviceModel {
   predict(signature, inputs, candidates) {
     const head = this.#signatures[signature];
     if (!head?.inputs.some(({ name }) => name === CANDIDATES)) {
-      throw new BundleError(`The model has no head "${signature}": train a run that has it.`);
+      throw new BundleError(`The model has no head "${signature}"; train a run that has it.`);
     }
     const rows = this.#withAdapter(inputs);
     const outputs = Object.entries(head.runOnAll(CANDIDATES, candidates, rows));
@@ -148,7 +112,7 @@ export class DeviceModel {
   vectors(ids) {
     const signature = this.#signatures.vectors;
     if (!signature) {
-      throw new BundleError("The file has no signature `vectors`: export its run again.");
+      throw new BundleError("The file has no signature `vectors`; export its run again.");
     }
     const { vectors, biases } = signature.runOnAll(ITEMS, ids);
     return { vectors, biases };
@@ -165,8 +129,7 @@ export class DeviceModel {
 
   /** Free the memory of the graph; it cannot be used afterwards. */
   close() {
-    for (const signature of Object.values(this.#signatures)) signature.close();
-    this.#compiled.delete();
+    this.#graph.close();
   }
 
   /**

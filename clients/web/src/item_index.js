@@ -67,18 +67,35 @@ export class ItemIndex {
   requireAnyKnown(items, what) {
     const list = asList(items, what);
     const ids = this.idsOf(list, what);
-    if (ids.length > 0 && ids.every((id) => id === NO_ITEM)) {
-      throw new RangeError(
-        `all ${what} are unknown, such as ${formatValue(list[0])}; ${this.#example()}`,
-      );
-    }
+    if (areUnknown(ids)) throw this.allUnknown(what, list[0]);
     return ids;
+  }
+
+  /**
+   * Return the error for items that are all unknown.
+   *
+   * @param {string} what plural noun for the items.
+   * @param {RawItem} item one of them.
+   */
+  allUnknown(what, item) {
+    return new RangeError(
+      `all ${what} are unknown, such as ${formatValue(item)}; ${this.#example()}`,
+    );
   }
 
   #example() {
     const size = this.#items.length.toLocaleString("en");
     return `the model has ${size} items, such as ${formatValue(this.#items[0])}`;
   }
+}
+
+/**
+ * Check whether there are items, and all are unknown.
+ *
+ * @param {number[]} ids
+ */
+export function areUnknown(ids) {
+  return ids.length > 0 && ids.every((id) => id === NO_ITEM);
 }
 
 /**

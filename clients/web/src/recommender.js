@@ -1,32 +1,31 @@
 /**
  * Recommender: loads a .tflite file of jaxrec and recommends inside the browser.
  *
- *     import { Recommender } from "./recommender.js";
+ *     import { Recommender } from "jaxrec";
  *
- *     const bytes = new Uint8Array(await (await fetch("model.tflite")).arrayBuffer());
- *     const recommender = await Recommender.load(bytes);
+ *     const recommender = await Recommender.load("model.tflite");
  *     for (const each of await recommender.recommend([1193, 661, 914], 5)) {
  *       console.log(each.item, each.title, each.score);
  *     }
- *
- * To use it in another page, copy this file, bundle.js, catalogue.js, features.js, interpreter.js,
- * item_index.js, recommendation.js, request.js, signature.js, similarity.js, top_k.js,
- * user_adapter.js and the folder runtime/ (LiteRT.js). They need no other file of the page.
  */
 
 import { BundleError, readBundle } from "./bundle.js";
-import { DeviceModel, requireBrowserSupport } from "./interpreter.js";
+import { fetchBytes } from "./fetch_file.js";
+import { DeviceModel } from "./interpreter.js";
 import { asList, ItemIndex, NO_ITEM } from "./item_index.js";
+import { startRuntime } from "./litert.js";
+import { checkOptions } from "./options.js";
 import { toRating, toRecommendations } from "./recommendation.js";
-import { checkOptions, excludedIds, perHistory, RequestBuilder } from "./request.js";
+import { excludedIds, RequestBuilder } from "./request.js";
+import { openBuild, requireBrowserSupport } from "./runtime_files.js";
 import { rankSimilar, toUnitVectors } from "./similarity.js";
 import { rankAll, rankCandidates, requireK } from "./top_k.js";
 import { adapterInput, adaptInputs, requireAdaptSettings, toAdapter } from "./user_adapter.js";
 
-export { UnsupportedError } from "./interpreter.js";
-
-/** @import { Features } from "./features.js" */
+/** @import { Bundle } from "./bundle.js" */
 /** @import { RawItem } from "./item_index.js" */
+/** @import { AdaptOptions, EncodeOptions, PredictOptions } from "./options.js" */
+/** @import { RecommendManyOptions, RecommendOptions } from "./options.js" */
 /** @import { Rating, Recommendation } from "./recommendation.js" */
 /** @import { Request } from "./request.js" */
 /** @import { Adapter } from "./user_adapter.js" */
@@ -52,7 +51,7 @@ export class Recommender {
 
   /**
    * @param {DeviceModel} device
-   * @param {import("./bundle.js").Bundle} bundle
+   * @param {Bundle} bundle
    */
   constructor(device, { items, catalogue, model }) {
     this.#device = device;
@@ -73,16 +72,22 @@ export class Recommender {
   }
 
   /**
-   * Load a recommender from the bytes of one file, after verifying its integrity.
+   * Load a recommender from one file, after verifying its integrity.
    *
-   * @param {Uint8Array<ArrayBuffer>} bytes content of the .tflite file.
+   * @param {string | URL | Uint8Array<ArrayBuffer>} source URL of the .tflite file, or its content.
+   * @param {{runtime?: string | URL}} options `runtime`: URL of a copy of the folder wasm/ of
+   *     `@litertjs/core`, as described in runtime_files.js; the first call decides.
    * @throws {BundleError} as in `readBundle`.
    * @throws {UnsupportedError} this browser cannot run it.
+   * @throws {LoadError} the file or the runtime cannot be fetched; a later call tries again.
    */
-  static async load(bytes) {
+  static async load(source, options = {}) {
+    checkOptions(options, ["runtime"]);
     requireBrowserSupport();
+    const bytes = source instanceof Uint8Array ? source : await fetchBytes(source);
     const bundle = await readBundle(bytes);
-    return new Recommender(await DeviceModel.load(bundle.graph), bundle);
+    const runtime = await startRuntime(() => openBuild(options.runtime));
+    return new Recommender(await DeviceModel.load(runtime, bundle.graph), bundle);
   }
 
   /**
@@ -108,18 +113,16 @@ export class Recommender {
    *
    * @param {Iterable<RawItem>} items history.
    * @param {number} k 1 to V.
-   * @param {{exclude?: Iterable<RawItem>, candidates?: Iterable<RawItem>, features?: Features,
-   *     adapter?: Adapter}} options `exclude`: items to exclude in addition to the history;
-   *     `candidates`: the only items to rank, by default all; `adapter`: the result of `adapt`.
+   * @param {RecommendOptions} options
    * @returns {Promise<Recommendation[]>}
    * @throws {TypeError} an argument is not a list where one is needed, or an option does not exist.
    * @throws {RangeError} k is out of range, all items of the history or all candidates are unknown,
    *     or the features or the adapter do not fit the model.
    */
   async recommend(items, k = 10, options = {}) {
-    checkOptions(options, ["exclude", "candidates", "features", "adapter"]);
+    checkOptions(options, ["exclude", "candidates", "features", "adapter", "unknown"]);
     requireK(k, this.items.length);
-    const request = this.#requests.build(items, options.features, options.exclude);
+    const request = this.#requests.build(items, options);
     const { candidates, adapter } = options;
     if (candidates === undefined) return this.#rank(request, k, adapter);
     const ids = this.#itemIndex.requireAnyKnown(candidates, "candidates");
@@ -131,20 +134,14 @@ export class Recommender {
    *
    * @param {Iterable<Iterable<RawItem>>} histories
    * @param {number} k 1 to V.
-   * @param {{exclude?: Iterable<Iterable<RawItem>>, features?: Iterable<Features>}} options one
-   *     entry per history.
+   * @param {RecommendManyOptions} options
    * @returns {Promise<Recommendation[][]>}
-   * @throws {TypeError|RangeError} as in `recommend`; the message has the index of the history.
+   * @throws {TypeError|RangeError} as in `recommend`; the message has the indices of the histories.
    */
   async recommendMany(histories, k = 10, options = {}) {
-    checkOptions(options, ["exclude", "features"]);
+    checkOptions(options, ["exclude", "features", "unknown"]);
     requireK(k, this.items.length);
-    const list = asList(histories, "histories");
-    const exclude = perHistory("exclude", options.exclude, list.length);
-    const features = perHistory("features", options.features, list.length);
-    const requests = list.map((items, index) =>
-      this.#requests.build(items, features[index], exclude[index], ` of histories[${index}]`),
-    );
+    const requests = this.#requests.buildMany(histories, options);
     return requests.map((request) => this.#rank(request, k));
   }
 
@@ -169,10 +166,10 @@ export class Recommender {
    *
    * The last of these are held out: an adapter is kept only if learning from the others makes them
    * more likely; otherwise it is all zeros. The call takes as long as several hundred calls of
-   * `recommend`, so run it in a worker (adapter_worker.js). Repeat it when the history has grown.
+   * `recommend`, so run it in a worker (worker.js). Repeat it when the history has grown.
    *
    * @param {Iterable<RawItem>} items history.
-   * @param {{weights?: Iterable<number>}} options one per item, >= 0; by default decaying by age.
+   * @param {AdaptOptions} options by default, weights decay by age.
    * @returns {Promise<Adapter>}
    * @throws {BundleError} the file was exported without --adapt.
    * @throws {TypeError|RangeError} too few items are known, or the weights are invalid.
@@ -189,13 +186,13 @@ export class Recommender {
    * Return the query of a history, for retrieval outside the file.
    *
    * @param {Iterable<RawItem>} items history.
-   * @param {{features?: Features, adapter?: Adapter}} options
+   * @param {EncodeOptions} options
    * @returns {Promise<Float32Array>} [D].
    * @throws {TypeError|RangeError} as in `recommend`.
    */
   async encode(items, options = {}) {
     checkOptions(options, ["features", "adapter"]);
-    const request = this.#requests.build(items, options.features);
+    const request = this.#requests.build(items, options);
     return this.#device.encode(this.#inputs(request, options.adapter));
   }
 
@@ -204,14 +201,14 @@ export class Recommender {
    *
    * @param {Iterable<RawItem>} items history.
    * @param {Iterable<RawItem>} candidates any number of items.
-   * @param {{features?: Features, adapter?: Adapter}} options
+   * @param {EncodeOptions} options
    * @returns {Promise<number[]>}
    * @throws {TypeError|RangeError} as in `recommend`, but all candidates may be unknown.
    */
   async score(items, candidates, options = {}) {
     checkOptions(options, ["features", "adapter"]);
     const ids = this.#itemIndex.idsOf(candidates, "candidates");
-    const inputs = this.#inputs(this.#requests.build(items, options.features), options.adapter);
+    const inputs = this.#inputs(this.#requests.build(items, options), options.adapter);
     return Array.from(this.#device.score(inputs, ids));
   }
 
@@ -220,14 +217,14 @@ export class Recommender {
    *
    * @param {Iterable<RawItem>} items history.
    * @param {Iterable<RawItem>} candidates any number of items.
-   * @param {{features?: Features}} options
+   * @param {PredictOptions} options
    * @returns {Promise<(Rating | null)[]>}
    * @throws {BundleError} the model has no rating head.
    * @throws {TypeError|RangeError} as in `score`.
    */
   async rate(items, candidates, options = {}) {
     if (!this.#device.has("rate")) {
-      throw new BundleError("The model predicts no ratings: train one with --predict-ratings.");
+      throw new BundleError("The model predicts no ratings; train a run with --predict-ratings.");
     }
     const list = asList(candidates, "candidates");
     const predictions = await this.predict("rate", items, list, options);
@@ -241,7 +238,7 @@ export class Recommender {
    * @param {string} signature signature of the head.
    * @param {Iterable<RawItem>} items history.
    * @param {Iterable<RawItem>} candidates any number of items.
-   * @param {{features?: Features}} options
+   * @param {PredictOptions} options
    * @returns {Promise<(Record<string, Float32Array> | null)[]>} outputs of the head by name.
    * @throws {BundleError} the model has no such head.
    * @throws {TypeError|RangeError} as in `score`.
@@ -249,7 +246,7 @@ export class Recommender {
   async predict(signature, items, candidates, options = {}) {
     checkOptions(options, ["features"]);
     const ids = this.#itemIndex.idsOf(candidates, "candidates");
-    const inputs = this.#inputs(this.#requests.build(items, options.features));
+    const inputs = this.#inputs(this.#requests.build(items, options));
     const predictions = this.#device.predict(signature, inputs, ids);
     return predictions.map((each, index) => (ids[index] === NO_ITEM ? null : each));
   }

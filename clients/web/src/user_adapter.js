@@ -76,7 +76,7 @@ export function minKnownItems({ held_out }) {
  */
 export function requireAdaptSettings({ adapt }) {
   if (adapt) return adapt;
-  throw new BundleError("The file has no signature `adapt`: export its run with --adapt.");
+  throw new BundleError("The file has no signature `adapt`; export its run with --adapt.");
 }
 
 /**
@@ -124,8 +124,11 @@ export function adaptInputs(ids, weights, settings) {
  */
 export function adapterInput({ format, model: learnedBy, vector }, model, width) {
   const remedy = "learn it again from the history";
-  if (format !== FORMAT || !Array.isArray(vector)) {
-    throw new RangeError(`this is not an adapter of format ${FORMAT}; ${remedy}`);
+  if (!Array.isArray(vector)) throw new RangeError(`this is not an adapter; ${remedy}`);
+  if (format !== FORMAT) {
+    throw new RangeError(
+      `the adapter has format ${format}, this version reads ${FORMAT}; ${remedy}`,
+    );
   }
   if (learnedBy !== model) {
     const [other, expected] = [learnedBy, model].map((hash) => String(hash).slice(0, 12));
