@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ("jaxrec", "experiments", "convert", "demo", "examples")
+FOLDERS = ("jaxrec", "experiments", "convert", "demo", "clients", "examples")
 
 _HEAD = """\
 # Layout

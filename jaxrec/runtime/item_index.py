@@ -60,10 +60,17 @@ class ItemIndex:
         items = as_list(items, what)
         ids = self.ids_of(items, what)
         if ids and not any(ids):
-            raise UserError(
-                f"all {what} are unknown, such as {format_value(items[0])}; {self._example()}"
-            )
+            raise self.all_unknown(what, items[0])
         return ids
+
+    def all_unknown(self, what: str, item: object) -> UserError:
+        """Return the error for items that are all unknown.
+
+        Args:
+            what: the name of the items in the message, in the plural.
+            item: one of them.
+        """
+        return UserError(f"all {what} are unknown, such as {format_value(item)}; {self._example()}")
 
     def _example(self) -> str:
         first = next(iter(self._id_of))

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from jaxrec.errors import UserError
 from jaxrec.runtime.bundle import Bundle, read_bundle
-from jaxrec.runtime.catalogue import Catalogue
-from jaxrec.runtime.features import Features, InputFeature, encode_features, input_features
+from jaxrec.runtime.catalogue import Catalogue, Entry
+from jaxrec.runtime.features import Features, InputFeature, input_features
 from jaxrec.runtime.interpreter import ADAPTER, CANDIDATES, DeviceModel, ItemEmbeddings
 from jaxrec.runtime.item_index import NO_ITEM, ItemIndex, RawItem, RawItems, as_list
 from jaxrec.runtime.recommendation import (
@@ -21,7 +21,7 @@ from jaxrec.runtime.recommendation import (
     to_ratings,
     to_recommendations,
 )
-from jaxrec.runtime.request import Request, build_inputs, excluded_mask, per_history
+from jaxrec.runtime.request import Request, RequestBuilder, Unknown, excluded_mask
 from jaxrec.runtime.similarity import rank_similar, to_unit_vectors
 from jaxrec.runtime.top_k import histories_per_chunk, rank_all, rank_candidates
 from jaxrec.runtime.user_adapter import Adapter, adapt_inputs
@@ -31,8 +31,8 @@ class Recommender:
     """A recommender on raw items. Histories run from the oldest to the most recent item.
 
     Only the last N known items of a history are read. Unknown items are skipped, but at least one
-    must be known; an empty history results in the popular items. Calls leave no state behind, and
-    any number of threads may call at once.
+    must be known, unless `unknown="popular"`; an empty history results in the popular items. Calls
+    leave no state behind, and any number of threads may call at once.
 
     A list has no item of the whole history, unless the file was exported to keep seen items, and is
     not shorter than k while items are left. Where the file's own list of `top_k` is not sufficient,
@@ -62,8 +62,9 @@ class Recommender:
         self.catalogue: Catalogue = bundle.catalogue
         self.features: tuple[InputFeature, ...] = input_features(bundle.model)
         self._device = DeviceModel(bundle.graph)
-        self._ports = self._device.signatures["recommend"].inputs
         self._item_index = ItemIndex(self.items)
+        ports = self._device.signatures["recommend"].inputs
+        self._requests = RequestBuilder(self._item_index, self.features, ports)
 
     @classmethod
     def load(cls, path: str | Path) -> "Recommender":
@@ -89,6 +90,11 @@ class Recommender:
         """Return whether the model knows an item."""
         return self._item_index.id_of(item) != NO_ITEM
 
+    def describe(self, item: RawItem) -> Entry | None:
+        """Return the catalogue entry of an item, None if the model does not know it."""
+        number = self._item_index.id_of(item)
+        return None if number == NO_ITEM else self.catalogue[number - 1]
+
     def recommend(
         self,
         items: RawItems,
@@ -98,6 +104,7 @@ class Recommender:
         candidates: RawItems | None = None,
         features: Features | None = None,
         adapter: Adapter | None = None,
+        unknown: Unknown = "error",
     ) -> list[Recommendation]:
         """Return the top k items after a history, best first; ties in the order of `self.items`.
 
@@ -107,13 +114,15 @@ class Recommender:
             exclude: the items to exclude in addition to the history.
             candidates: the only items to rank; by default every item.
             adapter: the adapter of the user, from `adapt`.
+            unknown: the result for a history of unknown items alone: "error", or "popular" items.
 
         Raises:
             UserError: if k is out of range, the history or the candidates are all unknown or not a
                 list, or the features or the adapter do not fit the model.
         """
         self._require_k(k)
-        return self._rank([self._request(items, features, exclude)], k, candidates, adapter)[0]
+        request = self._requests.build(items, features, exclude, unknown=unknown)
+        return self._rank([request], k, candidates, adapter)[0]
 
     def recommend_many(
         self,
@@ -122,24 +131,20 @@ class Recommender:
         *,
         exclude: Iterable[RawItems] | None = None,
         features: Iterable[Features] | None = None,
+        unknown: Unknown = "error",
     ) -> list[list[Recommendation]]:
         """Return for each history the list of `recommend`, in batches of the file's size.
 
         Args:
             exclude: one collection for each history.
             features: one mapping for each history, which includes the features of its user.
+            unknown: as in `recommend`.
 
         Raises:
-            UserError: as in `recommend`; the message has the index of the history, from 0.
+            UserError: as in `recommend`; the message has the indices of the histories, from 0.
         """
         self._require_k(k)
-        histories = as_list(histories, "histories")
-        each_exclude = per_history("exclude", exclude, (), len(histories))
-        each_features = per_history("features", features, {}, len(histories))
-        requests = [
-            self._request(*each, of=f" of histories[{number}]")
-            for number, each in enumerate(zip(histories, each_features, each_exclude, strict=True))
-        ]
+        requests = self._requests.build_many(histories, features, exclude, unknown=unknown)
         size = histories_per_chunk(self._device, len(self.items))
         parts = [requests[start : start + size] for start in range(0, len(requests), size)]
         return [found for part in parts for found in self._rank(part, k)]
@@ -172,7 +177,7 @@ class Recommender:
         Raises:
             UserError: if the history, the features or the adapter are invalid.
         """
-        inputs = self._inputs([self._request(items, features)], adapter)
+        inputs = self._inputs([self._requests.build(items, features)], adapter)
         return self._device.encode_all(inputs)[0]
 
     def score(
@@ -189,7 +194,7 @@ class Recommender:
             UserError: as in `encode`, or if the candidates are not a list.
         """
         ids = self._item_index.ids_of(candidates, "candidates")
-        inputs = self._inputs([self._request(items, features)], adapter)
+        inputs = self._inputs([self._requests.build(items, features)], adapter)
         return self._device.score_all(inputs, np.array([ids], np.int32))[0].tolist()
 
     def rate(
@@ -229,7 +234,7 @@ class Recommender:
         if ports is None or CANDIDATES not in ports.inputs:
             raise UserError(f"the model has no head {signature!r}; train a run that has it")
         ids = self._item_index.ids_of(candidates, "candidates")
-        inputs = self._inputs([self._request(items, features)])
+        inputs = self._inputs([self._requests.build(items, features)])
         found = self._device.predict_all(signature, inputs, np.array([ids], np.int32))
         return to_predictions(ids, found)
 
@@ -263,19 +268,11 @@ class Recommender:
         if not 1 <= k <= len(self.items):
             raise UserError(f"k={k} is out of range; give 1 to {len(self.items):,}")
 
-    def _request(
-        self, items: RawItems, features: Features | None, exclude: RawItems = (), of: str = ""
-    ) -> Request:
-        """Convert the arguments of a call to a request; `of` names the history in messages."""
-        ids = self._item_index.require_any_known(items, f"items{of}")
-        numbers = encode_features(self.features, features or {}, len(ids), f"items{of}")
-        return Request(ids, numbers, self._item_index.ids_of(exclude, f"items to exclude{of}"))
-
     def _inputs(
         self, requests: Sequence[Request], adapter: Adapter | None = None
     ) -> dict[str, np.ndarray]:
         """Build the inputs of the file for some requests, and for the adapter of their user."""
-        inputs = build_inputs(self._ports, self.features, requests)
+        inputs = self._requests.inputs(requests)
         if adapter is not None:
             (width,) = self._device.signatures["encode"].outputs["context"].shape[1:]
             adapter.require_fit(self.model["graph"]["sha256"], width)

@@ -52,7 +52,7 @@ EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["option
 
 def commands_of_docstrings() -> list[list[str]]:
     """Return the commands on indented lines of module docstrings."""
-    rooms = ("jaxrec", "experiments", "convert", "demo", "examples")
+    rooms = ("jaxrec", "experiments", "convert", "demo", "clients", "examples")
     found = []
     for path in [path for room in rooms for path in modules_of(room)]:
         docstring = ast.get_docstring(ast.parse(path.read_text())) or ""
@@ -100,7 +100,7 @@ def check_command(words: Sequence[str]) -> None:
     match words:
         case _ if shlex.join(words) in CI:
             pass
-        case ["python", "docs/write_layout.py"]:
+        case ["python", "docs/write_layout.py" | "clients/golden/write_cases.py"]:
             assert (ROOT / words[1]).is_file()
         case ["python", "demo/npm.py", "run", name]:
             assert name in json.loads((ROOT / "demo" / "package.json").read_text())["scripts"]

@@ -10,7 +10,7 @@ import pytest
 from tests import ROOT
 from tests.project.pages import SITE_PAGES
 
-LIBRARY = ("jaxrec", "experiments", "convert", "demo")
+LIBRARY = ("jaxrec", "experiments", "convert", "demo", "clients")
 # A summary names the result or the action: "Return ...", "Compute ...", "The model: ...".
 VAGUE_FIRST_WORDS = re.compile(
     r"(Give|Say|Tell|What|Let|Put|Whether|How|Take|Make|Know|Hold)s?\b", re.IGNORECASE
