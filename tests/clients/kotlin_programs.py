@@ -65,9 +65,8 @@ class KotlinPrograms:
     def answer(self, engine: str, calls: Iterable[Call]) -> list[dict[str, Any]]:
         """Return the answers to calls, as Calls.kt describes them."""
         lines = "".join(json.dumps(each) + "\n" for each in calls)
-        return [
-            json.loads(line) for line in self.run("jaxrec.CallsKt", engine, text=lines).split("\n") if line
-        ]
+        output = self.run("jaxrec.CallsKt", engine, text=lines)
+        return [json.loads(line) for line in output.rstrip("\n").split("\n")]
 
 
 def call(model: Path, name: str, /, **arguments: Any) -> Call:

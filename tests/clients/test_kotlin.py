@@ -14,7 +14,7 @@ from clients.golden.write_cases import ADAPT_TOLERANCE, GOLDEN, TOLERANCE
 from jaxrec.conversion.graph.shapes import Shapes
 from jaxrec.errors import UserError
 from jaxrec.runtime import Recommender
-from jaxrec.runtime.bundle import FORMAT, MODEL, pack_bundle, parse_bundle, read_bundle, sha256
+from jaxrec.runtime.bundle import FORMAT, MODEL, pack_bundle, read_bundle, sha256
 from jaxrec.runtime.interpreter import DeviceModel
 from tests import ROOT
 from tests.bundles import make_bundle, save_bundle, save_in_format_1
@@ -85,7 +85,7 @@ def test_properties_and_metadata_equal_those_of_python(programs):
     assert found["history_length"] == expected.history_length
     features = [[each.name, each.of, each.kind, list(each.values)] for each in expected.features]
     assert found["features"] == features
-    assert found["model"] == pytest.approx(expected.model)
+    assert found["model"] == expected.model
     assert_close(vectors["result"]["biases"], expected.vectors().biases.tolist(), 1e-5)
     assert_close(vectors["result"]["vectors"], expected.vectors().vectors.ravel().tolist(), 1e-5)
 
@@ -126,7 +126,7 @@ def test_a_file_with_several_histories_per_call(programs, tmp_path):
 def test_messages(programs):
     features, adapter = GOLDEN / "features.tflite", GOLDEN / "adapter.tflite"
     messages = {
-        'all items are unknown, such as 7 (Long); the model has 36 items, such as "A03" (String)': (
+        'all items are unknown, such as 7 (Long); the model has 36 items, such as "A02" (String)': (
             call(PLAIN, "recommend", items=[7, "A3"])
         ),
         "all items of histories[0], [2] are unknown, such as": (
@@ -193,7 +193,6 @@ def test_damaged_files(programs, tmp_path):
             assert "\n" not in answer["error"]
         else:
             assert answer == intact
-            assert parse_bundle(path.read_bytes(), path).items == intact["result"][0]
     assert refused > 300
 
 

@@ -112,8 +112,18 @@ private fun parseMembers(content: ByteArray, members: Map<String, String>, path:
 
 /** Replaces the keys of an older model.json by those of today. */
 private fun renameKeys(model: Map<String, Any?>): Map<String, Any?> {
-    val adapt = model["adapt"] as Map<*, *>? ?: return model
-    return model + ("adapt" to adapt.mapKeys { (name, _) -> RENAMED_ADAPT[name] ?: name })
+    val renamed = model.toMutableMap()
+    (model["adapt"] as Map<*, *>?)?.let { adapt ->
+        renamed["adapt"] = adapt.mapKeys { (name, _) -> RENAMED_ADAPT[name] ?: name }
+    }
+    val evaluation = model["evaluation"] as Map<*, *>?
+    val protocol = evaluation?.get("protocol") as Map<*, *>?
+    if (evaluation != null && protocol != null && "seen_items" in protocol) {
+        val excludesHistory = protocol["seen_items"] == "left out"
+        renamed["evaluation"] = evaluation +
+            ("protocol" to protocol - "seen_items" + ("excludes_history" to excludesHistory))
+    }
+    return renamed
 }
 
 /**
