@@ -35,6 +35,8 @@ class KotlinPrograms:
         compiler = shutil.which("kotlinc")
         if compiler is None:
             pytest.skip("needs a Kotlin compiler, kotlinc of npm's kotlin-compiler, on the PATH")
+        if shutil.which("javac") is None:
+            pytest.skip("needs a JDK")
         if not JNA.exists():
             pytest.skip(f"needs JNA in {JNA}, or the variable JNA_JAR")
         self.compiler = Path(compiler).resolve()

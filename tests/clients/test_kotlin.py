@@ -274,14 +274,20 @@ def test_memory_threads_and_closing(programs):
 
 def test_the_commands_of_the_page(programs, tmp_path):
     """Run them where the installed packages have the names of the page."""
-    *installations, compilation, run = commands_of_page(PAGE)[:6]
+    commands = commands_of_page(PAGE)
+    *installations, compilation, run = commands[
+        : 1 + [words[0] for words in commands].index("java")
+    ]
     assert [words[0] for words in installations] == ["apt-get", "npm", "pip", "unzip"]
-    for name in ("clients", "pretrained"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    (tmp_path / "node_modules").mkdir()
-    (tmp_path / "node_modules" / "kotlin-compiler").symlink_to(programs.compiler.parents[1])
-    (tmp_path / "litert").mkdir()
-    (tmp_path / "litert" / "ai_edge_litert").symlink_to(programs.litert)
+    links = {
+        "clients": ROOT / "clients",
+        "pretrained": ROOT / "pretrained",
+        "build/node_modules/kotlin-compiler": programs.compiler.parents[1],
+        "build/litert/ai_edge_litert": programs.litert,
+    }
+    for name, target in links.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).symlink_to(target)
     subprocess.run(compilation, cwd=tmp_path, check=True)
     output = subprocess.run(run, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
     expected = Recommender.load(ROOT / "pretrained" / "small-rnn.tflite")
