@@ -122,7 +122,9 @@ internal fun adaptInputs(ids: IntArray, weights: Iterable<Number>?, settings: Ma
 private fun requireWeights(weights: Iterable<Number>, count: Int): List<Float> {
     val given = weights.map { it.toFloat() }
     if (given.size != count) {
-        throw RecommenderException("weights has ${given.size} entries for $count items; give one each")
+        throw RecommenderException(
+            "weights has ${given.size} entries for $count items; give one each",
+        )
     }
     if (!given.all { it.isFinite() && it >= 0 }) {
         throw RecommenderException(

@@ -17,8 +17,8 @@ import java.security.MessageDigest
 import java.util.zip.ZipException
 import java.util.zip.ZipInputStream
 
-// The version of the layout. In format 2, some keys of model.json have other names; in format 1, the
-// catalogue also is a single list of entries. Any other format is refused.
+// The version of the layout. In format 2, some keys of model.json have other names; in format 1,
+// the catalogue also is a single list of entries. Any other format is refused.
 private const val FORMAT = 3L
 private const val ENTRIES_FORMAT = 1L
 
@@ -140,7 +140,8 @@ private fun readMembers(content: ByteArray): Map<String, String> {
     val directory = bytes.getInt(end + 16)
     val start = bytes.getInt(directory + 42) // of the first member
     val stream = ZipInputStream(ByteArrayInputStream(content, start, end - start))
-    return generateSequence(stream::getNextEntry).associate { it.name to stream.readMember(it.name) }
+    val entries = generateSequence(stream::getNextEntry)
+    return entries.associate { it.name to stream.readMember(it.name) }
 }
 
 /** Reads one member; the stream verifies its checksum. */

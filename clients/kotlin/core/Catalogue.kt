@@ -48,30 +48,32 @@ class Catalogue private constructor(
         fun parse(items: List<Any>, text: String): Catalogue {
             val lines = text.trimEnd('\n').split('\n')
             val head = parseJson(lines[0]) as Map<*, *>
-            val described = (head["items"] as Long).toInt()
             val blockSize = (head["block"] as Long).toInt()
             val blockCount = (items.size + blockSize - 1) / blockSize
-            require(described == items.size && lines.size - 1 == blockCount) {
-                "its catalogue has ${formatCount(described)} items, not ${formatCount(items.size)}"
-            }
+            requireSize(items, (head["items"] as Long).toInt())
+            require(lines.size - 1 == blockCount) { "its catalogue is not complete" }
             val blocks = lines.drop(1).map { lazy { parseJson(it) as Map<*, *> } }
-            return Catalogue(items, blockSize, (head["genres"] as List<*>).map { it as String }, blocks)
+            return Catalogue(items, blockSize, textsOf(head["genres"]), blocks)
         }
 
         /** Reads the list of entries of an older file as a single block. */
         fun parseEntries(items: List<Any>, text: String): Catalogue {
             val entries = (parseJson(text) as List<*>).map { it as Map<*, *> }
-            require(entries.size == items.size) {
-                "its catalogue has ${formatCount(entries.size)} items, not ${formatCount(items.size)}"
-            }
-            val genres = entries.flatMap { (it["genres"] as List<*>?).orEmpty() }.distinct()
+            requireSize(items, entries.size)
+            val genres = entries.flatMap { textsOf(it["genres"]) }.distinct()
             val numberOf = genres.withIndex().associate { (number, name) -> name to number.toLong() }
             val block = mapOf(
                 "title" to entries.map { it["title"] },
                 "genres" to entries.map { (it["genres"] as List<*>?)?.map(numberOf::get) },
                 "year" to entries.map { it["year"] },
             )
-            return Catalogue(items, maxOf(1, items.size), genres.map { it as String }, listOf(lazyOf(block)))
+            return Catalogue(items, maxOf(1, items.size), genres, listOf(lazyOf(block)))
         }
+
+        private fun requireSize(items: List<Any>, size: Int) = require(size == items.size) {
+            "its catalogue has ${formatCount(size)} items, not ${formatCount(items.size)}"
+        }
+
+        private fun textsOf(list: Any?) = (list as List<*>?).orEmpty().map { it as String }
     }
 }

@@ -129,16 +129,17 @@ private fun Row.floats(name: String): FloatArray = (getValue(name) as FloatTenso
 
 /** Joins an input of some examples; the rest of the batch is zeros. */
 private fun join(name: String, port: Port, rows: List<Row>): Tensor {
-    val tensor = if (port.isFloat) FloatTensor(FloatArray(port.size)) else IntTensor(IntArray(port.size))
+    val joinedFloats = FloatArray(if (port.isFloat) port.size else 0)
+    val joinedInts = IntArray(if (port.isFloat) 0 else port.size)
     rows.forEachIndexed { index, row ->
         // An adapter of zeros leaves the model as it was shipped.
         val given = if (name == ADAPTER) row[name] ?: return@forEachIndexed else row.getValue(name)
-        when (tensor) {
-            is FloatTensor -> (given as FloatTensor).values.copyInto(tensor.values, index * port.width)
-            is IntTensor -> (given as IntTensor).values.copyInto(tensor.values, index * port.width)
+        when (given) {
+            is FloatTensor -> given.values.copyInto(joinedFloats, index * port.width)
+            is IntTensor -> given.values.copyInto(joinedInts, index * port.width)
         }
     }
-    return tensor
+    return if (port.isFloat) FloatTensor(joinedFloats) else IntTensor(joinedInts)
 }
 
 /** Returns the values of one example of an output. */

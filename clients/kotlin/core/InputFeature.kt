@@ -113,8 +113,8 @@ internal fun encodeFeatures(
 private fun requireSingle(feature: InputFeature, value: Any?): Any? {
     if (value is Iterable<*>) {
         throw RecommenderException(
-            "'${feature.name}', a feature of the ${feature.of}, is ${formatValue(value)}; give one " +
-                "value",
+            "'${feature.name}', a feature of the ${feature.of}, is ${formatValue(value)}; " +
+                "give one value",
         )
     }
     return value

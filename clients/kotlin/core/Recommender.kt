@@ -24,8 +24,8 @@ import java.io.File
  * because k is larger or many of its items are excluded, every item is scored, which takes longer.
  *
  * A model that was trained with features takes `features`: by name, a value for each item of the
- * history, or a single one of the user or the moment. Missing features, null, NaN and new values are
- * unknown.
+ * history, or a single one of the user or the moment. Missing features, null, NaN and new values
+ * are unknown.
  *
  * Functions throw a RecommenderException for invalid arguments, and an IllegalStateException after
  * `close`.
@@ -157,7 +157,9 @@ class Recommender(bundle: Bundle, engine: Engine) : AutoCloseable {
         features: Features = emptyMap(),
     ): List<Rating?> {
         if (!device.has("rate")) {
-            throw RecommenderException("the model predicts no ratings; train a run with --predict-ratings")
+            throw RecommenderException(
+                "the model predicts no ratings; train a run with --predict-ratings",
+            )
         }
         val values = (model["ratings"] as List<*>).map { (it as Number).toDouble() }
         return candidates.zip(predict("rate", items, candidates, features)) { item, outputs ->

@@ -82,7 +82,8 @@ internal class RequestBuilder(
             val names = found.take(MAX_NAMED).joinToString { "[$it]" }
             val rest = found.size - MAX_NAMED
             val more = if (rest > 0) " and ${formatCount(rest)} more" else ""
-            throw index.allUnknown("items of histories$names$more", requests[found[0]].items.first())
+            val first = requests[found[0]].items.first()
+            throw index.allUnknown("items of histories$names$more", first)
         }
         return requests
     }
@@ -123,7 +124,9 @@ internal class RequestBuilder(
 private fun <T> perHistory(name: String, values: Iterable<T>?, missing: T, count: Int): List<T> {
     val list = values?.toList() ?: return List(count) { missing }
     if (list.size != count) {
-        throw RecommenderException("$name has ${list.size} entries for $count histories; give one each")
+        throw RecommenderException(
+            "$name has ${list.size} entries for $count histories; give one each",
+        )
     }
     return list
 }

@@ -25,8 +25,10 @@ internal class UnitVectors(embeddings: FloatArray, private val width: Int) {
     }
 
     private fun cosine(first: Int, second: Int): Float {
+        val start = (first - 1) * width
+        val other = (second - 1) * width
         var sum = 0f
-        for (i in 0 until width) sum += values[(first - 1) * width + i] * values[(second - 1) * width + i]
+        for (i in 0 until width) sum += values[start + i] * values[other + i]
         return sum
     }
 }

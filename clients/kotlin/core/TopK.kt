@@ -46,7 +46,9 @@ internal fun rankCandidates(
 /** Returns the k ids with the highest scores, best first; among equal scores, lower ids first. */
 internal fun topScored(ids: IntArray, scores: FloatArray, k: Int): List<ScoredId> {
     // Sorted as integers, which needs no objects: the score in the upper half, the id in the lower.
-    val keys = LongArray(ids.size) { descendingKey(scores[it]).toLong().shl(32) or ids[it].toLong() }
+    val keys = LongArray(ids.size) {
+        descendingKey(scores[it]).toLong().shl(32) or ids[it].toLong()
+    }
     keys.sort()
     return keys.take(k).map { ScoredId(it.toInt(), scoreOf(it.shr(32).toInt())) }
 }

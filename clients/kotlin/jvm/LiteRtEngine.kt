@@ -44,10 +44,11 @@ class LiteRtEngine(bundle: Bundle) : Engine {
             environment = create(LiteRt::LiteRtDestroyEnvironment) {
                 LiteRt.LiteRtCreateEnvironment(OPTION_COUNT, environmentOptions(), out)
             }
+            val size = bundle.graph.size
             val address = graph.align(ALIGNMENT)
-            address.write(0, bundle.graph, 0, bundle.graph.size)
+            address.write(0, bundle.graph, 0, size)
             val model = create(LiteRt::LiteRtDestroyModel) {
-                LiteRt.LiteRtCreateModelFromBuffer(environment, address, bundle.graph.size.toLong(), out)
+                LiteRt.LiteRtCreateModelFromBuffer(environment, address, size.toLong(), out)
             }
             val options = create(LiteRt::LiteRtDestroyOptions) { LiteRt.LiteRtCreateOptions(out) }
             verify(LiteRt.LiteRtSetOptionsHardwareAccelerators(options, LiteRt.CPU))
@@ -88,28 +89,47 @@ class LiteRtEngine(bundle: Bundle) : Engine {
             val signature = pointer { LiteRt.LiteRtGetModelSignature(model, index, out) }
             val name = pointer { LiteRt.LiteRtGetSignatureKey(signature, out) }.getString(0)
             val ports = bundle.signatures.getValue(name)
-            val ins = (0 until count { LiteRt.LiteRtGetNumSignatureInputs(signature, out) }).map {
+            val inputs = createInputs(signature, index, ports.inputs)
+            name to NativeSignature(index, inputs, createOutputs(signature, index, ports.outputs))
+        }
+
+    private fun createInputs(signature: Pointer, index: Long, ports: Map<String, Port>) =
+        BufferList(
+            (0 until count { LiteRt.LiteRtGetNumSignatureInputs(signature, out) }).map {
                 createBuffer(
                     pointer { LiteRt.LiteRtGetSignatureInputName(signature, it, out) },
-                    ports.inputs,
+                    ports,
                     pointer { LiteRt.LiteRtGetSignatureInputTensorByIndex(signature, it, out) },
                     pointer {
-                        LiteRt.LiteRtGetCompiledModelInputBufferRequirements(compiled, index, it, out)
+                        LiteRt.LiteRtGetCompiledModelInputBufferRequirements(
+                            compiled,
+                            index,
+                            it,
+                            out,
+                        )
                     },
                 )
-            }
-            val outs = (0 until count { LiteRt.LiteRtGetNumSignatureOutputs(signature, out) }).map {
+            },
+        )
+
+    private fun createOutputs(signature: Pointer, index: Long, ports: Map<String, Port>) =
+        BufferList(
+            (0 until count { LiteRt.LiteRtGetNumSignatureOutputs(signature, out) }).map {
                 createBuffer(
                     pointer { LiteRt.LiteRtGetSignatureOutputName(signature, it, out) },
-                    ports.outputs,
+                    ports,
                     pointer { LiteRt.LiteRtGetSignatureOutputTensorByIndex(signature, it, out) },
                     pointer {
-                        LiteRt.LiteRtGetCompiledModelOutputBufferRequirements(compiled, index, it, out)
+                        LiteRt.LiteRtGetCompiledModelOutputBufferRequirements(
+                            compiled,
+                            index,
+                            it,
+                            out,
+                        )
                     },
                 )
-            }
-            name to NativeSignature(index, BufferList(ins), BufferList(outs))
-        }
+            },
+        )
 
     /** Allocates the memory of an input or output. */
     private fun createBuffer(
@@ -122,7 +142,12 @@ class LiteRtEngine(bundle: Bundle) : Engine {
         val port = ports.getValue(name)
         verify(LiteRt.LiteRtGetRankedTensorType(tensor, type))
         val buffer = create(LiteRt::LiteRtDestroyTensorBuffer) {
-            LiteRt.LiteRtCreateManagedTensorBufferFromRequirements(environment, type, requirements, out)
+            LiteRt.LiteRtCreateManagedTensorBufferFromRequirements(
+                environment,
+                type,
+                requirements,
+                out,
+            )
         }
         val bytes = count { LiteRt.LiteRtGetTensorBufferPackedSize(buffer, out) }
         // Reading by the shape in model.json must not leave the buffer.
@@ -161,7 +186,7 @@ class LiteRtEngine(bundle: Bundle) : Engine {
     /** The memory of an input or output. */
     private inner class Buffer(val name: String, private val port: Port, val handle: Pointer) {
         fun write(tensor: Tensor) = locked(LiteRt.WRITE) { address ->
-            require(tensor.size == port.size) { "$name has ${tensor.size} values, not ${port.size}" }
+            require(tensor.size == port.size) { "$name takes ${port.size} values" }
             when (tensor) {
                 is FloatTensor -> address.write(0, tensor.values, 0, tensor.size)
                 is IntTensor -> address.write(0, tensor.values, 0, tensor.size)

@@ -1,4 +1,4 @@
-/** Calls a recommender many times, from several threads, and after `close`; prints what happened. */
+/** Calls a recommender many times, from several threads and after `close`; prints what happened. */
 package jaxrec
 
 import jaxrec.jvm.LiteRtEngine
@@ -14,7 +14,8 @@ fun main(arguments: Array<String>) {
     val recommender = Recommender.load(file, ::LiteRtEngine)
     val histories = recommender.items.windowed(3)
 
-    fun callMany(count: Int) = repeat(count) { recommender.recommend(histories[it % histories.size]) }
+    fun callMany(count: Int) =
+        repeat(count) { recommender.recommend(histories[it % histories.size]) }
     callMany(CALLS)
     val first = residentKilobytes()
     callMany(CALLS)
