@@ -61,7 +61,7 @@ class Catalogue private constructor(
             val entries = (parseJson(text) as List<*>).map { it as Map<*, *> }
             requireSize(items, entries.size)
             val genres = entries.flatMap { textsOf(it["genres"]) }.distinct()
-            val numberOf = genres.withIndex().associate { (number, name) -> name to number.toLong() }
+            val numberOf = genres.indices.associate { genres[it] to it.toLong() }
             val block = mapOf(
                 "title" to entries.map { it["title"] },
                 "genres" to entries.map { (it["genres"] as List<*>?)?.map(numberOf::get) },
