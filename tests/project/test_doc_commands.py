@@ -136,6 +136,16 @@ def check_command(words: Sequence[str]) -> None:
             assert all((ROOT / path).exists() for path in paths), paths
         case [".ci/run"]:
             assert (ROOT / ".ci" / "run").is_file()
+        # A test compiles and runs the Kotlin program of a page (tests/clients/test_kotlin.py).
+        case ["apt-get", "install", *packages] | ["npm", "install", "--prefix", "build", *packages]:
+            assert all(each in " ".join(CI) for each in packages), packages
+        case ["pip", "download", "--no-deps", "-c", "constraints.txt", "-d", "build", package]:
+            assert f"\n{package}==" in (ROOT / "constraints.txt").read_text(), package
+        case ["unzip", "-q", "-o", archive, "-d", folder]:
+            assert {archive.split("/")[0], folder.split("/")[0]} == {"build"}
+        case ["build/node_modules/kotlin-compiler/bin/kotlinc" | "java", *words]:
+            paths = [word for word in words if word.startswith(("clients/", "pretrained/"))]
+            assert paths and all((ROOT / path).exists() for path in paths), paths
         case ["python3", "-m", "venv", folder]:
             assert folder in (".venv", ".venv-flower")
         case [".", ".venv/bin/activate" | ".venv-flower/bin/activate"]:

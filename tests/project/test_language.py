@@ -119,7 +119,7 @@ def test_former_names_are_found_wherever_they_are_defined(tmp_path):
 
 
 def test_files_are_short():
-    suffixes = (".py", ".js", ".css", ".html")
+    suffixes = (".py", ".js", ".css", ".html", ".kt", ".swift")
     files = source_files(*LIBRARY, "docs", "examples", "tests", suffixes=suffixes)
     assert len(files) > 300
     lines = {path.relative_to(ROOT).as_posix(): path.read_text().count("\n") for path in files}
