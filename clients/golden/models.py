@@ -58,7 +58,7 @@ def features(folder: Path) -> Path:
         activity_features="device,price",
         user_features="country",
         time_gaps=True,
-        moment="hour,weekday",
+        time_features="hour,weekday",
         predict_ratings=True,
     )
 
