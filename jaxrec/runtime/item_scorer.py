@@ -5,10 +5,10 @@ from numpy.typing import NDArray
 
 from jaxrec.runtime.fork_lock import ForkLock
 from jaxrec.runtime.interpreter import DeviceModel, Inputs, ItemEmbeddings
-from jaxrec.runtime.similarity import to_unit_vectors
+from jaxrec.runtime.similarity import vector_lengths
 
-# Below this share of the catalogue, items are scored by the signature `score`: reading all
-# embeddings would take as long as 1 / _MIN_SHARE such calls, and V x D x 4 bytes of memory.
+# A smaller share of the catalogue is scored by the signature `score`: reading all embeddings would
+# take longer than many such calls, and V x D x 4 bytes of memory.
 _MIN_SHARE = 0.1
 
 
@@ -29,7 +29,7 @@ class ItemScorer:
         self.size = size
         self._lock = ForkLock()
         self._embeddings: ItemEmbeddings | None = None
-        self._unit_vectors: NDArray[np.float32] | None = None
+        self._lengths: NDArray[np.float32] | None = None
 
     def score(self, histories: Inputs, items: NDArray[np.int32]) -> NDArray[np.float32]:
         """Return the scores of the same items after each history, [n, m].
@@ -48,7 +48,7 @@ class ItemScorer:
         return np.vecdot(vectors, self.device.encode_all(histories)[:, None]) + biases
 
     def embeddings(self) -> ItemEmbeddings:
-        """Return the embeddings and biases of all items, [V, D] and [V].
+        """Return the embeddings and biases of all items, [V, D] and [V], which are read-only.
 
         Raises:
             UserError: if the file is older than the signature `vectors`.
@@ -56,26 +56,28 @@ class ItemScorer:
         with self._lock:
             if self._embeddings is None:
                 everything = np.arange(1, self.size + 1, dtype=np.int32)
-                self._embeddings = self.device.vectors_all(everything)
+                found = self.device.vectors_all(everything)
+                for array in found:
+                    array.setflags(write=False)
+                self._embeddings = found
             return self._embeddings
 
-    def unit_vectors(self) -> NDArray[np.float32]:
-        """Return the embeddings of all items, scaled to length one, [V, D].
+    def lengths(self) -> NDArray[np.float32]:
+        """Return the lengths of the embeddings of all items, [V]; 1 for a zero embedding.
 
         Raises:
             UserError: as in `embeddings`.
         """
         vectors, _ = self.embeddings()
-        with self._lock:
-            if self._unit_vectors is None:
-                self._unit_vectors = to_unit_vectors(vectors)
-            return self._unit_vectors
+        if self._lengths is None:  # needs no lock: two threads compute equal values
+            self._lengths = vector_lengths(vectors)
+        return self._lengths
 
     def close(self) -> None:
-        """Free the memory of the embeddings and of the model file."""
+        """Free the memory of the model file and of the embeddings."""
+        self.device.close()  # first, so that no thread reads the embeddings again
         with self._lock:
-            self._embeddings = self._unit_vectors = None
-        self.device.close()
+            self._embeddings = self._lengths = None
 
     def _reads_embeddings(self, count: int) -> bool:
         """Return whether some items are scored by their embeddings."""

@@ -100,7 +100,8 @@ class LoadedModel:
     def vectors(self) -> ItemEmbeddings:
         """Return the embeddings [V, D] and the biases [V] of all items, in the order of `items`.
 
-        A score is the product of a query, from `encode`, and an item embedding, plus the bias.
+        A score is the product of a query, from `encode`, and an item embedding, plus the bias. The
+        arrays are read-only, and kept until `close`: V x D x 4 bytes.
 
         Raises:
             UserError: if the file is older than the signature `vectors`.

@@ -205,7 +205,9 @@ class Recommender(LoadedModel):
             UserError: if k is out of range or the item is unknown, or as in `vectors`.
         """
         require_k(k, len(self.items))
-        ranked = rank_similar(self._scorer.unit_vectors(), self._item_index.require_id(item), k)
+        item_id = self._item_index.require_id(item)
+        vectors, _ = self._scorer.embeddings()
+        ranked = rank_similar(vectors, self._scorer.lengths(), item_id, k)
         return to_recommendations(ranked, self.catalogue)[0]
 
     def _inputs(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from clients.golden.write_cases import GOLDEN
+from jaxrec.errors import UserError
 from jaxrec.runtime.interpreter import HISTORY, DeviceModel, ItemEmbeddings
 from jaxrec.runtime.item_scorer import ItemScorer
 
@@ -86,3 +87,20 @@ def test_a_file_without_embeddings_is_scored_by_the_signature(device):
     scores = ItemScorer(device, SIZE).score(HISTORIES, EVERYTHING)
     np.testing.assert_array_equal(scores, device.score_all(HISTORIES, np.tile(EVERYTHING, (3, 1))))
     assert "encode" not in device.counts
+
+
+def test_embeddings_cannot_be_changed(device):
+    """All later scores are computed from them."""
+    vectors, biases = ItemScorer(device, SIZE).embeddings()
+    for array in (vectors, biases):
+        with pytest.raises(ValueError, match="read-only"):
+            array += 1
+
+
+def test_a_closed_scorer_does_not_read_embeddings_again(device):
+    scorer = ItemScorer(device, SIZE)
+    scorer.embeddings()
+    scorer.close()
+    for call in (scorer.embeddings, scorer.lengths):
+        with pytest.raises(UserError, match=r"^the model is closed; load its file again$"):
+            call()
