@@ -184,6 +184,39 @@ def test_vite_s_development_server(browser, app, script):
         assert shown_items(browser, url) == EXPECTED
 
 
+TYPED = """import { type Recommendation, Recommender, WorkerRecommender } from "jaxrec";
+import { Recommender as NodeRecommender } from "jaxrec/node";
+
+const recommender: Recommender = await NodeRecommender.load("model.tflite");
+const list: Recommendation[] = await recommender.recommend([1], 5, { unknown: "popular" });
+const title: string | null = list[0].title;
+const there = await WorkerRecommender.load(new Worker("w.js"), new URL("http://a/b.tflite"));
+const known: boolean = await there.knows(1);
+const lists: Recommendation[][] = await there.recommendMany([[1]], 5, { exclude: [[2]] });
+// @ts-expect-error: there is no such option.
+await recommender.recommend([1], 5, { exlude: [1] });
+// @ts-expect-error: a history is no string.
+await there.recommend(12);
+console.log(title, known, lists);
+"""
+
+
+def test_typescript_checks_calls_by_the_types_of_the_package(app):
+    (app / "main.ts").write_text(TYPED)
+    flags = [
+        "--noEmit",
+        "--strict",
+        "--target",
+        "esnext",
+        "--module",
+        "nodenext",
+        "--types",
+        "node",
+    ]
+    (app / "node_modules" / "@types").symlink_to(PACKAGE / "node_modules" / "@types")
+    run_tool("tsc", *flags, "main.ts", folder=app)
+
+
 @pytest.mark.parametrize("flags", [["--format=esm"], ["--format=iife"]])
 def test_an_esbuild_build_is_given_the_runtime(browser, app, flags):
     site = app / "site"

@@ -22,6 +22,9 @@ def test_the_files_of_the_runtime():
     assert all(files[f"{build}.wasm"].startswith(b"\0asm") for build in BUILDS)
     version = json.loads((HOME / "package.json").read_text())["dependencies"]["@litertjs/core"]
     assert f"LiteRT.js {version}, unchanged" in files["NOTICE.txt"].decode()
+    # The version that the package was tested with.
+    package = json.loads((ROOT / "clients" / "web" / "package.json").read_text())
+    assert package["peerDependencies"]["@litertjs/core"] == version
 
 
 def test_versions_are_exact_and_the_lock_file_has_hashes_without_addresses():

@@ -131,7 +131,12 @@ export async function readBundle(bytes) {
       : await read("catalogue.jsonl");
   const catalogue = new Catalogue(items, text);
   if (!catalogue.isComplete) throw mismatchError();
-  return { graph, items, catalogue, model: model.format < FORMAT ? withCurrentNames(model) : model };
+  return {
+    graph,
+    items,
+    catalogue,
+    model: model.format < FORMAT ? withCurrentNames(model) : model,
+  };
 }
 
 /**

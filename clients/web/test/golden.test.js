@@ -4,8 +4,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import { Recommender } from "jaxrec/node";
-
-/** @import { Rating } from "jaxrec" */
+import { replay } from "./replay.js";
 
 /**
  * @typedef {object} Case
@@ -20,30 +19,6 @@ import { Recommender } from "jaxrec/node";
 
 const GOLDEN = new URL("../../golden/", import.meta.url);
 const ADAPT_TOLERANCE = 1e-3;
-
-/** @type {Record<string, (recommender: Recommender, values: Record<string, any>) => unknown>} */
-const CALLS = {
-  recommend: (recommender, { items, k, ...options }) => recommender.recommend(items, k, options),
-  recommend_many: (recommender, { histories, k, ...options }) =>
-    recommender.recommendMany(histories, k, options),
-  similar: (recommender, { item, k }) => recommender.similar(item, k),
-  score: (recommender, { items, candidates, ...options }) =>
-    recommender.score(items, candidates, options),
-  rate: async (recommender, { items, candidates, ...options }) =>
-    (await recommender.rate(items, candidates, options)).map(toPlainRating),
-  encode: async (recommender, { items, ...options }) =>
-    Array.from(await recommender.encode(items, options)),
-  describe: (recommender, { item }) => recommender.describe(item) ?? null,
-  knows: (recommender, { item }) => recommender.knows(item),
-  adapt: (recommender, { items, ...options }) => recommender.adapt(items, options),
-};
-
-/** @param {Rating | null} rating */
-function toPlainRating(rating) {
-  if (!rating) return null;
-  const { item, expected, atLeast } = rating;
-  return { item, expected, at_least: Object.fromEntries(atLeast) };
-}
 
 /**
  * Compare values: numbers within the tolerance, of objects the expected fields only.
@@ -102,7 +77,7 @@ for (const name of readdirSync(GOLDEN).filter((each) => each.endsWith(".json")))
     after(() => recommender.close());
     for (const each of /** @type {Case[]} */ (cases)) {
       test(`${each.call}: ${each.name}`, async () => {
-        const call = async () => CALLS[each.call](recommender, each.arguments);
+        const call = async () => replay(recommender, each.call, each.arguments);
         if (each.error) await assert.rejects(call, /^(Range|Type|Bundle)Error: /);
         else
           assertClose(

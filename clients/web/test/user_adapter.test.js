@@ -13,7 +13,7 @@ import {
 
 /** @import { Model } from "../src/bundle.js" */
 
-const SETTINGS = { activities: 4, held_back: 1, half_life: 1 };
+const SETTINGS = { activities: 4, held_out: 1, half_life: 1 };
 const ADAPTER = { format: 1, model: "abc", vector: [0.5, 0], before: 2, after: 1 };
 
 test("by default a weight halves with each half-life", () => {
