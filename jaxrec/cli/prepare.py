@@ -32,7 +32,8 @@ from jaxrec.data.preparation.steps import prepare_folder
 from jaxrec.data.prepared import LAYOUT, is_prepared, read_manifest, read_prepared
 from jaxrec.data.sources.item_table import ItemTableConfig
 from jaxrec.data.sources.log_config import LogConfig
-from jaxrec.data.sources.own_log import LogFile, SideTables, open_log
+from jaxrec.data.sources.log_file import LogFile, open_log
+from jaxrec.data.sources.own_log import SideTables
 from jaxrec.data.sources.tabular import require_columns
 from jaxrec.data.sources.user_table import UserTableConfig
 from jaxrec.errors import UserError

@@ -14,7 +14,7 @@ Size = Literal["small", "medium", "large"]
 SIZES: dict[str, dict[str, Any]] = {
     "small": {"embedding-dim": 16, "hidden-units": 24, "dropout": 0.05, "epochs": 15},
     "medium": {},
-    "large": {"embedding-dim": 96, "hidden-units": 192, "epochs": 20},
+    "large": {"embedding-dim": 96, "hidden-units": 192, "epochs": 25},
 }
 
 

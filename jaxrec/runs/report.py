@@ -20,6 +20,9 @@ from jaxrec.runs.text_table import format_table
 _COLUMNS = ("recall@1", "recall@5", "recall@10", "recall@50", "ndcg@10", "mrr", "mean_rank")
 _WITH_INTERVAL = ("recall@10", "ndcg@10")
 
+# Share of steps with equal times from which on their order is noted beside the figures.
+_MIN_TIED_STEPS = 0.25
+
 # Row labels of a model that knows the target's time, and of the same model without that time.
 KNOWS_TARGET_TIME, UNKNOWN_TARGET_TIME = "knows the target's time", "target time unknown"
 
@@ -110,6 +113,14 @@ def render_table(summary: Summary) -> str:
             "random-pairs leaks the future: training includes later activities of these users, so "
             "these figures are not comparable with those of other splits"
         )
+    tied_steps = protocol.log_summary.tied_steps
+    if tied_steps >= _MIN_TIED_STEPS:
+        lines.append(
+            f"{tied_steps:.0%} of consecutive activities have equal times: the order of the source "
+            "decides which of them are targets"
+        )
+    if protocol.split == "temporal":
+        lines.append("a history has all earlier activities of its user, those after the cut too")
     if protocol.test_targets_seen_before and protocol.excludes_history:
         lines.append(
             f"{protocol.test_targets_seen_before:,} targets are items of the user's history; "

@@ -147,6 +147,7 @@ def _open_board(directory: RunDirectory, progress: Progress) -> AbstractContextM
     """Return a TensorBoard writer as a context; one of None in all processes except the leader."""
     if not is_leader():
         return nullcontext()
+    # Events after the checkpoint, from a run that was killed, are hidden.
     return SummaryWriter(str(directory.tensorboard), purge_step=progress.step + 1)
 
 
@@ -178,6 +179,7 @@ def _train_epoch(
     losses: list[float] = []
     started = time.perf_counter()
     first_step = epoch * batches.steps_per_epoch
+    # One dispatch runs while the host gathers the next batch and reads the losses of the last.
     running: jax.Array | None = None
     for number in range(batches.dispatches_per_epoch):
         batch = batches.dispatch(epoch * batches.dispatches_per_epoch + number)

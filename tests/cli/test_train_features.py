@@ -100,7 +100,7 @@ MISTAKES = {
     ),
     "a user twice": (
         with_log("--users=twice.csv", "--user-features=sex"),
-        "twice.csv, line 22: user 3 is in an earlier row too",
+        "twice.csv, line 22: user 3 has another description in an earlier row",
     ),
     "other ids": (
         with_log("--users=strangers.csv", "--user-features=sex"),

@@ -146,10 +146,19 @@ def test_the_protocol_has_target_events_and_weights():
     assert (described.target_weight, described.effective_targets) == ("weight", 1)
 
 
+def test_ties_that_decide_the_targets_are_noted_beside_the_figures():
+    summary = make_summary()
+    tied = replace(summary.protocol.log_summary, tied_steps=0.25)
+    table = render_table(replace(summary, protocol=replace(summary.protocol, log_summary=tied)))
+    assert "25% of consecutive activities have equal times: the order of the source" in table
+    assert "equal times" not in render_table(summary)
+
+
 @pytest.mark.parametrize("split", ["leave-one-out", "temporal", "random-pairs"])
 def test_only_random_pairs_are_noted_as_leaking(split):
     table = render_table(make_summary(config_with(split=split)))
     assert ("leaks the future" in table) == (split == "random-pairs")
+    assert ("those after the cut too" in table) == (split == "temporal")
     assert f"shop, {split}:" in table
 
 

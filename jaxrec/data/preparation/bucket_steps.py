@@ -21,7 +21,8 @@ from jaxrec.data.interactions import (
 )
 from jaxrec.data.ordered import order_rows
 from jaxrec.data.preparation.column_types import ColumnTypes, cast_rows, infer_types
-from jaxrec.data.sources.own_log import LogFile, complete_rows, read_rows
+from jaxrec.data.sources.log_file import LogFile
+from jaxrec.data.sources.own_log import complete_rows, read_rows
 from jaxrec.data.sources.tabular import Table
 from jaxrec.errors import UserError
 from jaxrec.files import read_json, replacing, write_json

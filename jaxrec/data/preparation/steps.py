@@ -79,7 +79,7 @@ def prepare_folder(
         )
     types = merge_types(bucket_types, workspace.opened)
     engine.run_step(partial(clean_bucket, workspace, types), filled, "clean")
-    notes = [*workspace.opened.file.notes, *_first_bucket_notes(surveys, workspace)]
+    notes = [*workspace.opened.notes, *_first_bucket_notes(surveys, workspace)]
     notes += _select_items(workspace, tables, filled)
     engine.run_step(partial(order_bucket, workspace), filled, "order")
     reports = [workspace.report(step, bucket) for step in ("clean", "ordered") for bucket in filled]
