@@ -8,9 +8,8 @@ run it only after a change of icon.svg.
 
 import shutil
 import sys
-from collections.abc import Callable
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
 from demo.folder import PAGE
 from jaxrec.errors import UserError
@@ -20,51 +19,46 @@ _ROUNDED = 'rx="112"'
 _SQUARE = 'rx="0"'
 
 
-def draw_icons(svg: str, draw: Callable[[str, int], bytes]) -> dict[str, bytes]:
+def draw_icons(browser: Browser) -> dict[str, bytes]:
     """Return the PNG icons by file name.
 
-    Args:
-        svg: the icon, with rounded corners.
-        draw: draws an SVG as a PNG of a width and height in pixels.
+    Raises:
+        UserError: icon.svg has no rounded background.
     """
+    svg = (PAGE / "icon.svg").read_text()
     if _ROUNDED not in svg:
-        raise UserError(f"icon.svg has no background with {_ROUNDED}; restore it")
+        raise UserError(f"{PAGE / 'icon.svg'} has no background with {_ROUNDED}; restore it")
     return {
-        "icon-192.png": draw(svg, 192),
-        "icon-512.png": draw(svg, 512),
-        "icon-maskable-512.png": draw(svg.replace(_ROUNDED, _SQUARE), 512),
+        "icon-192.png": _draw(browser, svg, 192),
+        "icon-512.png": _draw(browser, svg, 512),
+        "icon-maskable-512.png": _draw(browser, svg.replace(_ROUNDED, _SQUARE), 512),
     }
 
 
-def run() -> None:
-    """Write the icons beside icon.svg."""
-    path = shutil.which("chromium")
-    if path is None:
-        raise UserError("chromium is missing; install it with `apt-get install chromium`")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-
-        def draw(svg: str, size: int) -> bytes:
-            page = browser.new_page(viewport={"width": size, "height": size})
-            page.set_content(f"<style>body {{ margin: 0 }} svg {{ display: block }}</style>{svg}")
-            image = page.screenshot(omit_background=True)
-            page.close()
-            return image
-
-        icons = draw_icons((PAGE / "icon.svg").read_text(), draw)
-        browser.close()
-    for name, content in icons.items():
-        (PAGE / name).write_bytes(content)
-        print(f"{PAGE / name}: {len(content):,} bytes")
+def _draw(browser: Browser, svg: str, size: int) -> bytes:
+    page = browser.new_page(viewport={"width": size, "height": size})
+    page.set_content(f"<style>body {{ margin: 0 }} svg {{ display: block }}</style>{svg}")
+    image = page.screenshot(omit_background=True)
+    page.close()
+    return image
 
 
 def main() -> int:
-    """Write the icons, and return the exit code."""
-    try:
-        run()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+    """Write the icons beside icon.svg, and return the exit code."""
+    path = shutil.which("chromium")
+    if path is None:
+        print("error: chromium is missing; apt-get install chromium", file=sys.stderr)
         return 2
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        try:
+            icons = draw_icons(browser)
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+    for name, content in icons.items():
+        (PAGE / name).write_bytes(content)
+        print(f"{PAGE / name}: {len(content):,} bytes")
     return 0
 
 

@@ -77,7 +77,7 @@ export function createRow(item, entry, { move, toggleExcluded, remove }) {
     details,
   );
   row.dataset.title = title;
-  row.dataset.note = entry ? String(entry.year ?? "") : "unknown to this model";
+  if (entry) row.dataset.year = String(entry.year ?? "");
   return row;
 }
 
@@ -96,8 +96,10 @@ export function updateRow(row, { item, excluded, features: values = {} }, state,
   buttonOf(row, "up").disabled = state.isLatest;
   buttonOf(row, "down").disabled = state.isOldest;
   buttonOf(row, "exclude").setAttribute("aria-pressed", String(excluded));
-  const note = buttonOf(row, "details").lastElementChild;
-  if (note) note.textContent = ratingText(features, values) || (row.dataset.note ?? "");
+  const [, note] = buttonOf(row, "details").children;
+  const rating = ratingText(features, values);
+  note.className = rating || !row.dataset.year ? "note" : "note year";
+  note.textContent = rating || (row.dataset.year ?? "unknown to this model");
   const inputs = /** @type {HTMLElement} */ (row.querySelector(".feature-inputs"));
   inputs.hidden = features.length === 0;
   renderFeatureInputs(inputs, features, values, ` of ${row.dataset.title}`, (feature, value) =>

@@ -32,9 +32,10 @@ export class RecommendationsView {
   /** @param {(item: RawItem) => void} onTap called when a recommendation is tapped. */
   constructor(onTap) {
     this.#onTap = onTap;
-    for (const type of ["pointerover", "focusin"]) {
+    const selectors = { pointerover: "li", focusin: "li:has(:focus-visible)" };
+    for (const [type, selector] of Object.entries(selectors)) {
       this.#root.addEventListener(type, ({ target }) => {
-        if (target instanceof Element) this.#highlight(target.closest("li"));
+        if (target instanceof Element) this.#highlight(target.closest(selector));
       });
     }
     this.#root.addEventListener("pointerleave", () => this.#highlight(null));
@@ -91,6 +92,7 @@ export class RecommendationsView {
       ? `No longer in the top ${LIST_LENGTH}: ` +
         changes.dropped.map((item) => titles?.get(item)).join(", ")
       : "";
+    dropped.title = dropped.textContent;
     this.#titles.set(list, new Map(top.map((entry) => [entry.item, titleOf(entry)])));
   }
 

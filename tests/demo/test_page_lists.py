@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from jaxrec.conversion.graph.shapes import Shapes
-from tests.browser import open_page, recommended_items, site, tap_cards
+from tests.browser import open_figures, open_page, recommended_items, site, tap_cards
 from tests.bundles import make_bundle, save_bundle
 from tests.demo import encoders_page
 from tests.demo.encoders_page import catalogue, expected_items
@@ -50,6 +50,7 @@ def test_the_list_shows_rank_changes_and_removed_items(page):
 
 
 def test_score_bars_are_scaled_between_last_and_first_score(page, recommender):
+    open_figures(page)
     scores = [each.score for each in recommender.recommend([], recommender.top_k)]
     bars = page.locator(".bar").evaluate_all(
         "bars => bars.map(bar => Number(bar.style.getPropertyValue('--share')))"
