@@ -38,7 +38,9 @@ export class RecommendationsView {
         if (target instanceof Element) this.#highlight(target.closest(selector));
       });
     }
-    this.#root.addEventListener("pointerleave", () => this.#highlight(null));
+    for (const type of ["pointerleave", "focusout"]) {
+      this.#root.addEventListener(type, () => this.#highlight(null));
+    }
   }
 
   /**
