@@ -71,6 +71,12 @@ def check_and_screenshot(page, axe: str, name: str) -> None:
     page.screenshot(path=SCREENSHOTS / f"{name}.png")
 
 
+def expand_sheet(page) -> None:
+    """Expand the sheet of recommendations and history, on phones."""
+    if page.locator("#sheet-toggle").is_visible():
+        page.locator("#sheet-toggle").click()
+
+
 def test_every_state_is_accessible(page, request, axe):
     name = request.node.callspec.id
     check_and_screenshot(page, axe, f"first-{name}")
@@ -80,10 +86,9 @@ def test_every_state_is_accessible(page, request, axe):
     expect(page.locator(".time")).not_to_be_empty()
     check_and_screenshot(page, axe, f"chosen-{name}")
 
-    if page.locator("#sheet-toggle").is_visible():
-        page.locator("#sheet-toggle").click()
-    open_rows(page)
     open_figures(page)
+    expand_sheet(page)
+    open_rows(page)
     page.get_by_role("button", name="Try without").nth(1).click()
     page.get_by_role("radio", name="Side by side").click()
     expect(page.locator(".list")).to_have_count(3)
@@ -141,8 +146,7 @@ def test_feature_inputs_are_accessible(browser, feature_site, axe, size, scheme)
     open_page(page, feature_site.url)
     tap_cards(page, 3, 12, 7)
     expect(page.locator("#history-list li")).to_have_count(3)
-    if page.locator("#sheet-toggle").is_visible():
-        page.locator("#sheet-toggle").click()
+    expand_sheet(page)
     open_rows(page)
     page.locator("#history-list").get_by_role("radio", name="4").first.check()
     expect(page.locator("#status")).to_contain_text("The rating is 4")
