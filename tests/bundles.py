@@ -22,7 +22,7 @@ _PROTOCOL = {
     "split": "none",
     "test_users": 0,
     "candidates": 0,
-    "seen_items": "left out",
+    "excludes_history": True,
     "seed": 0,
     "leaks_the_future": False,
 }
@@ -98,6 +98,18 @@ def encode_catalogue(entries: Iterable[Mapping[str, Any]]) -> bytes:
     return pack_catalogue({name: [entry[name] for entry in entries] for name in COLUMNS})
 
 
+def with_older_names(model: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of a model.json under the names of format 2."""
+    protocol = {**model["evaluation"]["protocol"]}
+    protocol["seen_items"] = "left out" if protocol.pop("excludes_history") else "kept"
+    evaluation = {**model["evaluation"], "protocol": protocol}
+    adapt = model.get("adapt")
+    if adapt:
+        names = {"held_out": "held_back", "learning_rate": "rate", "l2_penalty": "decay"}
+        adapt = {names.get(key, key): value for key, value in adapt.items()}
+    return {**model, "evaluation": evaluation, "adapt": adapt}
+
+
 def save_in_format_1(
     path: Path, target: Path, change: Callable[[list[Any]], list[Any]] = lambda entries: entries
 ) -> None:
@@ -106,7 +118,7 @@ def save_in_format_1(
     members = {
         bundle.VOCABULARY: {"values": source.items, "digest": source.model["vocabulary"]["sha256"]},
         "catalogue.json": change(list(source.catalogue)),
-        bundle.MODEL: {**source.model, "format": 1},
+        bundle.MODEL: with_older_names(source.model) | {"format": 1},
     }
     content = {name: json.dumps(value).encode() for name, value in members.items()}
     target.write_bytes(bundle.pack_bundle(source.graph, content))

@@ -149,7 +149,8 @@ function formatProtocol({ evaluation: { protocol } }) {
     "recall@10 is the share of test users whose next item is in the top 10: " +
     `${protocol.dataset}, ${protocol.split}, ` +
     `${protocol.test_users.toLocaleString("en")} test users, ` +
-    `${protocol.candidates.toLocaleString("en")} candidates, seen items ${protocol.seen_items}, ` +
+    `${protocol.candidates.toLocaleString("en")} candidates, ` +
+    `history ${protocol.excludes_history ? "excluded" : "included"}, ` +
     `seed ${protocol.seed}.${leak}`
   );
 }

@@ -58,7 +58,7 @@ function statusText({ name, settings, knownCount, adapter }, isNamed) {
     }
     return `${prefix}The model can learn from up to ${settings.activities} of your last items.`;
   }
-  const items = `your last ${settings.held_back} items`;
+  const items = `your last ${settings.held_out} items`;
   const losses = `(loss ${formatLoss(adapter.before)} → ${formatLoss(adapter.after)})`;
   return isKept(adapter)
     ? `${prefix}Learned and kept: the model predicts ${items} better ${losses}.`

@@ -70,8 +70,8 @@ class AdaptResult(NamedTuple):
 
     Attributes:
         adapter: float32 [D], zeros if it was rejected.
-        before: the mean cross entropy of the held-back activities without an adapter.
-        after: the same with the learned adapter. Both are NaN if nothing was held back.
+        before: the mean cross entropy of the held-out activities without an adapter.
+        after: the same with the learned adapter. Both are NaN if nothing was held out.
     """
 
     adapter: NDArray[np.float32]

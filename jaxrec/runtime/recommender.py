@@ -147,7 +147,7 @@ class Recommender:
     def adapt(self, items: RawItems, *, weights: Iterable[float] | None = None) -> Adapter:
         """Learn an adapter for a user from the last M known items of a longer history.
 
-        The last of these are held back: an adapter is kept only if training on the others makes
+        The last of these are held out: an adapter is kept only if training on the others makes
         them more likely; otherwise it has no effect. This takes as long as several hundred calls
         of `recommend`; repeat it when the history has grown considerably.
 

@@ -27,6 +27,7 @@ from tests.browser import site
 from tests.exports import call
 
 pytest.importorskip("tensorflow", reason="needs the extra convert")
+pytestmark = pytest.mark.slow
 
 # "genre" sorts before "item": JAX and TensorFlow sort inputs by name.
 GENRE = Feature("genre", "activity", "id", 4, ("drama", "comedy", 3, 4.5))

@@ -21,6 +21,7 @@ from tests.browser import open_page, site
 from tests.exports import call, run_train
 
 pytest.importorskip("tensorflow", reason="needs the extra convert")
+pytestmark = pytest.mark.slow
 
 
 class Skip(Head):
@@ -77,7 +78,7 @@ def run(tmp_path_factory) -> RunDirectory:
         patch.setattr(DataConfig, "requested_heads", lambda config: requests)
         flags = ["--dataset=log.csv", "--activity-features=skipped", "--encoder=bow"]
         flags += ["--embedding-dim=8", "--hidden-units=16", "--epochs=15", "--learning-rate=0.05"]
-        trained = run_train(*flags, "--final-fit", "--run-dir=run", cwd=folder)
+        trained = run_train(*flags, "--train-on-validation", "--run-dir=run", cwd=folder)
         assert trained.returncode == 0, trained.stderr
         assert "skipped: 300 targets; concordance:" in trained.stdout
         converted = call(export.main, "--run-dir=run", cwd=folder)

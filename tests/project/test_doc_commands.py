@@ -29,6 +29,7 @@ from tests.project.pages import (
     commands_of_page,
     each_page,
 )
+from tests.project.test_site import BUILD_ARGUMENTS
 
 # Scripts that call `jaxrec COMMAND`, by path.
 ENTRY_SCRIPTS = {
@@ -130,6 +131,8 @@ def check_command(words: Sequence[str]) -> None:
         case ["pip", "install", "-r", requirements, "-e", extra]:
             assert (ROOT / requirements).is_file()
             assert extra.removeprefix(".[").removesuffix("]") in EXTRAS, extra
+        case ["sphinx-build", *arguments, "build/site"]:
+            assert tuple(arguments) == BUILD_ARGUMENTS
         case ["export", *variables]:
             assert all("=" in each for each in variables), variables
         case ["flwr" | "flower-superlink" | "flower-supernode", *given]:

@@ -109,7 +109,7 @@ def test_the_python_of_on_device_learning_adapts_and_adapts_again(tmp_path):
     from jaxrec.conversion.graph.export import export_model
 
     raw = [f"item {number}" for number in range(SIZE)]
-    config = AdaptConfig(activities=20, held_back=4)
+    config = AdaptConfig(activities=20, held_out=4)
     shapes = Shapes(1, 5, 6, 4, False)
     for name in ("first", "second"):
         model = make_model("bow" if name == "first" else "rnn")

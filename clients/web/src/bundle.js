@@ -8,10 +8,10 @@
 import { Catalogue, packCatalogue } from "./catalogue.js";
 
 /**
- * Version of the bundle's layout. The previous version, whose catalogue is one list of entries, is
- * read too; any other version is an error.
+ * Version of the bundle's layout. In format 2, some keys of model.json have other names; in format 1,
+ * the catalogue also is one list of entries. Any other version is an error.
  */
-const FORMAT = 2;
+const FORMAT = 3;
 const ENTRIES_FORMAT = 1;
 
 const END_OF_DIRECTORY = 0x06054b50;
@@ -56,7 +56,7 @@ const DEFLATED = 8;
  * @property {string} split
  * @property {number} test_users
  * @property {number} candidates
- * @property {string} seen_items
+ * @property {boolean} excludes_history
  * @property {number} seed
  * @property {boolean} leaks_the_future
  */
@@ -96,7 +96,7 @@ export async function readBundle(bytes) {
   const read = (name) => readMember(bytes, members, name);
   /** @type {Model} */
   const model = JSON.parse(await read("model.json"));
-  if (model.format !== FORMAT && model.format !== ENTRIES_FORMAT) {
+  if (!(ENTRIES_FORMAT <= model.format && model.format <= FORMAT)) {
     throw new BundleError(
       `The model has format ${model.format}, this page reads ${FORMAT}: export its run again.`,
     );
@@ -123,12 +123,30 @@ export async function readBundle(bytes) {
     );
   }
   const text =
-    model.format === FORMAT
-      ? await read("catalogue.jsonl")
-      : packEntries(JSON.parse(await read("catalogue.json")), items);
+    model.format === ENTRIES_FORMAT
+      ? packEntries(JSON.parse(await read("catalogue.json")), items)
+      : await read("catalogue.jsonl");
   const catalogue = new Catalogue(items, text);
   if (!catalogue.isComplete) throw mismatchError();
-  return { graph, items, catalogue, model };
+  return { graph, items, catalogue, model: model.format < FORMAT ? withCurrentNames(model) : model };
+}
+
+/**
+ * Return the content of an older model.json under the names of today.
+ *
+ * @param {any} model
+ * @returns {Model}
+ */
+function withCurrentNames({ adapt, evaluation, ...rest }) {
+  const { seen_items, ...protocol } = evaluation.protocol;
+  return {
+    ...rest,
+    adapt: adapt && { ...adapt, held_out: adapt.held_back },
+    evaluation: {
+      ...evaluation,
+      protocol: { ...protocol, excludes_history: seen_items === "left out" },
+    },
+  };
 }
 
 /**

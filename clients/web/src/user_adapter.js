@@ -27,7 +27,7 @@ const FORMAT = 1;
 /**
  * @typedef {object} AdaptSettings the fields of `adapt` in model.json that are used here.
  * @property {number} activities maximum number of activities read, M.
- * @property {number} held_back number of these that are held out to check that the adapter helps.
+ * @property {number} held_out number of these that are held out to check that the adapter helps.
  * @property {number} half_life number of activities after which a default weight halves.
  */
 
@@ -63,8 +63,8 @@ export function isKept({ vector }) {
  *
  * @param {AdaptSettings} settings
  */
-export function minKnownItems({ held_back }) {
-  return held_back + 2;
+export function minKnownItems({ held_out }) {
+  return held_out + 2;
 }
 
 /**
