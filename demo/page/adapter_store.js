@@ -129,6 +129,17 @@ export class AdapterStore {
   }
 
   /**
+   * Store deleted adapters again, unless the run has learned another one since.
+   *
+   * @param {Record<string, Adapter>} adapters adapters by run name.
+   * @returns {boolean} whether the browser stored them.
+   */
+  restore(adapters) {
+    if (Object.keys(adapters).length === 0) return true;
+    return this.#save({ ...adapters, ...this.adapters }, this.#deletions);
+  }
+
+  /**
    * @param {Record<string, Adapter>} adapters
    * @param {number} deletions
    */

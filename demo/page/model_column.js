@@ -1,6 +1,5 @@
 /** A model of the page, and the result of running it on the user's history. */
 
-import { fileRecall } from "./about_view.js";
 import { includedEntries } from "./history.js";
 import { currentAdapter } from "./learning.js";
 import { loadModel } from "./models.js";
@@ -23,7 +22,6 @@ import { requestFeatures } from "./user_inputs.js";
  * @typedef {object} Recommended
  * @property {Features} features features of the request.
  * @property {Recommendation[]} recommendations
- * @property {number} recall recall@10 of the file.
  * @property {undefined} [error]
  */
 
@@ -70,8 +68,7 @@ export class ModelColumn {
         features,
         adapter: currentAdapter(recommender, adapter),
       });
-      const recall = fileRecall(recommender.model);
-      return { ...listed, recommender, knownItems, features, adapter, recommendations, recall };
+      return { ...listed, recommender, knownItems, features, adapter, recommendations };
     } catch (error) {
       return { ...listed, error: /** @type {Error} */ (error) };
     }

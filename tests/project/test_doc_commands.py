@@ -93,6 +93,13 @@ def flags_of(kind: type) -> set[str]:
     return found
 
 
+SCRIPTS_WITHOUT_FLAGS = (
+    "docs/write_layout.py",
+    "clients/golden/write_cases.py",
+    "demo/draw_icons.py",
+)
+
+
 def check_command(words: Sequence[str]) -> None:
     """Check that a command is known and that its flags parse.
 
@@ -103,7 +110,7 @@ def check_command(words: Sequence[str]) -> None:
     match words:
         case _ if shlex.join(words) in CI:
             pass
-        case ["python", "docs/write_layout.py" | "clients/golden/write_cases.py"]:
+        case ["python", script] if script in SCRIPTS_WITHOUT_FLAGS:
             assert (ROOT / words[1]).is_file()
         case ["python", "demo/npm.py", "run", name]:
             assert name in json.loads((ROOT / "demo" / "package.json").read_text())["scripts"]
