@@ -22,6 +22,7 @@ from typing import Literal
 from jaxrec.cli.command_line import command
 from jaxrec.conversion.verify.arm64 import render, verify_on_arm64
 from jaxrec.conversion.verify.distance import OVERLAP_AT
+from jaxrec.conversion.verify.sysroot import prepare_sysroot
 from jaxrec.conversion.verify.verification import verify
 from jaxrec.runs.text_table import format_table
 from jaxrec.runtime.bundle import read_bundle
@@ -49,6 +50,8 @@ def run(flags: ParityFlags) -> None:
         UserError: a file is missing or damaged, or the file does not belong to the run.
         FailedCheckError: the file and the model are not equal.
     """
+    if flags.platform is not None:
+        prepare_sysroot()  # so that what is missing is reported before the work
     parity = verify(flags.model, run_dir=flags.run_dir, new_items=flags.new_items)
     recipe = read_bundle(flags.model).model["recipe"]
     heads = "".join(f"{name} error {each:.1e}, " for name, each in parity.head_errors.items())

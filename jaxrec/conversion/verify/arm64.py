@@ -11,7 +11,13 @@ import numpy as np
 from jaxrec.conversion.recipes import Recipe
 from jaxrec.conversion.suppress_output import suppress_output
 from jaxrec.conversion.verify.distance import OVERLAP_AT, Parity, Reference
-from jaxrec.conversion.verify.emulator import Core, EmulatedModel, cores_of, start_emulator
+from jaxrec.conversion.verify.emulator import (
+    Core,
+    EmulatedModel,
+    Emulator,
+    cores_of,
+    start_emulator,
+)
 from jaxrec.conversion.verify.proof import verify_device
 from jaxrec.conversion.verify.sysroot import Sysroot, prepare_sysroot
 from jaxrec.conversion.verify.verification import load_reference
@@ -71,20 +77,36 @@ def verify_on_cores(
     Raises:
         FailedCheckError: if a check fails on a core, which the message names.
     """
-    with suppress_output():
-        here = DeviceModel(graph).recommend_all(reference.trials.inputs)
+    here = run_here(graph, reference)
 
     def verify_on(core: Core) -> CoreParity:
         with start_emulator(sysroot, core) as emulator:
-            device = EmulatedModel(graph, emulator)
-            try:
-                verified = verify_device(device, graph, reference, recipe)
-            except FailedCheckError as error:
-                raise FailedCheckError(f"on {core.name}, {error}") from None
-        return compare_lists(core.name, verified.parity, verified.lists, here)
+            return verify_on_core(graph, reference, recipe, here, emulator)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(verify_on, cores_of(sysroot)))
+
+
+def run_here(graph: bytes, reference: Reference) -> RankedItems:
+    """Return the lists of a flatbuffer on this machine, for every history of the reference."""
+    with suppress_output():
+        return DeviceModel(graph).recommend_all(reference.trials.inputs)
+
+
+def verify_on_core(
+    graph: bytes, reference: Reference, recipe: Recipe, here: RankedItems, emulator: Emulator
+) -> CoreParity:
+    """Compare a flatbuffer on one core with its model, and with its lists on this machine.
+
+    Raises:
+        FailedCheckError: if a check fails; the message names the core.
+    """
+    try:
+        device = EmulatedModel(graph, emulator)
+        verified = verify_device(device, graph, reference, recipe)
+    except FailedCheckError as error:
+        raise FailedCheckError(f"on {emulator.core.name}, {error}") from None
+    return compare_lists(emulator.core.name, verified.parity, verified.lists, here)
 
 
 def compare_lists(core: str, parity: Parity, found: RankedItems, here: RankedItems) -> CoreParity:

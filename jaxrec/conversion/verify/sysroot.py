@@ -165,10 +165,11 @@ def _run(words: Sequence[str], what: str, remedy: str) -> None:
     """Run a program.
 
     Raises:
-        UserError: if it fails; the message has its last line of errors.
+        UserError: if it fails; the message has the first of its errors.
     """
     environment = {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
     done = subprocess.run(words, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["it printed nothing"])[-1]
-        raise UserError(f"{what} ({last.strip()}); {remedy}")
+        lines = [*map(str.strip, done.stderr.splitlines()), "it printed nothing"]
+        error = next((each for each in lines if each.lower().startswith("e")), lines[0])
+        raise UserError(f"{what} ({error}); {remedy}")
