@@ -28,26 +28,27 @@ ITEM_GENRE.ids[5] = [2, 0]
 ITEM_GENRE_IDS = {"genre": jnp.asarray(ITEM_GENRE.ids)}
 
 
-def make_model(encoder, seed=0, features=(), heads=(), size=SIZE, **settings):
+def make_model(encoder, seed=0, features=(), heads=(), size=SIZE, scale=0.4, **settings):
     config = ModelConfig(encoder=encoder, **{"hidden_units": 8, "embedding_dim": 6, **settings})
     schema = Schema(size, 6, features, heads)
     build = partial(RecommenderModel, schema, config, COUNTS[: size + 1])
-    model = initialize_randomly(build, seed)
+    model = initialize_randomly(build, seed, scale)
     model.bias[...] = model.item_bias.at[PAD].set(PAD_BIAS)
     return model
 
 
-def initialize_randomly(build, seed):
+def initialize_randomly(build, seed, scale=0.4):
     """Build a model with random parameters, so that no property holds because of a zero.
 
     NumPy draws them, since JAX compiles a generator for each shape.
     """
     graphdef, shapes = nnx.split(nnx.eval_shape(lambda: build(rngs=nnx.Rngs(0))))
     rng = np.random.default_rng(seed)
-    return nnx.merge(
-        graphdef,
-        jax.tree.map(lambda leaf: jnp.asarray(rng.normal(0, 0.4, leaf.shape), leaf.dtype), shapes),
-    )
+
+    def draw(leaf):
+        return jnp.asarray(rng.normal(0, scale, leaf.shape), leaf.dtype)
+
+    return nnx.merge(graphdef, jax.tree.map(draw, shapes))
 
 
 def make_batch(seed: int) -> Batch:

@@ -7,6 +7,7 @@ from typing import Any
 
 from jaxrec.conversion.measure.recall import RECALL_AT
 from jaxrec.conversion.product import Conversion
+from jaxrec.conversion.recipes import min_runtime
 from jaxrec.data.interactions import DESCRIBES
 from jaxrec.evaluation.ranking import COVERAGE_AT
 from jaxrec.runs.report import KNOWS_TARGET_TIME
@@ -69,6 +70,7 @@ def describe(conversion: Conversion) -> dict[str, Any]:
         "boost": conversion.boost,
         "described_items": run.catalogue.filter(DESCRIBES).height,
         "recipe": product.recipe,
+        "min_runtime": min_runtime(product.recipe, product.facts.operators),
         "graph": {
             "bytes": len(product.graph),
             "sha256": bundle.sha256(product.graph),
@@ -167,10 +169,15 @@ def render(model: dict[str, Any]) -> str:
         f"{f', {KNOWS_TARGET_TIME}' if protocol['knows_target_time'] else ''}.",
         f"Its lists contain {model['parity']['overlap']:.1%} of the top ten of the JAX model.",
         "## Versions",
-        ", ".join(f"{name} {number}" for name, number in model["versions"].items()),
+        f"Runs in {_format_versions(model['min_runtime'], ' or later, ')} or later. Made with "
+        f"{_format_versions(model['versions'])}.",
     ]
     return "\n\n".join(paragraphs) + "\n"
 
 
 def _format_ports(ports: dict[str, Any]) -> str:
     return ", ".join(f"{name} {each['dtype']} {each['shape']}" for name, each in ports.items())
+
+
+def _format_versions(versions: dict[str, str], separator: str = ", ") -> str:
+    return separator.join(f"{name} {number}" for name, number in versions.items())

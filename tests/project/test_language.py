@@ -52,7 +52,9 @@ WORD_LIMITS = {
     },
     **{
         f"docs/deploy/{name}.md": 900
-        for name in ("android", "ios", "on-device-learning", "python", "server", "web")
+        for name in (
+            *("android", "ios", "on-device-learning", "processors", "python", "server", "web"),
+        )
     },
 }
 GENERATED = "docs/layout.md"

@@ -20,7 +20,6 @@ _SAMPLE = 25
 
 
 def check_guards(
-    graph: bytes,
     device: DeviceModel,
     lists: RankedItems,
     trials: Trials,
@@ -31,8 +30,7 @@ def check_guards(
     """Check the lists of a file for every history of `trials`, and further outputs for some.
 
     Args:
-        graph: the flatbuffer that `device` runs.
-        lists: its lists for every history of `trials`.
+        lists: the file's lists for every history of `trials`.
         keep_seen: whether lists may contain items of the history.
 
     Raises:
@@ -41,11 +39,37 @@ def check_guards(
     _check_lists(lists, trials, vocabulary_size, keep_seen=keep_seen)
     strange = [kind != HELD_OUT for kind in trials.kinds]
     _check_unknown_values(device, trials.select(np.array(strange)), vocabulary_size)
-    is_sampled = np.zeros(len(trials), bool)
-    is_sampled[:_SAMPLE] = is_sampled[-_SAMPLE:] = True
+    is_sampled = _sample(trials)
     _check_statelessness(device, trials.select(is_sampled), lists.scores[is_sampled])
     _check_vectors(device, trials.select(is_sampled), vocabulary_size)
-    _check_compiled_model(graph, device, trials.select(is_sampled), lists.ids[is_sampled])
+
+
+def check_compiled_model(
+    graph: bytes, device: DeviceModel, lists: RankedItems, trials: Trials
+) -> None:
+    """Check that CompiledModel, the LiteRT runtime below LiteRT.js, loads a file and agrees.
+
+    Args:
+        graph: the flatbuffer that `device` runs.
+        lists: its lists for every history of `trials`.
+
+    Raises:
+        FailedCheckError: if a list of some histories differs; the message names the history.
+    """
+    is_sampled = _sample(trials)
+    sample = trials.select(is_sampled)
+    # CompiledModel also writes output when it is deleted, so that happens in the block below.
+    suppress_output_at_exit()
+    with suppress_output():
+        found = _in_compiled_model(graph, device, sample.inputs)
+    _require(found == lists.ids[is_sampled], sample, "returned another list in CompiledModel")
+
+
+def _sample(trials: Trials) -> Bool[np.ndarray, " n"]:
+    """Return the mask of the histories of further checks."""
+    is_sampled = np.zeros(len(trials), bool)
+    is_sampled[:_SAMPLE] = is_sampled[-_SAMPLE:] = True
+    return is_sampled
 
 
 def _check_lists(
@@ -116,17 +140,6 @@ def _check_statelessness(
     """Check that the scores of a history are bit-identical, whatever history ran before it."""
     backwards = device.recommend_all(take_rows(sample.inputs, np.s_[::-1])).scores[::-1]
     _require(scores == backwards, sample, "kept state of another history")
-
-
-def _check_compiled_model(
-    graph: bytes, device: DeviceModel, sample: Trials, ids: Int32[np.ndarray, "n k"]
-) -> None:
-    """Check that CompiledModel, the LiteRT runtime below LiteRT.js, loads the file and agrees."""
-    # CompiledModel also writes output when it is deleted, so that happens in the block below.
-    suppress_output_at_exit()
-    with suppress_output():
-        found = _in_compiled_model(graph, device, sample.inputs)
-    _require(found == ids, sample, "returned another list in CompiledModel")
 
 
 def _in_compiled_model(

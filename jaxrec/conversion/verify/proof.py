@@ -7,7 +7,7 @@ from jaxrec.conversion.inputs import is_compared
 from jaxrec.conversion.recipes import Recipe
 from jaxrec.conversion.suppress_output import suppress_output
 from jaxrec.conversion.verify.distance import Parity, Reference, compare
-from jaxrec.conversion.verify.guards import check_guards
+from jaxrec.conversion.verify.guards import check_compiled_model, check_guards
 from jaxrec.errors import FailedCheckError
 from jaxrec.models.heads import HEADS
 from jaxrec.runtime.interpreter import DeviceModel, RankedItems
@@ -52,6 +52,22 @@ def verify_graph(graph: bytes, reference: Reference, recipe: Recipe) -> Verified
     """
     with suppress_output():
         device = DeviceModel(graph)
+    verified = verify_device(device, graph, reference, recipe)
+    check_compiled_model(graph, device, verified.lists, reference.trials)
+    return verified
+
+
+def verify_device(
+    device: DeviceModel, graph: bytes, reference: Reference, recipe: Recipe
+) -> VerifiedGraph:
+    """Check a loaded flatbuffer as `verify_graph` does, except in CompiledModel.
+
+    Args:
+        device: the flatbuffer, loaded; it may run on another processor.
+
+    Raises:
+        FailedCheckError: if a check fails; the message names the worst history.
+    """
     model, trials = reference.model, reference.trials
     lists = device.recommend_all(trials.inputs)
     facts = read_facts(graph)
@@ -62,7 +78,7 @@ def verify_graph(graph: bytes, reference: Reference, recipe: Recipe) -> Verified
     tables = 1 + (not model.is_tied) + len(same_rows)
     heads = [head.signature for head in model.heads.values()]
     check_operations(facts, lookups=1 + len(looked_up), tables=tables, heads=heads)
-    check_guards(graph, device, lists, trials, rows - 1, keep_seen=reference.keep_seen)
+    check_guards(device, lists, trials, rows - 1, keep_seen=reference.keep_seen)
     parity = compare(device, lists, reference)
     check_limits(parity, recipe)
     return VerifiedGraph(device, lists, facts, parity)

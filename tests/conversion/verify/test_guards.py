@@ -175,14 +175,7 @@ class KeepsState(Device):
 
 def check(device: Device, keep_seen: bool = False) -> None:
     lists = device.recommend_all(TRIALS.inputs)
-    guards.check_guards(b"", device, lists, TRIALS, SIZE, keep_seen=keep_seen)
-
-
-@pytest.fixture(autouse=True)
-def no_compiled_model(monkeypatch):
-    """Skip CompiledModel: these devices have no flatbuffer; test_export.py covers it."""
-    agrees = lambda _, device, histories: device.recommend_all(histories)[0]  # noqa: E731
-    monkeypatch.setattr(guards, "_in_compiled_model", agrees)
+    guards.check_guards(device, lists, TRIALS, SIZE, keep_seen=keep_seen)
 
 
 def test_a_correct_device_passes():
@@ -229,5 +222,7 @@ def test_seen_items_may_be_recommended_with_keep_seen():
 def test_compiled_model_must_agree(monkeypatch):
     differs = lambda _, device, histories: device.recommend_all(histories)[0][::-1]  # noqa: E731
     monkeypatch.setattr(guards, "_in_compiled_model", differs)
+    device = Device()
+    lists = device.recommend_all(TRIALS.inputs)
     with pytest.raises(FailedCheckError, match="returned another list in CompiledModel"):
-        check(Device())
+        guards.check_compiled_model(b"", device, lists, TRIALS)
