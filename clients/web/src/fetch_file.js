@@ -1,8 +1,20 @@
 /** URLs of files, and fetching with errors that name the file. */
 
+/** @typedef {string | URL | Uint8Array<ArrayBuffer> | ArrayBuffer} Source URL or content. */
+
 /** Thrown if a file cannot be fetched. */
 export class LoadError extends Error {
   name = "LoadError";
+}
+
+/**
+ * Check whether a source is a URL, not content.
+ *
+ * @param {Source} source
+ * @returns {source is string | URL}
+ */
+export function isUrl(source) {
+  return typeof source === "string" || source instanceof URL;
 }
 
 /**

@@ -6,11 +6,13 @@ import { createRequire } from "node:module";
 import { dirname } from "node:path";
 import { compileFunction } from "node:vm";
 import { readBundle } from "./bundle.js";
+import { isUrl } from "./fetch_file.js";
 import { DeviceModel } from "./interpreter.js";
 import { startRuntime } from "./litert.js";
 import { Recommender as BrowserRecommender } from "./recommender.js";
 import { runtimeBuild } from "./runtime_files.js";
 
+/** @import { Source } from "./fetch_file.js" */
 /** @import { Build, Factory } from "./litert.js" */
 
 export { BundleError } from "./bundle.js";
@@ -23,13 +25,12 @@ export class Recommender extends BrowserRecommender {
   /**
    * Load a recommender from one file, after verifying its integrity.
    *
-   * @param {string | URL | Uint8Array<ArrayBuffer>} source path of the .tflite file, its file: URL,
-   *     or its content.
+   * @param {Source} source path of the .tflite file, its file: URL, or its content.
    * @throws {BundleError} as in `readBundle`.
    * @throws {Error} the file cannot be read.
    */
   static async load(source) {
-    const content = source instanceof Uint8Array ? source : await readFile(source);
+    const content = isUrl(source) ? await readFile(source) : source;
     const bundle = await readBundle(new Uint8Array(content));
     const runtime = await startRuntime(openBuild);
     return new Recommender(await DeviceModel.load(runtime, bundle.graph), bundle);

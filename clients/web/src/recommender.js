@@ -10,7 +10,7 @@
  */
 
 import { BundleError, readBundle } from "./bundle.js";
-import { fetchBytes } from "./fetch_file.js";
+import { fetchBytes, isUrl } from "./fetch_file.js";
 import { DeviceModel } from "./interpreter.js";
 import { asList, ItemIndex, NO_ITEM } from "./item_index.js";
 import { startRuntime } from "./litert.js";
@@ -23,6 +23,7 @@ import { rankAll, rankCandidates, requireK } from "./top_k.js";
 import { adapterInput, adaptInputs, requireAdaptSettings, toAdapter } from "./user_adapter.js";
 
 /** @import { Bundle } from "./bundle.js" */
+/** @import { Source } from "./fetch_file.js" */
 /** @import { RawItem } from "./item_index.js" */
 /** @import { AdaptOptions, EncodeOptions, PredictOptions } from "./options.js" */
 /** @import { RecommendManyOptions, RecommendOptions } from "./options.js" */
@@ -74,7 +75,7 @@ export class Recommender {
   /**
    * Load a recommender from one file, after verifying its integrity.
    *
-   * @param {string | URL | Uint8Array<ArrayBuffer>} source URL of the .tflite file, or its content.
+   * @param {Source} source URL of the .tflite file, or its content.
    * @param {{runtime?: string | URL}} options `runtime`: URL of a copy of the folder wasm/ of
    *     `@litertjs/core`, as described in runtime_files.js; the first call decides.
    * @throws {BundleError} as in `readBundle`.
@@ -84,8 +85,8 @@ export class Recommender {
   static async load(source, options = {}) {
     checkOptions(options, ["runtime"]);
     requireBrowserSupport();
-    const bytes = source instanceof Uint8Array ? source : await fetchBytes(source);
-    const bundle = await readBundle(bytes);
+    const content = isUrl(source) ? await fetchBytes(source) : source;
+    const bundle = await readBundle(new Uint8Array(content));
     const runtime = await startRuntime(() => openBuild(options.runtime));
     return new Recommender(await DeviceModel.load(runtime, bundle.graph), bundle);
   }

@@ -1,9 +1,10 @@
 /** A recommender in a worker, so that long calls such as `adapt` do not block the page. */
 
-import { resolveUrl } from "./fetch_file.js";
+import { isUrl, resolveUrl } from "./fetch_file.js";
 import { WorkerCalls } from "./worker_calls.js";
 
 /** @import { Entry } from "./catalogue.js" */
+/** @import { Source } from "./fetch_file.js" */
 /** @import { RawItem } from "./item_index.js" */
 /** @import { Recommender } from "./recommender.js" */
 
@@ -35,7 +36,7 @@ export class WorkerRecommender {
    * Load a recommender in a worker.
    *
    * @param {Worker} worker a new worker, which this recommender terminates when it is closed.
-   * @param {string | URL | Uint8Array<ArrayBuffer>} source as in `Recommender.load`.
+   * @param {Source} source as in `Recommender.load`.
    * @param {{runtime?: string | URL}} options as in `Recommender.load`.
    * @throws {Error} as in `Recommender.load`; the worker is terminated then.
    */
@@ -43,7 +44,7 @@ export class WorkerRecommender {
     const calls = new WorkerCalls(worker);
     // The worker would resolve URLs relative to its own script.
     const values = [
-      source instanceof Uint8Array ? source : resolveUrl(source),
+      isUrl(source) ? resolveUrl(source) : source,
       runtime === undefined ? options : { ...options, runtime: resolveUrl(runtime) },
     ];
     try {

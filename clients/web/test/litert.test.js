@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { Recommender } from "jaxrec/node";
 import { readBundle } from "../src/bundle.js";
 import { startRuntime } from "../src/litert.js";
@@ -93,6 +94,15 @@ test("the entry for browsers names that for Node.js", async () => {
     message: "In Node.js, import the recommender from `jaxrec/node`.",
   });
   assert.match(runtimeBuild(), /^litert_wasm_(compat_)?internal$/);
+});
+
+test("a file is loaded by its path, its URL or its content", async () => {
+  const bytes = new Uint8Array(readFileSync(FILE));
+  for (const source of [fileURLToPath(FILE), FILE, bytes, bytes.buffer]) {
+    const recommender = await Recommender.load(source);
+    assert.equal(recommender.knows("A01"), true);
+    recommender.close();
+  }
 });
 
 test("a missing file is an error of the file system", async () => {
