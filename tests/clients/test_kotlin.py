@@ -158,6 +158,9 @@ def test_messages(programs):
         "this is not an adapter (it has no format); learn it again from the history": (
             call(adapter, "encode", items=[], adapter={})
         ),
+        "the file has no signature `adapt`; export": (
+            call(PLAIN, "encode", items=[], adapter=adapter_of(PLAIN, [0.5] * 8))
+        ),
         "the adapter has values that are not finite; learn it again": (
             call(adapter, "encode", items=[], adapter=adapter_of(adapter, [1e39] * 8))
         ),

@@ -94,9 +94,7 @@ class Adapter(val vector: FloatArray, val model: String, val before: Double, val
  *     weights is wrong, or a weight is negative or not a finite number.
  */
 internal fun adaptInputs(ids: IntArray, weights: Iterable<Number>?, settings: Map<*, *>?): Row {
-    if (settings == null) {
-        throw RecommenderException("the file has no signature `adapt`; export its run with --adapt")
-    }
+    if (settings == null) throw withoutAdapt()
     fun setting(name: String) = (settings[name] as Number).toDouble()
     val known = ids.indices.filter { ids[it] != NO_ITEM }
     // The first item is no target, only the history of the second; one more target is trained on.
@@ -118,6 +116,9 @@ internal fun adaptInputs(ids: IntArray, weights: Iterable<Number>?, settings: Ma
         "weights" to FloatTensor((padding.map { 0f } + knownWeights.takeLast(most)).toFloatArray()),
     )
 }
+
+internal fun withoutAdapt() =
+    RecommenderException("the file has no signature `adapt`; export its run with --adapt")
 
 private fun requireWeights(weights: Iterable<Number>, count: Int): List<Float> {
     val given = weights.map { it.toFloat() }

@@ -72,7 +72,13 @@ class Recommender(bundle: Bundle, engine: Engine) : AutoCloseable {
          */
         fun load(file: File, engine: (Bundle) -> Engine): Recommender {
             val bundle = Bundle.read(file)
-            return Recommender(bundle, engine(bundle))
+            val running = engine(bundle)
+            return try {
+                Recommender(bundle, running)
+            } catch (error: RuntimeException) {
+                running.close()
+                throw error
+            }
         }
     }
 
@@ -233,6 +239,7 @@ class Recommender(bundle: Bundle, engine: Engine) : AutoCloseable {
     private fun Request.with(adapter: Adapter?): Request {
         if (adapter == null) return this
         adapter.requireFit(graphHash, device.width)
+        if (ADAPTER !in device.historyPorts) throw withoutAdapt()
         return Request(items, ids, row + (ADAPTER to FloatTensor(adapter.vector)), excluded)
     }
 }
