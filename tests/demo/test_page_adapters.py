@@ -45,8 +45,20 @@ def expect_nothing_learned(page: Page, recommender: Recommender, history: list) 
     assert stored_adapters(page) == {}
 
 
-@pytest.mark.parametrize("button", ["Delete my data", "Clear", "Forget"])
-@pytest.mark.parametrize("tab", ["this", "another"])
+@pytest.mark.parametrize(
+    ("button", "tab"),
+    [
+        ("Delete my data", "another"),
+        ("Forget", "this"),
+        *(
+            pytest.param(button, tab, marks=pytest.mark.slow)
+            for button, tab in [
+                *(("Clear", "another"), ("Forget", "another")),
+                *(("Clear", "this"), ("Delete my data", "this")),
+            ]
+        ),
+    ],
+)
 def test_a_deletion_while_the_worker_learns_drops_the_adapter(
     browser, server, recommender, button, tab
 ):
