@@ -1,6 +1,7 @@
 """The static folder: page, runtime and models, with a list of hashes for updates.
 
     index.html ...                  the files of demo/page/
+    jaxrec/                         the package that recommends, clients/web/src/
     runtime/                        LiteRT.js
     models/<name>-<hash>.tflite     models, each with its catalogue and card inside
     models.json                     the list of models; the first is shown first
@@ -20,10 +21,18 @@ from jaxrec.errors import UserError
 from jaxrec.runtime.bundle import sha256
 
 PAGE = Path(__file__).parent / "page"
+_PACKAGE = PAGE.parents[1] / "clients" / "web" / "src"
 MODELS = "models.json"
 RELEASE = "release.js"
 # Not part of a release: the browser fetches it again to detect a new release.
 _WORKER = "service_worker.js"
+# Browsers do not resolve names of packages, and the page's policy allows no import map.
+_IMPORTS = {
+    b'from "jaxrec"': b'from "./jaxrec/index.js"',
+    b'import "jaxrec/worker"': b'import "./jaxrec/worker.js"',
+}
+# The entry for Node.js.
+_NOT_FOR_BROWSERS = "node.js"
 
 
 def write_page(folder: Path, exports: Sequence[Export], runtime: Mapping[str, bytes]) -> None:
@@ -35,7 +44,12 @@ def write_page(folder: Path, exports: Sequence[Export], runtime: Mapping[str, by
     """
     if folder.exists() and not (folder / RELEASE).is_file() and any(folder.iterdir()):
         raise UserError(f"{folder} contains files other than a page; give another --folder")
-    files = {path.name: path.read_bytes() for path in sorted(PAGE.iterdir())}
+    files = {path.name: _resolve_imports(path.read_bytes()) for path in sorted(PAGE.iterdir())}
+    files |= {
+        f"jaxrec/{path.name}": path.read_bytes()
+        for path in sorted(_PACKAGE.glob("*.js"))
+        if path.name != _NOT_FOR_BROWSERS
+    }
     files |= {f"runtime/{name}": content for name, content in runtime.items()}
     files |= {model_path(export): export.data for export in exports}
     files[MODELS] = json.dumps([_entry(export) for export in exports], indent=2).encode()
@@ -46,6 +60,13 @@ def write_page(folder: Path, exports: Sequence[Export], runtime: Mapping[str, by
 def model_path(export: Export) -> str:
     """Return a model's path in the folder, which includes a hash of its content."""
     return f"models/{export.model['encoder']}-{sha256(export.data)[:16]}.tflite"
+
+
+def _resolve_imports(content: bytes) -> bytes:
+    """Replace the names of packages in the imports of a file by their paths in the folder."""
+    for name, path in _IMPORTS.items():
+        content = content.replace(name, path)
+    return content
 
 
 def _entry(export: Export) -> dict[str, object]:

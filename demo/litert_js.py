@@ -1,4 +1,4 @@
-"""LiteRT.js: installed once by npm from the lock file, and made loadable without a bundler."""
+"""LiteRT.js: installed once by npm from the lock file."""
 
 import json
 import re
@@ -15,7 +15,7 @@ _MODULES = HOME / "node_modules"
 # headers and are no faster for models of this size.
 BUILDS = ("litert_wasm_internal", "litert_wasm_compat_internal")
 
-_NOTICE = """LiteRT.js {version}, unchanged but for the path of one import.
+_NOTICE = """Builds of LiteRT.js {version}, unchanged.
 Copyright Google LLC, licensed under the Apache License, Version 2.0.
 Source: github.com/google-ai-edge/LiteRT, litert/js
 """
@@ -34,18 +34,8 @@ def runtime_files() -> dict[str, bytes]:
         for build in BUILDS
         for ending in ("js", "wasm")
     }
-    module, imports = re.subn(b'"@litertjs/wasm-utils"', b'"./wasm-utils.js"', _read_module("core"))
-    if imports != 1:
-        raise UserError(f"{core} has unexpected imports; restore {_LOCK}")
     notice = _NOTICE.format(version=json.loads((core / "package.json").read_bytes())["version"])
-    scripts = {"litert.js": module, "wasm-utils.js": _read_module("wasm-utils")}
-    return {**files, **scripts, "NOTICE.txt": notice.encode()}
-
-
-def _read_module(package: str) -> bytes:
-    """Read a module without the reference to its source map, which is not copied."""
-    module = (_MODULES / "@litertjs" / package / "dist" / "index.js").read_bytes()
-    return re.sub(rb"^//# sourceMappingURL=.*\n?", b"", module, flags=re.MULTILINE)
+    return {**files, "NOTICE.txt": notice.encode()}
 
 
 def install_packages(*, tools: bool = False) -> None:

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ("jaxrec", "experiments", "convert", "demo", "examples")
+FOLDERS = ("jaxrec", "experiments", "convert", "demo", "clients", "examples")
+SUFFIXES = (".py", ".js", ".kt", ".swift")
 
 _HEAD = """\
 # Layout
@@ -26,7 +27,7 @@ def layout(root: Path) -> str:
     """Return the page for a checkout."""
     sections = [_HEAD]
     for folder in _folders(root):
-        paths = sorted([*folder.glob("*.py"), *folder.glob("*.js")])
+        paths = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES)
         init = folder / "__init__.py"
         name = folder.relative_to(root).as_posix()
         about = [f"{summary(init)}\n"] if init.exists() and summary(init) else []
@@ -52,7 +53,7 @@ def summary(path: Path) -> str:
 def _folders(root: Path) -> Iterator[Path]:
     """Yield the folders that have modules, parents first."""
     for name in FOLDERS:
-        modules = [*(root / name).rglob("*.py"), *(root / name).rglob("*.js")]
+        modules = [path for path in (root / name).rglob("*") if path.suffix in SUFFIXES]
         yield from sorted({path.parent for path in modules if "node_modules" not in path.parts})
 
 

@@ -103,6 +103,19 @@ def recommended_items(page: Page, column: int = 0) -> list[str]:
     return rows.evaluate_all("rows => rows.map(row => row.dataset.key)")
 
 
+def open_rows(page: Page) -> None:
+    """Open the visible rows of the history, to use the controls of their items."""
+    closed = page.locator("#history-list [name=details][aria-expanded=false]:visible")
+    for _ in range(closed.count()):
+        closed.first.click()
+
+
+def open_figures(page: Page) -> None:
+    """Open the figures of the models that are shown, unless they are open."""
+    if page.locator("#about:not([open])").count():
+        page.locator("#about summary").click()
+
+
 def tap_cards(page: Page, *positions: int) -> None:
     """Tap the cards of the catalogue at some positions."""
     for position in positions:

@@ -10,7 +10,7 @@ from typing import Any
 
 from jaxrec.conversion.graph.shapes import Shapes
 from jaxrec.models.model import RecommenderModel
-from jaxrec.runtime import bundle
+from jaxrec.runtime import Recommender, bundle
 from jaxrec.runtime.catalogue import COLUMNS, Catalogue, pack_catalogue
 from jaxrec.runtime.item_index import RawItem
 from jaxrec.schema import Feature
@@ -22,7 +22,7 @@ _PROTOCOL = {
     "split": "none",
     "test_users": 0,
     "candidates": 0,
-    "seen_items": "left out",
+    "excludes_history": True,
     "seed": 0,
     "leaks_the_future": False,
 }
@@ -76,8 +76,19 @@ def feature_entry(feature: Feature) -> dict[str, Any]:
     }
 
 
+def recommender_of(source: bundle.Bundle) -> Recommender:
+    """Load a bundle as a recommender, without a file on disk."""
+    return Recommender.load(pack(source))
+
+
 def save_bundle(source: bundle.Bundle, path: Path) -> Path:
     """Write a bundle to the single file that Python and the page read."""
+    path.write_bytes(pack(source))
+    return path
+
+
+def pack(source: bundle.Bundle) -> bytes:
+    """Return the content of the file of a bundle."""
     graph = {"bytes": len(source.graph), "sha256": bundle.sha256(source.graph)}
     digest = bundle.sha256(json.dumps(source.items).encode())
     vocabulary = {"size": len(source.items), "sha256": digest}
@@ -88,14 +99,25 @@ def save_bundle(source: bundle.Bundle, path: Path) -> Path:
     }
     content = {name: json.dumps(value).encode() for name, value in members.items()}
     content[bundle.CATALOGUE] = encode_catalogue(source.catalogue)
-    path.write_bytes(bundle.pack_bundle(source.graph, content))
-    return path
+    return bundle.pack_bundle(source.graph, content)
 
 
 def encode_catalogue(entries: Iterable[Mapping[str, Any]]) -> bytes:
     """Encode catalogue entries as the columns of a model file."""
     entries = list(entries)
     return pack_catalogue({name: [entry[name] for entry in entries] for name in COLUMNS})
+
+
+def with_older_names(model: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of a model.json under the names of format 2."""
+    protocol = {**model["evaluation"]["protocol"]}
+    protocol["seen_items"] = "left out" if protocol.pop("excludes_history") else "kept"
+    evaluation = {**model["evaluation"], "protocol": protocol}
+    adapt = model.get("adapt")
+    if adapt:
+        names = {"held_out": "held_back", "learning_rate": "rate", "l2_penalty": "decay"}
+        adapt = {names.get(key, key): value for key, value in adapt.items()}
+    return {**model, "evaluation": evaluation, "adapt": adapt}
 
 
 def save_in_format_1(
@@ -106,7 +128,7 @@ def save_in_format_1(
     members = {
         bundle.VOCABULARY: {"values": source.items, "digest": source.model["vocabulary"]["sha256"]},
         "catalogue.json": change(list(source.catalogue)),
-        bundle.MODEL: {**source.model, "format": 1},
+        bundle.MODEL: with_older_names(source.model) | {"format": 1},
     }
     content = {name: json.dumps(value).encode() for name, value in members.items()}
     target.write_bytes(bundle.pack_bundle(source.graph, content))

@@ -18,7 +18,7 @@ from tests.small_models import STARS, make_heldout, make_model, random_histories
 HISTORY_LENGTH = 5
 # In int8, matrices of 16,384 weights and more are multiplied in 8 bits.
 WIDE = {"embedding_dim": 64, "hidden_units": 128, "scale": 0.15}
-ADAPT = AdaptConfig(activities=20, held_back=4, decay=0.5)
+ADAPT = AdaptConfig(activities=20, held_out=4, l2_penalty=0.5)
 AGES = Feature(AGE, "activity", "age", len(GAP_EDGES))
 RATING = Feature("rating", "activity", "id", 5, (1, 2, 3, 4, 5))
 

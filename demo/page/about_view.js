@@ -1,14 +1,108 @@
-/** Facts of a model, from the model.json in its file. */
+/** View of the models that are shown: facts from their files, time of a call, and scores. */
 
-import { byId, element } from "./dom.js";
+import { titleOf } from "jaxrec";
+import { byId, element, updateChildren } from "./dom.js";
+import { scaleScores } from "./rank_changes.js";
+import { LIST_LENGTH } from "./recommendations_view.js";
 import { featureLabel } from "./user_inputs.js";
 
-/** @import { Model } from "./bundle.js" */
+/** @import { Model, Recommendation } from "jaxrec" */
+/** @import { ModelResult } from "./model_column.js" */
+/** @import { NamedModel } from "./models.js" */
 
 /** @typedef {{bytes: number, name: string}} ModelFile */
 
 /** @type {Record<string, string>} */
 const RECIPES = { float32: "32-bit floats", float16: "16-bit floats", int8: "8-bit integers" };
+
+/** View of the figures of each model. */
+export class AboutView {
+  #models = byId("model-facts");
+
+  /**
+   * Render the facts of each model and the scores of its list.
+   *
+   * @param {ModelResult[]} results
+   */
+  render(results) {
+    updateChildren(
+      this.#models,
+      results,
+      ({ model }) => model.path,
+      ({ model }) => createArticle(model),
+      (article, { model, recommender, recommendations }) => {
+        const [, facts, , scores] = article.children;
+        facts.replaceChildren(...createFacts(recommender.model, model, timeOf(facts)));
+        scores.replaceChildren(...createScores(recommendations));
+      },
+    );
+    const [first] = results;
+    byId("protocol").textContent = first ? formatProtocol(first.recommender.model) : "";
+  }
+
+  /**
+   * Show the time of a recommendation.
+   *
+   * @param {NamedModel} model
+   * @param {number} microseconds
+   */
+  showLatency(model, microseconds) {
+    const article = this.#models.querySelector(`[data-key="${CSS.escape(model.path)}"]`);
+    const time = article?.querySelector(".time");
+    if (time) time.textContent = `${Math.round(microseconds)} µs`;
+  }
+}
+
+/** @param {NamedModel} model */
+function createArticle({ name }) {
+  return element(
+    "article",
+    {},
+    element("h3", { textContent: name }),
+    element("dl"),
+    element("h4", { textContent: "Scores (logits)" }),
+    element("ol", { className: "scores" }),
+  );
+}
+
+/**
+ * Return the time that is shown, which stays until it is measured again.
+ *
+ * @param {Element} facts
+ */
+function timeOf(facts) {
+  return facts.querySelector(".time")?.textContent ?? "";
+}
+
+/**
+ * @param {Model} model
+ * @param {ModelFile} file
+ * @param {string} time of a recommendation.
+ */
+function createFacts(model, file, time) {
+  return [["Time of a list", time], ...formatFacts(model, file)].flatMap(
+    ([label, value], index) => [
+      element("dt", { textContent: label }),
+      element("dd", { textContent: value, className: index === 0 ? "time" : "" }),
+    ],
+  );
+}
+
+/** @param {Recommendation[]} recommendations all of a model, also those not shown. */
+function createScores(recommendations) {
+  const scaled = scaleScores(recommendations.map(({ score }) => score));
+  return recommendations.slice(0, LIST_LENGTH).map((recommendation, index) => {
+    const bar = element("span", { className: "bar" });
+    bar.style.setProperty("--share", String(scaled[index]));
+    return element(
+      "li",
+      {},
+      element("span", { textContent: titleOf(recommendation) }),
+      element("span", { className: "score", textContent: recommendation.score.toFixed(2) }),
+      bar,
+    );
+  });
+}
 
 /**
  * Format the facts of a model as pairs of a label and a value.
@@ -55,7 +149,8 @@ function formatProtocol({ evaluation: { protocol } }) {
     "recall@10 is the share of test users whose next item is in the top 10: " +
     `${protocol.dataset}, ${protocol.split}, ` +
     `${protocol.test_users.toLocaleString("en")} test users, ` +
-    `${protocol.candidates.toLocaleString("en")} candidates, seen items ${protocol.seen_items}, ` +
+    `${protocol.candidates.toLocaleString("en")} candidates, ` +
+    `history ${protocol.excludes_history ? "excluded" : "included"}, ` +
     `seed ${protocol.seed}.${leak}`
   );
 }
@@ -65,21 +160,6 @@ function formatProtocol({ evaluation: { protocol } }) {
  *
  * @param {Model} model
  */
-export function fileRecall({ evaluation }) {
+function fileRecall({ evaluation }) {
   return evaluation["recall@10 through the file"];
-}
-
-/**
- * Render the facts and the evaluation protocol of a model.
- *
- * @param {Model} model
- * @param {ModelFile} file
- */
-export function renderAbout(model, file) {
-  const facts = formatFacts(model, file).flatMap(([label, value]) => [
-    element("dt", { textContent: label }),
-    element("dd", { textContent: value }),
-  ]);
-  byId("model-facts").replaceChildren(...facts);
-  byId("protocol").textContent = formatProtocol(model);
 }

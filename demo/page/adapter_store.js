@@ -1,12 +1,12 @@
 /** Adapters of the page's models: learned in a worker, stored only in this browser. */
 
 import { isOutdated } from "./learning.js";
+import { loadModelInWorker } from "./models.js";
 import { readStored, writeStored } from "./storage.js";
 
-/** @import { RawItem } from "./item_index.js" */
+/** @import { Adapter, RawItem } from "jaxrec" */
 /** @import { LoadedModel } from "./learning.js" */
 /** @import { ListedModel } from "./models.js" */
-/** @import { Adapter } from "./user_adapter.js" */
 
 /** Prefixes of the keys. Older releases have stored adapters under them: do not change them. */
 const ADAPTERS_PREFIX = "jaxrec learned ";
@@ -19,27 +19,19 @@ const DELETIONS_PREFIX = "jaxrec deletions ";
  */
 
 /**
- * Learn an adapter in a worker, which loads the model's file itself.
+ * Learn an adapter in a worker.
  *
  * @param {ListedModel} model
  * @param {RawItem[]} items history.
- * @returns {Promise<Adapter>}
  * @throws {Error} the worker failed; the message has the reason.
  */
-function learnInWorker(model, items) {
-  const worker = new Worker(new URL("./adapter_worker.js", import.meta.url));
-  /** @type {Promise<Adapter>} */
-  const adapter = new Promise((resolve, reject) => {
-    worker.addEventListener("message", ({ data }) => {
-      if (data.adapter) resolve(data.adapter);
-      else reject(new Error(data.error));
-    });
-    worker.addEventListener("error", ({ message }) => {
-      reject(new Error(message || "The worker cannot be loaded. Reload to try again."));
-    });
-    worker.postMessage({ model, items });
-  });
-  return adapter.finally(() => worker.terminate());
+async function learnInWorker(model, items) {
+  const recommender = await loadModelInWorker(model);
+  try {
+    return await recommender.adapt(items);
+  } finally {
+    recommender.close();
+  }
 }
 
 /**
@@ -134,6 +126,17 @@ export class AdapterStore {
     const stored = this.#save(omitRuns(this.adapters, runs), deletions);
     this.#setDeletions(deletions);
     return stored;
+  }
+
+  /**
+   * Store deleted adapters again, unless the run has learned another one since.
+   *
+   * @param {Record<string, Adapter>} adapters adapters by run name.
+   * @returns {boolean} whether the browser stored them.
+   */
+  restore(adapters) {
+    if (Object.keys(adapters).length === 0) return true;
+    return this.#save({ ...adapters, ...this.adapters }, this.#deletions);
   }
 
   /**

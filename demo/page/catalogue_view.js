@@ -1,11 +1,10 @@
 /** View of the catalogue: search, genres, and a card for each item, the most popular first. */
 
-import { titleOf } from "./catalogue.js";
+import { titleOf } from "jaxrec";
 import { byId, element, radioChip, updateChildren } from "./dom.js";
 import { ALL_GENRES, Search } from "./search.js";
 
-/** @import { Catalogue, Entry } from "./catalogue.js" */
-/** @import { RawItem } from "./item_index.js" */
+/** @import { Catalogue, Entry, RawItem } from "jaxrec" */
 
 /** Number of cards that are shown first, and added by the button "Show more". */
 const PAGE_SIZE = 48;

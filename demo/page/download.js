@@ -2,9 +2,8 @@
 
 import { element } from "./dom.js";
 
-/** @import { Entry } from "./catalogue.js" */
+/** @import { Entry, RawItem } from "jaxrec" */
 /** @import { HistoryEntry } from "./history.js" */
-/** @import { RawItem } from "./item_index.js" */
 
 /**
  * Download a value as a JSON file.

@@ -1,6 +1,6 @@
 /** The user's history as an immutable list of entries, the oldest first. */
 
-/** @import { RawItem } from "./item_index.js" */
+/** @import { RawItem } from "jaxrec" */
 /** @import { FeatureValues } from "./user_inputs.js" */
 
 /**

@@ -3,7 +3,7 @@
 import { readStored, writeStored } from "./storage.js";
 
 /** @import { HistoryEntry } from "./history.js" */
-/** @import { RawItem } from "./item_index.js" */
+/** @import { RawItem } from "jaxrec" */
 /** @import { FeatureValues } from "./user_inputs.js" */
 
 /**

@@ -1,11 +1,9 @@
 /** The state of a model's adapter: whether it can be learned, and to which model it belongs. */
 
-import { minKnownItems } from "./user_adapter.js";
+import { minKnownItems } from "jaxrec";
 
-/** @import { RawItem } from "./item_index.js" */
+/** @import { Adapter, AdaptSettings, RawItem, Recommender } from "jaxrec" */
 /** @import { NamedModel } from "./models.js" */
-/** @import { Recommender } from "./recommender.js" */
-/** @import { Adapter, AdaptSettings } from "./user_adapter.js" */
 
 /**
  * @typedef {object} LoadedModel a model, with the user's history and adapter.

@@ -1,8 +1,8 @@
 /** View of the user's adapters: buttons to learn, delete and export them, and their state. */
 
+import { isKept, minKnownItems } from "jaxrec";
 import { byId } from "./dom.js";
 import { hasEnoughItems } from "./learning.js";
-import { isKept, minKnownItems } from "./user_adapter.js";
 
 /** @import { AdapterState } from "./learning.js" */
 
@@ -58,7 +58,7 @@ function statusText({ name, settings, knownCount, adapter }, isNamed) {
     }
     return `${prefix}The model can learn from up to ${settings.activities} of your last items.`;
   }
-  const items = `your last ${settings.held_back} items`;
+  const items = `your last ${settings.held_out} items`;
   const losses = `(loss ${formatLoss(adapter.before)} → ${formatLoss(adapter.after)})`;
   return isKept(adapter)
     ? `${prefix}Learned and kept: the model predicts ${items} better ${losses}.`

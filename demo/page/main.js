@@ -3,6 +3,7 @@
 import { byId } from "./dom.js";
 import { registerServiceWorker } from "./offline.js";
 import { Page } from "./page.js";
+import { enableSheet } from "./sheet.js";
 
 /** @param {Error} error */
 function showProblem(error) {
@@ -22,6 +23,7 @@ function offerUpdate(activate) {
   byId("update").querySelector("button")?.addEventListener("click", activate);
 }
 
+enableSheet();
 await Page.open().catch(showProblem);
 // Also after a failure: a newer release may fix it.
 registerServiceWorker(showOfflineBadge, offerUpdate).catch((error) => console.error(error));

@@ -1,20 +1,15 @@
 /** A model of the page, and the result of running it on the user's history. */
 
-import { fileRecall } from "./about_view.js";
 import { includedEntries } from "./history.js";
 import { currentAdapter } from "./learning.js";
 import { loadModel } from "./models.js";
 import { LIST_LENGTH } from "./recommendations_view.js";
 import { requestFeatures } from "./user_inputs.js";
 
-/** @import { Features } from "./features.js" */
+/** @import { Adapter, Features, RawItem, Recommendation, Recommender } from "jaxrec" */
 /** @import { HistoryEntry } from "./history.js" */
-/** @import { RawItem } from "./item_index.js" */
 /** @import { LoadedModel } from "./learning.js" */
 /** @import { NamedModel } from "./models.js" */
-/** @import { Recommendation } from "./recommendation.js" */
-/** @import { Recommender } from "./recommender.js" */
-/** @import { Adapter } from "./user_adapter.js" */
 /** @import { FeatureValues } from "./user_inputs.js" */
 
 /**
@@ -27,7 +22,6 @@ import { requestFeatures } from "./user_inputs.js";
  * @typedef {object} Recommended
  * @property {Features} features features of the request.
  * @property {Recommendation[]} recommendations
- * @property {number} recall recall@10 of the file.
  * @property {undefined} [error]
  */
 
@@ -74,8 +68,7 @@ export class ModelColumn {
         features,
         adapter: currentAdapter(recommender, adapter),
       });
-      const recall = fileRecall(recommender.model);
-      return { ...listed, recommender, knownItems, features, adapter, recommendations, recall };
+      return { ...listed, recommender, knownItems, features, adapter, recommendations };
     } catch (error) {
       return { ...listed, error: /** @type {Error} */ (error) };
     }

@@ -1,10 +1,11 @@
 /** Listing, loading and timing of the models that are served with the page. */
 
-import { BundleError, sha256 } from "./bundle.js";
-import { Recommender } from "./recommender.js";
+import { BundleError, Recommender, sha256, WorkerRecommender } from "jaxrec";
 
-/** @import { Features } from "./features.js" */
-/** @import { RawItem } from "./item_index.js" */
+/** @import { Features, RawItem } from "jaxrec" */
+
+/** Folder of LiteRT's files. */
+const RUNTIME = new URL("./runtime/", import.meta.url);
 
 /** Duration and number of timed batches: browsers round the clock to 0.1 ms. */
 const BATCH_MS = 4;
@@ -65,6 +66,28 @@ export async function listModels() {
  * @throws {BundleError} its hash differs from that in models.json.
  */
 export async function loadModel(model) {
+  return Recommender.load(await fetchModel(model), { runtime: RUNTIME });
+}
+
+/**
+ * Load a model of `listModels`, as `loadModel` does, in a worker.
+ *
+ * @param {ListedModel} model
+ * @returns {Promise<WorkerRecommender>}
+ * @throws {Error} as in `loadModel`, or the worker cannot be loaded.
+ */
+export async function loadModelInWorker(model) {
+  const bytes = await fetchModel(model);
+  const worker = new Worker(new URL("./adapter_worker.js", import.meta.url), { type: "module" });
+  return WorkerRecommender.load(worker, bytes, { runtime: RUNTIME });
+}
+
+/**
+ * Fetch a model and check its hash.
+ *
+ * @param {ListedModel} model
+ */
+async function fetchModel(model) {
   const bytes = new Uint8Array(await (await fetchOrThrow(model.path)).arrayBuffer());
   // crypto.subtle needs a secure context; without it `Recommender.load` throws UnsupportedError.
   if (globalThis.crypto?.subtle && (await sha256(bytes)) !== model.sha256) {
@@ -73,7 +96,7 @@ export async function loadModel(model) {
         "page again with demo/serve.py.",
     );
   }
-  return Recommender.load(bytes);
+  return bytes;
 }
 
 /**

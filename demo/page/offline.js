@@ -1,6 +1,6 @@
 /** Registration of the service worker: offline use, and updates to newer releases. */
 
-import { supportsFeature } from "./runtime/litert.js";
+import { runtimeBuild } from "jaxrec";
 
 /**
  * Message that activates a waiting worker. It is sent by pages of older releases too, so it must
@@ -24,10 +24,7 @@ export async function registerServiceWorker(onReady, onUpdate) {
     if (isControlled) location.reload();
     isControlled = true;
   });
-  const build = (await supportsFeature("relaxedSimd"))
-    ? "litert_wasm_internal"
-    : "litert_wasm_compat_internal";
-  const registration = await workers.register(`service_worker.js?build=${build}`, {
+  const registration = await workers.register(`service_worker.js?build=${runtimeBuild()}`, {
     updateViaCache: "none",
   });
   workers.ready.then(onReady);

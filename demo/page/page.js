@@ -1,13 +1,11 @@
-/** The page: holds the user's state, runs the models and renders all views. */
+/** The page: holds the user's data, runs the models and renders all views. */
 
-import { renderAbout } from "./about_view.js";
-import { AdapterStore } from "./adapter_store.js";
-import { titleOf } from "./catalogue.js";
+import { titleOf } from "jaxrec";
+import { AboutView } from "./about_view.js";
 import { CatalogueView } from "./catalogue_view.js";
-import { byId, element } from "./dom.js";
+import { byId } from "./dom.js";
 import { downloadJson, exportHistory } from "./download.js";
-import { moveItem, setItemFeature, setValue, toggleExcluded, toggleItem } from "./history.js";
-import { HistoryStore } from "./history_store.js";
+import { moveItem, setItemFeature, toggleExcluded, toggleItem } from "./history.js";
 import { HistoryView } from "./history_view.js";
 import { adapterStates, canLearn, isOutdated } from "./learning.js";
 import { LearningView } from "./learning_view.js";
@@ -16,48 +14,44 @@ import { renderModelPicker } from "./model_picker.js";
 import { listModels, measureLatency } from "./models.js";
 import { RecommendationsView } from "./recommendations_view.js";
 import { watchStorage } from "./storage.js";
+import { Toast } from "./toast.js";
+import { UserData } from "./user_data.js";
 import { collectFeatures, featureLabel, includesAge } from "./user_inputs.js";
 import { UserFeaturesView } from "./user_inputs_view.js";
 
-/** @import { InputFeature } from "./features.js" */
+/** @import { InputFeature, RawItem, Recommender } from "jaxrec" */
 /** @import { HistoryEntry } from "./history.js" */
-/** @import { RawItem } from "./item_index.js" */
 /** @import { ModelResult } from "./model_column.js" */
-/** @import { Recommender } from "./recommender.js" */
-/** @import { FeatureValues } from "./user_inputs.js" */
 
 /** Delay before models are timed, so that rendering and animations of the lists are finished. */
 const TIMING_DELAY_MS = 500;
 
 /** State of the page, and the handlers of its controls. */
 export class Page {
-  /** @type {HistoryEntry[]} */
-  #entries = [];
-  /** @type {FeatureValues} */
-  #userFeatures = {};
   /** @type {InputFeature[]} features of the models that are shown. */
   #inputFeatures = [];
   #shownColumns;
   #describe;
-  #historyStore;
-  #adapterStore;
+  #data;
   /** @type {ModelResult[]} latest results of the models that could be loaded. */
   #results = [];
   /** Number of the latest refresh; results of earlier ones are discarded. */
   #version = 0;
   #catalogueView;
+  #aboutView = new AboutView();
+  #toast = new Toast();
   #recommendationsView = new RecommendationsView((item) => this.#toggle(item));
   #historyView = new HistoryView({
     remove: (item) => this.#toggle(item),
     move: (item, offset) =>
-      this.#setHistory(moveItem(this.#entries, item, offset), `Moved ${this.#titleOf(item)}`),
+      this.#setHistory(moveItem(this.#data.entries, item, offset), `Moved ${this.#titleOf(item)}`),
     toggleExcluded: (item) => this.#toggleExcluded(item),
     setFeature: (item, { name }, value) =>
       this.#setHistory(
-        setItemFeature(this.#entries, item, name, value),
+        setItemFeature(this.#data.entries, item, name, value),
         valueAnnouncement(name, value),
       ),
-    clear: () => this.#setHistory([], "Your history is cleared"),
+    clear: () => this.#delete(false, "Your history is cleared."),
     export: () => this.#exportHistory(),
   });
   #learningView = new LearningView({
@@ -65,7 +59,9 @@ export class Page {
     forget: () => this.#forget(),
     export: () => this.#exportAdapters(),
   });
-  #userFeaturesView = new UserFeaturesView(({ name }, value) => this.#setUserFeature(name, value));
+  #userFeaturesView = new UserFeaturesView(({ name }, value) =>
+    this.#refreshStored(this.#data.setUserFeature(name, value), valueAnnouncement(name, value)),
+  );
 
   /**
    * @param {ModelColumn[]} columns the first one is shown first.
@@ -75,12 +71,13 @@ export class Page {
     this.#shownColumns = columns.slice(0, 1);
     this.#describe = (/** @type {RawItem} */ item) => first.describe(item);
     const { dataset } = first.model.evaluation.protocol;
-    this.#historyStore = new HistoryStore(dataset);
-    this.#adapterStore = new AdapterStore(dataset);
+    this.#data = new UserData(dataset);
     watchStorage(dataset, () => this.#reload());
     this.#catalogueView = new CatalogueView(first.catalogue, (item) => this.#toggle(item));
     renderModelPicker(columns, (shown, message) => this.#showColumns(shown, message));
-    byId("delete-data").addEventListener("click", () => this.#deleteData());
+    byId("delete-data").addEventListener("click", () =>
+      this.#delete(true, "Your data is deleted."),
+    );
   }
 
   /**
@@ -91,17 +88,15 @@ export class Page {
   static async open() {
     const columns = (await listModels()).map((model) => new ModelColumn(model));
     const page = new Page(columns, await columns[0].load());
+    await page.#reload();
     byId("loading").hidden = true;
     byId("main").hidden = false;
-    byId("top-recommendation").hidden = false;
-    await page.#reload();
   }
 
-  /** Load the stored state, also after a change in another tab, and refresh. */
+  /** Load the stored data, also after a change in another tab, and refresh. */
   async #reload() {
-    this.#entries = this.#historyStore.load();
-    this.#userFeatures = this.#historyStore.loadUserFeatures();
-    this.#adapterStore.load();
+    this.#toast.hide();
+    this.#data.load();
     await this.#refresh("");
   }
 
@@ -113,14 +108,14 @@ export class Page {
   /** @param {RawItem} item */
   #toggle(item) {
     const now = includesAge(this.#inputFeatures) ? Date.now() : undefined;
-    const entries = toggleItem(this.#entries, item, now);
-    const verb = entries.length > this.#entries.length ? "Added" : "Removed";
+    const entries = toggleItem(this.#data.entries, item, now);
+    const verb = entries.length > this.#data.entries.length ? "Added" : "Removed";
     this.#setHistory(entries, `${verb} ${this.#titleOf(item)}`);
   }
 
   /** @param {RawItem} item */
   #toggleExcluded(item) {
-    const entries = toggleExcluded(this.#entries, item);
+    const entries = toggleExcluded(this.#data.entries, item);
     const isExcluded = entries.some((entry) => entry.item === item && entry.excluded);
     this.#setHistory(entries, `${isExcluded ? "Without" : "With"} ${this.#titleOf(item)}`);
   }
@@ -130,20 +125,7 @@ export class Page {
    * @param {string} message announcement for screen readers.
    */
   #setHistory(entries, message) {
-    this.#entries = entries;
-    // Adapters are deleted with the history from which they were learned.
-    if (entries.length === 0) this.#adapterStore.delete();
-    this.#refreshStored(this.#historyStore.save(entries), message);
-  }
-
-  /**
-   * @param {string} name name of a feature.
-   * @param {string | number | undefined} value
-   */
-  #setUserFeature(name, value) {
-    this.#userFeatures = setValue(this.#userFeatures, name, value);
-    const stored = this.#historyStore.saveUserFeatures(this.#userFeatures);
-    this.#refreshStored(stored, valueAnnouncement(name, value));
+    this.#refreshStored(this.#data.setEntries(entries), message);
   }
 
   /**
@@ -154,13 +136,19 @@ export class Page {
    */
   #refreshStored(stored, message) {
     const warning = "This browser does not store your data: it is lost when you close the page";
-    this.#refresh(stored ? message : `${message}. ${warning}`);
+    return this.#refresh(stored ? message : `${message}. ${warning}`);
   }
 
-  #deleteData() {
-    this.#userFeatures = {};
-    this.#historyStore.saveUserFeatures({});
-    this.#setHistory([], "Your data is deleted");
+  /**
+   * Delete the history, and offer to undo it.
+   *
+   * @param {boolean} withFeatures whether to delete the feature values of the user too.
+   * @param {string} message
+   */
+  #delete(withFeatures, message) {
+    const snapshot = this.#data.delete(withFeatures);
+    this.#toast.show(message, () => this.#refreshStored(this.#data.restore(snapshot), "Restored"));
+    this.#refresh("");
   }
 
   /**
@@ -170,7 +158,7 @@ export class Page {
    * @param {string} message
    */
   async #learn(results, message) {
-    const learning = this.#adapterStore.learn(results);
+    const learning = this.#data.adapterStore.learn(results);
     this.#refresh("");
     const outcome = await learning;
     if (outcome) this.#refreshStored(outcome.stored, outcome.problem || message);
@@ -178,17 +166,18 @@ export class Page {
 
   #forget() {
     const runs = this.#shownColumns.map(({ model }) => model.run);
-    this.#refreshStored(this.#adapterStore.delete(runs), "Deleted what the model had learned");
+    const stored = this.#data.adapterStore.delete(runs);
+    this.#refreshStored(stored, "Deleted what the model had learned");
   }
 
   #exportAdapters() {
-    downloadJson(this.#adapterStore.adapters, "adapters.json");
-    this.#announce("Exported adapters.json");
+    downloadJson(this.#data.adapterStore.adapters, "adapters.json");
+    announce("Exported adapters.json");
   }
 
   #exportHistory() {
-    downloadJson(exportHistory(this.#entries, this.#describe), "history.json");
-    this.#announce("Exported history.json, the oldest item first");
+    downloadJson(exportHistory(this.#data.entries, this.#describe), "history.json");
+    announce("Exported history.json, the oldest item first");
   }
 
   /**
@@ -209,54 +198,41 @@ export class Page {
   async #refresh(message) {
     this.#version += 1;
     const version = this.#version;
-    const { adapters } = this.#adapterStore;
+    const { entries, userFeatures, adapterStore } = this.#data;
+    const { adapters } = adapterStore;
     const all = await Promise.all(
-      this.#shownColumns.map((each) => each.recommend(this.#entries, this.#userFeatures, adapters)),
+      this.#shownColumns.map((each) => each.recommend(entries, userFeatures, adapters)),
     );
     if (version !== this.#version) return; // a later refresh has started
     const results = all.filter((each) => each.error === undefined);
     this.#results = results;
     const [first] = results;
     this.#inputFeatures = collectFeatures(results.map(({ recommender }) => recommender));
-    this.#userFeaturesView.render(this.#inputFeatures, this.#userFeatures);
-    this.#catalogueView.markHistory(this.#entries.map(({ item }) => item));
+    this.#userFeaturesView.render(this.#inputFeatures, userFeatures);
+    this.#catalogueView.markHistory(entries.map(({ item }) => item));
     const historyLength = first?.recommender.historyLength ?? Infinity;
-    this.#historyView.render(this.#entries, this.#describe, historyLength, this.#inputFeatures);
-    this.#learningView.render(results.flatMap(adapterStates), this.#adapterStore.isLearning);
-    this.#recommendationsView.render(all);
+    this.#historyView.render(entries, this.#describe, historyLength, this.#inputFeatures);
+    this.#learningView.render(results.flatMap(adapterStates), adapterStore.isLearning);
+    this.#recommendationsView.render(all, this.#hintText());
+    this.#aboutView.render(results);
     for (const each of all) each.column.setShown(each.error ? undefined : each.recommendations);
-    if (first) this.#renderTop(first, message);
+    if (first && message) announceTop(first, message);
     // The user asked an older version of the model to learn; repeat it with the new version.
     const outdated = results.filter((each) => canLearn(each) && isOutdated(each));
-    if (outdated.length && !this.#adapterStore.isLearning) {
+    if (outdated.length && !adapterStore.isLearning) {
       this.#learn(outdated, "The model was updated and has learned from your history again");
     }
     setTimeout(() => this.#time(results, version), TIMING_DELAY_MS);
   }
 
-  /**
-   * @param {ModelResult} result
-   * @param {string} message
-   */
-  #renderTop({ model, recommender, recommendations }, message) {
-    renderAbout(recommender.model, model);
-    const [top] = recommendations;
-    const title = top ? titleOf(top) : "no items left";
-    byId("recommendations-hint").textContent = this.#hintText();
-    byId("top-recommendation").replaceChildren(
-      element("span", { textContent: "Next" }),
-      element("strong", { textContent: title }),
-    );
-    if (message) this.#announce(`${message}. Top recommendation: ${title}`);
-  }
-
   #hintText() {
-    const excluded = this.#entries.filter((entry) => entry.excluded);
+    const { entries } = this.#data;
+    const excluded = entries.filter((entry) => entry.excluded);
     if (excluded.length) {
       const titles = excluded.map(({ item }) => this.#titleOf(item));
       return `Recommendations without ${titles.join(" and ")} in your history.`;
     }
-    if (this.#entries.length === 0) return "Popular items, until you add items to your history.";
+    if (entries.length === 0) return "Popular items, until you add items to your history.";
     return "Tap an item you have already seen to add it to your history.";
   }
 
@@ -270,14 +246,22 @@ export class Page {
     for (const { model, recommender, knownItems, features } of results) {
       if (version !== this.#version) return;
       const latency = await measureLatency(recommender, knownItems, features);
-      this.#recommendationsView.showLatency(model, latency);
+      this.#aboutView.showLatency(model, latency);
     }
   }
+}
 
-  /** @param {string} message announcement for screen readers. */
-  #announce(message) {
-    byId("status").textContent = message;
-  }
+/** @param {string} message announcement for screen readers. */
+function announce(message) {
+  byId("status").textContent = message;
+}
+
+/**
+ * @param {ModelResult} result
+ * @param {string} message
+ */
+function announceTop({ recommendations: [top] }, message) {
+  announce(`${message}. Top recommendation: ${top ? titleOf(top) : "no items left"}`);
 }
 
 /**

@@ -1,6 +1,6 @@
-/** Comparison of a list of recommendations with the previous one, and the scale of its scores. */
+/** Comparison of a list with the previous one and with other lists, and the scale of its scores. */
 
-/** @import { RawItem } from "./item_index.js" */
+/** @import { RawItem } from "jaxrec" */
 
 /**
  * @typedef {object} RankChanges
@@ -23,6 +23,17 @@ export function rankChanges(before, after) {
     return oldRank < 0 ? null : oldRank - rank;
   });
   return { gains, dropped: before.filter((item) => !after.includes(item)) };
+}
+
+/**
+ * Return the items that are in more than one list.
+ *
+ * @param {RawItem[][]} lists without duplicates in a list.
+ * @returns {Set<RawItem>}
+ */
+export function itemsInSeveralLists(lists) {
+  const items = lists.flat();
+  return new Set(items.filter((item, index) => items.indexOf(item) !== index));
 }
 
 /**

@@ -1,20 +1,18 @@
 /** View of the recommendations of one or more models, side by side, with changes of rank. */
 
-import { titleOf } from "./catalogue.js";
+import { titleOf } from "jaxrec";
 import { byId, element, updateChildren } from "./dom.js";
-import { rankChanges, scaleScores } from "./rank_changes.js";
+import { itemsInSeveralLists, rankChanges } from "./rank_changes.js";
 
-/** @import { RawItem } from "./item_index.js" */
+/** @import { RawItem, Recommendation } from "jaxrec" */
 /** @import { NamedModel } from "./models.js" */
-/** @import { Recommendation } from "./recommendation.js" */
 
 /**
- * @typedef {object} ListResult result of a model: an error, or recommendations and recall.
+ * @typedef {object} ListResult result of a model: an error, or recommendations.
  * @property {NamedModel} model
  * @property {RawItem[] | null} previousItems items that its list showed before the last change.
  * @property {Error} [error]
  * @property {Recommendation[]} [recommendations] all recommendations, also those not shown.
- * @property {number} [recall]
  */
 
 /** Number of items that a list shows. */
@@ -25,6 +23,8 @@ const SLIDE_MS = 350;
 /** View of one list of recommendations per model. */
 export class RecommendationsView {
   #root = byId("lists");
+  #hint = byId("recommendations-hint");
+  #legend = byId("shared-legend");
   #onTap;
   /** @type {WeakMap<Element, Map<RawItem, string>>} titles of the items of each list. */
   #titles = new WeakMap();
@@ -32,66 +32,61 @@ export class RecommendationsView {
   /** @param {(item: RawItem) => void} onTap called when a recommendation is tapped. */
   constructor(onTap) {
     this.#onTap = onTap;
-    for (const type of ["pointerover", "focusin"]) {
+    const selectors = { pointerover: "li", focusin: "li:has(:focus-visible)" };
+    for (const [type, selector] of Object.entries(selectors)) {
       this.#root.addEventListener(type, ({ target }) => {
-        if (target instanceof Element) this.#highlight(target.closest("li"));
+        if (target instanceof Element) this.#highlight(target.closest(selector));
       });
     }
-    this.#root.addEventListener("pointerleave", () => this.#highlight(null));
+    for (const type of ["pointerleave", "focusout"]) {
+      this.#root.addEventListener(type, () => this.#highlight(null));
+    }
   }
 
   /**
    * Render the lists side by side.
    *
    * @param {ListResult[]} results
+   * @param {string} hint
    */
-  render(results) {
+  render(results, hint) {
     const focused = this.#getFocus();
+    const shared = itemsInSeveralLists(results.map(shownItems));
     updateChildren(
       this.#root,
       results,
       ({ model }) => model.path,
       ({ model }) => createList(model),
-      (article, result) => this.#updateList(article, result),
+      (article, result) => this.#updateList(article, result, shared),
     );
     this.#restoreFocus(focused);
-  }
-
-  /**
-   * Show the time of a recommendation.
-   *
-   * @param {NamedModel} model
-   * @param {number} microseconds
-   */
-  showLatency(model, microseconds) {
-    const time = this.#root.querySelector(`[data-key="${CSS.escape(model.path)}"] .time`);
-    if (time) time.textContent = `${Math.round(microseconds)} µs`;
+    this.#hint.textContent = hint;
+    this.#legend.hidden = results.length < 2;
+    this.#legend.textContent = `Tinted: ${shared.size} items that are in more than one list.`;
   }
 
   /**
    * @param {HTMLElement} article
    * @param {ListResult} result
+   * @param {Set<RawItem>} shared items in more than one list.
    */
-  #updateList(article, { error, recommendations = [], recall, previousItems }) {
-    const [, figures, problem, list, dropped] = childrenOf(article);
+  #updateList(article, { error, recommendations = [], previousItems }, shared) {
+    const [, problem, empty, list, dropped] = childrenOf(article);
     problem.hidden = !error;
-    figures.hidden = Boolean(error);
     problem.textContent = error?.message ?? "";
-    const [, recallElement] = childrenOf(figures);
-    recallElement.textContent = recall === undefined ? "" : `recall@10 ${recall.toFixed(3)}`;
+    empty.hidden = error !== undefined || recommendations.length > 0;
     const top = recommendations.slice(0, LIST_LENGTH);
     const changes = rankChanges(
       previousItems,
       top.map(({ item }) => item),
     );
-    const scaled = scaleScores(recommendations.map(({ score }) => score));
     const offsets = new Map(childrenOf(list).map((row) => [row, row.offsetTop]));
     updateChildren(
       list,
       top,
       ({ item }) => item,
       (entry) => this.#createRow(entry),
-      (row, { score }, index) => updateRow(row, index, score, scaled[index], changes.gains[index]),
+      (row, { item }, index) => updateRow(row, index, changes.gains[index], shared.has(item)),
     );
     for (const row of childrenOf(list)) slide(row, offsets.get(row));
     const titles = this.#titles.get(list);
@@ -99,24 +94,25 @@ export class RecommendationsView {
       ? `No longer in the top ${LIST_LENGTH}: ` +
         changes.dropped.map((item) => titles?.get(item)).join(", ")
       : "";
+    dropped.title = dropped.textContent;
     this.#titles.set(list, new Map(top.map((entry) => [entry.item, titleOf(entry)])));
   }
 
   /** @param {Recommendation} recommendation */
   #createRow(recommendation) {
     const { item, genres, year } = recommendation;
+    const title = titleOf(recommendation);
     const button = element(
       "button",
-      { type: "button", className: "recommendation", title: "Add to your history" },
+      { type: "button", className: "recommendation", title: `Add ${title} to your history` },
       element("span", { className: "rank" }),
-      element("span", { className: "title", textContent: titleOf(recommendation) }),
+      element("span", { className: "title", textContent: title }),
       element("span", { className: "rank-change" }),
       element("span", {
         className: "metadata",
         textContent: [year, ...(genres ?? [])].filter(Boolean).join(" · "),
       }),
-      element("span", { className: "score" }),
-      element("span", { className: "bar" }),
+      element("span", { className: "visually-hidden shared-note" }),
     );
     button.addEventListener("click", () => this.#onTap(item));
     return element("li", {}, button);
@@ -154,6 +150,11 @@ export class RecommendationsView {
   }
 }
 
+/** @param {ListResult} result */
+function shownItems({ recommendations = [] }) {
+  return recommendations.slice(0, LIST_LENGTH).map(({ item }) => item);
+}
+
 /** @param {HTMLElement} parent */
 function childrenOf(parent) {
   return /** @type {HTMLElement[]} */ ([...parent.children]);
@@ -165,13 +166,8 @@ function createList(model) {
     "article",
     { className: "list" },
     element("h3", { textContent: model.name }),
-    element(
-      "p",
-      { className: "hint" },
-      element("span", { className: "time", title: "Median time of a recommendation" }),
-      element("span"),
-    ),
     element("p", { className: "problem", hidden: true }),
+    element("p", { textContent: "No items left: your history has all of them.", hidden: true }),
     element("ol"),
     element("p", { className: "hint dropped-items" }),
   );
@@ -180,19 +176,18 @@ function createList(model) {
 /**
  * @param {HTMLElement} row
  * @param {number} index index in the list, from 0.
- * @param {number} score
- * @param {number} scaledScore 0 to 1.
  * @param {number | null} gain number of ranks gained, as in `RankChanges`.
+ * @param {boolean} isShared whether the item is in another list too.
  */
-function updateRow(row, index, score, scaledScore, gain) {
+function updateRow(row, index, gain, isShared) {
   const [button] = childrenOf(row);
-  const [rank, , change, , scoreElement, bar] = childrenOf(button);
+  const [rank, , change, , sharedNote] = childrenOf(button);
   rank.textContent = String(index + 1);
-  scoreElement.textContent = score.toFixed(2);
-  bar.style.setProperty("--share", String(scaledScore));
   const direction = gain === null ? "new" : gain > 0 ? "up" : gain < 0 ? "down" : "";
   change.className = `rank-change ${direction}`;
   change.replaceChildren(...rankChangeLabel(gain));
+  row.classList.toggle("shared", isShared);
+  sharedNote.textContent = isShared ? "in more than one list" : "";
 }
 
 /**
@@ -204,7 +199,7 @@ function rankChangeLabel(gain) {
   if (gain === 0) return [];
   const [symbol, words] =
     gain === null
-      ? ["new", "new in the list"]
+      ? ["", "new in the list"] // a dot, drawn by the style sheet
       : gain > 0
         ? [`▲ ${gain}`, `up ${gain}`]
         : [`▼ ${-gain}`, `down ${-gain}`];

@@ -1,8 +1,8 @@
 /** Search by words and genre, in time slices between which the page handles input events. */
 
-import { titleOf } from "./catalogue.js";
+import { titleOf } from "jaxrec";
 
-/** @import { Catalogue, Entry } from "./catalogue.js" */
+/** @import { Catalogue, Entry } from "jaxrec" */
 
 /** Value of the genre filter that all items pass. */
 export const ALL_GENRES = "";

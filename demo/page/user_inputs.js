@@ -1,6 +1,6 @@
 /** Feature values that the user enters, and their conversion to the features of a request. */
 
-/** @import { Features, InputFeature } from "./features.js" */
+/** @import { Features, InputFeature } from "jaxrec" */
 /** @import { HistoryEntry } from "./history.js" */
 
 /** @typedef {Record<string, string | number>} FeatureValues by feature name; others are unknown. */

@@ -3,7 +3,7 @@
 import { byId, element, updateChildren } from "./dom.js";
 import { editableFeatures, featureLabel, isRating } from "./user_inputs.js";
 
-/** @import { InputFeature } from "./features.js" */
+/** @import { InputFeature } from "jaxrec" */
 /** @import { FeatureValues } from "./user_inputs.js" */
 
 /**

@@ -133,7 +133,7 @@ def _load_file(path: Path, bundle: Bundle, heldout: Heldout | None) -> TimedFile
         histories, recall = _draw_histories(device, size), None
     else:
         histories = as_inputs(heldout.history)
-        keep_seen = bundle.model["evaluation"]["protocol"]["seen_items"] == "kept"
+        keep_seen = not bundle.model["evaluation"]["protocol"]["excludes_history"]
         lists = device.recommend_all(histories)
         recall = compute_recall(device, lists, heldout, size, keep_seen=keep_seen)
     timed_model = load_timed_model(bundle.graph, take_rows(histories, np.s_[:_HISTORIES]))

@@ -38,7 +38,7 @@ class BenchmarkFlags(SettingsFlags):
     )
     train: Flat[TrainConfig] = field(
         default_factory=lambda: TrainConfig(
-            negatives=512, batch_size=512, window_length=10, lead_in=0
+            negatives=512, batch_size=512, window_length=10, window_overlap=0
         )
     )
     repeats: int = 9

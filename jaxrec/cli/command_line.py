@@ -28,9 +28,10 @@ _MAX_COLUMNS = 100
 
 
 @dataclass(frozen=True)
-class _ConfigFlag:
-    """The flag `--config`, which is parsed first if a command's flags have `from_file`."""
+class _DefaultsFlags:
+    """The flags of other flags' defaults, parsed first if a command's flags have them."""
 
+    size: str | None = None
     config: Path | None = None
 
 
@@ -146,15 +147,13 @@ def _help(flags: type, about: str, *, everything: bool) -> str:
 
 
 def _tyro_arguments(flags: type[Any], arguments: Sequence[str]) -> dict[str, Any]:
-    """Return the arguments of `tyro.cli`, with the file of `--config` as the default."""
+    """Return the arguments of `tyro.cli`, with the defaults of `--size` and `--config`."""
     _refuse_renamed(flags, arguments)
     words: dict[str, Any] = {"args": arguments, "add_help": False}
-    if not hasattr(flags, "from_file"):
+    if not hasattr(flags, "with_defaults"):
         return words
-    file, others = tyro.cli(_ConfigFlag, **words, return_unknown_args=True)
-    if file.config is None:
-        return words
-    return {**words, "args": others, "default": flags.from_file(file.config)}
+    given, others = tyro.cli(_DefaultsFlags, **words, return_unknown_args=True)
+    return {**words, "args": others, "default": flags.with_defaults(given.size, given.config)}
 
 
 def _refuse_renamed(flags: type[Any], arguments: Sequence[str]) -> None:

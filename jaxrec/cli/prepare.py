@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from jaxrec.cli.command_line import command
-from jaxrec.config.fields import Flat, flag_values
+from jaxrec.config.fields import Flat, flag_values, setting
 from jaxrec.data.data_config import DataConfig
 from jaxrec.data.interactions import FilterConfig
 from jaxrec.data.log_summary import format_summary, summarize_log
@@ -29,10 +29,11 @@ from jaxrec.data.preparation.bucket_steps import Workspace
 from jaxrec.data.preparation.engines import Engine, Local
 from jaxrec.data.preparation.spark import Spark
 from jaxrec.data.preparation.steps import prepare_folder
-from jaxrec.data.prepared import is_prepared, read_manifest, read_prepared
+from jaxrec.data.prepared import LAYOUT, is_prepared, read_manifest, read_prepared
 from jaxrec.data.sources.item_table import ItemTableConfig
 from jaxrec.data.sources.log_config import LogConfig
-from jaxrec.data.sources.own_log import LogFile, SideTables, open_log
+from jaxrec.data.sources.log_file import LogFile, open_log
+from jaxrec.data.sources.own_log import SideTables
 from jaxrec.data.sources.tabular import require_columns
 from jaxrec.data.sources.user_table import UserTableConfig
 from jaxrec.errors import UserError
@@ -61,7 +62,7 @@ class PrepareFlags:
     """table of your users: an id, and the columns of --user-features"""
     user_table: UserTableConfig = field(default_factory=UserTableConfig)
     filters: Flat[FilterConfig] = field(default_factory=FilterConfig)
-    keep: str | None = None
+    keep_columns: str | None = setting(None, old_name="keep")
     """other columns of your log to keep, for --activity-features and --target-weight of
     `jaxrec train`: device,price"""
     item_features: str | None = None
@@ -90,9 +91,8 @@ def run(flags: PrepareFlags) -> None:
     memory = _parse_bytes(flags.memory)
     if not 1 <= flags.buckets <= 10_000:
         raise UserError(f"--buckets={flags.buckets} is out of range; give 1 to 10,000")
-    opened = open_log(
-        flags.dataset, flags.log, others=dict.fromkeys(_split_names(flags.keep), "--keep")
-    )
+    kept = dict.fromkeys(_split_names(flags.keep_columns), "--keep-columns")
+    opened = open_log(flags.dataset, flags.log, others=kept)
     require_columns(opened.file, opened.flags, "--log.columns")
     fingerprint = _fingerprint(flags, opened)
     work = flags.out / "work"
@@ -149,7 +149,8 @@ def _create_folders(
     Raises:
         UserError: the folder has other files, or a preparation of other inputs.
     """
-    settings = work / "settings.json"
+    # What the steps write also depends on the layout.
+    settings, fingerprint = work / "settings.json", {"layout": LAYOUT, **fingerprint}
     is_ours = is_prepared(str(folder)) or settings.exists()
     if overwrite and is_ours:
         shutil.rmtree(folder)

@@ -31,6 +31,7 @@ from jaxrec.files import replacing, require_disk_space
 from jaxrec.runtime.bundle import Bundle, read_bundle
 from jaxrec.runtime.features import InputFeature, input_features
 from jaxrec.runtime.interpreter import HISTORY, DeviceModel, RankedItems
+from jaxrec.runtime.item_scorer import ItemScorer
 from jaxrec.runtime.request import unknown_inputs
 from jaxrec.runtime.top_k import histories_per_chunk, rank_all
 from jaxrec.schema import PAD
@@ -76,7 +77,8 @@ def run(flags: ListFlags) -> None:
     seen = ExcludedItems(ids[ids != PAD], np.append(0, ends))
     with suppress_output():
         device = DeviceModel(bundle.graph)
-    lists = _recommend(device, taken, seen, size, flags.k, keep_seen=bundle.model["keep_seen"])
+    scorer = ItemScorer(device, size)
+    lists = _recommend(scorer, taken, seen, flags.k, keep_seen=bundle.model["keep_seen"])
     table = _table(users["user"], lists, bundle)
     flags.out.parent.mkdir(parents=True, exist_ok=True)
     with replacing(flags.out) as file:
@@ -138,10 +140,9 @@ def _summarize(
 
 
 def _recommend(
-    device: DeviceModel,
+    scorer: ItemScorer,
     taken: Sequence[InputFeature],
     seen: ExcludedItems,
-    size: int,
     k: int,
     *,
     keep_seen: bool,
@@ -151,11 +152,11 @@ def _recommend(
     Args:
         taken: the features of the model beside items, all of which are unknown here.
         seen: the ids of each user's items, oldest first.
-        size: the number of items in the catalogue.
     """
+    device, size = scorer.device, scorer.size
     length = device.history_length
     ports = device.signatures["recommend"].inputs
-    step = histories_per_chunk(device, size)
+    step = histories_per_chunk(device.batch_size, size)
     found = []
     with tqdm(total=len(seen), unit="user", disable=None, leave=False) as bar:
         for start in range(0, len(seen), step):
@@ -168,7 +169,7 @@ def _recommend(
             if not keep_seen:
                 of_batch = seen.gather(users)
                 excluded[of_batch.rows, of_batch.ids] = True
-            found.append(rank_all(device, histories, excluded, k))
+            found.append(rank_all(scorer, histories, excluded, k))
             bar.update(len(users))
     return RankedItems(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 

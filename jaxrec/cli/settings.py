@@ -5,7 +5,7 @@ from pathlib import Path
 
 from jaxrec.config.experiment import Config, TrainConfig
 from jaxrec.config.fields import Flat
-from jaxrec.config.toml_file import read_table, with_table
+from jaxrec.config.sizes import Size, with_size
 from jaxrec.data.data_config import DataConfig
 from jaxrec.models.model_config import ModelConfig
 
@@ -17,6 +17,9 @@ class SettingsFlags:
     data: Flat[DataConfig] = field(default_factory=DataConfig)
     model: Flat[ModelConfig] = field(default_factory=ModelConfig)
     train: Flat[TrainConfig] = field(default_factory=TrainConfig)
+    size: Size | None = None
+    """widths, dropout and epochs together: small, for a file of a few hundred KB; medium, the
+    defaults; or large, for the highest recall; --help-all lists the values"""
     config: Path | None = None
     """TOML file of settings: a recipe, or the config.toml of a run; other flags override it"""
 
@@ -26,12 +29,12 @@ class SettingsFlags:
         return Config(self.data, self.model, self.train)
 
     @classmethod
-    def from_file(cls, path: Path) -> "SettingsFlags":
-        """Return the flags with the settings of a file as their defaults.
+    def with_defaults(cls, size: str | None, path: Path | None) -> "SettingsFlags":
+        """Return the flags with the settings of a size and of a file as their defaults.
 
         Raises:
-            UserError: the file cannot be read, or a setting in it is unknown or invalid.
+            UserError: as in `jaxrec.config.sizes.with_size`.
         """
         flags = cls()
-        config = with_table(flags.settings, read_table(path), path)
-        return replace(flags, data=config.data, model=config.model, train=config.train, config=path)
+        settings = vars(with_size(flags.settings, size, path))
+        return replace(flags, **settings, size=size, config=path)

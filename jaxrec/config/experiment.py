@@ -54,8 +54,8 @@ class TrainConfig:
     the same weight as the target; one teacher improves a small model, several any model"""
     window_length: int | None = setting(None, 1, 10_000, advanced=True)
     """targets in a window of a user's timeline, trained in one pass; default: N, but at least 20
-    and at most 50; if many timelines fit into a window with its lead-in, these are not cut"""
-    lead_in: int | None = setting(None, 0, 10_000, advanced=True)
+    and at most 50; if many timelines fit into a window with its overlap, these are not cut"""
+    window_overlap: int | None = setting(None, 0, 10_000, advanced=True, old_name="lead_in")
     """activities that a window reads before its first target in addition to the last one, so that
     no target of a long timeline is trained on a short history; default: N - 1, but at most 49"""
     table_optimizer: Literal["auto", "adamw", "rowwise-adagrad"] = setting("auto", advanced=True)
@@ -95,7 +95,7 @@ def load_config(path: Path) -> Config:
     older = path.with_suffix(".json")
     if older.exists() and not path.exists():
         raise UserError(
-            f"{older} has run format {FORMAT - 1} or an older one, this version reads {FORMAT}; "
+            f"{older} has run format 7 or an older one, this version reads {FORMAT}; "
             "train the run again"
         )
     with reading(path):

@@ -20,8 +20,10 @@ from jaxrec.config.fields import flag_of, flag_values, renamed_flags
 from jaxrec.errors import UserError
 from jaxrec.files import replacing
 
-# Version of the layout of run directories; readers refuse any other.
-FORMAT = 8
+# Version of the layout of run directories. Readers refuse all but this one and the previous one, in
+# which some settings and keys have other names.
+FORMAT = 9
+_PREVIOUS_FORMAT = 8
 
 Settings = TypeVar("Settings")
 
@@ -66,12 +68,12 @@ def read_table(path: Path) -> dict[str, Any]:
 
 
 def require_format(found: Any, path: Path) -> None:
-    """Raise unless a file has the current run format.
+    """Raise unless a file has the run format of this version or of the previous one.
 
     Raises:
         UserError: the format is another one.
     """
-    if found != FORMAT:
+    if found not in (FORMAT, _PREVIOUS_FORMAT):
         raise UserError(
             f"{path} has run format {found}, this version reads {FORMAT}; train the run again"
         )

@@ -119,7 +119,7 @@ def _feature(feature: Feature) -> dict[str, Any]:
 def _without_notes(protocol: Protocol) -> dict[str, Any]:
     """Return a protocol without the notes on the log, which may quote the id of a user."""
     log_summary = replace(protocol.log_summary, notes=())
-    return replace(protocol, log_summary=log_summary).to_json()
+    return asdict(replace(protocol, log_summary=log_summary))
 
 
 def _flat(figures: Figures) -> dict[str, Any]:
@@ -165,8 +165,8 @@ def render(model: dict[str, Any]) -> str:
         f"{model['evaluation'][f'recall@{RECALL_AT} through the file']:.4f} through this file; "
         f"NDCG@10 {test['ndcg@10']:.4f}; {protocol['dataset']}, {protocol['split']}, "
         f"{protocol['test_users']:,} test users, {protocol['candidates']:,} candidates, "
-        f"{describe_history(protocol['seen_items'] == 'kept')}"
-        f"{f', {KNOWS_TARGET_TIME}' if protocol['told_time'] else ''}.",
+        f"{describe_history(protocol['excludes_history'])}"
+        f"{f', {KNOWS_TARGET_TIME}' if protocol['knows_target_time'] else ''}.",
         f"Its lists contain {model['parity']['overlap']:.1%} of the top ten of the JAX model.",
         "## Versions",
         f"Runs in {_format_versions(model['min_runtime'], ' or later, ')} or later. Made with "

@@ -203,9 +203,9 @@ def _adapt_config(config: ExportConfig, source: RestoredRun) -> AdaptConfig | No
     """
     if not config.adapt:
         return None
-    if config.adapting.held_back == 0:
+    if config.adapting.held_out == 0:
         raise UserError(
-            "--held-back=0 leaves no activity to evaluate the adapter on, which may be worse than "
+            "--held-out=0 leaves no activity to evaluate the adapter on, which may be worse than "
             "none; give 1 or more"
         )
     config.adapting.require_more_than(source.config.data.history_length)

@@ -16,13 +16,13 @@ def render_recipes(conversion: Conversion, failures: Mapping[Recipe, FailedCheck
     source, shapes, chosen = conversion.source, conversion.shapes, conversion.product
     model = source.config.model
     protocol, test = source.summary.protocol, source.summary.test
-    seen = describe_history(shapes.keep_seen)
+    seen = describe_history(not shapes.keep_seen)
     lines = [
         f"{model.encoder}, N = {shapes.history_length}, "
         f"d = {model.embedding_dim}, {source.vocabulary.size:,} items, top {shapes.top_k}, {seen}",
         f"parity on {chosen.parity.histories:,} histories; recall@{RECALL_AT} on "
         f"{len(source.heldout.target):,} held-out targets ({protocol.dataset}, {protocol.split}, "
-        f"{describe_history(protocol.keep_seen)}), {test.means['recall@10']:.4f} in JAX",
+        f"{describe_history(protocol.excludes_history)}), {test.means['recall@10']:.4f} in JAX",
         f"latency of a call: {machine_name()}, µs",
         "",
     ]

@@ -85,8 +85,8 @@ def moment_features(log: OrderedLog, config: DataConfig) -> list[EncodedFeature]
         return []
     if log.ticks_per_second is None or config.log.time == NO_TIMES:
         raise UserError(
-            "--moment needs times that are dates, or seconds, milli-, micro- or nanoseconds since "
-            "1970; set their unit with --log.time-unit, or omit --moment"
+            "--time-features needs times that are dates, or seconds, milli-, micro- or nanoseconds "
+            "since 1970; set their unit with --log.time-unit, or omit --time-features"
         )
     seconds = pl.Series(whole_seconds(log.timestamps, log.ticks_per_second))
     moments = pl.from_epoch(seconds).dt.replace_time_zone("UTC")

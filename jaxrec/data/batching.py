@@ -56,7 +56,7 @@ class TrainingBatches:
     """Batches that contain every training target once per epoch.
 
     Each timeline is cut into windows of up to W targets, at a new random phase in each epoch. If
-    many timelines fit into a window with its lead-in, each of these is a single window and is
+    many timelines fit into a window with its overlap, each of these is a single window and is
     batched with timelines of similar length. So there are a few shapes, but one in each dispatch.
 
     The batches of a dispatch are a pure function of the seed and the dispatch number: resuming
@@ -151,7 +151,7 @@ class TrainingBatches:
         starts, firsts, ends = (
             np.where(is_window, each.take(rows, mode="clip"), 0) for each in windows
         )
-        history = self._timelines.windows(starts, ends - 1, shape.length + shape.lead_in)
+        history = self._timelines.windows(starts, ends - 1, shape.length + shape.overlap)
         targets = gather(self._targets, firsts, ends, shape.length)
         weights = (targets != PAD).astype(np.float32)
         if self._weights is not None:

@@ -59,11 +59,11 @@ class DataConfig:
     """columns of the user table that the model reads, as age,country"""
     time_gaps: bool = setting(False, old_name="time")
     """the model reads how long ago each interaction was"""
-    moment: str | None = setting(None, advanced=True)
+    time_features: str | None = setting(None, advanced=True, old_name="moment")
     """the model reads the hour of the day and the day of the week of the recommendation:
     hour,weekday"""
     time_zone: str = setting("UTC", advanced=True)
-    """with --moment: the time zone of your users, as Europe/Berlin"""
+    """with --time-features: the time zone of your users, as Europe/Berlin"""
     predict_ratings: bool = setting(False, old_name="rate")
     """predict ratings too; in your own log, --log.rating names their column"""
     target_weight: str | None = setting(None, advanced=True, old_name="label_weight")
@@ -79,7 +79,7 @@ class DataConfig:
     keep_seen: bool = False
     """recommend items of the history too, for logs in which users return to an item; default: they
     are excluded"""
-    final_fit: bool = False
+    train_on_validation: bool = setting(False, old_name="final_fit")
     """train on the validation targets too, for the model that you ship, after choosing the
     settings: all epochs are trained and the last is kept"""
     validation_users: int | None = setting(None, 10, 2**31 - 1, advanced=True)
@@ -109,8 +109,8 @@ class DataConfig:
 
     @property
     def knows_target_time(self) -> bool:
-        """True if the model is given the time of its target, by --time-gaps or --moment."""
-        return self.time_gaps or self.moment is not None
+        """True if the model is given the time of its target, by --time-gaps or --time-features."""
+        return self.time_gaps or self.time_features is not None
 
     @property
     def name(self) -> str:

@@ -21,6 +21,7 @@ from jaxrec.data.splits import Split, sample_users, split_timelines, train_on_va
 from jaxrec.data.target_weights import target_weights
 from jaxrec.data.timelines import Timelines
 from jaxrec.data.vocabulary import Vocabulary, build_vocabulary
+from jaxrec.errors import UserError
 from jaxrec.schema import ITEM, PAD, Feature, HeadSpec, Schema
 
 
@@ -77,12 +78,17 @@ def make_dataset(log: OrderedLog, config: DataConfig, *, seed: int) -> Dataset:
     Raises:
         UserError: the split leaves too few targets, or the configuration does not fit the log.
     """
+    if log.catalogue.height < 2:
+        raise UserError(
+            f"the log has a single item, {log.catalogue['item'][0]!r}, so there is nothing to "
+            "recommend; give a log of two or more"
+        )
     # Item ids depend on the training targets, and the split on times and events alone. So the log
     # is split first, on timelines whose items still have the numbers of the ordered log.
     timelines_by_number = Timelines({ITEM: log.items}, log.offsets, log.timestamps)
     is_target = target_mask(log, config)
     split = split_timelines(timelines_by_number, config.split, seed=seed, is_target=is_target)
-    if config.final_fit:
+    if config.train_on_validation:
         split = train_on_validation(timelines_by_number, split, is_target)
     counts = {"validation": config.validation_users, "test": config.test_users}
     split = sample_users(timelines_by_number, split, seed=seed, **counts)

@@ -61,16 +61,16 @@ def moment_names(config: DataConfig) -> list[str]:
     Raises:
         UserError: a name is unknown or repeated, or the time zone is unknown or has no effect.
     """
-    names = config.moment.split(",") if config.moment else []
+    names = config.time_features.split(",") if config.time_features else []
     for name in names:
         if name not in MOMENTS or names.count(name) > 1:
             raise UserError(
-                f"--moment={config.moment}: {name!r} is unknown or repeated; give "
+                f"--time-features={config.time_features}: {name!r} is unknown or repeated; give "
                 f"{', '.join(MOMENTS)}, each once"
             )
     if config.time_zone != DataConfig.time_zone:
         if not names:
-            raise UserError(f"--time-zone={config.time_zone} needs --moment")
+            raise UserError(f"--time-zone={config.time_zone} needs --time-features")
         if config.time_zone not in available_timezones():
             raise UserError(
                 f"--time-zone={config.time_zone} is unknown; give a name such as Europe/Berlin"

@@ -73,7 +73,7 @@ def _feature_notes(features: Sequence[EncodedFeature], ticks_per_second: int | N
 
 def _time_note(feature: Feature, ticks_per_second: int | None) -> str:
     (unit,) = (unit for unit, ticks in TICKS_PER_SECOND.items() if ticks == ticks_per_second)
-    flag = "--time-gaps" if feature.kind == "age" else f"--moment={feature.name}"
+    flag = "--time-gaps" if feature.kind == "age" else f"--time-features={feature.name}"
     return f"{flag}: times are read as {unit}"
 
 

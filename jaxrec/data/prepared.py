@@ -29,8 +29,10 @@ from jaxrec.data.ordered import LogAnomalies, OrderedLog
 from jaxrec.errors import UserError
 from jaxrec.files import replacing, write_json
 
-# Version of the layout; a reader rejects any other.
-LAYOUT = 1
+# Version of the layout. A reader rejects all but this one and the previous one, whose manifest has
+# other names.
+LAYOUT = 2
+_PREVIOUS_LAYOUT = 1
 
 MANIFEST = "manifest.json"
 ITEMS, USERS, COLUMNS = "items.parquet", "users.parquet", "columns.arrow"
@@ -67,7 +69,7 @@ class Manifest:
         tables: CRC-32 of each other file, by file name.
         rows: number of rows in the log ...
         dropped: ... and the number of rows dropped from these, by flag.
-        oddities: anomalies of the kept rows.
+        anomalies: anomalies of the kept rows.
         ticks_per_second: unit of the timestamps; None if unknown.
         notes: assumptions and anomalies.
     """
@@ -77,7 +79,7 @@ class Manifest:
     tables: Mapping[str, int]
     rows: int
     dropped: Mapping[str, int]
-    oddities: LogAnomalies
+    anomalies: LogAnomalies
     ticks_per_second: int | None
     notes: Sequence[str]
 
@@ -102,13 +104,16 @@ def read_manifest(folder: Path) -> Manifest:
     with _reading(path):
         saved = json.loads(path.read_text(encoding="utf-8"))
         layout = saved.pop("layout")
-        if layout != LAYOUT:
+        if layout == _PREVIOUS_LAYOUT:
+            saved["anomalies"] = saved.pop("oddities")
+            saved["made_of"]["--keep-columns"] = saved["made_of"].pop("--keep", None)
+        elif layout != LAYOUT:
             raise UserError(
                 f"{path} has layout {layout}, this version reads {LAYOUT}; prepare the log again"
             )
         buckets = [UserBucket(**each) for each in saved.pop("buckets")]
         return Manifest(
-            **{**saved, "buckets": buckets, "oddities": LogAnomalies(**saved["oddities"])}
+            **{**saved, "buckets": buckets, "anomalies": LogAnomalies(**saved["anomalies"])}
         )
 
 
@@ -176,7 +181,7 @@ def read_prepared(folder: Path) -> OrderedLog:
         manifest.ticks_per_second,
         manifest.rows,
         manifest.dropped,
-        manifest.oddities,
+        manifest.anomalies,
         tuple(manifest.notes),
     )
 

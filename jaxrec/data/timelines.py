@@ -61,6 +61,7 @@ class Timelines:
         Ages are in seconds; UNKNOWN_AGE for padding, and for ages of MAX_GAP or more.
         """
         assert self.ticks_per_second is not None
+        # Rounded before the subtraction, as an app does that stores whole seconds.
         seconds = whole_seconds(self.timestamps, self.ticks_per_second)
         starts = self.offsets[self.users_of(positions)]
         places = positions[:, None] + np.arange(-length, 0)
@@ -94,4 +95,5 @@ def gather(
     """Gather the last `length` values of each slice [start, end); PAD on the left of short ones."""
     positions = ends[..., None] + np.arange(-length, 0)
     inside = positions >= starts[..., None]
+    # Positions outside read the first value, which PAD then replaces.
     return np.where(inside, values[np.where(inside, positions, 0)], values.dtype.type(PAD))

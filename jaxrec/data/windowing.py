@@ -15,13 +15,13 @@ class WindowShape(NamedTuple):
 
     Attributes:
         length: W, targets per window.
-        lead_in: number of activities in the history before the first target's predecessor.
+        overlap: number of activities in the history before the first target's predecessor.
         batch_size: B, windows per step.
         batch_multiple: B is a multiple of this, also in steps of shorter timelines.
     """
 
     length: int
-    lead_in: int
+    overlap: int
     batch_size: int
     batch_multiple: int = 1
 
@@ -81,7 +81,7 @@ def cut_into_buckets(
 
     Args:
         lengths: of the timelines.
-        shape: of steps with timelines that are longer than a window with its lead-in.
+        shape: of steps with timelines that are longer than a window with its overlap.
         max_steps: upper limit of the steps of a dispatch.
     """
     is_single, edges = _select_single_windows(lengths, shape)
@@ -108,7 +108,7 @@ def _select_single_windows(
 
     If that would save little, none is: all timelines are cut, and there is one shape.
     """
-    size = shape.length + shape.lead_in
+    size = shape.length + shape.overlap
     positions = size * np.where(lengths > 0, lengths // shape.length + 1, 0)
     is_single = (lengths > 0) & (lengths <= size)
     if is_single.any():

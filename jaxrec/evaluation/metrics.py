@@ -80,6 +80,7 @@ def bootstrap_intervals(
         users, weights = users[is_weighted], weights[is_weighted]
     _, user_of_target = np.unique(users, return_inverse=True)
     weight_of_user = np.bincount(user_of_target, weights)
+    # Sums over each user's targets: a resample gathers users, however many targets they have.
     sums = np.stack([np.bincount(user_of_target, value) for value in values.values()])
     rng = np.random.default_rng(seed)
     drawn_means = np.empty((resamples, len(sums)))

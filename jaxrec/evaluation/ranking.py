@@ -116,7 +116,7 @@ def rank(
     ranks = np.empty(len(positions), np.int32)
     recommended = np.zeros(catalogue_size + 1, bool)
     for (rows, length), past in zip(batches, batches_seen, strict=True):
-        padded = np.resize(positions[rows], batch_size)
+        padded = np.resize(positions[rows], batch_size)  # repeated rows, dropped below
         excluded = np.zeros((2, max_seen), np.int32)
         if not config.keep_seen:
             excluded[:, : len(past.ids)] = past.rows, past.ids

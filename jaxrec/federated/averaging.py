@@ -74,7 +74,7 @@ def server_optimizer(config: FederatedConfig) -> optax.GradientTransformation:
 
 def init_server_state(params: Any, config: FederatedConfig) -> TrainState:
     """Initialize the server's state: all parameters, and an optimizer state for the shared ones."""
-    shared, _ = split_params(params, config.share)
+    shared, _ = split_params(params, config.shared_parameters)
     return TrainState(params, server_optimizer(config).init(shared), jnp.zeros((), jnp.int32))
 
 
@@ -89,7 +89,7 @@ def make_round(objective: Objective, config: FederatedConfig, noise_multiplier: 
     def one_round(
         state: TrainState, cohort_P: Int[jax.Array, " P"], batches: Batch
     ) -> tuple[TrainState, RoundFacts]:
-        shared, kept = split_params(state.params, config.share)
+        shared, kept = split_params(state.params, config.shared_parameters)
         keys = round_keys(config.seed, state.step)
         learn = partial(client_update, objective, shared, kept, keys.learning, config)
 
@@ -162,7 +162,7 @@ def server_update(
         summed: the sum of the clipped updates, with the structure of the shared parameters.
         key: the round's key for the noise.
     """
-    shared, kept = split_params(state.params, config.share)
+    shared, kept = split_params(state.params, config.shared_parameters)
     noised = add_noise(summed, key, noise_multiplier * config.clip_norm)
     # Divided by the expected cohort size: the actual size would reveal who takes part.
     grads = jax.tree.map(lambda leaf: -leaf / config.clients, noised)

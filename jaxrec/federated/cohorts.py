@@ -55,7 +55,7 @@ class Clients:
 
     Attributes:
         users: the indices of their timelines, [U].
-        shape: W and the lead-in of a window; a batch is one window.
+        shape: W and the overlap of a window; a batch is one window.
         steps: batches of a client in a round, S.
         catalogue_size: the size of the catalogue, if batches carry excluded items; else None.
         first: the client id of the first user; any number on a device that has one user alone.
@@ -85,7 +85,7 @@ class Clients:
         """
         starts, firsts, ends = (each[..., None] for each in self._draw_windows(cohort, key))
         shape = self.shape
-        history = self.timelines.windows(starts, ends - 1, shape.length + shape.lead_in)
+        history = self.timelines.windows(starts, ends - 1, shape.length + shape.overlap)
         is_target = gather(self.split.is_training_target, firsts, ends, shape.length)
         targets = np.where(
             is_target, gather(self.timelines.items, firsts, ends, shape.length), np.int32(PAD)

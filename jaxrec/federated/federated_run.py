@@ -108,7 +108,7 @@ def _describe(clients: Clients, settings: FederatedConfig, privacy: Guarantee | 
         f"{clients.count:,} clients; {settings.clients:,} per round on average, each with "
         f"probability {share:.3g}; {settings.local_steps} local steps of up to "
         f"{clients.shape.length} targets",
-        f"shared: {sent[settings.share]}",
+        f"shared: {sent[settings.shared_parameters]}",
         *_privacy_lines(privacy),
     ]
 

@@ -5,6 +5,7 @@ It is the file `federated.json`, beside the files of any run (jaxrec/runs/direct
 
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,10 @@ from jaxrec.runs.directory import RunDirectory
 
 RECORD = "federated.json"
 
+# Keys of the records of runs of format 8, with their names today.
+_RENAMED = {"begins_with": "initial_model", "privacy_said": "privacy_statement"}
+_RENAMED_SETTINGS = {"share": "shared_parameters"}
+
 
 @dataclass(frozen=True)
 class FederatedRecord:
@@ -27,17 +32,17 @@ class FederatedRecord:
 
     Attributes:
         settings: the fields of `FederatedConfig`, and their values.
-        begins_with: the digest of the initial model.
+        initial_model: the digest of the initial model.
         clients: the number of clients.
         privacy: the guarantee; None without noise.
-        privacy_said: the guarantee in words.
+        privacy_statement: the guarantee in words.
     """
 
     settings: dict[str, Any]
-    begins_with: str
+    initial_model: str
     clients: int
     privacy: Guarantee | None
-    privacy_said: list[str]
+    privacy_statement: list[str]
 
 
 def begin_federated_run(
@@ -70,8 +75,14 @@ def load_record(out: RunDirectory) -> FederatedRecord:
         raise UserError(f"--out={out.path} is not a federated run; give another folder")
     saved = read_json(path)
     with reading(path):
+        saved = _with_new_names(saved, _RENAMED)
+        settings = _with_new_names(saved["settings"], _RENAMED_SETTINGS)
         privacy = saved["privacy"] and Guarantee(**saved["privacy"])
-        return FederatedRecord(**{**saved, "privacy": privacy})
+        return FederatedRecord(**{**saved, "settings": settings, "privacy": privacy})
+
+
+def _with_new_names(values: Mapping[str, Any], new_names: Mapping[str, str]) -> dict[str, Any]:
+    return {new_names.get(name, name): value for name, value in values.items()}
 
 
 def require_same_settings(out: RunDirectory, settings: FederatedConfig) -> None:
@@ -96,7 +107,7 @@ def require_same_model(out: RunDirectory, digest: str) -> None:
     Raises:
         UserError: the digests differ.
     """
-    if load_record(out).begins_with != digest:
+    if load_record(out).initial_model != digest:
         raise UserError(
             f"{out.path} began with another model than --run-dir has now; start again with "
             "--overwrite"

@@ -20,7 +20,7 @@ class FederatedConfig:
     """steps of SGD per client, each on one window of its own timeline"""
     local_learning_rate: float = setting(0.1, 0.0, 1000.0)
     """learning rate of the local steps"""
-    share: Literal["encoder", "all"] = "encoder"
+    shared_parameters: Literal["encoder", "all"] = setting("encoder", old_name="share")
     """parameters that clients train and send; encoder: the encoder and the layers after it; all:
     the item table and biases too, whose rows reveal the items of a user, so that noise is required.
     Other parameters do not change"""
@@ -55,8 +55,8 @@ class FederatedConfig:
             )
         if self.delta is not None and not self.is_noisy:
             raise UserError(f"--delta={self.delta:g} needs --noise-multiplier or --epsilon")
-        if self.share == "all" and not self.is_noisy:
+        if self.shared_parameters == "all" and not self.is_noisy:
             raise UserError(
-                "--share=all sends the item table, whose rows reveal the items of a user; give "
-                "--noise-multiplier or --epsilon too, or --share=encoder"
+                "--shared-parameters=all sends the item table, whose rows reveal the items of a "
+                "user; give --noise-multiplier or --epsilon too, or --shared-parameters=encoder"
             )

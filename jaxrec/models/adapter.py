@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
+from jaxrec.config.fields import setting
 from jaxrec.errors import UserError
 from jaxrec.schema import PAD
 
@@ -35,15 +36,15 @@ class AdaptConfig:
     activities: int = 100
     """M: the number of a user's last activities that are read; each but the first is a training
     target, with those before it as its history"""
-    held_back: int = 20
+    held_out: int = setting(20, old_name="held_back")
     """how many of these are held out to decide whether the adapter is kept; 0: it is always kept"""
     half_life: float = 50.0
     """number of activities after which the weight of an activity is halved"""
     steps: int = 15
     """steps of Adam"""
-    rate: float = 0.1
+    learning_rate: float = setting(0.1, old_name="rate")
     """learning rate of Adam"""
-    decay: float = 8.0
+    l2_penalty: float = setting(8.0, old_name="decay")
     """coefficient of the L2 penalty, half the squared norm of the adapter; a larger one keeps an
     adapter of few activities smaller"""
 
@@ -53,17 +54,17 @@ class AdaptConfig:
         Raises:
             UserError: a setting is out of range; the message names its flag.
         """
-        if not 0 <= self.held_back < self.activities:
+        if not 0 <= self.held_out < self.activities:
             raise UserError(
-                f"--held-back={self.held_back} is out of range; give 0 to {self.activities - 1}, "
+                f"--held-out={self.held_out} is out of range; give 0 to {self.activities - 1}, "
                 "less than --activities"
             )
-        for name in ("half_life", "steps", "rate"):
+        for name in ("half_life", "steps", "learning_rate"):
             if not getattr(self, name) > 0:
                 flag = name.replace("_", "-")
                 raise UserError(f"--{flag}={getattr(self, name)} is out of range; give more than 0")
-        if not self.decay >= 0:
-            raise UserError(f"--decay={self.decay} is out of range; give 0 or more")
+        if not self.l2_penalty >= 0:
+            raise UserError(f"--l2-penalty={self.l2_penalty} is out of range; give 0 or more")
 
     def require_more_than(self, history_length: int) -> None:
         """Check that the adapter is trained on more activities than the model reads anyway.
@@ -150,12 +151,12 @@ def adapt(
     """
     is_target_M = examples.targets_M != PAD
     weights_M = jnp.where(is_target_M, weights_M, 0)
-    if config.held_back == 0:
+    if config.held_out == 0:
         undefined = jnp.asarray(jnp.nan)
         return TrainedAdapter(
             train_adapter(examples, weights_M, items, config), undefined, undefined
         )
-    is_held_M = is_target_M & (jnp.arange(len(weights_M)) >= len(weights_M) - config.held_back)
+    is_held_M = is_target_M & (jnp.arange(len(weights_M)) >= len(weights_M) - config.held_out)
     trial_D = train_adapter(examples, jnp.where(is_held_M, 0, weights_M), items, config)
     before, after = (
         jnp.mean(cross_entropies(adapter_D, examples, items), where=is_held_M)
@@ -185,13 +186,13 @@ def train_adapter(
     ) -> tuple[jax.Array, jax.Array, jax.Array]:
         adapter_D, first_D, second_D = state
         expected_D = expected_embedding(adapter_D, examples, weights_M, items)
-        gradient_D = expected_D - observed_D + config.decay * adapter_D
+        gradient_D = expected_D - observed_D + config.l2_penalty * adapter_D
         first_D = _BETA1 * first_D + (1 - _BETA1) * gradient_D
         second_D = _BETA2 * second_D + (1 - _BETA2) * gradient_D**2
         count = number.astype(jnp.float32) + 1
         scale_D = jnp.sqrt(second_D / (1 - _BETA2**count)) + _EPSILON
         direction_D = first_D / (1 - _BETA1**count) / scale_D
-        return adapter_D - config.rate * direction_D, first_D, second_D
+        return adapter_D - config.learning_rate * direction_D, first_D, second_D
 
     observed_D = weights_M @ items.summed_RD[examples.targets_M]
     zeros_D = jnp.zeros(examples.query_MD.shape[1])

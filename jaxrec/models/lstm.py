@@ -174,7 +174,7 @@ def _backward(saved: tuple[Any, ...], d_outputs_LBH: jax.Array) -> tuple[Any, ..
     units = residuals.cells_LBH.shape[-1]
     state_kernel_4HH = kernel[width:].T
 
-    def shift(states_LBH: jax.Array) -> jax.Array:
+    def shift(states_LBH: jax.Array) -> jax.Array:  # the state before each step
         return jnp.pad(states_LBH, ((1, 0), (0, 0), (0, 0)))[:-1]
 
     def step(d_state: tuple[jax.Array, jax.Array], step_inputs: tuple[Any, ...]) -> Any:
@@ -188,6 +188,7 @@ def _backward(saved: tuple[Any, ...], d_outputs_LBH: jax.Array) -> tuple[Any, ..
         d_output_BH *= mask_B1
         tanh_cell_BH = jnp.tanh(cell_BH)
         d_cell_BH = mask_B1 * d_cell_BH + d_output_BH * emit * (1 - tanh_cell_BH * tanh_cell_BH)
+        # sigmoid' = s (1 - s), tanh' = 1 - t^2, in the order of the gates in the kernel.
         d_gates = (
             d_cell_BH * candidate_BH * write * (1 - write),
             d_cell_BH * cell_before_BH * forget * (1 - forget),
@@ -204,6 +205,7 @@ def _backward(saved: tuple[Any, ...], d_outputs_LBH: jax.Array) -> tuple[Any, ..
     steps = d_outputs_LBH, residuals, shift(residuals.cells_LBH), mask_LB1
     _, d_gates_LB4H = jax.lax.scan(step, (zeros_BH, zeros_BH), steps, reverse=True)
     d_gates_n4H = d_gates_LB4H.reshape(length * batch, -1)
+    # One product over all steps and rows, where JAX would add up a product per step.
     factors_LBF = jnp.concatenate([inputs_LBE, shift(residuals.outputs_LBH)], axis=-1)
     d_kernel = factors_LBF.reshape(length * batch, -1).T @ d_gates_n4H
     d_inputs_LBE = (d_gates_n4H @ kernel[:width].T).reshape(inputs_LBE.shape)

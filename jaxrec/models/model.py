@@ -66,7 +66,7 @@ class RecommenderModel(nnx.Module):
         if not config.tie_embeddings:
             # A copy, so that the skip connection scores similar items high here too.
             self.candidates = nnx.Param(jnp.copy(self.activities.tables[ITEM][...]))
-        popularity = np.log((item_counts + 1) / (item_counts + 1).sum())
+        popularity = np.log((item_counts + 1) / (item_counts + 1).sum())  # one more: no log of 0
         popularity[PAD] = PAD_BIAS
         self.bias = nnx.Param(jnp.asarray(popularity, jnp.float32))
         features, middling = schema.features_of("item"), jnp.mean(self.item_bias[PAD + 1 :])

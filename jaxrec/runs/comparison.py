@@ -13,14 +13,23 @@ from jaxrec.evaluation.metrics import bootstrap_intervals, means, target_values
 from jaxrec.evaluation.slices import LATER, metrics_in
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.ranks import Ranks
-from jaxrec.runs.report import KNOWS_TARGET_TIME, NOW_UNKNOWN, about_slice, describe, plus_minus
+from jaxrec.runs.report import (
+    KNOWS_TARGET_TIME,
+    UNKNOWN_TARGET_TIME,
+    about_slice,
+    describe,
+    plus_minus,
+)
 from jaxrec.runs.summary import Protocol
 from jaxrec.runs.text_table import format_table
 
 METRICS = ("recall@10", "ndcg@10", "mrr")
 
 # Fields of the protocol in which runs must agree for their differences to be comparable.
-_PROTOCOL = ("dataset", "split", "final_fit", "target_events", "candidates", "seen_items")
+_PROTOCOL = (
+    *("dataset", "split", "train_on_validation", "target_events"),
+    *("candidates", "excludes_history"),
+)
 
 
 @dataclass(frozen=True)
@@ -41,12 +50,12 @@ class EvaluatedRun:
 
     def rows(self) -> list[tuple[str, Ranks]]:
         """Return labelled ranks, with a second row if there are ranks without the target's time."""
-        if self.ranks.now_unknown is None:
+        if self.ranks.without_target_time is None:
             return [(self.name, self.ranks)]
-        unknown = replace(self.ranks, ranks=self.ranks.now_unknown)
+        unknown = replace(self.ranks, ranks=self.ranks.without_target_time)
         return [
             (f"{self.name}, {KNOWS_TARGET_TIME}", self.ranks),
-            (f"{self.name}, {NOW_UNKNOWN}", unknown),
+            (f"{self.name}, {UNKNOWN_TARGET_TIME}", unknown),
         ]
 
 

@@ -1,5 +1,6 @@
 """Figures of two panels, with labels that do not overlap however close their points are."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,9 @@ def two_panels(title: str) -> tuple[Figure, Sequence[Axes]]:
 
 
 def save_plot(figure: Figure, path: Path) -> None:
-    """Write a figure as a PNG."""
-    with replacing(path) as file:
+    """Write a figure as a PNG; characters that the font lacks, as in a title, become boxes."""
+    with replacing(path) as file, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
         figure.savefig(file, format="png")
 
 

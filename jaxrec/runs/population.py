@@ -34,7 +34,7 @@ def population_config(of_run: DataConfig, dataset: str, log: LogConfig) -> DataC
         data_dir=None,
         items=None,
         users=None,
-        final_fit=False,
+        train_on_validation=False,
         filters=replace(of_run.filters, min_item_interactions=1),
         log=replace(of_run.log, **given),
         item_table=ItemTableConfig(),

@@ -20,15 +20,15 @@ class Ranks:
         users: the user of each target, [n].
         targets: the id of each target, [n].
         ranks: the rank of each target among all candidates, 1 for the best, [n].
-        now_unknown: the ranks by the model without the target's time, [n]; None: the model does
-            not use that time.
+        without_target_time: the ranks by the model without the target's time, [n]; None: the
+            model does not use that time.
         slices: the weight of each target in the figures of a slice, [n] by the slice's name.
     """
 
     users: Int[np.ndarray, " n"]
     targets: Int[np.ndarray, " n"]
     ranks: Int[np.ndarray, " n"]
-    now_unknown: Int[np.ndarray, " n"] | None = None
+    without_target_time: Int[np.ndarray, " n"] | None = None
     slices: Slices = field(default_factory=dict)
 
 
@@ -39,7 +39,7 @@ def save_ranks(ranks: Ranks, path: Path) -> None:
 
 
 def load_ranks(path: Path) -> Ranks:
-    """Read ranks that `save_ranks` wrote.
+    """Read ranks that `save_ranks` wrote, or those of a run of format 8.
 
     Raises:
         UserError: the file is missing or damaged.
@@ -47,6 +47,8 @@ def load_ranks(path: Path) -> Ranks:
     arrays = read_arrays(path)
     with reading(path):
         require_one_length(*arrays.values())
+        if "now_unknown" in arrays:
+            arrays["without_target_time"] = arrays.pop("now_unknown")
         names = [name for name in arrays if name.startswith(_SLICE)]
         slices = {name.removeprefix(_SLICE): arrays.pop(name) for name in names}
         return Ranks(**arrays, slices=slices)

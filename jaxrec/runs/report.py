@@ -20,8 +20,11 @@ from jaxrec.runs.text_table import format_table
 _COLUMNS = ("recall@1", "recall@5", "recall@10", "recall@50", "ndcg@10", "mrr", "mean_rank")
 _WITH_INTERVAL = ("recall@10", "ndcg@10")
 
+# Share of steps with equal times from which on their order is noted beside the figures.
+_MIN_TIED_STEPS = 0.25
+
 # Row labels of a model that knows the target's time, and of the same model without that time.
-KNOWS_TARGET_TIME, NOW_UNKNOWN = "knows the target's time", "target time unknown"
+KNOWS_TARGET_TIME, UNKNOWN_TARGET_TIME = "knows the target's time", "target time unknown"
 
 
 def protocol(
@@ -34,10 +37,10 @@ def protocol(
         dataset=config.data.name,
         split=config.data.split,
         leaks_the_future=config.data.split == "random-pairs",
-        final_fit=config.data.final_fit,
+        train_on_validation=config.data.train_on_validation,
         history_length=config.data.history_length,
         candidates=dataset.vocabulary.size,
-        seen_items="kept" if config.data.keep_seen else "left out",
+        excludes_history=not config.data.keep_seen,
         test_targets=len(ranking.ranks),
         test_users=test_users,
         test_targets_seen_before=ranking.seen_targets,
@@ -45,7 +48,7 @@ def protocol(
         seed=config.train.seed,
         log_summary=dataset.log_summary,
         target_events=config.data.target_events,
-        label_weight=config.data.target_weight,
+        target_weight=config.data.target_weight,
         effective_targets=None if weights is None else effective_sample_size(weights),
         validation_targets=len(dataset.split.validation),
         users_drawn=requested_users is not None and requested_users <= test_users,
@@ -75,10 +78,10 @@ def describe(protocol: Protocol) -> str:
     return (
         f"{protocol.dataset}, {protocol.split}"
         f"{f', only {protocol.target_events}' if protocol.target_events else ''}"
-        f"{', trained on validation targets too' if protocol.final_fit else ''}: "
+        f"{', trained on validation targets too' if protocol.train_on_validation else ''}: "
         f"{protocol.test_targets:,} targets of {protocol.test_users:,} "
         f"{'sampled ' if protocol.users_drawn else ''}test users, "
-        f"{protocol.candidates:,} candidates, {describe_history(protocol.keep_seen)}"
+        f"{protocol.candidates:,} candidates, {describe_history(protocol.excludes_history)}"
         f"{f', {KNOWS_TARGET_TIME}' if protocol.knows_target_time else ''}"
     )
 
@@ -110,7 +113,15 @@ def render_table(summary: Summary) -> str:
             "random-pairs leaks the future: training includes later activities of these users, so "
             "these figures are not comparable with those of other splits"
         )
-    if protocol.test_targets_seen_before and not protocol.keep_seen:
+    tied_steps = protocol.log_summary.tied_steps
+    if tied_steps >= _MIN_TIED_STEPS:
+        lines.append(
+            f"{tied_steps:.0%} of consecutive activities have equal times: the order of the source "
+            "decides which of them are targets"
+        )
+    if protocol.split == "temporal":
+        lines.append("a history has all earlier activities of its user, those after the cut too")
+    if protocol.test_targets_seen_before and protocol.excludes_history:
         lines.append(
             f"{protocol.test_targets_seen_before:,} targets are items of the user's history; "
             "they are excluded, and count as missed. If users return to items, give --keep-seen"
@@ -119,8 +130,8 @@ def render_table(summary: Summary) -> str:
     rows = {
         f"{encoder}, {KNOWS_TARGET_TIME}" if protocol.knows_target_time else encoder: summary.test
     }
-    if summary.now_unknown:
-        rows[f"{encoder}, {NOW_UNKNOWN}"] = summary.now_unknown
+    if summary.without_target_time:
+        rows[f"{encoder}, {UNKNOWN_TARGET_TIME}"] = summary.without_target_time
     rows |= summary.baselines
     cells = [["", *(name.replace("_", " ") for name in _COLUMNS), "coverage@10"]]
     cells += [

@@ -12,13 +12,18 @@ from jaxrec.files import read_json, reading, write_json
 AnyFigures = TypeVar("AnyFigures")
 
 
-def describe_history(keep_seen: bool) -> str:
-    """Return in words whether the items of the history are candidates."""
-    return "history included" if keep_seen else "history excluded"
+def describe_history(excluded: bool) -> str:
+    """Return in words whether the items of the history are excluded from the candidates."""
+    return "history excluded" if excluded else "history included"
 
 
-# Keys of summary.json and model.json that differ from the names of the fields.
-_JSON_KEYS = {"log_summary": "intake", "knows_target_time": "told_time"}
+# Fields of the protocol in runs of format 8, by their names today.
+_OLDER_NAMES = {
+    "log_summary": "intake",
+    "knows_target_time": "told_time",
+    "target_weight": "label_weight",
+    "train_on_validation": "final_fit",
+}
 
 
 @dataclass(frozen=True)
@@ -29,10 +34,10 @@ class Protocol:
         dataset: name of the data.
         split: name of the split into training, validation and test targets.
         leaks_the_future: whether later activities of the same user may be trained on.
-        final_fit: whether the validation targets were trained on too.
+        train_on_validation: whether the validation targets were trained on too.
         history_length: the number of items that the model reads, N.
         candidates: the number of items that are ranked.
-        seen_items: "kept" among the candidates, or "left out".
+        excludes_history: whether the items of the history are excluded from the candidates.
         test_targets: the number of test targets.
         test_users: the number of users that they belong to.
         test_targets_seen_before: test targets that the user had seen before; if seen items are
@@ -41,22 +46,22 @@ class Protocol:
         seed: the seed of training.
         log_summary: the numbers of rows read, kept and dropped, and notes on the log.
         target_events: the kinds of events that are predicted, as configured; None: all.
-        label_weight: the weights of the training targets, as configured.
+        target_weight: the weights of the training targets, as configured.
         effective_targets: the effective number of targets with these weights; None: equal weights.
         validation_targets: the number of targets that selected the epoch.
         users_drawn: whether the test users are a random sample, and maybe not all users.
         knows_target_time: whether the model knows the time of the target (`--time-gaps`,
-            `--moment`).
+            `--time-features`).
         slices: the number of test targets of each slice with its own figures, by name.
     """
 
     dataset: str
     split: str
     leaks_the_future: bool
-    final_fit: bool
+    train_on_validation: bool
     history_length: int
     candidates: int
-    seen_items: str
+    excludes_history: bool
     test_targets: int
     test_users: int
     test_targets_seen_before: int
@@ -64,21 +69,12 @@ class Protocol:
     seed: int
     log_summary: LogSummary
     target_events: str | None = None
-    label_weight: str | None = None
+    target_weight: str | None = None
     effective_targets: float | None = None
     validation_targets: int | None = None
     users_drawn: bool = False
     knows_target_time: bool = False
     slices: dict[str, int] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields under their keys in summary.json and model.json."""
-        return {_JSON_KEYS.get(name, name): value for name, value in asdict(self).items()}
-
-    @property
-    def keep_seen(self) -> bool:
-        """True if the items of the history are candidates."""
-        return self.seen_items == "kept"
 
 
 @dataclass(frozen=True)
@@ -129,8 +125,8 @@ class Summary:
         train: the cost of training.
         model: the encoder and its size.
         heads: the figures of the predictions of the model and of baselines, by head and name.
-        now_unknown: the test figures of the model without the target's time; None: the model does
-            not use that time.
+        without_target_time: the test figures of the model without the target's time; None: the
+            model does not use that time.
     """
 
     protocol: Protocol
@@ -140,21 +136,23 @@ class Summary:
     train: TrainingFigures
     model: ModelFacts
     heads: dict[str, dict[str, PredictionFigures]] = field(default_factory=dict)
-    now_unknown: Figures | None = None
+    without_target_time: Figures | None = None
 
     def save(self, path: Path) -> None:
         """Write the summary as JSON."""
-        write_json(path, {**asdict(self), "protocol": self.protocol.to_json()})
+        write_json(path, asdict(self))
 
 
 def load_summary(path: Path) -> Summary:
-    """Read a summary that `Summary.save` wrote.
+    """Read a summary that `Summary.save` wrote, or one of run format 8.
 
     Raises:
         UserError: the file is missing or damaged, or has fields unknown to this version.
     """
     saved = read_json(path)
     with reading(path):
+        if "now_unknown" in saved:
+            saved["without_target_time"] = saved.pop("now_unknown")
         parts = {
             "protocol": _parse_protocol(saved["protocol"]),
             "test": _parse_figures(saved["test"]),
@@ -167,16 +165,18 @@ def load_summary(path: Path) -> Summary:
                 for head, rows in saved["heads"].items()
             },
         }
-        if saved.get("now_unknown"):
-            parts["now_unknown"] = _parse_figures(saved["now_unknown"])
+        if saved.get("without_target_time"):
+            parts["without_target_time"] = _parse_figures(saved["without_target_time"])
         return Summary(**{**saved, **parts})
 
 
 def _parse_protocol(saved: Any) -> Protocol:
     values = {**saved}
-    for name, key in _JSON_KEYS.items():
-        if key in values:  # an older file lacks some
-            values[name] = values.pop(key)
+    if "seen_items" in values:
+        values["excludes_history"] = values.pop("seen_items") == "left out"
+    for name, older_name in _OLDER_NAMES.items():
+        if older_name in values:  # the oldest runs of format 8 lack some
+            values[name] = values.pop(older_name)
     log_summary = values["log_summary"]
     values["log_summary"] = LogSummary(**{**log_summary, "notes": tuple(log_summary["notes"])})
     return Protocol(**values)

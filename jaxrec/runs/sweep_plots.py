@@ -29,7 +29,7 @@ def draw_quality(summary: Summary, rows: Sequence[Row]) -> Figure:
     protocol = summary.protocol
     figure, panels = two_panels(
         f"{protocol.dataset}, {protocol.split}, {protocol.test_users:,} test users, "
-        f"{describe_history(protocol.keep_seen)}; bars are 95% intervals over users"
+        f"{describe_history(protocol.excludes_history)}; bars are 95% intervals over users"
     )
     colours = _colours(row.encoder for row in rows)
     by_length = sorted(rows, key=lambda row: row.history_length)

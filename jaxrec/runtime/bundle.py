@@ -27,10 +27,11 @@ CATALOGUE = "catalogue.jsonl"
 MODEL = "model.json"
 CARD = "MODEL_CARD.md"
 
-# The version of the layout. A reader refuses all but this one and the previous one, whose catalogue
-# is a single list of entries.
-FORMAT = 2
+# The version of the layout. In format 2, some keys of model.json have other names; in format 1, the
+# catalogue also is a single list of entries. A reader refuses any other format.
+FORMAT = 3
 _ENTRIES_FORMAT, _ENTRIES = 1, "catalogue.json"
+_RENAMED_ADAPT = {"held_back": "held_out", "rate": "learning_rate", "decay": "l2_penalty"}
 
 # A limit against zip bombs; members of a bundle are far smaller.
 _MAX_MEMBER_BYTES = 1 << 28
@@ -78,8 +79,8 @@ def read_bundle(path: Path) -> Bundle:
     return parse_bundle(path.read_bytes(), path)
 
 
-def parse_bundle(data: bytes, path: Path) -> Bundle:
-    """Parse the content of a file, as `read_bundle` does; `path` is for messages.
+def parse_bundle(data: bytes, path: str | Path) -> Bundle:
+    """Parse the content of a file, as `read_bundle` does; `path` names it in messages.
 
     Raises:
         UserError: if the content is not a bundle, has another version, or is damaged.
@@ -88,17 +89,19 @@ def parse_bundle(data: bytes, path: Path) -> Bundle:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             infos = {info.filename: info for info in archive.infolist()}
             model = json.loads(_member(archive, infos[MODEL]))
-            if model["format"] not in (FORMAT, _ENTRIES_FORMAT):
+            if model["format"] not in range(_ENTRIES_FORMAT, FORMAT + 1):
                 raise UserError(
                     f"{path} has format {model['format']}, this version reads {FORMAT}; export its "
                     "run again"
                 )
             graph = data[: model["graph"]["bytes"]]
             items = json.loads(_member(archive, infos[VOCABULARY]))["values"]
-            if model["format"] == FORMAT:
-                content = _member(archive, infos[CATALOGUE])
-            else:
+            if model["format"] == _ENTRIES_FORMAT:
                 content = _in_blocks(json.loads(_member(archive, infos[_ENTRIES])))
+            else:
+                content = _member(archive, infos[CATALOGUE])
+            if model["format"] < FORMAT:
+                _rename_keys(model)
             bundle = Bundle(graph, items, Catalogue(items, content), model)
             is_intact = sha256(graph) == model["graph"]["sha256"]
     except zipfile.BadZipFile:
@@ -113,6 +116,15 @@ def parse_bundle(data: bytes, path: Path) -> Bundle:
     if not is_intact:
         raise UserError(f"{path} is damaged (the hash of its graph differs); export its run again")
     return bundle
+
+
+def _rename_keys(model: dict[str, Any]) -> None:
+    """Replace the keys of an older model.json by those of today."""
+    if adapt := model.get("adapt"):
+        model["adapt"] = {_RENAMED_ADAPT.get(key, key): value for key, value in adapt.items()}
+    protocol = model.get("evaluation", {}).get("protocol", {})
+    if "seen_items" in protocol:
+        protocol["excludes_history"] = protocol.pop("seen_items") == "left out"
 
 
 def _in_blocks(entries: Sequence[Mapping[str, Any]]) -> bytes:

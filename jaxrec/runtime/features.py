@@ -2,8 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import Any, Literal, SupportsFloat
 
 from jaxrec.errors import UserError
@@ -42,6 +41,12 @@ class InputFeature:
     of: Literal["activity", "user", "moment"]
     kind: Literal["id", "number", "age"]
     values: tuple[str | int | float, ...] = ()
+    # Built at once: the lock of a cached_property may be held when a server forks.
+    _ids: dict[object, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        ids = {value: i for i, value in enumerate(self.values, start=1)}
+        object.__setattr__(self, "_ids", ids)
 
     @property
     def unknown(self) -> float:
@@ -55,10 +60,17 @@ class InputFeature:
         for the file are unknown.
 
         Raises:
-            UserError: if a number or an age is expected, and the value is not a number.
+            UserError: if a number or an age is expected, and the value is not a number; or if it is
+                a collection.
         """
         if self.kind == "id":
-            return self._ids.get(value, _NO_VALUE)
+            try:
+                return self._ids.get(value, _NO_VALUE)
+            except TypeError:  # a value without a hash, such as a list
+                raise UserError(
+                    f"the value {format_value(value)} of {self.name!r} is a collection; give one "
+                    "value, or None if it is unknown"
+                ) from None
         if value is None:
             return self.unknown
         number = self._as_number(value)
@@ -66,10 +78,6 @@ class InputFeature:
             return self.unknown
         # Rounded down, so that an activity less than a second in the future has a negative age.
         return number if self.kind == "number" else _clip_age(math.floor(number))
-
-    @cached_property
-    def _ids(self) -> dict[object, int]:
-        return {value: i for i, value in enumerate(self.values, start=1)}
 
     def _as_number(self, value: Any) -> float:
         what = "a number" if self.kind == "number" else "a number of seconds"

@@ -7,19 +7,23 @@ one, [n], for each feature of the user or the moment; `candidates` or `items`, o
 """
 
 from collections.abc import Mapping
-from threading import Lock
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
 from jaxrec.errors import UserError
+from jaxrec.runtime.fork_lock import ForkLock
 
 HISTORY, CANDIDATES, ITEMS = "history", "candidates", "items"
 ADAPTER, ACTIVITIES, WEIGHTS = "adapter", "activities", "weights"
 
 Inputs = Mapping[str, np.ndarray]
+
+# Interpreters of a parent process that forked during a call. They are never freed: a thread that
+# does not exist here was in the middle of changing their memory.
+_ABANDONED: list[Any] = []
 
 
 class Port(NamedTuple):
@@ -70,8 +74,8 @@ class AdaptResult(NamedTuple):
 
     Attributes:
         adapter: float32 [D], zeros if it was rejected.
-        before: the mean cross entropy of the held-back activities without an adapter.
-        after: the same with the learned adapter. Both are NaN if nothing was held back.
+        before: the mean cross entropy of the held-out activities without an adapter.
+        after: the same with the learned adapter. Both are NaN if nothing was held out.
     """
 
     adapter: NDArray[np.float32]
@@ -82,6 +86,8 @@ class AdaptResult(NamedTuple):
 class DeviceModel:
     """A flatbuffer that is ready to run, on one thread; concurrent calls wait for each other.
 
+    A process may fork at any time, also while a thread calls: calls of the child work.
+
     Attributes:
         signatures: the inputs and outputs of each.
         batch_size: B.
@@ -91,13 +97,11 @@ class DeviceModel:
     """
 
     def __init__(self, graph: bytes):
-        interpreter = Interpreter(model_content=graph, num_threads=1)
-        interpreter.allocate_tensors()
-        names = interpreter.get_signature_list()
-        self._runners = {name: interpreter.get_signature_runner(name) for name in names}
+        self._graph: bytes | None = graph
         # An interpreter has one set of tensors: a call must read its outputs before the next one
-        # writes its inputs. The lock costs 0.1 µs per call.
-        self._lock = Lock()
+        # writes its inputs.
+        self._lock = ForkLock()
+        self._runners = _open_runners(graph)
         self.signatures = {
             name: Ports(_ports(runner.get_input_details()), _ports(runner.get_output_details()))
             for name, runner in self._runners.items()
@@ -117,9 +121,14 @@ class DeviceModel:
         self.top_k = recommend.outputs["ids"].shape[1]
 
     def call(self, signature: str, inputs: Inputs) -> dict[str, np.ndarray]:
-        """Run a signature on B examples, after any running call; the outputs are copies."""
+        """Run a signature on B examples, after any running call; the outputs are copies.
+
+        Raises:
+            UserError: if the model is closed.
+        """
         with self._lock:
-            return self._runners[signature](**{**self._zero_adapter[signature], **inputs})
+            runner = self._require_runners()[signature]
+            return runner(**{**self._zero_adapter[signature], **inputs})
 
     def call_all(self, signature: str, inputs: Inputs) -> dict[str, np.ndarray]:
         """Run a signature on any number of examples, in batches of B."""
@@ -189,6 +198,11 @@ class DeviceModel:
             vectors.reshape(-1, vectors.shape[2])[:size], biases.reshape(-1)[:size]
         )
 
+    def close(self) -> None:
+        """Free the memory, after any running call."""
+        with self._lock:
+            self._graph, self._runners = None, {}
+
     def batches(self, inputs: Inputs) -> list[dict[str, np.ndarray]]:
         """Split examples into batches of B; the last is padded with zeros that callers cut off."""
         count = len(next(iter(inputs.values())))
@@ -202,6 +216,23 @@ class DeviceModel:
             {name: rows[start : start + self.batch_size] for name, rows in inputs.items()}
             for start in range(0, count, self.batch_size)
         ]
+
+    def _require_runners(self) -> Mapping[str, Any]:
+        """Return the function of each signature, of an interpreter that no other process left."""
+        if self._graph is None:
+            raise UserError("the model is closed; load its file again")
+        if self._lock.was_held:
+            _ABANDONED.append(self._runners)
+            self._runners = _open_runners(self._graph)
+            self._lock.was_held = False
+        return self._runners
+
+
+def _open_runners(graph: bytes) -> Mapping[str, Any]:
+    interpreter = Interpreter(model_content=graph, num_threads=1)
+    interpreter.allocate_tensors()
+    names = interpreter.get_signature_list()
+    return {name: interpreter.get_signature_runner(name) for name in names}
 
 
 def _ports(details: Mapping[str, Mapping]) -> dict[str, Port]:

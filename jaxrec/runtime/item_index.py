@@ -48,7 +48,11 @@ class ItemIndex:
         Raises:
             UserError: if `items` is not a list.
         """
-        return [self.id_of(item) for item in as_list(items, what)]
+        items = as_list(items, what)
+        try:
+            return [self._id_of.get(item, NO_ITEM) for item in items]
+        except TypeError:  # a value without a hash
+            return [self.id_of(item) for item in items]
 
     def require_any_known(self, items: object, what: str = "items") -> list[int]:
         """Return the id of each item, as `ids_of` does, and check that not all are unknown.
@@ -60,10 +64,17 @@ class ItemIndex:
         items = as_list(items, what)
         ids = self.ids_of(items, what)
         if ids and not any(ids):
-            raise UserError(
-                f"all {what} are unknown, such as {format_value(items[0])}; {self._example()}"
-            )
+            raise self.all_unknown(what, items[0])
         return ids
+
+    def all_unknown(self, what: str, item: object) -> UserError:
+        """Return the error for items that are all unknown.
+
+        Args:
+            what: the name of the items in the message, in the plural.
+            item: one of them.
+        """
+        return UserError(f"all {what} are unknown, such as {format_value(item)}; {self._example()}")
 
     def _example(self) -> str:
         first = next(iter(self._id_of))

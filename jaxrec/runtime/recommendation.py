@@ -1,7 +1,7 @@
 """Recommended items with their catalogue entries, and predicted ratings."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,10 @@ class Recommendation:
     genres: list[str] | None
     year: int | None
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields by name, as JSON has them."""
+        return asdict(self)
+
 
 @dataclass(frozen=True)
 class Rating:
@@ -48,6 +52,11 @@ class Rating:
     item: RawItem
     expected: float
     at_least: Mapping[float, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields by name, as JSON has them: the ratings of `at_least` are strings."""
+        at_least = {str(rating).removesuffix(".0"): each for rating, each in self.at_least.items()}
+        return {"item": self.item, "expected": self.expected, "at_least": at_least}
 
 
 def to_recommendations(lists: RankedItems, catalogue: Catalogue) -> list[list[Recommendation]]:

@@ -1,19 +1,16 @@
 """The recommender, whose inputs and outputs are raw items."""
 
 from collections.abc import Iterable, Sequence
-from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jaxrec.errors import UserError
-from jaxrec.runtime.bundle import Bundle, read_bundle
-from jaxrec.runtime.catalogue import Catalogue
-from jaxrec.runtime.features import Features, InputFeature, encode_features, input_features
-from jaxrec.runtime.interpreter import ADAPTER, CANDIDATES, DeviceModel, ItemEmbeddings
-from jaxrec.runtime.item_index import NO_ITEM, ItemIndex, RawItem, RawItems, as_list
+from jaxrec.runtime.features import Features
+from jaxrec.runtime.interpreter import ADAPTER, CANDIDATES
+from jaxrec.runtime.item_index import RawItem, RawItems, as_list
+from jaxrec.runtime.loaded_model import LoadedModel
 from jaxrec.runtime.recommendation import (
     Rating,
     Recommendation,
@@ -21,18 +18,18 @@ from jaxrec.runtime.recommendation import (
     to_ratings,
     to_recommendations,
 )
-from jaxrec.runtime.request import Request, build_inputs, excluded_mask, per_history
-from jaxrec.runtime.similarity import rank_similar, to_unit_vectors
-from jaxrec.runtime.top_k import histories_per_chunk, rank_all, rank_candidates
+from jaxrec.runtime.request import Request, Unknown, distinct_ids, excluded_mask
+from jaxrec.runtime.similarity import rank_similar
+from jaxrec.runtime.top_k import histories_per_chunk, rank_all, rank_candidates, require_k
 from jaxrec.runtime.user_adapter import Adapter, adapt_inputs
 
 
-class Recommender:
+class Recommender(LoadedModel):
     """A recommender on raw items. Histories run from the oldest to the most recent item.
 
     Only the last N known items of a history are read. Unknown items are skipped, but at least one
-    must be known; an empty history results in the popular items. Calls leave no state behind, and
-    any number of threads may call at once.
+    must be known, unless `unknown="popular"`; an empty history results in the popular items. Calls
+    leave no state behind, and any number of threads may call at once.
 
     A list has no item of the whole history, unless the file was exported to keep seen items, and is
     not shorter than k while items are left. Where the file's own list of `top_k` is not sufficient,
@@ -56,39 +53,6 @@ class Recommender:
         print(recommender.similar("A12", k=3))
     """
 
-    def __init__(self, bundle: Bundle):
-        self.model: dict[str, Any] = bundle.model
-        self.items: tuple[RawItem, ...] = tuple(bundle.items)
-        self.catalogue: Catalogue = bundle.catalogue
-        self.features: tuple[InputFeature, ...] = input_features(bundle.model)
-        self._device = DeviceModel(bundle.graph)
-        self._ports = self._device.signatures["recommend"].inputs
-        self._item_index = ItemIndex(self.items)
-
-    @classmethod
-    def load(cls, path: str | Path) -> "Recommender":
-        """Load a recommender from one file, after verifying its integrity.
-
-        Raises:
-            UserError: if the file is not a bundle, has another version, or is damaged.
-            OSError: if the file cannot be read.
-        """
-        return cls(read_bundle(Path(path)))
-
-    @property
-    def top_k(self) -> int:
-        """The number of items in the file's own list."""
-        return self._device.top_k
-
-    @property
-    def history_length(self) -> int:
-        """The number of items of a history that the model reads, N."""
-        return self._device.history_length
-
-    def knows(self, item: RawItem) -> bool:
-        """Return whether the model knows an item."""
-        return self._item_index.id_of(item) != NO_ITEM
-
     def recommend(
         self,
         items: RawItems,
@@ -98,6 +62,7 @@ class Recommender:
         candidates: RawItems | None = None,
         features: Features | None = None,
         adapter: Adapter | None = None,
+        unknown: Unknown = "error",
     ) -> list[Recommendation]:
         """Return the top k items after a history, best first; ties in the order of `self.items`.
 
@@ -107,13 +72,15 @@ class Recommender:
             exclude: the items to exclude in addition to the history.
             candidates: the only items to rank; by default every item.
             adapter: the adapter of the user, from `adapt`.
+            unknown: the result for a history of unknown items alone: "error", or "popular" items.
 
         Raises:
             UserError: if k is out of range, the history or the candidates are all unknown or not a
                 list, or the features or the adapter do not fit the model.
         """
-        self._require_k(k)
-        return self._rank([self._request(items, features, exclude)], k, candidates, adapter)[0]
+        require_k(k, len(self.items))
+        request = self._requests.build(items, features, exclude, unknown=unknown)
+        return self._rank([request], k, candidates, adapter)[0]
 
     def recommend_many(
         self,
@@ -122,32 +89,28 @@ class Recommender:
         *,
         exclude: Iterable[RawItems] | None = None,
         features: Iterable[Features] | None = None,
+        unknown: Unknown = "error",
     ) -> list[list[Recommendation]]:
         """Return for each history the list of `recommend`, in batches of the file's size.
 
         Args:
             exclude: one collection for each history.
             features: one mapping for each history, which includes the features of its user.
+            unknown: as in `recommend`.
 
         Raises:
-            UserError: as in `recommend`; the message has the index of the history, from 0.
+            UserError: as in `recommend`; the message has the indices of the histories, from 0.
         """
-        self._require_k(k)
-        histories = as_list(histories, "histories")
-        each_exclude = per_history("exclude", exclude, (), len(histories))
-        each_features = per_history("features", features, {}, len(histories))
-        requests = [
-            self._request(*each, of=f" of histories[{number}]")
-            for number, each in enumerate(zip(histories, each_features, each_exclude, strict=True))
-        ]
-        size = histories_per_chunk(self._device, len(self.items))
+        require_k(k, len(self.items))
+        requests = self._requests.build_many(histories, features, exclude, unknown=unknown)
+        size = histories_per_chunk(self._device.batch_size, len(self.items))
         parts = [requests[start : start + size] for start in range(0, len(requests), size)]
         return [found for part in parts for found in self._rank(part, k)]
 
     def adapt(self, items: RawItems, *, weights: Iterable[float] | None = None) -> Adapter:
         """Learn an adapter for a user from the last M known items of a longer history.
 
-        The last of these are held back: an adapter is kept only if training on the others makes
+        The last of these are held out: an adapter is kept only if training on the others makes
         them more likely; otherwise it has no effect. This takes as long as several hundred calls
         of `recommend`; repeat it when the history has grown considerably.
 
@@ -172,7 +135,7 @@ class Recommender:
         Raises:
             UserError: if the history, the features or the adapter are invalid.
         """
-        inputs = self._inputs([self._request(items, features)], adapter)
+        inputs = self._inputs([self._requests.build(items, features)], adapter)
         return self._device.encode_all(inputs)[0]
 
     def score(
@@ -189,7 +152,7 @@ class Recommender:
             UserError: as in `encode`, or if the candidates are not a list.
         """
         ids = self._item_index.ids_of(candidates, "candidates")
-        inputs = self._inputs([self._request(items, features)], adapter)
+        inputs = self._inputs([self._requests.build(items, features)], adapter)
         return self._device.score_all(inputs, np.array([ids], np.int32))[0].tolist()
 
     def rate(
@@ -229,19 +192,9 @@ class Recommender:
         if ports is None or CANDIDATES not in ports.inputs:
             raise UserError(f"the model has no head {signature!r}; train a run that has it")
         ids = self._item_index.ids_of(candidates, "candidates")
-        inputs = self._inputs([self._request(items, features)])
+        inputs = self._inputs([self._requests.build(items, features)])
         found = self._device.predict_all(signature, inputs, np.array([ids], np.int32))
         return to_predictions(ids, found)
-
-    def vectors(self) -> ItemEmbeddings:
-        """Return the embeddings [V, D] and the biases [V] of all items, in the order of `items`.
-
-        A score is the product of a query, from `encode`, and an item embedding, plus the bias.
-
-        Raises:
-            UserError: if the file is older than the signature `vectors`.
-        """
-        return self._device.vectors_all(np.arange(1, len(self.items) + 1, dtype=np.int32))
 
     def similar(self, item: RawItem, k: int = 10) -> list[Recommendation]:
         """Return the k items with the highest cosine similarity to an item, best first.
@@ -251,31 +204,17 @@ class Recommender:
         Raises:
             UserError: if k is out of range or the item is unknown, or as in `vectors`.
         """
-        self._require_k(k)
-        ranked = rank_similar(self._unit_embeddings, self._item_index.require_id(item), k)
+        require_k(k, len(self.items))
+        item_id = self._item_index.require_id(item)
+        vectors, _ = self._scorer.embeddings()
+        ranked = rank_similar(vectors, self._scorer.lengths(), item_id, k)
         return to_recommendations(ranked, self.catalogue)[0]
-
-    @cached_property
-    def _unit_embeddings(self) -> NDArray[np.float32]:
-        return to_unit_vectors(self.vectors().vectors)
-
-    def _require_k(self, k: int) -> None:
-        if not 1 <= k <= len(self.items):
-            raise UserError(f"k={k} is out of range; give 1 to {len(self.items):,}")
-
-    def _request(
-        self, items: RawItems, features: Features | None, exclude: RawItems = (), of: str = ""
-    ) -> Request:
-        """Convert the arguments of a call to a request; `of` names the history in messages."""
-        ids = self._item_index.require_any_known(items, f"items{of}")
-        numbers = encode_features(self.features, features or {}, len(ids), f"items{of}")
-        return Request(ids, numbers, self._item_index.ids_of(exclude, f"items to exclude{of}"))
 
     def _inputs(
         self, requests: Sequence[Request], adapter: Adapter | None = None
     ) -> dict[str, np.ndarray]:
         """Build the inputs of the file for some requests, and for the adapter of their user."""
-        inputs = build_inputs(self._ports, self.features, requests)
+        inputs = self._requests.inputs(requests)
         if adapter is not None:
             (width,) = self._device.signatures["encode"].outputs["context"].shape[1:]
             adapter.require_fit(self.model["graph"]["sha256"], width)
@@ -293,8 +232,9 @@ class Recommender:
         inputs = self._inputs(requests, adapter)
         excluded = excluded_mask(requests, len(self.items), keep_seen=self.model["keep_seen"])
         if candidates is None:
-            found = rank_all(self._device, inputs, excluded, k)
+            found = rank_all(self._scorer, inputs, excluded, k)
         else:
-            ids = np.unique(self._item_index.require_any_known(candidates, "candidates"))
-            found = rank_candidates(self._device, inputs, ids.astype(np.int32), excluded, k)
+            known = self._item_index.require_any_known(candidates, "candidates")
+            ids = distinct_ids(known, len(self.items))
+            found = rank_candidates(self._scorer, inputs, ids, excluded, k)
         return to_recommendations(found, self.catalogue)

@@ -23,7 +23,7 @@ class Adapter:
     Attributes:
         vector: added to the query of every history, [D]; zeros if it did not help.
         model: the SHA-256 of the graph that learned the vector; no other graph accepts it.
-        before: the mean cross entropy of the user's last activities, which were held back, with the
+        before: the mean cross entropy of the user's last activities, which were held out, with the
             model as it was shipped.
         after: the same with an adapter that was learned from the other activities.
     """
@@ -46,7 +46,7 @@ class Adapter:
 
     def to_json(self) -> str:
         """Return the adapter as JSON, for an application to store."""
-        # JSON has no NaN, the value of both losses if nothing was held back.
+        # JSON has no NaN, the value of both losses if nothing was held out.
         before, after = (None if math.isnan(each) else each for each in (self.before, self.after))
         return json.dumps(
             {
@@ -126,7 +126,7 @@ def adapt_inputs(
         raise UserError("the file has no signature `adapt`; export its run with --adapt")
     known = [position for position, number in enumerate(ids) if number != NO_ITEM]
     # The first item is no target, only the history of the second; one more target is trained on.
-    least = settings["held_back"] + 2
+    least = settings["held_out"] + 2
     if len(known) < least:
         raise UserError(
             f"items has {len(known)} known items, and an adapter needs {least} or more; call this "

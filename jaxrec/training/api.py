@@ -8,7 +8,8 @@ from typing import Any, Unpack
 import polars as pl
 
 from jaxrec.config.experiment import Config
-from jaxrec.config.toml_file import read_table, with_table
+from jaxrec.config.sizes import Size, with_size
+from jaxrec.config.toml_file import with_table
 from jaxrec.data.sources.python_log import Log, with_settings
 from jaxrec.models.model_config import check_encoder
 from jaxrec.runs.directory import RunDirectory, default_path
@@ -21,6 +22,7 @@ def train(
     log: Log | str | Path,
     *,
     directory: str | Path | None = None,
+    size: Size | None = None,
     config: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
@@ -36,6 +38,7 @@ def train(
         log: the result of `jaxrec.read_log`; or a value of `jaxrec train --dataset`: "synthetic",
             "ml-1m", a file, a prepared folder.
         directory: the run directory; None: runs/<dataset>-<encoder>-n<N>.
+        size: "small", "medium" or "large": the widths, the dropout and the epochs together.
         config: a TOML file of settings; the keyword arguments override it.
         resume: continue the unfinished run in the directory.
         overwrite: replace the run in the directory.
@@ -56,10 +59,8 @@ def train(
         run = jaxrec.train(log, encoder="bow", epochs=2, directory="runs/shop-bow")
         print(run.report())
     """
-    experiment = Config()
     file = None if config is None else Path(config)
-    if file is not None:
-        experiment = with_table(experiment, read_table(file), file)
+    experiment = with_size(Config(), size, file)
     experiment = with_table(experiment, _as_toml(settings), Path("jaxrec.train"))
     table: pl.DataFrame | None = None
     if isinstance(log, Log):

@@ -69,7 +69,7 @@ def evaluate_and_save(
             config.model.encoder, sum(leaf.size for leaf in jax.tree.leaves(shipped[1]))
         ),
         heads={head.name: predicted(head) for head in dataset.heads},
-        now_unknown=without_moment and figures_of(without_moment, size, of_test),
+        without_target_time=without_moment and figures_of(without_moment, size, of_test),
     )
     levels = {name: validated(each).means["recall@10"] for name, each in baselines.items()}
     draw_curve(directory.path / CURVE, directory.path.name, trained.epochs, levels, unit)

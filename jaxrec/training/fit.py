@@ -103,7 +103,7 @@ def init_model(dataset: Dataset, config: Config) -> RecommenderModel:
     """Initialize the model of a data set from the training seed."""
     schema, counts = dataset.schema(config.model.embedding_dim), dataset.vocabulary.counts
     targets = int(counts.sum())
-    rate = dropout_rate(config.model, config.train.epochs, dataset.vocabulary.size, targets)
+    rate = dropout_rate(config, dataset.vocabulary.size, targets)
     model_config = replace(config.model, dropout=rate)
 
     @nnx.jit  # run eagerly, each shape would be compiled on its own

@@ -24,14 +24,14 @@ class Settings(TypedDict, total=False):
     activity_features: str | None
     user_features: str | None
     time_gaps: bool
-    moment: str | None
+    time_features: str | None
     time_zone: str
     predict_ratings: bool
     target_weight: str | None
     target_events: str | None
     split: SplitName
     keep_seen: bool
-    final_fit: bool
+    train_on_validation: bool
     validation_users: int | None
     test_users: int | None
     min_item_interactions: int
@@ -62,7 +62,7 @@ class Settings(TypedDict, total=False):
     sampler: SamplerName
     teacher: str | None
     window_length: int | None
-    lead_in: int | None
+    window_overlap: int | None
     table_optimizer: Literal["auto", "adamw", "rowwise-adagrad"]
     warmup: float
     weight_decay: float

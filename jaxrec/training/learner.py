@@ -64,6 +64,7 @@ def sparse_learner(objective: Objective, config: TrainConfig, schedule: optax.Sc
         tables, accumulators = scatter_adagrad(
             tables, accumulators, batch.item_rows, item_tables(gradients), rate
         )
+        # None is an empty subtree: optax neither reads nor updates the tables.
         without = dict.fromkeys(tables)
         others, optimizer_state = apply(
             optimizer,

@@ -127,14 +127,15 @@ def train(
                 line["validation_seconds"] = time.perf_counter() - started
                 # Processes may round differently, but must stop at the same epoch.
                 score = from_leader(validation[STOP_ON])
-                progress = _advance(progress, line, score, config.data.final_fit)
+                progress = _advance(progress, line, score, config.data.train_on_validation)
                 line["validation"] = validation
                 epochs.append(line)
                 if board is not None:
                     # Metrics first: a run killed between the two repeats the epoch and its line.
                     directory.write_metrics(epochs)
                     # A final fit keeps its last epoch, whatever the score.
-                    selection_score = float(line["epoch"]) if config.data.final_fit else score
+                    keeps_last = config.data.train_on_validation
+                    selection_score = float(line["epoch"]) if keeps_last else score
                     save(checkpoints, unsharded, progress, selection_score)
                     _report_epoch(line, config, board, bar)
         # The result of all processes except the leader is discarded.
@@ -146,6 +147,7 @@ def _open_board(directory: RunDirectory, progress: Progress) -> AbstractContextM
     """Return a TensorBoard writer as a context; one of None in all processes except the leader."""
     if not is_leader():
         return nullcontext()
+    # Events after the checkpoint, from a run that was killed, are hidden.
     return SummaryWriter(str(directory.tensorboard), purge_step=progress.step + 1)
 
 
@@ -177,6 +179,7 @@ def _train_epoch(
     losses: list[float] = []
     started = time.perf_counter()
     first_step = epoch * batches.steps_per_epoch
+    # One dispatch runs while the host gathers the next batch and reads the losses of the last.
     running: jax.Array | None = None
     for number in range(batches.dispatches_per_epoch):
         batch = batches.dispatch(epoch * batches.dispatches_per_epoch + number)
@@ -222,9 +225,9 @@ def _validate(scorer: Scorer, dataset: Dataset, config: DataConfig) -> dict[str,
     return means(target_values(ranking.ranks))
 
 
-def _advance(progress: Progress, line: dict[str, Any], score: float, final_fit: bool) -> Progress:
+def _advance(progress: Progress, line: dict[str, Any], score: float, keeps_last: bool) -> Progress:
     epoch, step = line["epoch"], line["step"]
-    if final_fit or score > progress.best_score:
+    if keeps_last or score > progress.best_score:
         return Progress(epoch, step, best_epoch=epoch, best_score=score)
     return replace(progress, epoch=epoch, step=step)
 
@@ -234,7 +237,7 @@ def _report_epoch(line: dict[str, Any], config: Config, board: SummaryWriter, ba
     validation, speed = line["validation"], line["targets"] / line["seconds"]
     bar.write(
         f"epoch {line['epoch']:>3}/{config.train.epochs}  loss {line['loss']:.4f}  "
-        f"{'trained-on ' if config.data.final_fit else ''}"
+        f"{'trained-on ' if config.data.train_on_validation else ''}"
         f"validation recall@10 {validation['recall@10']:.4f}  "
         f"ndcg@10 {validation['ndcg@10']:.4f}  {speed:,.0f} targets/s"
     )

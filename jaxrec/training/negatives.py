@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from jaxrec.config.experiment import TrainConfig
+from jaxrec.schema import PAD
 from jaxrec.training.defaults import negative_count, sampler_name
 from jaxrec.training.transforms import Candidates
 
@@ -51,6 +52,7 @@ def whole_table(rows: int) -> Candidates:
 def uniform(key: jax.Array, count: int, size: int) -> Candidates:
     """Sample ids 1 to `size` with equal probability."""
     ids_S = jax.random.randint(key, (count,), 1, size + 1)
+    # Every item is expected count / size times.
     return Candidates(ids_S, jnp.full((count,), jnp.log(count / size)))
 
 
@@ -60,6 +62,7 @@ def log_uniform(key: jax.Array, count: int, size: int) -> Candidates:
     The distribution of TensorFlow's log_uniform_candidate_sampler, for ids from one.
     """
     log_range = jnp.log(jnp.float32(size + 1))
+    # The inverse of the cumulative distribution, log(id) / log(size + 1).
     draws_S = jnp.exp(jax.random.uniform(key, (count,)) * log_range)
     # exp(u log(size + 1)) can round up to size + 1.
     ids_S = jnp.clip(draws_S.astype(jnp.int32), 1, size)
@@ -79,7 +82,8 @@ def from_batch(
     """
     targets_n = targets_BW.reshape(-1)
     ids_S = targets_n[jax.random.randint(key, (count,), 0, targets_n.size)]
-    drawn = jnp.maximum(jnp.sum(ids_S != 0), 1).astype(jnp.float32)
+    # Padding among the targets leaves fewer negatives than `count`.
+    drawn = jnp.maximum(jnp.sum(ids_S != PAD), 1).astype(jnp.float32)
     return Candidates(ids_S, jnp.log(drawn) + log_popularity_R[ids_S])
 
 

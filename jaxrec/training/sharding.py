@@ -93,6 +93,7 @@ def unshard_state(state: Tree, mesh: Mesh, rows: int) -> Tree:
         return state
 
     def unshard(path: Any, leaf: jax.Array) -> jax.Array:
+        # `tiled` joins the shards along their axis instead of stacking them.
         gathered = multihost_utils.process_allgather(leaf, tiled=True)
         return jnp.asarray(gathered[:rows] if _mesh_axis(name_of(path)) else gathered)
 

@@ -98,7 +98,7 @@ def softmax_loss(
 
 def _normalized(weights_WB: Float[jax.Array, "W B"]) -> Float[jax.Array, "W B"]:
     total = jnp.sum(weights_WB)
-    return weights_WB / jnp.where(total > 0, total, 1)
+    return weights_WB / jnp.where(total > 0, total, 1)  # padding alone: a loss of 0, not NaN
 
 
 def _forward(
@@ -113,7 +113,7 @@ def _forward(
     teacher_by_target, teacher_shared = (None, None) if teacher is None else _split(teacher)
     width, batch = weights_WB.shape
     count = min(width, -(-TILE_ROWS // batch))
-    padding = -width % count
+    padding = -width % count  # positions of weight zero
 
     def tiled(values: jax.Array) -> jax.Array:
         padded = jnp.pad(values, ((0, padding), *[(0, 0)] * (values.ndim - 1)))
@@ -124,7 +124,7 @@ def _forward(
         by_target, weights_PB, targets_PB, teacher_by_target = tile
         excluded_PBS = labels.candidates_S == targets_PB[..., None]
         if excluded_BS is not None:
-            so_far = accumulate(excluded_PBS, operator.or_, initial=excluded_BS)
+            so_far = accumulate(excluded_PBS, operator.or_, initial=excluded_BS)  # targets so far
             excluded_PBS = jnp.stack(list(so_far)[1:])
             excluded_BS = excluded_PBS[-1]
         by_target, weights_n, excluded_nS, teacher_by_target = jax.tree.map(
@@ -147,7 +147,7 @@ def _forward(
 
 
 def _backward(gradients: LogitFactors, scale: jax.Array) -> tuple[LogitFactors, None, None]:
-    return jax.tree.map(lambda gradient: scale * gradient, gradients), None, None
+    return jax.tree.map(lambda gradient: scale * gradient, gradients), None, None  # chain rule
 
 
 softmax_loss.defvjp(_forward, _backward)
@@ -179,7 +179,7 @@ def _softmax(
     (query_nD, target_nD, target_bias_n), (columns_DS, bias_S) = by_target, shared
     target_logit_n = jnp.sum(query_nD * target_nD, axis=-1) + target_bias_n
     logits_nS = jnp.where(excluded_nS, -jnp.inf, query_nD @ columns_DS + bias_S)
-    max_n = jnp.maximum(jnp.max(logits_nS, axis=1), target_logit_n)
+    max_n = jnp.maximum(jnp.max(logits_nS, axis=1), target_logit_n)  # no exponential overflows
     exp_nS = jnp.exp(logits_nS - max_n[:, None])
     sum_n = jnp.sum(exp_nS, axis=1) + jnp.exp(target_logit_n - max_n)
     return _Softmax(target_logit_n, logits_nS, max_n, exp_nS, sum_n)
@@ -204,6 +204,7 @@ def _tile(
     excess_nS = student.exp_nS
     if soft_targets is not None:
         wanted_nS = (TEACHER_WEIGHT / soft_targets.sum_n)[:, None] * soft_targets.exp_nS
+        # Excluded logits are -inf, and their weight of 0 times that is NaN.
         margins_nS = jnp.where(excluded_nS, 0, student.target_logit_n[:, None] - student.logits_nS)
         losses_n += jnp.sum(wanted_nS * margins_nS, axis=1)
         excess_nS -= student.sum_n[:, None] * wanted_nS

@@ -56,8 +56,10 @@ def compact(batch: Batch, rows: int) -> Batch:
     touched = (batch.history[ITEM], batch.targets, candidates.ids_S)
     pad = jnp.full((1,), PAD, candidates.ids_S.dtype)
     every = jnp.concatenate([pad, *(ids.reshape(-1) for ids in touched)])
+    # `size` fixes the shape for jit. Where ids repeat, the rest is `rows`, which no table has.
     rows_T, numbers = jnp.unique(every, size=every.size, fill_value=rows, return_inverse=True)
     ends = [sum(ids.size for ids in touched[:n]) for n in (1, 2)]
+    # The first number is that of the added PAD.
     history, targets, ids_S = (
         part.reshape(ids.shape).astype(ids.dtype)
         for part, ids in zip(jnp.split(numbers[1:], ends), touched, strict=True)
@@ -111,6 +113,7 @@ def scatter_adagrad(
         sum_T = accumulators[name].at[rows_T].get(mode="fill", fill_value=0) + square_T
         scale_T = rate / (jnp.sqrt(sum_T) + EPSILON)
         scale = scale_T.reshape(-1, *[1] * (table.ndim - 1))
+        # Only out-of-range rows repeat, and these are dropped.
         sums[name] = accumulators[name].at[rows_T].set(sum_T, mode="drop", unique_indices=True)
         changed[name] = table.at[rows_T].add(-scale * gradient, mode="drop", unique_indices=True)
     return changed, sums

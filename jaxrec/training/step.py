@@ -52,14 +52,14 @@ def make_dispatch(learner: Learner, seed: int) -> Dispatch:
     """
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Scalar]:
-        key = jax.random.fold_in(jax.random.key(seed), state.step)
+        key = jax.random.fold_in(jax.random.key(seed), state.step)  # the same after a resume
         state, loss = learner.update(state, batch, key)
         return state._replace(step=state.step + 1), loss
 
     def dispatch(state: TrainState, batches: Batch) -> tuple[TrainState, Float[jax.Array, " K"]]:
         return jax.lax.scan(step, state, batches)
 
-    return jax.jit(dispatch, donate_argnums=0)
+    return jax.jit(dispatch, donate_argnums=0)  # tables are updated in place, not copied
 
 
 def adamw_learner(
@@ -97,7 +97,7 @@ def adamw(config: TrainConfig, schedule: optax.Schedule) -> optax.GradientTransf
 def rate_schedule(peak: float, config: TrainConfig, total_steps: int) -> optax.Schedule:
     """Return the learning rate schedule: linear warm-up, then cosine decay to zero."""
     return optax.warmup_cosine_decay_schedule(
-        init_value=0.0,
+        init_value=0.0,  # Adam's second moments are noise in the first steps
         peak_value=peak,
         warmup_steps=round(config.warmup * total_steps),
         decay_steps=total_steps,

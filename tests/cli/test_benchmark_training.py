@@ -2,10 +2,13 @@
 
 import re
 
+import pytest
+
 from jaxrec.cli import benchmark_training as benchmark
 from tests.exports import call
 
 
+@pytest.mark.slow
 def test_the_benchmark_measures_every_encoder(tmp_path):
     flags = ["--synthetic.users=60", "--synthetic.items=30", "--embedding-dim=4"]
     flags += ["--hidden-units=4", "--batch-size=8", "--negatives=8", "--repeats=1"]

@@ -91,7 +91,7 @@ def test_ranks_reproduce_the_recall_of_the_summary(runs):
 def test_ranks_survive_a_round_trip(tmp_path):
     ranks = replace(
         ranked([1, 5, 2]),
-        now_unknown=np.array([2, 5, 3]),
+        without_target_time=np.array([2, 5, 3]),
         slices={"rated >= 4": np.array([1.0, 0, 1]), "graded": np.array([15.0, 0, 7])},
     )
     for each in (ranks, ranked([3, 4])):
@@ -100,7 +100,7 @@ def test_ranks_survive_a_round_trip(tmp_path):
         assert back.slices.keys() == each.slices.keys()
         for name, weights in each.slices.items():
             np.testing.assert_array_equal(back.slices[name], weights)
-        for name in ("users", "targets", "ranks", "now_unknown"):
+        for name in ("users", "targets", "ranks", "without_target_time"):
             np.testing.assert_array_equal(getattr(back, name), getattr(each, name))
 
 
@@ -134,10 +134,10 @@ def test_slices_that_differ_are_skipped(runs, copy, capsys):
 
 def test_a_run_that_knows_the_time_is_labelled_and_also_compared_without_it(runs, copy, capsys):
     summary = read_json(copy / "summary.json")
-    summary["protocol"]["told_time"] = True
+    summary["protocol"]["knows_target_time"] = True
     write_json(copy / "summary.json", summary)
     ranks = load_ranks(copy / "ranks.npz")
-    save_ranks(replace(ranks, now_unknown=ranks.ranks + 1), copy / "ranks.npz")
+    save_ranks(replace(ranks, without_target_time=ranks.ranks + 1), copy / "ranks.npz")
     assert main([str(runs["bow"]), str(copy)]) == 0
     text = capsys.readouterr().out
     assert f"{copy}, knows the target's time - {copy}, target time unknown" in text
@@ -157,13 +157,13 @@ def copy(runs, tmp_path):
 
 def other_protocol(run):
     summary = read_json(run / "summary.json")
-    summary["protocol"]["seen_items"] = "kept"
+    summary["protocol"]["excludes_history"] = False
     write_json(run / "summary.json", summary)
 
 
-def final_fit(run):
+def train_on_validation(run):
     summary = read_json(run / "summary.json")
-    summary["protocol"]["final_fit"] = True
+    summary["protocol"]["train_on_validation"] = True
     write_json(run / "summary.json", summary)
 
 
@@ -190,8 +190,8 @@ def uneven(run):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (other_protocol, "has seen_items kept"),
-        (final_fit, "has final_fit True"),
+        (other_protocol, "has excludes_history False"),
+        (train_on_validation, "has train_on_validation True"),
         (other_users, "was tested on other users or items"),
         (other_items, "was tested on other users or items"),
         (cut, "ranks.npz is damaged"),

@@ -63,7 +63,7 @@ def test_model_json_describes_the_file(runs, models, encoder):
     assert shapes == expected
     assert beside["signatures"]["vectors"]["outputs"]["vectors"]["shape"] == [1, 100, 16]
     summary = json.loads((runs[encoder] / "summary.json").read_text())
-    summary["protocol"]["intake"]["notes"] = []
+    summary["protocol"]["log_summary"]["notes"] = []
     assert beside["evaluation"]["protocol"] == summary["protocol"]
     assert beside["recipes"].keys() == {"float32", "float16", "int8"}
     assert beside["versions"].keys() >= {"jax", "tensorflow", "ai-edge-litert"}
@@ -203,7 +203,7 @@ def test_the_newest_run_is_exported_for_a_server_with_keep_seen(copied_run):
 def test_ids_only_removes_all_metadata_of_items(copied_run, models):
     """Check that notes about the log, which may contain user ids, are removed too."""
     summary = json.loads((copied_run / "summary.json").read_text())
-    summary["protocol"]["intake"]["notes"] = ["user 'Ada Lovelace' in 40 rows"]
+    summary["protocol"]["log_summary"]["notes"] = ["user 'Ada Lovelace' in 40 rows"]
     (copied_run / "summary.json").write_text(json.dumps(summary))
     flags = ["--ids-only", "--recipe=float16"]
     process = call(export.main, *flags, f"--run-dir={copied_run}", cwd=copied_run.parent)

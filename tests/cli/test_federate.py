@@ -202,7 +202,7 @@ def test_each_refusal_is_one_line_and_leaves_nothing(trained, tmp_path):
         ([f"--run-dir={weighted}"], "cannot be federated: it has target weights"),
         ([f"--run-dir={features}"], "cannot be federated: it has features"),
         (["--clients=121"], "--clients=121 is more than the 120 users"),
-        (["--share=all"], "--share=all sends the item table"),
+        (["--shared-parameters=all"], "--shared-parameters=all sends the item table"),
         (["--epsilon=1", "--noise-multiplier=1"], "omit one of them"),
         (["--delta=0.001"], "--delta=0.001 needs --noise-multiplier"),
         (["--clip-norm=nan"], "--clip-norm=nan is out of range"),

@@ -64,13 +64,16 @@ def test_a_damaged_intermediate_file_is_named(tmp_path, monkeypatch):
         (("--buckets=0",), "--buckets=0 is out of range; give 1 to 10,000"),
         (("--memory=4",), "--memory=4 is out of range; give 100MB or more, as 500MB or 4GB"),
         (("--memory=1MB",), "--memory=1MB is out of range; give 100MB or more"),
-        (("--keep=colour",), "log.csv has no column 'colour'"),
+        (("--keep-columns=colour",), "log.csv has no column 'colour'"),
         (("--log.user=who",), "log.csv has no column 'who'"),
         (("--min-rating=3",), "--min-rating=3 needs ratings and the log has none"),
         (("--min-item-interactions=100",), "none of 60 rows is left: 60 by --min-item-int"),
         (("--out=full",), "full contains other files; give --out a new folder"),
         (("--out=full", "--overwrite"), "full contains other files; give --out a new folder"),
-        (("--out=done", "--keep=item"), "--log.item and --keep both name the column 'item'"),
+        (
+            ("--out=done", "--keep-columns=item"),
+            "--log.item and --keep-columns both name the column 'item'",
+        ),
         (("--out=done",), "done was prepared from other inputs (--min-item-interactions: 1, not 5"),
     ],
 )

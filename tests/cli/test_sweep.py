@@ -23,6 +23,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_failed_cell_does_not_stop_the_sweep_and_is_retried(folder, capsys):
     arguments = ["--encoders=bow", "--history-lengths=4,5", "--sweep-dir=sweep", *TINY]
     (folder / "sweep").mkdir()

@@ -55,10 +55,10 @@ def test_the_summary_has_metrics_and_protocol(finished_run):
     folder, _ = finished_run
     summary = json.loads((folder / "runs/synthetic-rnn-n10/summary.json").read_text())
     parts = {"protocol", "test", "validation", "baselines", "train", "model"}
-    assert summary.keys() == parts | {"heads", "now_unknown"}
-    assert (summary["heads"], summary["now_unknown"]) == ({}, None)
+    assert summary.keys() == parts | {"heads", "without_target_time"}
+    assert (summary["heads"], summary["without_target_time"]) == ({}, None)
     assert summary["protocol"]["split"] == "leave-one-out"
-    assert summary["protocol"]["seen_items"] == "left out"
+    assert summary["protocol"]["excludes_history"] is True
     assert summary["baselines"].keys() == {"popularity", "transitions"}
     for figures in (summary["test"], summary["validation"], *summary["baselines"].values()):
         for name in ("recall@1", "recall@5", "recall@10", "recall@50", "ndcg@10", "mrr"):

@@ -24,6 +24,10 @@ MISTAKES = {
     "missing column": (["--dataset=log.csv", "--log.user=who"], "--log.user"),
     "bad row": (["--dataset=bad.csv"], "line 3"),
     "empty log": (["--dataset=empty.csv"], "empty.csv"),
+    "a single item": (
+        ["--dataset=single.csv", "--min-item-interactions=1"],
+        "the log has a single item, 'i1', so there is nothing to recommend",
+    ),
     "too little": (["--dataset=short.csv"], "2 by --min-item-interactions=5 were dropped"),
     "no ratings": (["--dataset=log.csv", "--min-rating=3"], "--log.rating"),
     "a file for a folder": (["--run-dir=log.csv"], "--run-dir=log.csv is a file"),
@@ -37,6 +41,8 @@ MISTAKES = {
 def test_an_invalid_flag_or_file_is_one_line_and_leaves_no_files(tmp_path, mistake):
     flags, message = MISTAKES[mistake]
     (tmp_path / "log.csv").write_text(LOG)
+    rows = "".join(f"u1,i1,{time}\n" for time in range(9))
+    (tmp_path / "single.csv").write_text(f"user,item,timestamp\n{rows}")
     (tmp_path / "bad.csv").write_text("user,item,timestamp\nu1,i1,1\nu1,i2,tomorrow\n")
     (tmp_path / "empty.csv").write_text("user,item,timestamp\n")
     (tmp_path / "short.csv").write_text("user,item,timestamp\nu1,i1,1\nu2,i1,2\n")

@@ -100,7 +100,7 @@ MISTAKES = {
     ),
     "a user twice": (
         with_log("--users=twice.csv", "--user-features=sex"),
-        "twice.csv, line 22: user 3 is in an earlier row too",
+        "twice.csv, line 22: user 3 has another description in an earlier row",
     ),
     "other ids": (
         with_log("--users=strangers.csv", "--user-features=sex"),
@@ -119,20 +119,20 @@ MISTAKES = {
         "--time-gaps: times from 0 to 119 are not seconds, milli-, micro- or nanoseconds since",
     ),
     "a moment of places": (
-        [*LOG_ARGS[:2], "--log.time=row", "--moment=hour"],
-        "--moment needs times that are dates, or seconds",
+        [*LOG_ARGS[:2], "--log.time=row", "--time-features=hour"],
+        "--time-features needs times that are dates, or seconds",
     ),
     "no such moment": (
-        with_log("--moment=hour,year"),
+        with_log("--time-features=hour,year"),
         "'year' is unknown or repeated; give hour, weekday, each once",
     ),
     "no such zone": (
-        with_log("--moment=hour", "--time-zone=Mars"),
+        with_log("--time-features=hour", "--time-zone=Mars"),
         "--time-zone=Mars is unknown; give a name such as Europe/Berlin",
     ),
     "a zone of nothing": (
         with_log("--time-zone=Europe/Berlin"),
-        "--time-zone=Europe/Berlin needs --moment",
+        "--time-zone=Europe/Berlin needs --time-features",
     ),
     "no times": (
         [*LOG_ARGS[:2], "--log.time=none", "--time-gaps"],

@@ -30,7 +30,7 @@ UNUSUAL = Config(
         dataset="my log.csv",
         filters=FilterConfig(min_rating=3.5),
         split="temporal",
-        final_fit=True,
+        train_on_validation=True,
         keep_seen=True,
     ),
     ModelConfig(encoder="cnn", dropout=0.0, tie_embeddings=False),
@@ -172,6 +172,9 @@ RENAMED = {
     "label-weight": ("target-weight", "rating"),
     "time": ("time-gaps", True),
     "rate": ("predict-ratings", True),
+    "moment": ("time-features", "hour"),
+    "final-fit": ("train-on-validation", True),
+    "lead-in": ("window-overlap", 3),
 }
 
 
@@ -194,8 +197,15 @@ def test_a_run_with_old_names_is_read(tmp_path):
     changed_file(tmp_path, use_old_names)
     config = RunDirectory(tmp_path).config()
     assert config == Config(
-        DataConfig(target_weight="rating", time_gaps=True, predict_ratings=True),
+        DataConfig(
+            target_weight="rating",
+            time_gaps=True,
+            predict_ratings=True,
+            time_features="hour",
+            train_on_validation=True,
+        ),
         ModelConfig(id_dropout=0.5),
+        TrainConfig(window_overlap=3),
     )
     assert differences(config, Config())[0] == "--time-gaps: True, not False"
 

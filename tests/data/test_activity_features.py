@@ -65,7 +65,7 @@ def test_moment_features_are_those_of_the_target_in_the_time_zone_of_the_users()
     wednesday = 1_714_600_800  # 2024-05-01T22:00:00Z
     times = [wednesday - 86_400 * 90, wednesday - 1, wednesday, wednesday + 3600 * 5]
     log = replace(log_of([("a", item, at) for item, at in enumerate(times)]), ticks_per_second=1)
-    dataset = prepared(log, moment="weekday,hour", time_zone="Europe/Berlin")
+    dataset = prepared(log, time_features="weekday,hour", time_zone="Europe/Berlin")
     hour, weekday = dataset.features
     assert (hour.name, hour.of, hour.values) == ("hour", "moment", tuple(range(24)))
     assert (weekday.name, weekday.values) == ("weekday", (1, 2, 3, 4, 5, 6, 7))
@@ -79,8 +79,8 @@ def test_moment_features_are_those_of_the_target_in_the_time_zone_of_the_users()
     assert window["weekday"].tolist() == [[4, 3, 4, 4]] and window[ITEM][0, 0] == PAD
     assert dataset.timelines.histories(np.array([1, 3]), 4)["hour"].tolist() == [24, 6]
     assert dataset.log_summary.notes[:2] == (
-        "--moment=hour: times are read as seconds",
-        "--moment=weekday: times are read as seconds",
+        "--time-features=hour: times are read as seconds",
+        "--time-features=weekday: times are read as seconds",
     )
 
 

@@ -104,17 +104,17 @@ def test_an_epoch_has_every_training_target_once_and_no_other(case, epoch):
 @given(case=random_cases())
 def test_the_history_of_a_target_is_all_before_it_from_the_lead_in_on(case):
     for history, targets in epoch_of(batches_of(case)):
-        lead_in = len(history) - len(targets)
+        overlap = len(history) - len(targets)
         for column, target in enumerate(targets):
             if target == PAD:
                 continue
             start = case.timelines.offsets[case.timelines.users_of(np.array([target - 1]))[0]]
             before = list(range(start + 1, target))
             # A prediction at a column sees the history up to and including that column.
-            length = lead_in + column + 1
+            length = overlap + column + 1
             assert history[:length] == left_padded(before, length)
-            # A shorter lead-in than configured drops no history.
-            assert len(before) <= length or lead_in == case.options["shape"].lead_in
+            # A shorter overlap than configured drops no history.
+            assert len(before) <= length or overlap == case.options["shape"].overlap
 
 
 @given(case=random_cases())
@@ -126,7 +126,7 @@ def test_shapes_are_few_and_have_about_equally_many_targets(case):
         count, size, length = batch.targets.shape
         shapes.add(batch.targets.shape)
         steps += count
-        lead_in = batch.history[ITEM].shape[-1] - length
+        overlap = batch.history[ITEM].shape[-1] - length
         assert batch.history[ITEM].shape[:2] == (count, size)
         assert 1 <= count <= case.options["max_steps_per_dispatch"]
         assert size % shape.batch_multiple == 0
@@ -135,7 +135,7 @@ def test_shapes_are_few_and_have_about_equally_many_targets(case):
             abs(size - shape.batch_size * shape.length / length) <= shape.batch_multiple / 2
             or size == shape.batch_multiple
         )
-        assert (length, lead_in) == shape[:2] or lead_in == 0
+        assert (length, overlap) == shape[:2] or overlap == 0
         assert batch.history[ITEM].dtype == batch.targets.dtype == np.int32
         np.testing.assert_array_equal(batch.weights, batch.targets != PAD)
     assert steps == batches.steps_per_epoch
@@ -180,7 +180,7 @@ def test_without_enough_savings_all_timelines_share_one_shape(monkeypatch):
             for number in range(batches.dispatches_per_epoch)
         }
 
-    # Ten windows of 14 positions (length 10, lead-in 4) or of 3.
+    # Ten windows of 14 positions (length 10, overlap 4) or of 3.
     monkeypatch.setattr(buckets, "MIN_SAVED", 110)
     assert lengths() == {3, 10}
     monkeypatch.setattr(buckets, "MIN_SAVED", 111)
@@ -227,7 +227,7 @@ def test_a_dispatch_depends_on_the_seed_and_its_number_alone(case, data):
 def long_case(seed: int) -> Case:
     timelines = numbered_timelines([13, 20, 7, 31, 18] * 8)
     options = {
-        "shape": WindowShape(length=5, lead_in=2, batch_size=16),
+        "shape": WindowShape(length=5, overlap=2, batch_size=16),
         "catalogue_size": len(timelines.items),
         "max_steps_per_dispatch": 3,
         "seed": seed,

@@ -61,7 +61,7 @@ def test_a_folder_of_another_layout_is_refused(tmp_path):
     prepare_and_read(tmp_path, *KEEP_ALL)
     path = tmp_path / "prepared" / "manifest.json"
     write_json(path, {**read_json(path), "layout": 99})
-    with pytest.raises(UserError, match="has layout 99, this version reads 1; prepare the log"):
+    with pytest.raises(UserError, match="has layout 99, this version reads 2; prepare the log"):
         read_manifest(tmp_path / "prepared")
 
 
@@ -87,3 +87,10 @@ def test_flags_of_prepare_are_refused_in_training(tmp_path):
     ):
         with pytest.raises(UserError, match=r"which is prepared; give it to `jaxrec prepare`"):
             load_ordered(config, seed=0)
+
+
+def test_a_folder_of_the_previous_layout_is_read():
+    folder = Path(__file__).parent / "prepared_layout_1"
+    assert read_manifest(folder).made_of["--keep-columns"] == "device"
+    log = read_prepared(folder)
+    assert log.items.shape == (108,) and log.anomalies.forwards == 96

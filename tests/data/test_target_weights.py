@@ -286,6 +286,8 @@ def test_target_weights_end_to_end(tmp_path):
     assert "log, leave-one-out, only buy: 40 targets of 40 test users" in process.stdout
     # The last buy is at step 11, 7 * (121 - 100) seconds after the previous activity.
     assert protocol.slices == {"graded": 40, "a minute later": 40}
-    assert summary.now_unknown is not None and ranks.now_unknown is not None
-    assert np.mean(ranks.now_unknown <= 10) == summary.now_unknown.means["recall@10"]
+    assert summary.without_target_time is not None and ranks.without_target_time is not None
+    assert (
+        np.mean(ranks.without_target_time <= 10) == summary.without_target_time.means["recall@10"]
+    )
     assert ranks.slices["graded"].tolist() == [1.0] * 40

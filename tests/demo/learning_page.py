@@ -15,7 +15,13 @@ MIN_ITEMS = 7
 
 
 def export_learning_model(runs, folder: Path, *flags: str) -> Path:
-    flags = ("--adapt", "--activities=30", f"--held-back={MIN_ITEMS - 2}", "--decay=0.5", *flags)
+    flags = (
+        "--adapt",
+        "--activities=30",
+        f"--held-out={MIN_ITEMS - 2}",
+        "--l2-penalty=0.5",
+        *flags,
+    )
     process = convert(f"--run-dir={runs['bow']}", f"--export-dir={folder}", *flags, cwd=folder)
     assert process.returncode == 0, process.stderr
     return folder / "model.tflite"

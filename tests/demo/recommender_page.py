@@ -13,9 +13,8 @@ HISTORIES = 300
 UNKNOWN = 10**9
 
 LOAD = """
-  const { Recommender } = await import('./recommender.js');
-  const load = async (url) =>
-    Recommender.load(new Uint8Array(await (await fetch(url)).arrayBuffer()));
+  const { Recommender } = await import('./jaxrec/recommender.js');
+  const load = (url) => Recommender.load(url, { runtime: 'runtime' });
 """
 
 _CALL = f"""async ([url, calls]) => {{ {LOAD}

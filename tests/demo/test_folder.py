@@ -11,7 +11,7 @@ from demo.folder import model_path, write_page
 from jaxrec.errors import UserError
 from jaxrec.runtime.bundle import sha256
 
-RUNTIME = {"litert.js": b"export {}", "a.wasm": b"wasm"}
+RUNTIME = {"a.js": b"loader", "a.wasm": b"wasm"}
 
 
 @pytest.fixture

@@ -22,10 +22,17 @@ from tests.demo.learning_page import (
 page, recommender, server = learning_page.page, learning_page.recommender, learning_page.server
 
 
-def test_delete_my_data_deletes_the_adapter(page, recommender):
+def test_delete_my_data_deletes_the_adapter_unless_undone(page, recommender):
     set_history(page, recommender, positions_with_kept_adapter(recommender))
-    page.locator("#learn").click()
-    expect(page.locator("#forget")).to_be_visible()
+    learn(page)
+    learned, before = recommended_items(page), stored_adapters(page)
+    page.locator("#delete-data").click()
+    expect(page.locator("#forget")).to_be_hidden()
+    assert stored_adapters(page) == {}
+    page.locator("#undo").click()
+    expect(page.locator("#learning-status")).to_contain_text("Learned and kept")
+    assert recommended_items(page) == learned
+    assert stored_adapters(page) == before != {}
     page.locator("#delete-data").click()
     expect(page.locator("#forget")).to_be_hidden()
     assert stored_adapters(page) == {}

@@ -12,7 +12,7 @@ from jaxrec.data.gaps import GAP_EDGES
 from jaxrec.runtime import bundle
 from jaxrec.schema import AGE, Feature
 from tests import ROOT
-from tests.browser import open_page, site, tap_cards
+from tests.browser import open_figures, open_page, open_rows, site, tap_cards
 from tests.bundles import make_bundle, rewrite_bundle, save_bundle
 from tests.small_models import SIZE, make_model
 
@@ -71,6 +71,12 @@ def check_and_screenshot(page, axe: str, name: str) -> None:
     page.screenshot(path=SCREENSHOTS / f"{name}.png")
 
 
+def expand_sheet(page) -> None:
+    """Expand the sheet of recommendations and history, on phones."""
+    if page.locator("#sheet-toggle").is_visible():
+        page.locator("#sheet-toggle").click()
+
+
 def test_every_state_is_accessible(page, request, axe):
     name = request.node.callspec.id
     check_and_screenshot(page, axe, f"first-{name}")
@@ -80,6 +86,9 @@ def test_every_state_is_accessible(page, request, axe):
     expect(page.locator(".time")).not_to_be_empty()
     check_and_screenshot(page, axe, f"chosen-{name}")
 
+    open_figures(page)
+    expand_sheet(page)
+    open_rows(page)
     page.get_by_role("button", name="Try without").nth(1).click()
     page.get_by_role("radio", name="Side by side").click()
     expect(page.locator(".list")).to_have_count(3)
@@ -136,6 +145,9 @@ def test_feature_inputs_are_accessible(browser, feature_site, axe, size, scheme)
     page = context.new_page()
     open_page(page, feature_site.url)
     tap_cards(page, 3, 12, 7)
+    expect(page.locator("#history-list li")).to_have_count(3)
+    expand_sheet(page)
+    open_rows(page)
     page.locator("#history-list").get_by_role("radio", name="4").first.check()
     expect(page.locator("#status")).to_contain_text("The rating is 4")
     check_and_screenshot(page, axe, f"features-{size}-{scheme}")

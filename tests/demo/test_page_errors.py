@@ -77,7 +77,10 @@ def test_a_browser_without_javascript(browser, server):
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(server.url)
-    expect(page.get_by_text("needs JavaScript")).to_be_visible()
+    message = page.locator("noscript p")
+    expect(message).to_be_visible()
+    expect(message).to_contain_text("This page needs JavaScript")
+    expect(page.locator("#loading")).to_be_hidden()
     context.close()
 
 

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from jaxrec.runtime import Recommender
-from tests.browser import checked_page, open_page, recommended_items, site, tap_cards
+from tests.browser import checked_page, open_page, open_rows, recommended_items, site, tap_cards
 from tests.demo import features_page
 from tests.demo.features_page import RAW
 
@@ -46,6 +46,7 @@ def stored(page: Page, key: str):
 def test_a_row_of_the_history_has_inputs_for_the_features_of_the_model(page):
     expect(page.locator("#inputs-notice")).to_be_hidden()
     tap_cards(page, 3)
+    open_rows(page)
     title = f"Item {RAW[3]}"
     stars = history_row(page, 3).get_by_role("group", name=f"rating of {title}", exact=True)
     labels = [each.get_attribute("aria-label") for each in stars.get_by_role("radio").all()]
@@ -74,8 +75,10 @@ def test_features_of_an_item_are_passed_to_the_model(page, recommender):
     tap_cards(page, 3, 12)
     items, ages = [RAW[3], RAW[12]], [0, 0]
     assert recommended_items(page) == expected_items(recommender, items, age=ages)
+    open_rows(page)
     star = history_row(page, 12).get_by_role("radio", name="4")
     star.check()
+    expect(history_row(page, 12).locator("[name=details]")).to_contain_text("4 ★")
     expect(page.locator("#status")).to_contain_text("The rating is 4. Top recommendation")
     assert recommended_items(page) == expected_items(recommender, items, age=ages, rating=[None, 4])
     assert recommended_items(page) != expected_items(recommender, items, age=ages)
@@ -88,6 +91,8 @@ def test_features_of_an_item_are_passed_to_the_model(page, recommender):
     assert recommended_items(page) == expected_items(recommender, items, age=ages, **values)
 
     page.reload()
+    expect(page.locator("#history-list li")).to_have_count(2)
+    open_rows(page)
     expect(star).to_be_checked()
     expect(history_row(page, 3).get_by_role("spinbutton")).to_have_value("7.5")
     assert recommended_items(page) == expected_items(recommender, items, age=ages, **values)
@@ -143,6 +148,11 @@ def test_user_features_are_passed_stored_and_deleted(page, recommender):
     expect(you.get_by_role("spinbutton")).to_have_value("5000")
     page.get_by_role("button", name="Delete my data").click()
     expect(you.get_by_role("spinbutton")).to_have_value("")
+    page.get_by_role("button", name="Undo").click()
+    expect(you.get_by_role("spinbutton")).to_have_value("5000")
+    assert stored(page, USER) == {"user_home_country": 33, "user_income": 5000}
+    page.get_by_role("button", name="Delete my data").click()
+    expect(you.get_by_role("spinbutton")).to_have_value("")
     assert recommended_items(page) == expected_items(recommender, [])
     assert page.evaluate("localStorage.length") == 0
 
@@ -167,7 +177,10 @@ def test_invalid_stored_values_are_unknown(page, recommender, more):
     page.reload()
     expect(page.locator("#history-list li")).to_have_count(2)
     assert recommended_items(page) == expected_items(recommender, RAW[:2])
-    for stars in page.get_by_role("radio", name="unknown").all():
+    open_rows(page)
+    unknown = page.get_by_role("radio", name="unknown")
+    expect(unknown).to_have_count(2)
+    for stars in unknown.all():
         expect(stars).to_be_checked()
 
 
@@ -184,10 +197,12 @@ def test_a_history_of_an_older_release_is_read_and_kept(page, recommender):
     page.reload()
     expect(page.locator("#history-list li")).to_have_count(2)
     expect(page.locator("#history-list .excluded")).to_have_count(1)
+    open_rows(page)
     expect(history_row(page, 3).get_by_role("radio", name="4")).to_be_checked()
     assert recommended_items(page) == expected_items(
         recommender, [RAW[3]], age=[60], rating=[4], **values
     )
+    open_rows(page)
     history_row(page, 12).get_by_role("button", name="Try without").click()
     expect(page.locator("#history-list .excluded")).to_have_count(0)
     entries[1]["without"] = False
@@ -197,7 +212,10 @@ def test_a_history_of_an_older_release_is_read_and_kept(page, recommender):
 
 def test_ratings_are_entered_by_keyboard(page, recommender):
     tap_cards(page, 3)
-    page.get_by_role("button", name="Remove").focus()
+    page.get_by_role("button", name=f"Remove Item {RAW[3]}").focus()
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Enter")
+    history_row(page, 3).get_by_role("button", name="Try without").focus()
     page.keyboard.press("Tab")
     expect(history_row(page, 3).get_by_role("radio", name="unknown")).to_be_focused()
     for rating in ("1", "2", "3"):
@@ -213,6 +231,7 @@ def test_ratings_are_entered_by_keyboard(page, recommender):
 
 def test_an_exported_history_has_the_features(page, tmp_path):
     tap_cards(page, 3)
+    open_rows(page)
     history_row(page, 3).get_by_role("radio", name="2").check()
     expect(page.locator("#status")).to_contain_text("The rating is 2")
     with page.expect_download() as download:
@@ -258,6 +277,7 @@ def test_models_side_by_side_each_get_their_features(
         expect(page.locator(".feature-input")).to_have_count(0)
         page.get_by_role("radio", name="Side by side").click()
         expect(page.locator(".list")).to_have_count(2)
+        open_rows(page)
         history_row(page, 3).get_by_role("radio", name="5").check()
         expect(page.locator("#status")).to_contain_text("The rating is 5")
         plain = Recommender.load(plain_model)

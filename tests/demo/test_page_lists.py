@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from jaxrec.conversion.graph.shapes import Shapes
-from tests.browser import open_page, recommended_items, site, tap_cards
+from tests.browser import open_figures, open_page, recommended_items, site, tap_cards
 from tests.bundles import make_bundle, save_bundle
 from tests.demo import encoders_page
 from tests.demo.encoders_page import catalogue, expected_items
@@ -49,7 +49,22 @@ def test_the_list_shows_rank_changes_and_removed_items(page):
     assert text.startswith("No longer in the top 10: ") == bool(dropped)
 
 
+def test_list_and_history_stay_in_sight_on_wide_screens(page):
+    expect(page.locator("#sheet-toggle")).to_be_hidden()
+    tap_cards(page, 5)
+    for size in ({"width": 1280, "height": 720}, {"width": 800, "height": 1000}):
+        page.set_viewport_size(size)
+        page.locator("#show-more").scroll_into_view_if_needed()
+        assert page.evaluate("scrollY") > 1000
+        for title in ("#recommendations-title", "#history-title"):
+            # The column scrolls by itself where it is higher than the window.
+            page.locator(title).evaluate("title => side.scrollTo(0, title.offsetTop - 20)")
+            box = page.locator(title).bounding_box()
+            assert box and 0 <= box["y"] <= size["height"] - 40, (size, title)
+
+
 def test_score_bars_are_scaled_between_last_and_first_score(page, recommender):
+    open_figures(page)
     scores = [each.score for each in recommender.recommend([], recommender.top_k)]
     bars = page.locator(".bar").evaluate_all(
         "bars => bars.map(bar => Number(bar.style.getPropertyValue('--share')))"

@@ -9,7 +9,7 @@ from jaxrec.runs.heldout import load_heldout
 from jaxrec.runtime import bundle
 from jaxrec.runtime.recommender import Recommender
 from jaxrec.schema import ITEM
-from tests.browser import open_page, recommended_items, site, tap_cards
+from tests.browser import open_figures, open_page, recommended_items, site, tap_cards
 from tests.bundles import rewrite_bundle
 from tests.demo import encoders_page
 from tests.demo.encoders_page import catalogue, expected_items
@@ -23,6 +23,7 @@ HISTORIES = 200
 
 def test_the_page_describes_its_model(page, models):
     model = bundle.read_bundle(models["bow"]).model
+    open_figures(page)
     facts = page.locator("#model-facts").inner_text()
     assert "Bag of words (bow)" in facts
     assert f"the last {model['history_length']} items" in facts
@@ -82,13 +83,28 @@ def test_models_are_switched_and_compared_for_one_history(page, models):
     for column, encoder in enumerate(ENCODERS):
         expect(page.locator(".list h3").nth(column)).to_have_text(NAMES[encoder])
         assert recommended_items(page, column) == expected_items(recommenders[encoder], history)
+    # Items of several lists are tinted, and described so to screen readers.
+    lists = [recommended_items(page, column) for column in range(3)]
+    shared = {key for keys in lists for key in keys if sum(key in each for each in lists) > 1}
+    tinted = page.locator("#lists .shared")
+    assert set(tinted.evaluate_all("rows => rows.map(row => row.dataset.key)")) == shared != set()
+    assert tinted.count() == sum(key in shared for keys in lists for key in keys)
+    expect(tinted.first).to_contain_text("in more than one list")
+    expect(page.locator("#shared-legend")).to_have_text(
+        f"Tinted: {len(shared)} items that are in more than one list."
+    )
     # The hovered item is highlighted in every list.
     row = page.locator(".list").first.locator("li").first
     row.hover()
     key = row.get_attribute("data-key")
     marked = page.locator(".highlighted").evaluate_all("rows => rows.map(row => row.dataset.key)")
     assert marked and set(marked) == {key}
-    assert len(marked) == sum(key in recommended_items(page, column) for column in range(3))
+    assert len(marked) == sum(key in keys for keys in lists)
+    expect(page.locator("#model-facts h3")).to_have_text([NAMES[encoder] for encoder in ENCODERS])
+    page.get_by_role("radio", name=NAMES["cnn"]).click()
+    expect(page.locator(".list")).to_have_count(1)
+    expect(page.locator("#lists .shared")).to_have_count(0)
+    expect(page.locator("#shared-legend")).to_be_hidden()
 
 
 def test_a_model_without_metadata_shows_item_ids(browser, tmp_path, models):

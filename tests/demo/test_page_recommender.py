@@ -155,8 +155,8 @@ def test_memory_is_constant_over_20_000_recommendations(page, histories):
         client.send("HeapProfiler.collectGarbage")
         wasm = page.evaluate(
             """async () => {
-              const { getGlobalLiteRt } = await import('./runtime/litert.js');
-              return getGlobalLiteRt().liteRtWasm.HEAPU8.length;
+              const { startRuntime } = await import('./jaxrec/litert.js');
+              return (await startRuntime()).wasm.HEAPU8.length;
             }"""
         )
         return wasm, client.send("Runtime.getHeapUsage")["usedSize"]

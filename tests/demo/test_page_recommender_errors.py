@@ -55,11 +55,12 @@ def test_invalid_arguments_raise_errors_with_the_remedy(page, models):
         (
             ("recommend", [], 5, {"rating": [1]}),
             'TypeError: there is no option "rating"; the options are exclude, candidates, '
-            "features, adapter",
+            "features, adapter, unknown",
         ),
         (
             ("recommendMany", [[]], 5, {"candidates": [item]}),
-            'TypeError: there is no option "candidates"; the options are exclude, features',
+            'TypeError: there is no option "candidates"; the options are exclude, '
+            "features, unknown",
         ),
         (
             ("recommend", [item], 5, {"features": {"rating": [1]}}),

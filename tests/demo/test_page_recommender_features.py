@@ -16,9 +16,8 @@ recommender, server = features_page.recommender, features_page.server
 NAMES = ", ".join(each.name for each in FEATURES)
 
 CALLS = """async (calls) => {
-  const { Recommender } = await import('./recommender.js');
-  const bytes = new Uint8Array(await (await fetch('features.tflite')).arrayBuffer());
-  const recommender = await Recommender.load(bytes);
+  const { Recommender } = await import('./jaxrec/recommender.js');
+  const recommender = await Recommender.load('features.tflite', { runtime: 'runtime' });
   const results = [];
   for (const [method, ...values] of calls) {
     const toText = (error) => `${error.name}: ${error.message}`;

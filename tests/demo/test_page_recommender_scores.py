@@ -51,16 +51,17 @@ def test_vectors_and_similar_items_match_the_python_runtime(page, models, histor
 def test_a_model_without_vectors_raises_an_error_with_the_remedy(page, histories):
     messages = page.evaluate(
         """async ([url, item]) => {
-          const { readBundle } = await import('./bundle.js');
-          const { DeviceModel } = await import('./interpreter.js');
-          const { Recommender } = await import('./recommender.js');
-          const { loadAndCompile } = await import('./runtime/litert.js');
+          const { readBundle } = await import('./jaxrec/bundle.js');
+          const { DeviceModel } = await import('./jaxrec/interpreter.js');
+          const { Recommender } = await import('./jaxrec/recommender.js');
+          const { CompiledGraph } = await import('./jaxrec/compiled_graph.js');
+          const { startRuntime } = await import('./jaxrec/litert.js');
           const bytes = new Uint8Array(await (await fetch(url)).arrayBuffer());
-          (await Recommender.load(bytes)).close(); // starts the runtime
+          (await Recommender.load(bytes, { runtime: 'runtime' })).close(); // starts the runtime
           const bundle = await readBundle(bytes);
-          const compiled = await loadAndCompile(bundle.graph, { accelerator: 'wasm' });
-          const { recommend, score } = compiled.signatures;
-          const device = new DeviceModel({ signatures: { recommend, score } });
+          const { signatures } = await CompiledGraph.compile(await startRuntime(), bundle.graph);
+          const { recommend, score } = signatures;
+          const device = new DeviceModel(new CompiledGraph({ recommend, score }, () => {}));
           const older = new Recommender(device, bundle);
           const toText = (error) => `${error.name}: ${error.message}`;
           return [await older.vectors().catch(toText), await older.similar(item).catch(toText)];
@@ -68,7 +69,7 @@ def test_a_model_without_vectors_raises_an_error_with_the_remedy(page, histories
         ["bow.tflite", histories[0][0]],
     )
     assert (
-        messages == ["BundleError: The file has no signature `vectors`: export its run again."] * 2
+        messages == ["BundleError: The file has no signature `vectors`; export its run again."] * 2
     )
 
 
@@ -149,4 +150,6 @@ def test_invalid_rate_calls_raise_errors_with_the_remedy(page, rating_recommende
         'TypeError: there is no option "adapter"; the options are features',
     ]
     (error,) = call(page, "bow.tflite", ("rate", [], []))
-    assert error == "BundleError: The model predicts no ratings: train one with --predict-ratings."
+    assert (
+        error == "BundleError: The model predicts no ratings; train a run with --predict-ratings."
+    )

@@ -11,7 +11,7 @@ ITEMS = 60_000
 GENRES = ("Crime", "Drama", "Nature")
 
 FIND = """async ([size, searches]) => {
-  const { Catalogue } = await import('./catalogue.js');
+  const { Catalogue } = await import('./jaxrec/catalogue.js');
   const { Search } = await import('./search.js');
   const text = await (await fetch('large.jsonl')).text();
   const items = Array.from({ length: size }, (_, index) => `raw ${index}`);
@@ -75,7 +75,7 @@ def test_the_page_parses_only_requested_blocks(browser, tmp_path, models, entrie
         page.goto(f"{server.url}models.json")
         read = page.evaluate(
             """async (size) => {
-              const { Catalogue } = await import('./catalogue.js');
+              const { Catalogue } = await import('./jaxrec/catalogue.js');
               const text = await (await fetch('large.jsonl')).text();
               const items = Array.from({ length: size }, (_, index) => index);
               const catalogue = new Catalogue(items, text);

@@ -27,6 +27,7 @@ from tests.browser import site
 from tests.exports import call
 
 pytest.importorskip("tensorflow", reason="needs the extra convert")
+pytestmark = pytest.mark.slow
 
 # "genre" sorts before "item": JAX and TensorFlow sort inputs by name.
 GENRE = Feature("genre", "activity", "id", 4, ("drama", "comedy", 3, 4.5))
@@ -166,9 +167,8 @@ def test_the_python_runtime_takes_the_features(run):
 
 IN_THE_PAGE = """
 async ([url, asked]) => {
-  const { Recommender } = await import('./recommender.js');
-  const bytes = new Uint8Array(await (await fetch(url)).arrayBuffer());
-  const recommender = await Recommender.load(bytes);
+  const { Recommender } = await import('./jaxrec/recommender.js');
+  const recommender = await Recommender.load(url, { runtime: 'runtime' });
   const lists = [];
   for (const [items, features] of asked) {
     const told = await recommender.recommend(items, 10, { features });

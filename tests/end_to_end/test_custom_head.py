@@ -21,6 +21,7 @@ from tests.browser import open_page, site
 from tests.exports import call, run_train
 
 pytest.importorskip("tensorflow", reason="needs the extra convert")
+pytestmark = pytest.mark.slow
 
 
 class Skip(Head):
@@ -77,7 +78,7 @@ def run(tmp_path_factory) -> RunDirectory:
         patch.setattr(DataConfig, "requested_heads", lambda config: requests)
         flags = ["--dataset=log.csv", "--activity-features=skipped", "--encoder=bow"]
         flags += ["--embedding-dim=8", "--hidden-units=16", "--epochs=15", "--learning-rate=0.05"]
-        trained = run_train(*flags, "--final-fit", "--run-dir=run", cwd=folder)
+        trained = run_train(*flags, "--train-on-validation", "--run-dir=run", cwd=folder)
         assert trained.returncode == 0, trained.stderr
         assert "skipped: 300 targets; concordance:" in trained.stdout
         converted = call(export.main, "--run-dir=run", cwd=folder)
@@ -113,9 +114,9 @@ def test_the_browser_runtime_predicts_with_the_head(run, browser, tmp_path):
         open_page(page, served.url)
         found = page.evaluate(
             """async (asked) => {
-              const { Recommender } = await import('./recommender.js');
-              const bytes = new Uint8Array(await (await fetch('skip.tflite')).arrayBuffer());
-              const answer = await (await Recommender.load(bytes)).predict(...asked);
+              const { Recommender } = await import('./jaxrec/recommender.js');
+              const recommender = await Recommender.load('skip.tflite', { runtime: 'runtime' });
+              const answer = await recommender.predict(...asked);
               return answer.map((each) => each && Array.from(each.probability));
             }""",
             [*ASKED, FEATURES],

@@ -138,7 +138,7 @@ def test_devices_and_server_match_a_round_of_federate(world):
 
     source = server.read_source(world / "run")
     state, keys = init_server_state(source.model.params, SETTINGS), server.draw_keys(4, 0)
-    shared, _ = split_params(state.params, SETTINGS.share)
+    shared, _ = split_params(state.params, SETTINGS.shared_parameters)
     sent = {name: np.asarray(jax.random.key_data(getattr(keys, name))) for name in wire.FOR_DEVICES}
     answers = []
     for number in range(2):

@@ -55,10 +55,11 @@ def test_a_flag_overrides_the_recipe(tmp_path):
     assert (changed.model.dropout, changed.train.epochs) == (0.5, 2)
     assert changed.model.hidden_units == 64
     final = FOLDER / "beauty-final.toml"
-    assert settings_of(final).data.final_fit
-    assert not settings_of(final, "--no-final-fit").data.final_fit
+    assert settings_of(final).data.train_on_validation
+    assert not settings_of(final, "--no-train-on-validation").data.train_on_validation
 
 
+@pytest.mark.slow
 def test_a_recipe_distills_from_the_run_of_another(tmp_path):
     for name in ("ml-1m-rnn-n10", "ml-1m-small-transformer"):
         done = run_train(f"--config={FOLDER / name}.toml", *TINY, cwd=tmp_path)

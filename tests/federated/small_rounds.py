@@ -35,7 +35,7 @@ ITEMS_BY_USER = [
 CONFIG = Config(
     DataConfig(history_length=3, filters=FilterConfig(min_item_interactions=1)),
     ModelConfig(encoder="bow", embedding_dim=4, hidden_units=6, dropout=0.0),
-    TrainConfig(window_length=4, lead_in=2, batch_size=8),
+    TrainConfig(window_length=4, window_overlap=2, batch_size=8),
 )
 DATASET = dataset_of(ITEMS_BY_USER)
 GRAPHDEF, PARAMS = nnx.split(init_model(DATASET, CONFIG), nnx.Param)
@@ -51,7 +51,7 @@ CLIENTS = make_clients(
 # A clip norm that no update of these clients reaches.
 LOOSE = FederatedConfig(clients=7, local_steps=2, local_learning_rate=0.1, clip_norm=100.0)
 # Sharing the item tables requires a noise multiplier, but `run_round` adds no noise by default.
-SHARE_ALL = replace(LOOSE, share="all", noise_multiplier=1.0)
+SHARE_ALL = replace(LOOSE, shared_parameters="all", noise_multiplier=1.0)
 
 
 def make_cohort(*clients: int) -> np.ndarray:

@@ -53,7 +53,7 @@ def test_one_client_with_all_data_and_one_step_is_a_central_step():
 def test_separate_clients_and_a_server_compute_the_same_round():
     config = replace(LOOSE, clip_norm=0.01, noise_multiplier=0.5)
     state, keys = init_server_state(PARAMS, config), round_keys(config.seed, 0)
-    shared, kept = split_params(PARAMS, config.share)
+    shared, kept = split_params(PARAMS, config.shared_parameters)
     updates, clipped_updates = [], 0
     for number in range(7):
         client = replace(CLIENTS, users=CLIENTS.users[[number]], first=number)

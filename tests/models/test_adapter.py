@@ -1,4 +1,4 @@
-"""The adapter: its gradient, its examples, and its guard on held-back activities."""
+"""The adapter: its gradient, its examples, and its guard on held-out activities."""
 
 from dataclasses import replace
 
@@ -24,7 +24,7 @@ from jaxrec.models.adapter import (
 from jaxrec.models.model import PAD_BIAS
 
 ROWS, WIDTH, COUNT = 12, 4, 30
-CONFIG = AdaptConfig(activities=COUNT, held_back=8, decay=0.5)
+CONFIG = AdaptConfig(activities=COUNT, held_out=8, l2_penalty=0.5)
 WEIGHTS = jnp.asarray(recency_weights(COUNT, CONFIG.half_life))
 
 
@@ -72,8 +72,10 @@ def test_two_items_by_hand():
     np.testing.assert_allclose(
         cross_entropies(jnp.zeros(1), examples, items), [np.log(2)], rtol=1e-6
     )
-    first = train_adapter(examples, jnp.ones(1), items, AdaptConfig(steps=1, rate=0.25))
-    np.testing.assert_allclose(first, [0.25], rtol=1e-5)  # Adam's first step is as long as the rate
+    config = AdaptConfig(steps=1, learning_rate=0.25)
+    first = train_adapter(examples, jnp.ones(1), items, config)
+    # Adam's first step is as long as the learning rate.
+    np.testing.assert_allclose(first, [0.25], rtol=1e-5)
 
 
 def test_recent_activities_count_more():
@@ -96,10 +98,10 @@ def test_each_activity_is_an_example_with_the_history_before_it(known, history_l
 
 
 @given(targets=targets_of)
-def test_an_adapter_is_kept_only_if_it_helps_on_held_back_activities(targets):
+def test_an_adapter_is_kept_only_if_it_helps_on_held_out_activities(targets):
     items, examples = some_items(), some_examples(targets)
     found = adapt(examples, WEIGHTS, items, CONFIG)
-    held = jnp.where(jnp.arange(COUNT) >= COUNT - CONFIG.held_back, examples.targets_M, 0)
+    held = jnp.where(jnp.arange(COUNT) >= COUNT - CONFIG.held_out, examples.targets_M, 0)
     zeros = jnp.zeros(WIDTH)
     surprises = cross_entropies(zeros, examples, items)[held != 0]
     if len(surprises):
@@ -118,9 +120,9 @@ def test_a_constant_preference_is_learned_and_a_changed_one_is_not():
     found = adapt(some_examples([3] * COUNT), WEIGHTS, items, CONFIG)
     assert found.after < found.before
     assert np.argmax(items.table_RD @ found.adapter_D + items.bias_R) == 3
-    # The held-back targets are the item that is most unlike the one trained on.
+    # The held-out targets are the item that is most unlike the one trained on.
     opposite = int(np.argmin(items.table_RD[1:] @ items.table_RD[3])) + 1
-    changed = [3] * (COUNT - CONFIG.held_back) + [opposite] * CONFIG.held_back
+    changed = [3] * (COUNT - CONFIG.held_out) + [opposite] * CONFIG.held_out
     found = adapt(some_examples(changed), WEIGHTS, items, CONFIG)
     assert found.after > found.before
     assert not np.any(found.adapter_D)
@@ -130,10 +132,10 @@ def test_nothing_is_learned_without_examples():
     found = adapt(some_examples([0] * COUNT), WEIGHTS, some_items(), CONFIG)
     assert not np.any(found.adapter_D)
     assert np.isnan(found.before) and np.isnan(found.after)
-    # With no more activities than are held back, no example is left to train on.
-    items = [0] * (COUNT - CONFIG.held_back) + [3] * CONFIG.held_back
+    # With no more activities than are held out, no example is left to train on.
+    items = [0] * (COUNT - CONFIG.held_out) + [3] * CONFIG.held_out
     assert not np.any(adapt(some_examples(items), WEIGHTS, some_items(), CONFIG).adapter_D)
-    always = replace(CONFIG, held_back=0)
+    always = replace(CONFIG, held_out=0)
     assert not np.any(adapt(some_examples([0] * COUNT), WEIGHTS, some_items(), always).adapter_D)
     assert np.any(adapt(some_examples(items), WEIGHTS, some_items(), always).adapter_D)
 
@@ -141,11 +143,11 @@ def test_nothing_is_learned_without_examples():
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"held_back": 100}, "--held-back=100 is out of range; give 0 to 99"),
-        ({"held_back": -1}, "--held-back=-1"),
-        ({"rate": 0.0}, "--rate=0.0"),
+        ({"held_out": 100}, "--held-out=100 is out of range; give 0 to 99"),
+        ({"held_out": -1}, "--held-out=-1"),
+        ({"learning_rate": 0.0}, "--learning-rate=0.0"),
         ({"half_life": float("nan")}, "--half-life=nan"),
-        ({"decay": -1.0}, "--decay=-1.0"),
+        ({"l2_penalty": -1.0}, "--l2-penalty=-1.0"),
     ],
 )
 def test_invalid_settings_are_refused(wrong, words):

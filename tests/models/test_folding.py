@@ -165,6 +165,7 @@ def test_an_exported_file_contains_no_item_features(tmp_path):
     assert [each["of"] for each in schema["features"]] == ["item", "item"]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_column_of_a_custom_item_table(tmp_path):
     log = "".join(f"{user},{(user + step) % 9},{step}\n" for user in range(40) for step in range(7))

@@ -22,7 +22,8 @@ PAGES += [STUDIES / "README.md"]
 FLOWER = ROOT / "examples" / "flower" / "README.md"
 # Linked from pages of the docs.
 RECIPES = ROOT / "experiments" / "recipes" / "README.md"
-INNER_PAGES = [FLOWER, RECIPES, *sorted(STUDIES.glob("*/README.md"))]
+WEB_PACKAGE = ROOT / "clients" / "web" / "README.md"
+INNER_PAGES = [FLOWER, RECIPES, WEB_PACKAGE, *sorted(STUDIES.glob("*/README.md"))]
 SCRIPTS = [
     path.relative_to(ROOT).as_posix()
     for room in ("experiments", "experiments/studies/*", "demo", "examples/flower")

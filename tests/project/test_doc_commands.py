@@ -11,6 +11,8 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import pytest
+import uvicorn
+from click import UsageError
 
 from jaxrec.cli import COMMANDS
 from jaxrec.cli.command_line import parse
@@ -29,6 +31,7 @@ from tests.project.pages import (
     commands_of_page,
     each_page,
 )
+from tests.project.test_site import BUILD_ARGUMENTS
 
 # Scripts that call `jaxrec COMMAND`, by path.
 ENTRY_SCRIPTS = {
@@ -45,13 +48,14 @@ FLOWER_FLAGS = {
     for name in ("check.py", "programs.py")
     for flag in re.findall(r"--[a-z][a-z-]*", (ROOT / "examples" / "flower" / name).read_text())
 }
+WEB_PACKAGE = ROOT / "clients" / "web" / "package.json"
 CI = (ROOT / ".ci" / "run").read_text().splitlines()
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 
 
 def commands_of_docstrings() -> list[list[str]]:
     """Return the commands on indented lines of module docstrings."""
-    rooms = ("jaxrec", "experiments", "convert", "demo", "examples")
+    rooms = ("jaxrec", "experiments", "convert", "demo", "clients", "examples")
     found = []
     for path in [path for room in rooms for path in modules_of(room)]:
         docstring = ast.get_docstring(ast.parse(path.read_text())) or ""
@@ -89,6 +93,13 @@ def flags_of(kind: type) -> set[str]:
     return found
 
 
+SCRIPTS_WITHOUT_FLAGS = (
+    "docs/write_layout.py",
+    "clients/golden/write_cases.py",
+    "demo/draw_icons.py",
+)
+
+
 def check_command(words: Sequence[str]) -> None:
     """Check that a command is known and that its flags parse.
 
@@ -99,7 +110,7 @@ def check_command(words: Sequence[str]) -> None:
     match words:
         case _ if shlex.join(words) in CI:
             pass
-        case ["python", "docs/write_layout.py"]:
+        case ["python", script] if script in SCRIPTS_WITHOUT_FLAGS:
             assert (ROOT / words[1]).is_file()
         case ["python", "demo/npm.py", "run", name]:
             assert name in json.loads((ROOT / "demo" / "package.json").read_text())["scripts"]
@@ -118,11 +129,30 @@ def check_command(words: Sequence[str]) -> None:
             parse(kind, given)
         case ["pip", "install", "-c", "constraints.txt", "-e", extra]:
             assert extra.removeprefix(".[").removesuffix("]") in EXTRAS, extra
+        case ["cd", "clients/web" | "../../../my-app"]:
+            pass
+        case ["npm", "run", name]:
+            assert name in json.loads(WEB_PACKAGE.read_text())["scripts"]
+        case ["npm", "ci", "--ignore-scripts"] | ["npm", "pack" | "test"]:
+            pass
+        case ["npm", "install", tarball]:
+            package = json.loads(WEB_PACKAGE.read_text())
+            assert Path(tarball).name == f"{package['name']}-{package['version']}.tgz"
         case ["pytest", *given]:
             paths = [word for word in given if word.startswith("tests/")]
             assert all((ROOT / path).exists() for path in paths), paths
         case [".ci/run"]:
             assert (ROOT / ".ci" / "run").is_file()
+        # A test compiles and runs the Kotlin program of a page (tests/clients/test_kotlin.py).
+        case ["apt-get", "install", *packages] | ["npm", "install", "--prefix", "build", *packages]:
+            assert all(each in " ".join(CI) for each in packages), packages
+        case ["pip", "download", "--no-deps", "-c", "constraints.txt", "-d", "build", package]:
+            assert f"\n{package}==" in (ROOT / "constraints.txt").read_text(), package
+        case ["unzip", "-q", "-o", archive, "-d", folder]:
+            assert {archive.split("/")[0], folder.split("/")[0]} == {"build"}
+        case ["build/node_modules/kotlin-compiler/bin/kotlinc" | "java", *words]:
+            paths = [word for word in words if word.startswith(("clients/", "pretrained/"))]
+            assert paths and all((ROOT / path).exists() for path in paths), paths
         case ["python3", "-m", "venv", folder]:
             assert folder in (".venv", ".venv-flower")
         case [".", ".venv/bin/activate" | ".venv-flower/bin/activate"]:
@@ -130,8 +160,17 @@ def check_command(words: Sequence[str]) -> None:
         case ["pip", "install", "-r", requirements, "-e", extra]:
             assert (ROOT / requirements).is_file()
             assert extra.removeprefix(".[").removesuffix("]") in EXTRAS, extra
+        case ["sphinx-build", *arguments, "build/site"]:
+            assert tuple(arguments) == BUILD_ARGUMENTS
         case ["export", *variables]:
             assert all("=" in each for each in variables), variables
+        case ["uvicorn", *given]:
+            with uvicorn.main.make_context("uvicorn", given) as context:
+                folder, app = context.params["app_dir"], context.params["app"]
+                module, function = app.split(":")
+            assert f"def {function}(" in (ROOT / folder / f"{module}.py").read_text()
+        case ["curl", url, "--json", body]:
+            assert url.startswith("http://127.0.0.1:8000/") and json.loads(body)
         case ["flwr" | "flower-superlink" | "flower-supernode", *given]:
             flags = {word.split("=")[0] for word in given if word.startswith("--")}
             assert flags <= FLOWER_FLAGS, flags - FLOWER_FLAGS
@@ -179,10 +218,13 @@ def test_every_command_is_shown_on_a_page_and_in_its_own_docstring(command):
         "pip install -c constraints.txt -e '.[none]'",
         "pytest tests/test_nothing.py",
         "make everything",
+        "uvicorn --app-dir=examples/fastapi --factory app:no_such_function",
+        "uvicorn --app-dir=examples/fastapi --factory app:create_app --no-such-flag",
+        "curl http://127.0.0.1:8000/recommend --json '{history: 1}'",
     ],
 )
 def test_an_invalid_command_is_detected(command):
-    with pytest.raises((UserError, AssertionError)):
+    with pytest.raises((UserError, AssertionError, UsageError, json.JSONDecodeError)):
         for words in commands_of(command):
             check_command(words)
 

@@ -2,10 +2,8 @@
 
 import json
 import shutil
-import threading
 import time
 from dataclasses import asdict, replace
-from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from jaxrec.schema import AGE, Feature
 from tests import ROOT
 from tests.browser import site
 from tests.bundles import make_bundle, save_bundle
+from tests.clients.web_pages import host, write_modules
 from tests.exports import small_log
 from tests.project.pages import STUDIES, blocks_of, commands_of_page
 from tests.small_models import SIZE, make_model
@@ -67,32 +66,20 @@ def test_the_python_page_recommends(exported, capsys):
 
 
 def test_the_server_page_answers_requests_and_updates(exported):
-    names = run_python(ROOT / "docs" / "deploy" / "server.md", ("8080", "0"))
-    recommender, server = names["recommender"], names["server"]
+    testclient = pytest.importorskip("fastapi.testclient", reason="needs the extra server")
+    names = run_python(ROOT / "docs" / "deploy" / "server.md")
+    recommender, client = names["recommender"], testclient.TestClient(names["app"])
     assert [len(each) for each in names["lists"]] == [5, 5, 5]
 
-    def post(body: str) -> tuple[int, Any]:
-        connection = HTTPConnection(*server.server_address)
-        connection.request("POST", "/", body)
-        response = connection.getresponse()
-        answer = response.status, json.loads(response.read())
-        connection.close()
-        return answer
-
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        history = list(recommender.items[:2])
-        status, found = post(json.dumps({"history": history, "k": 3}))
-        expected = recommender.recommend(history, k=3)
-        assert (status, [each["item"] for each in found]) == (200, [each.item for each in expected])
-        for wrong in ("no JSON", "{}", "[]", '{"history": ["no such item"]}'):
-            status, answer = post(wrong)
-            assert status == 400 and answer["error"]
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    history = list(recommender.items[:2])
+    answer = client.post("/recommend", json={"history": history, "k": 3})
+    expected = [each.to_dict() for each in recommender.recommend(history, k=3)]
+    assert (answer.status_code, answer.json()) == (200, expected)
+    popular = [each.to_dict() for each in recommender.recommend([])]
+    assert client.post("/recommend", json={"history": ["no such item"]}).json() == popular
+    refused = client.post("/recommend", json={"history": history, "k": 0})
+    assert refused.status_code == 400 and refused.json()["error"].startswith("k=0 is out of range")
+    assert client.post("/recommend", json={"history": "12"}).status_code == 422
 
     model, new, facts = Path("model.tflite"), Path("new.tflite"), Path("model.json")
     new.write_bytes(model.read_bytes()[:-1])
@@ -109,7 +96,7 @@ def test_the_python_of_on_device_learning_adapts_and_adapts_again(tmp_path):
     from jaxrec.conversion.graph.export import export_model
 
     raw = [f"item {number}" for number in range(SIZE)]
-    config = AdaptConfig(activities=20, held_back=4)
+    config = AdaptConfig(activities=20, held_out=4)
     shapes = Shapes(1, 5, 6, 4, False)
     for name in ("first", "second"):
         model = make_model("bow" if name == "first" else "rnn")
@@ -190,25 +177,30 @@ def test_the_logs_of_other_libraries_are_read(tmp_path, monkeypatch, capsys):
         )
 
 
+def javascript_of_the_web_page() -> list[str]:
+    return blocks_of(ROOT / "docs" / "deploy" / "web.md", "js")
+
+
 def test_the_javascript_of_the_web_page_recommends(tmp_path, models, browser):
-    block, _ = blocks_of(ROOT / "docs" / "deploy" / "web.md", "js")
-    with site(tmp_path / "site", models["rnn"]) as served:
-        shutil.copy(models["rnn"], served.folder)
-        (served.folder / "example.js").write_text(block)
-        page, messages = browser.new_page(), []
-        page.on("console", lambda message: messages.append(message))
-        page.goto(f"{served.url}models.json")
+    (block,) = [each for each in javascript_of_the_web_page() if "recommendMany" in each]
+    write_modules(tmp_path / "lib")
+    shutil.copy(models["rnn"], tmp_path)
+    (tmp_path / "example.js").write_text(block.replace('"jaxrec"', '"./lib/jaxrec/src/index.js"'))
+    (tmp_path / "index.html").write_text("<!doctype html>")
+    page, messages = browser.new_page(), []
+    page.on("console", lambda message: messages.append(message))
+    with host(tmp_path) as url:
+        page.goto(url)
         page.evaluate("import('./example.js')")
         page.close()
-    # The runtime logs messages too.
+    # A missing icon is a message too.
     assert sum(each.location["url"].endswith("example.js") for each in messages) == 7
 
 
 RECOMMEND_IN_PAGE = """async ([seen, country]) => {
-  const { Recommender } = await import('./recommender.js');
+  const { Recommender } = await import('./jaxrec/recommender.js');
   const { nextFor } = await import('./example.js');
-  const bytes = new Uint8Array(await (await fetch('model.tflite')).arrayBuffer());
-  const recommender = await Recommender.load(bytes);
+  const recommender = await Recommender.load('model.tflite', { runtime: 'runtime' });
   const now = Date.now();
   const times = seen.map(([item, rating, ago]) => ({ item, rating, when: now - 1000 * ago }));
   return (await nextFor(recommender, times, country)).map(({ score }) => score);
@@ -231,7 +223,7 @@ def test_the_features_of_the_pages_match_the_runtime(tmp_path, browser):
     expected = recommender.recommend([raw[3], raw[8]], k=5, features=given_features)
 
     deploy = ROOT / "docs" / "deploy"
-    python_page, web_page = deploy / "python.md", deploy / "web.md"
+    python_page = deploy / "python.md"
     (python,) = [block for block in blocks_of(python_page, "python") if "def next_for" in block]
     names: dict[str, Any] = {"recommender": recommender}
     exec(compile(python, str(python_page), "exec"), names)
@@ -241,7 +233,8 @@ def test_the_features_of_the_pages_match_the_runtime(tmp_path, browser):
 
     with site(tmp_path / "site", tmp_path / "model.tflite") as served:
         shutil.copy(tmp_path / "model.tflite", served.folder)
-        (served.folder / "example.js").write_text(blocks_of(web_page, "js")[1])
+        (block,) = [each for each in javascript_of_the_web_page() if "nextFor" in each]
+        (served.folder / "example.js").write_text(block)
         tab = browser.new_page()
         tab.goto(f"{served.url}models.json")
         scores = tab.evaluate(RECOMMEND_IN_PAGE, [history, "de"])

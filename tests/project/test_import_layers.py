@@ -257,18 +257,18 @@ def test_only_commands_import_commands():
         assert imports(path, commands) & commands == set(), path
 
 
-def test_the_javascript_recommender_does_not_depend_on_the_page():
-    page = ROOT / "demo" / "page"
-    recommender = (page / "recommender.js").read_text()
-    # The modules that an application copies, as the comment at the top lists them.
-    listed = set(
-        re.findall(r"\b[a-z_]+\.js\b", recommender.split("copy this file, ")[1].split("*/")[0])
-    )
-    imported, pending = set(), {"recommender.js"}
-    while pending:
-        text = (page / pending.pop()).read_text()
-        assert "document." not in text and "window" not in text
-        found = re.findall(r'^(?:import|export) .* from "\./(.*)";', text, re.MULTILINE)
-        pending |= {*found} - imported - {"runtime/litert.js"}
-        imported |= {*found}
-    assert imported == listed | {"runtime/litert.js"}
+def test_the_javascript_package_depends_on_nothing_but_itself():
+    package = ROOT / "clients" / "web" / "src"
+    modules = {path.name: path.read_text() for path in package.glob("*.js")}
+    assert len(modules) > 10
+    for name, text in modules.items():
+        imported = set(re.findall(r'^(?:import|export) .* from "(.*)";', text, re.MULTILINE))
+        imported = {each.removeprefix("./") for each in imported}
+        assert all(each.startswith("node:") for each in imported - {*modules}), name
+        # Bundles for browsers do not contain the entry for Node.js.
+        assert imported <= {*modules} - {"node.js"} or name == "node.js", name
+
+
+def test_the_page_imports_nothing_of_the_package_but_its_exports():
+    for path in (ROOT / "demo" / "page").glob("*.js"):
+        assert not re.search(r'from "[^"]*(?:clients|jaxrec/)', path.read_text()), path

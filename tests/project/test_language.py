@@ -10,7 +10,7 @@ import pytest
 from tests import ROOT
 from tests.project.pages import SITE_PAGES
 
-LIBRARY = ("jaxrec", "experiments", "convert", "demo")
+LIBRARY = ("jaxrec", "experiments", "convert", "demo", "clients")
 # A summary names the result or the action: "Return ...", "Compute ...", "The model: ...".
 VAGUE_FIRST_WORDS = re.compile(
     r"(Give|Say|Tell|What|Let|Put|Whether|How|Take|Make|Know|Hold)s?\b", re.IGNORECASE
@@ -121,7 +121,7 @@ def test_former_names_are_found_wherever_they_are_defined(tmp_path):
 
 
 def test_files_are_short():
-    suffixes = (".py", ".js", ".css", ".html")
+    suffixes = (".py", ".js", ".css", ".html", ".kt", ".swift")
     files = source_files(*LIBRARY, "docs", "examples", "tests", suffixes=suffixes)
     assert len(files) > 300
     lines = {path.relative_to(ROOT).as_posix(): path.read_text().count("\n") for path in files}

@@ -35,6 +35,7 @@ def test_cells_have_no_saved_output():
         assert not each.get("outputs") and not each.get("execution_count")
 
 
+@pytest.mark.slow
 def test_the_notebook_runs(tmp_path):
     pytest.importorskip("tensorflow", reason="needs the extra convert")
     process = subprocess.run(

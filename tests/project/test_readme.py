@@ -46,7 +46,7 @@ def test_the_layout_is_current():
 
 
 def test_the_layout_lists_every_module_with_its_content():
-    for room in ("jaxrec", "experiments", "convert", "demo", "examples"):
+    for room in ("jaxrec", "experiments", "convert", "demo", "clients", "examples"):
         files = {path for path in (ROOT / room).rglob("*.py") if path.name != "__init__.py"}
         files = {path for path in files if "node_modules" not in path.parts}
         assert files and files <= paths_of_the_layout()

@@ -12,16 +12,22 @@ import pytest
 
 import jaxrec
 
-pytestmark = pytest.mark.skipif(find_spec("sphinx") is None, reason="needs the extra docs")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(find_spec("sphinx") is None, reason="needs the extra docs"),
+]
+
+
+# With warnings as errors.
+BUILD_ARGUMENTS = ("-W", "--keep-going", "-b", "html", "docs")
 
 
 @pytest.fixture(scope="module")
 def site(pytestconfig, tmp_path_factory) -> Path:
-    """Build the site, with warnings as errors."""
+    """Build the site."""
     folder = tmp_path_factory.mktemp("site")
-    command = ["-W", "--keep-going", "-q", "-b", "html", "docs", str(folder)]
     process = subprocess.run(
-        [sys.executable, "-m", "sphinx", *command],
+        [sys.executable, "-m", "sphinx", "-q", *BUILD_ARGUMENTS, str(folder)],
         cwd=pytestconfig.rootpath,
         capture_output=True,
         text=True,

@@ -55,5 +55,5 @@ def make_sliced_summary(**data) -> Summary:
         protocol=protocol(config_with(**data), dataset_of(ITEMS_BY_USER), ranking, SLICES),
         test=figures_of(ranking, 5, SLICES),
         baselines={"popularity": figures_of(worse, 5, SLICES)},
-        now_unknown=figures_of(worse, 5, SLICES) if data.get("time_gaps") else None,
+        without_target_time=figures_of(worse, 5, SLICES) if data.get("time_gaps") else None,
     )

@@ -21,7 +21,7 @@ def test_a_log_of_other_users_is_read_with_the_settings_of_the_run():
         items="products.csv",
         history_length=7,
         filters=FilterConfig(min_rating=4.0),
-        final_fit=True,
+        train_on_validation=True,
     )
     assert population_config(of_run, "log.csv", LogConfig(user="who")) == DataConfig(
         dataset="log.csv",

@@ -30,33 +30,33 @@ def test_the_protocol_describes_the_evaluation():
     # Two targets of one user, one of another.
     ranking = make_ranking([1, 2, 3], [4, 4, 9], seen_targets=1)
     dataset = dataset_of(ITEMS_BY_USER)
-    assert protocol(CONFIG, dataset, ranking).to_json() == {
+    assert asdict(protocol(CONFIG, dataset, ranking)) == {
         "dataset": "shop",
         "split": "leave-one-out",
         "leaks_the_future": False,
-        "final_fit": False,
+        "train_on_validation": False,
         "history_length": 7,
         "candidates": 5,
-        "seen_items": "left out",
+        "excludes_history": True,
         "test_targets": 3,
         "test_users": 2,
         "test_targets_seen_before": 1,
         "interval": "95%, bootstrap over users",
         "seed": 5,
-        "intake": asdict(dataset.log_summary),
+        "log_summary": asdict(dataset.log_summary),
         "target_events": None,
-        "label_weight": None,
+        "target_weight": None,
         "effective_targets": None,
         "validation_targets": 3,
         "users_drawn": False,
-        "told_time": False,
+        "knows_target_time": False,
         "slices": {},
     }
     other = protocol(
         config_with(split="random-pairs", keep_seen=True), dataset_of(ITEMS_BY_USER), ranking
     )
     assert other.leaks_the_future is True
-    assert other.seen_items == "kept"
+    assert not other.excludes_history
 
 
 def test_the_table_has_the_protocol():
@@ -117,7 +117,7 @@ def test_a_timed_model_is_labelled_and_evaluated_without_the_time_too():
 
 
 def test_a_final_fit_is_noted_in_the_heading():
-    heading = render_table(make_summary(config_with(final_fit=True))).splitlines()[0]
+    heading = render_table(make_summary(config_with(train_on_validation=True))).splitlines()[0]
     assert heading.startswith(
         "shop, leave-one-out, trained on validation targets too: 1,200 targets"
     )
@@ -143,13 +143,22 @@ def test_the_protocol_has_target_events_and_weights():
     assert describe(described).startswith(
         "shop, leave-one-out, only buy: 3 targets of 3 test users"
     )
-    assert (described.label_weight, described.effective_targets) == ("weight", 1)
+    assert (described.target_weight, described.effective_targets) == ("weight", 1)
+
+
+def test_ties_that_decide_the_targets_are_noted_beside_the_figures():
+    summary = make_summary()
+    tied = replace(summary.protocol.log_summary, tied_steps=0.25)
+    table = render_table(replace(summary, protocol=replace(summary.protocol, log_summary=tied)))
+    assert "25% of consecutive activities have equal times: the order of the source" in table
+    assert "equal times" not in render_table(summary)
 
 
 @pytest.mark.parametrize("split", ["leave-one-out", "temporal", "random-pairs"])
 def test_only_random_pairs_are_noted_as_leaking(split):
     table = render_table(make_summary(config_with(split=split)))
     assert ("leaks the future" in table) == (split == "random-pairs")
+    assert ("those after the cut too" in table) == (split == "temporal")
     assert f"shop, {split}:" in table
 
 

@@ -25,9 +25,15 @@ def test_an_older_summary_is_read_with_defaults(tmp_path):
     path = tmp_path / "summary.json"
     make_summary().save(path)
     content = json.loads(path.read_text())
-    for name in ("target_events", "label_weight", "effective_targets", "told_time", "slices"):
+    for name in (
+        "target_events",
+        "target_weight",
+        "effective_targets",
+        "knows_target_time",
+        "slices",
+    ):
         del content["protocol"][name]
-    del content["now_unknown"]
+    del content["without_target_time"]
     path.write_text(json.dumps(content))
     assert load_summary(path) == make_summary()
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from jaxrec.conversion.graph.shapes import Shapes
 from jaxrec.data.gaps import GAP_EDGES
 from jaxrec.errors import UserError
-from jaxrec.runtime import Recommender
+from jaxrec.runtime import InputFeature, Recommender
 from jaxrec.runtime.bundle import Bundle
 from jaxrec.runtime.interpreter import HISTORY, DeviceModel
 from jaxrec.schema import AGE, Feature
-from tests.bundles import make_bundle
+from tests.bundles import make_bundle, recommender_of
 from tests.small_models import SIZE, make_model
 
 FEATURES = (
@@ -40,7 +40,7 @@ def bundles() -> dict[int, Bundle]:
 
 @pytest.fixture(scope="module", params=[1, 3])
 def loaded(request, bundles) -> Recommender:
-    return Recommender(bundles[request.param])
+    return recommender_of(bundles[request.param])
 
 
 @pytest.fixture(scope="module")
@@ -199,8 +199,17 @@ def test_a_file_without_a_features_entry_takes_none():
     pytest.importorskip("tensorflow", reason="needs the extra convert")
     bundle = make_bundle(make_model("bow"), Shapes(1, N, 6, 4, False), RAW)
     del bundle.model["features"]
-    recommender = Recommender(bundle)
+    recommender = recommender_of(bundle)
     assert recommender.features == ()
     assert recommender.recommend(RAW[:2]) == recommender.recommend(RAW[:2], features={})
     with pytest.raises(UserError, match="has no feature 'rating'; it has none"):
         recommender.recommend(RAW[:2], features={"rating": [1, 2]})
+
+
+def test_a_collection_is_no_value():
+    feature = InputFeature("device", "activity", "id", ("tv", "web"))
+    assert [feature.encode_value(value) for value in ("web", None, 7)] == [2, 0, 0]
+    with pytest.raises(
+        UserError, match=r"^the value \['tv'\] \(list\) of 'device' is a collection"
+    ):
+        feature.encode_value(["tv"])

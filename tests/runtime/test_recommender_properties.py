@@ -9,7 +9,7 @@ from jaxrec.conversion.graph.shapes import Shapes
 from jaxrec.errors import UserError
 from jaxrec.runtime import Recommender, top_k
 from jaxrec.schema import ITEM
-from tests.bundles import make_bundle
+from tests.bundles import make_bundle, recommender_of
 from tests.small_models import SIZE, make_model
 
 # Ties: each odd id has the vector and the bias of the even id after it.
@@ -32,7 +32,7 @@ histories = some_items.filter(lambda items: not items or set(items) & set(RAW))
 def recommender(request) -> Recommender:
     """Return a recommender whose graph lists six of thirty items."""
     pytest.importorskip("tensorflow", reason="needs the extra convert")
-    return Recommender(make_bundle(TWINS, FILES[request.param], RAW))
+    return recommender_of(make_bundle(TWINS, FILES[request.param], RAW))
 
 
 def test_vectors_are_of_every_item_at_any_batch_size(recommender):
@@ -54,7 +54,7 @@ def test_items_of_equal_vectors_are_equally_similar(recommender):
 def test_an_older_file_without_vectors():
     """It still recommends."""
     pytest.importorskip("tensorflow", reason="needs the extra convert")
-    old = Recommender(make_bundle(TWINS, FILES["one at a time"], RAW, without="vectors"))
+    old = recommender_of(make_bundle(TWINS, FILES["one at a time"], RAW, without="vectors"))
     assert len(old.recommend(RAW[:2], k=SIZE)) == SIZE - 2
     for call in (old.vectors, lambda: old.similar(RAW[0])):
         with pytest.raises(UserError, match=r"no signature `vectors`; export its run again$"):
@@ -76,7 +76,9 @@ def test_recommend_equals_sorting_all_scores(recommender, history, exclude, k, c
         recommender, history, exclude, RAW if candidates is None else candidates
     )[:k]
     assert [each.item for each in found] == [item for _, item in expected]
-    np.testing.assert_allclose([each.score for each in found], [s for s, _ in expected], rtol=1e-6)
+    np.testing.assert_allclose(
+        [each.score for each in found], [s for s, _ in expected], rtol=1e-6, atol=1e-6
+    )
 
 
 @given(st.lists(st.tuples(histories, some_items), max_size=5), st.integers(1, SIZE))

@@ -28,7 +28,7 @@ CONFIG = Config(
 SHORT = replace(CONFIG, train=replace(CONFIG.train, epochs=4))
 FINAL_FIT = replace(
     CONFIG,
-    data=replace(CONFIG.data, final_fit=True),
+    data=replace(CONFIG.data, train_on_validation=True),
     train=replace(CONFIG.train, epochs=4, patience=1),
 )
 

@@ -60,6 +60,7 @@ def filled_cache(tmp_path_factory):
     return home, run_python("-c", COMMAND, home=home)
 
 
+@pytest.mark.slow
 def test_the_second_run_of_a_command_compiles_nothing_and_is_bit_identical(tmp_path):
     home = tmp_path / "home"
     home.mkdir()

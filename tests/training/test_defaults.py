@@ -28,14 +28,23 @@ from jaxrec.training.fit import init_model
 
 def test_dropout_is_higher_with_few_targets_per_item():
     """Check the threshold of 30 targets per item."""
-    assert dropout_rate(ModelConfig(), epochs=6, items=2, targets=60) == 0.2
-    assert dropout_rate(ModelConfig(), epochs=6, items=2, targets=59) == 0.4
-    assert dropout_rate(ModelConfig(dropout=0.1), epochs=6, items=2, targets=59) == 0.1
+    assert dropout_rate(Config(), items=2, targets=60) == 0.2
+    assert dropout_rate(Config(), items=2, targets=59) == 0.4
+    given = Config(model=ModelConfig(dropout=0.1))
+    assert dropout_rate(given, items=2, targets=59) == 0.1
+
+
+def test_dropout_is_higher_in_wide_models():
+    wide = Config(model=ModelConfig(hidden_units=192))
+    assert dropout_rate(wide, items=2, targets=60) == pytest.approx(0.3)
+    assert dropout_rate(wide, items=2, targets=59) == pytest.approx(0.5)
 
 
 def test_a_training_of_few_epochs_has_no_dropout():
-    assert dropout_rate(ModelConfig(), epochs=5, items=2, targets=59) == 0.0
-    assert dropout_rate(ModelConfig(dropout=0.1), epochs=5, items=2, targets=59) == 0.1
+    short = Config(train=TrainConfig(epochs=5))
+    assert dropout_rate(short, items=2, targets=59) == 0.0
+    given = replace(short, model=ModelConfig(dropout=0.1))
+    assert dropout_rate(given, items=2, targets=59) == 0.1
 
 
 @pytest.mark.parametrize(
@@ -48,7 +57,7 @@ def test_a_training_of_few_epochs_has_no_dropout():
         (200, {}, 1_000_000, (50, 49, 32, 8)),
         (200, {"window_length": 100}, 1_000_000, (100, 49, 16, 8)),
         (10, {"window_length": 5}, 1_000_000, (5, 9, 256, 8)),
-        (10, {"window_length": 5, "lead_in": 0, "batch_size": 3}, 1_000, (5, 0, 3, 3)),
+        (10, {"window_length": 5, "window_overlap": 0, "batch_size": 3}, 1_000, (5, 0, 3, 3)),
     ],
 )
 def test_window_shape_follows_the_flags_or_the_history_length(

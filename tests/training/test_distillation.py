@@ -103,8 +103,8 @@ def refused(*flags: str, cwd: Path) -> str:
 
 
 def test_a_teacher_trained_on_other_targets_is_refused(tmp_path, teacher):
-    flags = [f"--teacher={teacher}", "--item-features=genres", "--final-fit"]
-    assert "was trained on other data (--final-fit: False, not True)" in refused(
+    flags = [f"--teacher={teacher}", "--item-features=genres", "--train-on-validation"]
+    assert "was trained on other data (--train-on-validation: False, not True)" in refused(
         *flags, cwd=tmp_path
     )
     assert not any(tmp_path.iterdir())

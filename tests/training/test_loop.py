@@ -28,7 +28,14 @@ from tests.training.chain import (
 
 
 # The CNN is not tested at 50% noise, where it needs more steps.
-@pytest.mark.parametrize(("encoder", "noise"), [("cnn", 0.1), ("rnn", 0.1), ("rnn", 0.5)])
+@pytest.mark.parametrize(
+    ("encoder", "noise"),
+    [
+        ("rnn", 0.1),
+        pytest.param("rnn", 0.5, marks=pytest.mark.slow),
+        pytest.param("cnn", 0.1, marks=pytest.mark.slow),
+    ],
+)
 def test_recall_on_a_noisy_chain_approaches_the_optimum(tmp_path, encoder, noise):
     config = replace(CONFIG, model=replace(CONFIG.model, encoder=encoder))
     trained, dataset = fit(tmp_path, config, noise)

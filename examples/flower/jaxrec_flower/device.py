@@ -84,7 +84,7 @@ def device_update(
     Raises:
         UserError: the parameters do not match those of the run.
     """
-    like, kept = split_params(device.params, settings.share)
+    like, kept = split_params(device.params, settings.shared_parameters)
     shared = jax.tree.map(jnp.asarray, from_arrays(parameters, like))
     windows, learning = (jax.random.wrap_key_data(jnp.asarray(keys[name])) for name in FOR_DEVICES)
     batches = device.clients.gather(np.array([device.number], np.int32), windows)

@@ -61,7 +61,7 @@ def main(grid: Grid, context: Context) -> None:
     for number in range(settings.rounds):
         keys = draw_keys(seed, number)
         cohort = [nodes[each] for each in draw_cohort(keys.cohort, len(nodes), settings.clients)]
-        shared, _ = split_params(state.params, settings.share)
+        shared, _ = split_params(state.params, settings.shared_parameters)
         answers = request_updates(grid, cohort, shared, keys, number, patience)
         summed, of_round = aggregate(answers, len(cohort), shared, settings)
         if cohort and of_round.excluded == len(cohort):

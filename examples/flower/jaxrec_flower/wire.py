@@ -58,7 +58,7 @@ def from_arrays(arrays: Mapping[str, np.ndarray], like: Any) -> Any:
         if there != here:
             raise UserError(
                 f"parameter {name} is {there} in the message and {here} here; give the server "
-                "and the devices the same run and the same share"
+                "and the devices the same run and the same shared parameters"
             )
     return jax.tree.unflatten(jax.tree.structure(like), [arrays[name] for name in wanted])
 

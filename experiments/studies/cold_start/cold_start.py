@@ -58,9 +58,9 @@ BOOSTS = [step / 4 for step in range(33)]
 class ColdStartFlags(SettingsFlags):
     """Held-out items, and the boost of their scores."""
 
-    share: float = 0.1
+    held_out_share: float = 0.1
     """share of the items to hold out"""
-    keep: float = 0.95
+    kept_recall: float = 0.95
     """share of their recall@10 that the other items keep with the boost"""
 
 
@@ -91,14 +91,15 @@ def run(flags: ColdStartFlags) -> None:
     """
     if not feature_names(flags.data, "item"):
         raise UserError("new items need features; give --item-features=genres,year")
-    for flag, value in (("--share", flags.share), ("--keep", flags.keep)):
+    shares = {"--held-out-share": flags.held_out_share, "--kept-recall": flags.kept_recall}
+    for flag, value in shares.items():
         if not 0 < value < 1:
             raise UserError(f"{flag}={value} is out of range; give more than 0, less than 1")
     config = flags.settings
     interactions = load_interactions(config.data, seed=config.train.seed)
     complete = prepare(interactions, config.data, seed=config.train.seed)
     rng = np.random.default_rng(config.train.seed)
-    count = max(1, round(flags.share * complete.vocabulary.size))
+    count = max(1, round(flags.held_out_share * complete.vocabulary.size))
     held_out = rng.choice(complete.vocabulary.size, count, replace=False)
     new = complete.vocabulary.values.gather(np.sort(held_out))
     old = prepare(_without(interactions, new), config.data, seed=config.train.seed)
@@ -110,7 +111,7 @@ def run(flags: ColdStartFlags) -> None:
     model = nnx.merge(trained.graphdef, trained.params)
     model = append_items(model, ids_by_name(trial.features))
     scorer = model_scorer(*nnx.split(model, nnx.Param))
-    boost = largest_boost(scorer, trial, config.data, flags.keep)
+    boost = largest_boost(scorer, trial, config.data, flags.kept_recall)
     scorers = {
         config.model.encoder: scorer,
         f"{config.model.encoder}, new items + {boost:g}": boosted(scorer, trial.old, boost),
@@ -143,7 +144,7 @@ def set_up(complete: Dataset, old: Dataset, new: pl.Series) -> Trial:
     positions = positions[np.unique(users[positions], return_index=True)[1]]
     positions = positions[positions > timelines.offsets[users[positions]]]
     if not len(positions):
-        raise UserError("no user has a held-out item; give a larger --share")
+        raise UserError("no user has a held-out item; give a larger --held-out-share")
     order = pl.DataFrame({"item": values}).join(
         complete.catalogue, on="item", how="left", maintain_order="left"
     )

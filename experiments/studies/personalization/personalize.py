@@ -134,7 +134,7 @@ def evaluate(
     """Rank targets by the shipped model, by adapters with the guard, and by adapters without it."""
     history_length = config.data.history_length
     longer = replace(config.data, history_length=adapt.activities)
-    always = replace(adapt, held_back=0)
+    always = replace(adapt, held_out=0)
     scorers = {
         "shipped": (model_scorer(*nnx.split(model)), config.data),
         "adapted": (adapted_scorer(model, adapt, history_length=history_length), longer),

@@ -114,8 +114,9 @@ def run(flags: PrivacyFlags) -> None:
         file.write(table.encode())
     settings = flags.federated
     title = (
-        f"{clients.count:,} clients, {settings.rounds:,} rounds of {settings.clients:,}, shared: "
-        f"{settings.share}; bars are 95% intervals of the difference to the shipped model"
+        f"{clients.count:,} clients, {settings.rounds:,} rounds of {settings.clients:,}, "
+        f"shared: {settings.shared_parameters}; "
+        "bars are 95% intervals of the difference to the shipped model"
     )
     save_plot(draw(shipped, continued, ceiling, title), flags.folder / "recall_vs_epsilon.png")
     print(f"\n{table}")

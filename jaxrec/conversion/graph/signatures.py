@@ -5,7 +5,7 @@
     score       a history, candidates int32 [B, M] -> scores float32 [B, M]
     vectors     items int32 [B, M] -> vectors float32 [B, M, D], biases float32 [B, M]
     adapt       activities int32 [1, M], weights float32 [1, M] -> adapter float32 [1, D], before
-                float32 [1], after float32 [1]: the adapter of a user, and the loss on the held-back
+                float32 [1], after float32 [1]: the adapter of a user, and the loss on the held-out
                 activities without and with it; only in a file with on-device adaptation
 
 Each head of the model adds a signature, named by its class:

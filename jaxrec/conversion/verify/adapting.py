@@ -48,7 +48,7 @@ def compute_adapting_error(
 
 
 def _loss_error(found: float, wanted: float) -> float:
-    """Return the error of a loss; 0 where both are NaN, because nothing was held back."""
+    """Return the error of a loss; 0 where both are NaN, because nothing was held out."""
     if np.isnan(found) and np.isnan(wanted):
         return 0.0
     return abs(found - wanted) / max(1, wanted)
@@ -65,7 +65,7 @@ def _build_users(
     items = histories[histories != PAD]
     most = config.activities
     users = []
-    for number, length in enumerate([0, 1, config.held_back + 2, most // 2, most - 1, most, most]):
+    for number, length in enumerate([0, 1, config.held_out + 2, most // 2, most - 1, most, most]):
         known = np.resize(np.roll(items, -number * most), length)
         users.append(np.pad(known, (most - len(known), 0)).astype(np.int32))
     return users

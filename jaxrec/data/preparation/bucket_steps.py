@@ -21,7 +21,8 @@ from jaxrec.data.interactions import (
 )
 from jaxrec.data.ordered import order_rows
 from jaxrec.data.preparation.column_types import ColumnTypes, cast_rows, infer_types
-from jaxrec.data.sources.own_log import LogFile, complete_rows, read_rows
+from jaxrec.data.sources.log_file import LogFile
+from jaxrec.data.sources.own_log import complete_rows, read_rows
 from jaxrec.data.sources.tabular import Table
 from jaxrec.errors import UserError
 from jaxrec.files import read_json, replacing, write_json
@@ -91,7 +92,7 @@ def survey_bucket(workspace: Workspace, bucket: int) -> None:
         rows = read_rows(complete, workspace.opened)
         types, notes = asdict(infer_types(rows, complete, workspace.opened)), rows.notes
     dropped = count_dropped("--log.drop-incomplete", table.frame, complete.frame)
-    write_json(report, {"form": types, "notes": notes, "dropped": dropped})
+    write_json(report, {"types": types, "notes": notes, "dropped": dropped})
 
 
 def clean_bucket(workspace: Workspace, types: ColumnTypes, bucket: int) -> None:
@@ -131,7 +132,7 @@ def order_bucket(workspace: Workspace, bucket: int) -> None:
     for name, values in arrays.items():
         with replacing(workspace.part("ordered", bucket, f".{name}.npy")) as file:
             np.save(file, values)
-    write_json(report, {"dropped": dropped, "oddities": asdict(ordered.anomalies)})
+    write_json(report, {"dropped": dropped, "anomalies": asdict(ordered.anomalies)})
     cleaned.unlink()
 
 

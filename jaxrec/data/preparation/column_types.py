@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from jaxrec.data.interactions import TICKS_PER_SECOND
-from jaxrec.data.sources.own_log import LogFile, ReadRows
+from jaxrec.data.sources.log_file import LogFile
+from jaxrec.data.sources.own_log import ReadRows
 from jaxrec.data.sources.tabular import Table, text_of
 from jaxrec.data.sources.times import infer_ticks_per_second
 from jaxrec.errors import UserError

@@ -8,7 +8,7 @@ import polars as pl
 from tqdm import tqdm
 
 from jaxrec.data.preparation.bucket_steps import BUCKET, ROW, Workspace, as_parquet, assign_buckets
-from jaxrec.data.sources.own_log import LogFile
+from jaxrec.data.sources.log_file import LogFile
 from jaxrec.data.sources.table_file import read_errors
 from jaxrec.files import read_json, write_json
 

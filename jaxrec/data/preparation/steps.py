@@ -72,14 +72,14 @@ def prepare_folder(
     filled = sorted(counts)
     engine.run_step(partial(survey_bucket, workspace), filled, "read")
     surveys = {bucket: workspace.report("survey", bucket) for bucket in filled}
-    bucket_types = [ColumnTypes(**each["form"]) for each in surveys.values() if each["form"]]
+    bucket_types = [ColumnTypes(**each["types"]) for each in surveys.values() if each["types"]]
     if not bucket_types:
         raise UserError(
             f"{workspace.opened.file.path} has no complete row; omit --log.drop-incomplete"
         )
     types = merge_types(bucket_types, workspace.opened)
     engine.run_step(partial(clean_bucket, workspace, types), filled, "clean")
-    notes = [*workspace.opened.file.notes, *_first_bucket_notes(surveys, workspace)]
+    notes = [*workspace.opened.notes, *_first_bucket_notes(surveys, workspace)]
     notes += _select_items(workspace, tables, filled)
     engine.run_step(partial(order_bucket, workspace), filled, "order")
     reports = [workspace.report(step, bucket) for step in ("clean", "ordered") for bucket in filled]
@@ -91,7 +91,7 @@ def prepare_folder(
     notes += _write_users(workspace, tables, folder, filled)
     files = [ITEMS, USERS, OFFSETS, *_write_columns(workspace, folder, filled)]
     anomalies = [
-        LogAnomalies(**workspace.report("ordered", bucket)["oddities"]) for bucket in filled
+        LogAnomalies(**workspace.report("ordered", bucket)["anomalies"]) for bucket in filled
     ]
     # The manifest comes last, because it marks the folder as prepared.
     write_manifest(

@@ -1,8 +1,7 @@
 """Delimited text files: their encoding, separator and header, and the line of a row."""
 
 import csv
-import gzip
-from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
+from jaxrec.data.sources.text_lines import decode, read_bytes, read_lines
 from jaxrec.errors import UserError
 
 # The separator that each suffix implies; None: it is inferred from the content.
@@ -24,8 +24,6 @@ _UNIT_SEPARATOR = "\x1f"
 
 _SAMPLED_LINES = 20
 
-_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
-
 
 @dataclass(frozen=True)
 class Delimited:
@@ -38,6 +36,7 @@ class Delimited:
         skipped: the number of rows before the first one of data: empty ones, then the header.
         source: the input of Polars: the file, or its content where that had to be converted.
         encoding_flag: the flag that sets the encoding, for messages.
+        is_spaced: whether each separator is followed by a space that is no part of the field.
         notes: remarks on what was inferred.
     """
 
@@ -48,6 +47,7 @@ class Delimited:
     skipped: int
     source: Path | bytes
     encoding_flag: str
+    is_spaced: bool = False
     notes: tuple[str, ...] = ()
 
     is_typed = False
@@ -65,6 +65,8 @@ class Delimited:
             glob=False,
         )
         chosen = [pl.col(fields[self.names.index(name)]).alias(name) for name in columns]
+        if self.is_spaced:
+            chosen = [column.str.strip_prefix(" ") for column in chosen]
         return frame.select(chosen)
 
     def locate(self, row: int) -> str:
@@ -73,7 +75,10 @@ class Delimited:
         return f"{self.path}, line {line}"
 
     def raise_row_error(self) -> None:
-        """Raise for the first row with too many fields or invalid UTF-8, or else a bare quote."""
+        """Raise for the first row with too many fields, NUL bytes or invalid UTF-8.
+
+        If there is none, raise for the first row with a bare quote.
+        """
         suspect = None
         for line, record in self._records():
             text = self.separator.join(record)
@@ -81,6 +86,11 @@ class Delimited:
                 raise UserError(
                     f"{self.path}, line {line}: {text[:60]!r} has {len(record)} fields and the "
                     f"first line has {len(self.names)}; correct or delete the row"
+                )
+            if "\0" in text:
+                raise UserError(
+                    f"{self.path}, line {line} has NUL bytes, as a file that was not written to "
+                    "its end; write it again"
                 )
             if "\N{REPLACEMENT CHARACTER}" in text:
                 raise UserError(
@@ -141,34 +151,75 @@ def open_delimited(
         UserError: if the file is empty or not a text of this encoding.
         OSError: if the file cannot be read.
     """
-    source = _decode(path, encoding, encoding_flag)
+    source = decode(path, encoding, encoding_flag)
     lines = read_lines(source, _SAMPLED_LINES).to_list()
+    if any("\r" in line.rstrip("\r") for line in lines):
+        source = read_bytes(source).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        lines = read_lines(source, _SAMPLED_LINES).to_list()
     sample = [line for line in lines if line]
+    separator = {"tab": "\t", "\\t": "\t"}.get(separator or "", separator)
+    notes = []
+    preamble, hint = _preamble(sample)
+    if preamble:
+        notes.append(f"{path}: the first line, {preamble[:40]!r}, is skipped")
+        separator, sample = separator or hint, sample[1:]
     if not sample:
         raise UserError(f"{path} is empty; give a file with rows")
-    skipped = 0 if columns else lines.index(sample[0]) + 1
-    found = {"tab": "\t", "\\t": "\t"}.get(separator or "", separator)
-    found = found or _find_separator(sample, implied_separator)
-    notes = ()
+    first_row = lines.index(sample[0])
+    skipped = first_row if columns else first_row + 1
+    found = separator or _find_separator(sample, implied_separator)
     if not separator and found != (implied_separator or found):
-        notes = (f"{path}: field separator inferred as {found!r}",)
+        notes.append(f"{path}: field separator inferred as {found!r}")
     is_recbole = ".inter" in path.suffixes
     quoted = len(found.encode()) == 1 and not is_recbole
     if len(found.encode()) != 1:
-        source = _read_bytes(source).replace(found.encode(), _UNIT_SEPARATOR.encode())
+        source = read_bytes(source).replace(found.encode(), _UNIT_SEPARATOR.encode())
         sample = [line.replace(found, _UNIT_SEPARATOR) for line in sample]
         found = _UNIT_SEPARATOR
     first = _split_fields(sample[0], found) if quoted else sample[0].split(found)
     if is_recbole:  # RecBole appends a type to each name: user_id:token
         first = [name.partition(":")[0] for name in first]
-    if columns and len(columns) != len(first):
+    rows = [_split_fields(line, found) for line in sample[0 if columns else 1 :]]
+    is_spaced = bool(rows) and all(_is_spaced(fields) for fields in rows)
+    if is_spaced:
+        notes.append(f"{path}: a space after each separator is not read as part of the field")
+        first = [name.removeprefix(" ") for name in first]
+    names = list(columns or first)
+    if rows and all(len(fields) == len(names) + 1 and not fields[-1] for fields in rows):
+        notes.append(f"{path}: the separator at the end of each row is ignored")
+        names.append("")
+    elif len(names) != len(first):
         raise UserError(
             f"{path}: its first line has {len(first)} fields, {format_names(first)}, and "
-            f"{len(columns)} names were given, {','.join(columns)}; name each field"
+            f"{len(names)} names were given, {','.join(names)}; name each field"
         )
     return Delimited(
-        path, list(columns or first), found, quoted, skipped, source, encoding_flag, notes
+        *(path, names, found, quoted, skipped, source, encoding_flag),
+        is_spaced,
+        tuple(notes),
     )
+
+
+def _preamble(sample: Sequence[str]) -> tuple[str, str | None]:
+    """Return the first line if it precedes the header, and the separator that it names, if any.
+
+    It is `sep=;`, which Excel writes and reads, or a comment: `#` before text that has another
+    number of fields than the next line.
+    """
+    if not sample:
+        return "", None
+    first, *others = sample
+    if found := re.fullmatch(r'"?sep=(.)"?\r?', first, re.IGNORECASE):
+        return first, found[1]
+    if first.startswith("#") and others:
+        separator = _find_separator(others, None)
+        if len(_split_fields(first, separator)) != len(_split_fields(others[0], separator)):
+            return first, None
+    return "", None
+
+
+def _is_spaced(fields: Sequence[str]) -> bool:
+    return len(fields) > 1 and all(field.startswith(" ") for field in fields[1:])
 
 
 def format_names(names: Sequence[str], limit: int = 12) -> str:
@@ -202,55 +253,3 @@ def _split_fields(line: str, separator: str) -> list[str]:
         return next(csv.reader([line], delimiter=separator))
     except csv.Error:
         return line.split(separator)
-
-
-def _decode(path: Path, encoding: str | None, flag: str) -> Path | bytes:
-    """Return the path itself if the file is read as UTF-8, otherwise its content as UTF-8."""
-    with path.open("rb") as file:
-        start = file.read(4)
-    if encoding is None and start.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
-        encoding = "utf-16"
-    if encoding is None:
-        return path
-    if start == _ZSTD:
-        raise UserError(f"{path} is compressed and not UTF-8; unpack it with `unzstd` first")
-    try:
-        return _read_bytes(path).decode(encoding).encode()
-    except LookupError:
-        raise UserError(
-            f"{flag}={encoding} is unknown; give utf-8, latin-1, utf-16, shift_jis, ..."
-        ) from None
-    except UnicodeError as error:
-        raise UserError(f"{path} is not {encoding} ({error}); change {flag}") from None
-
-
-def _read_bytes(source: Path | bytes) -> bytes:
-    """Read the whole content, decompressed."""
-    if isinstance(source, bytes):
-        return source
-    data = source.read_bytes()
-    if data.startswith(_GZIP):
-        return gzip.decompress(data)
-    if data.startswith(_ZSTD):
-        return "\n".join(read_lines(source)).encode()
-    return data
-
-
-def read_lines(source: Path | bytes, limit: int | None = None) -> pl.Series:
-    """Read the lines of a text, decompressed; invalid UTF-8 becomes U+FFFD."""
-    lines = scan_lines(source)
-    return (lines if limit is None else lines.head(limit)).collect()["line"]
-
-
-def scan_lines(source: Path | bytes) -> pl.LazyFrame:
-    """Return a lazy frame of the lines that `read_lines` reads, in the column `line`."""
-    return pl.scan_csv(
-        source,
-        has_header=False,
-        separator="\n",
-        quote_char=None,
-        schema={"line": pl.String},
-        encoding="utf8-lossy",
-        raise_if_empty=False,
-        glob=False,
-    ).select(pl.col("line").fill_null(""))

@@ -12,6 +12,9 @@ _MAX_EXACT = 2**53
 
 _WHOLE_FLOAT = r"^(-?\d+)\.0+$"
 
+# As a spreadsheet writes numbers of many digits.
+_SCIENTIFIC = r"^\d(?:[.,]\d+)?[eE]\+\d+$"
+
 # The offset and the length of each group of hexadecimal digits in a UUID.
 _UUID_PARTS = ((0, 8), (8, 4), (12, 4), (16, 4), (20, 12))
 
@@ -79,7 +82,9 @@ def suspicious_id_notes(role: str, ids: pl.Series) -> list[str]:
     Args:
         role: "user" or "item".
     """
-    return [*_missing(role, ids), *_near_duplicates(role, ids)] if ids.dtype == pl.String else []
+    if ids.dtype != pl.String:
+        return []
+    return [*_missing(role, ids), *_scientific(role, ids), *_near_duplicates(role, ids)]
 
 
 def _missing(role: str, ids: pl.Series) -> list[str]:
@@ -91,20 +96,34 @@ def _missing(role: str, ids: pl.Series) -> list[str]:
     return [f"an id that may be a missing value: {role} {each}; drop these rows if it is"]
 
 
+def _scientific(role: str, ids: pl.Series) -> list[str]:
+    """Return a note on ids that a spreadsheet has rounded, so that different ones became equal."""
+    found = ids.filter(ids.str.contains(_SCIENTIFIC))
+    if found.is_empty():
+        return []
+    return [
+        f"{len(found):,} rows have {role} ids in scientific notation, such as {found[0]!r}: a "
+        f"spreadsheet dropped digits, so that different {role}s may have one id; export the ids "
+        "as text"
+    ]
+
+
 def _near_duplicates(role: str, ids: pl.Series) -> list[str]:
-    """Return a note if ids differ only in spaces, Unicode form, ".0" or leading zeros."""
+    """Return a note if ids differ only in case, spaces, Unicode form, ".0" or leading zeros."""
     different = ids.unique(maintain_order=True)
     plain = (
         different.str.normalize("NFKC")
         .str.strip_chars()
         .str.replace(_WHOLE_FLOAT, "${1}")
         .str.replace(r"^0+(\d)", "${1}")
+        .str.to_lowercase()
     )
     again = ~plain.is_first_distinct()
     if not again.any():
         return []
     pair = different.filter(plain == plain.filter(again)[0])
     return [
-        f"{different.len():,} {role}s, but only {plain.n_unique():,} if spaces, leading zeros, "
-        f"'.0' and forms of Unicode are ignored: {pair[0]!r} and {pair[1]!r} are different ids"
+        f"{different.len():,} {role}s, but only {plain.n_unique():,} if case, spaces, "
+        f"leading zeros, '.0' and forms of Unicode are ignored: {pair[0]!r} and {pair[1]!r} are "
+        "different ids"
     ]

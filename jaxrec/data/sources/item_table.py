@@ -1,6 +1,5 @@
 """The item table, which describes the items of a log: its columns and their values."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -8,6 +7,7 @@ from typing import ClassVar
 import polars as pl
 
 from jaxrec.config.fields import flag_of
+from jaxrec.data.sources.column_names import columns_named
 from jaxrec.data.sources.delimited import format_names
 from jaxrec.data.sources.ids import read_ids
 from jaxrec.data.sources.table_file import TableFile, open_table, parse_column_names
@@ -42,7 +42,7 @@ class ItemTableConfig:
     """encoding, such as latin-1; default: that of the log, or UTF-8"""
 
 
-# Common names of these columns, compared without case, spaces, hyphens and underscores.
+# Common names of these columns, as `columns_named` takes them.
 _COMMON_NAMES = {
     "key": ("item", "itemid", "id", "productid", "articleid", "movieid", "videoid", "sku", "asin"),
     "title": ("title", "name", "itemname", "productname", "prodname", "producttitle", "movietitle"),
@@ -186,8 +186,7 @@ def _columns(
 
 def _match_name(file: TableFile, role: str) -> str | None:
     """Return the column with the first of a role's common names, or None."""
-    plain = {re.sub(r"[\s_-]", "", name).lower(): name for name in reversed(file.names)}
-    return next((plain[each] for each in _COMMON_NAMES[role] if each in plain), None)
+    return next(iter(columns_named(file.names, _COMMON_NAMES[role])), None)
 
 
 def _description(table: Table, role: str, name: str | None) -> pl.Series:

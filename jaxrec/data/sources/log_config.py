@@ -16,11 +16,14 @@ class LogConfig:
 
     group: ClassVar = "log"
     user: str = "user"
-    """column of users"""
+    """column of users; default: `user`, or the one with a common name, such as userId"""
     item: str = "item"
-    """column of items"""
+    """column of items; default: `item`, or the one with a common name, such as product_id"""
     time: str = "timestamp"
-    """column of times, numbers or dates; none: there are no times, and the rows are in order"""
+    """column of times, numbers or dates; default: `timestamp`, or the one with a common name, such
+    as created_at; none: there are no times, and the rows are in order"""
+    newest_first: bool = False
+    """with --log.time=none: the rows run from the newest to the oldest"""
     rating: str | None = None
     """column of ratings, if there is one"""
     event: str | None = None

@@ -11,8 +11,8 @@ import platformdirs
 import polars as pl
 
 from jaxrec.data.interactions import Interactions
-from jaxrec.data.sources.delimited import scan_lines
 from jaxrec.data.sources.download import fetch, unpack
+from jaxrec.data.sources.text_lines import scan_lines
 from jaxrec.errors import UserError
 
 HOME = "https://grouplens.org/datasets/movielens/"

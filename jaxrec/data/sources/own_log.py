@@ -12,51 +12,21 @@ from jaxrec.data.interactions import Interactions, count_dropped, nonzero_counts
 from jaxrec.data.sources.ids import read_ids, suspicious_id_notes
 from jaxrec.data.sources.item_table import ItemTableConfig, empty_item_table, read_items
 from jaxrec.data.sources.log_config import NO_TIMES, LogConfig
-from jaxrec.data.sources.table_file import TableFile, open_table, parse_column_names
+from jaxrec.data.sources.log_file import LogFile, open_log
 from jaxrec.data.sources.tabular import (
     Table,
     finite_numbers,
     flags_by_column,
-    read_table,
     values_of,
 )
-from jaxrec.data.sources.times import infer_ticks_per_second, mixed_unit_notes, read_times
+from jaxrec.data.sources.times import (
+    infer_ticks_per_second,
+    mixed_unit_notes,
+    precision_notes,
+    read_times,
+)
 from jaxrec.data.sources.user_table import UserTableConfig, read_users
 from jaxrec.errors import UserError
-
-_IF_EMPTY = "--log.drop-incomplete drops such rows"
-
-
-@dataclass(frozen=True)
-class LogFile:
-    """An opened log of which no row has been read.
-
-    Attributes:
-        config: the settings to read it with.
-        others: columns to read as they are, in addition to any role that they have.
-        flags: each column to read, with the flag that named it.
-    """
-
-    file: TableFile
-    config: LogConfig
-    others: Sequence[str]
-    flags: Mapping[str, str]
-
-    def read(self) -> Table:
-        """Read all rows, as they are written.
-
-        Raises:
-            UserError: if a column is missing, there is no row, or a row cannot be parsed.
-        """
-        return read_table(self.file, self.flags, "--log.columns", if_empty=_IF_EMPTY)
-
-    def table(self, frame: pl.DataFrame, rows: pl.Series) -> Table:
-        """Return a table of some rows of the log, as they are written.
-
-        Args:
-            rows: the number of each in the log, from 0.
-        """
-        return Table(self.file, frame, rows, self.flags, _IF_EMPTY)
 
 
 @dataclass(frozen=True)
@@ -109,43 +79,6 @@ class ReadRows(NamedTuple):
     notes: list[str]
 
 
-def open_log(
-    name: str | pl.DataFrame,
-    config: LogConfig,
-    *,
-    others: Mapping[str, str],
-    flag: str = "--dataset",
-) -> LogFile:
-    """Open a log and infer its format.
-
-    Args:
-        name: a file, a folder or a glob pattern of Parquet files, or the table itself.
-        others: columns to read as they are, each with the flag that named it.
-        flag: the flag that gave `name`, for messages.
-
-    Raises:
-        UserError: if the log does not exist, or a column has two roles.
-    """
-    file = open_table(
-        name,
-        flag,
-        columns=parse_column_names(config.columns, "--log.columns"),
-        separator=config.separator,
-        encoding=config.encoding,
-    )
-    roles = flags_by_column(config.roles)
-    role_columns = {"rating": config.rating, "event": config.event}
-    # With --log.rating or --log.event, `rating` or `event` is that role, not a column of the file.
-    others = {name: other for name, other in others.items() if not role_columns.get(name)}
-    for column, other in others.items():
-        if roles.get(column, "--log.rating") not in ("--log.rating", "--log.event"):
-            raise UserError(
-                f"{roles[column]} and {other} both name the column {column!r}; omit it from the "
-                "latter"
-            )
-    return LogFile(file, config, tuple(others), {**others, **roles})
-
-
 def load_table(
     name: str | pl.DataFrame,
     config: LogConfig,
@@ -166,7 +99,7 @@ def load_table(
             where the row begins in a text file, or its number from 1 in a Parquet file.
     """
     opened = open_log(name, config, others=others, flag=flag)
-    table = opened.read()
+    config, table = opened.config, opened.read()
     complete = complete_rows(table, config)
     dropped = nonzero_counts(count_dropped("--log.drop-incomplete", table.frame, complete.frame))
     if complete.frame.is_empty():
@@ -175,7 +108,7 @@ def load_table(
     log, ticks = rows.log, rows.ticks_per_second
     if ticks is None and config.time != NO_TIMES:
         ticks = infer_ticks_per_second(log["timestamp"])
-    notes = [*opened.file.notes, *rows.notes]
+    notes = [*opened.notes, *rows.notes]
     known = log["item"].unique(maintain_order=True)
     items, table_notes = describe_items(known, config, tables)
     notes += table_notes
@@ -251,10 +184,19 @@ def read_rows(table: Table, opened: LogFile) -> ReadRows:
                 "one of them"
             )
         times, ticks = table.rows, None
-        notes.append("no times: the rows are in order")
+        if config.newest_first:
+            times = -times
+            notes.append("no times: the rows are in order, the newest first")
+        else:
+            notes.append(
+                "no times: the rows are in order, the oldest first; --log.newest-first reverses it"
+            )
     else:
         times, ticks = read_times(table, config.time, config.time_format, config.time_unit)
+        if config.newest_first:
+            raise UserError("--log.newest-first needs --log.time=none; omit it")
         notes += mixed_unit_notes(times)
+        notes += precision_notes(table.frame[config.time])
     log = pl.DataFrame({"user": users, "item": items, "timestamp": times})
     if config.rating is not None:
         ratings = finite_numbers(table.scalar_column(config.rating))

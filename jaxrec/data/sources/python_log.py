@@ -58,6 +58,7 @@ def read_log(
     encoding: str | None = None,
     time_format: str | None = None,
     time_unit: TimeUnit = "auto",
+    newest_first: bool = False,
     drop_incomplete: bool = False,
     item_table: ItemTableConfig | None = None,
     user_table: UserTableConfig | None = None,
@@ -79,6 +80,7 @@ def read_log(
         encoding: of the files, such as "latin-1"; None: UTF-8, or UTF-16 by a byte order mark.
         time_format: the strftime format of dates that are not ISO 8601, as "%d.%m.%Y %H:%M".
         time_unit: the unit of numeric times; "auto": the one that makes them times since 1970.
+        newest_first: without times, the rows run from the newest to the oldest.
         drop_incomplete: drop rows without a user, item, time, rating or event instead of refusing
             them.
         item_table: the roles of the columns of `items`; None: they are inferred from the names.
@@ -114,6 +116,7 @@ def read_log(
             encoding=encoding,
             time_format=time_format,
             time_unit=time_unit,
+            newest_first=newest_first,
             drop_incomplete=drop_incomplete,
         ),
         item_table=item_table or ItemTableConfig(),

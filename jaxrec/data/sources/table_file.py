@@ -11,7 +11,8 @@ from pathlib import Path
 
 import polars as pl
 
-from jaxrec.data.sources.delimited import SEPARATORS, Delimited, open_delimited, read_lines
+from jaxrec.data.sources.delimited import SEPARATORS, Delimited, open_delimited
+from jaxrec.data.sources.text_lines import read_lines
 from jaxrec.errors import UserError
 
 _JSON = (".jsonl", ".ndjson")

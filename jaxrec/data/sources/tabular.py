@@ -1,5 +1,6 @@
 """Requested columns of a table, and errors that locate an invalid row."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -41,21 +42,38 @@ class Table:
             )
         return self.frame[name]
 
-    def require(self, name: str, is_good: pl.Series, kind: str, remedy: str = "") -> None:
-        """Raise a UserError for the first row where `is_good` is not true; `kind` was expected."""
+    def require(
+        self,
+        name: str,
+        is_good: pl.Series,
+        kind: str,
+        *,
+        remedy: str = "",
+        otherwise: str = "correct or delete the row",
+    ) -> None:
+        """Raise a UserError for the first row where `is_good` is not true.
+
+        Args:
+            name: the column.
+            kind: the expected kind of value.
+            remedy: what to do in any case.
+            otherwise: what to do if neither `remedy` nor the value itself suggests anything else.
+        """
         bad = is_good.fill_null(False).not_().arg_true()
         if bad.is_empty():
             return
         value = self.frame[name][bad[0]]
         if value is None or value == "":
+            self.file.raise_row_error()  # the fields after a damaged one are empty too
             what, remedy = "is empty", self.if_empty
         else:
             what = f"has {str(value)[:40]!r}, not {kind}"
+            remedy = remedy or _number_remedy(str(value)) or otherwise
         more = len(bad) - 1
         also = f" (in {more:,} more of {self.frame.height:,} rows too)" if more else ""
         raise UserError(
             f"{self.locate(bad[0])}: column {name!r} {what}{also}; "
-            f"{remedy or 'correct or delete the row'}, or change {self.flags[name]}"
+            f"{remedy}, or change {self.flags[name]}"
         )
 
     def locate(self, row: int) -> str:
@@ -65,6 +83,15 @@ class Table:
     def filter(self, is_kept: pl.Series) -> "Table":
         """Return the rows for which `is_kept` is true."""
         return replace(self, frame=self.frame.filter(is_kept), rows=self.rows.filter(is_kept))
+
+
+def _number_remedy(text: str) -> str:
+    """Return how to write a number that has a comma; empty if the text is no such number."""
+    if re.fullmatch(r"-?\d{1,3}(,\d{3})+(\.\d+)?", text):
+        return f"omit the thousands separators, as in {text.replace(',', '')}"
+    if re.fullmatch(r"-?\d+,\d+", text):
+        return f"write a decimal point, as in {text.replace(',', '.')}"
+    return ""
 
 
 def flags_by_column(columns: Mapping[str, str | None]) -> dict[str, str]:

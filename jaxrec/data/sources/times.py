@@ -20,6 +20,9 @@ _REMEDY = "set the format of dates with --log.time-format, as in --log.time-form
 # 1000, so the ranges of two units do not overlap, and the size of a time determines its unit.
 _FIRST_SECOND, _LAST_SECOND = 1e8, 1e10
 
+# Days since 1899-12-30, the epoch of spreadsheets, from 1954 to 2119.
+_SPREADSHEET_DAYS = (20_000, 80_000)
+
 
 def read_times(
     table: Table, name: str, time_format: str | None, unit: TimeUnit = "auto"
@@ -46,10 +49,13 @@ def read_times(
                 f"{name!r} has {str(value)[:40]!r}; give a strftime format, as in "
                 "'%d.%m.%Y %H:%M'"
             )
-        (times, ticks), wanted, remedy = _since_1970(moments), f"a time as {time_format!r}", ""
+        times, ticks = _since_1970(moments)
+        table.require(name, times.is_not_null(), f"a time as {time_format!r}")
     else:
-        (times, ticks), wanted, remedy = _parse_times(column), _WANTED, _REMEDY
-    table.require(name, times.is_not_null(), wanted, remedy)
+        times, ticks = _parse_times(column)
+        _require_one_form(table, name, times)
+        is_good, remedy = times.is_not_null(), _remedy(column)
+        table.require(name, is_good, _WANTED, remedy=remedy, otherwise=_REMEDY)
     if unit == "auto":
         return times, ticks
     if ticks is not None:
@@ -64,6 +70,46 @@ def read_times(
             f"{unit}, which is centuries; give another unit"
         )
     return times, TICKS_PER_SECOND[unit]
+
+
+def _remedy(column: pl.Series) -> str:
+    """Return what to do about all times; empty if nothing is known."""
+    days = text_of(column).str.replace(",", ".", literal=True).cast(pl.Float64, strict=False)
+    if days.is_between(*_SPREADSHEET_DAYS).fill_null(False).all():
+        return (
+            "the times are days as spreadsheets count them: format the column as a date, as in "
+            "2024-05-01 12:30:59, and export it again"
+        )
+    return ""
+
+
+def _require_one_form(table: Table, name: str, times: pl.Series) -> None:
+    """Raise for the first date in a column of numbers, or the first number in a column of dates."""
+    text, bad = text_of(table.frame[name]), times.is_null().arg_true()
+    if bad.is_empty() or bad[0] == 0 or text[bad[0]] is None:
+        return
+    pair = pl.concat([text.head(1), text.gather(bad[:1])])
+    is_number, is_date = finite_numbers(pair).is_not_null(), _parse_iso(pair).is_not_null()
+    if (is_number | is_date).all() and is_number[0] != is_number[1]:
+        kinds = ["a number" if each else "a date" for each in is_number]
+        raise UserError(
+            f"{table.locate(bad[0])}: column {name!r} has {kinds[1]}, {pair[1][:40]!r}, and "
+            f"{table.locate(0)} has {kinds[0]}, {pair[0][:40]!r}; write all times in one form"
+        )
+
+
+def precision_notes(column: pl.Series) -> list[str]:
+    """Return a note on times whose type has too few digits for their size."""
+    if column.dtype != pl.Float32:
+        return []
+    largest = np.abs(column.drop_nulls().to_numpy()).max(initial=np.float32(0))
+    step = float(np.spacing(largest))
+    if step <= 1:
+        return []
+    return [
+        f"the times are float32, which is exact to {step:g} at {largest:.10g}: activities at "
+        "different times become simultaneous; store them as float64 or integers"
+    ]
 
 
 def mixed_unit_notes(times: pl.Series) -> list[str]:

@@ -62,15 +62,17 @@ def read_users(
     flags = dict.fromkeys(features, "--user-features") | {key: "--user-table.key"}
     table = read_table(file, flags, "the header", if_empty="delete the row")
     keys = read_ids(table, key)
-    again = (~keys.is_first_distinct()).arg_true()
-    if len(again):
-        raise UserError(
-            f"{table.locate(again[0])}: user {keys[again[0]]!r:.40} is in an earlier row too; keep "
-            "one row per user"
-        )
     described = pl.DataFrame(
         [keys.cast(pl.String).alias(_KEY), *(values_of(table, name) for name in features)]
-    )
+    ).with_row_index("row")
+    described = described.unique(pl.exclude("row"), keep="first", maintain_order=True)
+    again = described.filter(~pl.col(_KEY).is_first_distinct())["row"]
+    if len(again):
+        raise UserError(
+            f"{table.locate(again[0])}: user {keys[again[0]]!r:.40} has another description in an "
+            "earlier row; keep one row per user"
+        )
+    described = described.drop("row")
     users = pl.DataFrame({"user": known, _KEY: known.cast(pl.String)})
     lacking = users.join(described, on=_KEY, how="anti", maintain_order="left")
     if lacking.height:

@@ -1,7 +1,7 @@
 """Export and quantization in this process, for shapes that the runs of conftest.py lack."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -66,6 +66,18 @@ VARIANTS = {
 }
 
 
+# At least one of each encoder and one with a head; .ci/run has the others.
+QUICK_VARIANTS = (
+    *("bow, N = 1", "cnn, N = 1", "rnn, a long batch", "transformer, a long batch"),
+    *("two LSTMs, looped", "ratings"),
+)
+
+
+def with_slow(names: Iterable[str], quick: Sequence[str]) -> list[Any]:
+    """Return the names as parameters, those that are not among the quick ones marked as slow."""
+    return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in names]
+
+
 @pytest.fixture(scope="module")
 def export():
     # Importing TensorFlow emits warnings.
@@ -84,7 +96,7 @@ def export():
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", with_slow(VARIANTS, QUICK_VARIANTS))
 def test_every_shape_matches_the_model_in_every_recipe(export, name):
     variant = VARIANTS[name]
     model = make_model(variant.encoder, hidden_units=12, **variant.options)
@@ -161,7 +173,7 @@ def with_values(heldout: Heldout, features: Sequence[Feature]) -> Heldout:
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", FEATURES)
+@pytest.mark.parametrize("name", with_slow(FEATURES, ("rnn, everything", "any name")))
 def test_every_kind_of_feature_matches_the_model_in_every_recipe(export, name):
     encoder, *features = FEATURES[name]
     model = make_model(encoder, hidden_units=12, features=tuple(features))

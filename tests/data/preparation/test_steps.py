@@ -108,12 +108,12 @@ def test_preparation_in_buckets_equals_that_in_memory(
         except UserError as error:
             done = run_prepare(
                 *("--dataset=log.csv", "--out=prepared", f"--buckets={buckets}"),
-                *("--log.rating=stars", "--keep=more", *filter_flags),
+                *("--log.rating=stars", "--keep-columns=more", *filter_flags),
                 cwd=folder,
             )
             assert (done.returncode, done.stderr.splitlines()[-1]) == (2, f"error: {error}")
             return
-        flags = [f"--buckets={buckets}", "--log.rating=stars", "--keep=more", *filter_flags]
+        flags = [f"--buckets={buckets}", "--log.rating=stars", "--keep-columns=more", *filter_flags]
         assert_logs_equal(prepare_and_read(folder, *flags), expected)
 
 
@@ -171,6 +171,7 @@ def test_a_killed_preparation_resumes_to_the_same_files(tmp_path):
     assert files_of(tmp_path / "killed") == files_of(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_training_from_the_folder_equals_training_from_the_log(tmp_path):
     log = load_interactions(DataConfig(synthetic=SyntheticConfig(users=120, items=40)), seed=0)
     log.log.write_parquet(tmp_path / "log.parquet")
@@ -229,7 +230,7 @@ def test_spark_prepares_the_same_files(tmp_path):
                 "device": rng.choice(["phone", "desk"], 200),
             }
         ).write_parquet(tmp_path / "log of=all" / f"part {part}.parquet")
-    flags = ("--dataset=log of=all", "--log.rating=stars", "--keep=device", "--buckets=6")
+    flags = ("--dataset=log of=all", "--log.rating=stars", "--keep-columns=device", "--buckets=6")
     flags += ("--drop-duplicates", "--min-rating=2")
     assert run_prepare(*flags, "--out=local", cwd=tmp_path).returncode == 0
     command = [sys.executable, str(ROOT / "experiments" / "prepare.py"), *flags, "--out=spark"]

@@ -85,3 +85,15 @@ def test_ids_that_look_alike(one, other):
 @given(st.lists(st.integers(), min_size=1).map(lambda ids: [str(each) for each in ids]))
 def test_different_numbers_are_not_alike(ids):
     assert suspicious_id_notes("item", pl.Series(ids)) == []
+
+
+def test_ids_that_a_spreadsheet_rounded_are_noted():
+    (note,) = suspicious_id_notes("item", pl.Series(["4.00638E+12", "4.00638E+12", "A12"]))
+    assert note.startswith("2 rows have item ids in scientific notation, such as '4.00638E+12'")
+    assert suspicious_id_notes("item", pl.Series(["1E12", "4E", "e+1"])) == []
+
+
+def test_ids_that_differ_in_case_alone_are_noted():
+    (note,) = suspicious_id_notes("item", pl.Series(["sku4", "SKU4", "sku5"]))
+    assert note.startswith("3 items, but only 2 if case, spaces")
+    assert note.endswith("'sku4' and 'SKU4' are different ids")

@@ -176,7 +176,7 @@ def test_columns_named_by_flags_and_ratings(tmp_path):
         (HEADER + "1,a,5\n2,b,nan\n", "line 3: column 'timestamp' has 'nan'"),
         (HEADER + "1,a,inf\n", "line 2: column 'timestamp' has 'inf'"),
         (HEADER + "1,a,2020-01-01\n2,b,2020-02-30\n", "line 3: .*'2020-02-30'"),
-        (HEADER + "1,a,2020-01-01\n2,b,5\n", "line 3: column 'timestamp' has '5'"),
+        (HEADER + "1,a,2020-01-01\n2,b,5\n", "line 3: column 'timestamp' has a number, '5'"),
     ],
 )
 def test_an_invalid_csv_is_refused(tmp_path, text, message):
@@ -267,4 +267,14 @@ def test_without_times_the_order_of_the_file_is_kept(tmp_path):
     text = "user,item\n1,b\n,c\n1,a\n"
     read = load_csv(tmp_path, text, time="none", drop_incomplete=True)
     assert read.log.rows() == [(1, "b", 0), (1, "a", 2)]
-    assert read.notes == ("no times: the rows are in order",)
+    assert read.notes == (
+        "no times: the rows are in order, the oldest first; --log.newest-first reverses it",
+    )
+
+
+def test_rows_without_times_may_run_from_new_to_old(tmp_path):
+    read = load_csv(tmp_path, "user,item\n1,b\n1,a\n", time="none", newest_first=True)
+    assert read.log.sort("timestamp")["item"].to_list() == ["a", "b"]
+    assert read.notes == ("no times: the rows are in order, the newest first",)
+    with pytest.raises(UserError, match=r"--log\.newest-first needs --log\.time=none"):
+        load_csv(tmp_path, "user,item,timestamp\n1,b,5\n", newest_first=True)

@@ -118,3 +118,34 @@ def test_the_unit_of_times_is_set_by_a_flag(tmp_path):
     (tmp_path / "log.csv").write_text(HEADER + "1,a,2024-05-01\n")
     with pytest.raises(UserError, match=r"--log\.time-unit=milliseconds is for numbers, and"):
         load_table(str(tmp_path / "log.csv"), config)
+
+
+def test_dates_and_numbers_in_one_column_are_both_located(tmp_path):
+    with pytest.raises(UserError) as error:
+        read(tmp_path, ["2012-06-22", "2012-06-23", "1340402458"])
+    assert "line 4: column 'timestamp' has a number, '1340402458'" in str(error.value)
+    assert "line 2 has a date, '2012-06-22'; write all times in one form" in str(error.value)
+    with pytest.raises(UserError, match=r"line 3: .* has a date, '2012-06-22', and .* line 2 has"):
+        read(tmp_path, ["1340402458", "2012-06-22"])
+
+
+@pytest.mark.parametrize(
+    ("written", "remedy"),
+    [
+        ('"1,600,000,000"', "omit the thousands separators, as in 1600000000"),
+        ('"1600000000,5"', "write a decimal point, as in 1600000000.5"),
+        ('"44087,51851"', "days as spreadsheets count them: format the column as a date"),
+    ],
+)
+def test_numbers_with_commas_are_explained(tmp_path, written, remedy):
+    with pytest.raises(UserError) as error:
+        read(tmp_path, [written])
+    assert remedy in str(error.value) and "--log.time-format" not in str(error.value)
+
+
+def test_times_of_too_few_digits_are_noted(tmp_path):
+    times = pl.Series("timestamp", [881_256_448, 881_256_512], dtype=pl.Float32)
+    log = pl.DataFrame({"user": [1, 1], "item": [1, 2]}).with_columns(times)
+    (note,) = load_table(log, LogConfig()).notes
+    assert note.startswith("the times are float32, which is exact to 64 at 881256512")
+    assert load_table(log.cast({"timestamp": pl.Float64}), LogConfig()).notes == ()

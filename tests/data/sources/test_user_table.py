@@ -84,8 +84,8 @@ def test_the_table_is_parsed_like_a_log(tmp_path):
     ("text", "message"),
     [
         (
-            "user,sex\n1,f\n2,m\n1,f\n",
-            r"line 4: user 1 is in an earlier row too; keep one row per user",
+            "user,sex\n1,f\n2,m\n1,f\n1,m\n",
+            r"line 5: user 1 has another description in an earlier row; keep one row per user",
         ),
         ("user,sex\n1,f\n3,m\n", r"lacks 1 of 2 users of the log, such as 2; add them \(unknown"),
         ("user,sex\nx,f\ny,m\n", "lacks 2 of 2 users of the log, .* whose first value is 'x'"),

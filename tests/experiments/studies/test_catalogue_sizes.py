@@ -26,6 +26,7 @@ def test_users_stay_in_a_series_four_times_in_five():
     assert generate_log(1000, 500, seed=3).equals(log)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_it_trains_converts_measures_and_resumes(tmp_path, capsys):
     flags = ["--items=200", "--encoders=bow", "--widths=16", "--users=150", "--epochs=1"]

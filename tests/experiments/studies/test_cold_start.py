@@ -97,6 +97,7 @@ def test_largest_boost_keeps_the_recall_of_the_other_items():
     assert (raised[0, trial.old + 1 :] == 3).all() and raised[0, : trial.old + 1].max() == 2
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_the_study_prints_a_table_and_writes_no_files(tmp_path):
     flags = ["--synthetic.users=200", "--synthetic.items=80", "--epochs=1", "--embedding-dim=8"]
@@ -110,5 +111,6 @@ def test_the_study_prints_a_table_and_writes_no_files(tmp_path):
     process = call(cold_start.main, *flags, cwd=tmp_path)
     assert process.returncode == 2 and "give --item-features" in process.stderr
     assert sum(line.startswith("bow, new items + ") for line in lines) == 1
-    process = call(cold_start.main, *flags, "--item-features=genres", "--share=1", cwd=tmp_path)
-    assert process.returncode == 2 and "--share=1.0 is out of range" in process.stderr
+    flags += ["--item-features=genres", "--held-out-share=1"]
+    process = call(cold_start.main, *flags, cwd=tmp_path)
+    assert process.returncode == 2 and "--held-out-share=1.0 is out of range" in process.stderr

@@ -20,6 +20,7 @@ def write_stub(folder: Path, code: str) -> str:
     return f"--python={program}"
 
 
+@pytest.mark.slow
 def test_each_model_is_compared_with_ours(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code = """

@@ -25,13 +25,13 @@ def test_short_histories_have_the_scores_of_the_shipped_model():
     model = make_model("rnn")
     histories = np.zeros((3, M), np.int32)
     histories[1:, -1], histories[2, -3:] = 5, [7, 8, 9]
-    config = AdaptConfig(activities=M, held_back=3)
+    config = AdaptConfig(activities=M, held_out=3)
     adapted = materialize_scores(adapted_scorer(model, config, history_length=N)({ITEM: histories}))
     shipped = materialize_scores(model_scorer(*nnx.split(model))({ITEM: histories[:, -N:]}))
     np.testing.assert_array_equal(adapted, shipped)
     # Longer histories may have an adapter.
     many = np.full((1, M), 5, np.int32)
-    always = AdaptConfig(activities=M, held_back=0)
+    always = AdaptConfig(activities=M, held_out=0)
     moved = materialize_scores(adapted_scorer(model, always, history_length=N)({ITEM: many}))
     assert (
         moved[0, 5]
@@ -39,13 +39,14 @@ def test_short_histories_have_the_scores_of_the_shipped_model():
     )
 
 
+@pytest.mark.slow
 def test_the_command_reports_gains_and_losses(runs, tmp_path):
     # A log of other users with one unknown item.
     items = RunDirectory(runs["bow"]).vocabulary().values.to_list()
     rows = [f"{user},{items[user + 3 * step]},{step}" for user in range(40) for step in range(9)]
     log = tmp_path / "others.csv"
     log.write_text("\n".join(["user,item,timestamp", *rows, "3,-7,100"]))
-    flags = [f"--run-dir={runs['bow']}", f"--dataset={log}", "--activities=12", "--held-back=2"]
+    flags = [f"--run-dir={runs['bow']}", f"--dataset={log}", "--activities=12", "--held-out=2"]
     process = call(personalize.main, *flags, cwd=tmp_path)
     assert process.returncode == 0, process.stderr
     assert "1 items are unknown to the run" in process.stdout
@@ -77,8 +78,8 @@ def test_the_first_activity_of_the_last_day_by_hand():
     ("flags", "words"),
     [
         (["--judge=day"], "--judge=day has targets that the run was trained on"),
-        (["--held-back=100"], "--held-back=100 is out of range"),
-        (["--activities=10", "--held-back=2"], "not more than the 10 items that the model reads"),
+        (["--held-out=100"], "--held-out=100 is out of range"),
+        (["--activities=10", "--held-out=2"], "not more than the 10 items that the model reads"),
         (["--log.item=thing"], "--dataset"),
         (["--dataset=nowhere.csv"], "nowhere.csv"),
     ],

@@ -78,6 +78,7 @@ def folder(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @needs_dp_accounting
 def test_the_curve_is_drawn_and_finished_trainings_are_reused(folder):

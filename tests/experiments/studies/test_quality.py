@@ -14,6 +14,7 @@ def test_a_difference_is_paired_by_seed():
     assert difference([0.1], [0.4]) == "-0.3000"
 
 
+@pytest.mark.slow
 def test_it_trains_compares_and_resumes(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     flags = [*FLAGS, "--epochs=2", "--seeds=3,4", "--change=--dropout=0 --epochs=1"]

@@ -28,9 +28,8 @@ from jaxrec.evaluation.predictions import (
     prediction_figures,
 )
 from jaxrec.models.heads.rating import RatingHead
-from jaxrec.runtime import Recommender
 from jaxrec.schema import ITEM, PAD, HeadSpec
-from tests.bundles import make_bundle
+from tests.bundles import make_bundle, recommender_of
 from tests.small_data import log_of
 from tests.small_models import SIZE, STARS, make_model
 
@@ -216,7 +215,7 @@ def test_a_rating_weight_without_rate_is_refused():
 def test_the_recommender_predicts_ratings():
     pytest.importorskip("tensorflow", reason="needs the extra convert")
     model = make_model("rnn", heads=(STARS,))
-    recommender = Recommender(
+    recommender = recommender_of(
         make_bundle(model, Shapes(2, 5, 6, 4, False), list(range(100, 100 + SIZE)))
     )
     candidates = [104, 99, 101, 100, 129, 128]
@@ -238,6 +237,6 @@ def test_the_recommender_predicts_ratings():
     with pytest.raises(
         UserError, match="the model predicts no ratings; train a run with --predict-ratings"
     ):
-        Recommender(
+        recommender_of(
             make_bundle(make_model("bow"), Shapes(1, 5, 6, 4, False), list(range(SIZE)))
         ).rate([], [1])

@@ -1,0 +1,145 @@
+"""A FastAPI service that recommends with one model file, and loads it anew when it is replaced.
+
+    export JAXREC_MODEL=model.tflite
+    uvicorn --app-dir=examples/fastapi --factory app:create_app --workers=2
+
+Each worker checks every second whether another file was renamed over the model, and loads it.
+Running requests end with the model they began with. A damaged file is logged, and the old model
+stays. The application survives a fork, so gunicorn may preload it.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
+
+from jaxrec import Recommender, UserError
+
+log = logging.getLogger("uvicorn.error")
+
+# Strict, so that "7" stays a string: a model knows the items of its log, of their type.
+Item = StrictInt | StrictStr
+Items = Annotated[list[Item], Field(max_length=10_000)]
+
+
+class Query(BaseModel):
+    """A request for recommendations, with the arguments of `Recommender.recommend`."""
+
+    model_config = ConfigDict(extra="forbid")
+    history: Items = []
+    k: Annotated[int, Field(ge=1, le=1000)] = 10
+    exclude: Items = []
+    candidates: Items | None = None
+    features: dict[str, Any] = {}
+
+
+class CurrentModel:
+    """The recommender of a file that other processes replace.
+
+    Attributes:
+        recommender: the newest valid model. A request reads it once.
+    """
+
+    def __init__(self, path: Path):
+        self._path = path
+        self._version = self._read_version()
+        self.recommender = Recommender.load(path)
+
+    def refresh(self) -> None:
+        """Load the file if it was replaced since the last call; if it is damaged, log it."""
+        try:
+            version = self._read_version()
+            if version == self._version:
+                return
+            self._version = version
+            # Requests that run now keep the old recommender, which is freed after the last of them.
+            self.recommender = Recommender.load(self._path)
+        except (UserError, OSError) as error:
+            log.error("the model stays as it is: %s", error)
+        else:
+            log.info("loaded %s", self._path)
+
+    async def watch(self, seconds: float) -> None:
+        """Refresh the model forever, after each pause of some seconds."""
+        while True:
+            await asyncio.sleep(seconds)
+            await asyncio.to_thread(self.refresh)
+
+    def _read_version(self) -> tuple[int, int]:
+        status = self._path.stat()
+        return status.st_ino, status.st_mtime_ns
+
+
+def create_app(path: str | None = None, seconds: float = 1.0) -> FastAPI:
+    """Build the service.
+
+    Args:
+        path: the model file; None: the environment variable JAXREC_MODEL names it.
+        seconds: the pause between two checks of the file.
+
+    Raises:
+        UserError: if the file is damaged.
+        OSError: if it cannot be read.
+    """
+    current = CurrentModel(Path(path or os.environ.get("JAXREC_MODEL", "model.tflite")))
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        # In each worker, after the fork: a task does not survive it.
+        task = asyncio.create_task(current.watch(seconds))
+        yield
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    app = FastAPI(title="jaxrec", lifespan=lifespan)
+    app.add_exception_handler(UserError, _refuse)
+    app.add_exception_handler(RequestValidationError, _refuse_body)
+
+    # Without `async`: FastAPI runs these functions in threads, which may share a recommender.
+    @app.post("/recommend")
+    def recommend(query: Query) -> dict[str, Any]:
+        """Return the best items after a history; of new users, the popular ones."""
+        recommender = current.recommender
+        found = recommender.recommend(
+            query.history,
+            min(query.k, len(recommender.items)),
+            exclude=query.exclude,
+            candidates=query.candidates,
+            features=query.features,
+            unknown="popular",
+        )
+        return {"model": _version_of(recommender), "items": [each.to_dict() for each in found]}
+
+    @app.get("/model")
+    def model() -> dict[str, Any]:
+        """Return the version and the size of the model, as a check that the service is ready."""
+        recommender = current.recommender
+        return {"model": _version_of(recommender), "items": len(recommender.items)}
+
+    return app
+
+
+def _version_of(recommender: Recommender) -> str:
+    return recommender.model["graph"]["sha256"][:12]
+
+
+def _refuse(request: Request, error: Exception) -> JSONResponse:
+    """Answer a request that the model refuses."""
+    return JSONResponse({"error": str(error)}, 400)
+
+
+def _refuse_body(request: Request, error: Exception) -> JSONResponse:
+    """Answer a request of the wrong form with the first mistake, in one line."""
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return JSONResponse({"error": f"{place}: {first['msg']}"}, 422)

@@ -1,0 +1,62 @@
+"""Fork 20 processes while four threads call a recommender, and print how the processes ended.
+
+    python tests/runtime/fork_under_load.py clients/golden/plain.tflite
+
+A child that answers as its parent does ends with 0. One that waits forever is ended by SIGALRM.
+"""
+
+import json
+import os
+import signal
+import sys
+import threading
+import warnings
+
+from jaxrec.runtime import Recommender
+
+CHILDREN, THREADS, SECONDS = 20, 4, 20
+
+
+def main(path: str) -> None:
+    """Run the processes, and print their exit codes as JSON."""
+    # Python 3.12 warns of any fork beside threads, whatever locks the threads hold.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    recommender = Recommender.load(path)
+    history = list(recommender.items[:3])
+    size = len(recommender.items)
+
+    def lists() -> list:
+        return [recommender.recommend(history, k=k) for k in (2, size)] + [
+            recommender.similar(history[0], k=size),
+            recommender.encode(history).tolist(),
+        ]
+
+    expected = lists()
+    is_done = threading.Event()
+
+    def call() -> None:
+        while not is_done.is_set():
+            assert lists() == expected
+
+    threads = [threading.Thread(target=call) for _ in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    children = [fork(lambda: lists() == expected) for _ in range(CHILDREN)]
+    codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+    is_done.set()
+    for thread in threads:
+        thread.join()
+    print(json.dumps(codes))
+
+
+def fork(is_right) -> int:
+    """Start a process that checks a condition, and return its id."""
+    child = os.fork()
+    if child == 0:
+        signal.alarm(SECONDS)
+        os._exit(0 if is_right() else 1)
+    return child
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
