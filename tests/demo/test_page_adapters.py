@@ -99,6 +99,7 @@ def test_adapters_are_synchronized_between_tabs(browser, server, recommender):
     page.context.close()
 
 
+@pytest.mark.slow
 def test_emptying_the_history_deletes_the_adapter(browser, server, recommender):
     page, positions = open_new_page(browser, server), positions_with_kept_adapter(recommender)
     set_history(page, recommender, positions)
@@ -131,6 +132,7 @@ def test_an_adapter_of_an_older_release_is_read(browser, server, recommender):
     page.context.close()
 
 
+@pytest.mark.slow
 def test_an_adapter_stored_after_a_deletion_is_discarded(browser, server, recommender):
     page, positions = open_new_page(browser, server), positions_with_kept_adapter(recommender)
     set_history(page, recommender, positions)
@@ -154,6 +156,7 @@ def test_a_page_from_the_back_forward_cache_rereads_the_storage(page):
     expect(page.locator("#history-list li")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_forget_keeps_the_adapters_of_models_that_are_not_shown(
     browser, learning_model, recommender, tmp_path
 ):

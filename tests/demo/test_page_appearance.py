@@ -18,7 +18,13 @@ from tests.small_models import SIZE, make_model
 
 SCREENSHOTS = ROOT / "build" / "screenshots"
 SIZES = {"phone": (390, 844), "desktop": (1440, 900)}
-SCHEMES = ("light", "dark")
+# Each size and each scheme once; .ci/run has the other two.
+APPEARANCES = [
+    ("phone", "light"),
+    ("desktop", "dark"),
+    pytest.param(("phone", "dark"), marks=pytest.mark.slow),
+    pytest.param(("desktop", "light"), marks=pytest.mark.slow),
+]
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +45,7 @@ def new_static_context(browser, **settings):
     return browser.new_context(reduced_motion="reduce", service_workers="block", **settings)
 
 
-@pytest.fixture(params=[(size, scheme) for size in SIZES for scheme in SCHEMES], ids="-".join)
+@pytest.fixture(params=APPEARANCES, ids="-".join)
 def page(request, browser, server):
     size, scheme = request.param
     width, height = SIZES[size]
@@ -95,6 +101,7 @@ def test_every_state_is_accessible(page, request, axe):
     check_and_screenshot(page, axe, f"side-by-side-{name}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", SIZES)
 def test_a_page_without_metadata_is_accessible(browser, tmp_path, models, axe, size):
     described = ("title", "genres", "year")
@@ -135,9 +142,9 @@ def feature_site(tmp_path_factory):
         yield server
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("size", SIZES)
-def test_feature_inputs_are_accessible(browser, feature_site, axe, size, scheme):
+@pytest.mark.parametrize("appearance", APPEARANCES, ids="-".join)
+def test_feature_inputs_are_accessible(browser, feature_site, axe, appearance):
+    size, scheme = appearance
     width, height = SIZES[size]
     context = new_static_context(
         browser, viewport={"width": width, "height": height}, color_scheme=scheme

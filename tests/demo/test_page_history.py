@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser import checked_page, open_page, open_rows, recommended_items, tap_cards
@@ -192,14 +191,12 @@ def test_the_history_is_exported_as_a_file(page, models, tmp_path):
     ]
 
 
-@pytest.mark.parametrize(
-    "stored", ["{", "7", '"x"', '{"item": 1}', '[{"item": null}, {}]', "[null]"]
-)
-def test_an_unreadable_stored_history_is_ignored(page, stored):
-    page.evaluate("stored => localStorage.setItem('jaxrec history synthetic', stored)", stored)
-    page.reload()
-    expect(page.locator("#lists li")).not_to_have_count(0)
-    expect(page.locator("#history-list li")).to_have_count(0)
+def test_an_unreadable_stored_history_is_ignored(page):
+    for stored in ("{", "7", '"x"', '{"item": 1}', '[{"item": null}, {}]', "[null]"):
+        page.evaluate("stored => localStorage.setItem('jaxrec history synthetic', stored)", stored)
+        page.reload()
+        expect(page.locator("#lists li")).not_to_have_count(0)
+        expect(page.locator("#history-list li")).to_have_count(0)
 
 
 def open_with_history(page, items) -> None:

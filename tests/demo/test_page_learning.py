@@ -88,6 +88,7 @@ def test_an_adapter_that_does_not_help_is_dropped(page, recommender):
     assert recommended_items(page) == before
 
 
+@pytest.mark.slow
 def test_a_newer_model_learns_the_adapter_again(
     browser, runs, learning_model, recommender, tmp_path
 ):
@@ -108,6 +109,7 @@ def test_a_newer_model_learns_the_adapter_again(
         page.context.close()
 
 
+@pytest.mark.slow
 def test_taps_are_answered_while_the_worker_learns(browser, learning_model, recommender, tmp_path):
     """The worker is held up while the user taps: the page does not wait for it."""
     with site(tmp_path / "site", learning_model) as server:
@@ -129,6 +131,7 @@ def test_taps_are_answered_while_the_worker_learns(browser, learning_model, reco
         page.context.close()
 
 
+@pytest.mark.slow
 def test_a_browser_without_storage_learns_and_forgets(browser, server, recommender):
     page = browser.new_context(service_workers="block").new_page()
     page.add_init_script(

@@ -61,6 +61,7 @@ def test_the_page_recommends_after_a_reload_without_the_server(page, server):
     expect(page.locator("#lists li")).to_have_count(10)
 
 
+@pytest.mark.slow
 def test_any_static_host_works_even_in_a_subfolder(browser, server):
     handler = partial(QuietHandler, directory=str(server.folder.parent))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as host:
@@ -113,6 +114,7 @@ def test_a_new_export_replaces_the_old_and_keeps_the_history(page, server, model
     assert model == model_path(*choose_exports([models["rnn"]]))
 
 
+@pytest.mark.slow
 def test_a_new_release_is_used_on_the_next_visit(page, server, models):
     server.publish(models["rnn"])
     check_for_update(page)
@@ -121,6 +123,7 @@ def test_a_new_release_is_used_on_the_next_visit(page, server, models):
     expect(page.locator(".list h3")).to_have_text("LSTM")
 
 
+@pytest.mark.slow
 def test_opening_the_page_checks_for_a_release(page, server, models):
     server.publish(models["rnn"])
     page.reload()
@@ -129,6 +132,7 @@ def test_opening_the_page_checks_for_a_release(page, server, models):
     expect(offered.or_(page.locator(".list h3", has_text="LSTM"))).to_be_visible()
 
 
+@pytest.mark.slow
 def test_an_update_fetches_only_what_changed(page, server, models):
     server.publish(models["bow"])
     server.connections.clear()
@@ -138,6 +142,7 @@ def test_an_update_fetches_only_what_changed(page, server, models):
     assert len(server.connections) == 3
 
 
+@pytest.mark.slow
 def test_an_old_page_keeps_its_models(page, server, models):
     (old,) = choose_exports([models["cnn"]])
     server.publish(models["bow"], models["rnn"])

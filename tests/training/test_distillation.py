@@ -77,6 +77,7 @@ def test_the_logits_of_several_teachers_are_averaged():
         np.testing.assert_allclose(got, np.mean(each, axis=0), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_run_learns_from_two_teachers(tmp_path, teacher):
     """With the same teacher given twice, the result is that of one."""
     learned = []
