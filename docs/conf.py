@@ -28,6 +28,7 @@ source_suffix = {".md": "markdown", ".ipynb": "markdown"}
 include_patterns = [
     "*.md",
     "docs/**",
+    "clients/**README.md",
     "examples/**README.md",
     "experiments/**README.md",
     "pretrained/README.md",
@@ -84,7 +85,7 @@ def escape_setting(app: Sphinx, what: str, *arguments: Any) -> None:
         # first colon as a type.
         lines[:] = [
             "\\",
-            *(re.sub(r"(?<!\S)(--[a-z.-]*[a-z])", r"``\1``", each) for each in escaped),
+            *(re.sub(r"(?<!\S)(--[a-z.-]*[a-z](?:=\w+)?)", r"``\1``", each) for each in escaped),
         ]
 
 

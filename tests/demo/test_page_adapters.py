@@ -82,6 +82,7 @@ def test_a_deletion_while_the_worker_learns_drops_the_adapter(
     page.context.close()
 
 
+@pytest.mark.slow
 def test_adapters_are_synchronized_between_tabs(browser, server, recommender):
     page, positions = open_new_page(browser, server), positions_with_kept_adapter(recommender)
     other = page.context.new_page()

@@ -16,15 +16,11 @@ from tests.browser import open_figures, open_page, open_rows, site, tap_cards
 from tests.bundles import make_bundle, rewrite_bundle, save_bundle
 from tests.small_models import SIZE, make_model
 
+pytestmark = pytest.mark.slow
+
 SCREENSHOTS = ROOT / "build" / "screenshots"
 SIZES = {"phone": (390, 844), "desktop": (1440, 900)}
-# Each size and each scheme once; .ci/run has the other two.
-APPEARANCES = [
-    ("phone", "light"),
-    ("desktop", "dark"),
-    pytest.param(("phone", "dark"), marks=pytest.mark.slow),
-    pytest.param(("desktop", "light"), marks=pytest.mark.slow),
-]
+APPEARANCES = [(size, scheme) for size in SIZES for scheme in ("light", "dark")]
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +97,6 @@ def test_every_state_is_accessible(page, request, axe):
     check_and_screenshot(page, axe, f"side-by-side-{name}")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("size", SIZES)
 def test_a_page_without_metadata_is_accessible(browser, tmp_path, models, axe, size):
     described = ("title", "genres", "year")

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser import checked_page, open_page, open_rows, recommended_items, tap_cards
@@ -49,6 +50,7 @@ def test_the_history_can_be_reordered_edited_and_cleared(page, models, recommend
     assert recommended_items(page) == expected_items(recommender, [])
 
 
+@pytest.mark.slow
 def test_items_beyond_the_history_length_are_folded_away(page):
     older, rows = page.locator("#older-items"), page.locator("#history-list li")
     tap_cards(page, *range(10))
@@ -76,6 +78,7 @@ def test_items_beyond_the_history_length_are_folded_away(page):
     expect(older.locator("li")).to_have_count(1)
 
 
+@pytest.mark.slow
 def test_an_excluded_item_among_the_older_ones_is_folded_away_with_them(page, models):
     items = [entry["item"] for entry in catalogue(models)][:12]
     page.evaluate(
@@ -123,6 +126,7 @@ HOLD_LONG_TIMERS = """
 """
 
 
+@pytest.mark.slow
 def test_a_deletion_can_be_undone_until_its_time_is_over(browser, server):
     with checked_page(browser) as page:
         page.add_init_script(HOLD_LONG_TIMERS)
@@ -164,6 +168,7 @@ def test_the_history_survives_a_reload_until_it_is_deleted(page):
     expect(rows).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_another_tab_is_synchronized(page, server):
     other = page.context.new_page()
     open_page(other, server.url)
@@ -224,6 +229,7 @@ def test_a_history_of_unknown_items_gives_popular_items(page, recommender):
     expect(page.locator(".time")).not_to_be_empty()
 
 
+@pytest.mark.slow
 def test_a_history_of_all_items_leaves_no_recommendations(page, models):
     items = [entry["item"] for entry in catalogue(models)]
     open_with_history(page, items[1:])

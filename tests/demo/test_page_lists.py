@@ -63,6 +63,7 @@ def test_list_and_history_stay_in_sight_on_wide_screens(page):
             assert box and 0 <= box["y"] <= size["height"] - 40, (size, title)
 
 
+@pytest.mark.slow
 def test_score_bars_are_scaled_between_last_and_first_score(page, recommender):
     open_figures(page)
     scores = [each.score for each in recommender.recommend([], recommender.top_k)]
@@ -76,6 +77,7 @@ def test_score_bars_are_scaled_between_last_and_first_score(page, recommender):
     )
 
 
+@pytest.mark.slow
 def test_a_catalogue_smaller_than_the_list(browser, tmp_path):
     pytest.importorskip("tensorflow", reason="needs the extra convert")
     small = make_bundle(make_model("bow", size=6), Shapes(1, 3, 3, 4, False), [*"abcdef"])

@@ -101,6 +101,7 @@ def check_for_update(page) -> None:
     page.evaluate("navigator.serviceWorker.ready.then((registration) => registration.update())")
 
 
+@pytest.mark.slow
 def test_a_new_export_replaces_the_old_and_keeps_the_history(page, server, models):
     tap_cards(page, 2)
     server.publish(models["rnn"])
@@ -152,6 +153,7 @@ def test_an_old_page_keeps_its_models(page, server, models):
     expect(page.locator("#lists li")).to_have_count(10)
 
 
+@pytest.mark.slow
 def test_an_incomplete_release_is_not_used(page, server, models):
     before = recommended_items(page)
     server.publish(models["rnn"])

@@ -116,6 +116,7 @@ def keep_seen_model(runs, server):
     return folder / "model.tflite"
 
 
+@pytest.mark.slow
 def test_a_model_exported_with_keep_seen(page, keep_seen_model):
     recommender = Recommender.load(keep_seen_model)
     items = list(recommender.items)

@@ -142,6 +142,7 @@ def test_gradients_reach_the_embeddings_of_feature_values():
     assert by_value[0] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_an_exported_file_contains_no_item_features(tmp_path):
     """Check that the graph is the same as without features, except for the table's values."""

@@ -53,9 +53,9 @@ def test_recall_on_pure_noise_is_at_chance_level(tmp_path):
     "changes",
     [
         {"loss": "full-softmax"},
-        {"sampler": "log-uniform"},
         {"sampler": "batch"},
-        {"window_length": 1},
+        pytest.param({"sampler": "log-uniform"}, marks=pytest.mark.slow),
+        pytest.param({"window_length": 1}, marks=pytest.mark.slow),
         {"table_optimizer": "rowwise-adagrad"},
     ],
     ids=str,
@@ -66,6 +66,7 @@ def test_every_loss_learns_the_chain(tmp_path, changes):
     assert recall_at_1(trained, dataset, config) > 0.75
 
 
+@pytest.mark.slow
 def test_a_model_with_untied_embeddings_learns_the_chain(tmp_path):
     config = replace(CONFIG, model=replace(CONFIG.model, tie_embeddings=False))
     trained, dataset = fit(tmp_path, config)

@@ -100,7 +100,9 @@ def test_row_wise_adagrad_by_hand():
 
 
 @pytest.mark.parametrize(
-    "candidates", [{}, {"sampler": "batch"}, {"loss": "full-softmax"}], ids=str
+    "candidates",
+    [{}, pytest.param({"sampler": "batch"}, marks=pytest.mark.slow), {"loss": "full-softmax"}],
+    ids=str,
 )
 @pytest.mark.parametrize("kind", ["tied", "untied", "taught", "with features", "rated"])
 def test_gradients_of_sparse_rows_equal_those_of_whole_tables(kind, candidates):

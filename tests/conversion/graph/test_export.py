@@ -69,7 +69,7 @@ VARIANTS = {
 # At least one of each encoder and one with a head; .ci/run has the others.
 QUICK_VARIANTS = (
     *("bow, N = 1", "cnn, N = 1", "rnn, a long batch", "transformer, a long batch"),
-    *("two LSTMs, looped", "ratings"),
+    "ratings",
 )
 
 
@@ -202,7 +202,7 @@ def test_long_histories_use_a_loop_and_short_ones_are_unrolled(export):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("is_tied", [True, False])
+@pytest.mark.parametrize("is_tied", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_the_vectors_signature_adds_no_second_table(export, is_tied):
     """It reads the constants of the scores and adds only a few numbers for shapes."""
     model, shapes = make_model("rnn", tie_embeddings=is_tied), Shapes(1, 5, 6, 4, False)
