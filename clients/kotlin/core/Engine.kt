@@ -1,4 +1,4 @@
-/** What runs the graph of a file: LiteRT on Android, or its C library on the JVM. */
+/** Runs the graph of a file: LiteRT on Android, or its C library on the JVM. */
 package jaxrec
 
 internal const val HISTORY = "history"
