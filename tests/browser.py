@@ -4,6 +4,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,15 +43,22 @@ class Site:
     def __init__(self, folder: Path):
         self.folder = folder
         self._server = make_server(folder, 0)
-        self.connections: list[Any] = []
-        self._server.verify_request = self._record_connection
+        self.requests: list[str] = []
+        self._server.RequestHandlerClass = self._recording(self._server.RequestHandlerClass)
         self.url = f"http://{HOST}:{self._server.server_port}/"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
         self._thread.start()
 
-    def _record_connection(self, request: Any, client_address: Any) -> bool:
-        self.connections.append(client_address)
-        return True
+    def _recording(self, handler: Any) -> Any:
+        """Return a handler that also records the path of each request."""
+        requests = self.requests
+
+        class Recording(handler.func):
+            def send_head(self) -> Any:
+                requests.append(self.path)
+                return super().send_head()
+
+        return partial(Recording, *handler.args, **handler.keywords)
 
     def publish(self, *paths: Path) -> None:
         """Write the page with these models to the folder."""

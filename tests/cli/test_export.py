@@ -170,6 +170,7 @@ def test_verify_succeeds_on_the_exported_file(models, encoder):
     assert process.stderr == ""
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_the_newest_run_is_exported_for_a_server_with_keep_seen(copied_run):
     """Combine all flags of the command."""

@@ -10,6 +10,8 @@ from jaxrec.conversion.restore import restore_run
 from jaxrec.runtime import Recommender
 from tests.exports import call, convert, run_train
 
+pytestmark = pytest.mark.slow
+
 BRANDS = "xyz"
 
 

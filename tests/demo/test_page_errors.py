@@ -95,6 +95,7 @@ def test_a_damaged_model_leaves_the_others_usable(page, server, models):
     expect(columns.nth(0).locator("li")).to_have_count(10)
 
 
+@pytest.mark.slow
 def test_a_browser_without_storage_is_reported(page, server):
     page.add_init_script(
         "Object.defineProperty(window, 'localStorage', {get() { throw new Error('denied') }})"

@@ -213,6 +213,7 @@ def open_with_history(page, items) -> None:
     page.reload()
 
 
+@pytest.mark.slow
 def test_unknown_items_stay_in_the_history_and_are_ignored(page, recommender, models):
     item = catalogue(models)[0]["item"]
     open_with_history(page, [10**9, item])

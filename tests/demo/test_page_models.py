@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from playwright.sync_api import expect
 
 from jaxrec.runs.directory import HELDOUT
@@ -35,6 +36,7 @@ def test_the_page_describes_its_model(page, models):
     expect(page.locator(".time")).to_have_text(re.compile(r"^\d+ µs$"))
 
 
+@pytest.mark.slow
 def test_lists_for_held_out_histories_match_the_runtime(page, runs, models):
     """Set histories by storage events, as another tab does, which is faster than tapping."""
     items = bundle.read_bundle(models["bow"]).items

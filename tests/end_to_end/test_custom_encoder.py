@@ -16,6 +16,7 @@ from tests.browser import open_page, recommended_items, site
 from tests.exports import call, run_train
 
 pytest.importorskip("tensorflow", reason="needs the extra convert")
+pytestmark = pytest.mark.slow
 
 
 class Decay(Encoder):

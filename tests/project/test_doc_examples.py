@@ -90,6 +90,7 @@ def test_the_server_page_answers_requests_and_updates(exported):
     assert model.is_file() and not new.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_the_python_of_on_device_learning_adapts_and_adapts_again(tmp_path):
     pytest.importorskip("tensorflow", reason="needs the extra convert")

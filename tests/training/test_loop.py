@@ -73,6 +73,7 @@ def test_a_model_with_untied_embeddings_learns_the_chain(tmp_path):
     assert recall_at_1(trained, dataset, config) > 0.75
 
 
+@pytest.mark.slow
 def test_training_is_deterministic_given_the_seed(tmp_path, uninterrupted_run):
     _, first = uninterrupted_run
     second, _ = fit(tmp_path / "again", SHORT)

@@ -191,6 +191,7 @@ def test_every_kind_of_feature_matches_the_model_in_every_recipe(export, name):
         assert parity.histories == len(build_trials(heldout, SIZE, features))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_long_histories_use_a_loop_and_short_ones_are_unrolled(export):
     def operators(length: int) -> dict[str, int]:
@@ -250,6 +251,7 @@ def test_a_graph_of_another_model_is_refused(export):
             check_limits(parity, recipe)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_weights_behind_a_flatbuffer_are_moved_into_it(export):
     """Beyond 256 KB the quantizer appends them to the flatbuffer, where only some runtimes look."""

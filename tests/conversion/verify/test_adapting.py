@@ -44,8 +44,10 @@ def export_graph(model, adapt: AdaptConfig | None) -> bytes:
     "name",
     [
         "rnn",
-        "transformer",
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("bow, untied", "cnn")),
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("bow, untied", "cnn", "transformer")
+        ),
     ],
 )
 def test_the_adapter_matches_the_model_and_zeros_reproduce_the_shipped_model(name):
