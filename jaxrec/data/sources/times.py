@@ -53,9 +53,10 @@ def read_times(
         table.require(name, times.is_not_null(), f"a time as {time_format!r}")
     else:
         times, ticks = _parse_times(column)
-        _require_one_form(table, name, times)
-        is_good, remedy = times.is_not_null(), _remedy(column)
-        table.require(name, is_good, _WANTED, remedy=remedy, otherwise=_REMEDY)
+        if times.has_nulls():
+            _require_one_form(table, name, times)
+            is_good, remedy = times.is_not_null(), _remedy(column)
+            table.require(name, is_good, _WANTED, remedy=remedy, otherwise=_REMEDY)
     if unit == "auto":
         return times, ticks
     if ticks is not None:
@@ -86,7 +87,7 @@ def _remedy(column: pl.Series) -> str:
 def _require_one_form(table: Table, name: str, times: pl.Series) -> None:
     """Raise for the first date in a column of numbers, or the first number in a column of dates."""
     text, bad = text_of(table.frame[name]), times.is_null().arg_true()
-    if bad.is_empty() or bad[0] == 0 or text[bad[0]] is None:
+    if bad[0] == 0 or text[bad[0]] is None:
         return
     pair = pl.concat([text.head(1), text.gather(bad[:1])])
     is_number, is_date = finite_numbers(pair).is_not_null(), _parse_iso(pair).is_not_null()
