@@ -76,6 +76,15 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
 
 
+def rename_keys(values: Mapping[str, Any], new_names: Mapping[str, str]) -> dict[str, Any]:
+    """Return the content of an older file under the names of today.
+
+    Args:
+        new_names: the present name of each renamed key; other keys stay.
+    """
+    return {new_names.get(key, key): value for key, value in values.items()}
+
+
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write arrays by name as a compressed .npz, atomically."""
     with replacing(path) as file:

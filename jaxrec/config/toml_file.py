@@ -18,7 +18,7 @@ import tomli_w
 
 from jaxrec.config.fields import flag_of, flag_values, renamed_flags
 from jaxrec.errors import UserError
-from jaxrec.files import replacing
+from jaxrec.files import rename_keys, replacing
 
 # Version of the layout of run directories. Readers refuse all but this one and the previous one, in
 # which some settings and keys have other names.
@@ -104,7 +104,7 @@ def with_table(config: Settings, table: Mapping[str, Any], path: Path) -> Settin
 def with_new_names(config: Any, table: Mapping[str, Any]) -> dict[str, Any]:
     """Return the table of an older run with the new names of renamed settings outside groups."""
     new_names = {old[2:]: new[2:] for old, new in renamed_flags(config).items()}
-    return {new_names.get(key, key): value for key, value in table.items()}
+    return rename_keys(table, new_names)
 
 
 def _apply_table(config: Any, table: dict[str, Any], path: Path) -> Any:

@@ -5,7 +5,6 @@ It is the file `federated.json`, beside the files of any run (jaxrec/runs/direct
 
 import shutil
 import tempfile
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from jaxrec.data.dataset import Dataset
 from jaxrec.errors import UserError
 from jaxrec.federated.accounting import Guarantee
 from jaxrec.federated.settings import FederatedConfig
-from jaxrec.files import read_json, reading, write_json
+from jaxrec.files import read_json, reading, rename_keys, write_json
 from jaxrec.runs.directory import RunDirectory
 
 RECORD = "federated.json"
@@ -75,14 +74,10 @@ def load_record(out: RunDirectory) -> FederatedRecord:
         raise UserError(f"--out={out.path} is not a federated run; give another folder")
     saved = read_json(path)
     with reading(path):
-        saved = _with_new_names(saved, _RENAMED)
-        settings = _with_new_names(saved["settings"], _RENAMED_SETTINGS)
+        saved = rename_keys(saved, _RENAMED)
+        settings = rename_keys(saved["settings"], _RENAMED_SETTINGS)
         privacy = saved["privacy"] and Guarantee(**saved["privacy"])
         return FederatedRecord(**{**saved, "settings": settings, "privacy": privacy})
-
-
-def _with_new_names(values: Mapping[str, Any], new_names: Mapping[str, str]) -> dict[str, Any]:
-    return {new_names.get(name, name): value for name, value in values.items()}
 
 
 def require_same_settings(out: RunDirectory, settings: FederatedConfig) -> None:

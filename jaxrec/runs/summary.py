@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from jaxrec.data.log_summary import LogSummary
 from jaxrec.evaluation.metrics import PredictionFigures
-from jaxrec.files import read_json, reading, write_json
+from jaxrec.files import read_json, reading, rename_keys, write_json
 
 AnyFigures = TypeVar("AnyFigures")
 
@@ -17,12 +17,12 @@ def describe_history(excluded: bool) -> str:
     return "history excluded" if excluded else "history included"
 
 
-# Fields of the protocol in runs of format 8, by their names today.
-_OLDER_NAMES = {
-    "log_summary": "intake",
-    "knows_target_time": "told_time",
-    "target_weight": "label_weight",
-    "train_on_validation": "final_fit",
+# Fields of the protocol in runs of format 8, the oldest of which lack some, with their names today.
+_RENAMED = {
+    "intake": "log_summary",
+    "told_time": "knows_target_time",
+    "label_weight": "target_weight",
+    "final_fit": "train_on_validation",
 }
 
 
@@ -171,12 +171,9 @@ def load_summary(path: Path) -> Summary:
 
 
 def _parse_protocol(saved: Any) -> Protocol:
-    values = {**saved}
+    values = rename_keys(saved, _RENAMED)
     if "seen_items" in values:
         values["excludes_history"] = values.pop("seen_items") == "left out"
-    for name, older_name in _OLDER_NAMES.items():
-        if older_name in values:  # the oldest runs of format 8 lack some
-            values[name] = values.pop(older_name)
     log_summary = values["log_summary"]
     values["log_summary"] = LogSummary(**{**log_summary, "notes": tuple(log_summary["notes"])})
     return Protocol(**values)
