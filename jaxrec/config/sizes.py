@@ -10,7 +10,7 @@ Settings = TypeVar("Settings")
 
 Size = Literal["small", "medium", "large"]
 
-# As tables of settings; medium has the defaults. experiments/studies/quality has the figures.
+# As tables of settings; medium has the defaults. docs/models.md has the figures.
 SIZES: dict[str, dict[str, Any]] = {
     "small": {"embedding-dim": 16, "hidden-units": 24, "dropout": 0.05, "epochs": 15},
     "medium": {},

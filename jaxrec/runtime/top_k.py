@@ -85,9 +85,8 @@ def _drop_excluded(lists: RankedItems, excluded: ExcludedMask, k: int) -> Ranked
     ids, scores = lists
     rows = np.arange(len(ids))[:, None]
     if ids.shape[1] >= k and not excluded[rows, ids[:, :k]].any():
-        return RankedItems(
-            ids[:, :k], scores[:, :k]
-        )  # the usual case: the graph excludes the history
+        # The usual case: the graph excludes the history.
+        return RankedItems(ids[:, :k], scores[:, :k])
     is_excluded = excluded[rows, ids]
     # The sort is stable: excluded items move to the end, and the others keep their order.
     order = np.argsort(is_excluded, axis=1, kind="stable")[:, :k]
