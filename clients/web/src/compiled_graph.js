@@ -27,27 +27,34 @@ export class CompiledGraph {
   static async compile(runtime, graph) {
     const { wasm, environment } = runtime;
     const address = wasm._malloc(graph.length);
-    wasm.HEAPU8.set(graph, address);
-    const model = wasm.loadModel(environment, address, graph.length);
-    const options = {
-      environment,
-      accelerator: /** @type {const} */ ("wasm"),
-      cpuOptions: { numThreads: wasm.getThreadCount() },
-      gpuOptions: {},
-      webNNOptions: {},
+    const cleanup = [() => wasm._free(address)];
+    const free = () => {
+      while (cleanup.length) cleanup.pop()?.();
     };
-    const compiled = await wasm.compileModel(environment, model, options);
-    /** @type {Record<string, Signature>} */
-    const signatures = Object.create(null); // without a prototype, as callers choose names of heads
-    for (let index = 0; index < model.getNumSignatures(); index += 1) {
-      const signature = new Signature(runtime, model, compiled, index);
-      signatures[signature.name] = signature;
+    try {
+      wasm.HEAPU8.set(graph, address);
+      const model = wasm.loadModel(environment, address, graph.length);
+      cleanup.push(() => model.delete());
+      const options = {
+        environment,
+        accelerator: /** @type {const} */ ("wasm"),
+        cpuOptions: { numThreads: wasm.getThreadCount() },
+        gpuOptions: {},
+        webNNOptions: {},
+      };
+      const compiled = await wasm.compileModel(environment, model, options);
+      cleanup.push(() => compiled.delete());
+      /** @type {Record<string, Signature>} */
+      const signatures = Object.create(null); // without a prototype, as callers name heads
+      for (let index = 0; index < model.getNumSignatures(); index += 1) {
+        const signature = new Signature(runtime, model, compiled, index);
+        signatures[signature.name] = signature;
+      }
+      return new CompiledGraph(signatures, free);
+    } catch (error) {
+      free();
+      throw error;
     }
-    return new CompiledGraph(signatures, () => {
-      compiled.delete();
-      model.delete();
-      wasm._free(address);
-    });
   }
 
   /** Free the memory of the graph; it cannot be used afterwards. */

@@ -1,8 +1,9 @@
 /** The package for browsers: recommends with a .tflite file of jaxrec. */
 
-export { BundleError, sha256 } from "./bundle.js";
+export { BundleError } from "./bundle_error.js";
 export { Catalogue, titleOf } from "./catalogue.js";
 export { LoadError } from "./fetch_file.js";
+export { sha256 } from "./integrity.js";
 export { Recommender } from "./recommender.js";
 export { runtimeBuild, UnsupportedError } from "./runtime_files.js";
 export { isKept, minKnownItems } from "./user_adapter.js";
@@ -13,8 +14,10 @@ export { WorkerRecommender } from "./worker_recommender.js";
 /** @typedef {import("./features.js").Features} Features */
 /** @typedef {import("./features.js").InputFeature} InputFeature */
 /** @typedef {import("./item_index.js").RawItem} RawItem */
+/** @typedef {import("./options.js").LoadOptions} LoadOptions */
 /** @typedef {import("./options.js").RecommendManyOptions} RecommendManyOptions */
 /** @typedef {import("./options.js").RecommendOptions} RecommendOptions */
+/** @typedef {import("./options.js").UpdateOptions} UpdateOptions */
 /** @typedef {import("./recommendation.js").Rating} Rating */
 /** @typedef {import("./recommendation.js").Recommendation} Recommendation */
 /** @typedef {import("./user_adapter.js").Adapter} Adapter */

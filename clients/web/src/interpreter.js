@@ -1,6 +1,6 @@
 /** The graph of a model file, with one method per signature. */
 
-import { BundleError } from "./bundle.js";
+import { BundleError } from "./bundle_error.js";
 import { CompiledGraph } from "./compiled_graph.js";
 import { ADAPTER, CANDIDATES, ITEMS } from "./signature.js";
 

@@ -5,36 +5,47 @@ import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname } from "node:path";
 import { compileFunction } from "node:vm";
-import { readBundle } from "./bundle.js";
 import { isUrl } from "./fetch_file.js";
-import { DeviceModel } from "./interpreter.js";
 import { startRuntime } from "./litert.js";
+import { checkOptions } from "./options.js";
 import { Recommender as BrowserRecommender } from "./recommender.js";
+import { replaceFile } from "./replace_file.js";
+import { ReplaceableModel } from "./replaceable_model.js";
 import { runtimeBuild } from "./runtime_files.js";
 
 /** @import { Source } from "./fetch_file.js" */
 /** @import { Build, Factory } from "./litert.js" */
+/** @import { LoadOptions } from "./options.js" */
 
-export { BundleError } from "./bundle.js";
+export { BundleError } from "./bundle_error.js";
 export { isKept, minKnownItems } from "./user_adapter.js";
 
 const require = createRequire(import.meta.url);
 
-/** A recommender that loads files by their path. */
+/** A recommender that loads files by their path. `update` also replaces the file that was loaded. */
 export class Recommender extends BrowserRecommender {
   /**
    * Load a recommender from one file, after verifying its integrity.
    *
    * @param {Source} source path of the .tflite file, its file: URL, or its content.
+   * @param {Pick<LoadOptions, "publicKey">} options
    * @throws {BundleError} as in `readBundle`.
+   * @throws {RangeError} `publicKey` is no Ed25519 public key.
    * @throws {Error} the file cannot be read.
    */
-  static async load(source) {
-    const content = isUrl(source) ? await readFile(source) : source;
-    const bundle = await readBundle(new Uint8Array(content));
-    const runtime = await startRuntime(openBuild);
-    return new Recommender(await DeviceModel.load(runtime, bundle.graph), bundle);
+  static async load(source, options = {}) {
+    checkOptions(options, ["publicKey"]);
+    const store = isUrl(source)
+      ? (/** @type {Uint8Array} */ content) => replaceFile(source, content)
+      : undefined;
+    const host = { read: readSource, startRuntime: () => startRuntime(openBuild), store };
+    return new Recommender(await ReplaceableModel.load(source, host, options.publicKey));
   }
+}
+
+/** @param {Source} source */
+async function readSource(source) {
+  return new Uint8Array(isUrl(source) ? await readFile(source) : source);
 }
 
 /**

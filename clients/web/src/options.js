@@ -12,6 +12,20 @@ import { asList } from "./item_index.js";
  */
 
 /**
+ * @typedef {object} LoadOptions
+ * @property {string} [publicKey] PEM text of an Ed25519 public key: only a file that its owner signed
+ *     is loaded.
+ * @property {string | URL} [runtime] URL of a copy of the folder wasm/ of `@litertjs/core`, as
+ *     described in runtime_files.js; the first call decides. Node.js finds it without.
+ */
+
+/**
+ * @typedef {object} UpdateOptions
+ * @property {string} [publicKey] by default that of `load`.
+ * @property {boolean} [rollback] true accepts a model that is older than the current one.
+ */
+
+/**
  * @typedef {object} RecommendOptions
  * @property {Iterable<RawItem>} [exclude] items to exclude in addition to the history.
  * @property {Iterable<RawItem>} [candidates] the only items to rank; by default all.

@@ -9,26 +9,23 @@
  *     }
  */
 
-import { BundleError, readBundle } from "./bundle.js";
+import { BundleError } from "./bundle_error.js";
 import { fetchBytes, isUrl } from "./fetch_file.js";
-import { DeviceModel } from "./interpreter.js";
-import { asList, ItemIndex, NO_ITEM } from "./item_index.js";
+import { asList, NO_ITEM } from "./item_index.js";
 import { startRuntime } from "./litert.js";
 import { checkOptions } from "./options.js";
 import { toRating, toRecommendations } from "./recommendation.js";
-import { excludedIds, RequestBuilder } from "./request.js";
+import { ReplaceableModel } from "./replaceable_model.js";
 import { openBuild, requireBrowserSupport } from "./runtime_files.js";
-import { rankSimilar, toUnitVectors } from "./similarity.js";
-import { rankAll, rankCandidates, requireK } from "./top_k.js";
-import { adapterInput, adaptInputs, requireAdaptSettings, toAdapter } from "./user_adapter.js";
+import { rankSimilar } from "./similarity.js";
+import { requireK } from "./top_k.js";
+import { adaptInputs, requireAdaptSettings, toAdapter } from "./user_adapter.js";
 
-/** @import { Bundle } from "./bundle.js" */
 /** @import { Source } from "./fetch_file.js" */
 /** @import { RawItem } from "./item_index.js" */
-/** @import { AdaptOptions, EncodeOptions, PredictOptions } from "./options.js" */
-/** @import { RecommendManyOptions, RecommendOptions } from "./options.js" */
+/** @import { AdaptOptions, EncodeOptions, LoadOptions, PredictOptions } from "./options.js" */
+/** @import { RecommendManyOptions, RecommendOptions, UpdateOptions } from "./options.js" */
 /** @import { Rating, Recommendation } from "./recommendation.js" */
-/** @import { Request } from "./request.js" */
 /** @import { Adapter } from "./user_adapter.js" */
 
 /**
@@ -44,51 +41,77 @@ import { adapterInput, adaptInputs, requireAdaptSettings, toAdapter } from "./us
  * in features.js. Missing features are unknown.
  */
 export class Recommender {
-  #device;
-  #itemIndex;
-  #requests;
-  /** @type {Promise<Float32Array[]> | undefined} item embeddings of length one, on first use. */
-  #unitVectors;
+  #replaceable;
 
-  /**
-   * @param {DeviceModel} device
-   * @param {Bundle} bundle
-   */
-  constructor(device, { items, catalogue, model }) {
-    this.#device = device;
-    this.#itemIndex = new ItemIndex(items);
-    /** Raw items of the model, the most popular first, [V]. */
-    this.items = items;
-    /** `item`, `title`, `genres` and `year` of each item, ordered as `items`, [V]; read by `at`. */
-    this.catalogue = catalogue;
-    /** Content of model.json: shapes, rules, figures. */
-    this.model = model;
-    /** Number of items in the list that the graph itself computes. */
-    this.topK = model.top_k;
-    /** Number of history items that the model reads, N. */
-    this.historyLength = model.history_length;
-    /** Features that the model takes in addition to the items; older files have no such field. */
-    this.features = model.features ?? [];
-    this.#requests = new RequestBuilder(this.#itemIndex, this.features, device.historyPorts);
+  /** @param {ReplaceableModel} replaceable */
+  constructor(replaceable) {
+    this.#replaceable = replaceable;
   }
 
   /**
    * Load a recommender from one file, after verifying its integrity.
    *
    * @param {Source} source URL of the .tflite file, or its content.
-   * @param {{runtime?: string | URL}} options `runtime`: URL of a copy of the folder wasm/ of
-   *     `@litertjs/core`, as described in runtime_files.js; the first call decides.
+   * @param {LoadOptions} options
    * @throws {BundleError} as in `readBundle`.
-   * @throws {UnsupportedError} this browser cannot run it.
+   * @throws {RangeError} `publicKey` is no Ed25519 public key.
+   * @throws {UnsupportedError} this browser cannot run it, or cannot verify signatures.
    * @throws {LoadError} the file or the runtime cannot be fetched; a later call tries again.
    */
   static async load(source, options = {}) {
-    checkOptions(options, ["runtime"]);
+    checkOptions(options, ["publicKey", "runtime"]);
     requireBrowserSupport();
-    const content = isUrl(source) ? await fetchBytes(source) : source;
-    const bundle = await readBundle(new Uint8Array(content));
-    const runtime = await startRuntime(() => openBuild(options.runtime));
-    return new Recommender(await DeviceModel.load(runtime, bundle.graph), bundle);
+    const { publicKey, runtime } = options;
+    const host = { read: readSource, startRuntime: () => startRuntime(() => openBuild(runtime)) };
+    return new Recommender(await ReplaceableModel.load(source, host, publicKey));
+  }
+
+  /**
+   * Replace the model by that of another file.
+   *
+   * The file must be complete, signed if a public key is given, not older than the current model, and
+   * answer. Otherwise the current model stays, as it does if the file is its own. Calls go on during
+   * the update: each is answered by one of the two models. `items` and the other properties then are
+   * those of the new model, which has other ids, and refuses adapters of the old one.
+   *
+   * @param {Source} source as in `load`.
+   * @param {UpdateOptions} options
+   * @throws {BundleError} the file is refused.
+   * @throws {RangeError|UnsupportedError|LoadError} as in `load`; LoadError too after `close`.
+   */
+  async update(source, options = {}) {
+    checkOptions(options, ["publicKey", "rollback"]);
+    return this.#replaceable.update(source, options);
+  }
+
+  /** Raw items of the model, the most popular first, [V]. */
+  get items() {
+    return this.#model.items;
+  }
+
+  /** `item`, `title`, `genres` and `year` of each item, ordered as `items`, [V]; read by `at`. */
+  get catalogue() {
+    return this.#model.catalogue;
+  }
+
+  /** Content of model.json: shapes, rules, figures. */
+  get model() {
+    return this.#model.model;
+  }
+
+  /** Number of items in the list that the graph itself computes. */
+  get topK() {
+    return this.model.top_k;
+  }
+
+  /** Number of history items that the model reads, N. */
+  get historyLength() {
+    return this.model.history_length;
+  }
+
+  /** Features that the model takes in addition to the items. */
+  get features() {
+    return this.#model.features;
   }
 
   /**
@@ -97,7 +120,7 @@ export class Recommender {
    * @param {RawItem} item
    */
   knows(item) {
-    return this.#itemIndex.idOf(item) !== NO_ITEM;
+    return this.#model.itemIndex.idOf(item) !== NO_ITEM;
   }
 
   /**
@@ -106,7 +129,7 @@ export class Recommender {
    * @param {RawItem} item
    */
   describe(item) {
-    return this.knows(item) ? this.catalogue.at(this.#itemIndex.idOf(item) - 1) : undefined;
+    return this.knows(item) ? this.catalogue.at(this.#model.itemIndex.idOf(item) - 1) : undefined;
   }
 
   /**
@@ -123,11 +146,7 @@ export class Recommender {
   async recommend(items, k = 10, options = {}) {
     checkOptions(options, ["exclude", "candidates", "features", "adapter", "unknown"]);
     requireK(k, this.items.length);
-    const request = this.#requests.build(items, options);
-    const { candidates, adapter } = options;
-    if (candidates === undefined) return this.#rank(request, k, adapter);
-    const ids = this.#itemIndex.requireAnyKnown(candidates, "candidates");
-    return this.#rank(request, k, adapter, ids);
+    return this.#model.recommend(items, k, options);
   }
 
   /**
@@ -142,8 +161,8 @@ export class Recommender {
   async recommendMany(histories, k = 10, options = {}) {
     checkOptions(options, ["exclude", "features", "unknown"]);
     requireK(k, this.items.length);
-    const requests = this.#requests.buildMany(histories, options);
-    return requests.map((request) => this.#rank(request, k));
+    const requests = this.#model.requests.buildMany(histories, options);
+    return requests.map((request) => this.#model.rank(request, k));
   }
 
   /**
@@ -157,9 +176,8 @@ export class Recommender {
    */
   async similar(item, k = 10) {
     requireK(k, this.items.length);
-    const id = this.#itemIndex.requireId(item);
-    this.#unitVectors ??= this.vectors().then(toUnitVectors);
-    return toRecommendations(rankSimilar(await this.#unitVectors, id, k), this.catalogue);
+    const id = this.#model.itemIndex.requireId(item);
+    return toRecommendations(rankSimilar(this.#model.unitVectors, id, k), this.catalogue);
   }
 
   /**
@@ -178,8 +196,8 @@ export class Recommender {
   async adapt(items, options = {}) {
     checkOptions(options, ["weights"]);
     const settings = requireAdaptSettings(this.model);
-    const ids = this.#itemIndex.requireAnyKnown(items, "items");
-    const outputs = this.#device.adapt(adaptInputs(ids, options.weights, settings));
+    const ids = this.#model.itemIndex.requireAnyKnown(items, "items");
+    const outputs = this.#model.device.adapt(adaptInputs(ids, options.weights, settings));
     return toAdapter(this.model.graph.sha256, outputs);
   }
 
@@ -193,8 +211,8 @@ export class Recommender {
    */
   async encode(items, options = {}) {
     checkOptions(options, ["features", "adapter"]);
-    const request = this.#requests.build(items, options);
-    return this.#device.encode(this.#inputs(request, options.adapter));
+    const request = this.#model.requests.build(items, options);
+    return this.#model.device.encode(this.#model.inputs(request, options.adapter));
   }
 
   /**
@@ -208,9 +226,9 @@ export class Recommender {
    */
   async score(items, candidates, options = {}) {
     checkOptions(options, ["features", "adapter"]);
-    const ids = this.#itemIndex.idsOf(candidates, "candidates");
-    const inputs = this.#inputs(this.#requests.build(items, options), options.adapter);
-    return Array.from(this.#device.score(inputs, ids));
+    const ids = this.#model.itemIndex.idsOf(candidates, "candidates");
+    const inputs = this.#model.inputs(this.#model.requests.build(items, options), options.adapter);
+    return Array.from(this.#model.device.score(inputs, ids));
   }
 
   /**
@@ -224,7 +242,7 @@ export class Recommender {
    * @throws {TypeError|RangeError} as in `score`.
    */
   async rate(items, candidates, options = {}) {
-    if (!this.#device.has("rate")) {
+    if (!this.#model.device.has("rate")) {
       throw new BundleError("The model predicts no ratings; train a run with --predict-ratings.");
     }
     const list = asList(candidates, "candidates");
@@ -246,9 +264,9 @@ export class Recommender {
    */
   async predict(signature, items, candidates, options = {}) {
     checkOptions(options, ["features"]);
-    const ids = this.#itemIndex.idsOf(candidates, "candidates");
-    const inputs = this.#inputs(this.#requests.build(items, options));
-    const predictions = this.#device.predict(signature, inputs, ids);
+    const ids = this.#model.itemIndex.idsOf(candidates, "candidates");
+    const inputs = this.#model.inputs(this.#model.requests.build(items, options));
+    const predictions = this.#model.device.predict(signature, inputs, ids);
     return predictions.map((each, index) => (ids[index] === NO_ITEM ? null : each));
   }
 
@@ -260,39 +278,20 @@ export class Recommender {
    * @throws {BundleError} the file is an older one, without item embeddings.
    */
   async vectors() {
-    return this.#device.vectors(this.#itemIndex.ids);
+    return this.#model.device.vectors(this.#model.itemIndex.ids);
   }
 
   /** Free the model's memory; it cannot be used afterwards. */
   close() {
-    this.#device.close();
+    this.#replaceable.close();
   }
 
-  /**
-   * @param {Request} request
-   * @param {Adapter} [adapter]
-   */
-  #inputs(request, adapter) {
-    const inputs = this.#requests.inputs(request);
-    if (adapter === undefined) return inputs;
-    const { sha256 } = this.model.graph;
-    return { ...inputs, ...adapterInput(adapter, sha256, this.#device.adapterWidth) };
+  get #model() {
+    return this.#replaceable.current;
   }
+}
 
-  /**
-   * Rank every item, or only the candidates.
-   *
-   * @param {Request} request
-   * @param {number} k
-   * @param {Adapter} [adapter]
-   * @param {number[]} [candidates] ids.
-   */
-  #rank(request, k, adapter, candidates) {
-    const inputs = this.#inputs(request, adapter);
-    const excluded = excludedIds(request, this.model.keep_seen);
-    const list = candidates
-      ? rankCandidates(this.#device, inputs, candidates, excluded, k)
-      : rankAll(this.#device, inputs, excluded, k, this.items.length);
-    return toRecommendations(list, this.catalogue);
-  }
+/** @param {Source} source */
+async function readSource(source) {
+  return isUrl(source) ? fetchBytes(source) : new Uint8Array(source);
 }

@@ -4,7 +4,7 @@
  * The model keeps no copy: to forget what was learned, delete the adapter.
  */
 
-import { BundleError } from "./bundle.js";
+import { BundleError } from "./bundle_error.js";
 import { asList, NO_ITEM } from "./item_index.js";
 import { ADAPTER } from "./signature.js";
 

@@ -1,8 +1,8 @@
 /**
  * Script of a worker: runs the recommender of a `WorkerRecommender` off the main thread.
  *
- * Messages to the worker are calls: `{id, method, values}`, the first of them `load`. It answers each
- * with `{id, result}` or `{id, error: {name, message}}`.
+ * Messages to the worker are calls: `{id, method, values}`, the first of them `load`. It answers
+ * `load` and `update` with the properties of the recommender, and each call with `{id, result}` or `{id, error: {name, message}}`.
  */
 
 import { Recommender } from "./recommender.js";
@@ -17,7 +17,7 @@ import { Recommender } from "./recommender.js";
 /**
  * @typedef {object} Call
  * @property {number} id
- * @property {"load" | Method} method
+ * @property {"load" | "update" | Method} method
  * @property {unknown[]} values arguments.
  */
 
@@ -50,11 +50,20 @@ async function run(method, values) {
   if (method === "load") {
     const [source, options] = /** @type {Parameters<typeof Recommender.load>} */ (values);
     loading = Recommender.load(source, options);
-    const { items, model, topK, historyLength, features } = await loading;
-    return { items, model, topK, historyLength, features };
+    return propertiesOf(await loading);
+  }
+  if (method === "update") {
+    const loaded = /** @type {Recommender} */ (await loading);
+    await loaded.update(.../** @type {Parameters<Recommender["update"]>} */ (values));
+    return propertiesOf(loaded);
   }
   const recommender = /** @type {Record<Method, (...values: unknown[]) => unknown>} */ (
     /** @type {unknown} */ (await loading)
   );
   return recommender[method](...values);
+}
+
+/** @param {Recommender} recommender */
+function propertiesOf({ items, model, topK, historyLength, features }) {
+  return { items, model, topK, historyLength, features };
 }

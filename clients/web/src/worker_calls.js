@@ -1,6 +1,6 @@
 /** Calls to a worker by messages, and its answers as promises. */
 
-import { BundleError } from "./bundle.js";
+import { BundleError } from "./bundle_error.js";
 import { LoadError } from "./fetch_file.js";
 import { UnsupportedError } from "./runtime_files.js";
 

@@ -6,6 +6,7 @@ import { WorkerCalls } from "./worker_calls.js";
 /** @import { Entry } from "./catalogue.js" */
 /** @import { Source } from "./fetch_file.js" */
 /** @import { RawItem } from "./item_index.js" */
+/** @import { LoadOptions, UpdateOptions } from "./options.js" */
 /** @import { Recommender } from "./recommender.js" */
 
 /** @typedef {Pick<Recommender, "items" | "model" | "topK" | "historyLength" | "features">} Loaded */
@@ -18,18 +19,36 @@ import { WorkerCalls } from "./worker_calls.js";
 export class WorkerRecommender {
   #calls;
 
+  #loaded;
+
   /**
    * @param {WorkerCalls} calls
    * @param {Loaded} loaded
    */
-  constructor(calls, { items, model, topK, historyLength, features }) {
+  constructor(calls, loaded) {
     this.#calls = calls;
-    /** As in `Recommender`; likewise the other properties. */
-    this.items = items;
-    this.model = model;
-    this.topK = topK;
-    this.historyLength = historyLength;
-    this.features = features;
+    this.#loaded = loaded;
+  }
+
+  /** As in `Recommender`; likewise the other properties. */
+  get items() {
+    return this.#loaded.items;
+  }
+
+  get model() {
+    return this.#loaded.model;
+  }
+
+  get topK() {
+    return this.#loaded.topK;
+  }
+
+  get historyLength() {
+    return this.#loaded.historyLength;
+  }
+
+  get features() {
+    return this.#loaded.features;
   }
 
   /**
@@ -37,14 +56,13 @@ export class WorkerRecommender {
    *
    * @param {Worker} worker a new worker, which this recommender terminates when it is closed.
    * @param {Source} source as in `Recommender.load`.
-   * @param {{runtime?: string | URL}} options as in `Recommender.load`.
+   * @param {LoadOptions} options as in `Recommender.load`.
    * @throws {Error} as in `Recommender.load`; the worker is terminated then.
    */
   static async load(worker, source, { runtime, ...options } = {}) {
     const calls = new WorkerCalls(worker);
-    // The worker would resolve URLs relative to its own script.
     const values = [
-      isUrl(source) ? resolveUrl(source) : source,
+      inPage(source),
       runtime === undefined ? options : { ...options, runtime: resolveUrl(runtime) },
     ];
     try {
@@ -53,6 +71,16 @@ export class WorkerRecommender {
       calls.close();
       throw error;
     }
+  }
+
+  /**
+   * Replace the model by that of another file, as `Recommender.update` does.
+   *
+   * @param {Source} source
+   * @param {UpdateOptions} options
+   */
+  async update(source, options = {}) {
+    this.#loaded = await this.#calls.call("update", [inPage(source), options]);
   }
 
   /**
@@ -147,4 +175,13 @@ export class WorkerRecommender {
   close() {
     this.#calls.close();
   }
+}
+
+/**
+ * Resolve a URL as the page does; the worker would resolve it relative to its own script.
+ *
+ * @param {Source} source
+ */
+function inPage(source) {
+  return isUrl(source) ? resolveUrl(source) : source;
 }

@@ -3,8 +3,9 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { readBundle, sha256 } from "../src/bundle.js";
+import { readBundle } from "../src/bundle.js";
 import { Catalogue, titleOf } from "../src/catalogue.js";
+import { sha256 } from "../src/integrity.js";
 
 const FILE = new Uint8Array(readFileSync(new URL("../../golden/plain.tflite", import.meta.url)));
 
@@ -25,7 +26,8 @@ test("a changed byte of the graph is an error", async () => {
     damaged[offset] ^= 0xff;
     await assert.rejects(readBundle(damaged), {
       name: "BundleError",
-      message: "The model is damaged (the hash of its graph differs); export its run again.",
+      message:
+        "The model is damaged (the hash of its graph differs); copy it again, or export its run again.",
     });
   }
 });
