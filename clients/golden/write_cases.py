@@ -15,6 +15,17 @@ unknown value of a feature. A runtime returns the same items in the same order, 
 whose scores differ by less than the tolerance may be swapped; numbers differ by at most the
 tolerance, or `ADAPT_TOLERANCE` for the call `adapt`. A call with `error` is refused by every
 runtime, with its own message.
+
+signed.tflite is made of keep_seen.tflite, and signed.json also has the public key and updates:
+
+    {..., "public_key": "-----BEGIN PUBLIC KEY-----...", "updates": [
+      {"name": "...", "edits": [{"at": 7, "delete": 1, "insert": "ff"}], "rollback": false,
+       "outcome": "damaged", "sequence": 3}]}
+
+The edits replace bytes of signed.tflite: those of `insert`, in hexadecimal, replace `delete` bytes
+at the position `at` of the original. A model loaded from signed.tflite with the key is updated by
+the edited file. `signed_cases.Outcome` explains the outcomes; `sequence` is that of the model that
+answers afterwards.
 """
 
 import argparse
@@ -30,12 +41,15 @@ from clients.golden.keep_seen_cases import KEEP_SEEN
 from clients.golden.models import MODELS, build
 from clients.golden.plain_cases import PLAIN
 from clients.golden.replay import replay
+from clients.golden.signed_cases import SIGNED, edits_between, updates
+from clients.golden.signed_model import PUBLIC_KEY, pack, read_parts
 from jaxrec.errors import UserError
 from jaxrec.runtime import Recommender
 
 GOLDEN = Path(__file__).parent
 TOLERANCE, ADAPT_TOLERANCE = 1e-4, 1e-3
 MAX_BYTES = 60_000
+NAMES = (*MODELS, "signed")
 
 
 def write_model(name: str) -> None:
@@ -44,7 +58,7 @@ def write_model(name: str) -> None:
     Raises:
         AssertionError: the file is too large.
     """
-    content = build(name)
+    content = _signed() if name == "signed" else build(name)
     assert len(content) <= MAX_BYTES, f"{name} has {len(content):,} bytes"
     (GOLDEN / f"{name}.tflite").write_bytes(content)
 
@@ -60,14 +74,41 @@ def write_cases(name: str) -> None:
     cases = [_with_result(recommender, case) for case in _cases(name, recommender)]
     lines = ",\n".join(json.dumps(each, ensure_ascii=False) for each in cases)
     head = json.dumps({"model": path.name, "tolerance": TOLERANCE})[:-1]
-    path.with_suffix(".json").write_text(f'{head}, "cases": [\n{lines}\n]}}\n', encoding="utf-8")
+    more = _updates(path) if name == "signed" else ""
+    text = f'{head}, "cases": [\n{lines}\n]{more}}}\n'
+    path.with_suffix(".json").write_text(text, encoding="utf-8")
     print(f"{path.name}: {path.stat().st_size:,} bytes, {len(cases)} cases")
 
 
 def _cases(name: str, recommender: Recommender) -> Sequence[Case]:
     if name != "adapter":
-        return {"plain": PLAIN, "features": FEATURES, "keep_seen": KEEP_SEEN}[name]
+        return {"plain": PLAIN, "features": FEATURES, "keep_seen": KEEP_SEEN, "signed": SIGNED}[
+            name
+        ]
     return adapter_cases(_adapter(recommender.model))
+
+
+def _signed() -> bytes:
+    return pack(read_parts(GOLDEN / "keep_seen.tflite"))
+
+
+def _updates(path: Path) -> str:
+    """Return the public key and the updates of a signed file as the last keys of its cases."""
+    content = path.read_bytes()
+    lines = [
+        json.dumps(
+            {
+                "name": each.name,
+                "edits": edits_between(content, each.content),
+                "rollback": each.rollback,
+                "outcome": each.outcome,
+                "sequence": each.sequence,
+            }
+        )
+        for each in updates(read_parts(GOLDEN / "keep_seen.tflite"))
+    ]
+    listed = ",\n".join(lines)
+    return f', "public_key": {json.dumps(PUBLIC_KEY)}, "updates": [\n{listed}\n]'
 
 
 def _adapter(model: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,10 +133,10 @@ def _with_result(recommender: Recommender, case: Case) -> dict[str, Any]:
 def main() -> None:
     """Parse the command line, and write the files."""
     parser = argparse.ArgumentParser(description="Write the golden cases.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(MODELS)}")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(NAMES)}")
     parser.add_argument("--keep-models", action="store_true")
     arguments = parser.parse_args()
-    for name in arguments.names or MODELS:
+    for name in arguments.names or NAMES:
         if not arguments.keep_models:
             write_model(name)
         write_cases(name)

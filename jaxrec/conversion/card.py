@@ -59,6 +59,8 @@ def describe(conversion: Conversion) -> dict[str, Any]:
         **{output: list(head.values) for output, head in heads.items()},
         "format": bundle.FORMAT,
         "run": run.directory.path.absolute().name,
+        **asdict(conversion.release),
+        "log_until": run.summary.protocol.log_summary.until,
         "encoder": run.config.model.encoder,
         "embedding_dim": run.config.model.embedding_dim,
         **asdict(conversion.shapes),
@@ -155,6 +157,8 @@ def render(model: dict[str, Any]) -> str:
         f"{model['history_length']} items of a user, on the user's own device. Encoder: "
         f"{model['encoder']}; weights: {model['recipe']}. Items of the history {seen}. Items with "
         f"a title, genres or year: {described}.",
+        f"Number {model['sequence']} of its sequence, created {model['created']}, from a log until "
+        f"{model['log_until'] or 'an unknown time'}.",
         "## Signatures",
         "\n".join(signatures),
         "## Rules",

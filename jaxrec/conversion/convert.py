@@ -11,7 +11,7 @@ from tqdm import tqdm
 from jaxrec.conversion.export_config import ExportConfig
 from jaxrec.conversion.export_report import render_list_lengths, render_recipes
 from jaxrec.conversion.graph.shapes import choose_shapes
-from jaxrec.conversion.package import build_package, pack_for_servers, write_package
+from jaxrec.conversion.package import build_package, write_package
 from jaxrec.conversion.product import (
     Conversion,
     Product,
@@ -21,6 +21,7 @@ from jaxrec.conversion.product import (
     time_in_turn,
 )
 from jaxrec.conversion.recipes import RECIPES, Recipe
+from jaxrec.conversion.release import next_release
 from jaxrec.conversion.restore import RestoredRun, restore_run
 from jaxrec.conversion.verify.distance import Reference, compute_reference
 from jaxrec.data.interactions import DESCRIPTION
@@ -117,6 +118,7 @@ def convert(directory: RunDirectory, config: ExportConfig, export_dir: Path | No
     """
     source = restore_run(directory.path, config.new_items, config.boost)
     adapt = _adapt_config(config, source)
+    release = next_release(None)
     _print_source(source)
     source = _reduce(source, config)
     shapes = choose_shapes(
@@ -150,7 +152,9 @@ def convert(directory: RunDirectory, config: ExportConfig, export_dir: Path | No
         products, failures = _build_products(recipes, exported, source, reference, bar)
         best = choose_recipe(products, failures, config.recipe)
         products = time_in_turn(products, source.heldout)
-        conversion = Conversion(source, single, products[best], products, config.boost, adapt)
+        conversion = Conversion(
+            source, single, products[best], products, config.boost, release, adapt
+        )
         shorter = [
             k for k in SHORT_TOP_KS if k < shapes.top_k and source.vocabulary.size < LARGE_CATALOGUE
         ]
@@ -159,13 +163,13 @@ def convert(directory: RunDirectory, config: ExportConfig, export_dir: Path | No
             top_ks = [*shorter, shapes.top_k]
             by_top_k = time_by_top_k(products[best], top_ks, source.heldout)
         bar.update()
-        files = build_package(conversion)
+        for_servers = None
         if shapes.batch_size > 1:
             exported = export_model(source.model, shapes)
             # A server has no single user to adapt to.
             server = build_product(exported, source, replace(reference, adapt=None), best)
-            conversion_for_servers = replace(conversion, shapes=shapes, product=server, adapt=None)
-            files |= pack_for_servers(conversion_for_servers)
+            for_servers = replace(conversion, shapes=shapes, product=server, adapt=None)
+        files = build_package(conversion, for_servers)
         bar.update()
     write_package(export_dir, files)
     print(render_recipes(conversion, failures))

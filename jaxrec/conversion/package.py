@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxrec.conversion import card
+from jaxrec.conversion.export_folder import FILES, describe_files
 from jaxrec.conversion.measure.latency import machine_name
 from jaxrec.conversion.product import Conversion
 from jaxrec.files import as_json, replacing
@@ -13,46 +14,56 @@ from jaxrec.runtime import bundle
 from jaxrec.runtime.catalogue import pack_catalogue
 
 
-def build_package(conversion: Conversion) -> dict[str, bytes]:
-    """Return the content of each file, by name."""
-    model = card.describe(conversion)
-    tflite = pack_model(conversion, model)
+def build_package(
+    conversion: Conversion, for_servers: Conversion | None = None
+) -> dict[str, bytes]:
+    """Return the content of each file, by name.
+
+    Args:
+        for_servers: the conversion of the file for batches of histories; None: there is none.
+    """
+    model, tflite = _pack_model(conversion)
+    name = conversion.source.directory.model_file.name
+    files = {name: tflite}
+    if for_servers is not None:
+        batched = f"model-batch{for_servers.shapes.batch_size}.tflite"
+        _, files[batched] = _pack_model(for_servers)
+    # For apps without a `Recommender` to read the catalogue inside the .tflite file.
+    catalogue = conversion.source.catalogue.to_dict(as_series=False)
+    files[CATALOGUE] = as_json(catalogue, indent=None)
+    hashes = describe_files(files)
     times = {recipe: product.latency for recipe, product in conversion.products.items()}
     beside = {
         **model,
-        "file": {"bytes": len(tflite), "sha256": bundle.sha256(tflite)},
+        FILES: hashes,
+        "file": hashes[name],
         # Not inside the .tflite file: times would make the bytes of every conversion differ.
         "latency": {"machine": machine_name(), "unit": "µs", "recipes": times},
     }
-    return {
-        conversion.source.directory.model_file.name: tflite,
-        bundle.MODEL: as_json(beside),
-        # For apps without a `Recommender` to read the catalogue inside the .tflite file.
-        CATALOGUE: as_json(conversion.source.catalogue.to_dict(as_series=False), indent=None),
-    }
+    return {**files, bundle.MODEL: as_json(beside)}
 
 
-def pack_for_servers(conversion: Conversion) -> dict[str, bytes]:
-    """Return the content of the file for batches of histories, by its name."""
-    name = f"model-batch{conversion.shapes.batch_size}.tflite"
-    return {name: pack_model(conversion, card.describe(conversion))}
+def _pack_model(conversion: Conversion) -> tuple[dict[str, Any], bytes]:
+    """Append vocabulary, catalogue and model card to a flatbuffer.
 
-
-def pack_model(conversion: Conversion, model: dict[str, Any]) -> bytes:
-    """Append vocabulary, catalogue and model card to a flatbuffer."""
+    Returns:
+        The content of the model.json inside the file, and the file.
+    """
     source = conversion.source
+    described = card.describe(conversion)
     vocabulary = {"digest": source.vocabulary.digest, "values": source.vocabulary.values.to_list()}
     members = {
         bundle.VOCABULARY: as_json(vocabulary, indent=None),
         bundle.CATALOGUE: pack_catalogue(source.catalogue.to_dict(as_series=False)),
-        bundle.MODEL: as_json(model),
-        bundle.CARD: card.render(model).encode(),
+        bundle.CARD: card.render(described).encode(),
     }
-    return bundle.pack_bundle(conversion.product.graph, members)
+    model = {**described, "members": bundle.hash_members(members)}
+    members[bundle.MODEL] = as_json(model)
+    return model, bundle.pack_bundle(conversion.product.graph, members)
 
 
 def write_package(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write each file atomically, and delete the server files of an older export.
+    """Write each file atomically, and delete server files and the signature of an older export.
 
     A process that is killed between two files leaves each of them intact. model.json has the hash
     of the .tflite file, so that a reader detects files of different exports.
@@ -61,6 +72,6 @@ def write_package(folder: Path, files: Mapping[str, bytes]) -> None:
     for name, content in files.items():
         with replacing(folder / name) as file:
             file.write(content)
-    for old in folder.glob("model-batch*.tflite"):
+    for old in (*folder.glob("model-batch*.tflite"), *folder.glob(bundle.SIGNATURE)):
         if old.name not in files:
             old.unlink()

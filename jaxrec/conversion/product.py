@@ -10,6 +10,7 @@ from jaxrec.conversion.inputs import as_inputs
 from jaxrec.conversion.measure.latency import load_timed_model, measure_latency, percentiles
 from jaxrec.conversion.measure.recall import compute_recall
 from jaxrec.conversion.recipes import Recipe
+from jaxrec.conversion.release import Release
 from jaxrec.conversion.restore import RestoredRun
 from jaxrec.conversion.suppress_output import suppress_output
 from jaxrec.conversion.verify.distance import Parity, Reference
@@ -53,6 +54,7 @@ class Conversion:
         product: the product that is shipped.
         products: the products of all recipes that passed verification, for comparison.
         boost: constant added to the scores of new items.
+        release: the place of the file in the order of its versions.
         adapt: settings of on-device adaptation; None without it.
     """
 
@@ -61,6 +63,7 @@ class Conversion:
     product: Product
     products: Mapping[Recipe, Product]
     boost: float
+    release: Release
     adapt: AdaptConfig | None = None
 
 

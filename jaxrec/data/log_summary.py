@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 from jaxtyping import Int32
 
 from jaxrec.data.activity_features import EncodedFeature
 from jaxrec.data.data_config import DataConfig
+from jaxrec.data.gaps import whole_seconds
 from jaxrec.data.interactions import DESCRIBES, TICKS_PER_SECOND
 from jaxrec.data.ordered import LogAnomalies, OrderedLog
+from jaxrec.data.sources.log_config import NO_TIMES
 from jaxrec.schema import UNKNOWN, Feature
 
 
@@ -26,6 +29,8 @@ class LogSummary:
         dropped: number of dropped rows, by the flag that requested it.
         tied_steps: share of pairs of consecutive activities of a user that have equal times.
         notes: assumptions and anomalies, one sentence each.
+        until: the time of the last kept activity, as in "2026-12-01T12:00:00Z"; None: the log has
+            no times of a known unit, or the run is older than this field.
     """
 
     rows: int
@@ -36,6 +41,7 @@ class LogSummary:
     dropped: Mapping[str, int]
     tied_steps: float
     notes: tuple[str, ...]
+    until: str | None = None
 
 
 def summarize_log(
@@ -58,8 +64,21 @@ def summarize_log(
     )
     return LogSummary(
         *(log.rows, len(log.items), len(log.offsets) - 1, items, described or None),
-        *(log.dropped, anomalies.tied_steps, notes),
+        *(log.dropped, anomalies.tied_steps, notes, _last_time(log, config)),
     )
+
+
+def format_utc(seconds: int) -> str:
+    """Format seconds since 1970 as a time in UTC, as in "2026-12-01T12:00:00Z"."""
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _last_time(log: OrderedLog, config: DataConfig) -> str | None:
+    """Return the time of the last activity; None if the unit of the times is unknown."""
+    if log.ticks_per_second is None or config.log.time == NO_TIMES:
+        return None
+    return format_utc(int(whole_seconds(log.timestamps, log.ticks_per_second).max()))
 
 
 def _feature_notes(features: Sequence[EncodedFeature], ticks_per_second: int | None) -> list[str]:

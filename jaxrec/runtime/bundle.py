@@ -5,8 +5,9 @@ end and ignores the bytes before the archive. The archive has the members
 
     vocabulary.json   the raw item of each id (id i is entry i - 1), with its hash
     catalogue.jsonl   title, genres and year of each id, in blocks
-    model.json        signatures, shapes, rules, figures; the hash of the flatbuffer
+    model.json        signatures, shapes, rules, figures; the hashes of the flatbuffer and members
     MODEL_CARD.md     the same as a readable page
+    model.json.sig    in a signed file, the Ed25519 signature of model.json
 """
 
 import hashlib
@@ -21,11 +22,16 @@ from typing import Any
 from jaxrec.errors import UserError
 from jaxrec.runtime.catalogue import COLUMNS, Catalogue, pack_catalogue
 from jaxrec.runtime.item_index import RawItem
+from jaxrec.runtime.signature import require_signature
 
 VOCABULARY = "vocabulary.json"
 CATALOGUE = "catalogue.jsonl"
 MODEL = "model.json"
 CARD = "MODEL_CARD.md"
+SIGNATURE = "model.json.sig"
+
+# The members that model.json cannot have the hash of: itself, and its signature.
+_WITHOUT_HASH = {MODEL, SIGNATURE}
 
 # The version of the layout. In format 2, some keys of model.json have other names; in format 1, the
 # catalogue also is a single list of entries. A reader refuses any other format.
@@ -54,6 +60,11 @@ class Bundle:
     model: dict[str, Any]
 
 
+def hash_members(members: Mapping[str, bytes]) -> dict[str, str]:
+    """Return the hash of each member, by its name, as model.json has them."""
+    return {name: sha256(content) for name, content in members.items()}
+
+
 def sha256(data: bytes) -> str:
     """Return the hash that identifies a file, in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
@@ -69,32 +80,51 @@ def pack_bundle(graph: bytes, members: Mapping[str, bytes]) -> bytes:
     return file.getvalue()
 
 
-def read_bundle(path: Path) -> Bundle:
-    """Read a file that `pack_bundle` wrote, and verify its integrity before a runtime loads it.
+def read_members(data: bytes) -> dict[str, bytes]:
+    """Return the content of each member of a valid file, by its name."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return {info.filename: _member(archive, info) for info in archive.infolist()}
+
+
+def read_bundle(path: Path, public_key: str | None = None) -> Bundle:
+    """Read a file that `pack_bundle` wrote, and verify it before a runtime loads it.
+
+    Args:
+        public_key: the text of the PEM file of its publisher's key; None: any file is accepted.
 
     Raises:
-        UserError: if the file is not a bundle, has another version, or is damaged.
+        UserError: if the file is not a bundle, has another version, is damaged, or is not signed
+            with the key.
         OSError: if the file cannot be read.
     """
-    return parse_bundle(path.read_bytes(), path)
+    return parse_bundle(path.read_bytes(), path, public_key)
 
 
-def parse_bundle(data: bytes, path: str | Path) -> Bundle:
+def parse_bundle(data: bytes, path: str | Path, public_key: str | None = None) -> Bundle:
     """Parse the content of a file, as `read_bundle` does; `path` names it in messages.
 
     Raises:
-        UserError: if the content is not a bundle, has another version, or is damaged.
+        UserError: as in `read_bundle`.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             infos = {info.filename: info for info in archive.infolist()}
-            model = json.loads(_member(archive, infos[MODEL]))
+            model_json = _member(archive, infos[MODEL])
+            model = json.loads(model_json)
             if model["format"] not in range(_ENTRIES_FORMAT, FORMAT + 1):
                 raise UserError(
                     f"{path} has format {model['format']}, this version reads {FORMAT}; export its "
                     "run again"
                 )
             graph = data[: model["graph"]["bytes"]]
+            if sha256(graph) != model["graph"]["sha256"]:
+                raise ValueError("the hash of its graph differs")
+            if "members" in model:
+                _require_members(archive, model["members"], len(graph))
+            if public_key is not None:
+                _require_hashes(model, path)
+                signature = _member(archive, infos[SIGNATURE]) if SIGNATURE in infos else None
+                require_signature(model_json, signature, public_key, str(path))
             items = json.loads(_member(archive, infos[VOCABULARY]))["values"]
             if model["format"] == _ENTRIES_FORMAT:
                 content = _in_blocks(json.loads(_member(archive, infos[_ENTRIES])))
@@ -102,8 +132,7 @@ def parse_bundle(data: bytes, path: str | Path) -> Bundle:
                 content = _member(archive, infos[CATALOGUE])
             if model["format"] < FORMAT:
                 _rename_keys(model)
-            bundle = Bundle(graph, items, Catalogue(items, content), model)
-            is_intact = sha256(graph) == model["graph"]["sha256"]
+            return Bundle(graph, items, Catalogue(items, content), model)
     except zipfile.BadZipFile:
         raise UserError(
             f"{path} is not a jaxrec model, or is truncated; export it with `jaxrec export`"
@@ -112,10 +141,47 @@ def parse_bundle(data: bytes, path: str | Path) -> Bundle:
         raise
     # zipfile and its decompressors raise a dozen kinds of exceptions for a modified file.
     except Exception as error:
-        raise UserError(f"{path} is damaged ({error}); export its run again") from None
-    if not is_intact:
-        raise UserError(f"{path} is damaged (the hash of its graph differs); export its run again")
-    return bundle
+        raise UserError(
+            f"{path} is damaged ({error}); copy it again, or export its run again"
+        ) from None
+
+
+def _require_members(archive: zipfile.ZipFile, hashes: Mapping[str, str], start: int) -> None:
+    """Check that an archive has the members of model.json and nothing else.
+
+    Args:
+        hashes: the hash of each member but `_WITHOUT_HASH`.
+        start: the number of bytes before the archive, those of the flatbuffer.
+
+    Raises:
+        ValueError: if it does not.
+    """
+    infos = archive.infolist()
+    names = [info.filename for info in infos]
+    if len(names) > len(set(names)):
+        raise ValueError("it has two members of one name")
+    if min(info.header_offset for info in infos) != start:
+        raise ValueError("it has bytes between its graph and its archive")
+    found = set(names) - _WITHOUT_HASH
+    if missing := hashes.keys() - found:
+        raise ValueError(f"it lacks {min(missing)}")
+    if added := found - hashes.keys():
+        raise ValueError(f"{min(added)} was added to it")
+    for info in infos:
+        if info.filename in hashes and sha256(_member(archive, info)) != hashes[info.filename]:
+            raise ValueError(f"the hash of its {info.filename} differs")
+
+
+def _require_hashes(model: Mapping[str, Any], path: str | Path) -> None:
+    """Check that model.json has the hashes of the members, so that its signature covers them.
+
+    Raises:
+        UserError: if the file is older.
+    """
+    if "members" not in model:
+        raise UserError(
+            f"{path} is of an older version, whose files cannot be signed; export its run again"
+        )
 
 
 def _rename_keys(model: dict[str, Any]) -> None:

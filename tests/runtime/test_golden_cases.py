@@ -85,7 +85,7 @@ def test_lists_are_the_same_without_item_embeddings(path, monkeypatch):
 
 
 def test_the_files_are_small_and_complete():
-    assert [path.stem for path in FILES] == ["adapter", "features", "keep_seen", "plain"]
+    assert [path.stem for path in FILES] == ["adapter", "features", "keep_seen", "plain", "signed"]
     for path in FILES:
         content = json.loads(path.read_text("utf-8"))
         assert (content["model"], content["tolerance"]) == (f"{path.stem}.tflite", 1e-4)
