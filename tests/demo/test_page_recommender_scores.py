@@ -55,7 +55,7 @@ def test_a_model_without_vectors_raises_an_error_with_the_remedy(page, histories
           const { DeviceModel } = await import('./jaxrec/interpreter.js');
           const { LoadedModel } = await import('./jaxrec/loaded_model.js');
           const { Recommender } = await import('./jaxrec/recommender.js');
-          const { ReplaceableModel } = await import('./jaxrec/replaceable_model.js');
+          const { UpdatableModel } = await import('./jaxrec/updatable_model.js');
           const { CompiledGraph } = await import('./jaxrec/compiled_graph.js');
           const { startRuntime } = await import('./jaxrec/litert.js');
           const bytes = new Uint8Array(await (await fetch(url)).arrayBuffer());
@@ -64,7 +64,7 @@ def test_a_model_without_vectors_raises_an_error_with_the_remedy(page, histories
           const { signatures } = await CompiledGraph.compile(await startRuntime(), bundle.graph);
           const { recommend, score } = signatures;
           const device = new DeviceModel(new CompiledGraph({ recommend, score }, () => {}));
-          const model = new ReplaceableModel(new LoadedModel(device, bundle));
+          const model = new UpdatableModel(new LoadedModel(device, bundle));
           const older = new Recommender(model);
           const toText = (error) => `${error.name}: ${error.message}`;
           return [await older.vectors().catch(toText), await older.similar(item).catch(toText)];

@@ -10,8 +10,8 @@ import { startRuntime } from "./litert.js";
 import { checkOptions } from "./options.js";
 import { Recommender as BrowserRecommender } from "./recommender.js";
 import { replaceFile } from "./replace_file.js";
-import { ReplaceableModel } from "./replaceable_model.js";
 import { runtimeBuild } from "./runtime_files.js";
+import { UpdatableModel } from "./updatable_model.js";
 
 /** @import { Source } from "./fetch_file.js" */
 /** @import { Build, Factory } from "./litert.js" */
@@ -39,7 +39,7 @@ export class Recommender extends BrowserRecommender {
       ? (/** @type {Uint8Array} */ content) => replaceFile(source, content)
       : undefined;
     const host = { read: readSource, startRuntime: () => startRuntime(openBuild), store };
-    return new Recommender(await ReplaceableModel.load(source, host, options.publicKey));
+    return new Recommender(await UpdatableModel.load(source, host, options.publicKey));
   }
 }
 

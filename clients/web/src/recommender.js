@@ -15,10 +15,10 @@ import { asList, NO_ITEM } from "./item_index.js";
 import { startRuntime } from "./litert.js";
 import { checkOptions } from "./options.js";
 import { toRating, toRecommendations } from "./recommendation.js";
-import { ReplaceableModel } from "./replaceable_model.js";
 import { openBuild, requireBrowserSupport } from "./runtime_files.js";
 import { rankSimilar } from "./similarity.js";
 import { requireK } from "./top_k.js";
+import { UpdatableModel } from "./updatable_model.js";
 import { adaptInputs, requireAdaptSettings, toAdapter } from "./user_adapter.js";
 
 /** @import { Source } from "./fetch_file.js" */
@@ -41,11 +41,11 @@ import { adaptInputs, requireAdaptSettings, toAdapter } from "./user_adapter.js"
  * in features.js. Missing features are unknown.
  */
 export class Recommender {
-  #replaceable;
+  #updatable;
 
-  /** @param {ReplaceableModel} replaceable */
-  constructor(replaceable) {
-    this.#replaceable = replaceable;
+  /** @param {UpdatableModel} updatable */
+  constructor(updatable) {
+    this.#updatable = updatable;
   }
 
   /**
@@ -63,25 +63,26 @@ export class Recommender {
     requireBrowserSupport();
     const { publicKey, runtime } = options;
     const host = { read: readSource, startRuntime: () => startRuntime(() => openBuild(runtime)) };
-    return new Recommender(await ReplaceableModel.load(source, host, publicKey));
+    return new Recommender(await UpdatableModel.load(source, host, publicKey));
   }
 
   /**
    * Replace the model by that of another file.
    *
    * The file must be complete, signed if a public key is given, not older than the current model, and
-   * answer. Otherwise the current model stays, as it does if the file is its own. Calls go on during
-   * the update: each is answered by one of the two models. `items` and the other properties then are
-   * those of the new model, which has other ids, and refuses adapters of the old one.
+   * answer; otherwise the current model stays. Calls go on during the update: each is answered by one
+   * of the two models. `items` and the other properties then are those of the new model, which
+   * refuses adapters of the old one.
    *
    * @param {Source} source as in `load`.
    * @param {UpdateOptions} options
+   * @returns {Promise<boolean>} false if the file is that of the current model.
    * @throws {BundleError} the file is refused.
    * @throws {RangeError|UnsupportedError|LoadError} as in `load`; LoadError too after `close`.
    */
   async update(source, options = {}) {
     checkOptions(options, ["publicKey", "rollback"]);
-    return this.#replaceable.update(source, options);
+    return this.#updatable.update(source, options);
   }
 
   /** Raw items of the model, the most popular first, [V]. */
@@ -283,11 +284,11 @@ export class Recommender {
 
   /** Free the model's memory; it cannot be used afterwards. */
   close() {
-    this.#replaceable.close();
+    this.#updatable.close();
   }
 
   get #model() {
-    return this.#replaceable.current;
+    return this.#updatable.current;
   }
 }
 

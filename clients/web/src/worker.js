@@ -1,8 +1,9 @@
 /**
  * Script of a worker: runs the recommender of a `WorkerRecommender` off the main thread.
  *
- * Messages to the worker are calls: `{id, method, values}`, the first of them `load`. It answers
- * `load` and `update` with the properties of the recommender, and each call with `{id, result}` or `{id, error: {name, message}}`.
+ * Messages to the worker are calls: `{id, method, values}`, the first of them `load`. It answers each
+ * with `{id, result}` or `{id, error: {name, message}}`. The results of `load` and `update` have the
+ * properties of the recommender.
  */
 
 import { Recommender } from "./recommender.js";
@@ -54,8 +55,10 @@ async function run(method, values) {
   }
   if (method === "update") {
     const loaded = /** @type {Recommender} */ (await loading);
-    await loaded.update(.../** @type {Parameters<Recommender["update"]>} */ (values));
-    return propertiesOf(loaded);
+    const isReplaced = await loaded.update(
+      .../** @type {Parameters<Recommender["update"]>} */ (values),
+    );
+    return { isReplaced, loaded: propertiesOf(loaded) };
   }
   const recommender = /** @type {Record<Method, (...values: unknown[]) => unknown>} */ (
     /** @type {unknown} */ (await loading)

@@ -78,9 +78,13 @@ export class WorkerRecommender {
    *
    * @param {Source} source
    * @param {UpdateOptions} options
+   * @returns {Promise<boolean>}
    */
   async update(source, options = {}) {
-    this.#loaded = await this.#calls.call("update", [inPage(source), options]);
+    const values = [inPage(source), options];
+    const { isReplaced, loaded } = await this.#calls.call("update", values);
+    this.#loaded = loaded;
+    return isReplaced;
   }
 
   /**

@@ -3,7 +3,7 @@
 import { readBundle } from "./bundle.js";
 import { LoadError } from "./fetch_file.js";
 import { LoadedModel } from "./loaded_model.js";
-import { loadAnswering, requireNotOlder } from "./update_checks.js";
+import { loadProven, requireNotOlder } from "./update.js";
 
 /** @import { Source } from "./fetch_file.js" */
 /** @import { Runtime } from "./litert.js" */
@@ -17,11 +17,11 @@ import { loadAnswering, requireNotOlder } from "./update_checks.js";
  */
 
 /** A model that is replaced as a whole. */
-export class ReplaceableModel {
+export class UpdatableModel {
   #host;
   #publicKey;
   #isClosed = false;
-  /** @type {Promise<void>} end of the last update; updates take turns. */
+  /** @type {Promise<unknown>} end of the last update; updates take turns. */
   #lastUpdate = Promise.resolve();
 
   /**
@@ -45,7 +45,7 @@ export class ReplaceableModel {
   static async load(source, host, publicKey) {
     const bundle = await readBundle(await host.read(source), publicKey);
     const model = await LoadedModel.load(await host.startRuntime(), bundle);
-    return new ReplaceableModel(model, host, publicKey);
+    return new UpdatableModel(model, host, publicKey);
   }
 
   /**
@@ -74,10 +74,10 @@ export class ReplaceableModel {
     const content = await this.#host.read(source);
     const bundle = await readBundle(content, publicKey);
     const { current } = this;
-    if (bundle.sha256 === current.sha256) return;
+    if (bundle.sha256 === current.sha256) return false;
     if (!rollback) requireNotOlder(bundle.model, current.model);
     const runtime = await this.#host.startRuntime();
-    const next = await loadAnswering(() => LoadedModel.load(runtime, bundle));
+    const next = await loadProven(() => LoadedModel.load(runtime, bundle));
     try {
       if (this.#isClosed) throw new LoadError("the recommender is closed");
       await this.#host.store?.(content);
@@ -88,5 +88,6 @@ export class ReplaceableModel {
     this.current = next;
     // No call is inside a graph now: they run without interruption. `close` may have come meanwhile.
     (this.#isClosed ? next : current).close();
+    return true;
   }
 }

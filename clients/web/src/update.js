@@ -6,8 +6,7 @@ import { BundleError } from "./bundle_error.js";
 /** @import { LoadedModel } from "./loaded_model.js" */
 
 /**
- * Check that a model is not older than the current one, by `sequence` and then `created`; models of
- * older versions have neither, and come first.
+ * Check that a model is not older than the current one, by `sequence` and then `created`.
  *
  * @param {Model} next
  * @param {Model} current
@@ -19,13 +18,17 @@ export function requireNotOlder(next, current) {
   if (sequence > currentSequence || (sequence === currentSequence && created >= currentCreated)) {
     return;
   }
+  const unknown = "at an unknown time";
   throw new BundleError(
-    `The model is older (sequence ${sequence}, ${created || "without a time"}) than the current one ` +
-      `(sequence ${currentSequence}, ${currentCreated}); to return to it, give rollback: true.`,
+    `The model is older than the model in use: sequence ${sequence}, created ${created || unknown}, ` +
+      `not sequence ${currentSequence}, created ${currentCreated || unknown}; give ` +
+      "rollback: true to return to it.",
   );
 }
 
 /**
+ * Return the place of a model among its versions; models without one come first.
+ *
  * @param {Model} model
  * @returns {[number, string]}
  */
@@ -41,7 +44,7 @@ function orderOf({ sequence = 0, created = "" }) {
  * @throws {BundleError} the graph cannot be loaded or fails, or a list is empty or has scores that
  *     are not finite.
  */
-export async function loadAnswering(load) {
+export async function loadProven(load) {
   /** @type {LoadedModel | undefined} */
   let model;
   try {
@@ -61,11 +64,16 @@ export async function loadAnswering(load) {
 function requireAnswers(model) {
   const { history_length: historyLength, top_k: topK } = model.model;
   const { items } = model;
-  // At least one item is left to recommend.
-  for (const history of [[], items.slice(0, Math.min(historyLength, items.length - 1))]) {
+  // A model that excludes the history has no item to recommend after a history of all.
+  const first = items.slice(0, Math.min(historyLength, items.length - 1));
+  for (const [what, history] of Object.entries({
+    "an empty history": [],
+    "the first items": first,
+  })) {
     const list = model.recommend(history, Math.min(topK, items.length));
-    if (list.length === 0 || !list.every(({ score }) => Number.isFinite(score))) {
-      throw new Error(`the list after ${history.length} items has no finite scores`);
+    if (list.length === 0) throw new Error(`no item is recommended after ${what}`);
+    if (!list.every(({ score }) => Number.isFinite(score))) {
+      throw new Error(`a score after ${what} is not finite`);
     }
   }
 }
