@@ -20,6 +20,8 @@ PAGE = ROOT / "docs" / "deploy" / "android.md"
 # Where Debian's package libjna-java installs it.
 JNA = Path(os.environ.get("JNA_JAR", "/usr/share/java/jna.jar"))
 
+ENGINES = ("LiteRtEngine", "CompiledModelEngine")
+
 Call = Mapping[str, Any]
 
 
@@ -64,10 +66,12 @@ class KotlinPrograms:
         assert process.returncode == 0, process.stderr
         return process.stdout
 
-    def answer(self, engine: str, calls: Iterable[Call]) -> list[dict[str, Any]]:
+    def answer(
+        self, engine: str, calls: Iterable[Call], flags: Iterable[str] = ()
+    ) -> list[dict[str, Any]]:
         """Return the answers to calls, as Calls.kt describes them."""
         lines = "".join(json.dumps(each) + "\n" for each in calls)
-        output = self.run("jaxrec.CallsKt", engine, text=lines)
+        output = self.run("jaxrec.CallsKt", engine, flags=flags, text=lines)
         return [json.loads(line) for line in output.rstrip("\n").split("\n")]
 
 

@@ -18,21 +18,15 @@ from jaxrec.runtime.bundle import FORMAT, MODEL, pack_bundle, read_bundle, sha25
 from jaxrec.runtime.interpreter import DeviceModel
 from tests import ROOT
 from tests.bundles import make_bundle, save_bundle, save_in_format_1
-from tests.clients.kotlin_programs import PAGE, KotlinPrograms, call
+from tests.clients.kotlin_programs import ENGINES, PAGE, call
 from tests.project.pages import commands_of_page
 from tests.runtime.test_golden_cases import CASES, assert_close
 from tests.small_models import SIZE, make_model
 
 pytestmark = pytest.mark.slow
 
-ENGINES = ("LiteRtEngine", "CompiledModelEngine")
 PLAIN = GOLDEN / "plain.tflite"
 PRETRAINED = sorted((ROOT / "pretrained").glob("*.tflite"))
-
-
-@pytest.fixture(scope="module")
-def programs(tmp_path_factory) -> KotlinPrograms:
-    return KotlinPrograms(tmp_path_factory.mktemp("kotlin"))
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -12,8 +12,6 @@ internal class DeviceModel(
     private val engine: Engine,
     private val signatures: Map<String, Signature>,
 ) : AutoCloseable {
-    private var isClosed = false
-
     /** The inputs for a history and its features. */
     val historyPorts: Map<String, Port> = signatures.getValue("recommend").inputs
     val historyLength: Int = historyPorts.getValue(HISTORY).width
@@ -70,18 +68,11 @@ internal class DeviceModel(
         return outputs.keys.associateWith { outputs.floats(it) }
     }
 
-    /** Frees the memory of the graph, after any running call. */
-    @Synchronized
-    override fun close() {
-        if (!isClosed) engine.close()
-        isClosed = true
-    }
+    /** Frees the memory of the graph; its user makes no call afterwards. */
+    override fun close() = engine.close()
 
     @Synchronized
-    private fun run(signature: String, inputs: Row): Row {
-        check(!isClosed) { "the recommender is closed; load the file again" }
-        return engine.run(signature, inputs)
-    }
+    private fun run(signature: String, inputs: Row): Row = engine.run(signature, inputs)
 
     /** Runs a signature on any number of examples, in batches of B. */
     private fun runAll(signature: String, rows: List<Row>): List<Row> {

@@ -29,37 +29,34 @@ import java.io.File
  *
  * Functions throw a RecommenderException for invalid arguments, and an IllegalStateException after
  * `close`.
- *
- * @param bundle the content of a file.
- * @param engine what runs its graph; `close` closes it.
  */
-class Recommender(bundle: Bundle, engine: Engine) : AutoCloseable {
+class Recommender private constructor(private val updatable: UpdatableModel) : AutoCloseable {
+    /**
+     * Creates a recommender that cannot be updated.
+     *
+     * @param bundle the content of a file.
+     * @param engine what runs its graph; `close` closes it.
+     */
+    constructor(bundle: Bundle, engine: Engine) :
+        this(UpdatableModel(LoadedModel(bundle, engine), origin = null))
+
     /** The content of model.json: shapes, rules, figures. */
-    val model: Map<String, Any?> = bundle.model
+    val model: Map<String, Any?> get() = updatable.loaded.model
 
     /** The raw items of the model, the most popular first, [V]. */
-    val items: List<Any> = bundle.items
+    val items: List<Any> get() = updatable.loaded.items
 
     /** `item`, `title`, `genres` and `year` of each item, in the same order, [V]. */
-    val catalogue: Catalogue = bundle.catalogue
+    val catalogue: Catalogue get() = updatable.loaded.catalogue
 
     /** The features that the model takes beside items. */
-    val features: List<InputFeature> = inputFeatures(bundle.model)
-
-    private val device = DeviceModel(engine, bundle.signatures)
+    val features: List<InputFeature> get() = updatable.loaded.features
 
     /** The number of items in the file's own list. */
-    val topK: Int = device.topK
+    val topK: Int get() = updatable.loaded.device.topK
 
     /** The number of items of a history that the model reads, N. */
-    val historyLength: Int = device.historyLength
-
-    private val index = ItemIndex(items)
-    private val requests =
-        RequestBuilder(index, features, device.historyPorts, model.getValue("keep_seen") as Boolean)
-    private val graphHash = (model["graph"] as Map<*, *>)["sha256"] as String
-    private val allIds = IntArray(items.size) { it + 1 }
-    private val unitVectors by lazy { UnitVectors(vectors().vectors, device.width) }
+    val historyLength: Int get() = updatable.loaded.device.historyLength
 
     companion object {
         /**
@@ -70,23 +67,44 @@ class Recommender(bundle: Bundle, engine: Engine) : AutoCloseable {
          *     damaged.
          * @throws java.io.IOException if the file cannot be read.
          */
-        fun load(file: File, engine: (Bundle) -> Engine): Recommender {
-            val bundle = Bundle.read(file)
-            val running = engine(bundle)
-            return try {
-                Recommender(bundle, running)
-            } catch (error: RuntimeException) {
-                running.close()
-                throw error
-            }
-        }
+        fun load(file: File, engine: (Bundle) -> Engine): Recommender = load(file, null, engine)
+
+        /**
+         * Loads a recommender from a file that its publisher signed.
+         *
+         * @param publicKey the PEM text of the Ed25519 key of the publisher, which must have signed
+         *     this file and those of `update`; null: any file is accepted.
+         * @throws RecommenderException as above, or if the file is not signed with the key.
+         * @throws java.io.IOException if the file cannot be read.
+         */
+        fun load(file: File, publicKey: String?, engine: (Bundle) -> Engine): Recommender =
+            Recommender(UpdatableModel.load(Origin(file, publicKey, engine)))
     }
 
+    /**
+     * Replaces the model by that of another file, while threads call.
+     *
+     * The new file must be complete, signed if there is a key, not older, and answer. Its content
+     * then replaces the file that was loaded. If it is refused, nothing changes. A call is answered
+     * by one of the two models; this function returns when the last call of the old model has
+     * ended and its memory is free.
+     *
+     * @param source the new file, such as a download.
+     * @param publicKey by default that of `load`.
+     * @param rollback whether to accept an older file.
+     * @return false if the file is the one in use.
+     * @throws RecommenderException if the file is refused.
+     * @throws java.io.IOException if it cannot be read, or the old file cannot be replaced.
+     */
+    fun update(source: File, publicKey: String? = null, rollback: Boolean = false): Boolean =
+        updatable.update(source, publicKey, rollback)
+
     /** Returns whether the model knows an item. */
-    fun knows(item: Any): Boolean = index.idOf(item) != NO_ITEM
+    fun knows(item: Any): Boolean = updatable.loaded.index.idOf(item) != NO_ITEM
 
     /** Returns the catalogue entry of an item, null if the model does not know it. */
-    fun describe(item: Any): Entry? = catalogue.getOrNull(index.idOf(item) - 1)
+    fun describe(item: Any): Entry? =
+        updatable.loaded.run { catalogue.getOrNull(index.idOf(item) - 1) }
 
     /**
      * Returns the top k items after a history, best first; ties in the order of `items`.
@@ -106,15 +124,13 @@ class Recommender(bundle: Bundle, engine: Engine) : AutoCloseable {
         features: Features = emptyMap(),
         adapter: Adapter? = null,
         unknown: Unknown = Unknown.ERROR,
-    ): List<Recommendation> {
-        requireK(k)
-        val request = requests.build(items, features, exclude, unknown).with(adapter)
-        val list = if (candidates == null) {
-            rankAll(device, listOf(request), allIds, k)[0]
-        } else {
-            rankCandidates(device, request, index.requireAnyKnown(candidates, "candidates"), k)
-        }
-        return toRecommendations(list, catalogue)
+    ): List<Recommendation> = updatable.answer { loaded ->
+        loaded.requireK(k)
+        val built = loaded.requests.build(items, features, exclude, unknown)
+        val request = loaded.adapted(built, adapter)
+        if (candidates == null) return@answer loaded.rank(listOf(request), k)[0]
+        val ids = loaded.index.requireAnyKnown(candidates, "candidates")
+        toRecommendations(rankCandidates(loaded.device, request, ids, k), loaded.catalogue)
     }
 
     /**
@@ -129,10 +145,9 @@ class Recommender(bundle: Bundle, engine: Engine) : AutoCloseable {
         exclude: Iterable<Iterable<Any>>? = null,
         features: Iterable<Features>? = null,
         unknown: Unknown = Unknown.ERROR,
-    ): List<List<Recommendation>> {
-        requireK(k)
-        val each = requests.buildMany(histories, features, exclude, unknown)
-        return rankAll(device, each, allIds, k).map { toRecommendations(it, catalogue) }
+    ): List<List<Recommendation>> = updatable.answer { loaded ->
+        loaded.requireK(k)
+        loaded.rank(loaded.requests.buildMany(histories, features, exclude, unknown), k)
     }
 
     /**
@@ -140,9 +155,10 @@ class Recommender(bundle: Bundle, engine: Engine) : AutoCloseable {
      *
      * A score is the cosine of the two item embeddings, -1 to 1. The item itself is excluded.
      */
-    fun similar(item: Any, k: Int = 10): List<Recommendation> {
-        requireK(k)
-        return toRecommendations(unitVectors.rankSimilar(index.requireId(item), k), catalogue)
+    fun similar(item: Any, k: Int = 10): List<Recommendation> = updatable.answer { loaded ->
+        loaded.requireK(k)
+        val ranked = loaded.unitVectors.rankSimilar(loaded.index.requireId(item), k)
+        toRecommendations(ranked, loaded.catalogue)
     }
 
     /** Returns the score of each candidate after a history; an unknown one has about -1e9. */
@@ -151,9 +167,9 @@ class Recommender(bundle: Bundle, engine: Engine) : AutoCloseable {
         candidates: Iterable<Any>,
         features: Features = emptyMap(),
         adapter: Adapter? = null,
-    ): FloatArray {
-        val request = requests.build(items, features).with(adapter)
-        return device.score(request.row, index.idsOf(candidates))
+    ): FloatArray = updatable.answer { loaded ->
+        val request = loaded.adapted(loaded.requests.build(items, features), adapter)
+        loaded.device.score(request.row, loaded.index.idsOf(candidates))
     }
 
     /** Predicts the rating of each candidate after a history; null for an unknown one. */
@@ -161,14 +177,14 @@ class Recommender(bundle: Bundle, engine: Engine) : AutoCloseable {
         items: Iterable<Any>,
         candidates: Iterable<Any>,
         features: Features = emptyMap(),
-    ): List<Rating?> {
-        if (!device.has("rate")) {
+    ): List<Rating?> = updatable.answer { loaded ->
+        if (!loaded.device.has("rate")) {
             throw RecommenderException(
                 "the model predicts no ratings; train a run with --predict-ratings",
             )
         }
-        val values = (model["ratings"] as List<*>).map { (it as Number).toDouble() }
-        return candidates.zip(predict("rate", items, candidates, features)) { item, outputs ->
+        val values = (loaded.model["ratings"] as List<*>).map { (it as Number).toDouble() }
+        candidates.zip(loaded.predict("rate", items, candidates, features)) { item, outputs ->
             outputs?.let { toRating(item, it, values) }
         }
     }
@@ -184,24 +200,17 @@ class Recommender(bundle: Bundle, engine: Engine) : AutoCloseable {
         items: Iterable<Any>,
         candidates: Iterable<Any>,
         features: Features = emptyMap(),
-    ): List<Map<String, FloatArray>?> {
-        val ids = index.idsOf(candidates)
-        val outputs = device.predict(signature, requests.build(items, features).row, ids)
-        return ids.indices.map { position ->
-            if (ids[position] == NO_ITEM) return@map null
-            outputs.mapValues { (_, values) ->
-                val width = values.size / ids.size
-                values.copyOfRange(position * width, (position + 1) * width)
-            }
-        }
-    }
+    ): List<Map<String, FloatArray>?> =
+        updatable.answer { it.predict(signature, items, candidates, features) }
 
     /** Returns the query of a history, [D], for retrieval outside the file. */
     fun encode(
         items: Iterable<Any>,
         features: Features = emptyMap(),
         adapter: Adapter? = null,
-    ): FloatArray = device.encode(requests.build(items, features).with(adapter).row)
+    ): FloatArray = updatable.answer { loaded ->
+        loaded.device.encode(loaded.adapted(loaded.requests.build(items, features), adapter).row)
+    }
 
     /**
      * Learns an adapter for a user from the last M known items of a longer history.
@@ -213,33 +222,22 @@ class Recommender(bundle: Bundle, engine: Engine) : AutoCloseable {
      * @param items the history.
      * @param weights the weight of each item, 0 or more; by default later items weigh more.
      */
-    fun adapt(items: Iterable<Any>, weights: Iterable<Number>? = null): Adapter {
-        val ids = index.requireAnyKnown(items, "items")
-        val learned = device.adapt(adaptInputs(ids, weights, model["adapt"] as Map<*, *>?))
-        fun loss(name: String) = learned.getValue(name)[0].toDouble()
-        return Adapter(learned.getValue(ADAPTER), graphHash, loss("before"), loss("after"))
-    }
+    fun adapt(items: Iterable<Any>, weights: Iterable<Number>? = null): Adapter =
+        updatable.answer { loaded ->
+            val ids = loaded.index.requireAnyKnown(items, "items")
+            val settings = loaded.model["adapt"] as Map<*, *>?
+            val learned = loaded.device.adapt(adaptInputs(ids, weights, settings))
+            fun loss(name: String) = learned.getValue(name)[0].toDouble()
+            Adapter(learned.getValue(ADAPTER), loaded.graphHash, loss("before"), loss("after"))
+        }
 
     /**
      * Returns the embeddings and the biases of all items, in the order of `items`.
      *
      * A score is the product of a query, from `encode`, and an item embedding, plus the bias.
      */
-    fun vectors(): ItemEmbeddings = device.vectors(allIds)
+    fun vectors(): ItemEmbeddings = updatable.answer { it.device.vectors(it.allIds) }
 
-    /** Frees the memory of the model, after any running call; it cannot be used afterwards. */
-    override fun close() = device.close()
-
-    private fun requireK(k: Int) {
-        if (k !in 1..items.size) {
-            throw RecommenderException("k=$k is out of range; give 1 to ${formatCount(items.size)}")
-        }
-    }
-
-    private fun Request.with(adapter: Adapter?): Request {
-        if (adapter == null) return this
-        adapter.requireFit(graphHash, device.width)
-        if (ADAPTER !in device.historyPorts) throw withoutAdapt()
-        return Request(items, ids, row + (ADAPTER to FloatTensor(adapter.vector)), excluded)
-    }
+    /** Frees the memory of the model, after running calls; it cannot be used afterwards. */
+    override fun close() = updatable.close()
 }

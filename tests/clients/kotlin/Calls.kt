@@ -4,6 +4,9 @@
  *     {"model": "plain.tflite", "call": "recommend", "arguments": {"items": ["A"], "k": 3}}
  *
  * with a line {"result": ...} or {"error": "the message"}. The argument names an engine.
+ *
+ * The call "update" loads the file with the argument `public_key`, updates it from `source`, with
+ * `rollback`, and answers with what then is true of the recommender.
  */
 package jaxrec
 
@@ -25,7 +28,10 @@ fun main(arguments: Array<String>) {
             val path = request["model"] as String
             val result = when (val call = request["call"] as String) {
                 "parse" -> parseJson(given.text("text"))
-                "read" -> Bundle.read(File(path)).let { listOf(it.items, it.catalogue.toList()) }
+                "update" -> update(File(path), given, ENGINES.getValue(arguments[0]))
+                "read" -> Bundle.read(File(path), given.textOrNull("public_key")).let {
+                    listOf(it.items, it.catalogue.toList())
+                }
                 else -> recommenders.getOrPut(path) {
                     Recommender.load(File(path), ENGINES.getValue(arguments[0]))
                 }.answer(call, given)
@@ -46,7 +52,11 @@ private class Arguments(private val given: Map<*, *>) {
     val adapter get() = given["adapter"]?.let { Adapter.fromJson(toJson(it)) }
     val unknown get() = Unknown.valueOf((given["unknown"] as String? ?: "error").uppercase())
 
+    val rollback get() = given["rollback"] as Boolean? ?: false
+
     fun text(name: String) = given[name] as String
+
+    fun textOrNull(name: String) = given[name] as String?
 
     fun item() = given["item"]!!
 
@@ -68,6 +78,21 @@ private fun listOfItems(value: Any): List<Any> {
 }
 
 private fun featuresOf(value: Any): Features = (value as Map<*, *>).mapKeys { it.key as String }
+
+private fun update(file: File, given: Arguments, engine: (Bundle) -> Engine): Map<String, Any?> =
+    Recommender.load(file, given.textOrNull("public_key"), engine).use { recommender ->
+        val before = recommender.model
+        val updated = runCatching {
+            recommender.update(File(given.text("source")), rollback = given.rollback)
+        }
+        mapOf(
+            "is_replaced" to updated.getOrNull(),
+            "error" to updated.exceptionOrNull()?.let { "${it::class.simpleName}: ${it.message}" },
+            "keeps_model" to (recommender.model === before),
+            "sequence" to recommender.model["sequence"],
+            "list" to recommender.recommend(emptyList(), k = 5),
+        )
+    }
 
 private fun Recommender.answer(call: String, given: Arguments): Any? = when (call) {
     "recommend" -> recommend(

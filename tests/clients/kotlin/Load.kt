@@ -41,7 +41,7 @@ fun main(arguments: Array<String>) {
 }
 
 /** Returns the memory of this process that the system keeps in RAM. */
-private fun residentKilobytes(): Long {
+internal fun residentKilobytes(): Long {
     System.gc()
     val line = File("/proc/self/status").readLines().first { it.startsWith("VmRSS") }
     return line.filter { it.isDigit() }.toLong()
