@@ -42,7 +42,7 @@ FORBIDDEN = {
     "jaxrec.evaluation.metrics": (TRAINING | {"polars"}, set()),
     "jaxrec.runtime": (
         {"jaxrec", *TRAINING, "tensorflow", "ai_edge_quantizer", "polars", "jaxtyping", "tyro"},
-        {"jaxrec.runtime", "jaxrec.errors"},
+        {"jaxrec.runtime", "jaxrec.errors", "jaxrec.files"},
     ),
     "jaxrec.conversion": (
         {"jaxrec.training", "experiments", "demo"},
@@ -166,7 +166,8 @@ def test_imports_respect_the_layers():
         ("jaxrec.data.timelines", "flax", "jaxrec.data.splits reaches flax"),
         ("jaxrec.evaluation.ranking", "tensorflow", "jaxrec.training.loop reaches tensorflow"),
         ("jaxrec.errors", "jaxtyping", "jaxrec.runtime.recommender reaches jaxtyping"),
-        ("jaxrec.runtime.bundle", "jaxrec.files", "jaxrec.runtime reaches jaxrec.files"),
+        ("jaxrec.runtime.bundle", "jaxrec.schema", "jaxrec.runtime reaches jaxrec.schema"),
+        ("jaxrec.files", "polars", "jaxrec.runtime.updatable_model reaches polars"),
         (
             "jaxrec.conversion.flatbuffer",
             "jaxrec.conversion.graph.device",
