@@ -12,13 +12,14 @@ from jaxrec.runtime.item_index import NO_ITEM
 from jaxrec.runtime.loaded_model import LoadedModel
 
 
-def order_of(model: Mapping[str, Any]) -> tuple[int, str]:
-    """Return the place of a file among its versions; files without one come first.
+def describe_order(model: Mapping[str, Any]) -> str:
+    """Describe the place of a file among its versions.
 
     Args:
         model: the content of model.json.
     """
-    return model.get("sequence", 0), model.get("created", "")
+    sequence, created = _order(model)
+    return f"sequence {sequence}, created {created or 'at an unknown time'}"
 
 
 def require_not_older(new: Mapping[str, Any], current: Mapping[str, Any], name: str | Path) -> None:
@@ -32,14 +33,10 @@ def require_not_older(new: Mapping[str, Any], current: Mapping[str, Any], name: 
     Raises:
         UserError: if it does.
     """
-    if order_of(new) < order_of(current):
-        places = [
-            f"sequence {sequence}, created {created or 'at an unknown time'}"
-            for sequence, created in map(order_of, (new, current))
-        ]
+    if _order(new) < _order(current):
         raise UserError(
-            f"{name} is older than the model in use: {places[0]}, not {places[1]}; give "
-            "rollback=True to return to it"
+            f"{name} is older than the model in use: {describe_order(new)}, not "
+            f"{describe_order(current)}; give rollback=True to return to it"
         )
 
 
@@ -82,3 +79,8 @@ def _require_lists(loaded: LoadedModel) -> None:
             raise ValueError(f"an id after {what} is not one of {size:,} items")
         if not np.isfinite(scores[found]).all():
             raise ValueError(f"a score after {what} is not finite")
+
+
+def _order(model: Mapping[str, Any]) -> tuple[int, str]:
+    """Return the place of a file among its versions; files without one come first."""
+    return model.get("sequence", 0), model.get("created", "")

@@ -126,7 +126,7 @@ def test_the_text_of_a_key_must_be_a_public_key_of_ed25519():
     )
     for text, message in {
         pem.decode(): "the public key is a .*EC.* key; give one of Ed25519",
-        "public.pem": "the public key is 'public.pem', not the text of a PEM file",
+        "public.pem": "the public key is 'public.pem', not the text of a PEM file of a public key",
         "": "the public key is '', not the text of a PEM file",
     }.items():
         with pytest.raises(UserError, match=message) as error:
