@@ -1,11 +1,13 @@
 """A FastAPI service that recommends with one model file, and loads it anew when it is replaced.
 
     export JAXREC_MODEL=model.tflite
+    export JAXREC_PUBLIC_KEY=release.public.pem
     uvicorn --app-dir=examples/fastapi --factory app:create_app --workers=2
 
-Each worker checks every second whether another file was renamed over the model, and loads it.
-Running requests end with the model they began with. A damaged file is logged, and the old model
-stays. The application survives a fork, so gunicorn may preload it.
+Each worker checks every second whether another file was renamed over the model, and updates its
+recommender. Running requests end with the model they began with. A file that is damaged, older or
+not signed with the key, if there is one, is logged, and the old model stays. The application
+survives a fork, so gunicorn may preload it.
 """
 
 import asyncio
@@ -41,31 +43,29 @@ class Query(BaseModel):
     features: dict[str, Any] = {}
 
 
-class CurrentModel:
+class WatchedModel:
     """The recommender of a file that other processes replace.
 
     Attributes:
-        recommender: the newest valid model. A request reads it once.
+        recommender: the recommender; `refresh` updates it.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, public_key: str | None = None):
         self._path = path
         self._version = self._read_version()
-        self.recommender = Recommender.load(path)
+        self.recommender = Recommender.load(path, public_key)
 
     def refresh(self) -> None:
-        """Load the file if it was replaced since the last call; if it is damaged, log it."""
+        """Load the file if it was replaced since the last call; if it is refused, log it."""
         try:
             version = self._read_version()
             if version == self._version:
                 return
             self._version = version
-            # Requests that run now keep the old recommender, which is freed after the last of them.
-            self.recommender = Recommender.load(self._path)
+            if self.recommender.update(self._path):
+                log.info("loaded %s", self._path)
         except (UserError, OSError) as error:
             log.error("the model stays as it is: %s", error)
-        else:
-            log.info("loaded %s", self._path)
 
     async def watch(self, seconds: float) -> None:
         """Refresh the model forever, after each pause of some seconds."""
@@ -81,20 +81,27 @@ class CurrentModel:
 def create_app(path: str | None = None, seconds: float = 1.0) -> FastAPI:
     """Build the service.
 
+    The environment variable JAXREC_PUBLIC_KEY, if it is set, names the PEM file of the key that
+    must have signed the model.
+
     Args:
         path: the model file; None: the environment variable JAXREC_MODEL names it.
         seconds: the pause between two checks of the file.
 
     Raises:
-        UserError: if the file is damaged.
-        OSError: if it cannot be read.
+        UserError: if the file is damaged, or not signed with the key.
+        OSError: if a file cannot be read.
     """
-    current = CurrentModel(Path(path or os.environ.get("JAXREC_MODEL", "model.tflite")))
+    key = os.environ.get("JAXREC_PUBLIC_KEY")
+    watched = WatchedModel(
+        Path(path or os.environ.get("JAXREC_MODEL", "model.tflite")),
+        None if key is None else Path(key).read_text(),
+    )
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         # In each worker, after the fork: a task does not survive it.
-        task = asyncio.create_task(current.watch(seconds))
+        task = asyncio.create_task(watched.watch(seconds))
         yield
         task.cancel()
         with suppress(asyncio.CancelledError):
@@ -108,7 +115,7 @@ def create_app(path: str | None = None, seconds: float = 1.0) -> FastAPI:
     @app.post("/recommend")
     def recommend(query: Query) -> dict[str, Any]:
         """Return the best items after a history; of new users, the popular ones."""
-        recommender = current.recommender
+        recommender = watched.recommender.snapshot()  # the list and the version of one model
         found = recommender.recommend(
             query.history,
             min(query.k, len(recommender.items)),
@@ -122,7 +129,7 @@ def create_app(path: str | None = None, seconds: float = 1.0) -> FastAPI:
     @app.get("/model")
     def model() -> dict[str, Any]:
         """Return the version and the size of the model, as a check that the service is ready."""
-        recommender = current.recommender
+        recommender = watched.recommender.snapshot()
         return {"model": _version_of(recommender), "items": len(recommender.items)}
 
     return app

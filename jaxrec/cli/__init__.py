@@ -34,7 +34,12 @@ COMMANDS = {
         "jaxrec.cli.benchmark_training", "train", "measure training and ranking on this machine"
     ),
     "export": Command("jaxrec.cli.export", "convert", "convert a run to a verified .tflite file"),
-    "verify": Command("jaxrec.cli.verify", "convert", "compare a .tflite file with its JAX model"),
+    "verify": Command(
+        "jaxrec.cli.verify",
+        "convert",
+        "compare a .tflite file with its JAX model, or its signature",
+    ),
+    "sign": Command("jaxrec.cli.sign", "sign", "sign .tflite files, so that apps accept them"),
     "benchmark": Command("jaxrec.cli.benchmark", "convert", "time .tflite files in one process"),
     "recommend": Command("jaxrec.cli.recommend", "train", "recommend to all users of a log"),
     "federate": Command("jaxrec.cli.federate", "federated", "continue a run by federated rounds"),
@@ -59,7 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     command = COMMANDS[name]
     try:
-        run = import_module(command.module).main
+        # A command may import what only some of its flags need.
+        return import_module(command.module).main(words)
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package == "jaxrec":
@@ -71,4 +77,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
-    return run(words)

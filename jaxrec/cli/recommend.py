@@ -20,6 +20,7 @@ import tyro
 from tqdm import tqdm
 
 from jaxrec.cli.command_line import command
+from jaxrec.conversion.measure.file_lists import recommend_unseen
 from jaxrec.conversion.suppress_output import suppress_output
 from jaxrec.data.excluded_items import ExcludedItems
 from jaxrec.data.interactions import Interactions
@@ -33,7 +34,7 @@ from jaxrec.runtime.features import InputFeature, input_features
 from jaxrec.runtime.interpreter import HISTORY, DeviceModel, RankedItems
 from jaxrec.runtime.item_scorer import ItemScorer
 from jaxrec.runtime.request import unknown_inputs
-from jaxrec.runtime.top_k import histories_per_chunk, rank_all
+from jaxrec.runtime.top_k import histories_per_chunk
 from jaxrec.schema import PAD
 
 
@@ -164,12 +165,8 @@ def _recommend(
             histories = unknown_inputs(ports, taken, len(users))
             ends = seen.offsets[users + 1]
             histories[HISTORY] = gather(seen.ids, seen.offsets[users], ends, length)
-            excluded = np.zeros((len(users), size + 1), bool)
-            excluded[:, PAD] = True
-            if not keep_seen:
-                of_batch = seen.gather(users)
-                excluded[of_batch.rows, of_batch.ids] = True
-            found.append(rank_all(scorer, histories, excluded, k))
+            of_batch = seen.gather(users)
+            found.append(recommend_unseen(scorer, histories, of_batch, k, keep_seen=keep_seen))
             bar.update(len(users))
     return RankedItems(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 

@@ -1,14 +1,17 @@
 """Model cards: the description of a file, for programs (model.json) and for people."""
 
 import platform
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from typing import Any
 
+from jaxrec.conversion.measure.changed_lists import ListChanges
 from jaxrec.conversion.measure.recall import RECALL_AT
 from jaxrec.conversion.product import Conversion
 from jaxrec.conversion.recipes import min_runtime
 from jaxrec.data.interactions import DESCRIBES
+from jaxrec.evaluation.churn import CHANGED_ITEMS, OVERLAP, SAME_FIRST
 from jaxrec.evaluation.ranking import COVERAGE_AT
 from jaxrec.runs.report import KNOWS_TARGET_TIME
 from jaxrec.runs.summary import Figures, Protocol, describe_history
@@ -86,6 +89,7 @@ def describe(conversion: Conversion) -> dict[str, Any]:
             "baselines": {name: _flat(each) for name, each in run.summary.baselines.items()},
             f"recall@{RECALL_AT} through the file": product.recall,
         },
+        "churn": None if conversion.changes is None else _churn(conversion.changes),
         "recipes": {
             recipe: {
                 "bytes": len(other.graph),
@@ -126,8 +130,27 @@ def _without_notes(protocol: Protocol) -> dict[str, Any]:
 
 def _flat(figures: Figures) -> dict[str, Any]:
     """Return each metric, and its interval as <name>_interval, as in file format 1."""
-    intervals = {f"{name}_interval": each for name, each in figures.intervals.items()}
-    return {**figures.means, **intervals, f"coverage@{COVERAGE_AT}": figures.coverage}
+    figures_by_name = _with_intervals(figures.means, figures.intervals)
+    return {**figures_by_name, f"coverage@{COVERAGE_AT}": figures.coverage}
+
+
+def _with_intervals(
+    means: Mapping[str, float], intervals: Mapping[str, tuple[float, float]]
+) -> dict[str, Any]:
+    return {**means, **{f"{name}_interval": each for name, each in intervals.items()}}
+
+
+def _churn(changes: ListChanges) -> dict[str, Any]:
+    """Return the churn since a previous file, with each interval as <name>_interval."""
+    churn = changes.churn
+    return {
+        "previous": changes.previous,
+        **_with_intervals(churn.means, churn.intervals),
+        "users": churn.users,
+        "common_items": changes.common_items,
+        "added_items": changes.added_items,
+        "removed_items": changes.removed_items,
+    }
 
 
 def _signatures(graph: bytes) -> dict[str, Any]:
@@ -172,11 +195,25 @@ def render(model: dict[str, Any]) -> str:
         f"{describe_history(protocol['excludes_history'])}"
         f"{f', {KNOWS_TARGET_TIME}' if protocol['knows_target_time'] else ''}.",
         f"Its lists contain {model['parity']['overlap']:.1%} of the top ten of the JAX model.",
+        *_churn_lines(model["churn"]),
         "## Versions",
         f"Runs in {_format_versions(model['min_runtime'], ' or later, ')} or later. Made with "
         f"{_format_versions(model['versions'])}.",
     ]
     return "\n\n".join(paragraphs) + "\n"
+
+
+def _churn_lines(churn: dict[str, Any] | None) -> list[str]:
+    """Format the churn since a previous file, if there is one."""
+    if churn is None:
+        return []
+    return [
+        f"Since the previous file ({churn['previous'][:12]}...), lists share {churn[OVERLAP]:.1%} "
+        f"of their top ten, {churn[SAME_FIRST]:.1%} begin with the same item, and "
+        f"{churn[CHANGED_ITEMS]:.1%} have other items though the history is the same; "
+        f"{churn['users']:,} test users. {churn['added_items']:,} items are new, and "
+        f"{churn['removed_items']:,} are gone."
+    ]
 
 
 def _format_ports(ports: dict[str, Any]) -> str:

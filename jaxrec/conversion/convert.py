@@ -9,9 +9,15 @@ import polars as pl
 from tqdm import tqdm
 
 from jaxrec.conversion.export_config import ExportConfig
-from jaxrec.conversion.export_report import render_list_lengths, render_recipes
-from jaxrec.conversion.graph.shapes import choose_shapes
+from jaxrec.conversion.export_report import (
+    render_changes,
+    render_list_lengths,
+    render_recipes,
+)
+from jaxrec.conversion.graph.shapes import Shapes, choose_shapes
+from jaxrec.conversion.measure.changed_lists import ListChanges, compare_lists
 from jaxrec.conversion.package import build_package, write_package
+from jaxrec.conversion.previous_file import PreviousFile, read_previous_file
 from jaxrec.conversion.product import (
     Conversion,
     Product,
@@ -31,6 +37,7 @@ from jaxrec.models.adapter import AdaptConfig
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.heldout import Heldout
 from jaxrec.runs.run import Run
+from jaxrec.runs.translation import ModelInputs
 
 # Lengths of the lists that pages and apps show, timed beside the file's own top_k. With
 # LARGE_CATALOGUE items or more they are not timed: top-k selection is then a small part of a call
@@ -56,6 +63,7 @@ def export(
     batch_size: int = 1,
     new_items: str | Path | None = None,
     boost: float = 0.0,
+    previous: str | Path | None = None,
     adapt: AdaptConfig | None = None,
 ) -> Path:
     """Convert a finished run to one .tflite file, and verify the file against its JAX model.
@@ -73,6 +81,8 @@ def export(
         batch_size: histories per call; above 1, a second file is written for servers.
         new_items: table of items added after training, for a run with item features.
         boost: constant added to the scores of the new items.
+        previous: the .tflite file that this one replaces; the churn between the two is printed and
+            added to model.json. None: there is none.
         adapt: settings of on-device adaptation to the user; None: no adaptation.
 
     Returns:
@@ -96,6 +106,7 @@ def export(
         keep_seen=keep_seen,
         ids_only=ids_only,
         batch_size=batch_size,
+        previous=None if previous is None else Path(previous),
         adapt=adapt is not None,
         adapting=adapt or AdaptConfig(),
     )
@@ -118,7 +129,8 @@ def convert(directory: RunDirectory, config: ExportConfig, export_dir: Path | No
     """
     source = restore_run(directory.path, config.new_items, config.boost)
     adapt = _adapt_config(config, source)
-    release = next_release(None)
+    previous = config.previous and read_previous_file(config.previous, source.vocabulary)
+    release = next_release(previous)
     _print_source(source)
     source = _reduce(source, config)
     shapes = choose_shapes(
@@ -152,8 +164,9 @@ def convert(directory: RunDirectory, config: ExportConfig, export_dir: Path | No
         products, failures = _build_products(recipes, exported, source, reference, bar)
         best = choose_recipe(products, failures, config.recipe)
         products = time_in_turn(products, source.heldout)
+        changes = previous and _compare_lists(previous, products[best], single, source)
         conversion = Conversion(
-            source, single, products[best], products, config.boost, release, adapt
+            source, single, products[best], products, config.boost, release, adapt, changes
         )
         shorter = [
             k for k in SHORT_TOP_KS if k < shapes.top_k and source.vocabulary.size < LARGE_CATALOGUE
@@ -175,9 +188,20 @@ def convert(directory: RunDirectory, config: ExportConfig, export_dir: Path | No
     print(render_recipes(conversion, failures))
     if by_top_k:
         print(render_list_lengths(by_top_k))
+    if changes:
+        print(f"\n{render_changes(changes)}")
     file_name = source.directory.model_file.name
     print(f"\n{export_dir / file_name}: {best}, {len(files[file_name]):,} bytes")
     return export_dir / file_name
+
+
+def _compare_lists(
+    previous: PreviousFile, product: Product, shapes: Shapes, source: RestoredRun
+) -> ListChanges:
+    """Compare the lists of a previous file with those of a product."""
+    items, features = source.vocabulary.values.to_list(), source.model.features
+    inputs = ModelInputs(items, features, shapes.history_length)
+    return compare_lists(previous, product.graph, shapes.keep_seen, source.heldout, inputs)
 
 
 def _print_source(source: RestoredRun) -> None:

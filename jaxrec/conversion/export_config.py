@@ -1,4 +1,4 @@
-"""Configuration of an export: lists, weights, items and on-device adaptation."""
+"""Configuration of an export: lists, weights, items, on-device adaptation, and what it replaces."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +35,9 @@ class ExportConfig:
     """omit titles, genres and years, if a licence forbids their distribution"""
     batch_size: int = 1
     """histories per call; above 1, model-batch<B>.tflite is written too, for servers"""
+    previous: Path | None = None
+    """the .tflite file that this export replaces; prints how many lists change for the held-out
+    users, and adds it to model.json"""
     adapt: bool = False
     """add on-device adaptation to the user: a signature `adapt`, and an input `adapter` of the
     others; experiments/studies/personalization measures whether it helps, with which settings"""

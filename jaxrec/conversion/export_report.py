@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 
+from jaxrec.conversion.measure.changed_lists import ListChanges
 from jaxrec.conversion.measure.latency import machine_name
 from jaxrec.conversion.measure.recall import RECALL_AT
 from jaxrec.conversion.product import Conversion
 from jaxrec.conversion.recipes import Recipe
 from jaxrec.errors import FailedCheckError
+from jaxrec.runs.churn_report import render_churn
 from jaxrec.runs.summary import describe_history
 from jaxrec.runs.text_table import format_table
 
@@ -50,3 +52,12 @@ def render_list_lengths(times: Mapping[int, float]) -> str:
     *shorter, (top_k, time) = ((k, f"{time:.1f}") for k, time in times.items())
     others = ", ".join(f"{other} with --top-k={k}" for k, other in shorter)
     return f"\nmedian latency {time} µs with the {top_k} items of its list; {others}"
+
+
+def render_changes(changes: ListChanges) -> str:
+    """Format the churn since a previous file, and the number of items that one file lacks."""
+    return (
+        f"{render_churn({'previous file': changes.churn})}\n"
+        f"{changes.common_items:,} items are in both files, {changes.added_items:,} only in the "
+        f"new one, {changes.removed_items:,} only in the previous one"
+    )

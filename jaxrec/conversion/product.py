@@ -7,6 +7,7 @@ from jaxrec.conversion.flatbuffer import Facts, finalize_graph, with_top_k
 from jaxrec.conversion.graph.quantize import quantize
 from jaxrec.conversion.graph.shapes import Shapes
 from jaxrec.conversion.inputs import as_inputs
+from jaxrec.conversion.measure.changed_lists import ListChanges
 from jaxrec.conversion.measure.latency import load_timed_model, measure_latency, percentiles
 from jaxrec.conversion.measure.recall import compute_recall
 from jaxrec.conversion.recipes import Recipe
@@ -56,6 +57,7 @@ class Conversion:
         boost: constant added to the scores of new items.
         release: the place of the file in the order of its versions.
         adapt: settings of on-device adaptation; None without it.
+        changes: the churn since a previous file; None without one.
     """
 
     source: RestoredRun
@@ -65,6 +67,7 @@ class Conversion:
     boost: float
     release: Release
     adapt: AdaptConfig | None = None
+    changes: ListChanges | None = None
 
 
 def build_product(

@@ -3,11 +3,10 @@
 import os
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
+from jaxrec.conversion.previous_file import PreviousFile
 from jaxrec.data.log_summary import format_utc
 from jaxrec.errors import UserError
-from jaxrec.runtime.bundle import parse_bundle, sha256
 
 
 @dataclass(frozen=True)
@@ -25,23 +24,21 @@ class Release:
     parent: str | None = None
 
 
-def next_release(previous: Path | None) -> Release:
+def next_release(previous: PreviousFile | None) -> Release:
     """Return the release that follows a file, created now or at SOURCE_DATE_EPOCH.
 
     Args:
-        previous: the .tflite file that is replaced; None: there is none.
+        previous: the file that is replaced; None: there is none.
 
     Raises:
-        UserError: if the file or SOURCE_DATE_EPOCH is invalid.
-        OSError: if the file cannot be read.
+        UserError: if SOURCE_DATE_EPOCH is invalid.
     """
     created = format_utc(_now())
     if previous is None:
         return Release(created)
-    content = previous.read_bytes()
     # Files without a sequence are older than all others.
-    sequence = parse_bundle(content, previous).model.get("sequence", 0)
-    return Release(created, sequence + 1, sha256(content))
+    sequence = previous.bundle.model.get("sequence", 0)
+    return Release(created, sequence + 1, previous.sha256)
 
 
 def _now() -> int:

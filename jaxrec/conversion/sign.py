@@ -6,7 +6,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from jaxrec.conversion.export_folder import describe_files, read_export
+from jaxrec.conversion.export_folder import FILES, describe_files, read_export, require_hashes
 from jaxrec.errors import UserError
 from jaxrec.files import as_json, replacing
 from jaxrec.runtime import bundle
@@ -91,6 +91,19 @@ def sign_model(content: bytes, key: Ed25519PrivateKey, name: str | Path) -> byte
     return signed
 
 
+def sign_file(path: Path, key: Ed25519PrivateKey) -> Path:
+    """Sign a .tflite file in place, and return its path.
+
+    Raises:
+        UserError: if the file is damaged, or older than the hashes that the signature covers.
+        OSError: if it cannot be read or written.
+    """
+    signed = sign_model(path.read_bytes(), key, path)
+    with replacing(path) as file:
+        file.write(signed)
+    return path
+
+
 def sign_export(folder: Path, key: Ed25519PrivateKey) -> list[Path]:
     """Sign every .tflite file of an export, and its model.json, whose hashes are updated.
 
@@ -103,17 +116,17 @@ def sign_export(folder: Path, key: Ed25519PrivateKey) -> list[Path]:
         OSError: if a file cannot be read or written.
     """
     model, files = read_export(folder)
-    for name, content in files.items():
-        if name.endswith(".tflite"):
-            files[name] = sign_model(content, key, folder / name)
-    hashes = describe_files(files)
-    model_json = as_json({**model, "files": hashes, "file": hashes["model.tflite"]})
-    written = {name: content for name, content in files.items() if name.endswith(".tflite")}
-    written |= {bundle.MODEL: model_json, bundle.SIGNATURE: key.sign(model_json)}
-    for name, content in written.items():
+    graphs = {name: content for name, content in files.items() if name.endswith(".tflite")}
+    # A .tflite file may have been signed by itself: it has its own hashes.
+    require_hashes(folder, model, {name: files[name] for name in files.keys() - graphs.keys()})
+    signed = {name: sign_model(content, key, folder / name) for name, content in graphs.items()}
+    hashes = describe_files({**files, **signed})
+    model_json = as_json({**model, FILES: hashes, "file": hashes["model.tflite"]})
+    signed |= {bundle.MODEL: model_json, bundle.SIGNATURE: key.sign(model_json)}
+    for name, content in signed.items():
         with replacing(folder / name) as file:
             file.write(content)
-    return [folder / name for name in written]
+    return [folder / name for name in signed]
 
 
 def _write_new(path: Path, content: bytes, mode: int) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int32, Shaped
+from jaxtyping import Int, Int32, Shaped
 
 from jaxrec.data.dataset import Dataset
 from jaxrec.data.excluded_items import ExcludedItems, items_before
@@ -23,18 +23,21 @@ class Heldout:
         history: the inputs of an exported file by feature: of activities [n, N], most recent last,
             padded with PAD on the left; of users [n].
         target: the id of the next item, [n].
-        seen: the ids seen at any time before each target.
+        seen: the ids seen at any time before each target, oldest first.
+        users: the user of each history, [n]; None in a run older than this array.
     """
 
     history: dict[str, Shaped[np.ndarray, "n *N"]]
     target: Int32[np.ndarray, " n"]
     seen: ExcludedItems
+    users: Int[np.ndarray, " n"] | None = None
 
     def subsample(self, count: int) -> "Heldout":
         """Return up to `count` of the histories, evenly spaced."""
         rows = np.unique(np.linspace(0, len(self.target) - 1, count, dtype=np.int64))
         history = {name: ids[rows] for name, ids in self.history.items()}
-        return Heldout(history, self.target[rows], self.seen.gather(rows))
+        users = None if self.users is None else self.users[rows]
+        return Heldout(history, self.target[rows], self.seen.gather(rows), users)
 
 
 def draw_heldout(dataset: Dataset, history_length: int, *, seed: int) -> Heldout:
@@ -53,6 +56,7 @@ def draw_heldout(dataset: Dataset, history_length: int, *, seed: int) -> Heldout
         history,
         timelines.items[positions],
         items_before(timelines, positions),
+        timelines.users_of(positions),
     )
 
 
@@ -60,7 +64,8 @@ def save_heldout(heldout: Heldout, path: Path) -> None:
     """Write held-out histories as .npz, with features as `history.<name>`."""
     arrays = {f"history.{name}": ids for name, ids in heldout.history.items()}
     seen = {"seen": heldout.seen.ids, "seen_offsets": heldout.seen.offsets}
-    write_arrays(path, {**arrays, **seen, "target": heldout.target})
+    users = {} if heldout.users is None else {"users": heldout.users}
+    write_arrays(path, {**arrays, **seen, **users, "target": heldout.target})
 
 
 def load_heldout(path: Path) -> Heldout:
@@ -77,5 +82,6 @@ def load_heldout(path: Path) -> Heldout:
     }
     with reading(path):
         target, seen = arrays["target"], ExcludedItems(arrays["seen"], arrays["seen_offsets"])
-        require_one_length(history[ITEM], target, seen)
-        return Heldout(history, target, seen)
+        users = arrays.get("users")
+        require_one_length(history[ITEM], target, seen, *([] if users is None else [users]))
+        return Heldout(history, target, seen, users)

@@ -116,6 +116,10 @@ def parse_bundle(data: bytes, path: str | Path, public_key: str | None = None) -
                     f"{path} has format {model['format']}, this version reads {FORMAT}; export its "
                     "run again"
                 )
+            if not isinstance(model.get("sequence", 0), int):
+                raise ValueError(f"its sequence is {model['sequence']!r:.60}")
+            if not isinstance(model.get("created", ""), str):
+                raise ValueError(f"the time of its creation is {model['created']!r:.60}")
             graph = data[: model["graph"]["bytes"]]
             if sha256(graph) != model["graph"]["sha256"]:
                 raise ValueError("the hash of its graph differs")

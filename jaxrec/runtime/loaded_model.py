@@ -1,109 +1,108 @@
-"""A model file in memory: its content, its items, and the life of its interpreter."""
+"""A model file in memory: its content, its items and its interpreter, which belong together."""
 
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 
 from jaxrec.errors import UserError
-from jaxrec.runtime.bundle import parse_bundle
-from jaxrec.runtime.catalogue import Catalogue, Entry
-from jaxrec.runtime.features import InputFeature, input_features
-from jaxrec.runtime.interpreter import DeviceModel, ItemEmbeddings
-from jaxrec.runtime.item_index import NO_ITEM, ItemIndex, RawItem
+from jaxrec.runtime.bundle import Bundle
+from jaxrec.runtime.catalogue import Catalogue
+from jaxrec.runtime.features import Features, InputFeature, input_features
+from jaxrec.runtime.interpreter import ADAPTER, CANDIDATES, DeviceModel
+from jaxrec.runtime.item_index import ItemIndex, RawItem, RawItems
 from jaxrec.runtime.item_scorer import ItemScorer
-from jaxrec.runtime.request import RequestBuilder
-
-Model = TypeVar("Model", bound="LoadedModel")
+from jaxrec.runtime.recommendation import Recommendation, to_predictions, to_recommendations
+from jaxrec.runtime.request import Request, RequestBuilder, distinct_ids, excluded_mask
+from jaxrec.runtime.top_k import rank_all, rank_candidates
+from jaxrec.runtime.user_adapter import Adapter
 
 
 class LoadedModel:
-    """A model file in memory, as a context manager that frees it.
+    """A model file in memory. A call that reads one of these sees parts of one file alone.
 
-    Threads may share it, and a process may fork at any time. Pickling it copies the content of the
-    file, so that it can be passed to processes that do not fork.
+    Its interpreter is freed with it, or by `close`.
 
     Attributes:
-        model: the content of model.json: shapes, rules, figures.
-        items: the raw items of the model, the most popular first, [V].
+        content: the content of the file; None after `close`.
+        model: the content of model.json.
+        items: the raw items, the most popular first, [V].
         catalogue: `item`, `title`, `genres` and `year` of each, in the same order, [V].
         features: the features that the model takes beside items.
+        device: the interpreter.
+        scorer: the scores of many items.
+        item_index: the id of each item.
+        requests: the builder of the inputs.
     """
 
-    def __init__(self, content: bytes, name: str | Path = "the model"):
-        bundle = parse_bundle(content, name)
+    def __init__(self, content: bytes, bundle: Bundle):
+        self.content: bytes | None = content
         self.model: dict[str, Any] = bundle.model
         self.items: tuple[RawItem, ...] = tuple(bundle.items)
         self.catalogue: Catalogue = bundle.catalogue
         self.features: tuple[InputFeature, ...] = input_features(bundle.model)
-        self._content: bytes | None = content
         # The interpreter ignores what follows the flatbuffer.
-        self._device = DeviceModel(content)
-        self._scorer = ItemScorer(self._device, len(self.items))
-        self._item_index = ItemIndex(self.items)
-        ports = self._device.signatures["recommend"].inputs
-        self._requests = RequestBuilder(self._item_index, self.features, ports)
-
-    @classmethod
-    def load(cls: type[Model], source: str | Path | bytes) -> Model:
-        """Load a recommender from one file, after verifying its integrity.
-
-        Args:
-            source: the path of the file, or its content.
-
-        Raises:
-            UserError: if the file is not a bundle, has another version, or is damaged.
-            OSError: if the file cannot be read.
-        """
-        if isinstance(source, bytes):
-            return cls(source)
-        return cls(Path(source).read_bytes(), source)
+        self.device = DeviceModel(content)
+        self.scorer = ItemScorer(self.device, len(self.items))
+        self.item_index = ItemIndex(self.items)
+        ports = self.device.signatures["recommend"].inputs
+        self.requests = RequestBuilder(self.item_index, self.features, ports)
 
     def close(self) -> None:
         """Free the memory of the model, after running calls. Later calls raise a UserError."""
-        self._scorer.close()
-        self._content = None
+        self.scorer.close()
+        self.content = None
 
-    def __enter__(self: Model) -> Model:
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self.close()
-
-    def __reduce__(self: Model) -> tuple[type[Model], tuple[bytes]]:
-        """Pickle the content of the file, so that other processes verify it and load their own.
+    def inputs(
+        self, requests: Sequence[Request], adapter: Adapter | None = None
+    ) -> dict[str, np.ndarray]:
+        """Build the inputs of the file for some requests, and for the adapter of their user.
 
         Raises:
-            UserError: if the recommender is closed.
+            UserError: if the adapter is of another file.
         """
-        if self._content is None:
-            raise UserError("the model is closed; load its file again")
-        return type(self), (self._content,)
+        inputs = self.requests.inputs(requests)
+        if adapter is not None:
+            (width,) = self.device.signatures["encode"].outputs["context"].shape[1:]
+            adapter.require_fit(self.model["graph"]["sha256"], width)
+            inputs[ADAPTER] = adapter.vector[None]
+        return inputs
 
-    @property
-    def top_k(self) -> int:
-        """The number of items in the file's own list."""
-        return self._device.top_k
-
-    @property
-    def history_length(self) -> int:
-        """The number of items of a history that the model reads, N."""
-        return self._device.history_length
-
-    def knows(self, item: RawItem) -> bool:
-        """Return whether the model knows an item."""
-        return self._item_index.id_of(item) != NO_ITEM
-
-    def describe(self, item: RawItem) -> Entry | None:
-        """Return the catalogue entry of an item, None if the model does not know it."""
-        number = self._item_index.id_of(item)
-        return None if number == NO_ITEM else self.catalogue[number - 1]
-
-    def vectors(self) -> ItemEmbeddings:
-        """Return the embeddings [V, D] and the biases [V] of all items, in the order of `items`.
-
-        A score is the product of a query, from `encode`, and an item embedding, plus the bias. The
-        arrays are read-only, and kept until `close`: V x D x 4 bytes.
+    def rank(
+        self,
+        requests: Sequence[Request],
+        k: int,
+        candidates: RawItems | None = None,
+        adapter: Adapter | None = None,
+    ) -> list[list[Recommendation]]:
+        """Rank every item, or the known ones of the candidates, for each request.
 
         Raises:
-            UserError: if the file is older than the signature `vectors`.
+            UserError: if all candidates are unknown, or the adapter is of another file.
         """
-        return self._scorer.embeddings()
+        inputs = self.inputs(requests, adapter)
+        excluded = excluded_mask(requests, len(self.items), keep_seen=self.model["keep_seen"])
+        if candidates is None:
+            found = rank_all(self.scorer, inputs, excluded, k)
+        else:
+            known = self.item_index.require_any_known(candidates, "candidates")
+            ids = distinct_ids(known, len(self.items))
+            found = rank_candidates(self.scorer, inputs, ids, excluded, k)
+        return to_recommendations(found, self.catalogue)
+
+    def predict(
+        self, signature: str, items: RawItems, candidates: RawItems, features: Features | None
+    ) -> list[dict[str, Any] | None]:
+        """Predict the outputs of a head for each candidate after a history.
+
+        Raises:
+            UserError: if the model has no such head, or the history, the candidates or the features
+                are invalid.
+        """
+        ports = self.device.signatures.get(signature)
+        if ports is None or CANDIDATES not in ports.inputs:
+            raise UserError(f"the model has no head {signature!r}; train a run that has it")
+        ids = self.item_index.ids_of(candidates, "candidates")
+        inputs = self.inputs([self.requests.build(items, features)])
+        found = self.device.predict_all(signature, inputs, np.array([ids], np.int32))
+        return to_predictions(ids, found)

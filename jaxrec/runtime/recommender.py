@@ -1,6 +1,6 @@
 """The recommender, whose inputs and outputs are raw items."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -8,23 +8,21 @@ from numpy.typing import NDArray
 
 from jaxrec.errors import UserError
 from jaxrec.runtime.features import Features
-from jaxrec.runtime.interpreter import ADAPTER, CANDIDATES
 from jaxrec.runtime.item_index import RawItem, RawItems, as_list
-from jaxrec.runtime.loaded_model import LoadedModel
 from jaxrec.runtime.recommendation import (
     Rating,
     Recommendation,
-    to_predictions,
     to_ratings,
     to_recommendations,
 )
-from jaxrec.runtime.request import Request, Unknown, distinct_ids, excluded_mask
+from jaxrec.runtime.request import Unknown
 from jaxrec.runtime.similarity import rank_similar
-from jaxrec.runtime.top_k import histories_per_chunk, rank_all, rank_candidates, require_k
+from jaxrec.runtime.top_k import histories_per_chunk, require_k
+from jaxrec.runtime.updatable_model import UpdatableModel
 from jaxrec.runtime.user_adapter import Adapter, adapt_inputs
 
 
-class Recommender(LoadedModel):
+class Recommender(UpdatableModel):
     """A recommender on raw items. Histories run from the oldest to the most recent item.
 
     Only the last N known items of a history are read. Unknown items are skipped, but at least one
@@ -78,9 +76,10 @@ class Recommender(LoadedModel):
             UserError: if k is out of range, the history or the candidates are all unknown or not a
                 list, or the features or the adapter do not fit the model.
         """
-        require_k(k, len(self.items))
-        request = self._requests.build(items, features, exclude, unknown=unknown)
-        return self._rank([request], k, candidates, adapter)[0]
+        loaded = self._loaded
+        require_k(k, len(loaded.items))
+        request = loaded.requests.build(items, features, exclude, unknown=unknown)
+        return loaded.rank([request], k, candidates, adapter)[0]
 
     def recommend_many(
         self,
@@ -101,11 +100,12 @@ class Recommender(LoadedModel):
         Raises:
             UserError: as in `recommend`; the message has the indices of the histories, from 0.
         """
-        require_k(k, len(self.items))
-        requests = self._requests.build_many(histories, features, exclude, unknown=unknown)
-        size = histories_per_chunk(self._device.batch_size, len(self.items))
+        loaded = self._loaded
+        require_k(k, len(loaded.items))
+        requests = loaded.requests.build_many(histories, features, exclude, unknown=unknown)
+        size = histories_per_chunk(loaded.device.batch_size, len(loaded.items))
         parts = [requests[start : start + size] for start in range(0, len(requests), size)]
-        return [found for part in parts for found in self._rank(part, k)]
+        return [found for part in parts for found in loaded.rank(part, k)]
 
     def adapt(self, items: RawItems, *, weights: Iterable[float] | None = None) -> Adapter:
         """Learn an adapter for a user from the last M known items of a longer history.
@@ -122,9 +122,10 @@ class Recommender(LoadedModel):
             UserError: if the file was exported without `adapt`, too few items are known, or the
                 weights are invalid.
         """
-        ids = self._item_index.require_any_known(items, "items")
-        learned = self._device.adapt(*adapt_inputs(ids, weights, self.model.get("adapt")))
-        graph_hash = self.model["graph"]["sha256"]
+        loaded = self._loaded
+        ids = loaded.item_index.require_any_known(items, "items")
+        learned = loaded.device.adapt(*adapt_inputs(ids, weights, loaded.model.get("adapt")))
+        graph_hash = loaded.model["graph"]["sha256"]
         return Adapter(learned.adapter, graph_hash, learned.before, learned.after)
 
     def encode(
@@ -135,8 +136,9 @@ class Recommender(LoadedModel):
         Raises:
             UserError: if the history, the features or the adapter are invalid.
         """
-        inputs = self._inputs([self._requests.build(items, features)], adapter)
-        return self._device.encode_all(inputs)[0]
+        loaded = self._loaded
+        inputs = loaded.inputs([loaded.requests.build(items, features)], adapter)
+        return loaded.device.encode_all(inputs)[0]
 
     def score(
         self,
@@ -151,9 +153,10 @@ class Recommender(LoadedModel):
         Raises:
             UserError: as in `encode`, or if the candidates are not a list.
         """
-        ids = self._item_index.ids_of(candidates, "candidates")
-        inputs = self._inputs([self._requests.build(items, features)], adapter)
-        return self._device.score_all(inputs, np.array([ids], np.int32))[0].tolist()
+        loaded = self._loaded
+        ids = loaded.item_index.ids_of(candidates, "candidates")
+        inputs = loaded.inputs([loaded.requests.build(items, features)], adapter)
+        return loaded.device.score_all(inputs, np.array([ids], np.int32))[0].tolist()
 
     def rate(
         self, items: RawItems, candidates: RawItems, *, features: Features | None = None
@@ -163,11 +166,12 @@ class Recommender(LoadedModel):
         Raises:
             UserError: as in `score`, or if the model does not predict ratings.
         """
-        if "rate" not in self._device.signatures:
+        loaded = self._loaded
+        if "rate" not in loaded.device.signatures:
             raise UserError("the model predicts no ratings; train a run with --predict-ratings")
         candidates = as_list(candidates, "candidates")
-        predictions = self.predict("rate", items, candidates, features=features)
-        return to_ratings(candidates, predictions, self.model.get("ratings") or [0])
+        predictions = loaded.predict("rate", items, candidates, features)
+        return to_ratings(candidates, predictions, loaded.model.get("ratings") or [0])
 
     def predict(
         self,
@@ -188,13 +192,7 @@ class Recommender(LoadedModel):
         Raises:
             UserError: as in `score`, or if the model has no such head.
         """
-        ports = self._device.signatures.get(signature)
-        if ports is None or CANDIDATES not in ports.inputs:
-            raise UserError(f"the model has no head {signature!r}; train a run that has it")
-        ids = self._item_index.ids_of(candidates, "candidates")
-        inputs = self._inputs([self._requests.build(items, features)])
-        found = self._device.predict_all(signature, inputs, np.array([ids], np.int32))
-        return to_predictions(ids, found)
+        return self._loaded.predict(signature, items, candidates, features)
 
     def similar(self, item: RawItem, k: int = 10) -> list[Recommendation]:
         """Return the k items with the highest cosine similarity to an item, best first.
@@ -204,37 +202,9 @@ class Recommender(LoadedModel):
         Raises:
             UserError: if k is out of range or the item is unknown, or as in `vectors`.
         """
-        require_k(k, len(self.items))
-        item_id = self._item_index.require_id(item)
-        vectors, _ = self._scorer.embeddings()
-        ranked = rank_similar(vectors, self._scorer.lengths(), item_id, k)
-        return to_recommendations(ranked, self.catalogue)[0]
-
-    def _inputs(
-        self, requests: Sequence[Request], adapter: Adapter | None = None
-    ) -> dict[str, np.ndarray]:
-        """Build the inputs of the file for some requests, and for the adapter of their user."""
-        inputs = self._requests.inputs(requests)
-        if adapter is not None:
-            (width,) = self._device.signatures["encode"].outputs["context"].shape[1:]
-            adapter.require_fit(self.model["graph"]["sha256"], width)
-            inputs[ADAPTER] = adapter.vector[None]
-        return inputs
-
-    def _rank(
-        self,
-        requests: Sequence[Request],
-        k: int,
-        candidates: RawItems | None = None,
-        adapter: Adapter | None = None,
-    ) -> list[list[Recommendation]]:
-        """Rank every item, or the known ones of the candidates, for each history."""
-        inputs = self._inputs(requests, adapter)
-        excluded = excluded_mask(requests, len(self.items), keep_seen=self.model["keep_seen"])
-        if candidates is None:
-            found = rank_all(self._scorer, inputs, excluded, k)
-        else:
-            known = self._item_index.require_any_known(candidates, "candidates")
-            ids = distinct_ids(known, len(self.items))
-            found = rank_candidates(self._scorer, inputs, ids, excluded, k)
-        return to_recommendations(found, self.catalogue)
+        loaded = self._loaded
+        require_k(k, len(loaded.items))
+        item_id = loaded.item_index.require_id(item)
+        vectors, _ = loaded.scorer.embeddings()
+        ranked = rank_similar(vectors, loaded.scorer.lengths(), item_id, k)
+        return to_recommendations(ranked, loaded.catalogue)[0]

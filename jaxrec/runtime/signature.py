@@ -27,8 +27,8 @@ def parse_public_key(pem: str) -> Any:
     # The package raises several kinds of exceptions, also for a file name in place of the text.
     except Exception:
         raise UserError(
-            f"the public key is {pem.strip()[:30]!r}, not the text of a PEM file; give the content "
-            "of the file that `jaxrec sign --new-key` wrote, -----BEGIN PUBLIC KEY-----"
+            f"the public key is {pem.partition(chr(10))[0][:40]!r}, not the text of a PEM file of "
+            "a public key; give the content of the one that `jaxrec sign --new-key` wrote"
         ) from None
     if not isinstance(key, Ed25519PublicKey):
         raise UserError(

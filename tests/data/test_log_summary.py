@@ -1,9 +1,12 @@
 """The summary of a log: counts of rows read and dropped, and notes on anomalies."""
 
+from dataclasses import replace
+
 import pytest
 
 from jaxrec.data.dataset import prepare
 from jaxrec.data.log_summary import LogSummary, format_summary
+from jaxrec.data.sources.log_config import LogConfig
 from tests.small_data import data_config, log_of
 
 
@@ -19,6 +22,23 @@ def test_a_clean_log_is_one_line():
     assert format_summary(summary, "log.csv") == (
         "log.csv: 8 rows in, 8 kept: interactions of 2 users with 4 items"
     )
+
+
+@pytest.mark.parametrize(
+    ("ticks", "time", "until"),
+    [
+        (1, "when", "2020-09-13T12:26:43Z"),
+        (1000, "when", "1970-01-19T12:26:40Z"),
+        (None, "when", None),
+        (1, "none", None),
+    ],
+)
+def test_the_time_of_the_last_kept_activity(ticks, time, until):
+    rows = [(user, item, 1_600_000_000 + item) for user in (1, 2) for item in range(4)]
+    # A user of a single activity, the last of all, is dropped.
+    log = replace(log_of([*rows, (3, 0, 1_700_000_000)]), ticks_per_second=ticks)
+    config = data_config(history_length=1, min_user_interactions=2, log=LogConfig(time=time))
+    assert prepare(log, config, seed=0).log_summary.until == until
 
 
 def test_dropped_rows_are_counted_by_flag():

@@ -16,8 +16,8 @@ pytest.importorskip("fastapi", reason="needs the extra server")
 from fastapi.testclient import TestClient
 
 from clients.golden.write_cases import GOLDEN
-from examples.fastapi.app import CurrentModel, create_app
-from jaxrec import Recommender
+from examples.fastapi.app import WatchedModel, create_app
+from jaxrec import Recommender, UserError
 
 HISTORY = ["A03", "A04"]
 
@@ -119,21 +119,34 @@ def test_the_model_is_replaced_under_load(model):
 
 
 def test_a_damaged_or_missing_file_leaves_the_model(model, tmp_path, caplog):
-    current = CurrentModel(model)
-    before = current.recommender
+    watched = WatchedModel(model)
+    before = watched.recommender.model
     (tmp_path / "damaged").write_bytes(model.read_bytes()[:-1])
     replace(model, tmp_path / "damaged")
     for _ in range(2):  # it is read and logged once
-        current.refresh()
-    assert current.recommender is before
+        watched.refresh()
+    assert watched.recommender.model is before
     (message,) = [each.getMessage() for each in caplog.records if each.levelname == "ERROR"]
     assert "model.tflite is not a jaxrec model, or is truncated" in message
     model.unlink()
-    current.refresh()
-    assert current.recommender is before
+    watched.refresh()
+    assert watched.recommender.model is before
     replace(model, GOLDEN / "adapter.tflite")
-    current.refresh()
-    assert current.recommender.knows(101)
+    watched.refresh()
+    assert watched.recommender.knows(101)
+
+
+def test_a_model_that_is_not_signed_with_the_key_is_refused(model, tmp_path, monkeypatch, caplog):
+    golden = json.loads((GOLDEN / "signed.json").read_text())
+    (tmp_path / "release.public.pem").write_text(golden["public_key"])
+    monkeypatch.setenv("JAXREC_PUBLIC_KEY", str(tmp_path / "release.public.pem"))
+    with pytest.raises(UserError, match="whose files cannot be signed"):
+        create_app(str(model))
+    replace(model, GOLDEN / "signed.tflite")
+    with TestClient(create_app(str(model), seconds=0.005)) as client:
+        replace(model, GOLDEN / "plain.tflite")
+        wait_until(lambda: any("the model stays as it is" in each for each in caplog.messages))
+        assert client.get("/model").json()["items"] == 20
 
 
 def wait_until(is_reached, seconds: float = 10) -> None:

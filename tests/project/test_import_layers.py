@@ -40,9 +40,10 @@ FORBIDDEN = {
     "jaxrec.config.fields": (TRAINING | {"polars"}, set()),
     "jaxrec.config.toml_file": (TRAINING | {"polars"}, set()),
     "jaxrec.evaluation.metrics": (TRAINING | {"polars"}, set()),
+    "jaxrec.evaluation.churn": (TRAINING | {"polars"}, set()),
     "jaxrec.runtime": (
         {"jaxrec", *TRAINING, "tensorflow", "ai_edge_quantizer", "polars", "jaxtyping", "tyro"},
-        {"jaxrec.runtime", "jaxrec.errors"},
+        {"jaxrec.runtime", "jaxrec.errors", "jaxrec.files"},
     ),
     "jaxrec.conversion": (
         {"jaxrec.training", "experiments", "demo"},
@@ -166,7 +167,8 @@ def test_imports_respect_the_layers():
         ("jaxrec.data.timelines", "flax", "jaxrec.data.splits reaches flax"),
         ("jaxrec.evaluation.ranking", "tensorflow", "jaxrec.training.loop reaches tensorflow"),
         ("jaxrec.errors", "jaxtyping", "jaxrec.runtime.recommender reaches jaxtyping"),
-        ("jaxrec.runtime.bundle", "jaxrec.files", "jaxrec.runtime reaches jaxrec.files"),
+        ("jaxrec.runtime.bundle", "jaxrec.schema", "jaxrec.runtime reaches jaxrec.schema"),
+        ("jaxrec.files", "polars", "jaxrec.runtime.updatable_model reaches polars"),
         (
             "jaxrec.conversion.flatbuffer",
             "jaxrec.conversion.graph.device",

@@ -17,6 +17,7 @@ def test_a_run_of_the_previous_format_is_read():
     assert protocol.excludes_history and protocol.knows_target_time
     assert (protocol.log_summary.rows, protocol.target_weight) == (108, "rating")
     assert not protocol.train_on_validation
+    assert protocol.log_summary.until is None
     unknown, ranks = summary.without_target_time, run.ranks()
     assert unknown is not None and ranks.without_target_time is not None
     assert unknown.means["recall@10"] == np.mean(ranks.without_target_time <= 10)

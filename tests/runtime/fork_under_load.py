@@ -1,8 +1,9 @@
-"""Fork 20 processes while four threads call a recommender, and print how the processes ended.
+"""Fork 20 processes while threads call and update a recommender, and print how they ended.
 
     python tests/runtime/fork_under_load.py clients/golden/plain.tflite
 
-A child that answers as its parent does ends with 0. One that waits forever is ended by SIGALRM.
+The updates alternate two files of equal lists. A child that answers as its parent does, and updates
+its recommender, ends with 0. One that waits forever is ended by SIGALRM.
 """
 
 import json
@@ -11,8 +12,10 @@ import signal
 import sys
 import threading
 import warnings
+from pathlib import Path
 
 from jaxrec.runtime import Recommender
+from jaxrec.runtime.bundle import pack_bundle, parse_bundle, read_members
 
 CHILDREN, THREADS, SECONDS = 20, 4, 20
 
@@ -21,7 +24,10 @@ def main(path: str) -> None:
     """Run the processes, and print their exit codes as JSON."""
     # Python 3.12 warns of any fork beside threads, whatever locks the threads hold.
     warnings.simplefilter("ignore", DeprecationWarning)
-    recommender = Recommender.load(path)
+    content = Path(path).read_bytes()
+    members = {**read_members(content), "notes.txt": b"another file"}
+    files = (content, pack_bundle(parse_bundle(content, path).graph, members))
+    recommender = Recommender.load(content)
     history = list(recommender.items[:3])
     size = len(recommender.items)
 
@@ -38,10 +44,18 @@ def main(path: str) -> None:
         while not is_done.is_set():
             assert lists() == expected
 
-    threads = [threading.Thread(target=call) for _ in range(THREADS)]
+    def update() -> None:
+        while not is_done.is_set():
+            for file in files:
+                recommender.update(file)
+
+    def is_right() -> bool:
+        return lists() == expected and recommender.update(content) in (True, False)
+
+    threads = [threading.Thread(target=each) for each in [update, *[call] * THREADS]]
     for thread in threads:
         thread.start()
-    children = [fork(lambda: lists() == expected) for _ in range(CHILDREN)]
+    children = [fork(is_right) for _ in range(CHILDREN)]
     codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
     is_done.set()
     for thread in threads:

@@ -31,7 +31,7 @@ def test_recommendations_are_those_of_the_graph(models, runs):
     for history in heldout.history["item"][:20]:
         items = [bundle.items[i - 1] for i in history if i]
         encoded = recommender.recommend(items, k=7)
-        ids, scores = recommender._device.recommend_all({"history": history[None]})
+        ids, scores = recommender._loaded.device.recommend_all({"history": history[None]})
         assert [each.item for each in encoded] == [bundle.items[i - 1] for i in ids[0, :7]]
         np.testing.assert_array_equal([each.score for each in encoded], scores[0, :7])
 
