@@ -3,14 +3,10 @@
  catalogue and model.json.
  */
 
-import CryptoKit
 import Foundation
 
 /// The versions of the layout that are read; the current one is the last.
 private let formats = 2...3
-
-/// A limit against zip bombs; members of a file are far smaller.
-private let maxMemberBytes = 1 << 28
 
 extension Recommender {
     /// The content of one file, without the graph, which LiteRT reads itself.
@@ -18,46 +14,58 @@ extension Recommender {
         let items: [Item]
         let catalogue: Catalogue
         let model: Model
+        let release: Release
+        /// The hash of the whole file.
+        let hash: String
 
-        /// Reads a file, and verifies its integrity.
-        init(contentsOf url: URL) throws {
-            let path = url.lastPathComponent
-            let content = try Data(contentsOf: url)
+        /**
+         Parses the content of a file, and verifies its integrity.
+
+         - Parameters:
+           - name: the name of the file in messages.
+           - publicKey: the PEM text of the key of its publisher; nil: any file is accepted.
+         */
+        init(_ content: Data, name: String, publicKey: String?) throws {
+            let key = try publicKey.map(Recommender.parsePublicKey)
             let decoder = JSONDecoder()
             decoder.keyDecodingStrategy = .convertFromSnakeCase
             do {
-                let members = try readMembers(of: content)
-                let about = try members.content("model.json")
+                let archive = try Archive(of: content)
+                let about = try archive.content("model.json")
                 let format = try decoder.decode(Format.self, from: about).format
                 guard formats.contains(format) else {
                     throw Failure(
-                        message: "\(path) has format \(format), this version reads "
+                        message: "\(name) has format \(format), this version reads "
                             + "\(formats.upperBound); export its run again")
                 }
                 model = try decoder.decode(Model.self, from: about)
+                release = try JSONDecoder().decode(Release.self, from: about)
                 let graph = content.prefix(max(0, model.graph.bytes))
-                guard sha256(graph) == model.graph.sha256 else {
+                guard Recommender.sha256(graph) == model.graph.sha256 else {
                     throw Damage(cause: "the hash of its graph differs")
                 }
-                let vocabulary = try members.content("vocabulary.json")
+                try Recommender.requireMembers(archive, release, start: graph.count)
+                if let key { try Recommender.requireSignature(archive, release, key, name: name) }
+                let vocabulary = try archive.content("vocabulary.json")
                 items = try decoder.decode(Vocabulary.self, from: vocabulary).values
-                catalogue = try Catalogue(items, members.content("catalogue.jsonl"))
+                catalogue = try Catalogue(items, archive.content("catalogue.jsonl"))
+                hash = Recommender.sha256(content)
             } catch let failure as Failure {
                 throw failure
-            } catch let damage as Damage {
-                throw Failure(message: "\(path) is damaged (\(damage.cause)); export its run again")
             } catch is NoArchive {
                 throw Failure(
-                    message: "\(path) is not a jaxrec model, or is truncated; export it with "
+                    message: "\(name) is not a jaxrec model, or is truncated; export it with "
                         + "`jaxrec export`")
-            } catch {  // of the decoder or the decompression
+            } catch {
+                // Also of the decoder or the decompression.
+                let cause = (error as? Damage)?.cause ?? error.localizedDescription
                 throw Failure(
-                    message: "\(path) is damaged (\(error.localizedDescription)); export its run "
+                    message: "\(name) is damaged (\(cause)); copy it again, or export its run "
                         + "again")
             }
             guard model.batchSize == 1, model.features?.isEmpty ?? true else {
                 throw Failure(
-                    message: "\(path) takes features or several histories per call, which this "
+                    message: "\(name) takes features or several histories per call, which this "
                         + "library does not support")
             }
         }
@@ -80,6 +88,17 @@ extension Recommender {
         let keepSeen: Bool
         let features: [Feature]?
         let graph: Graph
+    }
+
+    /// The fields of model.json that order the versions of a file and prove that it is complete.
+    struct Release: Decodable {
+        let sequence: Int?
+        let created: String?
+        /// The hashes of the members by name; older files have none.
+        let members: [String: String]?
+
+        /// The place among the versions of a file; those without one come first.
+        var place: (sequence: Int, created: String) { (sequence ?? 0, created ?? "") }
     }
 
     /// The titles, genres and years of all items, decoded a block at a time. Calls must take turns.
@@ -137,78 +156,4 @@ private struct Format: Decodable {
 
 private struct Vocabulary: Decodable {
     let values: [Recommender.Item]
-}
-
-/// Thrown for a file without an archive at its end.
-private struct NoArchive: Error {}
-
-/// Thrown for a file whose content contradicts itself.
-private struct Damage: Error {
-    let cause: String
-}
-
-extension [String: Data] {
-    fileprivate func content(_ name: String) throws -> Data {
-        guard let found = self[name] else { throw Damage(cause: "it has no \(name)") }
-        return found
-    }
-}
-
-/// Returns the members of the archive at the end of a file, after checking their checksums.
-private func readMembers(of file: Data) throws -> [String: Data] {
-    /// Returns a little-endian number.
-    func number(at offset: Int, bytes count: Int) throws -> Int {
-        guard offset >= 0, offset + count <= file.count else { throw NoArchive() }
-        return file[offset..<offset + count].reversed().reduce(0) { $0 << 8 | Int($1) }
-    }
-    func slice(from start: Int, count: Int) throws -> Data {
-        guard start >= 0, start + count <= file.count else { throw NoArchive() }
-        return file[start..<start + count]
-    }
-    let endSignature = Data([0x50, 0x4b, 0x05, 0x06])
-    guard let end = file.range(of: endSignature, options: .backwards)?.lowerBound else {
-        throw NoArchive()
-    }
-    var members: [String: Data] = [:]
-    var position = try number(at: end + 16, bytes: 4)
-    let count = try number(at: end + 10, bytes: 2)
-    for _ in 0..<count {
-        guard try number(at: position, bytes: 4) == 0x0201_4b50 else { throw NoArchive() }
-        let nameLength = try number(at: position + 28, bytes: 2)
-        let extraLength = try number(at: position + 30, bytes: 2)
-        let commentLength = try number(at: position + 32, bytes: 2)
-        let local = try number(at: position + 42, bytes: 4)
-        let localNameLength = try number(at: local + 26, bytes: 2)
-        let localExtraLength = try number(at: local + 28, bytes: 2)
-        let start = local + 30 + localNameLength + localExtraLength
-        let stored = try slice(from: start, count: number(at: position + 20, bytes: 4))
-        let size = try number(at: position + 24, bytes: 4)
-        let isDeflated = try number(at: position + 10, bytes: 2) == 8
-        guard size <= maxMemberBytes else { throw Damage(cause: "a member is too large") }
-        let content = isDeflated ? try inflate(stored) : stored
-        let checksum = try number(at: position + 16, bytes: 4)
-        guard content.count == size, crc32(content) == checksum else { throw NoArchive() }
-        let name = try slice(from: position + 46, count: nameLength)
-        members[String(decoding: name, as: UTF8.self)] = content
-        position += 46 + nameLength + extraLength + commentLength
-    }
-    return members
-}
-
-/// Decompresses raw DEFLATE data, as members of an archive are stored; Apple calls it zlib.
-private func inflate(_ data: Data) throws -> Data {
-    try (data as NSData).decompressed(using: .zlib) as Data
-}
-
-private func crc32(_ data: Data) -> Int {
-    var crc = UInt32.max
-    for byte in data {
-        crc ^= UInt32(byte)
-        for _ in 0..<8 { crc = (crc >> 1) ^ (crc & 1 == 1 ? 0xedb8_8320 : 0) }
-    }
-    return Int(~crc)
-}
-
-private func sha256(_ data: Data) -> String {
-    SHA256.hash(data: data).map { String(format: "%02x", $0) }.joined()
 }

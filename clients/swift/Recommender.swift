@@ -8,7 +8,6 @@
  */
 
 import Foundation
-import LiteRT
 
 /**
  A recommender on raw items. Histories run from the oldest to the most recent item.
@@ -21,35 +20,80 @@ import LiteRT
  histories per call, is an error.
  */
 public final class Recommender: @unchecked Sendable {
-    /// The raw items of the model, the most popular first.
-    public let items: [Item]
-
-    private let file: ModelFile
-    private let idOf: [Item: Int32]
-    private let recommendRunner: SignatureRunner
-    private let scoreRunner: SignatureRunner
+    private let url: URL
+    private let publicKey: String?
+    /// Held by an update: they take turns.
+    private let updates = NSLock()
+    /// Held while `loaded` is read or replaced.
     private let lock = NSLock()
+    private var loaded: LoadedModel
 
-    /// Loads a recommender from one file, after verifying its integrity.
-    public init(contentsOf url: URL) throws {
-        let file = try ModelFile(contentsOf: url)
-        self.file = file
-        items = file.items
-        idOf = Dictionary(zip(file.items, Int32(1)...), uniquingKeysWith: { first, _ in first })
-        let model = try CompiledModel(filePath: url.path, environment: LiteRT.Environment())
-        recommendRunner = try SignatureRunner(model: model, name: "recommend")
-        scoreRunner = try SignatureRunner(model: model, name: "score")
+    /**
+     Loads a recommender from one file, after verifying its integrity.
+
+     - Parameters:
+       - url: the file.
+       - publicKey: the PEM text of the Ed25519 key of the publisher, which must have signed this
+         file and those of `update`; nil: any file is accepted.
+     */
+    public init(contentsOf url: URL, publicKey: String? = nil) throws {
+        self.url = url
+        self.publicKey = publicKey
+        let file = try ModelFile(
+            Data(contentsOf: url), name: url.lastPathComponent, publicKey: publicKey)
+        loaded = try LoadedModel(file, at: url)
     }
+
+    /**
+     Replaces the model by that of another file, while threads call.
+
+     The new file must be complete, signed if there is a key, not older, and answer. Its content
+     then replaces the file that was loaded, which must be in a folder that the app may write. If it
+     is refused, nothing changes. A call is answered by one of the two models; the memory of the old
+     one is freed after its last call.
+
+     - Parameters:
+       - source: the new file, such as a download.
+       - publicKey: by default that of `init`.
+       - rollback: whether to accept an older file.
+     - Returns: false if the file is the one in use.
+     */
+    @discardableResult
+    public func update(
+        contentsOf source: URL, publicKey: String? = nil, rollback: Bool = false
+    ) throws -> Bool {
+        updates.lock()
+        defer { updates.unlock() }
+        let name = source.lastPathComponent
+        let content = try Data(contentsOf: source)
+        let file = try ModelFile(content, name: name, publicKey: publicKey ?? self.publicKey)
+        let old = current.file
+        if file.hash == old.hash { return false }
+        if !rollback { try Recommender.requireNotOlder(file, than: old, name: name) }
+        let written = url.appendingPathExtension("part")
+        defer { try? FileManager.default.removeItem(at: written) }
+        try writeToDisk(content, to: written)
+        // LiteRT opens what was verified, and keeps it when it is renamed.
+        let new = try Recommender.loadProven(file, at: written, name: name)
+        guard rename(written.path, url.path) == 0 else {
+            throw Failure(
+                message: "\(url.lastPathComponent) cannot be replaced "
+                    + "(\(String(cString: strerror(errno))))")
+        }
+        lock.lock()
+        loaded = new
+        lock.unlock()
+        return true
+    }
+
+    /// The raw items of the model, the most popular first.
+    public var items: [Item] { current.file.items }
 
     /// Returns whether the model knows an item.
-    public func knows(_ item: Item) -> Bool { idOf[item] != nil }
+    public func knows(_ item: Item) -> Bool { current.idOf[item] != nil }
 
     /// Returns the catalogue entry of an item, nil if the model does not know it.
-    public func describe(_ item: Item) throws -> Entry? {
-        lock.lock()
-        defer { lock.unlock() }
-        return try idOf[item].map { try file.catalogue.entry(of: $0) }
-    }
+    public func describe(_ item: Item) throws -> Entry? { try current.describe(item) }
 
     /**
      Returns the top k items after a history, best first; ties in the order of `items`.
@@ -68,59 +112,15 @@ public final class Recommender: @unchecked Sendable {
         candidates: [Item]? = nil,
         unknown: Unknown = .error
     ) throws -> [Recommendation] {
-        guard k >= 1, k <= self.items.count else {
-            throw Failure(message: "k=\(k) is out of range; give 1 to \(self.items.count)")
-        }
-        let ids = items.map { idOf[$0] ?? 0 }
-        if unknown == .error { try requireAnyKnown(items, what: "items") }
-        if let candidates { try requireAnyKnown(candidates, what: "candidates") }
-        let known = ids.filter { $0 != 0 }.suffix(file.model.historyLength)
-        let padding = [Int32](repeating: 0, count: file.model.historyLength - known.count)
-        var excluded = Set(exclude.map { idOf[$0] ?? 0 }).union([0])
-        if !file.model.keepSeen { excluded.formUnion(ids) }
+        try current.recommend(
+            items, k: k, exclude: exclude, candidates: candidates, unknown: unknown)
+    }
 
+    /// The model of now. A call keeps it to its end, also if it is replaced meanwhile.
+    private var current: LoadedModel {
         lock.lock()
         defer { lock.unlock() }
-        let list = try rank(padding + known, candidates?.map { idOf[$0] ?? 0 }, excluded, k)
-        return try list.map { id, score in
-            Recommendation(entry: try file.catalogue.entry(of: id), score: score)
-        }
-    }
-
-    private typealias ScoredId = (id: Int32, score: Float)
-
-    /// Ranks the candidates; if there are none, the file's own list is used where it is sufficient.
-    private func rank(
-        _ history: [Int32], _ candidates: [Int32]?, _ excluded: Set<Int32>, _ k: Int
-    ) throws -> [ScoredId] {
-        if candidates == nil {
-            try recommendRunner.run(history: history)
-            let ids: [Int32] = try recommendRunner.output("ids")
-            let scores: [Float] = try recommendRunner.output("scores")
-            let allowed = zip(ids, scores).filter { !excluded.contains($0.0) }
-            if allowed.count >= k { return allowed.prefix(k).map { (id: $0.0, score: $0.1) } }
-        }
-        let all = candidates.map { Set($0) } ?? Set(Int32(1)...Int32(items.count))
-        let allowed = all.subtracting(excluded).sorted()
-        var scored: [ScoredId] = []
-        let width = file.model.candidates
-        for start in stride(from: 0, to: allowed.count, by: width) {
-            let part = Array(allowed[start..<min(start + width, allowed.count)])
-            let padding = [Int32](repeating: 0, count: width - part.count)
-            try scoreRunner.run(history: history, candidates: part + padding)
-            let scores: [Float] = try scoreRunner.output("scores")
-            scored += zip(part, scores).map { (id: $0.0, score: $0.1) }
-        }
-        // Among equal scores, lower ids come first.
-        return Array(scored.sorted { ($1.score, $0.id) < ($0.score, $1.id) }.prefix(k))
-    }
-
-    /// Throws if there are items and all are unknown, usually since their type is another one.
-    private func requireAnyKnown(_ items: [Item], what: String) throws {
-        guard let first = items.first, !items.contains(where: knows) else { return }
-        throw Failure(
-            message: "all \(what) are unknown, such as \(first); the model has "
-                + "\(self.items.count) items, such as \(self.items[0])")
+        return loaded
     }
 }
 
@@ -172,54 +172,10 @@ extension Recommender {
     }
 }
 
-/// One signature of a graph, with its inputs and outputs.
-private final class SignatureRunner {
-    private let model: CompiledModel
-    private let index: Int
-    private let inputNames: [String]
-    private let outputNames: [String]
-    private var inputs: [TensorBuffer]
-    private var outputs: [TensorBuffer]
-
-    init(model: CompiledModel, name: String) throws {
-        guard let index = try model.signatureKeys().firstIndex(of: name) else {
-            throw Recommender.Failure(
-                message: "the file has no signature `\(name)`; export its run again")
-        }
-        self.model = model
-        self.index = index
-        inputs = try model.createInputBuffers(signatureIndex: index)
-        outputs = try model.createOutputBuffers(signatureIndex: index)
-        inputNames = try inputs.indices.map {
-            try model.inputName(inputIndex: $0, signatureIndex: index)
-        }
-        outputNames = try outputs.indices.map {
-            try model.outputName(outputIndex: $0, signatureIndex: index)
-        }
-    }
-
-    deinit {
-        // Before the model, and with it the environment that made them.
-        inputs.removeAll()
-        outputs.removeAll()
-    }
-
-    func run(history: [Int32], candidates: [Int32] = []) throws {
-        for (name, buffer) in zip(inputNames, inputs) {
-            switch name {
-            case "history": try buffer.write(history)
-            case "candidates": try buffer.write(candidates)
-            // An adapter of zeros leaves the model as it was shipped.
-            default: try buffer.write([Float](repeating: 0, count: buffer.size / 4))
-            }
-        }
-        try model.run(inputs: inputs, outputs: outputs, signatureIndex: index)
-    }
-
-    func output<Element>(_ name: String) throws -> [Element] {
-        guard let position = outputNames.firstIndex(of: name) else {
-            throw Recommender.Failure(message: "the graph has no output `\(name)`")
-        }
-        return try outputs[position].read()
-    }
+/// Writes a file to the disk.
+private func writeToDisk(_ content: Data, to url: URL) throws {
+    try content.write(to: url)
+    let handle = try FileHandle(forWritingTo: url)
+    try handle.synchronize()
+    try handle.close()
 }
