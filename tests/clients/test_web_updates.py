@@ -8,9 +8,11 @@ import pytest
 from clients.golden.signed_cases import apply_edits
 from tests import ROOT
 from tests.clients.web_pages import host, write_modules
+from tests.project.pages import blocks_of
 
 GOLDEN = ROOT / "clients" / "golden"
-SIGNED = json.loads((GOLDEN / "signed.json").read_text("utf-8"))
+SIGNED_MODEL = GOLDEN / "signed.tflite"
+SIGNED = json.loads(SIGNED_MODEL.with_suffix(".json").read_text("utf-8"))
 UPDATES = {each["name"]: each for each in SIGNED["updates"]}
 
 
@@ -18,7 +20,7 @@ UPDATES = {each["name"]: each for each in SIGNED["updates"]}
 def url(tmp_path_factory):
     folder = tmp_path_factory.mktemp("host")
     write_modules(folder / "lib")
-    content = (GOLDEN / "signed.tflite").read_bytes()
+    content = SIGNED_MODEL.read_bytes()
     files = {"newer": "a later number", "older": "an earlier number", "foreign": "another key"}
     for file, name in files.items():
         edited = apply_edits(content, UPDATES[name]["edits"])
@@ -26,6 +28,9 @@ def url(tmp_path_factory):
     for name in ("signed", "plain"):
         shutil.copy(GOLDEN / f"{name}.tflite", folder)
     (folder / "index.html").write_text("<!doctype html><title>Page</title>")
+    blocks = blocks_of(ROOT / "docs" / "deploy" / "web.md", "js")
+    (example,) = [block for block in blocks if "loadUpdated" in block]
+    (folder / "example.js").write_text(example.replace('"jaxrec"', '"./lib/jaxrec/src/index.js"'))
     with host(folder) as url:
         yield url
 
@@ -113,3 +118,24 @@ def test_a_worker_answers_with_one_of_two_models_during_20_swaps(page):
     assert wrong == []
     assert min(counts) > 20
     assert consistent == 20
+
+
+def test_the_example_of_the_web_page_looks_for_a_newer_model_every_hour(page):
+    content = SIGNED_MODEL.read_bytes()
+    served = [content]
+    page.route("**/latest", lambda route: route.fulfill(body=served[-1]))
+    page.clock.install()
+    page.evaluate(
+        """async (publicKey) => {
+          const { loadUpdated } = await import("./example.js");
+          globalThis.recommender = await loadUpdated("latest", publicKey);
+        }""",
+        SIGNED["public_key"],
+    )
+    served.append(apply_edits(content, UPDATES["a later number"]["edits"]))
+    page.clock.fast_forward("01:00:00")
+    page.wait_for_function("recommender.model.sequence === 4")
+    served.append(apply_edits(content, UPDATES["another key"]["edits"]))
+    with page.expect_console_message(lambda each: "is not signed with this key" in each.text):
+        page.clock.fast_forward("01:00:00")
+    assert page.evaluate("recommender.model.sequence") == 4
