@@ -10,12 +10,14 @@ from typing import Any
 import polars as pl
 import pytest
 
-from jaxrec.cli import train
+from jaxrec.cli import main, train
 from jaxrec.conversion.flatbuffer import finalize_graph
 from jaxrec.conversion.graph.shapes import Shapes
 from jaxrec.data.gaps import GAP_EDGES
+from jaxrec.files import as_json
 from jaxrec.models.adapter import AdaptConfig
 from jaxrec.runtime import Recommender
+from jaxrec.runtime.bundle import MODEL, pack_bundle, parse_bundle, read_members
 from jaxrec.schema import AGE, Feature
 from tests import ROOT
 from tests.browser import site
@@ -65,9 +67,21 @@ def test_the_python_page_recommends(exported, capsys):
     assert names["scores"] == pytest.approx(expected, abs=1e-4)
 
 
+def write_next(file: Path, target: Path) -> None:
+    """Write a copy of a model whose sequence is one more."""
+    content = file.read_bytes()
+    members = read_members(content)
+    model = json.loads(members[MODEL])
+    members[MODEL] = as_json({**model, "sequence": model["sequence"] + 1})
+    target.write_bytes(pack_bundle(parse_bundle(content, file).graph, members))
+
+
 def test_the_server_page_answers_requests_and_updates(exported):
     testclient = pytest.importorskip("fastapi.testclient", reason="needs the extra server")
+    write_next(Path("model.tflite"), Path("new.tflite"))
     names = run_python(ROOT / "docs" / "deploy" / "server.md")
+    assert Path("model.tflite").read_bytes() == Path("new.tflite").read_bytes()
+    assert names["recommender"].model["sequence"] == 2
     recommender, client = names["recommender"], testclient.TestClient(names["app"])
     assert [len(each) for each in names["lists"]] == [5, 5, 5]
 
@@ -81,13 +95,27 @@ def test_the_server_page_answers_requests_and_updates(exported):
     assert refused.status_code == 400 and refused.json()["error"].startswith("k=0 is out of range")
     assert client.post("/recommend", json={"history": "12"}).status_code == 422
 
-    model, new, facts = Path("model.tflite"), Path("new.tflite"), Path("model.json")
-    new.write_bytes(model.read_bytes()[:-1])
-    with pytest.raises(ValueError, match=r"new\.tflite is not what model\.json describes"):
-        names["update"](model, new, facts)
-    shutil.move(model, new)
-    assert names["update"](model, new, facts).items == recommender.items
-    assert model.is_file() and not new.exists()
+
+def test_the_page_on_updating_updates_and_rolls_back(exported, capsys):
+    pytest.importorskip("cryptography", reason="needs the extra sign")
+    model, before, download = map(Path, ("model.tflite", "before.tflite", "download.tflite"))
+    assert main(["sign", "--new-key=release.pem"]) == 0
+    write_next(model, download)
+    assert main(["sign", "--key=release.pem", str(model), str(download)]) == 0
+    shutil.copy(model, before)
+    capsys.readouterr()
+    names = run_python(ROOT / "docs" / "deploy" / "updating.md")
+    assert capsys.readouterr().out == "updated to 2\n"
+    assert names["recommender"].model["sequence"] == 1
+    assert model.read_bytes() == before.read_bytes()
+    names["update"](download)
+    names["update"](before)
+    download.write_bytes(b"")
+    names["update"](download)
+    first, second, third = capsys.readouterr().out.splitlines()
+    assert first == "updated to 2"
+    assert second.startswith("kept 2 before.tflite is older than the model in use: sequence 1")
+    assert third.startswith("kept 2 download.tflite is not a jaxrec model, or is truncated")
 
 
 @pytest.mark.slow

@@ -53,7 +53,16 @@ WORD_LIMITS = {
     **{
         f"docs/deploy/{name}.md": 900
         for name in (
-            *("android", "ios", "on-device-learning", "processors", "python", "server", "web"),
+            *(
+                "android",
+                "ios",
+                "on-device-learning",
+                "processors",
+                "python",
+                "server",
+                "updating",
+                "web",
+            ),
         )
     },
 }
