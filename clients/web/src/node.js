@@ -1,15 +1,15 @@
 /** The package for Node.js 20 and newer. */
 
 import { readFileSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { open, readFile, rename, rm } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
 import { compileFunction } from "node:vm";
 import { isUrl } from "./fetch_file.js";
 import { startRuntime } from "./litert.js";
 import { checkOptions } from "./options.js";
 import { Recommender as BrowserRecommender } from "./recommender.js";
-import { replaceFile } from "./replace_file.js";
 import { runtimeBuild } from "./runtime_files.js";
 import { UpdatableModel } from "./updatable_model.js";
 
@@ -46,6 +46,32 @@ export class Recommender extends BrowserRecommender {
 /** @param {Source} source */
 async function readSource(source) {
   return new Uint8Array(isUrl(source) ? await readFile(source) : source);
+}
+
+/**
+ * Replace the content of a file: other programs read the old content or the new one, even if this one
+ * is stopped meanwhile.
+ *
+ * @param {string | URL} file path or file: URL.
+ * @param {Uint8Array} content
+ * @throws {Error} the folder cannot be written; the file is as before.
+ */
+async function replaceFile(file, content) {
+  const path = file instanceof URL ? fileURLToPath(file) : file;
+  const written = `${path}.${process.pid}.part`;
+  try {
+    const handle = await open(written, "w");
+    try {
+      await handle.writeFile(content);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(written, path);
+  } catch (error) {
+    await rm(written, { force: true });
+    throw error;
+  }
 }
 
 /**
