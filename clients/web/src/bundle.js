@@ -39,7 +39,7 @@ const ENTRIES_FORMAT = 1;
  * @property {InputFeature[]} [features] features that it takes.
  * @property {number[] | null} [ratings] rating values, ascending, if it predicts ratings.
  * @property {AdaptSettings | null} [adapt] how it learns adapters, if it does.
- * @property {string} [created] UTC, "2026-12-01T12:00:00Z"; likewise missing in older files:
+ * @property {string} [created] UTC, "2026-12-01T12:00:00Z"; older files lack it and the next four.
  * @property {string | null} [log_until] time of the last activity of its log, if that has times.
  * @property {number} [sequence] 1, or one more than that of the file that it follows.
  * @property {string | null} [parent] SHA-256 of that file.

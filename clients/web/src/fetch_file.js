@@ -33,15 +33,9 @@ export function resolveUrl(url) {
  * @throws {LoadError} the server does not respond, or does not have it.
  */
 export async function fetchFile(url) {
-  /** @type {Response} */
-  let response;
-  try {
-    response = await fetch(url);
-  } catch (error) {
-    throw new LoadError(`${url} cannot be fetched (${/** @type {Error} */ (error).message})`, {
-      cause: error,
-    });
-  }
+  const response = await fetch(url).catch((error) => {
+    throw fetchError(url, error);
+  });
   if (!response.ok) throw new LoadError(`${url} cannot be fetched (status ${response.status})`);
   return response;
 }
@@ -53,5 +47,17 @@ export async function fetchFile(url) {
  * @throws {LoadError} as in `fetchFile`.
  */
 export async function fetchBytes(url) {
-  return new Uint8Array(await (await fetchFile(url)).arrayBuffer());
+  const response = await fetchFile(url);
+  const content = await response.arrayBuffer().catch((error) => {
+    throw fetchError(url, error);
+  });
+  return new Uint8Array(content);
+}
+
+/**
+ * @param {string | URL} url
+ * @param {Error} cause
+ */
+function fetchError(url, cause) {
+  return new LoadError(`${url} cannot be fetched (${cause.message})`, { cause });
 }

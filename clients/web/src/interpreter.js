@@ -1,10 +1,9 @@
 /** The graph of a model file, with one method per signature. */
 
 import { BundleError } from "./bundle_error.js";
-import { CompiledGraph } from "./compiled_graph.js";
 import { ADAPTER, CANDIDATES, ITEMS } from "./signature.js";
 
-/** @import { Runtime } from "./litert.js" */
+/** @import { CompiledGraph } from "./compiled_graph.js" */
 /** @import { Row } from "./signature.js" */
 
 /** @typedef {Record<string, Row>} Inputs rows by the names of a signature's inputs. */
@@ -26,16 +25,6 @@ export class DeviceModel {
     this.adapterWidth = inputs.find(({ name }) => name === ADAPTER)?.length ?? 0;
     // An adapter of zeros leaves the model as it was exported.
     this.#zeroAdapter = new Float32Array(this.adapterWidth);
-  }
-
-  /**
-   * Compile a graph.
-   *
-   * @param {Runtime} runtime
-   * @param {Uint8Array} graph flatbuffer.
-   */
-  static async load(runtime, graph) {
-    return new DeviceModel(await CompiledGraph.compile(runtime, graph));
   }
 
   /**

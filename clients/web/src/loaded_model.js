@@ -1,5 +1,6 @@
 /** A model that is ready to answer: the content of one file, with its graph in the runtime. */
 
+import { CompiledGraph } from "./compiled_graph.js";
 import { DeviceModel } from "./interpreter.js";
 import { ItemIndex } from "./item_index.js";
 import { toRecommendations } from "./recommendation.js";
@@ -46,7 +47,13 @@ export class LoadedModel {
    * @param {Bundle} bundle
    */
   static async load(runtime, bundle) {
-    return new LoadedModel(await DeviceModel.load(runtime, bundle.graph), bundle);
+    const graph = await CompiledGraph.compile(runtime, bundle.graph);
+    try {
+      return new LoadedModel(new DeviceModel(graph), bundle);
+    } catch (error) {
+      graph.close();
+      throw error;
+    }
   }
 
   /** Item embeddings of length one, computed on first use. */

@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { open, readFile, rename, rm } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { dirname } from "node:path";
+import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { compileFunction } from "node:vm";
 import { isUrl } from "./fetch_file.js";
@@ -35,9 +35,7 @@ export class Recommender extends BrowserRecommender {
    */
   static async load(source, options = {}) {
     checkOptions(options, ["publicKey"]);
-    const store = isUrl(source)
-      ? (/** @type {Uint8Array} */ content) => replaceFile(source, content)
-      : undefined;
+    const store = isUrl(source) ? storeIn(source) : undefined;
     const host = { read: readSource, startRuntime: () => startRuntime(openBuild), store };
     return new Recommender(await UpdatableModel.load(source, host, options.publicKey));
   }
@@ -49,15 +47,24 @@ async function readSource(source) {
 }
 
 /**
+ * Return a function that replaces a file, also after the program has changed its folder.
+ *
+ * @param {string | URL} file path or file: URL.
+ */
+function storeIn(file) {
+  const path = resolve(file instanceof URL ? fileURLToPath(file) : file);
+  return (/** @type {Uint8Array} */ content) => replaceFile(path, content);
+}
+
+/**
  * Replace the content of a file: other programs read the old content or the new one, even if this one
  * is stopped meanwhile.
  *
- * @param {string | URL} file path or file: URL.
+ * @param {string} path
  * @param {Uint8Array} content
  * @throws {Error} the folder cannot be written; the file is as before.
  */
-async function replaceFile(file, content) {
-  const path = file instanceof URL ? fileURLToPath(file) : file;
+async function replaceFile(path, content) {
   const written = `${path}.${process.pid}.part`;
   try {
     const handle = await open(written, "w");

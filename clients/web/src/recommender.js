@@ -247,9 +247,9 @@ export class Recommender {
       throw new BundleError("The model predicts no ratings; train a run with --predict-ratings.");
     }
     const list = asList(candidates, "candidates");
+    const { ratings } = this.model; // before the wait, in which an update may replace it
     const predictions = await this.predict("rate", items, list, options);
-    const ratings = this.model.ratings ?? [];
-    return predictions.map((each, index) => each && toRating(list[index], each, ratings));
+    return predictions.map((each, index) => each && toRating(list[index], each, ratings ?? []));
   }
 
   /**
