@@ -8,6 +8,7 @@ import { before, test } from "node:test";
 import { Recommender } from "jaxrec/node";
 import { startRuntime } from "../src/litert.js";
 import { loadProven } from "../src/update.js";
+import { assertRefused } from "./assert_refused.js";
 import { makeKeys, makeRelease, readParts } from "./releases.js";
 
 /** @import { LoadedModel } from "../src/loaded_model.js" */
@@ -17,10 +18,6 @@ const KEYS = makeKeys();
 const { publicKey } = KEYS;
 const SWAPS = 20;
 
-const GOLDEN = new URL("../../golden/", import.meta.url);
-const SIGNED_FILE = new Uint8Array(readFileSync(new URL("signed.tflite", GOLDEN)));
-const SIGNED = JSON.parse(readFileSync(new URL("signed.json", GOLDEN), "utf8"));
-
 /** @type {Parts} */
 let plain;
 /** @type {Parts} */
@@ -29,36 +26,6 @@ let other;
 before(async () => {
   [plain, other] = await Promise.all([readParts("plain"), readParts("keep_seen")]);
 });
-
-/**
- * Check that an update is refused, and that the current model still answers.
- *
- * @param {Recommender} recommender
- * @param {Parameters<Recommender["update"]>} values
- * @param {RegExp} message
- */
-async function assertRefused(recommender, values, message) {
-  const { model } = recommender;
-  const list = await recommender.recommend([], 5);
-  await assert.rejects(recommender.update(...values), { name: "BundleError", message });
-  assert.equal(recommender.model, model);
-  assert.deepEqual(await recommender.recommend([], 5), list);
-}
-
-/**
- * Return the signed file after the edits of a golden update.
- *
- * @param {{at: number, delete: number, insert: string}[]} edits
- */
-function applyEdits(edits) {
-  const parts = [];
-  let end = 0;
-  for (const { at, delete: deleted, insert } of edits) {
-    parts.push(SIGNED_FILE.subarray(end, at), Buffer.from(insert, "hex"));
-    end = at + deleted;
-  }
-  return new Uint8Array(Buffer.concat([...parts, SIGNED_FILE.subarray(end)]));
-}
 
 test("a newer signed model replaces the current one", async () => {
   const recommender = await Recommender.load(await makeRelease(plain, {}, KEYS), { publicKey });
@@ -101,33 +68,6 @@ test("older models are refused unless rollback is true", async () => {
   assert.equal(recommender.model.sequence, 1);
   recommender.close();
 });
-
-/** Messages of the outcomes that are refusals. */
-const REFUSALS = new Map([
-  ["older", /^The model is older than the model in use: /],
-  ["damaged", /^The model is damaged \(|^This is not a jaxrec model, or is truncated; /],
-  [
-    "unsigned",
-    /^The model is not signed; |^The model is of an older version, whose files cannot be /,
-  ],
-  ["foreign", /^The model is not signed with this key: /],
-  ["unusable", /^The model does not answer \(/],
-]);
-
-for (const { name, edits, rollback, outcome, sequence } of SIGNED.updates) {
-  test(`golden update, ${name}: ${outcome}`, async () => {
-    const recommender = await Recommender.load(SIGNED_FILE, { publicKey: SIGNED.public_key });
-    const release = applyEdits(edits);
-    const message = REFUSALS.get(outcome);
-    const { items } = recommender;
-    if (message) await assertRefused(recommender, [release, { rollback }], message);
-    else assert.equal(await recommender.update(release, { rollback }), outcome === "replaced");
-    assert.equal(recommender.items === items, outcome !== "replaced");
-    assert.equal(recommender.model.sequence, sequence);
-    assert.equal((await recommender.recommend([], 5)).length, 5);
-    recommender.close();
-  });
-}
 
 test("the same file leaves the model as it is", async () => {
   const release = await makeRelease(plain);
@@ -277,15 +217,25 @@ test("each answer during 20 swaps is that of one of the two models", async () =>
       await new Promise((resolve) => setImmediate(resolve));
     }
   });
-  const { wasm } = await startRuntime(() => assert.fail("it has started"));
-  let memory = 0;
-  for (let swap = 1; swap <= SWAPS; swap += 1) {
-    await recommender.update(releases[swap % 2]);
-    if (swap === 2) memory = wasm.HEAPU8.length;
-  }
+  for (let swap = 1; swap <= SWAPS; swap += 1) await recommender.update(releases[swap % 2]);
   isDone = true;
   await Promise.all(users);
   for (const [text, count] of expected) assert.ok(count > 0, text);
+  recommender.close();
+});
+
+test("20 updates need no more memory than two", async () => {
+  // LiteRT ignores the bytes after the flatbuffer, which would fill the memory if they were not freed.
+  const graph = new Uint8Array(4 << 20);
+  graph.set(plain.graph);
+  const releases = [await makeRelease({ ...plain, graph }), await makeRelease(plain)];
+  const recommender = await Recommender.load(releases[0]);
+  const { wasm } = await startRuntime(() => assert.fail("it has started"));
+  let memory = 0;
+  for (let swap = 1; swap <= SWAPS; swap += 1) {
+    assert.equal(await recommender.update(releases[swap % 2]), true);
+    if (swap === 2) memory = wasm.HEAPU8.length;
+  }
   assert.equal(wasm.HEAPU8.length, memory);
   recommender.close();
 });
