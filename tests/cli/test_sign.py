@@ -138,7 +138,9 @@ def test_all_files_of_an_export_are_signed(key, public_key, export):
 
 
 def test_an_export_with_a_file_that_was_signed_before_is_signed(key, public_key, export):
-    call(sign.main, f"--key={key}", str(export / "model.tflite"), cwd=export)
+    process = call(sign.main, f"--key={key}", str(export / "model.tflite"), cwd=export)
+    note = f"note: {export / 'model.json'} has the hash of the unsigned file; sign the folder"
+    assert process.returncode == 0 and note in process.stdout
     assert call(sign.main, f"--key={key}", str(export), cwd=export).returncode == 0
     flags = [f"--model={export}", f"--public-key={public_key}"]
     assert call(verify.main, *flags, cwd=export).returncode == 0
