@@ -156,11 +156,16 @@ def test_an_export_with_a_file_that_was_signed_before_is_signed(key, public_key,
         ("model.json", b"{", "model.json is damaged"),
         ("model.json", b"[]", "model.json is damaged"),
         ("model.json", b"{}", "model.json is of an older version, without the hashes"),
-        ("model.json", b'{"files": {"../a": 1}}', "lacks ../a, which its model.json lists"),
+        (
+            "model.json",
+            b'{"files": {"model.tflite": 1, "../a": 1}}',
+            "lacks ../a, which its model.json lists",
+        ),
+        ("other.tflite", b"TFL3", "other.tflite is not a file of this export; move it"),
     ],
 )
 def test_a_damaged_export_is_refused_and_not_changed(key, export, name, content, message):
-    (export / name).unlink()
+    (export / name).unlink(missing_ok=True)
     if content is not None:
         (export / name).write_bytes(content)
     before = files_of(export)
