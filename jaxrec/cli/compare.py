@@ -18,7 +18,7 @@ from pathlib import Path
 import tyro
 
 from jaxrec.cli.command_line import command
-from jaxrec.runs.comparison import compare
+from jaxrec.training.compare_runs import compare
 
 
 @dataclass(frozen=True)
