@@ -6,7 +6,7 @@ from itertools import combinations
 from pathlib import Path
 
 from jaxrec.errors import UserError
-from jaxrec.evaluation.churn import OVERLAP, Churn
+from jaxrec.evaluation.churn import OVERLAP, Churn, common_ids, count_items
 from jaxrec.runs.churn_report import render_churn
 from jaxrec.runs.comparison import check_comparable, read_run, render_comparison
 from jaxrec.runs.directory import RunDirectory
@@ -54,10 +54,26 @@ def compare(*run_dirs: str | Path) -> str:
 
 
 def _render_churn(directories: Sequence[RunDirectory]) -> str:
-    """Format the churn between runs, with a line for each pair that differs only in its seed."""
+    """Format the churn between runs, with notes on their items and seeds."""
     churn = churn_of_pairs(directories)
     rows = {f"{first} and {second}": each for (first, second), each in churn.items()}
-    return "\n".join([render_churn(rows), *_seed_lines(directories, churn)])
+    notes = [*_item_lines(directories), *_seed_lines(directories, churn)]
+    return "\n".join([render_churn(rows), *notes])
+
+
+def _item_lines(directories: Sequence[RunDirectory]) -> list[str]:
+    """Count the items of each pair of runs that have different ones."""
+    ids_of_runs = common_ids(*(each.vocabulary().values.to_list() for each in directories))
+    lines = []
+    for pair in combinations(zip(directories, ids_of_runs, strict=True), 2):
+        (first, first_ids), (second, second_ids) = pair
+        counts = count_items(first_ids, second_ids)
+        if counts.added or counts.removed:
+            lines.append(
+                f"{counts.common:,} items are in both {first.path} and {second.path}, "
+                f"{counts.removed:,} only in the first and {counts.added:,} only in the second"
+            )
+    return lines
 
 
 def _seed_lines(

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from jaxrec.data.feature_values import encode_inputs
 from jaxrec.data.item_features import ids_by_name
 from jaxrec.errors import UserError
-from jaxrec.evaluation.churn import CHURN_AT, Churn, common_ids, compute_churn
+from jaxrec.evaluation.churn import CHURN_AT, Churn, common_ids, compute_churn, count_items
 from jaxrec.evaluation.ranking import model_scorer
 from jaxrec.evaluation.top_items import top_items
 from jaxrec.models.folding import fold_features
@@ -37,7 +37,7 @@ def churn_of_pairs(directories: Sequence[RunDirectory]) -> dict[tuple[str, str],
     inputs = [_inputs_of(each) for each in directories]
     ids_of_runs = common_ids(*(each.items for each in inputs))
     for directory, ids in zip(directories, ids_of_runs, strict=True):
-        if len(np.intersect1d(ids, ids_of_runs[0])) == 1:  # that of PAD alone
+        if count_items(ids_of_runs[0], ids).common == 0:
             raise UserError(f"{directory.path} has none of the items of {directories[0].path}")
     lists = {}
     total = len(directories) * len(heldout.target)

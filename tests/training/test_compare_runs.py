@@ -78,6 +78,9 @@ def test_runs_of_different_logs_still_have_a_churn(folder):
     for first, second in combinations(runs, 2):
         assert re.search(rf"\n{re.escape(f'{first} and {second}')} +0\.\d+ ±", text)
     assert text.count("two seeds of the same training") == 1
+    counts = "only in the first and 1 only in the second"
+    assert f"17 items are in both {runs[0]} and {runs[1]}, 2 {counts}" in text
+    assert text.count("items are in both") == 2
 
 
 def test_the_histories_are_those_of_the_first_run(folder):
