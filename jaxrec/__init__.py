@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from jaxrec.data.sources.python_log import read_log as read_log
     from jaxrec.errors import FailedCheckError as FailedCheckError
     from jaxrec.errors import UserError as UserError
-    from jaxrec.runs.comparison import compare as compare
     from jaxrec.runs.run import Run as Run
     from jaxrec.runtime import Recommendation as Recommendation
     from jaxrec.runtime import Recommender as Recommender
     from jaxrec.training.api import train as train
+    from jaxrec.training.compare_runs import compare as compare
 
 __all__ = [
     "FailedCheckError",
@@ -52,7 +52,7 @@ _PUBLIC = {
     "Recommender": ("jaxrec.runtime", None),
     "Run": ("jaxrec.runs.run", "train"),
     "UserError": ("jaxrec.errors", None),
-    "compare": ("jaxrec.runs.comparison", "train"),
+    "compare": ("jaxrec.training.compare_runs", "train"),
     "export": ("jaxrec.conversion.convert", "convert"),
     "read_log": ("jaxrec.data.sources.python_log", "train"),
     "train": ("jaxrec.training.api", "train"),

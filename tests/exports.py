@@ -100,3 +100,21 @@ def train(folder: Path, encoder: str, *flags: str) -> Path:
     )
     assert process.returncode == 0, process.stderr
     return run_dir
+
+
+def train_without(items: Sequence[str], run_dir: Path, *flags: str) -> Path:
+    """Train a quick run on `small_log` without some of its items, and return its directory.
+
+    Times are squares, so that the gaps between activities differ.
+    """
+    log = small_log().filter(~pl.col("item").is_in(items))
+    run_dir.parent.mkdir(parents=True, exist_ok=True)
+    file = run_dir.with_suffix(".csv")
+    log.with_columns(pl.col("timestamp") ** 2).write_csv(file)
+    process = run_train(
+        *(f"--dataset={file}", f"--run-dir={run_dir}", "--min-item-interactions=1"),
+        *(*QUICK_MODEL, "--epochs=2", *flags),
+        cwd=run_dir.parent,
+    )
+    assert process.returncode == 0, process.stderr
+    return run_dir

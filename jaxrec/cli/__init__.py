@@ -28,7 +28,7 @@ class Command:
 COMMANDS = {
     "train": Command("jaxrec.cli.train", "train", "train a recommender on a log, and evaluate it"),
     "prepare": Command("jaxrec.cli.prepare", "train", "prepare a log larger than memory"),
-    "compare": Command("jaxrec.cli.compare", "train", "compare finished runs on the same users"),
+    "compare": Command("jaxrec.cli.compare", "train", "compare finished runs and their lists"),
     "sweep": Command("jaxrec.cli.sweep", "train", "train encoders x history lengths x seeds"),
     "benchmark-training": Command(
         "jaxrec.cli.benchmark_training", "train", "measure training and ranking on this machine"

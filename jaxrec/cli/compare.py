@@ -1,4 +1,4 @@
-"""Compare finished runs on the same users, with the intervals of their differences.
+"""Compare finished runs: their figures on the same users, and the churn of their lists.
 
     jaxrec compare runs/ml-1m-rnn-n10 runs/ml-1m-cnn-n10
 
@@ -10,6 +10,12 @@ gets a * by chance, so compare many runs with more than one seed.
 The same tables follow for each slice of the targets that all runs have, such as targets with high
 ratings. A run that knows the target's time has that in its label, and a second row in which the
 target's time is unknown.
+
+The churn is how much the lists differ that the best model of each run gives to the same histories,
+those of the first run's test users. Every list that changes there changes though the history did
+not. Two seeds of one training show how large it is without any new data. Runs of different logs
+have a churn too: items are compared as text, and those that a run does not know are dropped from
+its histories.
 """
 
 from dataclasses import dataclass
@@ -18,7 +24,7 @@ from pathlib import Path
 import tyro
 
 from jaxrec.cli.command_line import command
-from jaxrec.runs.comparison import compare
+from jaxrec.training.compare_runs import compare
 
 
 @dataclass(frozen=True)

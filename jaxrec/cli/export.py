@@ -4,6 +4,7 @@
     jaxrec export --run-dir=runs/ml-1m-rnn-n10 --recipe=float16 --top-k=20
     jaxrec export --ids-only
     jaxrec export --adapt
+    jaxrec export --previous=live/model.tflite
 
 By default, converts the newest finished run under runs/ with all three recipes, prints a table of
 them, and writes one of them to <run>/export/:

@@ -21,6 +21,7 @@ import tyro
 from jaxrec.cli.command_line import command
 from jaxrec.conversion.sign import create_key_pair, read_private_key, sign_export, sign_file
 from jaxrec.errors import UserError
+from jaxrec.runtime.bundle import MODEL
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,9 @@ def run(flags: SignFlags) -> None:
         written = sign_export(path, key) if path.is_dir() else [sign_file(path, key)]
         for each in written:
             print(f"{each}: signed")
+        beside = path.with_name(MODEL)
+        if path.is_file() and beside.exists():
+            print(f"note: {beside} has the hash of the unsigned file; sign the folder to update it")
 
 
 main = command(

@@ -147,9 +147,7 @@ def _churn(changes: ListChanges) -> dict[str, Any]:
         "previous": changes.previous,
         **_with_intervals(churn.means, churn.intervals),
         "users": churn.users,
-        "common_items": changes.common_items,
-        "added_items": changes.added_items,
-        "removed_items": changes.removed_items,
+        **{f"{name}_items": count for name, count in changes.items._asdict().items()},
     }
 
 

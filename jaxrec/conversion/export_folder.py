@@ -9,8 +9,8 @@ from jaxrec.errors import UserError
 from jaxrec.runtime import bundle
 from jaxrec.runtime.signature import require_signature
 
-# The key of model.json that has the hashes.
-FILES = "files"
+# The key of model.json that has the hashes, and the file that is always among them.
+FILES, MODEL_FILE = "files", "model.tflite"
 
 
 def describe_files(files: Mapping[str, bytes]) -> dict[str, Any]:
@@ -28,7 +28,8 @@ def read_export(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
         The content of model.json, and that of each file that it lists, by its name.
 
     Raises:
-        UserError: if the folder is not an export, is older than the list of files, or lacks one.
+        UserError: if the folder is not an export, is older than the list of files, lacks one, or
+            has another .tflite file.
         OSError: if a file cannot be read.
     """
     path = folder / bundle.MODEL
@@ -39,13 +40,16 @@ def read_export(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
         names = list(model.get(FILES, []))
     except (ValueError, AttributeError, TypeError) as error:
         raise UserError(f"{path} is damaged ({error}); export its run again") from None
-    if not names:
+    if MODEL_FILE not in names:
         raise UserError(
             f"{path} is of an older version, without the hashes of its files; export its run again"
         )
     for name in names:
         if Path(name).name != name or not (folder / name).is_file():
             raise UserError(f"{folder} lacks {name}, which its {bundle.MODEL} lists; copy it again")
+    for other in sorted(folder.glob("*.tflite")):
+        if other.name not in names:
+            raise UserError(f"{other} is not a file of this export; move it to another folder")
     return model, {name: (folder / name).read_bytes() for name in names}
 
 

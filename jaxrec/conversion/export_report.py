@@ -58,6 +58,6 @@ def render_changes(changes: ListChanges) -> str:
     """Format the churn since a previous file, and the number of items that one file lacks."""
     return (
         f"{render_churn({'previous file': changes.churn})}\n"
-        f"{changes.common_items:,} items are in both files, {changes.added_items:,} only in the "
-        f"new one, {changes.removed_items:,} only in the previous one"
+        f"{changes.items.common:,} items are in both files, {changes.items.added:,} only in the "
+        f"new one, {changes.items.removed:,} only in the previous one"
     )

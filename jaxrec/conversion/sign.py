@@ -6,7 +6,13 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from jaxrec.conversion.export_folder import FILES, describe_files, read_export, require_hashes
+from jaxrec.conversion.export_folder import (
+    FILES,
+    MODEL_FILE,
+    describe_files,
+    read_export,
+    require_hashes,
+)
 from jaxrec.errors import UserError
 from jaxrec.files import as_json, replacing
 from jaxrec.runtime import bundle
@@ -121,7 +127,7 @@ def sign_export(folder: Path, key: Ed25519PrivateKey) -> list[Path]:
     require_hashes(folder, model, {name: files[name] for name in files.keys() - graphs.keys()})
     signed = {name: sign_model(content, key, folder / name) for name, content in graphs.items()}
     hashes = describe_files({**files, **signed})
-    model_json = as_json({**model, FILES: hashes, "file": hashes["model.tflite"]})
+    model_json = as_json({**model, FILES: hashes, "file": hashes[MODEL_FILE]})
     signed |= {bundle.MODEL: model_json, bundle.SIGNATURE: key.sign(model_json)}
     for name, content in signed.items():
         with replacing(folder / name) as file:

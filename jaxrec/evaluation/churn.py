@@ -14,6 +14,7 @@ user whose history changed has a reason: both are 0 then, and their means stay s
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int
@@ -40,6 +41,20 @@ class Churn:
     means: dict[str, float]
     intervals: dict[str, tuple[float, float]]
     users: int
+
+
+class ItemCounts(NamedTuple):
+    """Numbers of the items of two models.
+
+    Attributes:
+        common: items that both know.
+        added: items that only the later one knows.
+        removed: items that only the earlier one knows.
+    """
+
+    common: int
+    added: int
+    removed: int
 
 
 def compute_churn(
@@ -117,6 +132,12 @@ def common_ids(*vocabularies: Iterable[int | str]) -> list[Int[np.ndarray, " R"]
         np.array([PAD, *(number_of.setdefault(str(item), len(number_of) + 1) for item in items)])
         for items in vocabularies
     ]
+
+
+def count_items(before: Int[np.ndarray, " R"], after: Int[np.ndarray, " R2"]) -> ItemCounts:
+    """Count the items of two models, given the common ids of each as `common_ids` returns them."""
+    common = len(np.intersect1d(before, after)) - 1  # without PAD
+    return ItemCounts(common, len(after) - 1 - common, len(before) - 1 - common)
 
 
 def _first_items(lists: Int[np.ndarray, "B _"]) -> Int[np.ndarray, "B 10"]:

@@ -59,27 +59,12 @@ class EvaluatedRun:
         ]
 
 
-def compare(*run_dirs: str | Path) -> str:
-    """Return a table of runs and their differences, over all targets and over shared slices.
+def render_comparison(runs: Sequence[EvaluatedRun]) -> str:
+    """Format tables of comparable runs and their differences, over all targets and shared slices.
 
     A difference is marked with * if its 95% interval, by paired bootstrap over users, excludes
     zero.
-
-    Args:
-        run_dirs: two or more finished runs on the same users.
-
-    Raises:
-        UserError: fewer than two runs are given, one cannot be read, or they are not comparable.
-
-    Example::
-
-        print(jaxrec.compare("runs/shop", "runs/shop-bow"))
     """
-    if len(run_dirs) < 2:
-        raise UserError("a comparison needs two runs; give two or more run directories")
-    runs = [read_run(Path(path)) for path in run_dirs]
-    for other in runs[1:]:
-        check_comparable(runs[0], other)
     protocol = replace(runs[0].protocol, knows_target_time=False)
     parts = [f"{describe(protocol)}; [...] is a 95% interval, * excludes zero", render(runs)]
     for name in shared_slices(runs):

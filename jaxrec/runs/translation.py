@@ -21,7 +21,7 @@ from jaxrec.schema import ITEM, PAD, Feature, Value
 
 @dataclass(frozen=True)
 class ModelInputs:
-    """What a model reads.
+    """The items and features that a model reads.
 
     Attributes:
         items: the raw item of each id, from 1, [V].

@@ -107,36 +107,7 @@ def parse_bundle(data: bytes, path: str | Path, public_key: str | None = None) -
         UserError: as in `read_bundle`.
     """
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            infos = {info.filename: info for info in archive.infolist()}
-            model_json = _member(archive, infos[MODEL])
-            model = json.loads(model_json)
-            if model["format"] not in range(_ENTRIES_FORMAT, FORMAT + 1):
-                raise UserError(
-                    f"{path} has format {model['format']}, this version reads {FORMAT}; export its "
-                    "run again"
-                )
-            if not isinstance(model.get("sequence", 0), int):
-                raise ValueError(f"its sequence is {model['sequence']!r:.60}")
-            if not isinstance(model.get("created", ""), str):
-                raise ValueError(f"the time of its creation is {model['created']!r:.60}")
-            graph = data[: model["graph"]["bytes"]]
-            if sha256(graph) != model["graph"]["sha256"]:
-                raise ValueError("the hash of its graph differs")
-            if "members" in model:
-                _require_members(archive, model["members"], len(graph))
-            if public_key is not None:
-                _require_hashes(model, path)
-                signature = _member(archive, infos[SIGNATURE]) if SIGNATURE in infos else None
-                require_signature(model_json, signature, public_key, str(path))
-            items = json.loads(_member(archive, infos[VOCABULARY]))["values"]
-            if model["format"] == _ENTRIES_FORMAT:
-                content = _in_blocks(json.loads(_member(archive, infos[_ENTRIES])))
-            else:
-                content = _member(archive, infos[CATALOGUE])
-            if model["format"] < FORMAT:
-                _rename_keys(model)
-            return Bundle(graph, items, Catalogue(items, content), model)
+        return _parse(data, path, public_key)
     except zipfile.BadZipFile:
         raise UserError(
             f"{path} is not a jaxrec model, or is truncated; export it with `jaxrec export`"
@@ -148,6 +119,48 @@ def parse_bundle(data: bytes, path: str | Path, public_key: str | None = None) -
         raise UserError(
             f"{path} is damaged ({error}); copy it again, or export its run again"
         ) from None
+
+
+def _parse(data: bytes, path: str | Path, public_key: str | None) -> Bundle:
+    """Parse the content of a file, as `parse_bundle` does, but with any exception for damage."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        infos = {info.filename: info for info in archive.infolist()}
+        model_json = _member(archive, infos[MODEL])
+        model = json.loads(model_json)
+        if model["format"] not in range(_ENTRIES_FORMAT, FORMAT + 1):
+            raise UserError(
+                f"{path} has format {model['format']}, this version reads {FORMAT}; export its "
+                "run again"
+            )
+        _require_order(model)
+        graph = data[: model["graph"]["bytes"]]
+        if sha256(graph) != model["graph"]["sha256"]:
+            raise ValueError("the hash of its graph differs")
+        if "members" in model:
+            _require_members(archive, model["members"], len(graph))
+        if public_key is not None:
+            _require_hashes(model, path)
+            signature = _member(archive, infos[SIGNATURE]) if SIGNATURE in infos else None
+            require_signature(model_json, signature, public_key, str(path))
+        items = json.loads(_member(archive, infos[VOCABULARY]))["values"]
+        if model["format"] == _ENTRIES_FORMAT:
+            content = _in_blocks(json.loads(_member(archive, infos[_ENTRIES])))
+        else:
+            content = _member(archive, infos[CATALOGUE])
+        if model["format"] < FORMAT:
+            _rename_keys(model)
+        return Bundle(graph, items, Catalogue(items, content), model)
+
+
+def _require_order(model: Mapping[str, Any]) -> None:
+    """Check the types of the fields that order versions, where a file has them.
+
+    Raises:
+        ValueError: if one has another type.
+    """
+    for name, kind in (("sequence", int), ("created", str)):
+        if name in model and not isinstance(model[name], kind):
+            raise ValueError(f"its field {name} is {model[name]!r:.60}")
 
 
 def _require_members(archive: zipfile.ZipFile, hashes: Mapping[str, str], start: int) -> None:

@@ -37,11 +37,7 @@ class Recommender(UpdatableModel):
     history, or a single one of the user or the moment. Values are raw: as in the log, or the
     seconds from each activity to now. Missing features, None, NaN and new values are unknown.
 
-    Attributes:
-        model: the content of model.json: shapes, rules, figures.
-        items: the raw items of the model, the most popular first, [V].
-        catalogue: `item`, `title`, `genres` and `year` of each, in the same order, [V].
-        features: the features that the model takes beside items.
+    `update` replaces the model by that of a newer file, while calls run: each sees one of the two.
 
     Example::
 

@@ -8,7 +8,7 @@ from typing import Any
 from jaxrec.errors import UserError
 
 
-def parse_public_key(pem: str) -> Any:
+def _parse_public_key(pem: str) -> Any:
     """Parse the text of a PEM file, "-----BEGIN PUBLIC KEY-----", to an Ed25519 public key.
 
     Raises:
@@ -26,9 +26,10 @@ def parse_public_key(pem: str) -> Any:
         key = load_pem_public_key(pem.encode())
     # The package raises several kinds of exceptions, also for a file name in place of the text.
     except Exception:
+        first_line = str(pem).partition("\n")[0]
         raise UserError(
-            f"the public key is {pem.partition(chr(10))[0][:40]!r}, not the text of a PEM file of "
-            "a public key; give the content of the one that `jaxrec sign --new-key` wrote"
+            f"the public key is {first_line[:40]!r}, not the text of a PEM file of a public key; "
+            "give the content of the one that `jaxrec sign --new-key` wrote"
         ) from None
     if not isinstance(key, Ed25519PublicKey):
         raise UserError(
@@ -48,9 +49,9 @@ def require_signature(signed: bytes, signature: bytes | None, public_key: str, n
         name: the name of the file in messages.
 
     Raises:
-        UserError: if the file is not signed, or not by this key, or as in `parse_public_key`.
+        UserError: if the file is not signed, or not by this key, or as in `_parse_public_key`.
     """
-    key = parse_public_key(public_key)
+    key = _parse_public_key(public_key)
     if signature is None:
         raise UserError(f"{name} is not signed; sign it with `jaxrec sign`")
     from cryptography.exceptions import InvalidSignature

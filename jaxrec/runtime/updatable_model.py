@@ -96,9 +96,8 @@ class UpdatableModel:
                 loaded = load_proven(content, bundle, name)
                 self._write(content, source)
             except OSError as error:
-                raise UserError(
-                    f"{error.filename}: {error.strerror}; the model stays as it was"
-                ) from None
+                where = error.filename or self._path
+                raise UserError(f"{where}: {error.strerror}; the model stays as it was") from None
             self._loaded = loaded
         return True
 

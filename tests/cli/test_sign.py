@@ -138,7 +138,9 @@ def test_all_files_of_an_export_are_signed(key, public_key, export):
 
 
 def test_an_export_with_a_file_that_was_signed_before_is_signed(key, public_key, export):
-    call(sign.main, f"--key={key}", str(export / "model.tflite"), cwd=export)
+    process = call(sign.main, f"--key={key}", str(export / "model.tflite"), cwd=export)
+    note = f"note: {export / 'model.json'} has the hash of the unsigned file; sign the folder"
+    assert process.returncode == 0 and note in process.stdout
     assert call(sign.main, f"--key={key}", str(export), cwd=export).returncode == 0
     flags = [f"--model={export}", f"--public-key={public_key}"]
     assert call(verify.main, *flags, cwd=export).returncode == 0
@@ -154,11 +156,16 @@ def test_an_export_with_a_file_that_was_signed_before_is_signed(key, public_key,
         ("model.json", b"{", "model.json is damaged"),
         ("model.json", b"[]", "model.json is damaged"),
         ("model.json", b"{}", "model.json is of an older version, without the hashes"),
-        ("model.json", b'{"files": {"../a": 1}}', "lacks ../a, which its model.json lists"),
+        (
+            "model.json",
+            b'{"files": {"model.tflite": 1, "../a": 1}}',
+            "lacks ../a, which its model.json lists",
+        ),
+        ("other.tflite", b"TFL3", "other.tflite is not a file of this export; move it"),
     ],
 )
 def test_a_damaged_export_is_refused_and_not_changed(key, export, name, content, message):
-    (export / name).unlink()
+    (export / name).unlink(missing_ok=True)
     if content is not None:
         (export / name).write_bytes(content)
     before = files_of(export)

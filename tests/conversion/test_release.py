@@ -61,7 +61,7 @@ def test_an_invalid_source_date_epoch_is_refused(monkeypatch, given):
 
 @pytest.mark.parametrize(
     ("field", "value", "message"),
-    [("sequence", "3", "its sequence is '3'"), ("created", 3, "the time of its creation is 3")],
+    [("sequence", "3", "its field sequence is .3."), ("created", 3, "its field created is 3")],
 )
 def test_a_place_of_another_type_is_damage(field, value, message):
     parts = read_parts(GOLDEN / "keep_seen.tflite")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxrec.evaluation.churn import churn_values, common_ids, compute_churn
+from jaxrec.evaluation.churn import churn_values, common_ids, compute_churn, count_items
 
 TEN = list(range(1, 11))
 
@@ -77,6 +77,8 @@ def test_common_ids_are_equal_for_the_same_raw_item():
     assert second.tolist() == [0, 3, 4, 1]
     # An item is the same whether a log had it as a number or as text.
     assert text.tolist() == [0, 2, 1]
+    assert count_items(first, second) == (2, 1, 1)
+    assert count_items(first, text) == (2, 0, 1)
 
 
 def lists_of(users: int) -> st.SearchStrategy[np.ndarray]:

@@ -1,8 +1,10 @@
 """Updates of the signed golden file: accepted, refused, and what stays on disk."""
 
+import errno
 import gc
 import io
 import json
+import os
 import pickle
 import shutil
 import warnings
@@ -148,6 +150,18 @@ def test_a_file_that_cannot_be_written_leaves_the_model(file, tmp_path, monkeypa
     with pytest.raises(UserError, match=r"No such file or directory; the model stays as it was$"):
         recommender.update(NEWER)
     assert recommender.model["sequence"] == 3
+
+
+def test_a_full_disk_leaves_the_model_and_its_file(file, monkeypatch):
+    def fail(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    recommender = Recommender.load(file)
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(UserError, match=r"model\.tflite: No space left on device; the model stays"):
+        recommender.update(NEWER)
+    assert recommender.model["sequence"] == 3
+    assert {path: path.read_bytes() for path in file.parent.iterdir()} == {file: CONTENT}
 
 
 def test_a_closed_recommender_refuses_an_update(file):

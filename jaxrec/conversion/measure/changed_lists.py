@@ -9,7 +9,14 @@ from jaxrec.conversion.inputs import as_inputs, take_rows
 from jaxrec.conversion.measure.file_lists import recommend_unseen
 from jaxrec.conversion.previous_file import PreviousFile
 from jaxrec.conversion.suppress_output import suppress_output
-from jaxrec.evaluation.churn import CHURN_AT, Churn, common_ids, compute_churn
+from jaxrec.evaluation.churn import (
+    CHURN_AT,
+    Churn,
+    ItemCounts,
+    common_ids,
+    compute_churn,
+    count_items,
+)
 from jaxrec.runs.heldout import Heldout
 from jaxrec.runs.translation import ModelInputs, translate
 from jaxrec.runtime.features import input_features
@@ -26,16 +33,12 @@ class ListChanges:
     Attributes:
         previous: SHA-256 of the previous file.
         churn: the churn on the held-out users, whose histories are the same for both files.
-        common_items: number of items that both files know.
-        added_items: number of items that only the new file knows.
-        removed_items: number of items that only the previous file knows.
+        items: numbers of the items that both files know, or one of them.
     """
 
     previous: str
     churn: Churn
-    common_items: int
-    added_items: int
-    removed_items: int
+    items: ItemCounts
 
 
 def compare_lists(
@@ -64,9 +67,7 @@ def compare_lists(
     before = _top_items(device, len(bundle.items), bundle.model["keep_seen"], translated)
     after = _top_items(_open(graph), len(inputs.items), keep_seen, heldout)
     churn = compute_churn(before_ids[before], after_ids[after], users=heldout.users)
-    common = len(np.intersect1d(before_ids, after_ids)) - 1  # without that of PAD
-    added, removed = len(inputs.items) - common, len(bundle.items) - common
-    return ListChanges(previous.sha256, churn, common, added, removed)
+    return ListChanges(previous.sha256, churn, count_items(before_ids, after_ids))
 
 
 def _open(graph: bytes) -> DeviceModel:
