@@ -69,7 +69,8 @@ def prepare(interactions: Interactions, config: DataConfig, *, seed: int) -> Dat
     Raises:
         UserError: the filters or the split leave too few interactions.
     """
-    return make_dataset(order_log(interactions, config.filters), config, seed=seed)
+    log = order_log(interactions, config.filters, config.break_ties)
+    return make_dataset(log, config, seed=seed)
 
 
 def make_dataset(log: OrderedLog, config: DataConfig, *, seed: int) -> Dataset:

@@ -26,6 +26,7 @@ class LogSummary:
         dropped: number of dropped rows, by the flag that requested it.
         tied_steps: share of pairs of consecutive activities of a user that have equal times.
         notes: assumptions and anomalies, one sentence each.
+        tie_seed: seed of the order of activities with equal times; None: that of the source.
     """
 
     rows: int
@@ -36,6 +37,7 @@ class LogSummary:
     dropped: Mapping[str, int]
     tied_steps: float
     notes: tuple[str, ...]
+    tie_seed: int | None = None
 
 
 def summarize_log(
@@ -52,13 +54,13 @@ def summarize_log(
     notes = (
         *log.notes,
         *_feature_notes(features, log.ticks_per_second),
-        *_tie_notes(anomalies),
+        *_tie_notes(anomalies, log.tie_seed),
         *_duplicate_notes(anomalies),
         *_conversion_notes(items, config),
     )
     return LogSummary(
         *(log.rows, len(log.items), len(log.offsets) - 1, items, described or None),
-        *(log.dropped, anomalies.tied_steps, notes),
+        *(log.dropped, anomalies.tied_steps, notes, log.tie_seed),
     )
 
 
@@ -87,16 +89,17 @@ def _feature_note(feature: Feature, ids: Int32[np.ndarray, " n"]) -> str:
     )
 
 
-def _tie_notes(anomalies: LogAnomalies) -> list[str]:
+def _tie_notes(anomalies: LogAnomalies, tie_seed: int | None) -> list[str]:
     if not anomalies.tied:
         return []
-    order = "the order of the source"
+    order = "keep the order of the source"
     # Of the pairs of rows with different times, more than 90% go back in time.
     if anomalies.backwards > 9 * anomalies.forwards:
         order += ", which runs from new to old"
-    return [
-        f"{anomalies.tied_steps:.1%} of consecutive activities have equal times, and keep {order}"
-    ]
+    order += "; --break-ties=0 draws another order"
+    if tie_seed is not None:
+        order = f"are in an order drawn by --break-ties={tie_seed}"
+    return [f"{anomalies.tied_steps:.1%} of consecutive activities have equal times, and {order}"]
 
 
 def _duplicate_notes(anomalies: LogAnomalies) -> list[str]:

@@ -151,6 +151,9 @@ def test_ties_that_decide_the_targets_are_noted_beside_the_figures():
     tied = replace(summary.protocol.log_summary, tied_steps=0.25)
     table = render_table(replace(summary, protocol=replace(summary.protocol, log_summary=tied)))
     assert "25% of consecutive activities have equal times: the order of the source" in table
+    drawn = replace(summary.protocol, log_summary=replace(tied, tie_seed=3))
+    table = render_table(replace(summary, protocol=drawn))
+    assert "equal times: an order drawn by --break-ties=3 decides which of them are" in table
     assert "equal times" not in render_table(summary)
 
 
