@@ -87,7 +87,8 @@ class DataConfig:
     """train on the validation targets too, for the model that you ship, after choosing the
     settings: all epochs are trained and the last is kept"""
     validation_users: int | None = setting(None, 10, 2**31 - 1, advanced=True)
-    """validate on a random sample of this many users; a few thousand suffice; default: all"""
+    """validate on a random sample of this many users; a few thousand suffice; default: all, or of
+    large logs as many as are ranked in the time of an epoch, at least 5,000"""
     test_users: int | None = setting(None, 10, 2**31 - 1, advanced=True)
     """test on a random sample of this many users; default: all"""
     filters: Flat[FilterConfig] = field(default_factory=FilterConfig)

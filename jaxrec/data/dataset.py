@@ -57,6 +57,11 @@ class Dataset:
     ratings: Float32[np.ndarray, " n"] | None = None
     rating_scale: RatingScale | None = None
 
+    @property
+    def validation_users(self) -> int:
+        """Number of users with validation targets."""
+        return len(np.unique(self.timelines.users_of(self.split.validation)))
+
     def schema(self, width: int) -> Schema:
         """Return the schema of the items, features and heads, with vectors of width D."""
         of_items = tuple(each.feature for each in self.item_features)

@@ -52,6 +52,7 @@ def protocol(
         target_weight=config.data.target_weight,
         effective_targets=None if weights is None else effective_sample_size(weights),
         validation_targets=len(dataset.split.validation),
+        validation_users=dataset.validation_users if dataset.split.drawn_from else None,
         users_drawn=requested_users is not None and requested_users <= test_users,
         knows_target_time=config.data.knows_target_time,
         slices={name: int(np.count_nonzero(each)) for name, each in (found or {}).items()},
@@ -119,6 +120,8 @@ def render_table(summary: Summary) -> str:
         lines.append(
             f"{log.tied_steps:.0%} of consecutive activities have equal times: {_tie_order(log)}"
         )
+    if protocol.validation_users is not None:
+        lines.append(f"validated on {protocol.validation_users:,} of the users, a random sample")
     if protocol.split == "temporal":
         lines.append("a history has all earlier activities of its user, those after the cut too")
     if protocol.test_targets_seen_before and protocol.excludes_history:
