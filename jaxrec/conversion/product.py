@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from jaxrec.conversion.boost import BoostEffect
 from jaxrec.conversion.flatbuffer import Facts, finalize_graph, with_top_k
 from jaxrec.conversion.graph.quantize import quantize
 from jaxrec.conversion.graph.shapes import Shapes
@@ -52,7 +53,7 @@ class Conversion:
     Attributes:
         product: the product that is shipped.
         products: the products of all recipes that passed verification, for comparison.
-        boost: constant added to the scores of new items.
+        new_items: the effect of the new items and of the boost of their scores; None without any.
         adapt: settings of on-device adaptation; None without it.
     """
 
@@ -60,7 +61,7 @@ class Conversion:
     shapes: Shapes
     product: Product
     products: Mapping[Recipe, Product]
-    boost: float
+    new_items: BoostEffect | None = None
     adapt: AdaptConfig | None = None
 
 
