@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from jaxrec.cli.command_line import command
-from jaxrec.config.fields import Flat, flag_values, setting
+from jaxrec.config.fields import Flat, check, flag_values, setting
 from jaxrec.data.data_config import DataConfig
 from jaxrec.data.interactions import FilterConfig
 from jaxrec.data.log_summary import format_summary, summarize_log
@@ -36,6 +36,7 @@ from jaxrec.data.sources.log_file import LogFile, open_log
 from jaxrec.data.sources.own_log import SideTables
 from jaxrec.data.sources.tabular import require_columns
 from jaxrec.data.sources.user_table import UserTableConfig
+from jaxrec.data.ties import require_times
 from jaxrec.errors import UserError
 from jaxrec.files import read_json, write_json
 
@@ -62,6 +63,9 @@ class PrepareFlags:
     """table of your users: an id, and the columns of --user-features"""
     user_table: UserTableConfig = field(default_factory=UserTableConfig)
     filters: Flat[FilterConfig] = field(default_factory=FilterConfig)
+    break_ties: int | None = setting(None, 0, 2**31 - 1, advanced=True)
+    """seed of the order of a user's interactions with equal times, which depends on nothing but
+    these rows; default: they keep the order of the log, which then determines the targets"""
     keep_columns: str | None = setting(None, old_name="keep")
     """other columns of your log to keep, for --activity-features and --target-weight of
     `jaxrec train`: device,price"""
@@ -81,6 +85,10 @@ class PrepareFlags:
     overwrite: bool = False
     """replace the preparation in --out"""
 
+    def __post_init__(self) -> None:
+        check(self)
+        require_times(self.break_ties, self.log)
+
 
 def run(flags: PrepareFlags) -> None:
     """Prepare a log and print a summary of it.
@@ -99,7 +107,7 @@ def run(flags: PrepareFlags) -> None:
     if not _is_finished(flags, fingerprint):
         _create_folders(flags.out, work, fingerprint, overwrite=flags.overwrite)
         prepare_folder(
-            Workspace(opened, flags.filters, work, flags.buckets),
+            Workspace(opened, flags.filters, work, flags.buckets, flags.break_ties),
             _engine(flags, memory),
             SideTables(
                 flags.items,

@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from importlib.metadata import version
 from typing import Any
 
+from jaxrec.conversion.boost import BoostEffect, describe_boost
 from jaxrec.conversion.measure.changed_lists import ListChanges
 from jaxrec.conversion.measure.recall import RECALL_AT
 from jaxrec.conversion.product import Conversion
@@ -72,7 +73,8 @@ def describe(conversion: Conversion) -> dict[str, Any]:
         "adapt": None if conversion.adapt is None else asdict(conversion.adapt),
         "rules": RULES | {output: head.rule for output, head in heads.items()},
         "vocabulary": {"size": run.vocabulary.size, "sha256": run.vocabulary.digest},
-        "boost": conversion.boost,
+        "boost": 0.0 if conversion.new_items is None else conversion.new_items.boost,
+        "new_items": None if conversion.new_items is None else asdict(conversion.new_items),
         "described_items": run.catalogue.filter(DESCRIBES).height,
         "recipe": product.recipe,
         "min_runtime": min_runtime(product.recipe, product.facts.operators),
@@ -192,6 +194,7 @@ def render(model: dict[str, Any]) -> str:
         f"{protocol['test_users']:,} test users, {protocol['candidates']:,} candidates, "
         f"{describe_history(protocol['excludes_history'])}"
         f"{f', {KNOWS_TARGET_TIME}' if protocol['knows_target_time'] else ''}.",
+        *([describe_boost(BoostEffect(**model["new_items"]))] if model["new_items"] else []),
         f"Its lists contain {model['parity']['overlap']:.1%} of the top ten of the JAX model.",
         *_churn_lines(model["churn"]),
         "## Versions",

@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 from tqdm import tqdm
 
+from jaxrec.conversion.boost import boost_new_items
 from jaxrec.conversion.export_config import ExportConfig
 from jaxrec.conversion.export_report import (
     render_changes,
@@ -62,7 +63,8 @@ def export(
     ids_only: bool = False,
     batch_size: int = 1,
     new_items: str | Path | None = None,
-    boost: float = 0.0,
+    new_items_cost: float | None = None,
+    boost: float | None = None,
     previous: str | Path | None = None,
     adapt: AdaptConfig | None = None,
 ) -> Path:
@@ -80,7 +82,9 @@ def export(
         ids_only: whether to leave out titles, genres and years.
         batch_size: histories per call; above 1, a second file is written for servers.
         new_items: table of items added after training, for a run with item features.
-        boost: constant added to the scores of the new items.
+        new_items_cost: share of recall@10 on the held-out users that the other items may lose; the
+            largest boost of the new items at that cost is added to their scores; None: 0.01.
+        boost: constant added to the scores of the new items; None: the one that is found.
         previous: the .tflite file that this one replaces; the churn between the two is printed and
             added to model.json. None: there is none.
         adapt: settings of on-device adaptation to the user; None: no adaptation.
@@ -99,6 +103,7 @@ def export(
     """
     config = ExportConfig(
         new_items=None if new_items is None else Path(new_items),
+        new_items_cost=new_items_cost,
         boost=boost,
         recipe=recipe,
         top_k=top_k,
@@ -127,11 +132,12 @@ def convert(directory: RunDirectory, config: ExportConfig, export_dir: Path | No
         UserError: if the run or a setting is invalid.
         FailedCheckError: if the requested file does not match its model.
     """
-    source = restore_run(directory.path, config.new_items, config.boost)
+    source = restore_run(directory.path, config.new_items)
     adapt = _adapt_config(config, source)
     previous = config.previous and read_previous_file(config.previous, source.vocabulary)
     release = next_release(previous)
     _print_source(source)
+    effect = boost_new_items(source, config)
     source = _reduce(source, config)
     shapes = choose_shapes(
         batch_size=config.batch_size,
@@ -166,7 +172,7 @@ def convert(directory: RunDirectory, config: ExportConfig, export_dir: Path | No
         products = time_in_turn(products, source.heldout)
         changes = previous and _compare_lists(previous, products[best], single, source)
         conversion = Conversion(
-            source, single, products[best], products, config.boost, release, adapt, changes
+            source, single, products[best], products, release, effect, adapt, changes
         )
         shorter = [
             k for k in SHORT_TOP_KS if k < shapes.top_k and source.vocabulary.size < LARGE_CATALOGUE

@@ -19,9 +19,11 @@ class ExportConfig:
     new_items: Path | None = None
     """table of items to add to a run with --item-features; their ids follow those of the others,
     which do not change"""
-    boost: float = 0.0
-    """with --new-items: constant added to their scores; experiments/studies/cold_start finds the
-    largest at which the other items keep their recall"""
+    new_items_cost: float | None = None
+    """with --new-items: the share of recall@10 on the held-out users that the other items may lose,
+    0.01 by default; the largest boost of the new items at that cost is added to their scores"""
+    boost: float | None = None
+    """with --new-items: constant added to their scores, instead of the one that is found"""
     recipe: Recipe | None = None
     """number format of the weights; default: of all three, the smallest file that loses less than
     1% of the float32 file's recall@10 on the held-out users"""
@@ -49,11 +51,21 @@ class ExportConfig:
         Raises:
             UserError: if a value is out of range, or requires a flag that is not given.
         """
-        if self.boost and self.new_items is None:
-            raise UserError(f"--boost={self.boost:g} needs --new-items")
-        if not abs(self.boost) <= MAX_BOOST:
+        given = {"--boost": self.boost, "--new-items-cost": self.new_items_cost}
+        given = {flag: value for flag, value in given.items() if value is not None}
+        for flag, value in given.items():
+            if self.new_items is None:
+                raise UserError(f"{flag}={value:g} needs --new-items")
+        if len(given) == 2:
+            raise UserError("--boost and --new-items-cost exclude each other; omit one of them")
+        if self.boost is not None and not abs(self.boost) <= MAX_BOOST:
             raise UserError(
                 f"--boost={self.boost:g} is out of range; give -{MAX_BOOST} to {MAX_BOOST}"
+            )
+        if self.new_items_cost is not None and not 0 <= self.new_items_cost < 1:
+            raise UserError(
+                f"--new-items-cost={self.new_items_cost:g} is out of range; give 0 or more, less "
+                "than 1"
             )
         if not self.adapt:
             for flag, value in changed_flags(self.adapting).items():

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from jaxrec.conversion.boost import BoostEffect
 from jaxrec.conversion.flatbuffer import Facts, finalize_graph, with_top_k
 from jaxrec.conversion.graph.quantize import quantize
 from jaxrec.conversion.graph.shapes import Shapes
@@ -54,8 +55,8 @@ class Conversion:
     Attributes:
         product: the product that is shipped.
         products: the products of all recipes that passed verification, for comparison.
-        boost: constant added to the scores of new items.
         release: the place of the file in the order of its versions.
+        new_items: the effect of the new items and of the boost of their scores; None without any.
         adapt: settings of on-device adaptation; None without it.
         changes: the churn since a previous file; None without one.
     """
@@ -64,8 +65,8 @@ class Conversion:
     shapes: Shapes
     product: Product
     products: Mapping[Recipe, Product]
-    boost: float
     release: Release
+    new_items: BoostEffect | None = None
     adapt: AdaptConfig | None = None
     changes: ListChanges | None = None
 

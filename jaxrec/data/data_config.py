@@ -14,6 +14,7 @@ from jaxrec.data.sources.log_config import LogConfig
 from jaxrec.data.sources.synthetic import SyntheticConfig
 from jaxrec.data.sources.user_table import UserTableConfig
 from jaxrec.data.splits import SplitName
+from jaxrec.data.ties import require_times
 
 # Suffixes that indicate the format of a log; they are not part of its name.
 _SUFFIXES = re.compile(r"(\.(csv|tsv|txt|dat|inter|jsonl|ndjson|parquet|pq|gz|zst))+$", re.I)
@@ -76,6 +77,9 @@ class DataConfig:
     """leave-one-out: each user's last item is the test target, the one before it the validation
     target; temporal: one cut in time for all users; random-pairs: shuffled (history, next) pairs,
     which leaks the future and is not comparable with other splits"""
+    break_ties: int | None = setting(None, 0, 2**31 - 1, advanced=True)
+    """seed of the order of a user's interactions with equal times, which depends on nothing but
+    these rows; default: they keep the order of the log, which then determines the targets"""
     keep_seen: bool = False
     """recommend items of the history too, for logs in which users return to an item; default: they
     are excluded"""
@@ -83,7 +87,8 @@ class DataConfig:
     """train on the validation targets too, for the model that you ship, after choosing the
     settings: all epochs are trained and the last is kept"""
     validation_users: int | None = setting(None, 10, 2**31 - 1, advanced=True)
-    """validate on a random sample of this many users; a few thousand suffice; default: all"""
+    """validate on a random sample of this many users; a few thousand suffice; default: all, or of
+    large logs as many as are ranked in the time of an epoch, at least 5,000"""
     test_users: int | None = setting(None, 10, 2**31 - 1, advanced=True)
     """test on a random sample of this many users; default: all"""
     filters: Flat[FilterConfig] = field(default_factory=FilterConfig)
@@ -95,6 +100,7 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         check(self)
+        require_times(self.break_ties, self.log)
 
     def requested_heads(self) -> dict[str, HeadRequest]:
         """Return the heads beside the next item, by the column of the log that each predicts.

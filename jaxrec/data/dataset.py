@@ -57,6 +57,11 @@ class Dataset:
     ratings: Float32[np.ndarray, " n"] | None = None
     rating_scale: RatingScale | None = None
 
+    @property
+    def validation_users(self) -> int:
+        """Number of users with validation targets."""
+        return len(np.unique(self.timelines.users_of(self.split.validation)))
+
     def schema(self, width: int) -> Schema:
         """Return the schema of the items, features and heads, with vectors of width D."""
         of_items = tuple(each.feature for each in self.item_features)
@@ -69,7 +74,8 @@ def prepare(interactions: Interactions, config: DataConfig, *, seed: int) -> Dat
     Raises:
         UserError: the filters or the split leave too few interactions.
     """
-    return make_dataset(order_log(interactions, config.filters), config, seed=seed)
+    log = order_log(interactions, config.filters, config.break_ties)
+    return make_dataset(log, config, seed=seed)
 
 
 def make_dataset(log: OrderedLog, config: DataConfig, *, seed: int) -> Dataset:

@@ -31,6 +31,7 @@ class LogSummary:
         notes: assumptions and anomalies, one sentence each.
         until: the time of the last kept activity, as in "2026-12-01T12:00:00Z"; None: the log has
             no times of a known unit, or the run is older than this field.
+        tie_seed: seed of the order of activities with equal times; None: that of the source.
     """
 
     rows: int
@@ -42,6 +43,7 @@ class LogSummary:
     tied_steps: float
     notes: tuple[str, ...]
     until: str | None = None
+    tie_seed: int | None = None
 
 
 def summarize_log(
@@ -58,13 +60,13 @@ def summarize_log(
     notes = (
         *log.notes,
         *_feature_notes(features, log.ticks_per_second),
-        *_tie_notes(anomalies),
+        *_tie_notes(anomalies, log.tie_seed),
         *_duplicate_notes(anomalies),
         *_conversion_notes(items, config),
     )
     return LogSummary(
         *(log.rows, len(log.items), len(log.offsets) - 1, items, described or None),
-        *(log.dropped, anomalies.tied_steps, notes, _last_time(log, config)),
+        *(log.dropped, anomalies.tied_steps, notes, _last_time(log, config), log.tie_seed),
     )
 
 
@@ -106,16 +108,17 @@ def _feature_note(feature: Feature, ids: Int32[np.ndarray, " n"]) -> str:
     )
 
 
-def _tie_notes(anomalies: LogAnomalies) -> list[str]:
+def _tie_notes(anomalies: LogAnomalies, tie_seed: int | None) -> list[str]:
     if not anomalies.tied:
         return []
-    order = "the order of the source"
+    order = "keep the order of the source"
     # Of the pairs of rows with different times, more than 90% go back in time.
     if anomalies.backwards > 9 * anomalies.forwards:
         order += ", which runs from new to old"
-    return [
-        f"{anomalies.tied_steps:.1%} of consecutive activities have equal times, and keep {order}"
-    ]
+    order += "; --break-ties=0 draws another order"
+    if tie_seed is not None:
+        order = f"are in an order drawn by --break-ties={tie_seed}"
+    return [f"{anomalies.tied_steps:.1%} of consecutive activities have equal times, and {order}"]
 
 
 def _duplicate_notes(anomalies: LogAnomalies) -> list[str]:

@@ -12,6 +12,7 @@ import polars as pl
 from jaxtyping import Int, Int32, Shaped
 
 from jaxrec.data.interactions import FilterConfig, Interactions, filter_log
+from jaxrec.data.ties import break_ties, mask_ties
 from jaxrec.data.vocabulary import index_items
 
 # Columns of every log. Features, labels and weights are read from the others.
@@ -85,6 +86,7 @@ class OrderedLog:
         dropped: number of rows dropped from these, by the flag that requested it.
         anomalies: anomalies of the kept rows.
         notes: assumptions that the source made, and anomalies in it.
+        tie_seed: seed of the order of activities with equal times; None: that of the source.
     """
 
     catalogue: pl.DataFrame
@@ -99,6 +101,7 @@ class OrderedLog:
     dropped: Mapping[str, int] = field(default_factory=dict)
     anomalies: LogAnomalies = LogAnomalies()
     notes: tuple[str, ...] = ()
+    tie_seed: int | None = None
 
     def describe(self, position: int) -> str:
         """Format the user and the item of an activity, for error messages."""
@@ -107,8 +110,13 @@ class OrderedLog:
         return f"user {self.users['user'][user]!r} and item {self.catalogue['item'][item]!r}"
 
 
-def order_log(interactions: Interactions, filters: FilterConfig) -> OrderedLog:
+def order_log(
+    interactions: Interactions, filters: FilterConfig, tie_seed: int | None = None
+) -> OrderedLog:
     """Filter a log, sort it by user and time, and number its items.
+
+    Args:
+        tie_seed: as in `order_rows`.
 
     Raises:
         UserError: the filters leave no row, or cannot be applied.
@@ -116,7 +124,7 @@ def order_log(interactions: Interactions, filters: FilterConfig) -> OrderedLog:
     kept = filter_log(interactions, filters)
     known = kept.log["item"].unique().sort()
     catalogue = known.to_frame().join(kept.items, on="item", how="left", maintain_order="left")
-    rows = order_rows(kept.log, known)
+    rows = order_rows(kept.log, known, tie_seed)
     users = rows.users.to_frame()
     if kept.users is not None:
         users = users.join(kept.users, on="user", how="left", maintain_order="left")
@@ -133,20 +141,24 @@ def order_log(interactions: Interactions, filters: FilterConfig) -> OrderedLog:
         kept.dropped,
         rows.anomalies,
         kept.notes,
+        tie_seed,
     )
 
 
-def order_rows(log: pl.DataFrame, items: pl.Series) -> OrderedRows:
+def order_rows(log: pl.DataFrame, items: pl.Series, tie_seed: int | None = None) -> OrderedRows:
     """Sort the activities of some users by user and time.
 
-    The sort is stable: activities of equal times keep the order of the source (an unstable sort
-    changes up to a quarter of MovieLens's test targets).
+    The sort is stable: without a seed, activities of equal times keep the order of the source (an
+    unstable sort changes up to a quarter of MovieLens's test targets).
 
     Args:
         log: all rows of these users, in the order of the source.
         items: the raw item of each number, from 1.
+        tie_seed: seed of the order of activities with equal times; None: the order of the source.
     """
     ordered = log.sort("user", "timestamp", maintain_order=True)
+    if tie_seed is not None:
+        ordered = break_ties(ordered, tie_seed)
     users = ordered.group_by("user", maintain_order=True).len()
     offsets = np.concatenate([[0], np.cumsum(users["len"].to_numpy(), dtype=np.int64)])
     return OrderedRows(
@@ -161,7 +173,7 @@ def order_rows(log: pl.DataFrame, items: pl.Series) -> OrderedRows:
 
 def _count_anomalies(log: pl.DataFrame, ordered: pl.DataFrame) -> LogAnomalies:
     is_step = ordered["user"].eq_missing(ordered["user"].shift())
-    is_tied = is_step & ordered["timestamp"].eq_missing(ordered["timestamp"].shift())
+    is_tied = mask_ties(ordered)
     step = pl.col("timestamp").diff().over("user")
     backwards, forwards = log.select(back=step < 0, on=step > 0).sum().row(0)
     # Copies have equal times, so only tied rows need a search; most logs have few.

@@ -183,6 +183,7 @@ def read_prepared(folder: Path) -> OrderedLog:
         manifest.dropped,
         manifest.anomalies,
         tuple(manifest.notes),
+        manifest.made_of.get("--break-ties"),
     )
 
 

@@ -33,12 +33,14 @@ class Split:
         training_ends: user u's training history ends before this position, [U].
         validation: positions of the targets for choosing settings and for early stopping.
         test: positions of the targets for reported metrics, evaluated once.
+        drawn_from: number of users from whom those of `validation` were drawn; None: they are all.
     """
 
     is_training_target: Bool[np.ndarray, " n"]
     training_ends: Int[np.ndarray, " U"]
     validation: Int[np.ndarray, " n_validation"]
     test: Int[np.ndarray, " n_test"]
+    drawn_from: int | None = None
 
 
 def split_timelines(
@@ -94,10 +96,12 @@ def sample_users(
         rng = np.random.default_rng(seed)
         return positions[np.isin(owners, rng.choice(users, count, replace=False))]
 
+    validated = restrict(split.validation, validation)
+    drawn_from = split.drawn_from
+    if len(validated) < len(split.validation):
+        drawn_from = len(np.unique(timelines.users_of(split.validation)))
     return replace(
-        split,
-        validation=restrict(split.validation, validation),
-        test=restrict(split.test, test),
+        split, validation=validated, test=restrict(split.test, test), drawn_from=drawn_from
     )
 
 

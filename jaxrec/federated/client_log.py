@@ -11,7 +11,7 @@ from jaxrec.federated.cohorts import Clients, make_clients
 from jaxrec.federated.settings import FederatedConfig
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.population import population_config, read_population, read_training_log
-from jaxrec.training.defaults import window_shape_of
+from jaxrec.training.defaults import draw_validation_users, window_shape_of
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def load_clients(
         UserError: the log cannot be read, or has fewer clients than a round expects.
     """
     read = read_training_log if log.dataset is None else read_population
-    dataset = read(source, config.data, seed=config.train.seed)
+    dataset = draw_validation_users(read(source, config.data, seed=config.train.seed), config)
     clients = make_clients(
         dataset.timelines,
         dataset.split,

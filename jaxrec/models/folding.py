@@ -66,5 +66,10 @@ def append_items(
         for name in head.item_parameters:
             setattr(head, name, nnx.Param(jnp.pad(getattr(head, name)[...], padding[0])))
     fold_features(model, item_ids, jnp.arange(size) < old)
-    model.bias[...] = model.item_bias.at[old:].add(boost)
+    add_to_scores(model, old, boost)
     return model
+
+
+def add_to_scores(model: RecommenderModel, first_id: int, boost: float) -> None:
+    """Add a constant to the scores of the items from an id on; the model is modified in place."""
+    model.bias[...] = model.item_bias.at[first_id:].add(boost)

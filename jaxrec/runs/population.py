@@ -10,7 +10,7 @@ from jaxrec.data.dataset import Dataset, make_dataset, prepare
 from jaxrec.data.interactions import Interactions
 from jaxrec.data.sources.item_table import ItemTableConfig
 from jaxrec.data.sources.load import load_interactions, load_ordered
-from jaxrec.data.sources.log_config import LogConfig
+from jaxrec.data.sources.log_config import NO_TIMES, LogConfig
 from jaxrec.data.sources.synthetic import SyntheticConfig
 from jaxrec.data.sources.user_table import UserTableConfig
 from jaxrec.data.vocabulary import Vocabulary
@@ -28,6 +28,7 @@ def population_config(of_run: DataConfig, dataset: str, log: LogConfig) -> DataC
     Items are dropped if they are unknown to the run, not if they are rare. Titles are the run's.
     """
     given = {name: value for name, value in vars(log).items() if value != getattr(LogConfig, name)}
+    log = replace(of_run.log, **given)
     return replace(
         of_run,
         dataset=dataset,
@@ -36,7 +37,8 @@ def population_config(of_run: DataConfig, dataset: str, log: LogConfig) -> DataC
         users=None,
         train_on_validation=False,
         filters=replace(of_run.filters, min_item_interactions=1),
-        log=replace(of_run.log, **given),
+        log=log,
+        break_ties=None if log.time == NO_TIMES else of_run.break_ties,
         item_table=ItemTableConfig(),
         user_table=UserTableConfig(),
         synthetic=SyntheticConfig(),

@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxrec.config.experiment import Config
 from jaxrec.data.dataset import Dataset
+from jaxrec.data.log_summary import LogSummary
 from jaxrec.data.target_weights import effective_sample_size
 from jaxrec.evaluation.metrics import bootstrap_intervals, means, target_values
 from jaxrec.evaluation.ranking import Ranking
@@ -51,6 +52,7 @@ def protocol(
         target_weight=config.data.target_weight,
         effective_targets=None if weights is None else effective_sample_size(weights),
         validation_targets=len(dataset.split.validation),
+        validation_users=dataset.validation_users if dataset.split.drawn_from else None,
         users_drawn=requested_users is not None and requested_users <= test_users,
         knows_target_time=config.data.knows_target_time,
         slices={name: int(np.count_nonzero(each)) for name, each in (found or {}).items()},
@@ -113,12 +115,13 @@ def render_table(summary: Summary) -> str:
             "random-pairs leaks the future: training includes later activities of these users, so "
             "these figures are not comparable with those of other splits"
         )
-    tied_steps = protocol.log_summary.tied_steps
-    if tied_steps >= _MIN_TIED_STEPS:
+    log = protocol.log_summary
+    if log.tied_steps >= _MIN_TIED_STEPS:
         lines.append(
-            f"{tied_steps:.0%} of consecutive activities have equal times: the order of the source "
-            "decides which of them are targets"
+            f"{log.tied_steps:.0%} of consecutive activities have equal times: {_tie_order(log)}"
         )
+    if protocol.validation_users is not None:
+        lines.append(f"validated on {protocol.validation_users:,} of the users, a random sample")
     if protocol.split == "temporal":
         lines.append("a history has all earlier activities of its user, those after the cut too")
     if protocol.test_targets_seen_before and protocol.excludes_history:
@@ -140,6 +143,15 @@ def render_table(summary: Summary) -> str:
     ]
     return "\n".join(
         [*lines, "", format_table(cells), *_slice_lines(protocol, rows), *_head_lines(summary)]
+    )
+
+
+def _tie_order(log: LogSummary) -> str:
+    if log.tie_seed is not None:
+        return f"an order drawn by --break-ties={log.tie_seed} decides which of them are targets"
+    return (
+        "the order of the source decides which of them are targets; --break-ties=0 draws another "
+        "order"
     )
 
 

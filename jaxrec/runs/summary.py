@@ -49,6 +49,7 @@ class Protocol:
         target_weight: the weights of the training targets, as configured.
         effective_targets: the effective number of targets with these weights; None: equal weights.
         validation_targets: the number of targets that selected the epoch.
+        validation_users: the number of users drawn for validation; None: all.
         users_drawn: whether the test users are a random sample, and maybe not all users.
         knows_target_time: whether the model knows the time of the target (`--time-gaps`,
             `--time-features`).
@@ -72,6 +73,7 @@ class Protocol:
     target_weight: str | None = None
     effective_targets: float | None = None
     validation_targets: int | None = None
+    validation_users: int | None = None
     users_drawn: bool = False
     knows_target_time: bool = False
     slices: dict[str, int] = field(default_factory=dict)

@@ -16,7 +16,13 @@ from jaxrec.errors import UserError
 from jaxrec.models.model import RecommenderModel
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.summary import Summary
-from jaxrec.training.defaults import describe_defaults, dropout_rate, window_shape_of
+from jaxrec.training.defaults import (
+    describe_defaults,
+    describe_test_cost,
+    draw_validation_users,
+    dropout_rate,
+    window_shape_of,
+)
 from jaxrec.training.distillation import directories_of_teachers, read_teachers
 from jaxrec.training.evaluate import evaluate_and_save
 from jaxrec.training.loop import train
@@ -38,11 +44,14 @@ def load_dataset(config: Config, table: pl.DataFrame | None = None) -> Dataset:
     """
     log = load_ordered(config.data, seed=config.train.seed, table=table)
     dataset = make_dataset(log, config.data, seed=config.train.seed)
+    dataset = draw_validation_users(dataset, config)
     if is_leader():
         print(format_summary(dataset.log_summary, config.data.dataset))
         lines = describe_targets(dataset, config.data)
         if chosen := describe_defaults(config, dataset):
             lines.append(f"chosen for this log: {chosen}")
+        if note := describe_test_cost(config, dataset):
+            lines.append(note)
         print("\n".join(f"  {line}" for line in lines), flush=True)
     return dataset
 

@@ -30,6 +30,7 @@ class Settings(TypedDict, total=False):
     target_weight: str | None
     target_events: str | None
     split: SplitName
+    break_ties: int | None
     keep_seen: bool
     train_on_validation: bool
     validation_users: int | None

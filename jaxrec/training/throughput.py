@@ -87,6 +87,13 @@ class TimedTraining:
         rank(scorer, dataset, dataset.split.test, config)
         return time.perf_counter() - started
 
+    def validation_seconds(self, dataset: Dataset, config: DataConfig) -> float:
+        """Rank the validation targets once, as after an epoch."""
+        started = time.perf_counter()
+        scorer = model_scorer(self._graphdef, self._state.params)
+        rank(scorer, dataset, dataset.split.validation, config, coverage=False)
+        return time.perf_counter() - started
+
 
 def peak_flops() -> float:
     """Return how many operations a second one large matrix product takes, in float32."""

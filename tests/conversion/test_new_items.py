@@ -1,13 +1,19 @@
 """New items in an export: they follow the trained ones and are embedded by their features."""
 
 import random
+import zipfile
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import jaxrec
 from jaxrec.cli import export, verify
+from jaxrec.conversion.boost import BoostEffect, describe_boost
 from jaxrec.conversion.restore import restore_run
 from jaxrec.runtime import Recommender
+from jaxrec.runtime.bundle import read_bundle
+from jaxrec.schema import ITEM, PAD
 from tests.exports import call, convert, run_train
 
 pytestmark = pytest.mark.slow
@@ -97,10 +103,75 @@ def test_a_boost_raises_the_biases_of_new_items_alone(shop, files):
     assert found.model["boost"] == 0.5
 
 
+def recall_and_share(run, boost: float | None, table) -> tuple[float, float]:
+    """Rank every held-out target of a run; return recall@10, and the share of lists with new items.
+
+    Args:
+        boost: of the new items; None: there are none.
+    """
+    source = restore_run(run) if boost is None else restore_run(run, table, boost)
+    heldout, hits, listed = source.heldout, 0, 0
+    query = source.model.encode_last({ITEM: jnp.asarray(heldout.history[ITEM])})
+    scores = np.array(source.model.scores(query))
+    for row, target in enumerate(heldout.target):
+        scores[row, [PAD, *heldout.seen.gather(np.array([row])).ids]] = -np.inf
+        hits += np.sum(scores[row] >= scores[row, target]) <= 10
+        listed += (np.argsort(-scores[row], kind="stable")[:10] > 24).any()
+    return hits / len(heldout.target), listed / len(heldout.target)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("cost", "boost"), [(None, None), (0.3, None), (None, 100.0)])
+def test_a_boost_is_found_that_costs_the_others_what_is_allowed(
+    shop, tmp_path, capsys, cost, boost
+):
+    folder, run, table = tmp_path / "export", shop / "run", tmp_path / "many.csv"
+    lines = [f"new-{number},New {number},{'xyz'[number % 3]}\n" for number in range(40)]
+    table.write_text("item,title,brand\n" + "".join(lines))
+    given = {"new_items": table, "new_items_cost": cost, "boost": boost}
+    jaxrec.export(run, export_dir=folder, recipe="float32", **given)
+    model, printed = read_bundle(folder / "model.tflite").model, capsys.readouterr().out
+    interval = tuple(model["new_items"]["cost_interval"])
+    effect = BoostEffect(**{**model["new_items"], "cost_interval": interval})
+    assert (effect.items, effect.boost) == (40, model["boost"])
+    before, _ = recall_and_share(run, None, table)
+    after, share = recall_and_share(run, effect.boost, table)
+    assert (effect.recall_without, effect.recall_with) == pytest.approx((before, after))
+    assert effect.cost == pytest.approx(1 - after / before)
+    assert effect.lists_with_new_items == pytest.approx(share) and share > 0
+    if boost is None:
+        assert effect.allowed_cost == (0.01 if cost is None else cost)
+        assert effect.cost <= effect.allowed_cost
+        more, everywhere = recall_and_share(run, effect.boost + 0.01, table)
+        assert 1 - more / before > effect.allowed_cost or share == everywhere == 1
+    else:
+        assert (effect.boost, effect.allowed_cost) == (boost, None)
+        assert (effect.cost, interval, effect.lists_with_new_items) == (1, (1, 1), 1)
+    said = describe_boost(effect)
+    with zipfile.ZipFile(folder / "model.tflite") as archive:
+        card = archive.read("MODEL_CARD.md").decode()
+    assert said in printed and said in card
+    assert ("--boost=0 leaves the scores" in printed) == (cost is boost is None)
+    assert jaxrec.verify(folder / "model.tflite", run_dir=run, new_items=table).histories > 200
+
+
+def test_the_effect_of_a_given_boost_is_measured_too(files):
+    effect = read_bundle(files[1]).model["new_items"]
+    assert (effect["boost"], effect["allowed_cost"], effect["items"]) == (0.5, None, 3)
+    assert "with 0.5 added to the scores of 3 new items" in files[2]
+    assert read_bundle(files[0]).model["new_items"] is None
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
         (["--boost=1"], "--boost=1 needs --new-items"),
+        (["--new-items-cost=0.1"], "--new-items-cost=0.1 needs --new-items"),
+        (
+            ["--new-items-cost=0.1", "--boost=1", "--new-items=new.csv"],
+            "--boost and --new-items-cost exclude each other; omit one of them",
+        ),
+        (["--new-items-cost=1", "--new-items=new.csv"], "--new-items-cost=1 is out of range; give"),
         (["--boost=101", "--new-items=new.csv"], "--boost=101 is out of range; give -100 to"),
         (["--boost=nan", "--new-items=new.csv"], "--boost=nan is out of range"),
     ],

@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
+from jaxrec.data.splits import sample_users
 from jaxrec.runs.report import (
     describe,
     draw_curve,
@@ -48,6 +49,7 @@ def test_the_protocol_describes_the_evaluation():
         "target_weight": None,
         "effective_targets": None,
         "validation_targets": 3,
+        "validation_users": None,
         "users_drawn": False,
         "knows_target_time": False,
         "slices": {},
@@ -135,6 +137,16 @@ def test_a_test_of_all_users_is_not_noted_as_sampled():
         assert not protocol(config_with(**changes), dataset_of(ITEMS_BY_USER), ranking).users_drawn
 
 
+def test_drawn_validation_users_are_noted():
+    dataset, ranking = dataset_of(ITEMS_BY_USER), make_ranking([1, 2, 3])
+    split = sample_users(dataset.timelines, dataset.split, seed=0, validation=2, test=None)
+    found = protocol(config_with(), replace(dataset, split=split), ranking)
+    assert (found.validation_targets, found.validation_users, found.users_drawn) == (2, 2, False)
+    line = "validated on 2 of the users, a random sample"
+    assert line in render_table(replace(make_summary(), protocol=found)).splitlines()
+    assert "validated on" not in render_table(make_summary())
+
+
 def test_the_protocol_has_target_events_and_weights():
     ranking, dataset = make_ranking([1, 2, 3]), dataset_of(ITEMS_BY_USER)
     learned = dataset.split.is_training_target
@@ -151,6 +163,9 @@ def test_ties_that_decide_the_targets_are_noted_beside_the_figures():
     tied = replace(summary.protocol.log_summary, tied_steps=0.25)
     table = render_table(replace(summary, protocol=replace(summary.protocol, log_summary=tied)))
     assert "25% of consecutive activities have equal times: the order of the source" in table
+    drawn = replace(summary.protocol, log_summary=replace(tied, tie_seed=3))
+    table = render_table(replace(summary, protocol=drawn))
+    assert "equal times: an order drawn by --break-ties=3 decides which of them are" in table
     assert "equal times" not in render_table(summary)
 
 

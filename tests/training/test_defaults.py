@@ -1,29 +1,37 @@
 """Defaults that depend on the log: dropout, windows, learning rate, negatives, optimizer."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 from jaxrec.config.experiment import Config, TrainConfig
 from jaxrec.data.data_config import DataConfig
 from jaxrec.data.dataset import prepare
+from jaxrec.data.interactions import FilterConfig
 from jaxrec.data.sources.load import load_interactions
 from jaxrec.data.sources.synthetic import SyntheticConfig
 from jaxrec.data.windowing import WindowShape
 from jaxrec.models.encoders.transformer import TransformerConfig
 from jaxrec.models.model_config import ModelConfig
 from jaxrec.training.defaults import (
+    CANDIDATES_RANKED,
+    MIN_VALIDATION_USERS,
+    PAIRS_RANKED,
     describe_defaults,
+    describe_test_cost,
     dropout_rate,
     effective_items,
     negative_count,
     peak_learning_rate,
     sampler_name,
     updates_rows,
+    validation_user_count,
     window_shape,
 )
-from jaxrec.training.fit import init_model
+from jaxrec.training.fit import init_model, load_dataset
 
 
 def test_dropout_is_higher_with_few_targets_per_item():
@@ -136,3 +144,97 @@ def test_the_description_lists_only_chosen_defaults():
     assert not describe_defaults(Config(data, ModelConfig(dropout=0.1), given), dataset)
     short = describe_defaults(Config(data, train=TrainConfig(epochs=2)), dataset)
     assert short.startswith("dropout 0 (2 epochs), full softmax")
+
+
+def test_a_validation_costs_at_most_an_epoch():
+    """A validation target is compared with a million items, one of training with 512."""
+    log = {"items": 1_000_000, "users": 200_000, "validation_targets": 200_000}
+    count = validation_user_count(TrainConfig(), targets=5_600_000, **log)
+    assert count == CANDIDATES_RANKED * 5_600_000 * 512 // 1_000_000 == 5_734
+    more = validation_user_count(TrainConfig(negatives=2048), targets=5_600_000, **log)
+    assert more == pytest.approx(4 * count, abs=4)
+    full = validation_user_count(TrainConfig(loss="full-softmax"), targets=5_600_000, **log)
+    assert full == 200_000
+
+
+def test_a_validation_has_enough_users_for_early_stopping():
+    log = {"items": 1_000_000, "targets": 10_000}
+    assert (
+        validation_user_count(TrainConfig(), users=20_000, validation_targets=20_000, **log)
+        == MIN_VALIDATION_USERS
+    )
+    assert validation_user_count(TrainConfig(), users=900, validation_targets=900, **log) == 900
+
+
+def test_users_with_several_validation_targets_cost_as_much_as_several_users():
+    log = {"items": 1_000_000, "targets": 50_000_000, "users": 100_000}
+    single = validation_user_count(TrainConfig(), validation_targets=100_000, **log)
+    double = validation_user_count(TrainConfig(), validation_targets=200_000, **log)
+    assert single == 51_200 and double == 25_600
+
+
+@pytest.mark.parametrize(
+    ("items", "users", "interactions"),
+    [(3_416, 6_040, 999_611), (12_101, 22_363, 198_502), (20_720, 138_493, 19_984_024)],
+)
+def test_all_users_of_the_published_logs_are_validated(items, users, interactions):
+    """MovieLens 1M, Amazon Beauty and MovieLens 20M, with two held-out items a user."""
+    found = validation_user_count(
+        TrainConfig(),
+        items=items,
+        targets=interactions - 2 * users,
+        users=users,
+        validation_targets=users,
+    )
+    assert found == users
+
+
+@pytest.fixture(scope="module")
+def wide_log(tmp_path_factory) -> Path:
+    """Write the log of 25,000 users with three of 75,000 items each, and return its path."""
+    log = pl.DataFrame(
+        {
+            "user": np.repeat(np.arange(25_000), 3),
+            "item": np.arange(75_000),
+            "timestamp": np.tile([1, 2, 3], 25_000),
+        }
+    )
+    path = tmp_path_factory.mktemp("wide") / "log.parquet"
+    log.write_parquet(path)
+    return path
+
+
+def wide_config(path: Path, **given) -> Config:
+    filters = FilterConfig(min_item_interactions=1)
+    return Config(DataConfig(dataset=str(path), filters=filters, **given))
+
+
+def test_users_are_drawn_where_all_would_cost_more_than_an_epoch(wide_log, capsys):
+    config = wide_config(wide_log)
+    dataset, again = load_dataset(config), load_dataset(config)
+    assert dataset.validation_users == PAIRS_RANKED // 75_000 == 13_333
+    np.testing.assert_array_equal(dataset.split.validation, again.split.validation)
+    assert len(dataset.split.test) == 25_000
+    printed = capsys.readouterr().out
+    assert "validation on 13,333 of 25,000 users (all would cost more than an epoch)" in printed
+    assert "  note: ranking 25,000 test targets among 75,000 items may take longer than" in printed
+    other = load_dataset(replace(config, train=TrainConfig(seed=1)))
+    assert other.split.validation.tolist() != dataset.split.validation.tolist()
+
+
+@pytest.mark.parametrize(("requested", "drawn"), [(100, 100), (25_000, 25_000), (10**9, 25_000)])
+def test_a_requested_number_of_validation_users_is_kept(wide_log, requested, drawn):
+    config = wide_config(wide_log, validation_users=requested)
+    dataset = load_dataset(config)
+    assert dataset.validation_users == drawn
+    assert dataset.split.drawn_from == (25_000 if drawn < 25_000 else None)
+    assert "validation on" not in describe_defaults(config, dataset)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "test_users", "is_noted"), [(1, None, True), (2000, None, False), (1, 30_000, False)]
+)
+def test_a_test_that_costs_more_than_the_training_is_noted(wide_log, epochs, test_users, is_noted):
+    config = wide_config(wide_log, test_users=test_users)
+    config = replace(config, train=TrainConfig(epochs=epochs))
+    assert (describe_test_cost(config, load_dataset(config)) is not None) == is_noted

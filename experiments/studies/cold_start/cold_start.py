@@ -9,14 +9,13 @@ Each user's first held-out item is then ranked among all items, old and new, giv
 before it. The baselines are the popularity of an item's features, their overlap with those of the
 history, and chance.
 
-New items rank below similar items of the training data. So the study finds the largest boost of the
-scores of new items at which validation targets among the other items keep 95% of their recall@10;
-`python convert/to_tflite.py --new-items=... --boost=...` applies it.
+New items rank below similar items of the training data. So their scores are boosted as an export
+does: by the largest boost that costs the validation targets among the other items at most
+--new-items-cost of their recall@10.
 """
 
 import sys
 import tempfile
-from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,6 +29,8 @@ from jaxtyping import Float, Int
 
 from jaxrec.cli.command_line import command
 from jaxrec.cli.settings import SettingsFlags
+from jaxrec.config.experiment import Config
+from jaxrec.conversion.boost import compute_margins, describe_boost, find_boost, measure_boost
 from jaxrec.data.data_config import DataConfig
 from jaxrec.data.dataset import Dataset, prepare
 from jaxrec.data.feature_names import feature_names
@@ -38,20 +39,17 @@ from jaxrec.data.item_features import ItemFeature, ids_by_name
 from jaxrec.data.sources.load import load_interactions
 from jaxrec.data.vocabulary import Vocabulary
 from jaxrec.errors import UserError
-from jaxrec.evaluation.metrics import means, target_values
 from jaxrec.evaluation.ranking import Histories, Scorer, model_scorer, rank
 from jaxrec.evaluation.scores import materialize_scores
 from jaxrec.models.folding import append_items
 from jaxrec.runs.directory import RunDirectory
+from jaxrec.runs.heldout import Heldout, draw_heldout
 from jaxrec.runs.report import figures_of, plus_minus
 from jaxrec.runs.text_table import format_table
 from jaxrec.schema import ITEM, PAD
 from jaxrec.training.compilation_cache import enable_compilation_cache
 from jaxrec.training.fit import init_model
 from jaxrec.training.loop import train
-
-# The boosts to choose from, each of which is added to the scores of new items.
-BOOSTS = [step / 4 for step in range(33)]
 
 
 @dataclass(frozen=True)
@@ -60,8 +58,8 @@ class ColdStartFlags(SettingsFlags):
 
     held_out_share: float = 0.1
     """share of the items to hold out"""
-    kept_recall: float = 0.95
-    """share of their recall@10 that the other items keep with the boost"""
+    new_items_cost: float = 0.05
+    """share of their recall@10 that the other items may lose by the boost"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +89,7 @@ def run(flags: ColdStartFlags) -> None:
     """
     if not feature_names(flags.data, "item"):
         raise UserError("new items need features; give --item-features=genres,year")
-    shares = {"--held-out-share": flags.held_out_share, "--kept-recall": flags.kept_recall}
+    shares = {"--held-out-share": flags.held_out_share, "--new-items-cost": flags.new_items_cost}
     for flag, value in shares.items():
         if not 0 < value < 1:
             raise UserError(f"{flag}={value} is out of range; give more than 0, less than 1")
@@ -111,7 +109,10 @@ def run(flags: ColdStartFlags) -> None:
     model = nnx.merge(trained.graphdef, trained.params)
     model = append_items(model, ids_by_name(trial.features))
     scorer = model_scorer(*nnx.split(model, nnx.Param))
-    boost = largest_boost(scorer, trial, config.data, flags.kept_recall)
+    validation = validation_histories(trial, config)
+    margins = compute_margins(model, validation, trial.old, keep_seen=config.data.keep_seen)
+    boost = find_boost(margins, flags.new_items_cost)
+    effect = measure_boost(margins, boost, flags.new_items_cost, items=len(new))
     scorers = {
         config.model.encoder: scorer,
         f"{config.model.encoder}, new items + {boost:g}": boosted(scorer, trial.old, boost),
@@ -124,7 +125,7 @@ def run(flags: ColdStartFlags) -> None:
         f"{len(trial.positions):,} users whose next item is held out, ranked among all items; "
         f"history {'included' if config.data.keep_seen else 'excluded'}, "
         f"N = {config.data.history_length}, seed {config.train.seed}, ± is 95%, bootstrap over "
-        "users\n"
+        f"users\non the validation: {describe_boost(effect)}\n"
     )
     print(_table(scorers, trial, config.data))
 
@@ -212,21 +213,12 @@ def boosted(scorer: Scorer, old: int, boost: float) -> Scorer:
     return score
 
 
-def largest_boost(scorer: Scorer, trial: Trial, config: DataConfig, keep: float) -> float:
-    """Find the largest of BOOSTS at which other items keep a share of their recall@10.
-
-    The recall is measured on the validation targets that are not new items.
-    """
-    dataset = trial.dataset
-    others = _select_old(trial, dataset.split.validation)
-
-    def recall(boost: float) -> float:
-        ranking = rank(boosted(scorer, trial.old, boost), dataset, others, config)
-        return means(target_values(ranking.ranks))["recall@10"]
-
-    least = keep * recall(0.0)
-    # Binary search, because recall falls as the boost grows.
-    return BOOSTS[max(bisect_left(BOOSTS, True, key=lambda each: recall(each) < least) - 1, 0)]
+def validation_histories(trial: Trial, config: Config) -> Heldout:
+    """Return the histories of the validation targets that are not new items."""
+    split = trial.dataset.split
+    others = replace(split, test=_select_old(trial, split.validation))
+    dataset = replace(trial.dataset, split=others)
+    return draw_heldout(dataset, config.data.history_length, seed=config.train.seed)
 
 
 def _select_old(trial: Trial, positions: Int[np.ndarray, " n"]) -> Int[np.ndarray, " m"]:

@@ -40,12 +40,14 @@ class Workspace:
         filters: the filters on its rows.
         folder: the folder of the intermediate files.
         buckets: the number of buckets.
+        tie_seed: seed of the order of activities with equal times; None: that of the log.
     """
 
     opened: LogFile
     filters: FilterConfig
     folder: Path
     buckets: int
+    tie_seed: int | None = None
 
     def raw(self, bucket: int) -> Path:
         """Return the folder of a bucket's raw rows: Parquet files, unsorted, with a column ROW."""
@@ -121,7 +123,7 @@ def order_bucket(workspace: Workspace, bucket: int) -> None:
     cleaned = workspace.part("clean", bucket, ".parquet")
     items = read_part(workspace.items)["item"]
     log, dropped = drop_rare(read_part(cleaned), items, workspace.filters)
-    ordered = order_rows(log, items)
+    ordered = order_rows(log, items, workspace.tie_seed)
     _write(ordered.users.to_frame(), workspace.part("ordered", bucket, ".users.parquet"))
     _write(ordered.columns, workspace.part("ordered", bucket, ".columns.parquet"))
     arrays = {

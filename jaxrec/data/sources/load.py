@@ -43,9 +43,10 @@ def load_ordered(config: DataConfig, *, seed: int, table: pl.DataFrame | None = 
             if the filters drop every row.
     """
     if not is_prepared(config.dataset):
-        return order_log(load_interactions(config, seed=seed, table=table), config.filters)
+        interactions = load_interactions(config, seed=seed, table=table)
+        return order_log(interactions, config.filters, config.break_ties)
     config.requested_heads()
-    for flag, value in changed_flags(config, "filters", *_READERS).items():
+    for flag, value in changed_flags(config, "filters", "break_ties", *_READERS).items():
         raise UserError(
             f"{flag}={value} does not apply to --dataset={config.dataset}, which is prepared; give "
             "it to `jaxrec prepare`, or omit it"

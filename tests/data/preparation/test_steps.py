@@ -35,7 +35,7 @@ from tests.small_data import data_config
 
 def in_memory(folder: Path, **flags) -> OrderedLog:
     config = data_config(dataset=str(folder / "log.csv"), **flags)
-    return order_log(load_interactions(config, seed=0), config.filters)
+    return order_log(load_interactions(config, seed=0), config.filters, config.break_ties)
 
 
 def activities_by_user(log: OrderedLog) -> dict:
@@ -56,7 +56,7 @@ def assert_logs_equal(ours: OrderedLog, theirs: OrderedLog) -> None:
     assert ours.catalogue.equals(theirs.catalogue)
     for name in ("items", "offsets", "timestamps"):
         assert getattr(ours, name).dtype == getattr(theirs, name).dtype, name
-    for name in ("ticks_per_second", "rows", "dropped", "anomalies"):
+    for name in ("ticks_per_second", "rows", "dropped", "anomalies", "tie_seed"):
         assert getattr(ours, name) == getattr(theirs, name), name
     assert ours.columns.schema == theirs.columns.schema
 
@@ -81,9 +81,10 @@ rows = st.lists(
     plain=st.booleans(),
     drops=st.booleans(),
     min_count=st.integers(1, 2),
+    tie_seed=st.none() | st.integers(0, 9),
 )
 def test_preparation_in_buckets_equals_that_in_memory(
-    rows, buckets, max_rows, plain, drops, min_count
+    rows, buckets, max_rows, plain, drops, min_count, tie_seed
 ):
     """Ids, times and other columns have the type that fits all rows, not those of a bucket."""
     if plain:
@@ -97,13 +98,18 @@ def test_preparation_in_buckets_equals_that_in_memory(
     }
     filter_flags = [f"--min-item-interactions={min_count}", f"--min-user-interactions={min_count}"]
     filter_flags += ["--drop-duplicates", "--min-rating=2"] if drops else []
+    filter_flags += [] if tie_seed is None else [f"--break-ties={tie_seed}"]
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
         patch.setattr(prepare_command, "_MAX_ROWS_AT_ONCE", max_rows)
         folder = Path(name)
         pl.DataFrame(rows, schema=columns, orient="row").write_csv(folder / "log.csv")
         try:
             expected = in_memory(
-                folder, activity_features="more", log=LogConfig(rating="stars"), **filters
+                folder,
+                activity_features="more",
+                log=LogConfig(rating="stars"),
+                break_ties=tie_seed,
+                **filters,
             )
         except UserError as error:
             done = run_prepare(
@@ -231,7 +237,7 @@ def test_spark_prepares_the_same_files(tmp_path):
             }
         ).write_parquet(tmp_path / "log of=all" / f"part {part}.parquet")
     flags = ("--dataset=log of=all", "--log.rating=stars", "--keep-columns=device", "--buckets=6")
-    flags += ("--drop-duplicates", "--min-rating=2")
+    flags += ("--drop-duplicates", "--min-rating=2", "--break-ties=3")
     assert run_prepare(*flags, "--out=local", cwd=tmp_path).returncode == 0
     command = [sys.executable, str(ROOT / "experiments" / "prepare.py"), *flags, "--out=spark"]
     command += ["--engine=spark", "--master=local[2]"]

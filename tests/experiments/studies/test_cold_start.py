@@ -8,10 +8,11 @@ from experiments.studies.cold_start import cold_start
 from experiments.studies.cold_start.cold_start import (
     boosted,
     features_of_the_history,
-    largest_boost,
     popularity_of_features,
     set_up,
+    validation_histories,
 )
+from jaxrec.config.experiment import Config
 from jaxrec.data.data_config import DataConfig
 from jaxrec.data.dataset import prepare
 from jaxrec.data.item_features import ItemFeature
@@ -70,31 +71,25 @@ def test_baselines_match_values_computed_by_hand():
     np.testing.assert_array_equal(scores[0], scores[1])
 
 
-def test_largest_boost_keeps_the_recall_of_the_other_items():
-    """Use a scorer with a margin of 2 for each target: a larger boost loses every target."""
+def test_the_boost_is_found_on_validation_targets_that_are_not_new():
     interactions = load_interactions(CONFIG, seed=0)
     whole = prepare(interactions, CONFIG, seed=0)
     new = whole.vocabulary.values.gather(list(range(40, 60)))
     kept = interactions.log.filter(~pl.col("item").is_in(new.implode()))
     old = prepare(type(interactions)(kept, interactions.items), CONFIG, seed=0)
     trial = set_up(whole, old, new)
-    timelines = trial.dataset.timelines
-    others = [at for at in trial.dataset.split.validation if timelines.items[at] <= trial.old]
-    length = CONFIG.history_length
-    known = {
-        tuple(timelines.histories(np.array([at]), length)[ITEM][0]): timelines.items[at]
-        for at in others
-    }
+    items, validation = trial.dataset.timelines.items, trial.dataset.split.validation
+    others = [at for at in validation if items[at] <= trial.old]
+    assert 0 < len(others) < len(validation)
+    found = validation_histories(trial, Config(CONFIG))
+    assert found.target.tolist() == items[others].tolist()
+    expected = trial.dataset.timelines.histories(np.array(others), CONFIG.history_length)
+    np.testing.assert_array_equal(found.history[ITEM], expected[ITEM])
 
-    def scorer(history):
-        scores = np.zeros((len(history[ITEM]), len(trial.counts)), np.float32)
-        for row, items in enumerate(history[ITEM]):
-            scores[row, known[tuple(items)]] = 2.0
-        return scores
 
-    assert largest_boost(scorer, trial, CONFIG, keep=0.95) == 1.75
-    raised = np.asarray(boosted(scorer, trial.old, 3.0)({ITEM: np.array([next(iter(known))])}))
-    assert (raised[0, trial.old + 1 :] == 3).all() and raised[0, : trial.old + 1].max() == 2
+def test_a_boost_is_added_to_the_scores_of_new_items_alone():
+    raised = boosted(lambda history: np.ones((len(history[ITEM]), 6), np.float32), 3, 2.0)
+    assert np.asarray(raised({ITEM: np.zeros((1, 2), np.int32)})).tolist() == [[1, 1, 1, 1, 3, 3]]
 
 
 @pytest.mark.slow
