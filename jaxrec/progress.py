@@ -64,6 +64,10 @@ class ProgressLines:
         return (f"{self._label}: " if self._label else "") + ", ".join(parts)
 
 
+ProgressDisplay = tqdm | ProgressLines
+"""What `show_progress` returns."""
+
+
 def show_progress(
     iterable: Iterable[Any] | None = None,
     *,
@@ -71,7 +75,7 @@ def show_progress(
     unit: str,
     initial: int = 0,
     label: str = "",
-) -> "tqdm[Any] | ProgressLines":
+) -> ProgressDisplay:
     """Show progress on standard error until the iteration or the `with` block ends.
 
     Args:
@@ -85,5 +89,12 @@ def show_progress(
         total = len(iterable)
     if sys.stderr is None or not sys.stderr.isatty():
         return ProgressLines(iterable, total, unit, initial, label)
-    settings = {"total": total, "unit": unit, "initial": initial, "leave": False}
-    return tqdm(iterable, desc=label or None, **settings)
+    return tqdm(
+        iterable,
+        desc=label or None,
+        total=total,
+        unit=unit,
+        unit_scale=total is None or total >= 1_000_000,
+        initial=initial,
+        leave=False,
+    )

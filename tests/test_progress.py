@@ -74,10 +74,11 @@ class Terminal(io.StringIO):
 
 
 def test_a_terminal_gets_a_bar(monkeypatch):
-    monkeypatch.setattr(sys, "stderr", Terminal())
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
     assert list(show_progress([1, 2], unit="file")) == [1, 2]
-    assert "0/2" in sys.stderr.getvalue()
-    assert "\n" not in sys.stderr.getvalue().rstrip("\n\r")
+    assert "0/2" in terminal.getvalue()
+    assert "\n" not in terminal.getvalue().rstrip("\n\r")
 
 
 def test_without_standard_error_nothing_is_printed(monkeypatch, clock):

@@ -6,7 +6,6 @@ from datetime import datetime
 from pathlib import Path
 
 import polars as pl
-from tqdm import tqdm
 
 from jaxrec.conversion.export_config import ExportConfig
 from jaxrec.conversion.export_report import render_list_lengths, render_recipes
@@ -27,6 +26,7 @@ from jaxrec.data.interactions import DESCRIPTION
 from jaxrec.errors import FailedCheckError, UserError
 from jaxrec.files import require_disk_space
 from jaxrec.models.adapter import AdaptConfig
+from jaxrec.progress import ProgressDisplay, show_progress
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.heldout import Heldout
 from jaxrec.runs.run import Run
@@ -137,7 +137,7 @@ def convert(directory: RunDirectory, config: ExportConfig, export_dir: Path | No
     recipes: list[Recipe] = [
         each for each in RECIPES if config.recipe in (None, each) or each == "float32"
     ]
-    with tqdm(total=len(recipes) + 3, unit="step", disable=None, leave=False) as bar:
+    with show_progress(total=len(recipes) + 3, unit="step") as progress:
         exported = export_model(source.model, single, adapt)
         reference = compute_reference(
             source.model,
@@ -146,8 +146,8 @@ def convert(directory: RunDirectory, config: ExportConfig, export_dir: Path | No
             keep_seen=shapes.keep_seen,
             adapt=adapt,
         )
-        bar.update()
-        products, failures = _build_products(recipes, exported, source, reference, bar)
+        progress.update()
+        products, failures = _build_products(recipes, exported, source, reference, progress)
         best = choose_recipe(products, failures, config.recipe)
         products = time_in_turn(products, source.heldout)
         conversion = Conversion(source, single, products[best], products, config.boost, adapt)
@@ -158,7 +158,7 @@ def convert(directory: RunDirectory, config: ExportConfig, export_dir: Path | No
         if shorter:
             top_ks = [*shorter, shapes.top_k]
             by_top_k = time_by_top_k(products[best], top_ks, source.heldout)
-        bar.update()
+        progress.update()
         files = build_package(conversion)
         if shapes.batch_size > 1:
             exported = export_model(source.model, shapes)
@@ -166,7 +166,7 @@ def convert(directory: RunDirectory, config: ExportConfig, export_dir: Path | No
             server = build_product(exported, source, replace(reference, adapt=None), best)
             conversion_for_servers = replace(conversion, shapes=shapes, product=server, adapt=None)
             files |= pack_for_servers(conversion_for_servers)
-        bar.update()
+        progress.update()
     write_package(export_dir, files)
     print(render_recipes(conversion, failures))
     if by_top_k:
@@ -239,15 +239,15 @@ def _build_products(
     exported: bytes,
     source: RestoredRun,
     reference: Reference,
-    bar: tqdm,
+    progress: ProgressDisplay,
 ) -> tuple[dict[Recipe, Product], dict[Recipe, FailedCheckError]]:
     """Build the product of each recipe, and collect the errors of those that fail."""
     products, failures = {}, {}
     for recipe in recipes:
-        bar.set_description(recipe)
+        progress.set_description(recipe)
         try:
             products[recipe] = build_product(exported, source, reference, recipe)
         except FailedCheckError as error:
             failures[recipe] = error
-        bar.update()
+        progress.update()
     return products, failures
