@@ -226,6 +226,23 @@ def test_it_needs_neither_jax_nor_tensorflow(log, models, tmp_path):
     assert process.stdout.splitlines()[-1] == "[]"
 
 
+def test_products_run_on_one_thread_each():
+    """NumPy reads the setting when it is imported, which must come later."""
+    script = (
+        "import os, sys\n"
+        "class Spy:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'numpy': print(os.environ.get('OPENBLAS_NUM_THREADS'))\n"
+        "sys.meta_path.insert(0, Spy())\n"
+        "from jaxrec.cli import main\n"
+        "main(['recommend', '--k=many'])\n"
+    )
+    environment = {"PYTHONPATH": str(ROOT)}
+    words = [sys.executable, "-c", script]
+    process = subprocess.run(words, capture_output=True, text=True, check=True, env=environment)
+    assert process.stdout == "1\n"
+
+
 def test_the_command_starts_without_tensorflow(tmp_path):
     """Check the script itself: it does not need the packages of the export."""
     (tmp_path / "sitecustomize.py").write_text(
