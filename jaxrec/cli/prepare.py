@@ -12,7 +12,6 @@ an interrupted preparation. --engine=spark (extra `spark`) runs on many machines
 a folder that all of them share.
 """
 
-import json
 import re
 import shutil
 from collections.abc import Mapping
@@ -21,7 +20,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from jaxrec.cli.command_line import command
-from jaxrec.config.fields import Flat, check, flag_values, setting
+from jaxrec.cli.fingerprint import describe_differences, take_fingerprint
+from jaxrec.config.fields import Flat, check, setting
 from jaxrec.data.data_config import DataConfig
 from jaxrec.data.interactions import FilterConfig
 from jaxrec.data.log_summary import format_summary, summarize_log
@@ -32,7 +32,7 @@ from jaxrec.data.preparation.steps import prepare_folder
 from jaxrec.data.prepared import LAYOUT, is_prepared, read_manifest, read_prepared
 from jaxrec.data.sources.item_table import ItemTableConfig
 from jaxrec.data.sources.log_config import LogConfig
-from jaxrec.data.sources.log_file import LogFile, open_log
+from jaxrec.data.sources.log_file import open_log
 from jaxrec.data.sources.own_log import SideTables
 from jaxrec.data.sources.tabular import require_columns
 from jaxrec.data.sources.user_table import UserTableConfig
@@ -102,7 +102,7 @@ def run(flags: PrepareFlags) -> None:
     kept = dict.fromkeys(_split_names(flags.keep_columns), "--keep-columns")
     opened = open_log(flags.dataset, flags.log, others=kept)
     require_columns(opened.file, opened.flags, "--log.columns")
-    fingerprint = _fingerprint(flags, opened)
+    fingerprint = take_fingerprint(flags, _EXECUTION, opened.file)
     work = flags.out / "work"
     if not _is_finished(flags, fingerprint):
         _create_folders(flags.out, work, fingerprint, overwrite=flags.overwrite)
@@ -141,7 +141,7 @@ def _is_finished(flags: PrepareFlags, fingerprint: Mapping[str, Any]) -> bool:
     """
     if flags.overwrite or not is_prepared(str(flags.out)):
         return False
-    if different := _differences(read_manifest(flags.out).made_of, fingerprint):
+    if different := describe_differences(read_manifest(flags.out).made_of, fingerprint):
         raise UserError(
             f"{flags.out} was prepared from other inputs ({different}); give another --out, or "
             "--overwrite"
@@ -163,7 +163,7 @@ def _create_folders(
     if overwrite and is_ours:
         shutil.rmtree(folder)
     elif settings.exists():
-        if different := _differences(read_json(settings), fingerprint):
+        if different := describe_differences(read_json(settings), fingerprint):
             raise UserError(
                 f"{folder} contains an unfinished preparation from other inputs ({different}); "
                 "give its flags, or --overwrite"
@@ -173,26 +173,6 @@ def _create_folders(
     for step in ("survey", "count", "clean", "ordered"):
         (work / step).mkdir(parents=True, exist_ok=True)
     write_json(settings, fingerprint)
-
-
-def _fingerprint(flags: PrepareFlags, opened: LogFile) -> dict[str, Any]:
-    """Return all inputs of the result: the flags, and the path, size and time of each file."""
-    file = opened.file
-    paths = getattr(file, "files", [file.path])
-    decisive = {flag: value for flag, value in flag_values(flags).items() if flag not in _EXECUTION}
-    inputs = {
-        **decisive,
-        "files": [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in paths],
-    }
-    # In the form that is read back from JSON, to be compared with it.
-    return json.loads(json.dumps(inputs))
-
-
-def _differences(saved: Mapping[str, Any], requested: Mapping[str, Any]) -> str:
-    """Describe the flags that differ, or the change of the log if all flags are the same."""
-    names = [name for name in requested if saved.get(name) != requested[name]]
-    flags = [f"{name}: {saved.get(name)}, not {requested[name]}" for name in names]
-    return "the log has changed" if names == ["files"] else "; ".join(flags[:3])
 
 
 def _split_names(text: str | None) -> list[str]:

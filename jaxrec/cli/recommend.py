@@ -7,35 +7,43 @@ score and title. The history of a user is all of their rows in the log, ordered 
 reads the last N known items of it, and its items are excluded, unless the file was exported with
 --keep-seen. Ids are compared as text. No row of the log is dropped for rare items or low ratings.
 Features of activities and users are unknown here, and the command prints which the model has.
+
+It uses all cores. The lists are written in parts, to the folder OUT.parts, and joined at the end:
+the same command continues an interrupted one, with the same result as without a break.
 """
 
-from collections.abc import Sequence
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
+# NumPy reads it at its import. Each thread of the command computes products of its own; those of
+# OpenBLAS would wait for each other, and on a busy machine take several times as long.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import numpy as np
 import polars as pl
 import tyro
-from tqdm import tqdm
 
 from jaxrec.cli.command_line import command
-from jaxrec.conversion.measure.file_lists import recommend_unseen
-from jaxrec.conversion.suppress_output import suppress_output
+from jaxrec.cli.fingerprint import MODEL, take_fingerprint
+from jaxrec.cli.table_parts import TableParts, is_csv
+from jaxrec.cli.user_lists import UserLists
 from jaxrec.data.excluded_items import ExcludedItems
 from jaxrec.data.interactions import Interactions
 from jaxrec.data.sources.log_config import LogConfig
+from jaxrec.data.sources.log_file import open_log
 from jaxrec.data.sources.own_log import load_table
-from jaxrec.data.timelines import gather
 from jaxrec.errors import UserError
-from jaxrec.files import replacing, require_disk_space
-from jaxrec.runtime.bundle import Bundle, read_bundle
-from jaxrec.runtime.features import InputFeature, input_features
-from jaxrec.runtime.interpreter import HISTORY, DeviceModel, RankedItems
-from jaxrec.runtime.item_scorer import ItemScorer
-from jaxrec.runtime.request import unknown_inputs
-from jaxrec.runtime.top_k import histories_per_chunk
+from jaxrec.files import require_disk_space
+from jaxrec.progress import show_progress
+from jaxrec.runtime.bundle import Bundle, parse_bundle, sha256
+from jaxrec.runtime.features import input_features
+from jaxrec.runtime.interpreter import RankedItems
 from jaxrec.schema import PAD
+
+# Most rows and users of a part: a few seconds of work, which an interruption loses.
+_MAX_ROWS, _MAX_USERS = 1_000_000, 20_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,46 +69,48 @@ def run(flags: ListFlags) -> None:
         UserError: an error that the user can fix.
     """
     _check_out(flags)
-    bundle = read_bundle(flags.model)
+    content = flags.model.read_bytes()
+    bundle = parse_bundle(content, flags.model)
     size = len(bundle.items)
     if not 1 <= flags.k <= size:
         raise UserError(f"--k={flags.k} is out of range; give 1 to {size:,}")
+    opened = open_log(flags.log, flags.columns, others={}, flag="--log")
+    inputs = {MODEL: sha256(content)}
+    fingerprint = take_fingerprint(flags, ("--model", "--out"), opened.file, **inputs)
     interactions = load_table(flags.log, flags.columns, flag="--log")
     log = _with_ids(interactions.log, bundle, flags)
     users = log.group_by("user", maintain_order=True).agg(known=(pl.col("id") != PAD).sum())
     print(_summarize(interactions, log, users, flags))
-    taken = input_features(bundle.model)
-    if taken:
+    if taken := input_features(bundle.model):
         names = ", ".join(each.name for each in taken)
         print(f"  unknown in these lists: {names}, which the model reads too")
 
     ids, ends = log["id"].to_numpy(), np.cumsum(users["known"].to_numpy(), dtype=np.int64)
     seen = ExcludedItems(ids[ids != PAD], np.append(0, ends))
-    with suppress_output():
-        device = DeviceModel(bundle.graph)
-    scorer = ItemScorer(device, size)
-    lists = _recommend(scorer, taken, seen, flags.k, keep_seen=bundle.model["keep_seen"])
-    table = _table(users["user"], lists, bundle)
-    flags.out.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(flags.out) as file:
-        (table.write_csv if _is_csv(flags.out) else table.write_parquet)(file)
-    print(f"{flags.out}: {table.height:,} rows")
+    lists = UserLists(bundle, seen, flags.k)
+    if not lists.is_fast:
+        print(f"  lists take longer: {_slow_reason(flags.k, lists.top_k)}")
+    step = max(1, min(_MAX_USERS, _MAX_ROWS // flags.k))
+    parts = TableParts(flags.out, -(-users.height // step))
+    if discarded := parts.open(fingerprint):
+        print(f"  {discarded}; starting again")
+    _write_parts(parts, users["user"], step, lists, _describe(bundle))
+    print(f"{flags.out}: {parts.join():,} rows")
 
 
 def _check_out(flags: ListFlags) -> None:
     """Raise, before any work, if the output cannot or should not be written."""
     out = flags.out
-    if not _is_csv(out) and out.suffix.lower() != ".parquet":
+    if not is_csv(out) and out.suffix.lower() != ".parquet":
         raise UserError(f"--out={out} is neither .parquet nor .csv; give one of these")
     if out.is_dir():
         raise UserError(f"--out={out} is a folder; give a file in it")
     if out.exists() and Path(flags.log).exists() and out.samefile(flags.log):
         raise UserError(f"--out={out} is the log itself; give another file")
+    folder = Path(flags.log)
+    if folder.is_dir() and out.resolve().is_relative_to(folder.resolve()):
+        raise UserError(f"--out={out} is in the folder of the log; give a file in another folder")
     require_disk_space(out.parent)
-
-
-def _is_csv(path: Path) -> bool:
-    return path.suffix.lower() == ".csv"
 
 
 def _with_ids(log: pl.DataFrame, bundle: Bundle, flags: ListFlags) -> pl.DataFrame:
@@ -140,57 +150,57 @@ def _summarize(
     return "\n".join(lines)
 
 
-def _recommend(
-    scorer: ItemScorer,
-    taken: Sequence[InputFeature],
-    seen: ExcludedItems,
-    k: int,
-    *,
-    keep_seen: bool,
-) -> RankedItems:
-    """Compute the list of each user, [U, k], in batches that fit in memory.
-
-    Args:
-        taken: the features of the model beside items, all of which are unknown here.
-        seen: the ids of each user's items, oldest first.
-    """
-    device, size = scorer.device, scorer.size
-    length = device.history_length
-    ports = device.signatures["recommend"].inputs
-    step = histories_per_chunk(device.batch_size, size)
-    found = []
-    with tqdm(total=len(seen), unit="user", disable=None, leave=False) as bar:
-        for start in range(0, len(seen), step):
-            users = np.arange(start, min(start + step, len(seen)))
-            histories = unknown_inputs(ports, taken, len(users))
-            ends = seen.offsets[users + 1]
-            histories[HISTORY] = gather(seen.ids, seen.offsets[users], ends, length)
-            of_batch = seen.gather(users)
-            found.append(recommend_unseen(scorer, histories, of_batch, k, keep_seen=keep_seen))
-            bar.update(len(users))
-    return RankedItems(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+def _slow_reason(k: int, top_k: int) -> str:
+    if k > top_k:
+        return f"--k={k} is more than the file's own {top_k}; export it with --top-k={k}"
+    return "the file computes every score, as NumPy rounds otherwise here"
 
 
-def _table(users: pl.Series, lists: RankedItems, bundle: Bundle) -> pl.DataFrame:
-    """Return a table with a row for each filled place of each list."""
+def _write_parts(
+    parts: TableParts, users: pl.Series, step: int, lists: UserLists, described: pl.DataFrame
+) -> None:
+    """Write the missing parts, of `step` users each."""
+    missing = parts.missing()
+    done = len(users) - sum(len(users[number * step : (number + 1) * step]) for number in missing)
+    if done:
+        print(f"  continues after {done:,} users, from {parts.folder}")
+    try:
+        with show_progress(total=len(users), initial=done, unit="user") as progress:
+            for number in missing:
+                found = []
+                for block in lists.of_users(number * step, min((number + 1) * step, len(users))):
+                    found.append(block)
+                    progress.update(len(block.ids))
+                ranked = RankedItems(*map(np.concatenate, zip(*found, strict=True)))
+                parts.write(number, _table(users[number * step :], ranked, described))
+    finally:
+        lists.close()
+
+
+def _describe(bundle: Bundle) -> pl.DataFrame:
+    """Return `item` and `title` of each item of a model, [V]."""
+    titles = [entry["title"] for entry in bundle.catalogue]
+    return pl.DataFrame({"item": bundle.items, "title": pl.Series(titles, dtype=pl.String)})
+
+
+def _table(users: pl.Series, lists: RankedItems, described: pl.DataFrame) -> pl.DataFrame:
+    """Return a table with a row for each filled place of the lists of the first users."""
     rows, places = np.nonzero(lists.ids)
-    recommended, entry_of = np.unique(lists.ids[rows, places], return_inverse=True)
-    entries = [bundle.catalogue[number - 1] for number in recommended.tolist()]
-    columns = {"item": None, "title": pl.String()}
-    described = pl.DataFrame(entries, columns, infer_schema_length=None)[entry_of]
+    items = described[lists.ids[rows, places] - 1]
     return pl.DataFrame(
         {
             "user": users.gather(rows),
             "place": pl.Series(places + 1, dtype=pl.Int32),
-            "item": described["item"],
+            "item": items["item"],
             "score": lists.scores[rows, places],
-            "title": described["title"],
+            "title": items["title"],
         }
     )
 
 
 main = command(
     run,
-    remedy="give files that can be read, and an --out that can be written",
-    interrupted="nothing was written",
+    remedy="give files that can be read, and an --out that can be written; the same command "
+    "continues",
+    interrupted="the same command continues",
 )

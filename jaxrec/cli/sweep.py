@@ -22,7 +22,6 @@ from itertools import product
 from pathlib import Path
 
 import tyro
-from tqdm import tqdm
 
 from jaxrec.cli.command_line import (
     command,
@@ -39,6 +38,7 @@ from jaxrec.config.fields import refuse_unused
 from jaxrec.errors import FailedCheckError, UserError
 from jaxrec.models.encoders import ENCODERS
 from jaxrec.models.model_config import check_encoder
+from jaxrec.progress import show_progress
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.sweep_report import write_report
 
@@ -105,14 +105,15 @@ def run(flags: SweepFlags, others: Sequence[str]) -> None:
     sweep_dir.mkdir(parents=True, exist_ok=True)
     first_seed = cells[0].config.train.seed
     failures = []
-    with tqdm(cells, unit="cell", disable=None) as bar:
-        for cell in bar:
-            bar.set_description(cell.name)
+    with show_progress(total=len(cells), unit="cell") as progress:
+        for cell in cells:
+            progress.set_description(cell.name)
             failure = train_cell(cell)
             if failure is None and flags.export and cell.config.train.seed == first_seed:
                 failure = export_cell(cell)
             if failure is not None:
                 failures.append(f"{cell.name}: {failure}")
+            progress.update()
     done = [cell.directory for cell in cells if cell.directory.is_finished]
     if done:
         summaries = {directory.model_file: directory.summary() for directory in done}

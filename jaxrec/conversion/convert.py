@@ -6,7 +6,6 @@ from datetime import datetime
 from pathlib import Path
 
 import polars as pl
-from tqdm import tqdm
 
 from jaxrec.conversion.boost import boost_new_items
 from jaxrec.conversion.export_config import ExportConfig
@@ -35,6 +34,7 @@ from jaxrec.data.interactions import DESCRIPTION
 from jaxrec.errors import FailedCheckError, UserError
 from jaxrec.files import require_disk_space
 from jaxrec.models.adapter import AdaptConfig
+from jaxrec.progress import ProgressDisplay, show_progress
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.heldout import Heldout
 from jaxrec.runs.run import Run
@@ -157,7 +157,7 @@ def convert(directory: RunDirectory, config: ExportConfig, export_dir: Path | No
     recipes: list[Recipe] = [
         each for each in RECIPES if config.recipe in (None, each) or each == "float32"
     ]
-    with tqdm(total=len(recipes) + 3, unit="step", disable=None, leave=False) as bar:
+    with show_progress(total=len(recipes) + 3, unit="step") as progress:
         exported = export_model(source.model, single, adapt)
         reference = compute_reference(
             source.model,
@@ -166,8 +166,8 @@ def convert(directory: RunDirectory, config: ExportConfig, export_dir: Path | No
             keep_seen=shapes.keep_seen,
             adapt=adapt,
         )
-        bar.update()
-        products, failures = _build_products(recipes, exported, source, reference, bar)
+        progress.update()
+        products, failures = _build_products(recipes, exported, source, reference, progress)
         best = choose_recipe(products, failures, config.recipe)
         products = time_in_turn(products, source.heldout)
         changes = previous and _compare_lists(previous, products[best], single, source)
@@ -181,7 +181,7 @@ def convert(directory: RunDirectory, config: ExportConfig, export_dir: Path | No
         if shorter:
             top_ks = [*shorter, shapes.top_k]
             by_top_k = time_by_top_k(products[best], top_ks, source.heldout)
-        bar.update()
+        progress.update()
         for_servers = None
         if shapes.batch_size > 1:
             exported = export_model(source.model, shapes)
@@ -189,7 +189,7 @@ def convert(directory: RunDirectory, config: ExportConfig, export_dir: Path | No
             server = build_product(exported, source, replace(reference, adapt=None), best)
             for_servers = replace(conversion, shapes=shapes, product=server, adapt=None)
         files = build_package(conversion, for_servers)
-        bar.update()
+        progress.update()
     write_package(export_dir, files)
     print(render_recipes(conversion, failures))
     if by_top_k:
@@ -273,15 +273,15 @@ def _build_products(
     exported: bytes,
     source: RestoredRun,
     reference: Reference,
-    bar: tqdm,
+    progress: ProgressDisplay,
 ) -> tuple[dict[Recipe, Product], dict[Recipe, FailedCheckError]]:
     """Build the product of each recipe, and collect the errors of those that fail."""
     products, failures = {}, {}
     for recipe in recipes:
-        bar.set_description(recipe)
+        progress.set_description(recipe)
         try:
             products[recipe] = build_product(exported, source, reference, recipe)
         except FailedCheckError as error:
             failures[recipe] = error
-        bar.update()
+        progress.update()
     return products, failures

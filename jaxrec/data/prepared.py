@@ -23,11 +23,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 from jaxtyping import Shaped
-from tqdm import tqdm
 
 from jaxrec.data.ordered import LogAnomalies, OrderedLog
 from jaxrec.errors import UserError
 from jaxrec.files import replacing, write_json
+from jaxrec.progress import show_progress
 
 # Version of the layout. A reader rejects all but this one and the previous one, whose manifest has
 # other names.
@@ -192,7 +192,8 @@ def _check_buckets(
 ) -> None:
     """Check the CRC-32 of each bucket's part of the arrays."""
     start = 0
-    for number, bucket in enumerate(tqdm(manifest.buckets, desc="check", unit="bucket", delay=2)):
+    buckets = show_progress(manifest.buckets, unit="bucket", label="check")
+    for number, bucket in enumerate(buckets):
         end = start + bucket.rows
         for name, expected in ((ITEM, bucket.item), (TIMESTAMP, bucket.timestamp)):
             if zlib.crc32(arrays[name][start:end].data) != expected:

@@ -24,11 +24,16 @@ class ItemScorer:
         size: the number of items, V.
     """
 
-    def __init__(self, device: DeviceModel, size: int):
+    def __init__(self, device: DeviceModel, size: int, embeddings: ItemEmbeddings | None = None):
+        """Create a scorer of all items of a file.
+
+        Args:
+            embeddings: those of another scorer of the same file; None: they are read if needed.
+        """
         self.device = device
         self.size = size
         self._lock = ForkLock()
-        self._embeddings: ItemEmbeddings | None = None
+        self._embeddings = embeddings
         self._lengths: NDArray[np.float32] | None = None
 
     def score(self, histories: Inputs, items: NDArray[np.int32]) -> NDArray[np.float32]:

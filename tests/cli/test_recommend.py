@@ -3,7 +3,6 @@
 import subprocess
 import sys
 from collections import defaultdict
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -12,11 +11,11 @@ import pytest
 from jaxrec.cli import recommend
 from jaxrec.conversion.graph.shapes import Shapes
 from jaxrec.data.gaps import GAP_EDGES
-from jaxrec.data.sources.synthetic import synthetic_world
 from jaxrec.runtime import Recommender, top_k
 from jaxrec.schema import AGE, Feature
 from tests import ROOT
 from tests.bundles import make_bundle, save_bundle
+from tests.cli.user_logs import make_log, write_lists
 from tests.exports import call, run_script
 from tests.small_models import SIZE, make_model
 
@@ -31,20 +30,7 @@ COLUMNS = {
 
 @pytest.fixture(scope="module")
 def log() -> pl.DataFrame:
-    """Return the log of the first 100 users in the training data of the runs, with unique times."""
-    log = synthetic_world(users=600, items=150, seed=0).log.select("user", "item")
-    log = log.with_columns(timestamp=pl.int_range(pl.len()))
-    return log.filter(pl.col("user").is_in(log["user"].unique().sort()[:100].implode()))
-
-
-def write_lists(log: pl.DataFrame, model: Path, folder: Path, *flags: str) -> pl.DataFrame:
-    """Run the command on a log with Parquet output, and return the lists."""
-    log.write_parquet(folder / "log.parquet")
-    flags = (f"--model={model}", "--log=log.parquet", "--out=lists.parquet", *flags)
-    process = call(recommend.main, *flags, cwd=folder)
-    assert process.returncode == 0, process.stderr
-    assert process.stderr == ""
-    return pl.read_parquet(folder / "lists.parquet")
+    return make_log()
 
 
 def histories_of(log: pl.DataFrame) -> dict:
@@ -189,6 +175,8 @@ MISTAKES = {
     "a folder": (["--out=folder.csv"], "--out=folder.csv is a folder"),
     "the log": (["--out=./log.csv"], "--out=log.csv is the log itself; give another file"),
     "no room": (["--out=/proc/lists.csv"], "/proc: "),
+    "in the log": (["--log=logs", "--out=logs/deep/lists.parquet"], "is in the folder of the log"),
+    "other parts": (["--out=full.csv"], "full.csv.parts contains other files; give another --out"),
     "no model": (["--model=none.tflite"], "none.tflite: No such file"),
     "another file": (["--model=log.csv"], "log.csv is not a jaxrec model"),
     "no log": (["--log=none.csv"], "none.csv"),
@@ -205,7 +193,8 @@ MISTAKES = {
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_is_reported_in_one_line_and_writes_nothing(log, models, tmp_path, mistake):
     flags, message = MISTAKES[mistake]
-    (tmp_path / "folder.csv").mkdir()
+    for folder in ("folder.csv", "logs", "full.csv.parts", "full.csv.parts/mine"):
+        (tmp_path / folder).mkdir()
     log.with_columns(timestamp=-pl.col("timestamp")).write_csv(tmp_path / "log.csv")
     before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     right = [f"--model={models['bow']}", "--log=log.csv", "--out=lists.csv"]
@@ -235,6 +224,23 @@ def test_it_needs_neither_jax_nor_tensorflow(log, models, tmp_path):
         env={"PYTHONPATH": str(ROOT)},
     )
     assert process.stdout.splitlines()[-1] == "[]"
+
+
+def test_products_run_on_one_thread_each():
+    """NumPy reads the setting when it is imported, which must come later."""
+    script = (
+        "import os, sys\n"
+        "class Spy:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'numpy': print(os.environ.get('OPENBLAS_NUM_THREADS'))\n"
+        "sys.meta_path.insert(0, Spy())\n"
+        "from jaxrec.cli import main\n"
+        "main(['recommend', '--k=many'])\n"
+    )
+    environment = {"PYTHONPATH": str(ROOT)}
+    words = [sys.executable, "-c", script]
+    process = subprocess.run(words, capture_output=True, text=True, check=True, env=environment)
+    assert process.stdout == "1\n"
 
 
 def test_the_command_starts_without_tensorflow(tmp_path):

@@ -23,11 +23,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 from matplotlib.figure import Figure
-from tqdm import tqdm
 
 from jaxrec.cli.command_line import capture, command, split_numbers, split_words
 from jaxrec.files import read_json, replacing
 from jaxrec.models.encoders import ENCODERS
+from jaxrec.progress import show_progress
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.plots import save_plot
 
@@ -90,12 +90,13 @@ def run(flags: SizesFlags) -> None:
     models = list(product(split_numbers("--items", flags.items), encoders, widths))
     flags.folder.mkdir(parents=True, exist_ok=True)
     made = []
-    with tqdm(models, unit="model", disable=None) as bar:
-        for items, encoder, width in bar:
-            bar.set_description(f"{encoder}, d = {width}, {items:,} items")
+    with show_progress(total=len(models), unit="model") as progress:
+        for items, encoder, width in models:
+            progress.set_description(f"{encoder}, d = {width}, {items:,} items")
             made.append(make(flags, items, encoder, width))
+            progress.update()
     # Measured after all trainings: beside a training, times would be wrong.
-    costs = [measure(directory) for directory in tqdm(made, unit="file", disable=None)]
+    costs = [measure(directory) for directory in show_progress(made, unit="file")]
     table = render(costs)
     with replacing(flags.folder / "table.md") as file:
         file.write(table.encode())

@@ -19,7 +19,6 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from tqdm import tqdm
 
 from jaxrec.cli.command_line import capture, command
 from jaxrec.config.experiment import Config, TrainConfig
@@ -29,6 +28,7 @@ from jaxrec.data.dataset import make_dataset
 from jaxrec.data.sources.load import load_ordered
 from jaxrec.errors import UserError
 from jaxrec.models.model_config import ModelConfig
+from jaxrec.progress import show_progress
 from jaxrec.runs.text_table import format_table
 from jaxrec.training.throughput import TimedTraining
 from jaxrec.training.windows import training_batches
@@ -73,7 +73,7 @@ def compare(flags: LibrariesFlags) -> None:
                 (other_speed(flags.python, name, log, length), ours(length, encoder).speed())
                 for name, length, encoder in PAIRS
             ]
-            for _ in tqdm(range(flags.repeats), unit="round", disable=None)
+            for _ in show_progress(range(flags.repeats), unit="round")
         ]
     cells = [["", "N", "targets/s", "ours", "targets/s", "ratio"]]
     for (name, length, encoder), speeds in zip(PAIRS, zip(*rounds, strict=True), strict=True):

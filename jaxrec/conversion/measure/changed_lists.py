@@ -6,7 +6,6 @@ import numpy as np
 from jaxtyping import Int32
 
 from jaxrec.conversion.inputs import as_inputs, take_rows
-from jaxrec.conversion.measure.file_lists import recommend_unseen
 from jaxrec.conversion.previous_file import PreviousFile
 from jaxrec.conversion.suppress_output import suppress_output
 from jaxrec.evaluation.churn import (
@@ -22,8 +21,8 @@ from jaxrec.runs.translation import ModelInputs, translate
 from jaxrec.runtime.features import input_features
 from jaxrec.runtime.interpreter import DeviceModel
 from jaxrec.runtime.item_scorer import ItemScorer
-from jaxrec.runtime.top_k import histories_per_chunk
-from jaxrec.schema import Feature
+from jaxrec.runtime.top_k import histories_per_chunk, rank_all
+from jaxrec.schema import PAD, Feature
 
 
 @dataclass(frozen=True)
@@ -83,12 +82,11 @@ def _top_items(
     step, found = histories_per_chunk(device.batch_size, size), []
     for start in range(0, len(heldout.target), step):
         rows = np.arange(start, min(start + step, len(heldout.target)))
-        lists = recommend_unseen(
-            scorer,
-            take_rows(histories, rows),
-            heldout.seen.gather(rows),
-            min(CHURN_AT, size),
-            keep_seen=keep_seen,
-        )
-        found.append(lists.ids)
+        excluded = np.zeros((len(rows), size + 1), bool)
+        excluded[:, PAD] = True
+        if not keep_seen:
+            seen = heldout.seen.gather(rows)
+            excluded[seen.rows, seen.ids] = True
+        k = min(CHURN_AT, size)
+        found.append(rank_all(scorer, take_rows(histories, rows), excluded, k).ids)
     return np.concatenate(found)

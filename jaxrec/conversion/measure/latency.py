@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from jaxtyping import Float
-from tqdm import tqdm
 
+from jaxrec.progress import show_progress
 from jaxrec.runtime.interpreter import ADAPTER, Inputs
 
 # Calls per block, and warm-up calls among them that bring the weights back into the cache.
@@ -64,7 +64,7 @@ def measure_latency(
     rng = np.random.default_rng(seed)
     timed_calls = [_timed_call(timed_model) for timed_model in models]
     taken: list[list[float]] = [[] for _ in models]
-    for round_ in tqdm(range(rounds), unit="round", disable=None, leave=False):
+    for round_ in show_progress(range(rounds), unit="round", label="latency"):
         if round_ and time.monotonic() > until:
             break
         for number in rng.permutation(len(models)):

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import polars as pl
-from tqdm import tqdm
 
 from jaxrec.data.preparation.bucket_steps import BUCKET, ROW, Workspace, as_parquet, assign_buckets
 from jaxrec.data.sources.log_file import LogFile
 from jaxrec.data.sources.table_file import read_errors
 from jaxrec.files import read_json, write_json
+from jaxrec.progress import show_progress
 
 
 @runtime_checkable
@@ -45,13 +45,13 @@ class Local:
         state = workspace.folder / "dealt.json"
         counts = read_json(state) if state.exists() else {}
         done = sum(counts.values())
-        with tqdm(desc="read", unit="row", initial=done) as bar:
+        with show_progress(unit="row", initial=done, label="read") as progress:
             for batch in self._batches(workspace.opened, done):
                 for bucket, count in self._partition(batch, done, workspace).items():
                     counts[str(bucket)] = counts.get(str(bucket), 0) + count
                 done += batch.height
                 write_json(state, counts)
-                bar.update(batch.height)
+                progress.update(batch.height)
         return {int(bucket): count for bucket, count in counts.items()}
 
     def _batches(self, opened: LogFile, done: int) -> Iterator[pl.DataFrame]:
@@ -77,5 +77,5 @@ class Local:
 
     def run_step(self, step: Callable[[int], None], buckets: Sequence[int], label: str) -> None:
         """Call a step for each bucket in turn; Polars uses all cores within a step."""
-        for bucket in tqdm(buckets, desc=label, unit="bucket"):
+        for bucket in show_progress(buckets, unit="bucket", label=label):
             step(bucket)

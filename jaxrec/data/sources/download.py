@@ -11,10 +11,9 @@ from typing import Literal
 from urllib.request import urlopen
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
-from tqdm import tqdm
-
 from jaxrec.errors import UserError
 from jaxrec.files import replacing
+from jaxrec.progress import show_progress
 
 TIMEOUT_SECONDS = 30
 MAX_UNPACKED_BYTES = 2 << 30
@@ -50,14 +49,15 @@ def fetch(url: str, destination: Path, *, algorithm: Literal["sha256", "md5"], d
 
 
 def _chunks(url: str) -> Iterator[bytes]:
-    """Yield the content of `url` in chunks, with a progress bar on a terminal."""
+    """Yield the content of `url` in chunks, and show progress."""
     try:
         with urlopen(url, timeout=TIMEOUT_SECONDS) as response:
             size = int(response.headers.get("Content-Length", 0)) or None
             name = PurePosixPath(url).name
-            with tqdm.wrapattr(response, "read", total=size, desc=name, disable=None) as body:
-                while chunk := body.read(_CHUNK_BYTES):
+            with show_progress(total=size, unit="byte", label=name) as progress:
+                while chunk := response.read(_CHUNK_BYTES):
                     yield chunk
+                    progress.update(len(chunk))
     except (OSError, HTTPException) as error:
         raise UserError(
             f"cannot download {url} ({error}); without a network, give --data-dir, the folder of a "
