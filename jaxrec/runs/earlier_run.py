@@ -5,6 +5,7 @@ from pathlib import Path
 
 from jaxrec.config.fields import differing_flags
 from jaxrec.data.data_config import DataConfig
+from jaxrec.data.prepared import is_prepared
 from jaxrec.data.sources.movielens import MOVIELENS
 from jaxrec.errors import UserError
 from jaxrec.runs.directory import RunDirectory
@@ -42,5 +43,8 @@ def data_differences(earlier: DataConfig, later: DataConfig, *ignored: str) -> l
     # Shuffled pairs are alike in the same log alone.
     if is_own and later.split != "random-pairs":
         names += _PLACES
+    # Those of a prepared log were given to `jaxrec prepare`.
+    if is_prepared(earlier.dataset) or is_prepared(later.dataset):
+        names.append("filters")
     alike = replace(earlier, **{name: getattr(later, name) for name in names})
     return differing_flags(alike, later)

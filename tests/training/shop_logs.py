@@ -20,11 +20,12 @@ YESTERDAY, TODAY = range(30), [*range(40, 32, -1), *range(4, 30)]
 """The items of the two logs: 0 to 3 have left, and 33 to 40 are new; the first are popular."""
 
 PLAIN = Config(
-    data_config(history_length=4, keep_seen=True),
+    data_config(dataset="monday.csv", history_length=4, keep_seen=True),
     ModelConfig("bow", embedding_dim=6, hidden_units=8, dropout=0.0),
     TrainConfig(batch_size=8, epochs=3, learning_rate=0.02),
 )
 FEATURES = data_config(
+    dataset="monday.csv",
     history_length=4,
     keep_seen=True,
     item_features="brand",
