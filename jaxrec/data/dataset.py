@@ -14,6 +14,7 @@ from jaxrec.data.feature_names import feature_names
 from jaxrec.data.head_labels import encode_labels
 from jaxrec.data.interactions import ITEM_COLUMNS, Interactions
 from jaxrec.data.item_features import ItemFeature, item_features
+from jaxrec.data.known_ids import NOTHING_KNOWN, KnownIds
 from jaxrec.data.log_summary import LogSummary, summarize_log
 from jaxrec.data.ordered import OrderedLog, order_log
 from jaxrec.data.rating_scale import RatingScale, rating_scale, ratings_of
@@ -78,11 +79,17 @@ def prepare(interactions: Interactions, config: DataConfig, *, seed: int) -> Dat
     return make_dataset(log, config, seed=seed)
 
 
-def make_dataset(log: OrderedLog, config: DataConfig, *, seed: int) -> Dataset:
+def make_dataset(
+    log: OrderedLog, config: DataConfig, *, seed: int, known: KnownIds = NOTHING_KNOWN
+) -> Dataset:
     """Build a dataset from an ordered log: split it, and assign the item ids.
 
+    Args:
+        known: the ids of an earlier run, which are kept.
+
     Raises:
-        UserError: the split leaves too few targets, or the configuration does not fit the log.
+        UserError: the split leaves too few targets, or the configuration or the earlier run does
+            not fit the log.
     """
     if log.catalogue.height < 2:
         raise UserError(
@@ -99,12 +106,17 @@ def make_dataset(log: OrderedLog, config: DataConfig, *, seed: int) -> Dataset:
     counts = {"validation": config.validation_users, "test": config.test_users}
     split = sample_users(timelines_by_number, split, seed=seed, **counts)
     weights = target_weights(log, is_target, split.is_training_target, config)
-    vocabulary, rows = build_vocabulary(log.catalogue["item"], log.items, split.is_training_target)
-    catalogue = log.catalogue[rows]
+    catalogue = known.add_items(log.catalogue)
+    vocabulary, rows = build_vocabulary(
+        catalogue["item"], log.items, split.is_training_target, known.vocabulary.values
+    )
+    catalogue = catalogue[rows]
     ids = np.empty(len(rows) + 1, np.int32)
     ids[PAD], ids[rows + 1] = PAD, np.arange(1, len(rows) + 1)
-    of_activities = activity_features(log, config)
-    of_users = user_features(log, config)
+    of_items = item_features(catalogue, feature_names(config, "item"), known.item_features)
+    left = 1 + np.flatnonzero(rows >= log.catalogue.height)
+    of_activities = activity_features(log, config, known.features)
+    of_users = user_features(log, config, known.features)
     of_moments = moment_features(log, config)
     features = [*of_activities, *of_users, *of_moments]
     timelines = Timelines(
@@ -121,9 +133,9 @@ def make_dataset(log: OrderedLog, config: DataConfig, *, seed: int) -> Dataset:
         vocabulary,
         catalogue.select(ITEM_COLUMNS),
         summarize_log(log, features, config),
-        item_features(catalogue, feature_names(config, "item")),
+        known.describe_items(of_items, vocabulary.values, left),
         tuple(each for each, _ in features),
-        *encode_labels(log.columns, config.requested_heads()),
+        *encode_labels(log.columns, config.requested_heads(), known.heads),
         weights,
         ratings_of(log.columns),
         rating_scale(ratings_of(log.source)),

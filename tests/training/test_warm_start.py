@@ -1,0 +1,366 @@
+"""Warm starts: ids that are kept, the model before its first step, and runs that do not fit."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxrec
+from jaxrec.cli import sweep
+from jaxrec.config.experiment import Config, TrainConfig
+from jaxrec.conversion.restore import restore_run
+from jaxrec.data.dataset import Dataset
+from jaxrec.data.item_features import ids_by_name
+from jaxrec.errors import UserError
+from jaxrec.models.folding import fold_features
+from jaxrec.runs.directory import RunDirectory
+from jaxrec.runs.population import read_training_log
+from jaxrec.schema import ITEM
+from jaxrec.training import loop
+from jaxrec.training.checkpoint import read_model
+from jaxrec.training.fit import fit, init_model
+from jaxrec.training.keyword_settings import Settings
+from jaxrec.training.warm_start import continue_model, known_ids
+from tests.exports import call, run_train
+from tests.prepared_logs import KEEP_ALL, run_prepare
+from tests.training.shop_logs import (
+    FEATURES,
+    PLAIN,
+    TODAY,
+    YESTERDAY,
+    dataset_of_shop,
+    shop_log,
+    train_yesterday,
+)
+
+FEATURED = replace(PLAIN, data=FEATURES)
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory) -> RunDirectory:
+    """Return a run on yesterday's log, without features; tests must not change it."""
+    return train_yesterday(tmp_path_factory.mktemp("plain") / "run", PLAIN)
+
+
+@pytest.fixture(scope="module")
+def featured(tmp_path_factory) -> RunDirectory:
+    """Return a run on yesterday's log, with features of all kinds and ratings."""
+    return train_yesterday(tmp_path_factory.mktemp("featured") / "run", FEATURED)
+
+
+def starting_from(run: RunDirectory, config=PLAIN, **settings):
+    return replace(config, train=replace(config.train, from_run=str(run.path), **settings))
+
+
+def today(run, config, tmp_path, **log) -> tuple[Dataset, Any]:
+    """Return today's data set with the ids of a run, and its model before the first step."""
+    config = starting_from(run, config)
+    known = known_ids(config, RunDirectory(tmp_path / "today"))
+    dataset = dataset_of_shop(config, shop_log(TODAY, seed=1, **log), known)
+    return dataset, continue_model(init_model(dataset, config), dataset, run)
+
+
+def model_of(run: RunDirectory) -> Any:
+    return read_model(run.checkpoints, run.schema(), run.config().model)
+
+
+def test_items_keep_their_ids_and_new_ones_stand_behind(plain, tmp_path):
+    dataset, _ = today(plain, PLAIN, tmp_path)
+    values, known = dataset.vocabulary.values.to_list(), plain.vocabulary().values.to_list()
+    assert values[: len(known)] == known
+    new = values[len(known) :]
+    assert sorted(new) == [f"sku{item}" for item in range(33, 41)]
+    counts = dataset.vocabulary.counts
+    assert all(counts[1 + values.index(f"sku{item}")] == 0 for item in range(4))
+    # The new items are ordered by their counts.
+    of_new = counts[1 + len(known) :]
+    assert list(of_new) == sorted(of_new, reverse=True) and of_new[0] > of_new[-1]
+
+
+def test_items_that_have_left_keep_their_titles(plain, tmp_path):
+    dataset, _ = today(plain, PLAIN, tmp_path)
+    titles = dict(dataset.catalogue.select("item", "title").iter_rows())
+    assert titles["sku2"] == "Shirt 2" and titles["sku40"] == "Shirt 40"
+    assert dataset.catalogue["item"].equals(dataset.vocabulary.values)
+
+
+def test_forgotten_items_leave_and_the_others_keep_their_order(plain, tmp_path):
+    config = starting_from(plain, forget_items=True)
+    known = known_ids(config, RunDirectory(tmp_path / "today"))
+    dataset = dataset_of_shop(config, shop_log(TODAY, seed=1), known)
+    values, gone = dataset.vocabulary.values.to_list(), {"sku0", "sku1", "sku2", "sku3"}
+    kept = [each for each in plain.vocabulary().values if each not in gone]
+    assert values[: len(kept)] == kept
+    assert not gone & set(values)
+    model, old = continue_model(init_model(dataset, config), dataset, plain), model_of(plain)
+    old_ids = plain.vocabulary().encode(dataset.vocabulary.values[: len(kept)])
+    np.testing.assert_array_equal(model.item_table[1 : len(kept) + 1], old.item_table[old_ids])
+    np.testing.assert_array_equal(model.item_bias[1 : len(kept) + 1], old.item_bias[old_ids])
+
+
+@pytest.mark.parametrize("kind", ["plain", "featured"])
+def test_before_its_first_step_the_model_scores_known_items_as_the_earlier_run(
+    kind, tmp_path, request
+):
+    run = request.getfixturevalue(kind)
+    config = PLAIN if kind == "plain" else FEATURED
+    dataset, model = today(run, config, tmp_path)
+    old = fold_features(model_of(run), ids_by_name(run.item_features()))
+    heldout, count = run.heldout(), run.vocabulary().size + 1
+    history = {name: jnp.asarray(ids) for name, ids in histories_of(run, config).items()}
+    query = old.encode_last(history)
+    model = fold_features(model, ids_by_name(dataset.item_features))
+    np.testing.assert_array_equal(model.encode_last(history), query)
+    # Of as many items: a product with more of them may round differently.
+    scores = query @ model.item_table[:count].T + model.item_bias[:count]
+    np.testing.assert_array_equal(scores, old.scores(query))
+    np.testing.assert_allclose(model.scores(query)[:, :count], scores, rtol=1e-5, atol=1e-5)
+    items = jnp.asarray(heldout.history[ITEM])
+    for head in old.heads:
+        for name, values in old.predict(head, query, items).items():
+            np.testing.assert_array_equal(model.predict(head, query, items)[name], values)
+
+
+def histories_of(run, config):
+    """Return the histories of yesterday's test targets, as the model takes them."""
+    dataset = dataset_of_shop(config, shop_log(YESTERDAY))
+    return dataset.timelines.histories(dataset.split.test, config.data.history_length)
+
+
+def test_a_new_item_starts_with_the_zero_vector_and_the_log_of_its_popularity(plain, tmp_path):
+    dataset, model = today(plain, PLAIN, tmp_path)
+    new = slice(plain.vocabulary().size + 1, None)
+    assert not np.any(model.item_table[new])
+    counts = dataset.vocabulary.counts
+    expected = np.log((counts + 1) / (counts + 1).sum())[new]
+    np.testing.assert_allclose(model.item_bias[new], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_new_item_starts_with_the_vector_and_the_bias_of_its_features(featured, tmp_path, tied):
+    run, config = featured, FEATURED
+    if not tied:
+        config = replace(FEATURED, model=replace(FEATURED.model, tie_embeddings=False))
+        run = train_yesterday(tmp_path / "untied", config)
+    dataset, model = today(run, config, tmp_path, brands=4)
+    values, (brand,) = dataset.vocabulary.values.to_list(), dataset.item_features
+    old = model_of(run)
+    tables = [folded.item_table for folded in (fold_features(model, ids_by_name((brand,))),)]
+    tables.append(model.activities.tables[ITEM][...])
+    for item in (33, 35, 40):  # of brands 1, 3 and 0; brand 3 is new
+        number, value = 1 + values.index(f"sku{item}"), f"brand{item % 4}"
+        known = run.item_features()[0].values
+        row = known.index(value) + 1 if value in known else None
+        vector = old.item_features.tables["brand"][row] if row else np.zeros(6)
+        bias = old.item_features.bias[...] + (old.item_features.biases["brand"][row] if row else 0)
+        for table in tables:
+            np.testing.assert_array_equal(table[number], vector)
+        np.testing.assert_allclose(model.item_bias[number], bias, rtol=1e-6)
+
+
+def test_a_new_value_starts_as_an_unknown_one(featured, tmp_path):
+    dataset, model = today(
+        featured, FEATURED, tmp_path, devices=("web", "tv"), countries=("it", "fr")
+    )
+    sizes = {each.name: each.size for each in dataset.features}
+    device = model.activities.tables["device"][...]
+    country = model.context_features.tables["user_country"][...]
+    assert sizes["device"] == 3 and sizes["user_country"] == 3
+    np.testing.assert_array_equal(device[3], device[0])
+    np.testing.assert_array_equal(country[3], country[0])
+    old = model_of(featured)
+    np.testing.assert_array_equal(device[:3], old.activities.tables["device"][...])
+
+
+def test_a_head_with_another_label_keeps_what_fits(featured, tmp_path):
+    dataset, model = today(featured, FEATURED, tmp_path, ratings=5)
+    old, size = model_of(featured), featured.vocabulary().size + 1
+    assert [head.values for head in dataset.heads] == [(1.0, 2.0, 3.0, 4.0, 5.0)]
+    assert model.rating.thresholds.shape == (4,)
+    np.testing.assert_array_equal(model.rating.taste.kernel[...], old.rating.taste.kernel[...])
+    np.testing.assert_array_equal(model.rating.bias[:size], old.rating.bias[...])
+    assert not np.any(model.rating.bias[size:])
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "rowwise-adagrad"])
+def test_a_run_learns_new_items_taught_by_the_run_that_it_starts_from(
+    featured, tmp_path, optimizer
+):
+    config = starting_from(
+        featured, FEATURED, table_optimizer=optimizer, teacher=str(featured.path), epochs=9
+    )
+    directory = RunDirectory(tmp_path / "today")
+    known = known_ids(config, directory)
+    dataset = dataset_of_shop(config, shop_log(TODAY, seed=1), known)
+    summary = fit(dataset, config, directory)
+    assert summary and summary.train.epochs == 3  # a third
+    model, new = model_of(directory), featured.vocabulary().size + 1
+    assert np.all(np.any(np.asarray(model.item_table[new:]) != 0, axis=1))
+    restored = restore_run(directory.path)
+    titles = dict(restored.catalogue.select("item", "title").iter_rows())
+    assert titles["sku2"] == "Shirt 2" and titles["sku40"] == "Shirt 40"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"model": {"encoder": "cnn"}}, "--encoder: bow, not cnn"),
+        ({"model": {"hidden_units": 9, "embedding_dim": 5}}, "--embedding-dim: 6, not 5; --hidden"),
+        ({"model": {"tie_embeddings": False}}, "--tie-embeddings: True, not False"),
+        ({"data": {"item_features": "genres"}}, "--item-features: None, not genres"),
+        ({"data": {"predict_ratings": True}}, "--predict-ratings: False, not True"),
+        ({"data": {"split": "temporal"}}, "--split: leave-one-out, not temporal"),
+        ({"data": {"train_on_validation": True}}, "--train-on-validation: False, not True"),
+        ({"data": {"split": "random-pairs"}}, "--split=random-pairs exclude each other"),
+    ],
+    ids=str,
+)
+def test_a_run_that_does_not_fit_is_refused_with_both_values(plain, tmp_path, change, told):
+    config = starting_from(plain)
+    for part, settings in change.items():
+        config = replace(config, **{part: replace(getattr(config, part), **settings)})
+    with pytest.raises(UserError, match=f"{told}.*give"):
+        known_ids(config, RunDirectory(tmp_path))
+
+
+def test_settings_without_influence_on_shapes_may_differ(plain, tmp_path):
+    config = starting_from(plain, seed=3, loss="sampled-softmax", weight_decay=0.0)
+    data = replace(config.data, history_length=7, keep_seen=False, dataset="tuesday.csv")
+    model = replace(config.model, dropout=0.3)
+    config = replace(config, data=data, model=model)
+    assert known_ids(config, RunDirectory(tmp_path)).vocabulary.size == 30
+
+
+def test_an_earlier_run_that_is_missing_is_refused(tmp_path):
+    config = replace(PLAIN, train=replace(PLAIN.train, from_run=str(tmp_path / "away")))
+    with pytest.raises(UserError, match=r"--from-run=.*away is not a finished run; train it"):
+        known_ids(config, RunDirectory(tmp_path / "run"))
+
+
+def test_forgotten_items_need_an_earlier_run():
+    with pytest.raises(UserError, match="--forget-items needs --from-run"):
+        TrainConfig(forget_items=True)
+
+
+class SimulatedCrashError(Exception):
+    """A simulated crash of a run."""
+
+
+def start(directory: RunDirectory, config: Config, seed: int = 1):
+    known = known_ids(config, directory)
+    dataset = dataset_of_shop(config, shop_log(TODAY, seed=seed), known)
+    return fit(dataset, config, directory)
+
+
+@pytest.mark.parametrize("crashing", ["_train_epoch", "_report_epoch"])
+def test_a_resumed_run_is_bit_identical(plain, tmp_path, monkeypatch, crashing):
+    """After the first checkpoint, the earlier run is not needed any more."""
+    source = RunDirectory(shutil.copytree(plain.path, tmp_path / "yesterday"))
+    config = starting_from(source, epochs=9, forget_items=True)
+    assert start(RunDirectory(tmp_path / "whole"), config)
+    killed = RunDirectory(tmp_path / "killed")
+
+    def crash(*_):
+        raise SimulatedCrashError
+
+    with monkeypatch.context() as patched, pytest.raises(SimulatedCrashError):
+        patched.setattr(loop, crashing, crash)
+        start(killed, config)
+    shutil.move(source.path, tmp_path / "moved")
+    if crashing == "_train_epoch":
+        with pytest.raises(UserError, match=r"--from-run=.*yesterday is not a finished run"):
+            start(killed, config)
+        shutil.move(tmp_path / "moved", source.path)
+    assert start(killed, config)
+    whole, resumed = model_of(RunDirectory(tmp_path / "whole")), model_of(killed)
+    np.testing.assert_array_equal(whole.item_table, resumed.item_table)
+    np.testing.assert_array_equal(whole.item_bias, resumed.item_bias)
+    assert killed.vocabulary().equals(RunDirectory(tmp_path / "whole").vocabulary())
+
+
+def test_a_run_on_a_changed_log_is_not_resumed(plain, tmp_path):
+    """The items are the same, but their counts are not."""
+    config, directory = starting_from(plain), RunDirectory(tmp_path / "today")
+    assert start(directory, config)
+    with pytest.raises(UserError, match="the data has changed; start again with --overwrite"):
+        start(directory, config, seed=2)
+
+
+@pytest.fixture(scope="module")
+def days(tmp_path_factory) -> Path:
+    """Return a folder with a run on Monday's log, and one from it on Tuesday's, which is prepared.
+
+    Tests must not change it.
+    """
+    folder = tmp_path_factory.mktemp("days")
+    for name, items in {"monday": YESTERDAY, "tuesday": TODAY}.items():
+        shop_log(items).log.select("user", "item", "timestamp").write_csv(folder / f"{name}.csv")
+    done = run_prepare("--dataset=tuesday.csv", "--out=tuesday", *KEEP_ALL, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        first: Settings = {**SMALL, "min_item_interactions": 1}
+        monday = jaxrec.train(jaxrec.read_log("monday.csv"), directory="runs/monday", **first)
+        second: Settings = {**SMALL, "from_run": monday}
+        jaxrec.train("tuesday", directory="runs/tuesday", **second)
+    return folder
+
+
+SMALL: Settings = {
+    "encoder": "bow",
+    "embedding_dim": 6,
+    "hidden_units": 8,
+    "history_length": 4,
+    "epochs": 3,
+}
+
+
+def test_a_run_from_python_starts_from_a_run(days):
+    monday, tuesday = (RunDirectory(days / "runs" / name) for name in ("monday", "tuesday"))
+    assert tuesday.config().train.from_run == "runs/monday"
+    known = monday.vocabulary().values
+    assert tuesday.vocabulary().values[: len(known)].equals(known)
+    assert tuesday.vocabulary().size == 38
+    assert tuesday.summary().train.epochs == 1
+
+
+def test_the_log_of_a_run_that_started_from_another_is_read_again(days, monkeypatch):
+    """As federated rounds do; the earlier run is not needed."""
+    monkeypatch.chdir(days)
+    tuesday = RunDirectory(days / "runs/tuesday")
+    dataset = read_training_log(tuesday, tuesday.config().data, seed=0)
+    assert dataset.vocabulary.equals(tuesday.vocabulary())
+
+
+def test_the_command_starts_from_a_run_and_overwrites_with_its_ids(days, tmp_path):
+    """The run that is replaced has forgotten items; the next one has them again."""
+    flags = ["--dataset=tuesday", "--encoder=bow", "--embedding-dim=6", "--hidden-units=8"]
+    flags += ["--history-length=4", "--epochs=3", f"--run-dir={tmp_path / 'run'}"]
+    for forgets, line, size in (
+        (["--forget-items"], "4 of its 30 have left the log and are dropped", 34),
+        (["--overwrite"], "4 of its 30 have left the log and stay", 38),
+    ):
+        done = run_train(*flags, "--from-run=runs/monday", *forgets, cwd=days)
+        assert done.returncode == 0, done.stderr
+        assert f"--from-run=runs/monday: 8 items are new, {line}" in done.stdout
+        assert "1 of 3 epochs" in done.stdout
+        assert RunDirectory(tmp_path / "run").vocabulary().size == size
+
+
+def test_a_run_does_not_replace_the_one_that_it_starts_from(days):
+    flags = ["--dataset=tuesday", "--run-dir=runs/monday", "--from-run=runs/monday", "--overwrite"]
+    done = run_train(*flags, cwd=days)
+    assert done.returncode == 2 and "is the run directory too" in done.stderr
+    assert RunDirectory(days / "runs/monday").is_finished
+
+
+def test_a_sweep_tells_that_a_run_does_not_fit_before_it_trains(days, tmp_path):
+    flags = ["--dataset=tuesday", "--encoders=bow,cnn", "--from-run=runs/monday"]
+    small = ["--embedding-dim=6", "--hidden-units=8", "--history-lengths=4"]
+    done = call(sweep.main, *flags, *small, f"--sweep-dir={tmp_path / 'sweep'}", cwd=days)
+    assert done.returncode == 2 and "--encoder: bow, not cnn" in done.stderr
+    assert not (tmp_path / "sweep").exists()
