@@ -180,7 +180,7 @@ def test_a_missing_file_is_an_error_that_names_it(browser, url, folder):
         assert found.startswith(f"LoadError: LiteRT cannot be loaded from {url}"), found
         assert "litert_wasm_internal." in found
     found = page.evaluate(LOAD, [modules, model, {"folder": "x"}])
-    assert found == 'TypeError: there is no option "folder"; the options are runtime'
+    assert found == 'TypeError: there is no option "folder"; the options are publicKey, runtime'
     page.close()
 
 
