@@ -32,8 +32,9 @@ DEFAULT_COST = 0.01
 # A boost has three decimals, and this distance from every margin, which float32 rounds by less.
 _DISTANCE = 1e-4
 
-# Scores in memory at a time.
-_MAX_SCORES = 8_000_000
+# Scores in memory at a time, and in total: with a large catalogue fewer histories are scored.
+_MAX_SCORES, _MAX_ALL_SCORES = 8_000_000, 2_000_000_000
+_MIN_HISTORIES = 2000
 
 
 class Margins(NamedTuple):
@@ -91,14 +92,17 @@ def boost_new_items(source: RestoredRun, config: ExportConfig) -> BoostEffect | 
     if config.new_items is None:
         return None
     model, old_items = source.model, source.directory.schema().items
-    keep_seen = source.config.data.keep_seen
-    margins = compute_margins(model, source.heldout, old_items, keep_seen=keep_seen)
+    keep_seen, items = source.config.data.keep_seen, source.vocabulary.size
+    heldout, most = source.heldout, max(_MAX_ALL_SCORES // items, _MIN_HISTORIES)
+    if most < len(heldout.target):
+        heldout = heldout.subsample(most)
+    margins = compute_margins(model, heldout, old_items, keep_seen=keep_seen)
     boost, allowed = config.boost, None
     if boost is None:
         allowed = DEFAULT_COST if config.new_items_cost is None else config.new_items_cost
         boost = find_boost(margins, allowed)
     add_to_scores(model, old_items + 1, boost)
-    effect = measure_boost(margins, boost, allowed, items=source.vocabulary.size - old_items)
+    effect = measure_boost(margins, boost, allowed, items=items - old_items)
     print(describe_boost(effect))
     if config.boost is None and config.new_items_cost is None:
         print(

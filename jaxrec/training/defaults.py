@@ -149,8 +149,7 @@ def validation_user_count(
         users: number of users with validation targets.
         validation_targets: number of their validation targets.
     """
-    read = targets * (negative_count(config, items) or items)
-    affordable = max(CANDIDATES_RANKED * read, PAIRS_RANKED)
+    affordable = max(CANDIDATES_RANKED * _pairs_of_an_epoch(config, items, targets), PAIRS_RANKED)
     count = affordable * users // (validation_targets * items)
     return min(max(count, MIN_VALIDATION_USERS), users)
 
@@ -179,13 +178,18 @@ def describe_test_cost(config: Config, dataset: Dataset) -> str | None:
     if config.data.test_users is not None or pairs <= PAIRS_RANKED:
         return None
     targets = int(np.count_nonzero(split.is_training_target))
-    read = config.train.epochs * targets * (negative_count(config.train, items) or items)
-    if RANKINGS_OF_A_TEST * pairs <= CANDIDATES_RANKED * read:
+    trained = config.train.epochs * _pairs_of_an_epoch(config.train, items, targets)
+    if RANKINGS_OF_A_TEST * pairs <= CANDIDATES_RANKED * trained:
         return None
     return (
         f"note: ranking {len(split.test):,} test targets among {items:,} items may take longer "
         f"than the training; --test-users={ENOUGH_TEST_USERS} are enough for most comparisons"
     )
+
+
+def _pairs_of_an_epoch(config: TrainConfig, items: int, targets: int) -> int:
+    """Return how many pairs of a target and a candidate an epoch compares."""
+    return targets * (negative_count(config, items) or items)
 
 
 def describe_defaults(config: Config, dataset: Dataset) -> str:
