@@ -1,4 +1,4 @@
-"""Alias of `jaxrec compare`: compare finished runs on the same users."""
+"""Alias of `jaxrec compare`: compare finished runs and their lists."""
 
 import sys
 

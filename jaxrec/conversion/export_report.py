@@ -57,7 +57,7 @@ def render_list_lengths(times: Mapping[int, float]) -> str:
 def render_changes(changes: ListChanges) -> str:
     """Format the churn since a previous file, and the number of items that one file lacks."""
     return (
-        f"{render_churn({'previous file': changes.churn})}\n"
+        f"{render_churn({'since the previous file': changes.churn})}\n"
         f"{changes.items.common:,} items are in both files, {changes.items.added:,} only in the "
         f"new one, {changes.items.removed:,} only in the previous one"
     )

@@ -21,13 +21,13 @@ def render_churn(rows: Mapping[str, Churn]) -> str:
         rows: the churn by the name of the pair.
     """
     users = next(iter(rows.values())).users
+    about = (
+        f"churn: the first {CHURN_AT} items of {users:,} users' lists for the same histories;\n"
+        "changed lists, with other items or in another order, changed though the history did not"
+    )
     cells = [["", *_COLUMNS.values()]]
     cells += [
         [name, *(plus_minus(churn.means[key], churn.intervals[key]) for key in _COLUMNS)]
         for name, churn in rows.items()
     ]
-    return (
-        f"churn: first {CHURN_AT} items of the lists of {users:,} users; both models get the same "
-        "histories, so each of\nthe changed lists, with other items or another order, changed "
-        f"though the history did not\n\n{format_table(cells)}"
-    )
+    return f"{about}\n\n{format_table(cells)}"

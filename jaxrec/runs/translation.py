@@ -94,8 +94,8 @@ def _translate_values(
     if source.kind == target.kind != "id":
         return values
     distinct, places = np.unique(values, return_inverse=True)
-    inputs = [_input_of(each, target) for each in _raw_values(distinct, source)]
-    return np.array(inputs, _dtype_of(target))[places].reshape(values.shape)
+    inputs = np.array(_inputs_of(_raw_values(distinct, source), target), _dtype_of(target))
+    return inputs[places].reshape(values.shape)
 
 
 def _raw_values(inputs: Shaped[np.ndarray, " n"], feature: Feature) -> list[Value | None]:
@@ -108,13 +108,14 @@ def _raw_values(inputs: Shaped[np.ndarray, " n"], feature: Feature) -> list[Valu
     return [None if math.isnan(number) else number for number in inputs.tolist()]
 
 
-def _input_of(value: Value | None, feature: Feature) -> float:
-    """Return the input of a feature for a raw value."""
-    if feature.kind == "id" and value in feature.values:
-        return feature.values.index(value) + 1
-    if feature.kind == "number" and isinstance(value, int | float):
-        return float(value)
-    return feature.unknown
+def _inputs_of(values: Sequence[Value | None], feature: Feature) -> list[float]:
+    """Return the input of a feature for each raw value."""
+    found: dict[Value | None, float] = {}
+    if feature.kind == "id":
+        found = {value: number for number, value in enumerate(feature.values, start=1)}
+    elif feature.kind == "number":
+        found = {value: float(value) for value in values if isinstance(value, int | float)}
+    return [found.get(value, feature.unknown) for value in values]
 
 
 def _spread(

@@ -82,8 +82,8 @@ def _seed_lines(
     """Describe the churn of each pair of trainings on the same log that differ in their seed."""
     return [
         f"{first.path} and {second.path} are two seeds of the same training: they share "
-        f"{churn[str(first.path), str(second.path)].means[OVERLAP]:.1%} of their lists without "
-        "any new data"
+        f"{churn[str(first.path), str(second.path)].means[OVERLAP]:.1%} of the items of their "
+        "lists, without any new data"
         for first, second in combinations(directories, 2)
         if _differ_in_seed(first, second)
     ]

@@ -39,15 +39,16 @@ def churn_of_pairs(directories: Sequence[RunDirectory]) -> dict[tuple[str, str],
     for directory, ids in zip(directories, ids_of_runs, strict=True):
         if count_items(ids_of_runs[0], ids).common == 0:
             raise UserError(f"{directory.path} has none of the items of {directories[0].path}")
-    lists = {}
+    names, lists = [str(each.path) for each in directories], []
     total = len(directories) * len(heldout.target)
     with tqdm(total=total, unit="list", disable=None, leave=False) as bar:
         for directory, target, ids in zip(directories, inputs, ids_of_runs, strict=True):
             translated = translate(heldout, source, target)
-            lists[str(directory.path)] = ids[_lists_of(directory, translated, target, bar)]
+            lists.append(ids[_lists_of(directory, translated, target, bar)])
+    pairs = combinations(zip(names, lists, strict=True), 2)
     return {
-        (first, second): compute_churn(lists[first], lists[second], users=heldout.users)
-        for first, second in combinations(lists, 2)
+        (first, second): compute_churn(before, after, users=heldout.users)
+        for (first, before), (second, after) in pairs
     }
 
 

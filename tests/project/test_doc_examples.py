@@ -50,6 +50,14 @@ def test_the_python_of_the_readme_recommends(tmp_path, monkeypatch, capsys):
     assert lines[-1].count("Recommendation(") == 5
 
 
+def test_the_python_of_the_retraining_page_writes_logs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run_python(ROOT / "docs" / "retraining.md")
+    whole, before = (pl.read_parquet(f"{name}.parquet") for name in ("log", "log97"))
+    assert before.height == int(0.97 * whole.height) > 100_000
+    assert {*before.rows()} < {*whole.rows()}
+
+
 @pytest.fixture
 def exported(tmp_path, monkeypatch, models) -> Path:
     """Copy a model and its facts to the working directory, as the pages name them."""
