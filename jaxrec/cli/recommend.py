@@ -31,12 +31,12 @@ from jaxrec.cli.table_parts import TableParts, is_csv
 from jaxrec.cli.user_lists import UserLists
 from jaxrec.data.excluded_items import ExcludedItems
 from jaxrec.data.interactions import Interactions
+from jaxrec.data.progress import show_progress
 from jaxrec.data.sources.log_config import LogConfig
 from jaxrec.data.sources.log_file import open_log
 from jaxrec.data.sources.own_log import load_table
 from jaxrec.errors import UserError
 from jaxrec.files import require_disk_space
-from jaxrec.progress import show_progress
 from jaxrec.runtime.bundle import Bundle, parse_bundle, sha256
 from jaxrec.runtime.features import input_features
 from jaxrec.runtime.interpreter import RankedItems

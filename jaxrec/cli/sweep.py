@@ -35,10 +35,10 @@ from jaxrec.cli.settings import SettingsFlags
 from jaxrec.cli.train import RunFlags
 from jaxrec.config.experiment import Config, differences, save_config
 from jaxrec.config.fields import refuse_unused
+from jaxrec.data.progress import show_progress
 from jaxrec.errors import FailedCheckError, UserError
 from jaxrec.models.encoders import ENCODERS
 from jaxrec.models.model_config import check_encoder
-from jaxrec.progress import show_progress
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.sweep_report import write_report
 from jaxrec.training.warm_start import start_of

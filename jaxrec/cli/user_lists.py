@@ -43,7 +43,7 @@ class UserLists:
         self._seen, self._k = seen, k
         self._keep_seen: bool = bundle.model["keep_seen"]
         self._taken: Sequence[InputFeature] = input_features(bundle.model)
-        threads = available_cores()
+        threads = _available_cores()
         with suppress_output():
             devices = [DeviceModel(bundle.graph) for _ in range(threads)]
         first = ItemScorer(devices[0], len(bundle.items))
@@ -89,7 +89,7 @@ class UserLists:
         return unknown_inputs(device.signatures["recommend"].inputs, self._taken, count)
 
 
-def available_cores() -> int:
+def _available_cores() -> int:
     """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

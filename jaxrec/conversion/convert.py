@@ -31,10 +31,10 @@ from jaxrec.conversion.release import next_release
 from jaxrec.conversion.restore import RestoredRun, restore_run
 from jaxrec.conversion.verify.distance import Reference, compute_reference
 from jaxrec.data.interactions import DESCRIPTION
+from jaxrec.data.progress import ProgressDisplay, show_progress
 from jaxrec.errors import FailedCheckError, UserError
 from jaxrec.files import require_disk_space
 from jaxrec.models.adapter import AdaptConfig
-from jaxrec.progress import ProgressDisplay, show_progress
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.heldout import Heldout
 from jaxrec.runs.run import Run

@@ -25,9 +25,9 @@ import polars as pl
 from jaxtyping import Shaped
 
 from jaxrec.data.ordered import LogAnomalies, OrderedLog
+from jaxrec.data.progress import show_progress
 from jaxrec.errors import UserError
 from jaxrec.files import replacing, write_json
-from jaxrec.progress import show_progress
 
 # Version of the layout. A reader rejects all but this one and the previous one, whose manifest has
 # other names.

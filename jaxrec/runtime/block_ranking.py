@@ -128,7 +128,7 @@ def _rank_rows(
 
 
 def _with_bias(queries: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Put a one before each query, the factor of the bias."""
+    """Return each query after a one, which is the factor of the bias, [n, 1 + D]."""
     return np.insert(queries, 0, 1, axis=1)
 
 

@@ -11,10 +11,10 @@ import time
 import polars as pl
 import pytest
 
-from jaxrec import progress
 from jaxrec.cli import recommend, user_lists
 from jaxrec.cli.table_parts import TableParts
 from jaxrec.cli.user_lists import UserLists
+from jaxrec.data import progress
 from tests import ROOT
 from tests.cli.user_logs import make_log, write_lists
 from tests.exports import call
@@ -32,7 +32,7 @@ def small_parts(monkeypatch):
 
 
 def fail_at(monkeypatch, failing: int) -> None:
-    """Let a part fail to be written, as on a full disk."""
+    """Raise an error, as on a full disk, when a part is written."""
     write = TableParts.write
 
     def failing_write(self, number, rows):

@@ -25,9 +25,9 @@ import polars as pl
 from matplotlib.figure import Figure
 
 from jaxrec.cli.command_line import capture, command, split_numbers, split_words
+from jaxrec.data.progress import show_progress
 from jaxrec.files import read_json, replacing
 from jaxrec.models.encoders import ENCODERS
-from jaxrec.progress import show_progress
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.plots import save_plot
 

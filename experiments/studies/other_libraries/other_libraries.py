@@ -25,10 +25,10 @@ from jaxrec.config.experiment import Config, TrainConfig
 from jaxrec.config.fields import Flat
 from jaxrec.data.data_config import DataConfig, FilterConfig
 from jaxrec.data.dataset import make_dataset
+from jaxrec.data.progress import show_progress
 from jaxrec.data.sources.load import load_ordered
 from jaxrec.errors import UserError
 from jaxrec.models.model_config import ModelConfig
-from jaxrec.progress import show_progress
 from jaxrec.runs.text_table import format_table
 from jaxrec.training.throughput import TimedTraining
 from jaxrec.training.windows import training_batches

@@ -1,29 +1,28 @@
-"""Measure `jaxrec recommend` in this process, and print one line of JSON.
+"""Measure the command `recommend` in a process of its own, and print one line of JSON.
 
-    python experiments/studies/user_lists/measure.py MODEL LOG K
-
-`users`, `seconds`, `cpu` (processor seconds) and `memory` (peak bytes) are those of the command.
-`encode`, `product`, `selection` and `rest` divide the processor seconds: the file's encoder, the
-products of queries and items, the rest of the lists, and reading and writing. They are measured on
-some blocks of random histories in one thread.
+The arguments are a model, a log and the length of the lists. `users`, `seconds`, `cpu` (processor
+seconds) and `memory` (peak bytes) are those of the command. `encode`, `product`, `selection` and
+`rest` divide the processor seconds: the file's encoder, the products of queries and items, the
+other work of the lists, and reading and writing. The first three are measured in this process, on
+one thread.
 """
 
 import json
 import os
+import resource
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-# As the command does, before the first import of NumPy.
+# As in the command, before the first import of NumPy.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 import polars as pl
 
-from jaxrec.cli.recommend import main
-from jaxrec.conversion.measure.resource_usage import peak_memory
+from jaxrec.cli.command_line import capture
 from jaxrec.runtime.block_ranking import HISTORIES, ExcludedPairs, rank_block, read_item_matrix
 from jaxrec.runtime.bundle import read_bundle
 from jaxrec.runtime.interpreter import HISTORY, DeviceModel
@@ -32,27 +31,25 @@ from jaxrec.runtime.item_scorer import ItemScorer
 _BLOCKS = 40
 
 
-def measure(model: str, log: str, k: int) -> dict[str, float]:
+def measure(model: str, log: str, k: str) -> dict[str, float]:
     """Measure the command, and the parts of its work."""
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(dir=Path(log).parent) as folder:
-        code = main(
-            [f"--model={model}", f"--log={log}", f"--k={k}", f"--out={folder}/lists.parquet"]
-        )
-    if code:
-        sys.exit(code)
-    seconds, cpu, memory = time.perf_counter() - started, time.process_time(), peak_memory()
+        flags = f"--model={model}", f"--log={log}", f"--k={k}", f"--out={folder}/lists.parquet"
+        capture([sys.executable, "-m", "jaxrec", "recommend", *flags], "recommend")
+    seconds, usage = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = usage.ru_utime + usage.ru_stime
     users = pl.scan_parquet(log).select(pl.col("user").n_unique()).collect().item()
-    encode, product, whole = (users * each for each in _cost_of_a_list(Path(model), k))
+    encode, product, lists = (users * each for each in _cost_of_a_list(Path(model), int(k)))
     return {
         "users": users,
         "seconds": seconds,
         "cpu": cpu,
-        "memory": memory,
+        "memory": usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024),
         "encode": encode,
         "product": product,
-        "selection": whole - encode - product,
-        "rest": cpu - whole,
+        "selection": lists - encode - product,
+        "rest": cpu - lists,
     }
 
 
@@ -86,4 +83,4 @@ def _processor_time(function: Callable[[], object]) -> float:
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure(sys.argv[1], sys.argv[2], int(sys.argv[3]))))
+    print(json.dumps(measure(*sys.argv[1:])))

@@ -20,9 +20,8 @@ import numpy as np
 import polars as pl
 
 from jaxrec.cli.command_line import capture, command, split_numbers
-from jaxrec.cli.user_lists import available_cores
+from jaxrec.data.progress import show_progress
 from jaxrec.files import replacing
-from jaxrec.progress import show_progress
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.text_table import format_table
 
@@ -64,7 +63,7 @@ def run(flags: UserListsFlags) -> None:
         json.loads(_call(_MEASURE, str(model), str(log), str(flags.k)).splitlines()[-1])
         for log in show_progress(logs, unit="measurement")
     ]
-    print(f"{available_cores()} cores; {flags.items:,} items, lists of {flags.k}\n")
+    print(f"{flags.items:,} items, lists of {flags.k}\n")
     print(render(measured))
 
 

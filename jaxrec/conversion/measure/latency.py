@@ -10,7 +10,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from jaxtyping import Float
 
-from jaxrec.progress import show_progress
+from jaxrec.data.progress import show_progress
 from jaxrec.runtime.interpreter import ADAPTER, Inputs
 
 # Calls per block, and warm-up calls among them that bring the weights back into the cache.

@@ -7,10 +7,10 @@ from typing import Protocol, runtime_checkable
 import polars as pl
 
 from jaxrec.data.preparation.bucket_steps import BUCKET, ROW, Workspace, as_parquet, assign_buckets
+from jaxrec.data.progress import show_progress
 from jaxrec.data.sources.log_file import LogFile
 from jaxrec.data.sources.table_file import read_errors
 from jaxrec.files import read_json, write_json
-from jaxrec.progress import show_progress
 
 
 @runtime_checkable

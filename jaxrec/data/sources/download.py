@@ -11,9 +11,9 @@ from typing import Literal
 from urllib.request import urlopen
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
+from jaxrec.data.progress import show_progress
 from jaxrec.errors import UserError
 from jaxrec.files import replacing
-from jaxrec.progress import show_progress
 
 TIMEOUT_SECONDS = 30
 MAX_UNPACKED_BYTES = 2 << 30

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from jaxrec import progress
-from jaxrec.progress import show_progress
+from jaxrec.data import progress
+from jaxrec.data.progress import show_progress
 
 
 class Clock:
