@@ -86,7 +86,7 @@ public final class Recommender: @unchecked Sendable {
         return true
     }
 
-    /// The raw items of the model, the most popular first.
+    /// The raw items of the model, the most popular of its first training first.
     public var items: [Item] { current.file.items }
 
     /// Returns whether the model knows an item.

@@ -82,10 +82,6 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         check(self)
-        if self.forget_items and self.from_run is None:
-            raise UserError("--forget-items needs --from-run")
-        if self.teacher is None and self.teacher_weight != type(self).teacher_weight:
-            raise UserError(f"--teacher-weight={self.teacher_weight:g} needs --teacher")
 
 
 @dataclass(frozen=True)

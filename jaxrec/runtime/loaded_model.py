@@ -26,7 +26,7 @@ class LoadedModel:
     Attributes:
         content: the content of the file; None after `close`.
         model: the content of model.json.
-        items: the raw items, the most popular first, [V].
+        items: the raw items, the most popular of its first training first, [V].
         catalogue: `item`, `title`, `genres` and `year` of each, in the same order, [V].
         features: the features that the model takes beside items.
         device: the interpreter.

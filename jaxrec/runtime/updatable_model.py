@@ -140,7 +140,7 @@ class UpdatableModel:
 
     @property
     def items(self) -> tuple[RawItem, ...]:
-        """The raw items of the model, the most popular first, [V]."""
+        """The raw items of the model, the most popular of its first training first, [V]."""
         return self._loaded.items
 
     @property

@@ -9,6 +9,7 @@ from flax import nnx
 from jaxtyping import Bool, Int
 
 from jaxrec.config.experiment import Config
+from jaxrec.config.fields import refuse_unused
 from jaxrec.data.batching import Batch
 from jaxrec.data.data_config import DataConfig
 from jaxrec.data.dataset import Dataset
@@ -122,8 +123,10 @@ def directories_of_teachers(config: Config) -> list[RunDirectory]:
             targets that this run is evaluated on.
     """
     teachers = config.train.teacher
-    paths = [] if teachers is None else teachers.split(",")
-    directories = [finished_run("--teacher", path) for path in paths]
+    if teachers is None:
+        refuse_unused(config.train, "--teacher", "teacher_weight")
+        return []
+    directories = [finished_run("--teacher", path) for path in teachers.split(",")]
     for directory in directories:
         earlier = directory.config().data
         if different := data_differences(earlier, config.data, "history_length"):

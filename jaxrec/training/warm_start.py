@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxrec.config.experiment import Config
-from jaxrec.config.fields import differing_flags
+from jaxrec.config.fields import differing_flags, refuse_unused
 from jaxrec.data.dataset import Dataset
 from jaxrec.data.item_features import ids_by_name
 from jaxrec.data.known_ids import NOTHING_KNOWN, KnownIds
@@ -81,6 +81,7 @@ def known_ids(config: Config, directory: RunDirectory, *, overwrite: bool = Fals
         UserError: as `start_of`.
     """
     if config.train.from_run is None:
+        refuse_unused(config.train, "--from-run", "forget_items")
         return NOTHING_KNOWN
     flag = f"--from-run={config.train.from_run}"
     if directory.is_begun and not overwrite:

@@ -49,7 +49,15 @@ WORD_LIMITS = {
     **{
         f"docs/{name}.md": 1000
         for name in (
-            *("architecture", "migrating", "protocol", "retraining", "scale", "training-step"),
+            *(
+                "architecture",
+                "churn",
+                "migrating",
+                "protocol",
+                "retraining",
+                "scale",
+                "training-step",
+            ),
         )
     },
     **{

@@ -1,6 +1,8 @@
 """Logs of a shop on two days: some items leave the log, others are new, and so are values."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -12,6 +14,7 @@ from jaxrec.data.known_ids import NOTHING_KNOWN, KnownIds
 from jaxrec.data.ordered import order_log
 from jaxrec.models.model_config import ModelConfig
 from jaxrec.runs.directory import RunDirectory
+from jaxrec.training.checkpoint import read_model
 from jaxrec.training.fit import fit
 from tests.small_data import data_config
 
@@ -77,3 +80,11 @@ def train_yesterday(folder: Path, config: Config) -> RunDirectory:
     directory = RunDirectory(folder)
     fit(dataset_of_shop(config, shop_log(YESTERDAY)), config, directory)
     return directory
+
+
+def starting_from(run: RunDirectory, config: Config = PLAIN, **settings: Any) -> Config:
+    return replace(config, train=replace(config.train, from_run=str(run.path), **settings))
+
+
+def model_of(run: RunDirectory) -> Any:
+    return read_model(run.checkpoints, run.schema(), run.config().model)

@@ -148,9 +148,8 @@ def test_a_run_does_not_replace_its_teacher(teacher):
     assert RunDirectory(teacher).is_finished
 
 
-def test_a_teacher_weight_needs_a_teacher():
-    with pytest.raises(UserError, match=r"--teacher-weight=0\.2 needs --teacher"):
-        TrainConfig(teacher_weight=0.2)
+def test_a_teacher_weight_needs_a_teacher(tmp_path):
+    assert "--teacher-weight=0.2 needs --teacher" in refused("--teacher-weight=0.2", cwd=tmp_path)
 
 
 KNOWN = jnp.arange(SIZE + 1) % 3 > 0

@@ -43,7 +43,7 @@ class Recommender private constructor(private val updatable: UpdatableModel) : A
     /** The content of model.json: shapes, rules, figures. */
     val model: Map<String, Any?> get() = updatable.loaded.model
 
-    /** The raw items of the model, the most popular first, [V]. */
+    /** The raw items of the model, the most popular of its first training first, [V]. */
     val items: List<Any> get() = updatable.loaded.items
 
     /** `item`, `title`, `genres` and `year` of each item, in the same order, [V]. */

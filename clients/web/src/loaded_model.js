@@ -27,7 +27,7 @@ export class LoadedModel {
    */
   constructor(device, { items, catalogue, model, sha256 }) {
     this.device = device;
-    /** Raw items, the most popular first, [V]. */
+    /** Raw items, the most popular of its first training first, [V]. */
     this.items = items;
     this.catalogue = catalogue;
     /** Content of model.json. */

@@ -85,7 +85,7 @@ export class Recommender {
     return this.#updatable.update(source, options);
   }
 
-  /** Raw items of the model, the most popular first, [V]. */
+  /** Raw items of the model, the most popular of its first training first, [V]. */
   get items() {
     return this.#model.items;
   }
