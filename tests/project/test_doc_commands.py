@@ -148,6 +148,9 @@ def check_command(words: Sequence[str]) -> None:
             assert all(each in " ".join(CI) for each in packages), packages
         case ["pip", "download", "--no-deps", "-c", "constraints.txt", "-d", "build", package]:
             assert f"\n{package}==" in (ROOT / "constraints.txt").read_text(), package
+        case ["uv", "pip", "compile", *_]:
+            header = (ROOT / "constraints.txt").read_text().splitlines()[1]
+            assert header.removeprefix("#").strip() == shlex.join(words)
         case ["unzip", "-q", "-o", archive, "-d", folder]:
             assert {archive.split("/")[0], folder.split("/")[0]} == {"build"}
         case ["build/node_modules/kotlin-compiler/bin/kotlinc" | "java", *words]:

@@ -26,7 +26,7 @@ LAYERS = [
     {"experiments", "jaxrec.__main__"},
 ]
 TRAINING = {"jax", "jaxlib", "flax", "optax", "orbax"}
-EXPORTING = {"tensorflow", "ai_edge_litert", "ai_edge_quantizer"}
+EXPORTING = {"tensorflow", "ai_edge_litert", "litert_quantizer"}
 
 # Modules that a package must not import, directly or indirectly, and the exceptions.
 FORBIDDEN = {
@@ -41,7 +41,7 @@ FORBIDDEN = {
     "jaxrec.config.toml_file": (TRAINING | {"polars"}, set()),
     "jaxrec.evaluation.metrics": (TRAINING | {"polars"}, set()),
     "jaxrec.runtime": (
-        {"jaxrec", *TRAINING, "tensorflow", "ai_edge_quantizer", "polars", "jaxtyping", "tyro"},
+        {"jaxrec", *TRAINING, "tensorflow", "litert_quantizer", "polars", "jaxtyping", "tyro"},
         {"jaxrec.runtime", "jaxrec.errors"},
     ),
     "jaxrec.conversion": (
@@ -53,7 +53,7 @@ FORBIDDEN = {
         },
     ),
     "jaxrec.conversion.verify": (
-        {"jaxrec.conversion.graph", "tensorflow", "ai_edge_quantizer"},
+        {"jaxrec.conversion.graph", "tensorflow", "litert_quantizer"},
         set(),
     ),
     "jaxrec.conversion.measure": (

@@ -12,7 +12,7 @@ SCRIPT = """
 import jax.numpy as jnp, numpy as np, tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 from jax.experimental import jax2tf
-import ai_edge_quantizer
+import litert_quantizer
 
 table = np.arange(12, dtype=np.float32).reshape(4, 3)
 function = tf.function(
