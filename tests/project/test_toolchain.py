@@ -32,5 +32,6 @@ np.testing.assert_allclose(got, np.tanh(x @ table), atol=1e-6)
 
 
 def test_litert_computes_a_converted_jax_function():
-    process = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True)
+    words = [sys.executable, "-W", "error::DeprecationWarning", "-W", "error::FutureWarning"]
+    process = subprocess.run([*words, "-c", SCRIPT], capture_output=True, text=True)
     assert process.returncode == 0, process.stderr
