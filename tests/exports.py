@@ -38,6 +38,10 @@ SMALL_RUN = [
 ]
 
 
+# Warnings of deprecation are errors in processes of their own too.
+PYTHONWARNINGS = "error::DeprecationWarning,error::FutureWarning"
+
+
 def small_log() -> pl.DataFrame:
     """Return a log of 60 users who each step through a cycle of 20 items, from their own start."""
     return pl.DataFrame(
@@ -55,11 +59,17 @@ def small_log() -> pl.DataFrame:
 def run_script(
     script: str, *flags: str, cwd: Path, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a script of the repository in a process of its own."""
+    """Run a script of the repository in a process of its own, with deprecations as errors."""
     return subprocess.run(
         [sys.executable, str(ROOT / script), *flags],
         cwd=cwd,
-        env={**os.environ, "XLA_FLAGS": "", "COLUMNS": "100", **environment},
+        env={
+            **os.environ,
+            "PYTHONWARNINGS": PYTHONWARNINGS,
+            "XLA_FLAGS": "",
+            "COLUMNS": "100",
+            **environment,
+        },
         capture_output=True,
         text=True,
         timeout=300,

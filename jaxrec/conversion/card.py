@@ -22,7 +22,7 @@ from jaxrec.schema import Feature
 
 _LIBRARIES = (
     *("jaxrec", "jax", "jaxlib", "flax", "numpy"),
-    *("tensorflow", "ai-edge-litert", "ai-edge-quantizer"),
+    *("tensorflow", "ai-edge-litert", "litert-quantizer"),
 )
 
 RULES = {

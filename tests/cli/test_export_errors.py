@@ -126,7 +126,7 @@ def test_missing_packages_are_reported_with_the_install_command(tmp_path):
         "import sys\n"
         "class Missing:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name.partition('.')[0] in ('tensorflow', 'ai_edge_quantizer'):\n"
+        "        if name.partition('.')[0] in ('tensorflow', 'litert_quantizer'):\n"
         "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
         "sys.meta_path.insert(0, Missing())\n"
     )

@@ -212,7 +212,7 @@ def test_it_needs_neither_jax_nor_tensorflow(log, models, tmp_path):
     flags = [f"--model={models['bow']}", "--log=log.csv", "--out=lists.csv"]
     script = (
         f"import sys; from jaxrec.cli.recommend import main; assert main({flags!r}) == 0;"
-        "others = ('jax', 'flax', 'tensorflow', 'orbax', 'ai_edge_quantizer');"
+        "others = ('jax', 'flax', 'tensorflow', 'orbax', 'litert_quantizer');"
         "print([name for name in others if name in sys.modules])"
     )
     process = subprocess.run(

@@ -141,13 +141,21 @@ def check_command(words: Sequence[str]) -> None:
         case ["pytest", *given]:
             paths = [word for word in given if word.startswith("tests/")]
             assert all((ROOT / path).exists() for path in paths), paths
-        case [".ci/run"]:
-            assert (ROOT / ".ci" / "run").is_file()
+        case [".ci/run" | ".ci/short_path" as script]:
+            assert (ROOT / script).is_file()
+        # Only to show that they exclude each other.
+        case ["pip", "install", "litert-converter==0.5.0", "tyro>=1"]:
+            pass
+        case ["pip", "install", "--no-deps", package]:
+            assert any(line.endswith(f"--no-deps {package}") for line in CI), package
         # A test compiles and runs the Kotlin program of a page (tests/clients/test_kotlin.py).
         case ["apt-get", "install", *packages] | ["npm", "install", "--prefix", "build", *packages]:
             assert all(each in " ".join(CI) for each in packages), packages
         case ["pip", "download", "--no-deps", "-c", "constraints.txt", "-d", "build", package]:
             assert f"\n{package}==" in (ROOT / "constraints.txt").read_text(), package
+        case ["uv", "pip", "compile", *_]:
+            header = (ROOT / "constraints.txt").read_text().splitlines()[1]
+            assert header.removeprefix("#").strip() == shlex.join(words)
         case ["unzip", "-q", "-o", archive, "-d", folder]:
             assert {archive.split("/")[0], folder.split("/")[0]} == {"build"}
         case ["build/node_modules/kotlin-compiler/bin/kotlinc" | "java", *words]:

@@ -26,7 +26,7 @@ LAYERS = [
     {"experiments", "jaxrec.__main__"},
 ]
 TRAINING = {"jax", "jaxlib", "flax", "optax", "orbax"}
-EXPORTING = {"tensorflow", "ai_edge_litert", "ai_edge_quantizer"}
+EXPORTING = {"tensorflow", "ai_edge_litert", "litert_quantizer"}
 
 # Modules that a package must not import, directly or indirectly, and the exceptions.
 FORBIDDEN = {
@@ -42,7 +42,7 @@ FORBIDDEN = {
     "jaxrec.evaluation.metrics": (TRAINING | {"polars"}, set()),
     "jaxrec.evaluation.churn": (TRAINING | {"polars"}, set()),
     "jaxrec.runtime": (
-        {"jaxrec", *TRAINING, "tensorflow", "ai_edge_quantizer", "polars", "jaxtyping", "tyro"},
+        {"jaxrec", *TRAINING, "tensorflow", "litert_quantizer", "polars", "jaxtyping", "tyro"},
         {"jaxrec.runtime", "jaxrec.errors", "jaxrec.files"},
     ),
     "jaxrec.conversion": (
@@ -54,7 +54,7 @@ FORBIDDEN = {
         },
     ),
     "jaxrec.conversion.verify": (
-        {"jaxrec.conversion.graph", "tensorflow", "ai_edge_quantizer"},
+        {"jaxrec.conversion.graph", "tensorflow", "litert_quantizer"},
         set(),
     ),
     "jaxrec.conversion.measure": (

@@ -1,4 +1,4 @@
-"""README, recipes, constraints and docs/layout.md agree with the repository."""
+"""README, recipes and docs/layout.md agree with the repository."""
 
 import re
 import runpy
@@ -52,9 +52,3 @@ def test_the_layout_lists_every_module_with_its_content():
         assert files and files <= paths_of_the_layout()
     assert all(path.is_file() for path in paths_of_the_layout())
     assert not re.search(r"\|\s*\|$", LAYOUT, re.MULTILINE)
-
-
-def test_constraints_are_pinned_versions_without_urls():
-    lines = (ROOT / "constraints.txt").read_text().splitlines()
-    for line in lines:
-        assert line.startswith("#") or re.fullmatch(r"[\w.-]+==[\w.+-]+", line), line

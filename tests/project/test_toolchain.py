@@ -12,7 +12,7 @@ SCRIPT = """
 import jax.numpy as jnp, numpy as np, tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 from jax.experimental import jax2tf
-import ai_edge_quantizer
+import litert_quantizer
 
 table = np.arange(12, dtype=np.float32).reshape(4, 3)
 function = tf.function(
@@ -32,5 +32,6 @@ np.testing.assert_allclose(got, np.tanh(x @ table), atol=1e-6)
 
 
 def test_litert_computes_a_converted_jax_function():
-    process = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True)
+    words = [sys.executable, "-W", "error::DeprecationWarning", "-W", "error::FutureWarning"]
+    process = subprocess.run([*words, "-c", SCRIPT], capture_output=True, text=True)
     assert process.returncode == 0, process.stderr

@@ -7,10 +7,10 @@ import io
 import re
 from contextlib import redirect_stderr, redirect_stdout
 
-from ai_edge_quantizer import qtyping
-from ai_edge_quantizer.algorithm_manager import AlgorithmName
-from ai_edge_quantizer.quantizer import Quantizer
-from ai_edge_quantizer.recipe_manager import RecipeManager
+from litert_quantizer import qtyping
+from litert_quantizer.algorithm_manager import AlgorithmName
+from litert_quantizer.quantizer import Quantizer
+from litert_quantizer.recipe_manager import RecipeManager
 
 from jaxrec.conversion.flatbuffer import large_products
 from jaxrec.conversion.recipes import Recipe
