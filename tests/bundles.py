@@ -109,7 +109,7 @@ def encode_catalogue(entries: Iterable[Mapping[str, Any]]) -> bytes:
 
 
 def with_older_names(model: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the content of a model.json under the names of format 2."""
+    """Return the content of a model.json under the names of format 2, without hashes of members."""
     protocol = {**model["evaluation"]["protocol"]}
     protocol["seen_items"] = "left out" if protocol.pop("excludes_history") else "kept"
     evaluation = {**model["evaluation"], "protocol": protocol}
@@ -117,7 +117,8 @@ def with_older_names(model: Mapping[str, Any]) -> dict[str, Any]:
     if adapt:
         names = {"held_out": "held_back", "learning_rate": "rate", "l2_penalty": "decay"}
         adapt = {names.get(key, key): value for key, value in adapt.items()}
-    return {**model, "evaluation": evaluation, "adapt": adapt}
+    renamed = {**model, "evaluation": evaluation, "adapt": adapt}
+    return {name: value for name, value in renamed.items() if name != "members"}
 
 
 def save_in_format_1(
@@ -145,4 +146,8 @@ def rewrite_bundle(
     old |= {name: json.dumps(value).encode() for name, value in new.items()}
     if catalogue is not None:
         old[bundle.CATALOGUE] = encode_catalogue(catalogue)
+    model = json.loads(old.pop(bundle.MODEL))
+    if "members" in model:
+        model["members"] = bundle.hash_members(old)
+    old[bundle.MODEL] = json.dumps(model).encode()
     target.write_bytes(bundle.pack_bundle(graph, old))

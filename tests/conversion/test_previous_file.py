@@ -13,6 +13,7 @@ from jaxrec.files import as_json
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runtime.bundle import pack_bundle, read_bundle, sha256
 from jaxrec.training.run_lists import churn_of_pairs
+from tests.bundles import with_older_names
 from tests.exports import call, convert, train_without
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -157,7 +158,7 @@ def write_in_format_1(model: Path, path: Path, items: list) -> None:
     members = {
         "vocabulary.json": as_json({"values": items}),
         "catalogue.json": as_json(old.catalogue[:]),
-        "model.json": as_json({**old.model, "format": 1}),
+        "model.json": as_json(with_older_names(old.model) | {"format": 1}),
     }
     path.write_bytes(pack_bundle(old.graph, members))
 
