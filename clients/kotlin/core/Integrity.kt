@@ -36,7 +36,12 @@ internal fun requireComplete(graph: ByteArray, archive: Archive, model: Map<Stri
  * @param path the file, for messages.
  * @throws RecommenderException if it has no signature, or that of another key or other content.
  */
-internal fun requireSigned(archive: Archive, model: Map<String, Any?>, key: PublicKey, path: String) {
+internal fun requireSigned(
+    archive: Archive,
+    model: Map<String, Any?>,
+    key: PublicKey,
+    path: String,
+) {
     if ("members" !in model) {
         throw RecommenderException(
             "$path is of an older version, whose files cannot be signed; export its run again",

@@ -91,7 +91,7 @@ private const val CLOSED = "the recommender is closed; load the file again"
 
 /** Writes a new file in the folder of another one, to the disk. */
 private fun writeBeside(file: File, content: ByteArray): File {
-    val written = File.createTempFile(file.name, ".part", file.absoluteFile.parentFile)
+    val written = File.createTempFile("${file.name}.new", ".part", file.absoluteFile.parentFile)
     try {
         FileOutputStream(written).use { stream ->
             stream.write(content)
