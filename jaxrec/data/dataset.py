@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
-from jaxtyping import Float32, Int32
+from jaxtyping import Bool, Float32, Int32
 
 from jaxrec.data.activity_features import activity_features, moment_features, user_features
 from jaxrec.data.data_config import DataConfig
@@ -17,7 +17,14 @@ from jaxrec.data.item_features import ItemFeature, item_features
 from jaxrec.data.log_summary import LogSummary, summarize_log
 from jaxrec.data.ordered import OrderedLog, order_log
 from jaxrec.data.rating_scale import RatingScale, rating_scale, ratings_of
-from jaxrec.data.splits import Split, sample_users, split_timelines, train_on_validation
+from jaxrec.data.splits import (
+    Period,
+    Split,
+    sample_users,
+    split_at_period,
+    split_timelines,
+    train_on_validation,
+)
 from jaxrec.data.target_weights import target_weights
 from jaxrec.data.timelines import Timelines
 from jaxrec.data.vocabulary import Vocabulary, build_vocabulary
@@ -72,8 +79,13 @@ def prepare(interactions: Interactions, config: DataConfig, *, seed: int) -> Dat
     return make_dataset(order_log(interactions, config.filters), config, seed=seed)
 
 
-def make_dataset(log: OrderedLog, config: DataConfig, *, seed: int) -> Dataset:
+def make_dataset(
+    log: OrderedLog, config: DataConfig, *, seed: int, period: Period | None = None
+) -> Dataset:
     """Build a dataset from an ordered log: split it, and assign the item ids.
+
+    Args:
+        period: the period to split the log at; None: the split of the configuration.
 
     Raises:
         UserError: the split leaves too few targets, or the configuration does not fit the log.
@@ -87,11 +99,7 @@ def make_dataset(log: OrderedLog, config: DataConfig, *, seed: int) -> Dataset:
     # is split first, on timelines whose items still have the numbers of the ordered log.
     timelines_by_number = Timelines({ITEM: log.items}, log.offsets, log.timestamps)
     is_target = target_mask(log, config)
-    split = split_timelines(timelines_by_number, config.split, seed=seed, is_target=is_target)
-    if config.train_on_validation:
-        split = train_on_validation(timelines_by_number, split, is_target)
-    counts = {"validation": config.validation_users, "test": config.test_users}
-    split = sample_users(timelines_by_number, split, seed=seed, **counts)
+    split = _split(timelines_by_number, config, is_target, seed, period)
     weights = target_weights(log, is_target, split.is_training_target, config)
     vocabulary, rows = build_vocabulary(log.catalogue["item"], log.items, split.is_training_target)
     catalogue = log.catalogue[rows]
@@ -122,3 +130,22 @@ def make_dataset(log: OrderedLog, config: DataConfig, *, seed: int) -> Dataset:
         ratings_of(log.columns),
         rating_scale(ratings_of(log.source)),
     )
+
+
+def _split(
+    timelines: Timelines,
+    config: DataConfig,
+    is_target: Bool[np.ndarray, " n"],
+    seed: int,
+    period: Period | None,
+) -> Split:
+    """Split timelines as configured, or at a period."""
+    if period is None:
+        split = split_timelines(timelines, config.split, seed=seed, is_target=is_target)
+    else:
+        fewest = config.filters.min_user_interactions
+        split = split_at_period(timelines, period, min_interactions=fewest, is_target=is_target)
+    if config.train_on_validation:
+        split = train_on_validation(timelines, split, is_target)
+    counts = {"validation": config.validation_users, "test": config.test_users}
+    return sample_users(timelines, split, seed=seed, **counts)

@@ -1,4 +1,4 @@
-"""Figures of two panels, with labels that do not overlap however close their points are."""
+"""Figures of panels in a row, with labels that do not overlap however close their points are."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -18,9 +18,18 @@ _SPACE = 2
 
 def two_panels(title: str) -> tuple[Figure, Sequence[Axes]]:
     """Return a figure with two axes in a row, with margins for labels at both of their ends."""
-    figure = Figure(figsize=(10, 4), dpi=120, layout="constrained")
+    return _panels(title, 2)
+
+
+def three_panels(title: str) -> tuple[Figure, Sequence[Axes]]:
+    """Return a figure with three axes in a row, as `two_panels`."""
+    return _panels(title, 3)
+
+
+def _panels(title: str, count: int) -> tuple[Figure, Sequence[Axes]]:
+    figure = Figure(figsize=(5 * count, 4), dpi=120, layout="constrained")
     figure.suptitle(title, fontsize=10)
-    panels = list(figure.subplots(1, 2))
+    panels = list(figure.subplots(1, count))
     for axes in panels:
         axes.spines[["top", "right"]].set_visible(False)
         axes.margins(x=0.15)
