@@ -40,6 +40,7 @@ FORBIDDEN = {
     "jaxrec.config.fields": (TRAINING | {"polars"}, set()),
     "jaxrec.config.toml_file": (TRAINING | {"polars"}, set()),
     "jaxrec.evaluation.metrics": (TRAINING | {"polars"}, set()),
+    "jaxrec.evaluation.churn": (TRAINING | {"polars"}, set()),
     "jaxrec.runtime": (
         {"jaxrec", *TRAINING, "tensorflow", "ai_edge_quantizer", "polars", "jaxtyping", "tyro"},
         {"jaxrec.runtime", "jaxrec.errors"},
