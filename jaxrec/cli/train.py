@@ -31,6 +31,7 @@ from jaxrec.runs.report import render_table
 from jaxrec.training.compilation_cache import enable_compilation_cache
 from jaxrec.training.fit import load_dataset, run_experiment
 from jaxrec.training.processes import by_leader, initialize
+from jaxrec.training.warm_start import known_ids
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def run(flags: RunFlags) -> None:
     check_encoder(config.model)  # reports a mistake before the log is read
     directory = RunDirectory(flags.run_dir or default_path(config, flags.config))
     if flags.dry_run:
-        load_dataset(config)
+        load_dataset(config, known=known_ids(config, directory, overwrite=flags.overwrite))
         return
     by_leader(partial(directory.check, config, resume=flags.resume, overwrite=flags.overwrite))
     if flags.resume and directory.is_finished:

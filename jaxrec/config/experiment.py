@@ -21,21 +21,31 @@ from jaxrec.models.model_config import ModelConfig
 
 SamplerName = Literal["auto", "uniform", "log-uniform", "batch"]
 
+# Settings that earlier runs of this format lack; their defaults are what those did.
+_ADDED = {"forget-items"}
+
 
 @dataclass(frozen=True)
 class TrainConfig:
     """Training: the loss, the optimizer and the duration."""
 
     epochs: int = setting(30, 1, 100_000)
-    """maximum number of passes over the training targets; --patience may stop training earlier"""
+    """maximum number of passes over the training targets, with --from-run of a third as many;
+    --patience may stop training earlier"""
     patience: int = setting(5, 1, 100_000, advanced=True)
     """stop after this many epochs without a better validation NDCG@10"""
     learning_rate: float | None = setting(None, 0.0, 10.0)
     """peak learning rate of AdamW, between a linear warm-up and a cosine decay to zero; default:
     0.00015 times the square root of the targets per step, as 0.003 for 400; transformer: at most
-    0.006 divided by its blocks"""
+    0.006 divided by its blocks; with --from-run: 0.3 of it"""
     seed: int = setting(0, 0, 2**31 - 1)
     """random seed; the same seed gives the same run"""
+    from_run: str | None = None
+    """finished run on an older log of the same kind, as runs/yesterday, whose model and ids this
+    run starts with; its settings of data and model must be the same"""
+    forget_items: bool = setting(False, advanced=True)
+    """with --from-run: drop its items that the log no longer has, which changes the ids of the
+    others; default: they stay, and can be recommended"""
     batch_size: int | None = setting(None, 1, 1_000_000, advanced=True)
     """windows per step; if they are shorter, more of them, with the same number of targets;
     default: windows of 1,280 targets, or of a small log fewer, so that an epoch has some 500
@@ -70,6 +80,8 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         check(self)
+        if self.forget_items and self.from_run is None:
+            raise UserError("--forget-items needs --from-run")
 
 
 @dataclass(frozen=True)
@@ -104,7 +116,7 @@ def load_config(path: Path) -> Config:
         table = with_new_names(Config(), table)
         config = with_table(Config(), table, path)
         # A missing key does not stand for its default: the file is truncated.
-        if lacking := set(as_table(config)) - set(table):
+        if lacking := set(as_table(config)) - set(table) - _ADDED:
             raise ValueError(f"it lacks {min(lacking)}")
     return config
 

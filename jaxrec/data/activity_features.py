@@ -1,6 +1,8 @@
 """Features of activities, users and moments, encoded as ids."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +24,9 @@ _WEEK = range(1, 8)
 _AGE = Feature(AGE, "activity", "age", len(GAP_EDGES))
 
 
+_NONE: Mapping[str, Feature] = MappingProxyType({})
+
+
 class EncodedFeature(NamedTuple):
     """A feature, and the ids of its values.
 
@@ -33,8 +38,13 @@ class EncodedFeature(NamedTuple):
     ids: Int32[np.ndarray, " n"]
 
 
-def activity_features(log: OrderedLog, config: DataConfig) -> list[EncodedFeature]:
+def activity_features(
+    log: OrderedLog, config: DataConfig, earlier: Mapping[str, Feature] = _NONE
+) -> list[EncodedFeature]:
     """Encode the configured columns of each activity, and with --time-gaps its time gap, as ids.
+
+    Args:
+        earlier: the features of an earlier run by name, whose values keep their ids.
 
     Raises:
         UserError: a column is missing or carries no information, or the time unit is unknown.
@@ -43,7 +53,10 @@ def activity_features(log: OrderedLog, config: DataConfig) -> list[EncodedFeatur
     encoded = [
         EncodedFeature(
             *encode_values(
-                _column(log.columns, name, "activity"), "activity", "--activity-features"
+                _column(log.columns, name, "activity"),
+                "activity",
+                "--activity-features",
+                earlier.get(name),
             )
         )
         for name in names
@@ -55,8 +68,13 @@ def activity_features(log: OrderedLog, config: DataConfig) -> list[EncodedFeatur
     return encoded
 
 
-def user_features(log: OrderedLog, config: DataConfig) -> list[EncodedFeature]:
+def user_features(
+    log: OrderedLog, config: DataConfig, earlier: Mapping[str, Feature] = _NONE
+) -> list[EncodedFeature]:
     """Encode the configured columns of each user as ids; their input names begin with "user_".
+
+    Args:
+        earlier: as in `activity_features`.
 
     Raises:
         UserError: there is no table of users, or a column is missing or carries no information.
@@ -66,8 +84,15 @@ def user_features(log: OrderedLog, config: DataConfig) -> list[EncodedFeature]:
         return []
     if log.users.width == 1:
         raise UserError(f"--user-features: --dataset={config.dataset} has none; omit the flag")
-    columns = [_column(log.users, name, "user") for name in names]
-    encoded = [encode_values(column, "user", "--user-features") for column in columns]
+    encoded = [
+        encode_values(
+            _column(log.users, name, "user"),
+            "user",
+            "--user-features",
+            earlier.get(input_of_user(name)),
+        )
+        for name in names
+    ]
     return [
         EncodedFeature(replace(feature, name=input_of_user(feature.name)), ids)
         for feature, ids in encoded

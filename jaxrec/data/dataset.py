@@ -7,13 +7,19 @@ import numpy as np
 import polars as pl
 from jaxtyping import Bool, Float32, Int32
 
-from jaxrec.data.activity_features import activity_features, moment_features, user_features
+from jaxrec.data.activity_features import (
+    EncodedFeature,
+    activity_features,
+    moment_features,
+    user_features,
+)
 from jaxrec.data.data_config import DataConfig
 from jaxrec.data.events import target_mask
 from jaxrec.data.feature_names import feature_names
 from jaxrec.data.head_labels import encode_labels
 from jaxrec.data.interactions import ITEM_COLUMNS, Interactions
 from jaxrec.data.item_features import ItemFeature, item_features
+from jaxrec.data.known_ids import NOTHING_KNOWN, KnownIds
 from jaxrec.data.log_summary import LogSummary, summarize_log
 from jaxrec.data.ordered import OrderedLog, order_log
 from jaxrec.data.rating_scale import RatingScale, rating_scale, ratings_of
@@ -80,15 +86,22 @@ def prepare(interactions: Interactions, config: DataConfig, *, seed: int) -> Dat
 
 
 def make_dataset(
-    log: OrderedLog, config: DataConfig, *, seed: int, period: Period | None = None
+    log: OrderedLog,
+    config: DataConfig,
+    *,
+    seed: int,
+    known: KnownIds = NOTHING_KNOWN,
+    period: Period | None = None,
 ) -> Dataset:
     """Build a dataset from an ordered log: split it, and assign the item ids.
 
     Args:
+        known: the ids of an earlier run, which are kept.
         period: the period to split the log at; None: the split of the configuration.
 
     Raises:
-        UserError: the split leaves too few targets, or the configuration does not fit the log.
+        UserError: the split leaves too few targets, or the configuration or the earlier run does
+            not fit the log.
     """
     if log.catalogue.height < 2:
         raise UserError(
@@ -101,35 +114,58 @@ def make_dataset(
     is_target = target_mask(log, config)
     split = _split(timelines_by_number, config, is_target, seed, period)
     weights = target_weights(log, is_target, split.is_training_target, config)
-    vocabulary, rows = build_vocabulary(log.catalogue["item"], log.items, split.is_training_target)
-    catalogue = log.catalogue[rows]
+    catalogue = known.add_items(log.catalogue)
+    vocabulary, rows = build_vocabulary(
+        catalogue["item"], log.items, split.is_training_target, known.vocabulary.values
+    )
+    catalogue = catalogue[rows]
     ids = np.empty(len(rows) + 1, np.int32)
     ids[PAD], ids[rows + 1] = PAD, np.arange(1, len(rows) + 1)
-    of_activities = activity_features(log, config)
-    of_users = user_features(log, config)
-    of_moments = moment_features(log, config)
-    features = [*of_activities, *of_users, *of_moments]
-    timelines = Timelines(
-        {ITEM: ids[log.items]} | {each.name: ids for each, ids in of_activities},
-        log.offsets,
-        log.timestamps,
-        {each.name: ids for each, ids in of_users},
-        log.ticks_per_second,
-        {each.name: ids for each, ids in of_moments},
-    )
+    of_items = item_features(catalogue, feature_names(config, "item"), known.item_features)
+    left = 1 + np.flatnonzero(rows >= log.catalogue.height)
+    timelines, features = encode_timelines(log, ids[log.items], config, known.features)
     return Dataset(
         timelines,
         split,
         vocabulary,
         catalogue.select(ITEM_COLUMNS),
         summarize_log(log, features, config),
-        item_features(catalogue, feature_names(config, "item")),
+        known.describe_items(of_items, vocabulary.values, left),
         tuple(each for each, _ in features),
-        *encode_labels(log.columns, config.requested_heads()),
+        *encode_labels(log.columns, config.requested_heads(), known.heads),
         weights,
         ratings_of(log.columns),
         rating_scale(ratings_of(log.source)),
     )
+
+
+def encode_timelines(
+    log: OrderedLog,
+    items: Int32[np.ndarray, " n"],
+    config: DataConfig,
+    known: Mapping[str, Feature],
+) -> tuple[Timelines, list[EncodedFeature]]:
+    """Encode the activities of a log, and the features of activities, users and moments.
+
+    Args:
+        items: the id of each activity's item.
+        known: the features of an earlier run by name, whose values keep their ids.
+
+    Raises:
+        UserError: a feature does not fit the log.
+    """
+    of_activities = activity_features(log, config, known)
+    of_users = user_features(log, config, known)
+    of_moments = moment_features(log, config)
+    timelines = Timelines(
+        {ITEM: items} | {each.name: ids for each, ids in of_activities},
+        log.offsets,
+        log.timestamps,
+        {each.name: ids for each, ids in of_users},
+        log.ticks_per_second,
+        {each.name: ids for each, ids in of_moments},
+    )
+    return timelines, [*of_activities, *of_users, *of_moments]
 
 
 def _split(

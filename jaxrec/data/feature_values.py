@@ -5,6 +5,7 @@ file takes what an app has: ids of the values that it lists, numbers, and ages i
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -23,24 +24,29 @@ _BUCKETS = 16
 
 
 def encode_values(
-    column: pl.Series, of: Owner, flag: str
+    column: pl.Series, of: Owner, flag: str, earlier: Feature | None = None
 ) -> tuple[Feature, Int32[np.ndarray, " n"]]:
     """Encode a column of numbers or text as ids; null is an unknown value.
 
     Args:
         flag: the flag that named the column, for error messages.
+        earlier: the feature in an earlier run; its values keep their ids, and its buckets their
+            edges.
 
     Returns:
         The feature, and the id of each row.
 
     Raises:
-        UserError: the column is empty or constant, or different in each row as an id is.
+        UserError: the column is empty or constant, different in each row as an id is, or has
+            changed from numbers to text or back.
     """
     if column.dtype.is_numeric():
         column = column.set(~(column.abs() <= MAX_MAGNITUDE), None)
     known = column.drop_nulls()
     counts = known.alias("value").value_counts(name="count")
     values = counts.sort(["count", "value"], descending=[True, False])["value"]
+    if earlier is not None:
+        return _encode_again(column, values, flag, earlier)
     if known.is_empty():
         raise UserError(f"{flag}: {column.name} has no values; omit it")
     if len(values) == 1:
@@ -55,9 +61,38 @@ def encode_values(
         return _bucketize(column, of, flag)
     if column.dtype.is_numeric():
         values = values.sort()
+    return _number(column, values, of)
+
+
+def _number(
+    column: pl.Series, values: pl.Series, of: Owner
+) -> tuple[Feature, Int32[np.ndarray, " n"]]:
+    """Encode a column as ids of values, which are in the order of the ids."""
     ids = pl.Series(np.arange(1, len(values) + 1, dtype=np.int32))
     numbers = column.replace_strict(values, ids, default=0, return_dtype=pl.Int32).to_numpy()
     return Feature(column.name, of, "id", len(values), tuple(map(display_value, values))), numbers
+
+
+def _encode_again(
+    column: pl.Series, values: pl.Series, flag: str, earlier: Feature
+) -> tuple[Feature, Int32[np.ndarray, " n"]]:
+    """Encode a column as in an earlier run; new values stand behind those that it had."""
+    had_numbers = not isinstance(earlier.values[0], str)
+    if column.dtype.is_numeric() != had_numbers:
+        kinds = ("numbers", "text") if had_numbers else ("text", "numbers")
+        raise UserError(
+            f"{flag}: {column.name} had {kinds[0]} in the run that this one starts from, such as "
+            f"{earlier.values[0]!r:.40}, and has {kinds[1]} in the log; write them alike, or omit "
+            "--from-run"
+        )
+    if earlier.kind == "number":
+        feature = replace(earlier, name=column.name)
+        return feature, bucket_ids(feature, column.cast(pl.Float32).fill_null(np.nan).to_numpy())
+    is_whole = column.dtype.is_integer() and all(isinstance(each, int) for each in earlier.values)
+    dtype = (pl.Int64 if is_whole else pl.Float64) if had_numbers else pl.String
+    known, found = pl.Series(column.name, earlier.values).cast(dtype), values.cast(dtype)
+    known.append(found.filter(~found.is_in(known.to_list())))
+    return _number(column.cast(dtype), known, earlier.of)
 
 
 def _bucketize(column: pl.Series, of: Owner, flag: str) -> tuple[Feature, Int32[np.ndarray, " n"]]:

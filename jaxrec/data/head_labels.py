@@ -1,6 +1,7 @@
 """Labels of the heads: the columns of a log that heads predict, encoded as ids."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -32,9 +33,16 @@ class HeadRequest(NamedTuple):
 
 
 def encode_labels(
-    log: pl.DataFrame, heads: Mapping[str, HeadRequest]
+    log: pl.DataFrame,
+    heads: Mapping[str, HeadRequest],
+    earlier: Mapping[str, HeadSpec] = MappingProxyType({}),
 ) -> tuple[tuple[HeadSpec, ...], Labels]:
     """Return the requested heads, and the labels of each.
+
+    Args:
+        log: the columns of the activities.
+        heads: the requested heads, by name.
+        earlier: the heads of an earlier run by name, whose values are labels too.
 
     Raises:
         UserError: a label has no numeric column, or that has too few or too many distinct values.
@@ -46,7 +54,12 @@ def encode_labels(
                 f"{flag} needs a numeric {name} in the log, and there is none; omit it, or name "
                 f"the column with {column_flag}"
             )
-        values = log[name].drop_nulls().unique().sort()
+        values = log[name].drop_nulls()
+        if name in earlier:
+            values = values.cast(pl.Float64).append(
+                pl.Series(earlier[name].values, dtype=pl.Float64)
+            )
+        values = values.unique().sort()
         if not 2 <= len(values) <= _MAX_VALUES:
             raise UserError(
                 f"{flag} supports 2 to {_MAX_VALUES} distinct values of {name}, and the log has "

@@ -1,8 +1,9 @@
 """Features of items: values of the columns of an item table, encoded as ids."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import polars as pl
@@ -19,7 +20,8 @@ class ItemFeature:
 
     Attributes:
         name: of the column.
-        values: the text of each id, most frequent first; id i is `values[i - 1]`.
+        values: the text of each id; id i is `values[i - 1]`. The most frequent first, after those
+            that an earlier run has numbered.
         ids: ids of the values of each item, padded with PAD, [R, M]; row PAD and the rows of items
             without values contain PAD alone.
     """
@@ -53,11 +55,17 @@ def ids_by_name(features: Sequence[ItemFeature]) -> dict[str, Int32[np.ndarray, 
     return {each.name: each.ids for each in features}
 
 
-def item_features(catalogue: pl.DataFrame, names: Sequence[str]) -> tuple[ItemFeature, ...]:
+def item_features(
+    catalogue: pl.DataFrame,
+    names: Sequence[str],
+    earlier: Mapping[str, ItemFeature] = MappingProxyType({}),
+) -> tuple[ItemFeature, ...]:
     """Encode columns of a catalogue as ids.
 
     Args:
         catalogue: one row per item, in the order of the ids.
+        names: of the columns.
+        earlier: the features of an earlier run by name, whose values keep their ids.
 
     Raises:
         UserError: a column is missing or constant, or different for each item as an id is.
@@ -68,20 +76,22 @@ def item_features(catalogue: pl.DataFrame, names: Sequence[str]) -> tuple[ItemFe
             raise UserError(
                 f"--item-features: unknown column {name!r}; available: {', '.join(known)}"
             )
-    return tuple(_encode(catalogue[name]) for name in names)
+    return tuple(
+        _encode(catalogue[name], earlier[name].values if name in earlier else ()) for name in names
+    )
 
 
-def _encode(column: pl.Series) -> ItemFeature:
+def _encode(column: pl.Series, known: tuple[str, ...]) -> ItemFeature:
     name, size = column.name, len(column)
     rows = _values_of(column)
     counts = rows.group_by("value").len().sort(["len", "value"], descending=[True, False])
-    if counts.height < 2:
+    if counts.height < 2 and not known:
         raise UserError(f"--item-features: {name} is the same for all items; omit it")
-    if counts.height == size:
+    if counts.height == size and not known:
         raise UserError(
             f"--item-features: {name} is different for each of {size:,} items, as an id is; omit it"
         )
-    values = tuple(counts["value"])
+    values = (*known, *counts["value"].filter(~counts["value"].is_in(list(known))))
     return ItemFeature(name, values, np.pad(_ids_of(rows, values, size), ((1, 0), (0, 0))))
 
 

@@ -1,4 +1,4 @@
-"""Vocabulary: mapping between raw items and ids, most popular first."""
+"""Vocabulary: mapping between raw items and ids, most popular first in a first training."""
 
 import hashlib
 import json
@@ -13,14 +13,16 @@ from jaxrec.errors import UserError
 from jaxrec.files import read_json, reading, write_json
 from jaxrec.schema import PAD
 
+_NO_ITEMS = pl.Series("item", [], dtype=pl.Int64)
+
 
 @dataclass(frozen=True, eq=False)
 class Vocabulary:
     """The items of a model. Ids run from 1 to `size`; PAD = 0 stands for every other item.
 
     Attributes:
-        values: the raw item of each id, integers or strings; id i is `values[i - 1]`. Sorted by
-            `counts`, so that a small id is a popular item (log-uniform sampling relies on it).
+        values: the raw item of each id, integers or strings; id i is `values[i - 1]`. The most
+            popular first, unless the run continues an earlier one, whose ids it keeps.
         counts: number of training targets of each id, [V + 1]; `counts[PAD]` is 0.
     """
 
@@ -36,6 +38,10 @@ class Vocabulary:
     def digest(self) -> str:
         """SHA-256 of the values in order; files of equal digests are compatible."""
         return hashlib.sha256(json.dumps(self.values.to_list()).encode()).hexdigest()
+
+    def equals(self, other: "Vocabulary") -> bool:
+        """Return whether two vocabularies have the same items, ids and counts."""
+        return self.digest == other.digest and np.array_equal(self.counts, other.counts)
 
     def encode(self, items: pl.Series) -> Int32[np.ndarray, " n"]:
         """Return the id of each raw item; PAD for unknown items."""
@@ -58,6 +64,7 @@ def build_vocabulary(
     values: pl.Series,
     items: Int32[np.ndarray, " n"],
     is_training_target: Bool[np.ndarray, " n"],
+    known: pl.Series = _NO_ITEMS,
 ) -> tuple[Vocabulary, Int[np.ndarray, " V"]]:
     """Sort items by how often they are a training target; ties keep the order of `values`.
 
@@ -67,12 +74,18 @@ def build_vocabulary(
         values: raw items, [V].
         items: the item of each activity, as an index in `values` from 1.
         is_training_target: mask of the activities to count.
+        known: raw items that stand before all others, in this order, however often they are a
+            target.
 
     Returns:
         The vocabulary, and the index in `values` of each of its items, from 0.
     """
     counts = np.bincount(items[is_training_target], minlength=len(values) + 1)[1:]
-    places = np.argsort(-counts, kind="stable")
+    order = np.zeros(len(values), np.int64)
+    if len(known):
+        order = index_items(values, known).astype(np.int64)
+        order[order == PAD] = len(known) + 1
+    places = np.lexsort((-counts, order))
     return Vocabulary(values.gather(places), np.append(0, counts[places])), places
 
 

@@ -2,7 +2,7 @@
 
     config.toml        the settings of the run, and the version of this format
     schema.json        the size of the catalogue, the features and the heads
-    vocabulary.json    the raw item of each id, most popular first, and their hash
+    vocabulary.json    the raw item of each id, its count of targets, and a hash of the items
     catalogue.json     item, title, genres and year of each id, in columns
     item_features.npz  the feature values of each id, if items have features
     heldout.npz        test histories with their targets, for parity checks and benchmarks
@@ -32,6 +32,7 @@ from jaxrec.data.item_features import (
     load_item_features,
     save_item_features,
 )
+from jaxrec.data.known_ids import KnownIds
 from jaxrec.data.vocabulary import Vocabulary, load_vocabulary
 from jaxrec.errors import UserError
 from jaxrec.files import find_below, read_json, reading, replacing, write_json
@@ -120,6 +121,23 @@ class RunDirectory:
         """Read the features whose embeddings are added to an item's embedding."""
         names = [each.name for each in self.schema().features_of("item")]
         return load_item_features(self.path / ITEM_FEATURES, names) if names else ()
+
+    def known_ids(self, *, forgets_items: bool = False) -> KnownIds:
+        """Read the ids of the run, for a later one to keep.
+
+        Args:
+            forgets_items: whether the later run drops the items that its log does not have.
+        """
+        schema, item_features = self.schema(), self.item_features()
+        return KnownIds(
+            self.path,
+            self.vocabulary(),
+            self.catalogue(),
+            {each.name: each for each in item_features},
+            {each.name: each for each in schema.features if each.of != "item"},
+            {each.name: each for each in schema.heads},
+            forgets_items,
+        )
 
     def heldout(self) -> Heldout:
         """Read the test histories with their targets."""
@@ -211,7 +229,7 @@ class RunDirectory:
             UserError: the run is resumed, and was trained on other items.
         """
         if self.is_begun:
-            if self.vocabulary().digest != dataset.vocabulary.digest:
+            if not self.vocabulary().equals(dataset.vocabulary):
                 raise UserError(
                     f"{self.path / VOCABULARY} has other items than "
                     f"--dataset={config.data.dataset}: the data has changed; start again with "

@@ -8,6 +8,7 @@ import polars as pl
 from jaxrec.data.data_config import DataConfig
 from jaxrec.data.dataset import Dataset, make_dataset, prepare
 from jaxrec.data.interactions import Interactions
+from jaxrec.data.known_ids import NOTHING_KNOWN
 from jaxrec.data.sources.item_table import ItemTableConfig
 from jaxrec.data.sources.load import load_interactions, load_ordered
 from jaxrec.data.sources.log_config import LogConfig
@@ -49,7 +50,9 @@ def read_training_log(run: RunDirectory, config: DataConfig, *, seed: int) -> Da
     Raises:
         UserError: the log cannot be read, or its items have changed.
     """
-    dataset = make_dataset(load_ordered(config, seed=seed), config, seed=seed)
+    is_warm = run.config().train.from_run is not None
+    known = run.known_ids() if is_warm else NOTHING_KNOWN
+    dataset = make_dataset(load_ordered(config, seed=seed), config, seed=seed, known=known)
     if dataset.vocabulary.digest != run.vocabulary().digest:
         raise UserError(
             f"{run.path / VOCABULARY} has other items than --dataset={config.dataset}: the data "

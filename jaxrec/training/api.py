@@ -45,6 +45,7 @@ def train(
         model_shards: number of devices over which the item tables are sharded.
         settings: named as the flags of `jaxrec train --help-all`: `encoder="transformer"`,
             `history_length=50`, and a group as a mapping, `transformer={"blocks": 1}`.
+            `from_run` is a run or its directory.
 
     Returns:
         The finished run.
@@ -79,9 +80,17 @@ def train(
 
 
 def _as_toml(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings with the names of a TOML file, without those that are None."""
+    """Return settings with the names and the types of a TOML file, without those that are None."""
     return {
-        name.replace("_", "-"): _as_toml(value) if isinstance(value, Mapping) else value
+        name.replace("_", "-"): _as_toml_value(value)
         for name, value in settings.items()
         if value is not None
     }
+
+
+def _as_toml_value(value: Any) -> Any:
+    if isinstance(value, Run):
+        value = value.path
+    if isinstance(value, Path):
+        return str(value)
+    return _as_toml(value) if isinstance(value, Mapping) else value

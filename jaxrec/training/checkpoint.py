@@ -88,6 +88,11 @@ def open_checkpoints(folder: Path, *, read_only: bool = False) -> ocp.Checkpoint
     return ocp.CheckpointManager(folder.absolute(), options=options, item_handlers=handlers)
 
 
+def has_checkpoint(folder: Path) -> bool:
+    """Return whether a run has a complete checkpoint, a folder that is named by its step."""
+    return folder.is_dir() and any(each.name.isdigit() for each in folder.iterdir())
+
+
 def save(
     manager: ocp.CheckpointManager, state: TrainState, progress: Progress, score: float
 ) -> None:

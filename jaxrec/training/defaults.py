@@ -36,6 +36,9 @@ BATCH_MULTIPLE = 8
 # (Malladi et al., 2022, On the SDEs and Scaling Rules for Adaptive Gradient Algorithms).
 RATE_SCALE = 1.5e-4
 
+# With --from-run, shares of the epochs and of the learning rate: the model is near its optimum.
+WARM_EPOCHS, WARM_RATE = 1 / 3, 0.3
+
 # A catalogue of up to so many items is compared whole, a larger one by so many negatives.
 SMALL_CATALOGUE, NEGATIVES = 5000, 512
 
@@ -78,13 +81,19 @@ def window_shape_of(dataset: Dataset, data: DataConfig, config: TrainConfig) -> 
     return window_shape(data, config, int(dataset.split.is_training_target.sum()))
 
 
+def max_epochs(config: TrainConfig) -> int:
+    """Return the number of epochs after which training ends."""
+    return config.epochs if config.from_run is None else max(1, round(config.epochs * WARM_EPOCHS))
+
+
 def peak_learning_rate(config: Config, shape: WindowShape) -> float:
     """Return the learning rate after the warm-up."""
     if config.train.learning_rate is not None:
         return config.train.learning_rate
     scaled = RATE_SCALE * math.sqrt(shape.batch_size * shape.length)
     encoder, settings = config.model.encoder, config.model.encoder_settings
-    return min(scaled, encoder_class(encoder).max_learning_rate(settings.get(encoder)))
+    peak = min(scaled, encoder_class(encoder).max_learning_rate(settings.get(encoder)))
+    return peak if config.train.from_run is None else WARM_RATE * peak
 
 
 def negative_count(config: TrainConfig, items: int) -> int | None:
@@ -122,6 +131,8 @@ def describe_defaults(config: Config, dataset: Dataset) -> str:
     model, train = config.model, config.train
     items, targets = dataset.vocabulary.size, int(dataset.vocabulary.counts.sum())
     chosen = []
+    if train.from_run is not None:
+        chosen.append(f"{max_epochs(train)} of {train.epochs} epochs (from {train.from_run})")
     if model.dropout is None:
         rate = dropout_rate(config, items, targets)
         reason = f"{targets / items:,.0f} targets per item" if rate else f"{train.epochs} epochs"

@@ -3,12 +3,14 @@
 import shutil
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import polars as pl
 from flax import nnx
 
 from jaxrec.config.experiment import Config
 from jaxrec.data.dataset import Dataset, make_dataset
+from jaxrec.data.known_ids import NOTHING_KNOWN, KnownIds
 from jaxrec.data.log_summary import format_summary
 from jaxrec.data.sources.load import load_ordered
 from jaxrec.data.targets import describe_targets
@@ -28,19 +30,24 @@ from jaxrec.training.processes import (
     shutdown,
 )
 from jaxrec.training.sharding import make_mesh
+from jaxrec.training.warm_start import continue_model, known_ids, start_of
 
 
-def load_dataset(config: Config, table: pl.DataFrame | None = None) -> Dataset:
+def load_dataset(
+    config: Config, table: pl.DataFrame | None = None, known: KnownIds = NOTHING_KNOWN
+) -> Dataset:
     """Read the log of a configuration, split it, and print a summary of the log.
 
     Args:
         table: the log, if it is in memory.
+        known: the ids of an earlier run, which are kept.
     """
     log = load_ordered(config.data, seed=config.train.seed, table=table)
-    dataset = make_dataset(log, config.data, seed=config.train.seed)
+    dataset = make_dataset(log, config.data, seed=config.train.seed, known=known)
     if is_leader():
         print(format_summary(dataset.log_summary, config.data.dataset))
         lines = describe_targets(dataset, config.data)
+        lines += known.describe(dataset.vocabulary, dataset.timelines.items)
         if chosen := describe_defaults(config, dataset):
             lines.append(f"chosen for this log: {chosen}")
         print("\n".join(f"  {line}" for line in lines), flush=True)
@@ -68,12 +75,13 @@ def run_experiment(
     Raises:
         UserError: the data, the directory or the devices do not fit the configuration.
     """
-    for teacher in directories_of_teachers(config):
-        if teacher.path.resolve() == directory.path.resolve():
-            raise UserError(
-                f"--teacher={teacher.path} is the run directory too; give another --run-dir"
-            )
-    dataset = load_dataset(config, table)
+    earlier = [("--teacher", each.path) for each in directories_of_teachers(config)]
+    if config.train.from_run is not None:
+        earlier.append(("--from-run", Path(config.train.from_run)))
+    for flag, path in earlier:
+        if path.resolve() == directory.path.resolve():
+            raise UserError(f"{flag}={path} is the run directory too; give another --run-dir")
+    dataset = load_dataset(config, table, known_ids(config, directory, overwrite=overwrite))
     require_same(config, dataset.vocabulary.digest)
     # Checked before an older run is removed.
     make_mesh(window_shape_of(dataset, config.data, config.train).batch_multiple, model_shards)
@@ -93,7 +101,10 @@ def fit(
     teachers = read_teachers(config, dataset)
     by_leader(partial(directory.begin, config, dataset))
     with raise_on_lost_process():
+        source = start_of(config, directory)
         model = init_model(dataset, config)
+        if source is not None:
+            model = continue_model(model, dataset, source)
         trained = train(model, dataset, config, directory, teachers, model_shards=model_shards)
     shutdown()
     return evaluate_and_save(trained, dataset, config, directory) if is_leader() else None

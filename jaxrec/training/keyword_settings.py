@@ -5,10 +5,12 @@ They are the fields of the configuration, where their meanings and values are do
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal, TypedDict
 
 from jaxrec.config.experiment import SamplerName
 from jaxrec.data.splits import SplitName
+from jaxrec.runs.run import Run
 
 Group = Mapping[str, int | float | str | bool | None]
 """The settings of one encoder, source or head, by name: `transformer={"blocks": 1}`."""
@@ -56,6 +58,8 @@ class Settings(TypedDict, total=False):
     patience: int
     learning_rate: float | None
     seed: int
+    from_run: Run | str | Path | None
+    forget_items: bool
     batch_size: int | None
     loss: Literal["auto", "full-softmax", "sampled-softmax"]
     negatives: int | None

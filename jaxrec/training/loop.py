@@ -31,7 +31,7 @@ from jaxrec.training.checkpoint import (
     restore_latest,
     save,
 )
-from jaxrec.training.defaults import peak_learning_rate, window_shape_of
+from jaxrec.training.defaults import max_epochs, peak_learning_rate, window_shape_of
 from jaxrec.training.distillation import Teacher, distill
 from jaxrec.training.learner import make_learner
 from jaxrec.training.objective import make_objective
@@ -89,7 +89,7 @@ def train(
     shape = window_shape_of(dataset, config.data, config.train)
     mesh = make_mesh(shape.batch_multiple, model_shards)
     batches = training_batches(dataset, config.data, config.train, batch_shard(mesh))
-    total_steps = config.train.epochs * batches.steps_per_epoch
+    total_steps = max_epochs(config.train) * batches.steps_per_epoch
     rows = dataset.vocabulary.size + 1
     padded = padded_rows(rows, mesh)
     objective = make_objective(graphdef, dataset, config, padded)
@@ -160,7 +160,7 @@ def folded(
 
 def _is_finished(progress: Progress, config: Config) -> bool:
     waited = progress.epoch - progress.best_epoch
-    return progress.epoch >= config.train.epochs or waited >= config.train.patience
+    return progress.epoch >= max_epochs(config.train) or waited >= config.train.patience
 
 
 def _train_epoch(
@@ -236,7 +236,7 @@ def _report_epoch(line: dict[str, Any], config: Config, board: SummaryWriter, ba
     """Print one line for an epoch, and write its metrics to TensorBoard."""
     validation, speed = line["validation"], line["targets"] / line["seconds"]
     bar.write(
-        f"epoch {line['epoch']:>3}/{config.train.epochs}  loss {line['loss']:.4f}  "
+        f"epoch {line['epoch']:>3}/{max_epochs(config.train)}  loss {line['loss']:.4f}  "
         f"{'trained-on ' if config.data.train_on_validation else ''}"
         f"validation recall@10 {validation['recall@10']:.4f}  "
         f"ndcg@10 {validation['ndcg@10']:.4f}  {speed:,.0f} targets/s"

@@ -27,14 +27,17 @@ def make_sampler(
     """
     size, log_popularity_R = len(item_counts) - 1, log_popularity(item_counts)
     count, source = negative_count(config, size), sampler_name(config, item_counts)
+    by_popularity_V = jnp.asarray(1 + np.argsort(-item_counts[1:], kind="stable"), jnp.int32)
 
     def sample(key: jax.Array, targets_BW: Int[jax.Array, "B W"]) -> Candidates:
         if count is None:
             return all_items(size) if padded_rows is None else whole_table(padded_rows)
         if source == "batch":
             return from_batch(key, count, targets_BW, log_popularity_R)
-        draw = uniform if source == "uniform" else log_uniform
-        return draw(key, count, size)
+        if source == "uniform":
+            return uniform(key, count, size)
+        ranked = log_uniform(key, count, size)
+        return ranked._replace(ids_S=by_popularity_V[ranked.ids_S - 1])
 
     return sample
 
@@ -57,9 +60,10 @@ def uniform(key: jax.Array, count: int, size: int) -> Candidates:
 
 
 def log_uniform(key: jax.Array, count: int, size: int) -> Candidates:
-    """Sample id i with probability log((i + 1) / i) / log(size + 1): Zipf's law, popular ids first.
+    """Sample id i with probability log((i + 1) / i) / log(size + 1): Zipf's law, small ids first.
 
-    The distribution of TensorFlow's log_uniform_candidate_sampler, for ids from one.
+    The distribution of TensorFlow's log_uniform_candidate_sampler, for ids from one. With ids that
+    are ordered by popularity, popular items are sampled more often.
     """
     log_range = jnp.log(jnp.float32(size + 1))
     # The inverse of the cumulative distribution, log(id) / log(size + 1).
