@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from jaxrec.runtime import Recommendation as Recommendation
     from jaxrec.runtime import Recommender as Recommender
     from jaxrec.training.api import train as train
+    from jaxrec.training.backtest.python_backtest import backtest as backtest
 
 __all__ = [
     "FailedCheckError",
@@ -37,6 +38,7 @@ __all__ = [
     "Recommender",
     "Run",
     "UserError",
+    "backtest",
     "compare",
     "export",
     "read_log",
@@ -52,6 +54,7 @@ _PUBLIC = {
     "Recommender": ("jaxrec.runtime", None),
     "Run": ("jaxrec.runs.run", "train"),
     "UserError": ("jaxrec.errors", None),
+    "backtest": ("jaxrec.training.backtest.python_backtest", "train"),
     "compare": ("jaxrec.runs.comparison", "train"),
     "export": ("jaxrec.conversion.convert", "convert"),
     "read_log": ("jaxrec.data.sources.python_log", "train"),

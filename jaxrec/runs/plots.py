@@ -7,6 +7,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Annotation, Text
 
@@ -27,7 +28,9 @@ def three_panels(title: str) -> tuple[Figure, Sequence[Axes]]:
 
 
 def _panels(title: str, count: int) -> tuple[Figure, Sequence[Axes]]:
-    figure = Figure(figsize=(5 * count, 4), dpi=120, layout="constrained")
+    # In a row of three, the labels of a panel would touch the axis of the next.
+    layout = ConstrainedLayoutEngine(wspace=0.02 if count == 2 else 0.06)
+    figure = Figure(figsize=(5 * count, 4), dpi=120, layout=layout)
     figure.suptitle(title, fontsize=10)
     panels = list(figure.subplots(1, count))
     for axes in panels:
