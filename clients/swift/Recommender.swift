@@ -21,7 +21,7 @@ import LiteRT
  histories per call, is an error.
  */
 public final class Recommender: @unchecked Sendable {
-    /// The raw items of the model, the most popular first.
+    /// The raw items of the model, the most popular of its first training first.
     public let items: [Item]
 
     private let file: ModelFile

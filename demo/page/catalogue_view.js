@@ -1,4 +1,4 @@
-/** View of the catalogue: search, genres, and a card for each item, the most popular first. */
+/** View of the catalogue: search, genres, and a card for each item, in the order of the model. */
 
 import { titleOf } from "jaxrec";
 import { byId, element, radioChip, updateChildren } from "./dom.js";
@@ -102,7 +102,7 @@ export class CatalogueView {
       slice = slices.next();
     }
     const count = slice.value.length;
-    const suffix = count ? ", most popular first" : ". Try a shorter search, or all genres.";
+    const suffix = count ? "" : ". Try a shorter search, or all genres.";
     this.#showResults(slice.value, `${count.toLocaleString("en")} found${suffix}`);
   }
 

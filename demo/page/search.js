@@ -25,7 +25,7 @@ export class Search {
   }
 
   /**
-   * Find the items that contain every word and have the genre, the most popular first.
+   * Find the items that contain every word and have the genre, in the order of the model.
    *
    * @param {string} text
    * @param {string} genre ALL_GENRES for any genre.

@@ -41,6 +41,7 @@ from jaxrec.models.encoders import ENCODERS
 from jaxrec.models.model_config import check_encoder
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.sweep_report import write_report
+from jaxrec.training.warm_start import start_of
 
 # Flags that the sweep itself sets for each cell.
 _RESERVED = ("--encoder", "--history-length", "--seed", "--run-dir", "--resume", "--overwrite")
@@ -156,6 +157,7 @@ def make_cells(flags: SweepFlags, others: Sequence[str]) -> list[Cell]:
         check_encoder(config.model)
         run_dir = folder / f"{encoder}-n{length}-seed{seed}"
         directory = RunDirectory(run_dir)
+        start_of(config, directory)  # reports settings that do not fit --from-run
         different = differences(directory.config(), config) if directory.is_begun else []
         if different:
             raise UserError(

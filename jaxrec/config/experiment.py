@@ -22,7 +22,7 @@ from jaxrec.models.model_config import ModelConfig
 SamplerName = Literal["auto", "uniform", "log-uniform", "batch"]
 
 # Settings that earlier runs of this format lack; their defaults are what those did.
-_ADDED = {"forget-items"}
+_ADDED = {"forget-items", "teacher-weight"}
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,10 @@ class TrainConfig:
     popularity; or targets of the same batch; auto: batch if few items have most of the targets,
     else uniform"""
     teacher: str | None = setting(None, advanced=True)
-    """finished runs on the same data, as runs/a,runs/b, to distill: the mean of their scores has
-    the same weight as the target; one teacher improves a small model, several any model"""
+    """finished runs on the same data or an older log, as runs/a,runs/b, to distill: the targets are
+    partly the mean of their scores; one teacher improves a small model, several any model"""
+    teacher_weight: float = setting(0.5, 0.0, 1.0, advanced=True)
+    """with --teacher: the weight of its scores in each target; the rest is that of the next item"""
     window_length: int | None = setting(None, 1, 10_000, advanced=True)
     """targets in a window of a user's timeline, trained in one pass; default: N, but at least 20
     and at most 50; if many timelines fit into a window with its overlap, these are not cut"""
@@ -80,8 +82,6 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         check(self)
-        if self.forget_items and self.from_run is None:
-            raise UserError("--forget-items needs --from-run")
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,8 @@ def _encode_again(
         return feature, bucket_ids(feature, column.cast(pl.Float32).fill_null(np.nan).to_numpy())
     is_whole = column.dtype.is_integer() and all(isinstance(each, int) for each in earlier.values)
     dtype = (pl.Int64 if is_whole else pl.Float64) if had_numbers else pl.String
-    known, found = pl.Series(column.name, earlier.values).cast(dtype), values.cast(dtype)
+    known = pl.Series(column.name, list(earlier.values), dtype=dtype)
+    found = values.cast(dtype)
     known.append(found.filter(~found.is_in(known.to_list())))
     return _number(column.cast(dtype), known, earlier.of)
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -11,7 +10,7 @@ from jaxtyping import Int, Int32
 from jaxrec.data.item_features import ItemFeature
 from jaxrec.data.vocabulary import Vocabulary
 from jaxrec.errors import UserError
-from jaxrec.schema import Feature, HeadSpec
+from jaxrec.schema import PAD, Feature, HeadSpec
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +18,7 @@ class KnownIds:
     """The ids of an earlier run. A later one has the same, and its new ids stand behind them.
 
     Attributes:
-        source: the folder of the run, for error messages; None: there is none.
+        source: the flag that names the run, for messages; empty: there is none.
         vocabulary: its items.
         catalogue: `item` (raw), `title`, `genres` and `year` of each id.
         item_features: its item features, by name.
@@ -28,7 +27,7 @@ class KnownIds:
         forgets_items: whether items without any activity in the log lose their ids.
     """
 
-    source: Path | None
+    source: str
     vocabulary: Vocabulary
     catalogue: pl.DataFrame
     item_features: Mapping[str, ItemFeature] = field(default_factory=dict)
@@ -36,45 +35,56 @@ class KnownIds:
     heads: Mapping[str, HeadSpec] = field(default_factory=dict)
     forgets_items: bool = False
 
+    def require_type_of(self, items: pl.Series) -> None:
+        """Raise unless the known raw items have the type of a log's.
+
+        Raises:
+            UserError: they have another type.
+        """
+        known = self.vocabulary.values
+        if items.dtype.is_integer() != known.dtype.is_integer():
+            raise UserError(
+                f"{self.source} has {_kind(known)} as items, such as {known[0]!r:.40}, and the log "
+                f"has {_kind(items)}, such as {items[0]!r:.40}; write them alike, or omit "
+                f"{self.source.split('=')[0]}"
+            )
+
     def add_items(self, catalogue: pl.DataFrame) -> pl.DataFrame:
         """Return the catalogue of a log, followed by the items that have left the log.
 
         Raises:
-            UserError: the raw items have another type than those of the log.
+            UserError: as `require_type_of`.
         """
-        items, known = catalogue["item"], self.vocabulary.values
-        if not len(known):
+        if not self.source:
             return catalogue
-        if items.dtype.is_integer() != known.dtype.is_integer():
-            raise UserError(
-                f"--from-run={self.source} has {_kind(known)} as items, such as {known[0]!r:.40}, "
-                f"and the log has {_kind(items)}, such as {items[0]!r:.40}; write them alike, or "
-                "omit --from-run"
-            )
+        self.require_type_of(catalogue["item"])
         if self.forgets_items:
             return catalogue
-        described = self.catalogue.with_columns(pl.col("item").cast(items.dtype))
+        described = self.catalogue.with_columns(pl.col("item").cast(catalogue["item"].dtype))
         left = described.join(catalogue, on="item", how="anti", maintain_order="left")
         return pl.concat([catalogue, left], how="diagonal")
 
     def describe(self, vocabulary: Vocabulary, items: Int32[np.ndarray, " n"]) -> list[str]:
-        """Return a line on the items by which a log differs; none if it has the known ones.
+        """Return a line on the items by which a log differs; none if nothing is known.
 
         Args:
             vocabulary: of the log.
             items: the id of each activity's item.
         """
-        known, size = len(self.vocabulary.values), vocabulary.size
-        added = size - int((self.vocabulary.encode(vocabulary.values) > 0).sum()) if known else 0
+        if not self.source:
+            return []
+        known, size = self.vocabulary.size, vocabulary.size
+        added = int((self.vocabulary.encode(vocabulary.values) == PAD).sum())
         left = int((np.bincount(items, minlength=size + 1)[1:] == 0).sum())
         forgotten = known + added - size
+        have_left = f"of its {known:,} have left the log and"
         parts = {
-            f"{added:,} are new": added,
-            f"{left:,} of {known:,} have left the log and stay (--forget-items drops them)": left,
-            f"{forgotten:,} of {known:,} have left the log and are dropped": forgotten,
+            f"{added:,} items are new": added,
+            f"{left:,} {have_left} stay (--forget-items drops them)": left,
+            f"{forgotten:,} {have_left} are dropped": forgotten,
         }
-        told = [part for part, count in parts.items() if count]
-        return [f"items of {self.source}: {', '.join(told)}"] if known and told else []
+        found = ", ".join(part for part, count in parts.items() if count)
+        return [f"{self.source}: {found or 'the same items'}"]
 
     def describe_items(
         self, features: Sequence[ItemFeature], items: pl.Series, left: Int[np.ndarray, " n"]
@@ -95,7 +105,7 @@ class KnownIds:
 
 
 NOTHING_KNOWN = KnownIds(
-    None, Vocabulary(pl.Series("item", []), np.zeros(1, np.int64)), pl.DataFrame()
+    "", Vocabulary(pl.Series("item", [], dtype=pl.Int64), np.zeros(1, np.int64)), pl.DataFrame()
 )
 
 

@@ -122,15 +122,16 @@ class RunDirectory:
         names = [each.name for each in self.schema().features_of("item")]
         return load_item_features(self.path / ITEM_FEATURES, names) if names else ()
 
-    def known_ids(self, *, forgets_items: bool = False) -> KnownIds:
+    def known_ids(self, flag: str, *, forgets_items: bool = False) -> KnownIds:
         """Read the ids of the run, for a later one to keep.
 
         Args:
+            flag: the flag that names the run, with its value, for messages.
             forgets_items: whether the later run drops the items that its log does not have.
         """
         schema, item_features = self.schema(), self.item_features()
         return KnownIds(
-            self.path,
+            flag,
             self.vocabulary(),
             self.catalogue(),
             {each.name: each for each in item_features},

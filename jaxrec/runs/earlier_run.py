@@ -5,12 +5,13 @@ from pathlib import Path
 
 from jaxrec.config.fields import differing_flags
 from jaxrec.data.data_config import DataConfig
+from jaxrec.data.prepared import is_prepared
 from jaxrec.data.sources.movielens import MOVIELENS
 from jaxrec.errors import UserError
 from jaxrec.runs.directory import RunDirectory
 
 # The places of a log and of its tables, and how they are read: a newer log may be another file.
-_PLACES = ("data_dir", "log", "items", "item_table", "users", "user_table")
+_PLACES = ("dataset", "log", "items", "item_table", "users", "user_table")
 
 
 def finished_run(flag: str, path: str) -> RunDirectory:
@@ -37,8 +38,13 @@ def data_differences(earlier: DataConfig, later: DataConfig, *ignored: str) -> l
     Args:
         ignored: names of other fields that may differ.
     """
-    names = [*_PLACES, *ignored]
-    if not {earlier.dataset, later.dataset} & {"synthetic", *MOVIELENS}:
-        names.append("dataset")
+    names = ["data_dir", *ignored]
+    is_own = not {earlier.dataset, later.dataset} & {"synthetic", *MOVIELENS}
+    # Shuffled pairs are alike in the same log alone.
+    if is_own and later.split != "random-pairs":
+        names += _PLACES
+    # Those of a prepared log were given to `jaxrec prepare`.
+    if is_prepared(earlier.dataset) or is_prepared(later.dataset):
+        names.append("filters")
     alike = replace(earlier, **{name: getattr(later, name) for name in names})
     return differing_flags(alike, later)

@@ -51,7 +51,7 @@ def read_training_log(run: RunDirectory, config: DataConfig, *, seed: int) -> Da
         UserError: the log cannot be read, or its items have changed.
     """
     is_warm = run.config().train.from_run is not None
-    known = run.known_ids() if is_warm else NOTHING_KNOWN
+    known = run.known_ids("--run-dir") if is_warm else NOTHING_KNOWN
     dataset = make_dataset(load_ordered(config, seed=seed), config, seed=seed, known=known)
     if dataset.vocabulary.digest != run.vocabulary().digest:
         raise UserError(

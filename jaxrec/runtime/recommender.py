@@ -41,7 +41,8 @@ class Recommender(LoadedModel):
 
     Attributes:
         model: the content of model.json: shapes, rules, figures.
-        items: the raw items of the model, the most popular first, [V].
+        items: the raw items of the model, in the order of their ids, [V]: the most popular of
+            its first training first.
         catalogue: `item`, `title`, `genres` and `year` of each, in the same order, [V].
         features: the features that the model takes beside items.
 

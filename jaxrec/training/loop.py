@@ -95,7 +95,9 @@ def train(
     objective = make_objective(graphdef, dataset, config, padded)
     if teachers:
         teachers = [teacher.pad(padded or rows) for teacher in teachers]
-        objective = replace(objective, loss=distill(objective.loss, teachers))
+        objective = replace(
+            objective, loss=distill(objective.loss, teachers, config.train.teacher_weight)
+        )
     peak = peak_learning_rate(config, shape)
     schedule = rate_schedule(peak, config.train, total_steps)
     learner = make_learner(objective, config.train, schedule)

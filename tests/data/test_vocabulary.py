@@ -150,3 +150,19 @@ def test_a_malformed_vocabulary_is_refused(tmp_path, text):
 def test_a_missing_vocabulary_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"vocabulary\.json is missing.*run directory"):
         load_vocabulary(tmp_path / "vocabulary.json")
+
+
+@given(items=logs, data=st.data())
+def test_known_items_stand_first_in_their_order(items, data):
+    values = pl.Series(items).unique().sort()
+    unknown = data.draw(st.lists(st.sampled_from(items), unique=True))
+    known = pl.Series([value for value in values if value not in unknown], dtype=values.dtype)
+    known = known.shuffle(seed=data.draw(st.integers(0, 9)))
+    numbers = index_items(pl.Series(items), values)
+    vocabulary, rows = build_vocabulary(values, numbers, np.ones(len(items), bool), known)
+    assert vocabulary.values.to_list()[: len(known)] == known.to_list()
+    counts = Counter(items)
+    others = vocabulary.values.to_list()[len(known) :]
+    assert others == sorted(unknown, key=lambda value: (-counts[value], value))
+    assert vocabulary.counts.tolist() == [0, *(counts[value] for value in vocabulary.values)]
+    assert vocabulary.values.equals(values[rows])

@@ -48,7 +48,14 @@ WORD_LIMITS = {
     "docs/gallery.md": 500,
     **{
         f"docs/{name}.md": 1000
-        for name in ("architecture", "migrating", "protocol", "scale", "training-step")
+        for name in (
+            "architecture",
+            "migrating",
+            "protocol",
+            "retraining",
+            "scale",
+            "training-step",
+        )
     },
     **{
         f"docs/deploy/{name}.md": 900

@@ -57,7 +57,8 @@ def world(config: Config) -> Dataset:
 
 def teacher_of(dataset: Dataset, config: Config) -> Teacher:
     model = init_model(dataset, replace(config, train=replace(config.train, seed=7)))
-    return Teacher(fold_features(model, ids_by_name(dataset.item_features)), 5)
+    is_known_R = jnp.arange(dataset.vocabulary.size + 1) % 5 > 0
+    return Teacher(fold_features(model, ids_by_name(dataset.item_features)), 5, is_known_R)
 
 
 def learn(config: Config, shards: int | None, *, taught: bool = False) -> dict[str, np.ndarray]:

@@ -1,6 +1,8 @@
 """Logs of a shop on two days: some items leave the log, others are new, and so are values."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -12,6 +14,7 @@ from jaxrec.data.known_ids import NOTHING_KNOWN, KnownIds
 from jaxrec.data.ordered import order_log
 from jaxrec.models.model_config import ModelConfig
 from jaxrec.runs.directory import RunDirectory
+from jaxrec.training.checkpoint import read_model
 from jaxrec.training.fit import fit
 from tests.small_data import data_config
 
@@ -20,11 +23,12 @@ YESTERDAY, TODAY = range(30), [*range(40, 32, -1), *range(4, 30)]
 """The items of the two logs: 0 to 3 have left, and 33 to 40 are new; the first are popular."""
 
 PLAIN = Config(
-    data_config(history_length=4, keep_seen=True),
+    data_config(dataset="monday.csv", history_length=4, keep_seen=True),
     ModelConfig("bow", embedding_dim=6, hidden_units=8, dropout=0.0),
     TrainConfig(batch_size=8, epochs=3, learning_rate=0.02),
 )
 FEATURES = data_config(
+    dataset="monday.csv",
     history_length=4,
     keep_seen=True,
     item_features="brand",
@@ -76,3 +80,11 @@ def train_yesterday(folder: Path, config: Config) -> RunDirectory:
     directory = RunDirectory(folder)
     fit(dataset_of_shop(config, shop_log(YESTERDAY)), config, directory)
     return directory
+
+
+def starting_from(run: RunDirectory, config: Config = PLAIN, **settings: Any) -> Config:
+    return replace(config, train=replace(config.train, from_run=str(run.path), **settings))
+
+
+def model_of(run: RunDirectory) -> Any:
+    return read_model(run.checkpoints, run.schema(), run.config().model)

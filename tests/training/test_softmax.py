@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from jaxrec.training import softmax
 from jaxrec.training.negatives import all_items, from_batch, log_uniform, uniform
 from jaxrec.training.softmax import (
-    TEACHER_WEIGHT,
     LogitFactors,
     SoftmaxLabels,
     reference_softmax_loss,
@@ -96,13 +95,15 @@ def test_seen_items_and_previous_targets_are_excluded(loss):
 
 
 @each_implementation
-def test_the_loss_with_a_teacher_mixes_hard_and_soft_targets(loss):
+@pytest.mark.parametrize("weight", [0.0, 0.2, 0.5, 1.0])
+def test_the_loss_with_a_teacher_mixes_hard_and_soft_targets(loss, weight):
     """Use a teacher that assigns item 2 a probability of almost one at both positions."""
     factors, labels = problem()
+    labels = labels._replace(teacher_weight=weight)
     teacher = factors._replace(candidate_bias_S=jnp.array([-1e9, 0.0, 90.0, 0.0]))
     # -log softmax of item 2 where the logits are 1.5 of 2, 1.5, 2.5, and -0.5 of 0, -0.5, -1.5.
     of_item_2 = np.mean([BY_HAND[0] + 2 - 1.5, BY_HAND[1] - 1.5 + 0.5])
-    expected = (1 - TEACHER_WEIGHT) * np.mean(BY_HAND) + TEACHER_WEIGHT * of_item_2
+    expected = (1 - weight) * np.mean(BY_HAND) + weight * of_item_2
     np.testing.assert_allclose(loss(factors, labels, teacher), expected, rtol=1e-6)
 
 
@@ -145,10 +146,12 @@ def require_equal(found, expected):
     sampled=st.booleans(),
     excludes=st.booleans(),
     is_taught=st.booleans(),
+    weight=st.floats(0, 1, width=32),
 )
-def test_the_tiled_kernel_matches_the_reference(seed, sampled, excludes, is_taught):
+def test_the_tiled_kernel_matches_the_reference(seed, sampled, excludes, is_taught, weight):
     """Check the value, and the hand-written gradient against automatic differentiation."""
     factors, labels, teacher = random_problem(seed, sampled=sampled, excludes=excludes)
+    labels = labels._replace(teacher_weight=weight)
     arguments = (factors, labels, *([teacher] if is_taught else []))
     require_equal(
         value_and_gradients(softmax_loss, *arguments),

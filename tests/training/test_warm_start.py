@@ -1,17 +1,20 @@
 """Warm starts: ids that are kept, the model before its first step, and runs that do not fit."""
 
 from dataclasses import replace
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxrec.conversion.restore import restore_run
+from jaxrec.data.dataset import Dataset
 from jaxrec.data.item_features import ids_by_name
+from jaxrec.errors import UserError
 from jaxrec.models.folding import fold_features
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.schema import ITEM
-from jaxrec.training.checkpoint import read_model
-from jaxrec.training.fit import init_model
+from jaxrec.training.fit import fit, init_model
 from jaxrec.training.warm_start import continue_model, known_ids
 from tests.training.shop_logs import (
     FEATURES,
@@ -19,7 +22,9 @@ from tests.training.shop_logs import (
     TODAY,
     YESTERDAY,
     dataset_of_shop,
+    model_of,
     shop_log,
+    starting_from,
     train_yesterday,
 )
 
@@ -38,20 +43,12 @@ def featured(tmp_path_factory) -> RunDirectory:
     return train_yesterday(tmp_path_factory.mktemp("featured") / "run", FEATURED)
 
 
-def starting_from(run: RunDirectory, config=PLAIN, **settings):
-    return replace(config, train=replace(config.train, from_run=str(run.path), **settings))
-
-
-def today(run, config, tmp_path, **log):
+def today(run, config, tmp_path, **log) -> tuple[Dataset, Any]:
     """Return today's data set with the ids of a run, and its model before the first step."""
     config = starting_from(run, config)
     known = known_ids(config, RunDirectory(tmp_path / "today"))
     dataset = dataset_of_shop(config, shop_log(TODAY, seed=1, **log), known)
     return dataset, continue_model(init_model(dataset, config), dataset, run)
-
-
-def model_of(run: RunDirectory):
-    return read_model(run.checkpoints, run.schema(), run.config().model)
 
 
 def test_items_keep_their_ids_and_new_ones_stand_behind(plain, tmp_path):
@@ -115,3 +112,119 @@ def histories_of(run, config):
     """Return the histories of yesterday's test targets, as the model takes them."""
     dataset = dataset_of_shop(config, shop_log(YESTERDAY))
     return dataset.timelines.histories(dataset.split.test, config.data.history_length)
+
+
+def test_a_new_item_starts_with_the_zero_vector_and_the_log_of_its_popularity(plain, tmp_path):
+    dataset, model = today(plain, PLAIN, tmp_path)
+    new = slice(plain.vocabulary().size + 1, None)
+    assert not np.any(model.item_table[new])
+    counts = dataset.vocabulary.counts
+    expected = np.log((counts + 1) / (counts + 1).sum())[new]
+    np.testing.assert_allclose(model.item_bias[new], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_new_item_starts_with_the_vector_and_the_bias_of_its_features(featured, tmp_path, tied):
+    run, config = featured, FEATURED
+    if not tied:
+        config = replace(FEATURED, model=replace(FEATURED.model, tie_embeddings=False))
+        run = train_yesterday(tmp_path / "untied", config)
+    dataset, model = today(run, config, tmp_path, brands=4)
+    values, (brand,) = dataset.vocabulary.values.to_list(), dataset.item_features
+    old = model_of(run)
+    biases, model = model.item_bias, fold_features(model, ids_by_name((brand,)))
+    tables = [model.item_table, model.activities.tables[ITEM][...]]
+    for item in (33, 35, 40):  # of brands 1, 3 and 0; brand 3 is new
+        number, value = 1 + values.index(f"sku{item}"), f"brand{item % 4}"
+        known = run.item_features()[0].values
+        row = known.index(value) + 1 if value in known else None
+        vector = old.item_features.tables["brand"][row] if row else np.zeros(6)
+        bias = old.item_features.bias[...] + (old.item_features.biases["brand"][row] if row else 0)
+        for table in tables:
+            np.testing.assert_array_equal(table[number], vector)
+        np.testing.assert_allclose(biases[number], bias, rtol=1e-6)
+
+
+def test_a_new_value_starts_as_an_unknown_one(featured, tmp_path):
+    dataset, model = today(
+        featured, FEATURED, tmp_path, devices=("web", "tv"), countries=("it", "fr")
+    )
+    sizes = {each.name: each.size for each in dataset.features}
+    device = model.activities.tables["device"][...]
+    country = model.context_features.tables["user_country"][...]
+    assert sizes["device"] == 3 and sizes["user_country"] == 3
+    np.testing.assert_array_equal(device[3], device[0])
+    np.testing.assert_array_equal(country[3], country[0])
+    old = model_of(featured)
+    np.testing.assert_array_equal(device[:3], old.activities.tables["device"][...])
+
+
+def test_a_head_with_another_label_keeps_what_fits(featured, tmp_path):
+    dataset, model = today(featured, FEATURED, tmp_path, ratings=5)
+    old, size = model_of(featured), featured.vocabulary().size + 1
+    assert [head.values for head in dataset.heads] == [(1.0, 2.0, 3.0, 4.0, 5.0)]
+    assert model.rating.thresholds.shape == (4,)
+    np.testing.assert_array_equal(model.rating.taste.kernel[...], old.rating.taste.kernel[...])
+    np.testing.assert_array_equal(model.rating.bias[:size], old.rating.bias[...])
+    assert not np.any(model.rating.bias[size:])
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "rowwise-adagrad"])
+def test_a_run_learns_new_items_taught_by_the_run_that_it_starts_from(
+    featured, tmp_path, optimizer
+):
+    config = starting_from(
+        featured, FEATURED, table_optimizer=optimizer, teacher=str(featured.path), epochs=9
+    )
+    directory = RunDirectory(tmp_path / "today")
+    known = known_ids(config, directory)
+    dataset = dataset_of_shop(config, shop_log(TODAY, seed=1), known)
+    summary = fit(dataset, config, directory)
+    assert summary and summary.train.epochs == 3  # a third
+    model, new = model_of(directory), featured.vocabulary().size + 1
+    assert np.all(np.any(np.asarray(model.item_table[new:]) != 0, axis=1))
+    restored = restore_run(directory.path)
+    titles = dict(restored.catalogue.select("item", "title").iter_rows())
+    assert titles["sku2"] == "Shirt 2" and titles["sku40"] == "Shirt 40"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"model": {"encoder": "cnn"}}, "--encoder: bow, not cnn"),
+        ({"model": {"hidden_units": 9, "embedding_dim": 5}}, "--embedding-dim: 6, not 5; --hidden"),
+        ({"model": {"tie_embeddings": False}}, "--tie-embeddings: True, not False"),
+        ({"data": {"item_features": "genres"}}, "--item-features: None, not genres"),
+        ({"data": {"predict_ratings": True}}, "--predict-ratings: False, not True"),
+        ({"data": {"split": "temporal"}}, "--split: leave-one-out, not temporal"),
+        ({"data": {"train_on_validation": True}}, "--train-on-validation: False, not True"),
+        ({"data": {"split": "random-pairs"}}, "--split=random-pairs exclude each other"),
+    ],
+    ids=str,
+)
+def test_a_run_that_does_not_fit_is_refused_with_both_values(plain, tmp_path, change, told):
+    config = starting_from(plain)
+    for part, settings in change.items():
+        config = replace(config, **{part: replace(getattr(config, part), **settings)})
+    with pytest.raises(UserError, match=f"{told}.*give"):
+        known_ids(config, RunDirectory(tmp_path))
+
+
+def test_settings_without_influence_on_shapes_may_differ(plain, tmp_path):
+    config = starting_from(plain, seed=3, loss="sampled-softmax", weight_decay=0.0)
+    data = replace(config.data, history_length=7, keep_seen=False, dataset="tuesday.csv")
+    model = replace(config.model, dropout=0.3)
+    config = replace(config, data=data, model=model)
+    assert known_ids(config, RunDirectory(tmp_path)).vocabulary.size == 30
+
+
+def test_an_earlier_run_that_is_missing_is_refused(tmp_path):
+    config = replace(PLAIN, train=replace(PLAIN.train, from_run=str(tmp_path / "away")))
+    with pytest.raises(UserError, match=r"--from-run=.*away is not a finished run; train it"):
+        known_ids(config, RunDirectory(tmp_path / "run"))
+
+
+def test_forgotten_items_need_an_earlier_run(tmp_path):
+    config = replace(PLAIN, train=replace(PLAIN.train, forget_items=True))
+    with pytest.raises(UserError, match="--forget-items=True needs --from-run"):
+        known_ids(config, RunDirectory(tmp_path))

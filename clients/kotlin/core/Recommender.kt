@@ -37,7 +37,7 @@ class Recommender(bundle: Bundle, engine: Engine) : AutoCloseable {
     /** The content of model.json: shapes, rules, figures. */
     val model: Map<String, Any?> = bundle.model
 
-    /** The raw items of the model, the most popular first, [V]. */
+    /** The raw items of the model, the most popular of its first training first, [V]. */
     val items: List<Any> = bundle.items
 
     /** `item`, `title`, `genres` and `year` of each item, in the same order, [V]. */

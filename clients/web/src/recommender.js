@@ -57,7 +57,7 @@ export class Recommender {
   constructor(device, { items, catalogue, model }) {
     this.#device = device;
     this.#itemIndex = new ItemIndex(items);
-    /** Raw items of the model, the most popular first, [V]. */
+    /** Raw items of the model, the most popular of its first training first, [V]. */
     this.items = items;
     /** `item`, `title`, `genres` and `year` of each item, ordered as `items`, [V]; read by `at`. */
     this.catalogue = catalogue;
