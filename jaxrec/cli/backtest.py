@@ -24,7 +24,6 @@ from pathlib import Path
 from jaxrec.cli.command_line import command, parse
 from jaxrec.cli.settings import SettingsFlags
 from jaxrec.config.fields import Flat
-from jaxrec.errors import UserError
 from jaxrec.training.backtest.backtest_config import BacktestConfig
 from jaxrec.training.backtest.backtest_directory import (
     FIGURES,
@@ -34,12 +33,6 @@ from jaxrec.training.backtest.backtest_directory import (
 )
 from jaxrec.training.backtest.walk import run_backtest
 from jaxrec.training.compilation_cache import enable_compilation_cache
-
-# Flags of `jaxrec train` that the backtest itself sets for each run.
-_RESERVED = {
-    *("--split", "--train-on-validation", "--test-users", "--from-run", "--teacher", "--patience"),
-    "--run-dir",
-}
 
 
 @dataclass(frozen=True)
@@ -61,10 +54,6 @@ def run(flags: BacktestFlags, others: Sequence[str]) -> None:
     Raises:
         UserError: an error that the user can fix.
     """
-    for word in others:
-        name = word.partition("=")[0].replace("_", "-")
-        if name in _RESERVED:
-            raise UserError(f"{name} is set by the backtest; omit it")
     config = parse(SettingsFlags, others).settings
     directory = BacktestDirectory(flags.backtest_dir or default_path(config))
     backtest = run_backtest(

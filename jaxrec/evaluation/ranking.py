@@ -16,7 +16,14 @@ from jaxrec.data.dataset import Dataset
 from jaxrec.data.excluded_items import items_before
 from jaxrec.data.timelines import Timelines
 from jaxrec.evaluation.metrics import missed_rank
-from jaxrec.evaluation.scores import Factors, Scores, materialize_scores, rank_in_blocks, rank_whole
+from jaxrec.evaluation.scores import (
+    Factors,
+    Ranked,
+    Scores,
+    materialize_scores,
+    rank_in_blocks,
+    rank_whole,
+)
 from jaxrec.models.model import RecommenderModel
 from jaxrec.schema import AGE, UNKNOWN
 
@@ -141,9 +148,7 @@ def rank_positions(
     Args:
         top: number of top items to return, K.
     """
-    in_blocks = catalogue_size > _MAX_WHOLE_ITEMS
-    max_batch = _HISTORIES_IN_BLOCKS if in_blocks else _MAX_SCORES // (catalogue_size + 1)
-    batch_size = max(1, min(len(positions), max_batch))
+    batch_size = max(1, min(len(positions), batch_size_for(catalogue_size)))
     seen, targets = items_before(timelines, positions), timelines.items[positions]
     is_seen = seen.contains(targets[:, None])[:, 0]
     batches = _length_batches(np.minimum(np.diff(seen.offsets), config.history_length), batch_size)
@@ -158,16 +163,31 @@ def rank_positions(
         if not config.keep_seen:
             excluded[:, : len(past.ids)] = past.rows, past.ids
         scores = scorer(timelines.histories(padded, length))
-        request = (timelines.items[padded], excluded)
-        if in_blocks and isinstance(scores, Factors):
-            rank_B, top_BK = rank_in_blocks(scores, *request, top=top)
-        else:
-            rank_B, top_BK = rank_whole(materialize_scores(scores), *request, top=top)
+        rank_B, top_BK = rank_scores(scores, timelines.items[padded], excluded, top=top)
         ranks[rows] = np.asarray(rank_B)[: len(rows)]
         lists[rows] = np.asarray(top_BK)[: len(rows)]
     if not config.keep_seen:
         ranks[is_seen] = missed_rank(catalogue_size)
     return RankedPositions(ranks, lists, is_seen)
+
+
+def batch_size_for(catalogue_size: int) -> int:
+    """Return the number of histories to score together, as many as fit into memory."""
+    in_blocks = catalogue_size > _MAX_WHOLE_ITEMS
+    return _HISTORIES_IN_BLOCKS if in_blocks else _MAX_SCORES // (catalogue_size + 1)
+
+
+def rank_scores(
+    scores: Scores,
+    targets: Int[np.ndarray, " B"],
+    excluded: Int[np.ndarray, "2 m"],
+    *,
+    top: int,
+) -> Ranked:
+    """Rank targets as `rank_whole` does, in blocks of items if there are many."""
+    if isinstance(scores, Factors) and len(scores.bias_R) - 1 > _MAX_WHOLE_ITEMS:
+        return rank_in_blocks(scores, targets, excluded, top=top)
+    return rank_whole(materialize_scores(scores), targets, excluded, top=top)
 
 
 def _length_batches(

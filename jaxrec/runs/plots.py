@@ -29,8 +29,9 @@ def three_panels(title: str) -> tuple[Figure, Sequence[Axes]]:
 
 def _panels(title: str, count: int) -> tuple[Figure, Sequence[Axes]]:
     # In a row of three, the labels of a panel would touch the axis of the next.
-    layout = ConstrainedLayoutEngine(wspace=0.02 if count == 2 else 0.06)
-    figure = Figure(figsize=(5 * count, 4), dpi=120, layout=layout)
+    spacing, dpi = (0.02, 120) if count == 2 else (0.06, 100)
+    layout = ConstrainedLayoutEngine(wspace=spacing)
+    figure = Figure(figsize=(5 * count, 4), dpi=dpi, layout=layout)
     figure.suptitle(title, fontsize=10)
     panels = list(figure.subplots(1, count))
     for axes in panels:

@@ -50,6 +50,7 @@ WORD_LIMITS = {
         f"docs/{name}.md": 1000
         for name in (
             "architecture",
+            "backtest",
             "migrating",
             "protocol",
             "retraining",

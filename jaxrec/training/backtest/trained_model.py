@@ -1,5 +1,6 @@
 """Trained models: models of finished runs, which rank and recommend the items of a newer log."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,7 +11,6 @@ from jaxtyping import Bool, Int
 from jaxrec.data.data_config import DataConfig
 from jaxrec.data.dataset import encode_timelines
 from jaxrec.data.item_features import ids_by_name
-from jaxrec.data.known_ids import KnownIds
 from jaxrec.data.ordered import OrderedLog, select_rows
 from jaxrec.data.timelines import Timelines
 from jaxrec.data.vocabulary import index_items
@@ -20,7 +20,7 @@ from jaxrec.evaluation.metrics import missed_rank
 from jaxrec.evaluation.ranking import Scorer, model_scorer, rank_positions
 from jaxrec.models.folding import fold_features
 from jaxrec.runs.directory import VOCABULARY, RunDirectory
-from jaxrec.schema import UNKNOWN
+from jaxrec.schema import UNKNOWN, Feature
 from jaxrec.training.checkpoint import read_model
 
 
@@ -30,13 +30,13 @@ class TrainedModel:
 
     Attributes:
         scorer: the model.
-        known: the ids of its items and of the values of its features.
+        features: its features of activities, users and moments, by name.
         numbers: the number of each of its items in the log, in the order of the ids, [V].
         config: the settings of its data.
     """
 
     scorer: Scorer
-    known: KnownIds
+    features: Mapping[str, Feature]
     numbers: Int[np.ndarray, " V"]
     config: DataConfig
 
@@ -93,8 +93,8 @@ class TrainedModel:
 
     def _encode(self, log: OrderedLog) -> Timelines:
         """Return the timelines of a log whose items have the ids of the model as numbers."""
-        timelines, _ = encode_timelines(log, log.items, self.config, self.known.features)
-        sizes = {name: each.size for name, each in self.known.features.items()}
+        timelines, _ = encode_timelines(log, log.items, self.config, self.features)
+        sizes = {name: each.size for name, each in self.features.items()}
 
         def without_new(features: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
             return {
@@ -112,18 +112,18 @@ def load_model(run: RunDirectory, log: OrderedLog) -> TrainedModel:
     Raises:
         UserError: the log lacks items of the run.
     """
-    config, known = run.config(), run.known_ids()
-    numbers = index_items(
-        known.vocabulary.values.cast(pl.String), log.catalogue["item"].cast(pl.String)
-    )
+    config, schema, items = run.config(), run.schema(), run.vocabulary().values
+    numbers = index_items(items.cast(pl.String), log.catalogue["item"].cast(pl.String))
     if not numbers.all():
         raise UserError(
             f"{run.path / VOCABULARY} has items that the log lacks: the data has changed; start "
             "again with --overwrite"
         )
-    model = read_model(run.checkpoints, run.schema(), config.model)
+    model = read_model(run.checkpoints, schema, config.model)
     model = fold_features(model, ids_by_name(run.item_features()))
-    return TrainedModel(model_scorer(*nnx.split(model, nnx.Param)), known, numbers, config.data)
+    features = {each.name: each for each in schema.features if each.of != "item"}
+    scorer = model_scorer(*nnx.split(model, nnx.Param))
+    return TrainedModel(scorer, features, numbers, config.data)
 
 
 def _with_moment(log: OrderedLog, time: float) -> OrderedLog:

@@ -74,8 +74,9 @@ def run_backtest(
         UserError: a setting or the directory does not fit, the log cannot be cut into the periods,
             or a model cannot be trained.
     """
-    for flag, value in changed_flags(config.train, "from_run", "teacher").items():
-        raise UserError(f"{flag}={value} does not apply to a backtest; omit it")
+    own = changed_flags(config.data, "split", "train_on_validation", "test_users")
+    for flag, value in {**own, **changed_flags(config.train, "from_run", "teacher")}.items():
+        raise UserError(f"{flag}={value} is set by the backtest; omit it")
     check_encoder(config.model)
     flags = flags_of(settings, config)
     directory.check(flags, resume=resume, overwrite=overwrite)
@@ -122,7 +123,9 @@ def train_models(
         validation_users=config.data.validation_users or _PROGRESS_USERS,
     )
     scratch, warm = (directory.run(date, name) for name in (SCRATCH, WARM))
-    _train(log, period, replace(config, data=data), scratch)
+    # Only a run that continues another can forget items.
+    fresh = replace(config.train, forget_items=False)
+    _train(log, period, replace(config, data=data, train=fresh), scratch)
     if not before:
         return dict.fromkeys(VARIANTS, scratch)
     continued = replace(config.train, from_run=str(before[WARM].path))

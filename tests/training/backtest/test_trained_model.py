@@ -1,18 +1,14 @@
 """Trained models on a newer log: what they read before a target, and at a moment."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
-import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxrec.data.gaps import gap_ids
 from jaxrec.data.interactions import FilterConfig
-from jaxrec.data.known_ids import KnownIds
 from jaxrec.data.ordered import OrderedLog, order_log
-from jaxrec.data.vocabulary import Vocabulary
 from jaxrec.evaluation.metrics import missed_rank
 from jaxrec.evaluation.ranking import Histories
 from jaxrec.schema import AGE, ITEM, Feature
@@ -39,13 +35,9 @@ def model_of(
 ) -> tuple[TrainedModel, RecordingScorer]:
     """Return a model that knows some raw items of a log, with ids in this order."""
     scorer = RecordingScorer(len(items))
-    vocabulary = Vocabulary(pl.Series("item", items), np.zeros(len(items) + 1, np.int64))
-    known = KnownIds(
-        Path("run"), vocabulary, pl.DataFrame(), features={each.name: each for each in features}
-    )
     config = data_config(history_length=LENGTH, keep_seen=True, **settings)
     numbers = np.array([1 + log.catalogue["item"].to_list().index(item) for item in items])
-    return TrainedModel(scorer, known, numbers, config), scorer
+    return TrainedModel(scorer, {each.name: each for each in features}, numbers, config), scorer
 
 
 def ordered(rows: Sequence[tuple], *columns: str) -> OrderedLog:
