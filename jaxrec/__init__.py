@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from jaxrec.runtime import Recommendation as Recommendation
     from jaxrec.runtime import Recommender as Recommender
     from jaxrec.training.api import train as train
+    from jaxrec.training.backtest.python_backtest import backtest as backtest
     from jaxrec.training.compare_runs import compare as compare
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Recommender",
     "Run",
     "UserError",
+    "backtest",
     "compare",
     "export",
     "read_log",
@@ -52,6 +54,7 @@ _PUBLIC = {
     "Recommender": ("jaxrec.runtime", None),
     "Run": ("jaxrec.runs.run", "train"),
     "UserError": ("jaxrec.errors", None),
+    "backtest": ("jaxrec.training.backtest.python_backtest", "train"),
     "compare": ("jaxrec.training.compare_runs", "train"),
     "export": ("jaxrec.conversion.convert", "convert"),
     "read_log": ("jaxrec.data.sources.python_log", "train"),

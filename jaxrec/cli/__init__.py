@@ -30,6 +30,9 @@ COMMANDS = {
     "prepare": Command("jaxrec.cli.prepare", "train", "prepare a log larger than memory"),
     "compare": Command("jaxrec.cli.compare", "train", "compare finished runs and their lists"),
     "sweep": Command("jaxrec.cli.sweep", "train", "train encoders x history lengths x seeds"),
+    "backtest": Command(
+        "jaxrec.cli.backtest", "train", "judge models of several dates on what followed"
+    ),
     "benchmark-training": Command(
         "jaxrec.cli.benchmark_training", "train", "measure training and ranking on this machine"
     ),

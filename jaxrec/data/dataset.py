@@ -5,9 +5,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
-from jaxtyping import Float32, Int32
+from jaxtyping import Bool, Float32, Int32
 
-from jaxrec.data.activity_features import activity_features, moment_features, user_features
+from jaxrec.data.activity_features import (
+    EncodedFeature,
+    activity_features,
+    moment_features,
+    user_features,
+)
 from jaxrec.data.data_config import DataConfig
 from jaxrec.data.events import target_mask
 from jaxrec.data.feature_names import feature_names
@@ -18,7 +23,14 @@ from jaxrec.data.known_ids import NOTHING_KNOWN, KnownIds
 from jaxrec.data.log_summary import LogSummary, summarize_log
 from jaxrec.data.ordered import OrderedLog, order_log
 from jaxrec.data.rating_scale import RatingScale, rating_scale, ratings_of
-from jaxrec.data.splits import Split, sample_users, split_timelines, train_on_validation
+from jaxrec.data.splits import (
+    Period,
+    Split,
+    sample_users,
+    split_at_period,
+    split_timelines,
+    train_on_validation,
+)
 from jaxrec.data.target_weights import target_weights
 from jaxrec.data.timelines import Timelines
 from jaxrec.data.vocabulary import Vocabulary, build_vocabulary
@@ -80,12 +92,18 @@ def prepare(interactions: Interactions, config: DataConfig, *, seed: int) -> Dat
 
 
 def make_dataset(
-    log: OrderedLog, config: DataConfig, *, seed: int, known: KnownIds = NOTHING_KNOWN
+    log: OrderedLog,
+    config: DataConfig,
+    *,
+    seed: int,
+    known: KnownIds = NOTHING_KNOWN,
+    period: Period | None = None,
 ) -> Dataset:
     """Build a dataset from an ordered log: split it, and assign the item ids.
 
     Args:
         known: the ids of an earlier run, which are kept.
+        period: the period to split the log at; None: the split of the configuration.
 
     Raises:
         UserError: the split leaves too few targets, or the configuration or the earlier run does
@@ -100,11 +118,7 @@ def make_dataset(
     # is split first, on timelines whose items still have the numbers of the ordered log.
     timelines_by_number = Timelines({ITEM: log.items}, log.offsets, log.timestamps)
     is_target = target_mask(log, config)
-    split = split_timelines(timelines_by_number, config.split, seed=seed, is_target=is_target)
-    if config.train_on_validation:
-        split = train_on_validation(timelines_by_number, split, is_target)
-    counts = {"validation": config.validation_users, "test": config.test_users}
-    split = sample_users(timelines_by_number, split, seed=seed, **counts)
+    split = _split(timelines_by_number, config, is_target, seed, period)
     weights = target_weights(log, is_target, split.is_training_target, config)
     catalogue = known.add_items(log.catalogue)
     vocabulary, rows = build_vocabulary(
@@ -115,18 +129,7 @@ def make_dataset(
     ids[PAD], ids[rows + 1] = PAD, np.arange(1, len(rows) + 1)
     of_items = item_features(catalogue, feature_names(config, "item"), known.item_features)
     left = 1 + np.flatnonzero(rows >= log.catalogue.height)
-    of_activities = activity_features(log, config, known.features)
-    of_users = user_features(log, config, known.features)
-    of_moments = moment_features(log, config)
-    features = [*of_activities, *of_users, *of_moments]
-    timelines = Timelines(
-        {ITEM: ids[log.items]} | {each.name: ids for each, ids in of_activities},
-        log.offsets,
-        log.timestamps,
-        {each.name: ids for each, ids in of_users},
-        log.ticks_per_second,
-        {each.name: ids for each, ids in of_moments},
-    )
+    timelines, features = encode_timelines(log, ids[log.items], config, known.features)
     return Dataset(
         timelines,
         split,
@@ -140,3 +143,51 @@ def make_dataset(
         ratings_of(log.columns),
         rating_scale(ratings_of(log.source)),
     )
+
+
+def encode_timelines(
+    log: OrderedLog,
+    items: Int32[np.ndarray, " n"],
+    config: DataConfig,
+    known: Mapping[str, Feature],
+) -> tuple[Timelines, list[EncodedFeature]]:
+    """Encode the activities of a log, and the features of activities, users and moments.
+
+    Args:
+        items: the id of each activity's item.
+        known: the features of an earlier run by name, whose values keep their ids.
+
+    Raises:
+        UserError: a feature does not fit the log.
+    """
+    of_activities = activity_features(log, config, known)
+    of_users = user_features(log, config, known)
+    of_moments = moment_features(log, config)
+    timelines = Timelines(
+        {ITEM: items} | {each.name: ids for each, ids in of_activities},
+        log.offsets,
+        log.timestamps,
+        {each.name: ids for each, ids in of_users},
+        log.ticks_per_second,
+        {each.name: ids for each, ids in of_moments},
+    )
+    return timelines, [*of_activities, *of_users, *of_moments]
+
+
+def _split(
+    timelines: Timelines,
+    config: DataConfig,
+    is_target: Bool[np.ndarray, " n"],
+    seed: int,
+    period: Period | None,
+) -> Split:
+    """Split timelines as configured, or at a period."""
+    if period is None:
+        split = split_timelines(timelines, config.split, seed=seed, is_target=is_target)
+    else:
+        fewest = config.filters.min_user_interactions
+        split = split_at_period(timelines, period, min_interactions=fewest, is_target=is_target)
+    if config.train_on_validation:
+        split = train_on_validation(timelines, split, is_target)
+    counts = {"validation": config.validation_users, "test": config.test_users}
+    return sample_users(timelines, split, seed=seed, **counts)

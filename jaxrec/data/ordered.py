@@ -4,12 +4,12 @@ A small log is ordered in memory; a large one is read from a prepared folder (`p
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import NamedTuple
 
 import numpy as np
 import polars as pl
-from jaxtyping import Int, Int32, Shaped
+from jaxtyping import Bool, Int, Int32, Shaped
 
 from jaxrec.data.interactions import FilterConfig, Interactions, filter_log
 from jaxrec.data.ties import break_ties, mask_ties
@@ -142,6 +142,34 @@ def order_log(
         rows.anomalies,
         kept.notes,
         tie_seed,
+    )
+
+
+def select_rows(
+    log: OrderedLog, is_selected: Bool[np.ndarray, " n"], items: Int[np.ndarray, " k"]
+) -> OrderedLog:
+    """Return the log of some rows, with a catalogue of some items in another order.
+
+    `source`, `rows` and `anomalies` stay those of the whole log.
+
+    Args:
+        is_selected: mask of the rows; those of other items are dropped.
+        items: the present number of each item of the new catalogue.
+    """
+    new_numbers = np.zeros(log.catalogue.height + 1, np.int32)
+    new_numbers[items] = np.arange(1, len(items) + 1)
+    numbers = new_numbers[log.items]
+    is_kept = is_selected & (numbers > 0)
+    counts = np.add.reduceat(is_kept, log.offsets[:-1], dtype=np.int64)
+    mask = pl.Series(is_kept)
+    return replace(
+        log,
+        catalogue=log.catalogue[items - 1],
+        items=numbers[is_kept],
+        offsets=np.concatenate([[0], np.cumsum(counts[counts > 0])]),
+        timestamps=log.timestamps[is_kept],
+        columns=log.columns.filter(mask) if log.columns.width else log.columns,
+        users=log.users.filter(pl.Series(counts > 0)),
     )
 
 

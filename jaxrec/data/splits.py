@@ -43,6 +43,14 @@ class Split:
     drawn_from: int | None = None
 
 
+@dataclass(frozen=True)
+class Period:
+    """A span of time [start, end), in the unit of a log's timestamps."""
+
+    start: float
+    end: float
+
+
 def split_timelines(
     timelines: Timelines,
     name: SplitName,
@@ -72,6 +80,44 @@ def split_timelines(
             f"no user with enough interactions: the {name} split of {len(timelines.lengths):,} "
             f"users leaves {parts[0]:,} targets for training, {parts[1]:,} for validation and "
             f"{parts[2]:,} for the test; give a longer log or another --split"
+        )
+    return split
+
+
+def split_at_period(
+    timelines: Timelines,
+    period: Period,
+    *,
+    min_interactions: int = 1,
+    is_target: Bool[np.ndarray, " n"] | None = None,
+) -> Split:
+    """Train on every target before a period, and test on every target in it.
+
+    Test targets have at least one activity before them. Each user's last training target is a
+    validation target too, for the progress of a final fit: it measures no generalization.
+
+    Args:
+        min_interactions: users with fewer activities before the period are not trained on.
+        is_target: as in `split_timelines`.
+
+    Raises:
+        UserError: there is no target for training or for the test.
+    """
+    times, starts = timelines.timestamps, timelines.offsets[:-1]
+    if is_target is None:
+        is_target = np.ones(len(times), bool)
+    counts = np.add.reduceat(times < period.start, starts, dtype=np.int64)
+    ends = starts + np.where(counts >= min_interactions, counts, 0)
+    is_training_target = is_target & _mask_before(timelines, ends)
+    last = _last_target(is_training_target)[ends]
+    is_tested = is_target & (times >= period.start) & (times < period.end)
+    is_tested[starts] = False
+    split = Split(is_training_target, ends, last[last > starts], np.flatnonzero(is_tested))
+    parts = (is_training_target.sum(), len(split.validation), len(split.test))
+    if min(parts) == 0:
+        raise UserError(
+            f"too few interactions: {parts[0]:,} targets before the period, of {parts[1]:,} users "
+            f"with a history, and {parts[2]:,} in it; give a longer log or another period"
         )
     return split
 

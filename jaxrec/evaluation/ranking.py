@@ -3,16 +3,18 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import numpy as np
 from flax import nnx
-from jaxtyping import Float, Int, Int32
+from jaxtyping import Bool, Float, Int, Int32
 
 from jaxrec.data.buckets import bucket_edges
 from jaxrec.data.data_config import DataConfig
 from jaxrec.data.dataset import Dataset
 from jaxrec.data.excluded_items import items_before
+from jaxrec.data.timelines import Timelines
 from jaxrec.evaluation.metrics import missed_rank
 from jaxrec.evaluation.scores import (
     Factors,
@@ -60,6 +62,20 @@ class Ranking:
     seen_targets: int
 
 
+class RankedPositions(NamedTuple):
+    """The ranks of the items at some positions, and the lists at these positions.
+
+    Attributes:
+        ranks: as in `Ranking`, [n].
+        lists: the ids of the top items, best first, PAD where no item is left, [n, K].
+        is_seen: whether the item is in the user's past, [n].
+    """
+
+    ranks: Int32[np.ndarray, " n"]
+    lists: Int32[np.ndarray, "n K"]
+    is_seen: Bool[np.ndarray, " n"]
+
+
 def model_scorer(graphdef: nnx.GraphDef[RecommenderModel], params: nnx.State) -> Scorer:
     """Return a scorer from a model, which is given as the result of nnx.split."""
     model = nnx.merge(graphdef, params)
@@ -101,17 +117,38 @@ def rank(
     *,
     coverage: bool = True,
 ) -> Ranking:
+    """Rank the item at each position of a dataset, as `rank_positions`.
+
+    Args:
+        coverage: whether to compute `Ranking.covered`, which takes as long as all the rest.
+    """
+    timelines, catalogue_size = dataset.timelines, dataset.vocabulary.size
+    top = min(COVERAGE_AT, catalogue_size) if coverage else 0
+    ranked = rank_positions(scorer, timelines, catalogue_size, positions, config, top=top)
+    recommended = np.zeros(catalogue_size + 1, bool)
+    recommended[ranked.lists] = True
+    users, seen_targets = timelines.users_of(positions), int(ranked.is_seen.sum())
+    return Ranking(users, ranked.ranks, int(recommended[1:].sum()), seen_targets)
+
+
+def rank_positions(
+    scorer: Scorer,
+    timelines: Timelines,
+    catalogue_size: int,
+    positions: Int[np.ndarray, " n"],
+    config: DataConfig,
+    *,
+    top: int = 0,
+) -> RankedPositions:
     """Rank the item at each position among all items, given the history before it.
 
     Ties count against the target, as does a score that is NaN. Unless the configuration keeps them,
     all items of the user's past before the target, however long ago, are excluded from the ranking.
 
     Args:
-        coverage: whether to compute `Ranking.covered`, which takes as long as all the rest.
+        top: number of top items to return, K.
     """
-    timelines, catalogue_size = dataset.timelines, dataset.vocabulary.size
     batch_size = max(1, min(len(positions), batch_size_for(catalogue_size)))
-    top = min(COVERAGE_AT, catalogue_size) if coverage else 0
     seen, targets = items_before(timelines, positions), timelines.items[positions]
     is_seen = seen.contains(targets[:, None])[:, 0]
     batches = _length_batches(np.minimum(np.diff(seen.offsets), config.history_length), batch_size)
@@ -119,7 +156,7 @@ def rank(
     batches_seen = [seen.gather(rows) for rows, _ in batches]
     max_seen = 0 if config.keep_seen else max(len(past.ids) for past in batches_seen)
     ranks = np.empty(len(positions), np.int32)
-    recommended = np.zeros(catalogue_size + 1, bool)
+    lists = np.zeros((len(positions), top), np.int32)
     for (rows, length), past in zip(batches, batches_seen, strict=True):
         padded = np.resize(positions[rows], batch_size)  # repeated rows, dropped below
         excluded = np.zeros((2, max_seen), np.int32)
@@ -128,11 +165,10 @@ def rank(
         scores = scorer(timelines.histories(padded, length))
         rank_B, top_BK = rank_scores(scores, timelines.items[padded], excluded, top=top)
         ranks[rows] = np.asarray(rank_B)[: len(rows)]
-        recommended[np.asarray(top_BK)[: len(rows)]] = True
+        lists[rows] = np.asarray(top_BK)[: len(rows)]
     if not config.keep_seen:
         ranks[is_seen] = missed_rank(catalogue_size)
-    users = timelines.users_of(positions)
-    return Ranking(users, ranks, int(recommended[1:].sum()), int(is_seen.sum()))
+    return RankedPositions(ranks, lists, is_seen)
 
 
 def batch_size_for(catalogue_size: int) -> int:

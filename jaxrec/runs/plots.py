@@ -1,4 +1,4 @@
-"""Figures of two panels, with labels that do not overlap however close their points are."""
+"""Figures of panels in a row, with labels that do not overlap however close their points are."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -7,6 +7,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Annotation, Text
 
@@ -18,9 +19,21 @@ _SPACE = 2
 
 def two_panels(title: str) -> tuple[Figure, Sequence[Axes]]:
     """Return a figure with two axes in a row, with margins for labels at both of their ends."""
-    figure = Figure(figsize=(10, 4), dpi=120, layout="constrained")
+    return _panels(title, 2)
+
+
+def three_panels(title: str) -> tuple[Figure, Sequence[Axes]]:
+    """Return a figure with three axes in a row, as `two_panels`."""
+    return _panels(title, 3)
+
+
+def _panels(title: str, count: int) -> tuple[Figure, Sequence[Axes]]:
+    # In a row of three, the labels of a panel would touch the axis of the next.
+    spacing, dpi = (0.02, 120) if count == 2 else (0.06, 100)
+    layout = ConstrainedLayoutEngine(wspace=spacing)
+    figure = Figure(figsize=(5 * count, 4), dpi=dpi, layout=layout)
     figure.suptitle(title, fontsize=10)
-    panels = list(figure.subplots(1, 2))
+    panels = list(figure.subplots(1, count))
     for axes in panels:
         axes.spines[["top", "right"]].set_visible(False)
         axes.margins(x=0.15)

@@ -61,14 +61,7 @@ def train(
         print(run.report())
     """
     file = None if config is None else Path(config)
-    experiment = with_size(Config(), size, file)
-    experiment = with_table(experiment, _as_toml(settings), Path("jaxrec.train"))
-    table: pl.DataFrame | None = None
-    if isinstance(log, Log):
-        table, data = log.table, with_settings(log, experiment.data)
-    else:
-        data = replace(experiment.data, dataset=str(log))
-    experiment = replace(experiment, data=data)
+    experiment, table = make_experiment(log, size, file, settings, "jaxrec.train")
     check_encoder(experiment.model)
     run_dir = RunDirectory(default_path(experiment, file) if directory is None else Path(directory))
     run_dir.check(experiment, resume=resume, overwrite=overwrite)
@@ -77,6 +70,27 @@ def train(
             experiment, run_dir, table=table, overwrite=overwrite, model_shards=model_shards
         )
     return Run.load(run_dir.path)
+
+
+def make_experiment(
+    log: Log | str | Path,
+    size: Size | None,
+    file: Path | None,
+    settings: Mapping[str, Any],
+    caller: str,
+) -> tuple[Config, pl.DataFrame | None]:
+    """Return the configuration of keyword arguments, and the log if it is in memory.
+
+    Args:
+        caller: the public function that was called, for error messages.
+
+    Raises:
+        UserError: a setting is unknown or out of range, or the file cannot be read.
+    """
+    experiment = with_table(with_size(Config(), size, file), _as_toml(settings), Path(caller))
+    if isinstance(log, Log):
+        return replace(experiment, data=with_settings(log, experiment.data)), log.table
+    return replace(experiment, data=replace(experiment.data, dataset=str(log))), None
 
 
 def _as_toml(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -41,7 +41,7 @@ ENTRY_SCRIPTS = {
     if (found := re.search(r'main\(\["(.*)", \*sys', path.read_text()))
 }
 # Commands that forward their unknown flags to run.py.
-FORWARDING_COMMANDS = ("sweep",)
+FORWARDING_COMMANDS = ("sweep", "backtest")
 # The flags of Flower's commands that the check of the example passes, and so tests.
 FLOWER_FLAGS = {
     flag

@@ -49,15 +49,8 @@ WORD_LIMITS = {
     **{
         f"docs/{name}.md": 1000
         for name in (
-            *(
-                "architecture",
-                "churn",
-                "migrating",
-                "protocol",
-                "retraining",
-                "scale",
-                "training-step",
-            ),
+            *("architecture", "backtest", "churn", "migrating", "protocol", "retraining", "scale"),
+            "training-step",
         )
     },
     **{

@@ -75,7 +75,7 @@ def load_interactions(
     if name == "synthetic":
         _refuse_all_but(config, {"synthetic"})
         world = config.synthetic
-        return synthetic_world(users=world.users, items=world.items, seed=seed)
+        return synthetic_world(users=world.users, items=world.items, seed=seed, drift=world.drift)
     if name in MOVIELENS:
         _refuse_all_but(config, {"data_dir"})
         return load_movielens(

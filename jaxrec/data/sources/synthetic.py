@@ -31,6 +31,7 @@ import polars as pl
 from jaxrec.config.fields import check, setting
 from jaxrec.data.gaps import DAY
 from jaxrec.data.interactions import Interactions
+from jaxrec.data.sources.remakes import with_remakes
 from jaxrec.data.sources.titles import GENRES, invent_films
 from jaxrec.errors import UserError
 
@@ -60,6 +61,9 @@ class SyntheticConfig:
     """number of users"""
     items: int = setting(1000, 20, 10_000_000)
     """number of films"""
+    drift: float = setting(0.0, 0.0, 100.0)
+    """how often in a year a new film takes the place of each film, so that tastes and items change
+    over time, and a model ages"""
 
     def __post_init__(self) -> None:
         check(self)
@@ -123,12 +127,17 @@ class World:
         return np.where(habit <= RESUME, successor, popular)
 
 
-def synthetic_world(*, users: int = 2000, items: int = 1000, seed: int = 0) -> Interactions:
+def synthetic_world(
+    *, users: int = 2000, items: int = 1000, seed: int = 0, drift: float = 0.0
+) -> Interactions:
     """Generate a catalogue and the log of its users, sorted by time as a server would write it.
 
     Timestamps are in seconds. Those of a user have ties, where the order of the log is the order of
     events. The catalogue does not depend on the number of users. The user table has the favourite
     genre of each user.
+
+    Args:
+        drift: how often in a year a new film takes the place of each film.
 
     Raises:
         UserError: if there is no user, or the catalogue is too small or too large.
@@ -139,9 +148,10 @@ def synthetic_world(*, users: int = 2000, items: int = 1000, seed: int = 0) -> I
         raise UserError(
             f"--synthetic.items={items} is outside {MIN_ITEMS:,}..{MAX_ITEMS:,}; choose one within"
         )
-    catalogue_rng, log_rng = np.random.default_rng(seed).spawn(2)
+    catalogue_rng, log_rng, drift_rng = np.random.default_rng(seed).spawn(3)
     world = World(items, catalogue_rng)
-    return simulate(world, world.mood[None], draw_tastes(users, log_rng), log_rng)
+    interactions = simulate(world, world.mood[None], draw_tastes(users, log_rng), log_rng)
+    return with_remakes(interactions, drift, OPENING, drift_rng) if drift else interactions
 
 
 def draw_tastes(users: int, rng: np.random.Generator) -> np.ndarray:

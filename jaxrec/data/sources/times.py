@@ -73,6 +73,21 @@ def read_times(
     return times, TICKS_PER_SECOND[unit]
 
 
+def parse_time(text: str, ticks_per_second: int, flag: str) -> float:
+    """Parse a single time: a number in the unit of a log, or an ISO date, in UTC without a zone.
+
+    Args:
+        ticks_per_second: the unit of the log's times, which is that of the result.
+
+    Raises:
+        UserError: the text is neither.
+    """
+    times, ticks = _parse_times(pl.Series([text]))
+    if times.has_nulls():
+        raise UserError(f"{flag}={text} is no time; give {_WANTED}")
+    return times[0] if ticks is None else times[0] * ticks_per_second / ticks
+
+
 def _remedy(column: pl.Series) -> str:
     """Return what to do about all times; empty if nothing is known."""
     days = text_of(column).str.replace(",", ".", literal=True).cast(pl.Float64, strict=False)

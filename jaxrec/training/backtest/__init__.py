@@ -1,0 +1,1 @@
+"""Backtest: models trained at several times of a log, each judged on what followed."""
