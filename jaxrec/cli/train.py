@@ -70,7 +70,7 @@ def run(flags: RunFlags) -> None:
     check_encoder(config.model)  # reports a mistake before the log is read
     directory = RunDirectory(flags.run_dir or default_path(config, flags.config))
     if flags.dry_run:
-        load_dataset(config, known=known_ids(config, directory, overwrite=flags.overwrite))
+        load_dataset(config, known=known_ids(config, directory, overwrite=not flags.resume))
         return
     by_leader(partial(directory.check, config, resume=flags.resume, overwrite=flags.overwrite))
     if flags.resume and directory.is_finished:

@@ -283,14 +283,6 @@ def test_a_configuration_with_a_missing_key_is_damaged(tmp_path, lacking):
     assert with_table(Config(), read_table(path), path) == Config()
 
 
-def test_an_earlier_run_may_lack_settings_that_were_added(tmp_path):
-    def remove(table):
-        for key in ("forget-items", "teacher-weight"):
-            del table[key]
-
-    assert load_config(changed_file(tmp_path, remove)) == Config()
-
-
 def test_differences_name_the_flag_and_both_values():
     assert differences(Config(), Config()) == []
     assert differences(UNUSUAL, UNUSUAL) == []

@@ -21,9 +21,10 @@ from jaxrec.data.sources.synthetic import SyntheticConfig
 from jaxrec.errors import UserError
 from jaxrec.models.folding import fold_features
 from jaxrec.models.model_config import ModelConfig
+from jaxrec.runs.directory import RunDirectory
 from jaxrec.training.defaults import window_shape_of
 from jaxrec.training.distillation import Teacher, distill
-from jaxrec.training.fit import init_model
+from jaxrec.training.fit import fit, init_model
 from jaxrec.training.learner import make_learner
 from jaxrec.training.objective import make_objective
 from jaxrec.training.sharding import (
@@ -35,7 +36,17 @@ from jaxrec.training.sharding import (
     unshard_state,
 )
 from jaxrec.training.step import TrainState, make_dispatch, name_of
+from jaxrec.training.warm_start import known_ids
 from jaxrec.training.windows import training_batches
+from tests.training.shop_logs import (
+    PLAIN,
+    TODAY,
+    dataset_of_shop,
+    model_of,
+    shop_log,
+    starting_from,
+    train_yesterday,
+)
 
 # 62 table rows with PAD, a multiple of neither 4 nor 8.
 WORLD = DataConfig(
@@ -150,6 +161,19 @@ def test_training_with_features_and_ratings_matches_one_device(optimizer, taught
         replace(SMALL.train, table_optimizer=optimizer),
     )
     require_same(learn(config, 4, taught=taught), learn(config, None, taught=taught))
+
+
+def test_a_run_that_starts_from_another_learns_alike_on_any_mesh(tmp_path):
+    """Its tables have 39 rows, eight of them new."""
+    run, tables = train_yesterday(tmp_path / "yesterday", PLAIN), []
+    for shards in (1, 4):
+        directory = RunDirectory(tmp_path / f"{shards}")
+        config = starting_from(run, teacher=str(run.path))
+        dataset = dataset_of_shop(config, shop_log(TODAY), known_ids(config, directory))
+        assert fit(dataset, config, directory, model_shards=shards)
+        tables.append(np.asarray(model_of(directory).item_table))
+    assert len(tables[0]) == 39
+    np.testing.assert_allclose(tables[0], tables[1], rtol=2e-4, atol=2e-6)
 
 
 def test_a_sharded_table_is_never_materialized_on_one_device():

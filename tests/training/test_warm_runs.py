@@ -154,3 +154,12 @@ def test_a_sweep_tells_that_a_run_does_not_fit_before_it_trains(days, tmp_path):
     done = call(sweep.main, *flags, *small, f"--sweep-dir={tmp_path / 'sweep'}", cwd=days)
     assert done.returncode == 2 and "--encoder: bow, not cnn" in done.stderr
     assert not (tmp_path / "sweep").exists()
+
+
+@pytest.mark.parametrize("added", ["forget-items", "teacher-weight"])
+def test_a_run_of_the_previous_release_lacks_settings_that_were_added(plain, tmp_path, added):
+    lines = (plain.path / "config.toml").read_text().splitlines()
+    kept = [line for line in lines if not line.startswith(added)]
+    assert len(kept) == len(lines) - 1
+    (tmp_path / "config.toml").write_text("\n".join(kept))
+    assert RunDirectory(tmp_path).config() == plain.config()
