@@ -75,8 +75,9 @@ def run(flags: ListFlags) -> None:
     if not 1 <= flags.k <= size:
         raise UserError(f"--k={flags.k} is out of range; give 1 to {size:,}")
     opened = open_log(flags.log, flags.columns, others={}, flag="--log")
-    inputs = {MODEL: sha256(content)}
-    fingerprint = take_fingerprint(flags, ("--model", "--out"), opened.file, **inputs)
+    step = max(1, min(_MAX_USERS, _MAX_ROWS // flags.k))
+    others = {MODEL: sha256(content), "users of a part": step}
+    fingerprint = take_fingerprint(flags, ("--model", "--out"), opened.file, **others)
     interactions = load_table(flags.log, flags.columns, flag="--log")
     log = _with_ids(interactions.log, bundle, flags)
     users = log.group_by("user", maintain_order=True).agg(known=(pl.col("id") != PAD).sum())
@@ -90,7 +91,6 @@ def run(flags: ListFlags) -> None:
     lists = UserLists(bundle, seen, flags.k)
     if not lists.is_fast:
         print(f"  lists take longer: {_slow_reason(flags.k, lists.top_k)}")
-    step = max(1, min(_MAX_USERS, _MAX_ROWS // flags.k))
     parts = TableParts(flags.out, -(-users.height // step))
     if discarded := parts.open(fingerprint):
         print(f"  {discarded}; starting again")

@@ -52,7 +52,7 @@ class TableParts:
             if not different:
                 return None
             discarded = f"{self.folder} has unfinished lists of other inputs ({different})"
-            shutil.rmtree(self.folder)
+            self._remove()
         # A killed command may have left a temporary file, with a dot.
         elif self.folder.exists() and any(
             not each.name.startswith(".") for each in self.folder.iterdir()
@@ -81,8 +81,14 @@ class TableParts:
         with replacing(self.table) as file:
             (rows.sink_csv if is_csv(self.table) else rows.sink_parquet)(file)
         height = rows.select(pl.len()).collect().item()
-        shutil.rmtree(self.folder)
+        self._remove()
         return height
+
+    def _remove(self) -> None:
+        """Remove the folder; its settings last, so that an interruption leaves a valid one."""
+        for path in self.folder.glob("*.part"):
+            path.unlink()
+        shutil.rmtree(self.folder)
 
 
 def is_csv(path: Path) -> bool:

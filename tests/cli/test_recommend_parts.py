@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -70,6 +71,30 @@ def test_an_interrupted_command_continues_after_its_last_part(
     assert ranked == [(60, 90), (90, 100)]
     assert pl.read_parquet(tmp_path / "lists.parquet").equals(expected)
     assert sorted(each.name for each in tmp_path.iterdir()) == ["lists.parquet", "log.parquet"]
+
+
+def test_a_command_killed_while_it_removes_its_parts_continues(
+    log, models, tmp_path, monkeypatch, small_parts
+):
+    expected = write_lists(log, models["rnn"], tmp_path)
+    unlinked = []
+
+    def unlink_twice(path):
+        if len(unlinked) == 2:
+            raise KeyboardInterrupt
+        unlinked.append(path.name)
+        path.rename(tmp_path / "removed")
+
+    flags = [f"--model={models['rnn']}", "--log=log.parquet", "--out=lists.parquet"]
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", unlink_twice)
+        assert call(recommend.main, *flags, cwd=tmp_path).returncode == 130
+    assert len(unlinked) == 2
+    process = call(recommend.main, *flags, cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    assert "  continues after " in process.stdout
+    assert pl.read_parquet(tmp_path / "lists.parquet").equals(expected)
+    assert not (tmp_path / "lists.parquet.parts").exists()
 
 
 CHANGES = {
