@@ -37,7 +37,7 @@ class TrainConfig:
     learning_rate: float | None = setting(None, 0.0, 10.0)
     """peak learning rate of AdamW, between a linear warm-up and a cosine decay to zero; default:
     0.00015 times the square root of the targets per step, as 0.003 for 400; transformer: at most
-    0.006 divided by its blocks; with --from-run: 0.3 of it"""
+    0.006 divided by its blocks"""
     seed: int = setting(0, 0, 2**31 - 1)
     """random seed; the same seed gives the same run"""
     from_run: str | None = None
