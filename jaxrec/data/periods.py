@@ -44,8 +44,8 @@ def last_periods(
             just after the last activity.
 
     Raises:
-        UserError: an argument is malformed, the log has no true times, nothing precedes the first
-            period, or a period has no target.
+        UserError: an argument is malformed, the log has no true times, or nothing precedes the
+            first period.
     """
     length, ticks = parse_duration(every, "--every"), _require_times(log, config)
     end = int(log.timestamps.max()) + 1
@@ -124,8 +124,14 @@ def log_of_period(log: OrderedLog, period: Period, filters: FilterConfig) -> Ord
 
 
 def format_time(time: float, ticks_per_second: int) -> str:
-    """Format a time in UTC: a date, with the time of day unless that is midnight."""
-    moment = datetime.fromtimestamp(time // ticks_per_second, UTC)
+    """Format a time in UTC: a date, with the time of day unless that is midnight.
+
+    A time beyond the years 1 to 9999 stays a number.
+    """
+    try:
+        moment = datetime.fromtimestamp(time // ticks_per_second, UTC)
+    except (ValueError, OverflowError, OSError):
+        return f"{time:.15g}"
     is_midnight = (moment.hour, moment.minute, moment.second) == (0, 0, 0)
     return f"{moment:%Y-%m-%d}" if is_midnight else f"{moment:%Y-%m-%dT%H:%M:%S}"
 

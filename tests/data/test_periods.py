@@ -112,6 +112,7 @@ def test_periods_without_targets_are_named():
     ("log", "settings", "message"),
     [
         (daily_log(), {"every": "7d", "count": 3}, "nothing precedes the first of 3 periods of 7d"),
+        (daily_log(), {"every": "99999w", "count": 90}, "which begins at -5441429361599: the log"),
         (daily_log(), {"until": "soon"}, "--until=soon is no time; give a number or an ISO date"),
         (daily_log(), {"until": "2024-05-02"}, "nothing precedes the first of 2 periods"),
         (ordered([("u", 1, 0), ("u", 2, 1)], None), {}, "those of the log, from 0 to 1, may be"),
@@ -213,3 +214,8 @@ def test_a_dataset_of_a_period_ranks_its_targets_by_what_was_known():
     assert dataset.split.is_training_target.sum() == 20
     # The targets of item 5 and "new" are unknown, so that of item 3 alone remains.
     assert dataset.split.test.tolist() == [5]
+
+
+def test_times_beyond_the_calendar_stay_numbers():
+    assert format_time(10**14, 1) == "100000000000000"
+    assert format_time(1e300, 1000) == "1e+300"
