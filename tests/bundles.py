@@ -1,7 +1,6 @@
 """Model files built for tests, valid and malformed."""
 
 import json
-import warnings
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -47,16 +46,14 @@ def make_bundle(
     Args:
         without: Name of a signature to leave out.
     """
-    # Importing TensorFlow emits warnings.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from jaxrec.conversion.graph.export import export
-        from jaxrec.conversion.graph.placeholder_tables import build_placeholders
-        from jaxrec.conversion.graph.signatures import build_signatures
+    # Only the extra `convert` has the packages.
+    from jaxrec.conversion.graph.export import export
+    from jaxrec.conversion.graph.placeholder_tables import build_placeholders
+    from jaxrec.conversion.graph.signatures import build_signatures
 
-        placeholders = build_placeholders(model)
-        kept = [each for each in build_signatures(placeholders, shapes) if each.name != without]
-        graph = export(kept, placeholders)
+    placeholders = build_placeholders(model)
+    kept = [each for each in build_signatures(placeholders, shapes) if each.name != without]
+    graph = export(kept, placeholders)
     columns = pack_catalogue({name: [None] * len(items) for name in COLUMNS})
     model_json = asdict(shapes) | {
         "features": [feature_entry(each) for each in model.features],

@@ -1,6 +1,5 @@
 """Export and quantization in this process, for shapes that the runs of conftest.py lack."""
 
-import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -80,12 +79,9 @@ def with_slow(names: Iterable[str], quick: Sequence[str]) -> list[Any]:
 
 @pytest.fixture(scope="module")
 def export():
-    # Importing TensorFlow emits warnings.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from jaxrec.conversion.graph.export import export
-        from jaxrec.conversion.graph.placeholder_tables import build_placeholders
-        from jaxrec.conversion.graph.signatures import build_signatures
+    from jaxrec.conversion.graph.export import export
+    from jaxrec.conversion.graph.placeholder_tables import build_placeholders
+    from jaxrec.conversion.graph.signatures import build_signatures
 
     def export_model(model: RecommenderModel, shapes: Shapes, without: str | None = None) -> bytes:
         placeholders = build_placeholders(model)
@@ -95,7 +91,6 @@ def export():
     return export_model
 
 
-@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", with_slow(VARIANTS, QUICK_VARIANTS))
 def test_every_shape_matches_the_model_in_every_recipe(export, name):
     variant = VARIANTS[name]
@@ -114,7 +109,6 @@ def test_every_shape_matches_the_model_in_every_recipe(export, name):
         assert parity.histories == len(build_trials(heldout, SIZE))
 
 
-@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("length", [5, 23], ids=["written out", "looped"])
 def test_int8_computes_large_products_in_8_bits_and_no_scores(export, monkeypatch, length):
     """Large means 100 weights here. The item table has more, but scores stay in float32."""
@@ -172,7 +166,6 @@ def with_values(heldout: Heldout, features: Sequence[Feature]) -> Heldout:
     return replace(heldout, history=heldout.history | values)
 
 
-@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", with_slow(FEATURES, ("rnn, everything", "any name")))
 def test_every_kind_of_feature_matches_the_model_in_every_recipe(export, name):
     encoder, *features = FEATURES[name]
@@ -192,7 +185,6 @@ def test_every_kind_of_feature_matches_the_model_in_every_recipe(export, name):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
 def test_long_histories_use_a_loop_and_short_ones_are_unrolled(export):
     def operators(length: int) -> dict[str, int]:
         return read_facts(export(make_model("rnn"), Shapes(1, length, 6, 4, False))).operators
@@ -202,7 +194,6 @@ def test_long_histories_use_a_loop_and_short_ones_are_unrolled(export):
     assert operators(max_steps + 1)["WHILE"] == 3
 
 
-@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("is_tied", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_the_vectors_signature_adds_no_second_table(export, is_tied):
     """It reads the constants of the scores and adds only a few numbers for shapes."""
@@ -218,9 +209,8 @@ def test_the_vectors_signature_adds_no_second_table(export, is_tied):
 
 
 def test_tensorflow_sees_placeholder_tables_and_a_graph_without_them_is_refused():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from jaxrec.conversion.graph.placeholder_tables import build_placeholders
+    from jaxrec.conversion.graph.placeholder_tables import build_placeholders
+
     placeholders = build_placeholders(make_model("bow", tie_embeddings=False))
     model = placeholders.placeholder_model()
     for table in (model.activities.tables[ITEM][...], model.item_table):
@@ -240,7 +230,6 @@ def pack_empty_graph() -> bytes:
     return bytes(builder.Output())
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_a_graph_of_another_model_is_refused(export):
     device = DeviceModel(export(make_model("rnn", seed=0), Shapes(1, 5, 6, 4, False)))
     heldout = make_heldout(random_histories(5))
@@ -252,7 +241,6 @@ def test_a_graph_of_another_model_is_refused(export):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
 def test_weights_behind_a_flatbuffer_are_moved_into_it(export):
     """Beyond 256 KB the quantizer appends them to the flatbuffer, where only some runtimes look."""
     config = ModelConfig(encoder="rnn", embedding_dim=64, hidden_units=256)

@@ -39,7 +39,6 @@ def export_graph(model, adapt: AdaptConfig | None) -> bytes:
     return export_model(model, SHAPES, adapt)
 
 
-@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
     "name",
     [
@@ -76,7 +75,6 @@ def test_the_adapter_matches_the_model_and_zeros_reproduce_the_shipped_model(nam
         assert facts.tables == read_facts(plain).tables
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_an_adapter_is_added_to_every_query():
     model = make_model("bow", hidden_units=12)
     device = DeviceModel(export_graph(model, CONFIG))
@@ -91,7 +89,6 @@ def test_an_adapter_is_added_to_every_query():
     np.testing.assert_allclose(moved, np.tile(expected, (len(histories), 1)), atol=1e-5)
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_compiled_model_learns_the_same_adapter():
     """LiteRT.js is built on CompiledModel."""
     graph = export_graph(make_model("rnn", hidden_units=12), CONFIG)
@@ -110,7 +107,6 @@ def test_compiled_model_learns_the_same_adapter():
     assert found.any() and learned.after < learned.before
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_the_adapting_error_detects_another_model_or_step_count():
     one, other = (
         make_model("bow", seed=1, hidden_units=12),

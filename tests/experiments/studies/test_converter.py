@@ -64,7 +64,7 @@ def test_the_best_entries_are_one_operation(run):
 
 @pytest.mark.parametrize("encoder", ["bow", "rnn"])
 def test_both_files_have_the_same_lists(runs, encoder):
-    """Run in a process of its own: both converters define the same C++ flags."""
+    """Run the script, as a user does."""
     pytest.importorskip("litert_converter", reason=needs_converter)
     pytest.importorskip("tensorflow", reason="needs the extra convert")
     script = ROOT / "experiments" / "studies" / "converter" / "converter.py"
