@@ -1,7 +1,5 @@
 """Titles, genres and years of a page's models, read from a table of items."""
 
-import io
-import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -47,13 +45,9 @@ def describe_exports(
 
 
 def _with_catalogue(export: Export, catalogue: bytes) -> bytes:
-    """Pack a model with another catalogue and the current format; other parts are unchanged."""
-    old = bundle.parse_bundle(export.data, export.path)
-    with zipfile.ZipFile(io.BytesIO(export.data)) as archive:
-        members = {
-            bundle.VOCABULARY: archive.read(bundle.VOCABULARY),
-            bundle.CATALOGUE: catalogue,
-            bundle.MODEL: as_json(old.model | {"format": bundle.FORMAT}),
-            bundle.CARD: archive.read(bundle.CARD),
-        }
-    return bundle.pack_bundle(old.graph, members)
+    """Pack a model, without its signature, with another catalogue and the current format."""
+    old, members = bundle.parse_bundle(export.data, export.path), bundle.read_members(export.data)
+    kept = {name: members[name] for name in (bundle.VOCABULARY, bundle.CARD)}
+    others = {**kept, bundle.CATALOGUE: catalogue}
+    hashes = {"format": bundle.FORMAT, "members": bundle.hash_members(others)}
+    return bundle.pack_bundle(old.graph, {**others, bundle.MODEL: as_json(old.model | hashes)})

@@ -50,9 +50,9 @@ def test_the_python_of_the_readme_recommends(tmp_path, monkeypatch, capsys):
     assert lines[-1].count("Recommendation(") == 5
 
 
-def test_the_python_of_the_retraining_page_writes_logs(tmp_path, monkeypatch):
+def test_the_python_of_the_churn_page_writes_logs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    run_python(ROOT / "docs" / "retraining.md")
+    run_python(ROOT / "docs" / "churn.md")
     whole, before = (pl.read_parquet(f"{name}.parquet") for name in ("log", "log97"))
     assert before.height == int(0.97 * whole.height) > 100_000
     assert {*before.rows()} < {*whole.rows()}

@@ -161,7 +161,7 @@ def test_held_out_histories_match_the_timelines(tmp_path):
     dataset = dataset_of(HISTORIES)
     RunDirectory(tmp_path).begin(CONFIG, dataset)
     heldout = read_heldout(tmp_path)
-    assert heldout.keys() == {"history.item", "target", "seen", "seen_offsets"}
+    assert heldout.keys() == {"history.item", "target", "users", "seen", "seen_offsets"}
     id_of = {value: i for i, value in enumerate(dataset.vocabulary.values.to_list(), start=1)}
     tested = [[id_of[item] for item in items] for items in HISTORIES if len(items) >= 3]
     assert heldout["target"].tolist() == [items[-1] for items in tested]

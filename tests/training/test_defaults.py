@@ -83,16 +83,12 @@ def test_the_learning_rate_grows_with_the_square_root_of_the_targets_in_a_step()
     assert peak_learning_rate(given, WindowShape(50, 49, 8, 8)) == 0.1
 
 
-def test_a_run_that_starts_from_another_has_fewer_epochs_and_smaller_steps():
+def test_a_run_that_starts_from_another_has_fewer_epochs():
     def warm(**given) -> TrainConfig:
         return TrainConfig(from_run="runs/monday", **given)
 
     assert max_epochs(TrainConfig()) == 30
     assert [max_epochs(warm(epochs=epochs)) for epochs in (30, 15, 3, 1)] == [10, 5, 1, 1]
-    shape = window_shape(DataConfig(), TrainConfig(), 10**6)
-    usual = peak_learning_rate(Config(), shape)
-    assert peak_learning_rate(Config(train=warm()), shape) == pytest.approx(0.3 * usual)
-    assert peak_learning_rate(Config(train=warm(learning_rate=0.1)), shape) == 0.1
 
 
 def test_the_learning_rate_of_stacked_attention_is_limited():
