@@ -47,7 +47,10 @@ def describe_exports(
 def _with_catalogue(export: Export, catalogue: bytes) -> bytes:
     """Pack a model, without its signature, with another catalogue and the current format."""
     old, members = bundle.parse_bundle(export.data, export.path), bundle.read_members(export.data)
-    kept = {name: members[name] for name in (bundle.VOCABULARY, bundle.CARD)}
-    others = {**kept, bundle.CATALOGUE: catalogue}
+    others = {
+        bundle.VOCABULARY: members[bundle.VOCABULARY],
+        bundle.CATALOGUE: catalogue,
+        bundle.CARD: members[bundle.CARD],
+    }
     hashes = {"format": bundle.FORMAT, "members": bundle.hash_members(others)}
     return bundle.pack_bundle(old.graph, {**others, bundle.MODEL: as_json(old.model | hashes)})

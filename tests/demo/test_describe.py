@@ -43,10 +43,13 @@ def test_every_model_gets_the_descriptions_and_nothing_else_changes(tmp_path, ex
             3, items[2], title="Bläuling", genres=["Drama", "Nature"], year=1987
         )
         assert new.catalogue[3:] == [entry(i + 1, items[i]) for i in range(3, len(items))]
-        assert (new.graph, new.items, new.model) == (old.graph, old.items, old.model)
+        hashes = {**old.model["members"], bundle.CATALOGUE: new.model["members"][bundle.CATALOGUE]}
+        assert new.model == {**old.model, "members": hashes}
+        assert (new.graph, new.items) == (old.graph, old.items)
         parts, others = members(before.data), members(after.data)
         assert list(parts) == list(others)
-        assert {name for name in parts if parts[name] != others[name]} == {bundle.CATALOGUE}
+        changed = {name for name in parts if parts[name] != others[name]}
+        assert changed == {bundle.CATALOGUE, bundle.MODEL}
         assert (after.path, after.model) == (before.path, before.model)
 
 
