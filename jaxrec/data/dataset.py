@@ -110,9 +110,11 @@ def make_dataset(
             not fit the log.
     """
     if log.catalogue.height < 2:
+        # The notes may name the cause: ids that a spreadsheet has made equal.
+        notes = f" (note: {'; '.join(log.notes)})" if log.notes else ""
         raise UserError(
             f"the log has a single item, {log.catalogue['item'][0]!r}, so there is nothing to "
-            "recommend; give a log of two or more"
+            f"recommend; give a log of two or more{notes}"
         )
     # Item ids depend on the training targets, and the split on times and events alone. So the log
     # is split first, on timelines whose items still have the numbers of the ordered log.
