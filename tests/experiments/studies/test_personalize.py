@@ -28,7 +28,8 @@ def test_short_histories_have_the_scores_of_the_shipped_model():
     config = AdaptConfig(activities=M, held_out=3)
     adapted = materialize_scores(adapted_scorer(model, config, history_length=N)({ITEM: histories}))
     shipped = materialize_scores(model_scorer(*nnx.split(model))({ITEM: histories[:, -N:]}))
-    np.testing.assert_array_equal(adapted, shipped)
+    # Two programs, whose sums XLA may order differently.
+    np.testing.assert_allclose(adapted, shipped, rtol=1e-5, atol=1e-6)
     # Longer histories may have an adapter.
     many = np.full((1, M), 5, np.int32)
     always = AdaptConfig(activities=M, held_out=0)
