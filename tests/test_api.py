@@ -52,6 +52,7 @@ def examples() -> dict[str, str]:
     return found
 
 
+@pytest.mark.slow
 def test_every_public_name_has_an_example_that_runs(shop, monkeypatch, capsys):
     monkeypatch.chdir(shop)
     code = examples()

@@ -7,6 +7,8 @@ import pytest
 
 from jaxrec.cli import train
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT.parent / "shared" / "inputs" / "turn3"
 

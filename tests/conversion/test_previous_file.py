@@ -16,7 +16,8 @@ from jaxrec.training.run_lists import churn_of_pairs
 from tests.bundles import with_older_names
 from tests.exports import call, convert, train_without
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+# It trains several runs.
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 pytest.importorskip("tensorflow", reason="needs the extra convert")
 

@@ -17,6 +17,9 @@ from jaxrec.schema import ITEM, PAD
 from jaxrec.training.run_lists import churn_of_pairs
 from tests.exports import train_without
 
+# It trains several runs.
+pytestmark = pytest.mark.slow
+
 # Users have seen more than half of the twenty items: without these, few lists could differ.
 BOW = ("--encoder=bow", "--history-length=4", "--keep-seen")
 

@@ -212,6 +212,7 @@ def taught_by_yesterday(run: RunDirectory, **settings) -> Config:
     return replace(TAUGHT_TODAY, train=train_config)
 
 
+@pytest.mark.slow
 def test_a_teacher_of_yesterday_scores_items_of_today_by_their_own_ids(yesterday, capsys):
     """Items, and the values of features, have other ids today."""
     config = taught_by_yesterday(yesterday)
@@ -280,6 +281,7 @@ def test_a_teacher_whose_items_are_text_is_refused_for_numbers(yesterday, tmp_pa
         fit(dataset_of_shop(config, log), config, RunDirectory(tmp_path / "run"))
 
 
+@pytest.mark.slow
 def test_shuffled_pairs_of_a_changed_log_are_refused(tmp_path):
     pairs = replace(PLAIN, data=replace(PLAIN.data, split="random-pairs"))
     run = train_yesterday(tmp_path / "yesterday", pairs)

@@ -29,6 +29,9 @@ from tests.training.shop_logs import (
     train_yesterday,
 )
 
+# It trains several runs.
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory) -> RunDirectory:

@@ -85,7 +85,7 @@ def test_forgotten_items_leave_and_the_others_keep_their_order(plain, tmp_path):
     np.testing.assert_array_equal(model.item_bias[1 : len(kept) + 1], old.item_bias[old_ids])
 
 
-@pytest.mark.parametrize("kind", ["plain", "featured"])
+@pytest.mark.parametrize("kind", ["plain", pytest.param("featured", marks=pytest.mark.slow)])
 def test_before_its_first_step_the_model_scores_known_items_as_the_earlier_run(
     kind, tmp_path, request
 ):
@@ -123,6 +123,7 @@ def test_a_new_item_starts_with_the_zero_vector_and_the_log_of_its_popularity(pl
     np.testing.assert_allclose(model.item_bias[new], expected, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tied", [True, False])
 def test_a_new_item_starts_with_the_vector_and_the_bias_of_its_features(featured, tmp_path, tied):
     run, config = featured, FEATURED
@@ -145,6 +146,7 @@ def test_a_new_item_starts_with_the_vector_and_the_bias_of_its_features(featured
         np.testing.assert_allclose(biases[number], bias, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_new_value_starts_as_an_unknown_one(featured, tmp_path):
     dataset, model = today(
         featured, FEATURED, tmp_path, devices=("web", "tv"), countries=("it", "fr")
@@ -159,6 +161,7 @@ def test_a_new_value_starts_as_an_unknown_one(featured, tmp_path):
     np.testing.assert_array_equal(device[:3], old.activities.tables["device"][...])
 
 
+@pytest.mark.slow
 def test_a_head_with_another_label_keeps_what_fits(featured, tmp_path):
     dataset, model = today(featured, FEATURED, tmp_path, ratings=5)
     old, size = model_of(featured), featured.vocabulary().size + 1
@@ -169,6 +172,7 @@ def test_a_head_with_another_label_keeps_what_fits(featured, tmp_path):
     assert not np.any(model.rating.bias[size:])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["adamw", "rowwise-adagrad"])
 def test_a_run_learns_new_items_taught_by_the_run_that_it_starts_from(
     featured, tmp_path, optimizer
