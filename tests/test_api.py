@@ -79,6 +79,7 @@ def test_training_with_the_saved_config_reproduces_the_run(shop, tmp_path):
     assert again.summary.test == jaxrec.Run.load(shop / "runs" / "shop").summary.test
 
 
+@pytest.mark.slow
 def test_a_keyword_argument_overrides_the_config_file(shop, tmp_path):
     log = jaxrec.read_log(shop / "log.csv", user="customer", item="sku", time="bought_at")
     saved = shop / "runs" / "shop" / "config.toml"

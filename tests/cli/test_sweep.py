@@ -121,6 +121,7 @@ def test_help_teaches(capsys):
     assert "--history-lengths" in text and "those of `jaxrec train`" in text
 
 
+@pytest.mark.slow
 def test_exports_are_timed_and_plotted(runs, models, tmp_path):
     directories = [RunDirectory(runs[encoder]) for encoder in ENCODERS]
     cells = {each.model_file: each.summary() for each in directories}
@@ -138,6 +139,7 @@ def test_exports_are_timed_and_plotted(runs, models, tmp_path):
     assert (tmp_path / "frontier.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_an_existing_export_is_reused(runs, models, tmp_path):
     run_dir = tmp_path / "bow"
     shutil.copytree(runs["bow"], run_dir)

@@ -55,6 +55,7 @@ def test_an_invalid_flag_or_file_is_one_line_and_leaves_no_files(tmp_path, mista
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("largest_file", [2_000, 30_000], ids=["at once", "at a checkpoint"])
 def test_a_full_disk_is_reported_in_one_line(tmp_path, largest_file):
     """RLIMIT_FSIZE limits the size of every file, which fails a write as a full disk does."""

@@ -259,6 +259,7 @@ def test_many_unreachable_targets_cause_a_warning(tmp_path):
     assert "of the user's history" not in run_train(*flags, "--keep-seen", cwd=tmp_path).stdout
 
 
+@pytest.mark.slow
 def test_target_weights_end_to_end(tmp_path):
     rows = [
         f"{user},{(3 * user + step) % 40},{7 * step * step},{step % 5 + 1},"

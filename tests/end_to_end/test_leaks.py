@@ -172,6 +172,7 @@ def recall_of(dataset: Dataset, folder: RunDirectory) -> float:
     return float(np.mean(rank(scorer, dataset, dataset.split.test, PLANTED).ranks <= K))
 
 
+@pytest.mark.slow
 def test_features_of_the_target_itself_give_only_chance_recall(tmp_path):
     leaking = recall_of(planted_dataset(the_next=False), RunDirectory(tmp_path / "own"))
     # Three standard deviations for 500 targets.

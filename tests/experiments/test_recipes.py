@@ -70,6 +70,7 @@ def test_a_recipe_distills_from_the_run_of_another(tmp_path):
     assert taught.train.teacher == "runs/ml-1m-rnn-n10"
 
 
+@pytest.mark.slow
 def test_a_run_is_reproduced_from_its_config(tmp_path):
     first = run_train("--encoder=bow", *TINY, cwd=tmp_path)
     assert first.returncode == 0, first.stderr

@@ -50,6 +50,7 @@ def test_one_client_with_all_data_and_one_step_is_a_central_step():
     assert max(np.abs(leaf).max() for leaf in changes(ours).values()) > 1e-3
 
 
+@pytest.mark.slow
 def test_separate_clients_and_a_server_compute_the_same_round():
     config = replace(LOOSE, clip_norm=0.01, noise_multiplier=0.5)
     state, keys = init_server_state(PARAMS, config), round_keys(config.seed, 0)

@@ -107,6 +107,7 @@ def test_compiled_model_learns_the_same_adapter():
     assert found.any() and learned.after < learned.before
 
 
+@pytest.mark.slow
 def test_the_adapting_error_detects_another_model_or_step_count():
     one, other = (
         make_model("bow", seed=1, hidden_units=12),
@@ -221,6 +222,7 @@ def test_an_invalid_adapter_is_refused_in_one_line(adaptive, models):
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_verify_repeats_the_proof_of_adaptation(adaptive, runs, tmp_path):
     from jaxrec.cli import verify
 
