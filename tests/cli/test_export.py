@@ -231,6 +231,7 @@ def test_ids_only_removes_all_metadata_of_items(copied_run, models):
         assert f"genres or year: {len(no_values)}." in archive.read("MODEL_CARD.md").decode()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_ids_beyond_the_safe_integer_range_cause_a_browser_warning(copied_run):
     """Check that the file is written nonetheless: other runtimes can use it."""

@@ -136,6 +136,7 @@ def test_a_killed_run_resumes_to_the_same_bits(trained, federated, monkeypatch):
     assert process.returncode == 0 and "killed is finished" in process.stdout
 
 
+@pytest.mark.slow
 @pytest_ignore
 def test_a_log_of_other_users_is_encoded_with_the_ids_of_the_run(trained):
     catalogue = RunDirectory(trained / "run").catalogue()["item"].to_list()

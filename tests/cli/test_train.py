@@ -167,6 +167,7 @@ def test_a_csv_log_with_an_item_table(tmp_path):
     assert catalogue["genres"][0] == ["A", "B"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("split", ["temporal", "random-pairs"])
 def test_every_split_runs_and_is_named(tmp_path, split):
     process = run_train("--encoder=bow", f"--split={split}", *QUICK_RUN, "--epochs=1", cwd=tmp_path)

@@ -28,6 +28,7 @@ from tests.training.chain import (
 
 
 # The CNN is not tested at 50% noise, where it needs more steps.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("encoder", "noise"),
     [
@@ -98,6 +99,7 @@ def test_training_on_two_devices_matches_one_device(tmp_path, monkeypatch, unint
         np.testing.assert_allclose(ours, theirs, atol=2e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["full-softmax", "sampled-softmax"])
 def test_bitsets_and_id_lists_of_excluded_items_are_bit_identical(tmp_path, monkeypatch, loss):
     config = replace(

@@ -43,6 +43,7 @@ def test_a_resumed_run_is_bit_identical_wherever_it_crashed(
     assert [line["epoch"] for line in resumed.epochs] == list(range(1, SHORT.train.epochs + 1))
 
 
+@pytest.mark.slow
 def test_the_state_of_rowwise_adagrad_is_resumed(tmp_path, monkeypatch):
     rowwise_adagrad = replace(CONFIG.train, table_optimizer="rowwise-adagrad", epochs=3)
     config = replace(CONFIG, train=rowwise_adagrad)

@@ -221,6 +221,7 @@ def test_batch_negatives_follow_the_popularity_of_targets():
     assert share == pytest.approx(0.75, rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", [uniform, log_uniform])
 def test_sampled_softmax_is_an_unbiased_estimate_of_the_partition_sum(sampler):
     """Check the mean of exp(loss) over draws: exp(loss) is linear in the sum over negatives."""

@@ -234,6 +234,7 @@ def test_verify_repeats_the_proof_of_adaptation(adaptive, runs, tmp_path):
     assert 0 < float(error) < 1e-3
 
 
+@pytest.mark.slow
 def test_an_adapter_of_another_graph_is_refused(adaptive, runs, tmp_path):
     """An update is another graph, even if it is exported from the same run."""
     convert(f"--run-dir={runs['bow']}", "--adapt", f"--export-dir={tmp_path}", cwd=tmp_path)
