@@ -82,8 +82,8 @@ def export(
         ids_only: whether to leave out titles, genres and years.
         batch_size: histories per call; above 1, a second file is written for servers.
         new_items: table of items added after training, for a run with item features.
-        new_items_cost: share of recall@10 on the held-out users that the other items may lose; the
-            largest boost of the new items at that cost is added to their scores; None: 0.01.
+        new_items_cost: share of `recall@10` on the held-out users that the other items may lose;
+            the largest boost of the new items at that cost is added to their scores; None: 0.01.
         boost: constant added to the scores of the new items; None: the one that is found.
         previous: the .tflite file that this one replaces; the churn between the two is printed and
             added to model.json. None: there is none.

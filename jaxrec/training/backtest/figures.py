@@ -56,10 +56,10 @@ class VariantFigures:
     """The figures of a variant.
 
     Attributes:
-        metrics: recall@10 and NDCG@10, by name.
+        metrics: `recall@10` and `NDCG@10`, by name.
         minus_scratch: their paired differences from the variant that is trained from scratch.
-        churn: overlap@10 and same_first, between successive models on the same histories, by name;
-            empty without two models.
+        churn: `overlap@10` and `same_first`, between successive models on the same histories, by
+            name; empty without two models.
         unknown_targets: number of targets whose item is unknown to the model; they are missed.
         training_seconds: the seconds of all epochs, compilation included.
     """
