@@ -14,8 +14,9 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +126,12 @@ def _parse(data: bytes, path: str | Path, public_key: str | None) -> Bundle:
     """Parse the content of a file, as `parse_bundle` does, but with any exception for damage."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         infos = {info.filename: info for info in archive.infolist()}
-        model_json = _member(archive, infos[MODEL])
+
+        @cache  # a member with a hash is read for it, and again for its content
+        def read(name: str) -> bytes:
+            return _member(archive, infos[name])
+
+        model_json = read(MODEL)
         model = json.loads(model_json)
         if model["format"] not in range(_ENTRIES_FORMAT, FORMAT + 1):
             raise UserError(
@@ -137,16 +143,16 @@ def _parse(data: bytes, path: str | Path, public_key: str | None) -> Bundle:
         if sha256(graph) != model["graph"]["sha256"]:
             raise ValueError("the hash of its graph differs")
         if "members" in model:
-            _require_members(archive, model["members"], len(graph))
+            _require_members(archive, model["members"], len(graph), read)
         if public_key is not None:
             _require_hashes(model, path)
-            signature = _member(archive, infos[SIGNATURE]) if SIGNATURE in infos else None
+            signature = read(SIGNATURE) if SIGNATURE in infos else None
             require_signature(model_json, signature, public_key, str(path))
-        items = json.loads(_member(archive, infos[VOCABULARY]))["values"]
+        items = json.loads(read(VOCABULARY))["values"]
         if model["format"] == _ENTRIES_FORMAT:
-            content = _in_blocks(json.loads(_member(archive, infos[_ENTRIES])))
+            content = _in_blocks(json.loads(read(_ENTRIES)))
         else:
-            content = _member(archive, infos[CATALOGUE])
+            content = read(CATALOGUE)
         if model["format"] < FORMAT:
             _rename_keys(model)
         return Bundle(graph, items, Catalogue(items, content), model)
@@ -163,12 +169,18 @@ def _require_order(model: Mapping[str, Any]) -> None:
             raise ValueError(f"its field {name} is {model[name]!r:.60}")
 
 
-def _require_members(archive: zipfile.ZipFile, hashes: Mapping[str, str], start: int) -> None:
+def _require_members(
+    archive: zipfile.ZipFile,
+    hashes: Mapping[str, str],
+    start: int,
+    read: Callable[[str], bytes],
+) -> None:
     """Check that an archive has the members of model.json and nothing else.
 
     Args:
         hashes: the hash of each member but `_WITHOUT_HASH`.
         start: the number of bytes before the archive, those of the flatbuffer.
+        read: returns the content of a member.
 
     Raises:
         ValueError: if it does not.
@@ -184,9 +196,9 @@ def _require_members(archive: zipfile.ZipFile, hashes: Mapping[str, str], start:
         raise ValueError(f"it lacks {min(missing)}")
     if added := found - hashes.keys():
         raise ValueError(f"{min(added)} was added to it")
-    for info in infos:
-        if info.filename in hashes and sha256(_member(archive, info)) != hashes[info.filename]:
-            raise ValueError(f"the hash of its {info.filename} differs")
+    for name in names:
+        if name in hashes and sha256(read(name)) != hashes[name]:
+            raise ValueError(f"the hash of its {name} differs")
 
 
 def _require_hashes(model: Mapping[str, Any], path: str | Path) -> None:
