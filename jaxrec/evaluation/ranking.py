@@ -1,6 +1,6 @@
 """Ranking: the rank of every target among the whole catalogue."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int, Int32
 from jaxrec.data.buckets import bucket_edges
 from jaxrec.data.data_config import DataConfig
 from jaxrec.data.dataset import Dataset
-from jaxrec.data.excluded_items import items_before
+from jaxrec.data.excluded_items import ExcludedItems, items_before
 from jaxrec.data.timelines import Timelines
 from jaxrec.evaluation.metrics import missed_rank
 from jaxrec.evaluation.scores import (
@@ -152,18 +152,13 @@ def rank_positions(
     seen, targets = items_before(timelines, positions), timelines.items[positions]
     is_seen = seen.contains(targets[:, None])[:, 0]
     batches = _length_batches(np.minimum(np.diff(seen.offsets), config.history_length), batch_size)
-    # All batches have the same shape: the last repeats its rows, and excluded ids end with PAD.
-    batches_seen = [seen.gather(rows) for rows, _ in batches]
-    max_seen = 0 if config.keep_seen else max(len(past.ids) for past in batches_seen)
+    excluded = pad_excluded(seen, [rows for rows, _ in batches], keep_seen=config.keep_seen)
     ranks = np.empty(len(positions), np.int32)
     lists = np.zeros((len(positions), top), np.int32)
-    for (rows, length), past in zip(batches, batches_seen, strict=True):
+    for (rows, length), excluded_2m in zip(batches, excluded, strict=True):
         padded = np.resize(positions[rows], batch_size)  # repeated rows, dropped below
-        excluded = np.zeros((2, max_seen), np.int32)
-        if not config.keep_seen:
-            excluded[:, : len(past.ids)] = past.rows, past.ids
         scores = scorer(timelines.histories(padded, length))
-        rank_B, top_BK = rank_scores(scores, timelines.items[padded], excluded, top=top)
+        rank_B, top_BK = rank_scores(scores, timelines.items[padded], excluded_2m, top=top)
         ranks[rows] = np.asarray(rank_B)[: len(rows)]
         lists[rows] = np.asarray(top_BK)[: len(rows)]
     if not config.keep_seen:
@@ -175,6 +170,26 @@ def batch_size_for(catalogue_size: int) -> int:
     """Return the number of histories to score together, as many as fit into memory."""
     in_blocks = catalogue_size > _MAX_WHOLE_ITEMS
     return _HISTORIES_IN_BLOCKS if in_blocks else _MAX_SCORES // (catalogue_size + 1)
+
+
+def pad_excluded(
+    seen: ExcludedItems, batches: Sequence[Int[np.ndarray, " _"]], *, keep_seen: bool
+) -> Iterator[Int32[np.ndarray, "2 m"]]:
+    """Yield the row and the id of each seen item of batches, in arrays of one shape.
+
+    The arrays end with PAD, which is never ranked, so that all batches share one program.
+
+    Args:
+        batches: the rows of each batch.
+        keep_seen: whether nothing is excluded: m is zero then.
+    """
+    parts = [seen.gather(rows) for rows in batches]
+    length = 0 if keep_seen else max(len(each.ids) for each in parts)
+    for each in parts:
+        padded = np.zeros((2, length), np.int32)
+        if not keep_seen:
+            padded[:, : len(each.ids)] = each.rows, each.ids
+        yield padded
 
 
 def rank_scores(

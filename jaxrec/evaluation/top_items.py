@@ -6,7 +6,13 @@ import numpy as np
 from jaxtyping import Int32
 
 from jaxrec.data.excluded_items import ExcludedItems
-from jaxrec.evaluation.ranking import Histories, Scorer, batch_size_for, rank_scores
+from jaxrec.evaluation.ranking import (
+    Histories,
+    Scorer,
+    batch_size_for,
+    pad_excluded,
+    rank_scores,
+)
 
 
 def top_items(
@@ -29,15 +35,9 @@ def top_items(
     batches = [
         np.arange(start, min(start + size, len(seen))) for start in range(0, len(seen), size)
     ]
-    # All batches have the same shape: the last repeats its rows, and excluded ids end with PAD.
-    batches_seen = [seen.gather(rows) for rows in batches]
-    max_seen = 0 if keep_seen else max(len(each.ids) for each in batches_seen)
-    any_target = np.ones(size, np.int32)
-    for rows, of_batch in zip(batches, batches_seen, strict=True):
-        excluded = np.zeros((2, max_seen), np.int32)
-        if not keep_seen:
-            excluded[:, : len(of_batch.ids)] = of_batch.rows, of_batch.ids
-        padded = np.resize(rows, size)
+    excluded, any_target = pad_excluded(seen, batches, keep_seen=keep_seen), np.ones(size, np.int32)
+    for rows, excluded_2m in zip(batches, excluded, strict=True):
+        padded = np.resize(rows, size)  # repeated rows, dropped below
         scores = scorer({name: values[padded] for name, values in histories.items()})
-        _, top_BK = rank_scores(scores, any_target, excluded, top=top)
+        _, top_BK = rank_scores(scores, any_target, excluded_2m, top=top)
         yield np.asarray(top_BK)[: len(rows)]
