@@ -13,13 +13,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
-from tqdm import tqdm
 
 from jaxrec.conversion.export_config import MAX_BOOST, ExportConfig
 from jaxrec.conversion.inputs import as_history, as_inputs, take_rows
 from jaxrec.conversion.measure.recall import RECALL_AT
 from jaxrec.conversion.restore import RestoredRun
 from jaxrec.data.feature_values import encode_inputs
+from jaxrec.data.progress import show_progress
 from jaxrec.evaluation.metrics import bootstrap_intervals
 from jaxrec.models.folding import add_to_scores
 from jaxrec.models.model import RecommenderModel
@@ -120,7 +120,7 @@ def compute_margins(
     inputs, count = as_inputs(heldout.history), len(heldout.target)
     size = max(1, _MAX_SCORES // model.item_bias.shape[0])
     parts = []
-    with tqdm(total=count, desc="boost", unit="history", delay=2, leave=False) as bar:
+    with show_progress(total=count, unit="history", label="boost") as progress:
         for start in range(0, count, size):
             rows = np.arange(start, min(start + size, count))
             history = as_history(take_rows(inputs, rows))
@@ -130,7 +130,7 @@ def compute_margins(
                 seen = heldout.seen.gather(rows)
                 scores[seen.rows, seen.ids] = -np.inf
             parts.append(margins_of(scores, heldout.target[rows], old_items + 1))
-            bar.update(len(rows))
+            progress.update(len(rows))
     return Margins(*(np.concatenate(each) for each in zip(*parts, strict=True)))
 
 

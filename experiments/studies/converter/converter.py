@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import tyro
-from tqdm import tqdm
 
 from jaxrec.cli.command_line import command
 from jaxrec.conversion.flatbuffer import finalize_graph, read_facts
@@ -24,6 +23,7 @@ from jaxrec.conversion.measure.latency import load_timed_model, machine_name, me
 from jaxrec.conversion.restore import restore_run
 from jaxrec.conversion.suppress_output import suppress_output
 from jaxrec.conversion.verify.distance import Reference, compare, compute_reference
+from jaxrec.data.progress import show_progress
 from jaxrec.errors import UserError
 from jaxrec.runs.text_table import format_table
 from jaxrec.runtime.interpreter import DeviceModel
@@ -53,7 +53,7 @@ def run(flags: ConverterFlags) -> None:
         ) from None
     from jaxrec.conversion.graph.export import export_model
 
-    for path in tqdm(flags.runs, unit="run", disable=None, leave=False):
+    for path in show_progress(flags.runs, unit="run"):
         source = restore_run(path)
         if source.model.features or source.model.heads:
             raise UserError(f"{path} has features or heads; give a run without them")

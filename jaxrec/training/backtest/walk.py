@@ -7,7 +7,6 @@ from functools import partial
 import numpy as np
 import polars as pl
 from jaxtyping import Int
-from tqdm import tqdm
 
 from jaxrec.config.experiment import Config
 from jaxrec.config.fields import changed_flags
@@ -16,6 +15,7 @@ from jaxrec.data.events import target_mask
 from jaxrec.data.log_summary import format_summary, summarize_log
 from jaxrec.data.ordered import OrderedLog, order_log
 from jaxrec.data.periods import format_time, last_periods, log_of_period, period_targets
+from jaxrec.data.progress import show_progress
 from jaxrec.data.sources.load import load_interactions
 from jaxrec.data.splits import Period
 from jaxrec.errors import UserError
@@ -167,13 +167,13 @@ def judge(
     owners = np.searchsorted(log.offsets, targets, side="right") - 1
     users = np.unique(owners)
     models_by_id = {id(model): model for model in models.values()}
-    bar = partial(tqdm, unit="model", delay=2, disable=None, leave=False)
+    progress = partial(show_progress, unit="model")
     ranks = {
         key: model.rank_targets(log, targets)
-        for key, model in bar(models_by_id.items(), desc="rank the targets")
+        for key, model in progress(models_by_id.items(), label="rank the targets")
     }
     list_users, churn = {}, {}
-    for name in bar([each for each in before if each != NEVER], desc="compare the lists"):
+    for name in progress([each for each in before if each != NEVER], label="compare the lists"):
         old, new = (each[name].recommend(log, users, period.start) for each in (before, models))
         has_both = (old[:, 0] > 0) & (new[:, 0] > 0)
         list_users[name] = users[has_both]
