@@ -103,6 +103,11 @@ class Schema:
         """Number of rows of an item table, R."""
         return self.items + 1
 
+    @property
+    def input_features(self) -> tuple[Feature, ...]:
+        """The features of activities, users and moments."""
+        return tuple(each for each in self.features if each.of != "item")
+
     def features_of(self, owner: Owner) -> tuple[Feature, ...]:
         """Return the features of activities, items, users or moments."""
         return tuple(each for each in self.features if each.of == owner)

@@ -135,7 +135,7 @@ class RunDirectory:
             self.vocabulary(),
             self.catalogue(),
             {each.name: each for each in item_features},
-            {each.name: each for each in schema.features if each.of != "item"},
+            {each.name: each for each in schema.input_features},
             {each.name: each for each in schema.heads},
             forgets_items,
         )

@@ -18,10 +18,13 @@ from flax import nnx
 from jax.sharding import SingleDeviceSharding
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
+from jaxrec.data.item_features import ids_by_name
 from jaxrec.errors import UserError
 from jaxrec.files import require_disk_space
+from jaxrec.models.folding import fold_features
 from jaxrec.models.model import RecommenderModel
 from jaxrec.models.model_config import ModelConfig
+from jaxrec.runs.directory import RunDirectory
 from jaxrec.schema import Schema
 from jaxrec.training.step import TrainState, name_of
 
@@ -161,6 +164,16 @@ def read_model(folder: Path, schema: Schema, config: ModelConfig) -> Recommender
             return nnx.merge(graphdef, restore_best(checkpoints, like))
     finally:
         logging.disable(logging.NOTSET)
+
+
+def read_folded_model(run: RunDirectory) -> RecommenderModel:
+    """Read the best model of a finished run, with item features folded into its item tables.
+
+    Raises:
+        UserError: as `restore_best`, or another file of the run is damaged.
+    """
+    model = read_model(run.checkpoints, run.schema(), run.config().model)
+    return fold_features(model, ids_by_name(run.item_features()))
 
 
 def _score(metrics: Mapping[str, float]) -> float:

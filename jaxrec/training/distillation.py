@@ -13,15 +13,13 @@ from jaxrec.config.fields import refuse_unused
 from jaxrec.data.batching import Batch
 from jaxrec.data.data_config import DataConfig
 from jaxrec.data.dataset import Dataset
-from jaxrec.data.item_features import ids_by_name
 from jaxrec.errors import UserError
 from jaxrec.models.activities import sum_of
-from jaxrec.models.folding import fold_features
 from jaxrec.models.model import PAD_BIAS, RecommenderModel
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.earlier_run import data_differences, finished_run
 from jaxrec.schema import ITEM, PAD
-from jaxrec.training.checkpoint import read_model
+from jaxrec.training.checkpoint import read_folded_model
 from jaxrec.training.objective import Loss, Losses, logit_factors
 from jaxrec.training.processes import is_leader
 from jaxrec.training.renumbering import NEW, renumber, rows_by_parameter
@@ -156,10 +154,8 @@ def _read_teacher(directory: RunDirectory, dataset: Dataset, run: DataConfig) ->
             f"{flag} has other items: the data has changed, and --split={run.split} has put "
             "other targets into the test; train it again"
         )
-    model = read_model(directory.checkpoints, directory.schema(), config.model)
-    model = fold_features(model, ids_by_name(directory.item_features()))
     rows = rows_by_parameter(dataset, known)
-    graphdef, params = nnx.split(model, nnx.Param)
+    graphdef, params = nnx.split(read_folded_model(directory), nnx.Param)
     model, is_known_R = nnx.merge(graphdef, renumber(params, rows)), rows["bias"] != NEW
     count = int(is_known_R[PAD + 1 :].sum())
     if count == 0:

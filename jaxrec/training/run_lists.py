@@ -6,26 +6,23 @@ from itertools import combinations
 import numpy as np
 from flax import nnx
 from jaxtyping import Int
-from tqdm import tqdm
 
 from jaxrec.data.feature_values import encode_inputs
-from jaxrec.data.item_features import ids_by_name
+from jaxrec.data.progress import ProgressDisplay, show_progress
 from jaxrec.errors import UserError
 from jaxrec.evaluation.churn import CHURN_AT, Churn, common_ids, compute_churn, count_items
 from jaxrec.evaluation.ranking import model_scorer
 from jaxrec.evaluation.top_items import top_items
-from jaxrec.models.folding import fold_features
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.heldout import Heldout
 from jaxrec.runs.translation import ModelInputs, translate
-from jaxrec.training.checkpoint import read_model
+from jaxrec.training.checkpoint import read_folded_model
 
 
 def churn_of_pairs(directories: Sequence[RunDirectory]) -> dict[tuple[str, str], Churn]:
     """Compute the churn between all pairs of runs on the held-out histories of the first.
 
-    Items that a run does not know are dropped from its histories. With a terminal, a progress bar
-    is shown.
+    Items that a run does not know are dropped from its histories. Progress is shown.
 
     Returns:
         The churn by the paths of the two runs.
@@ -41,10 +38,10 @@ def churn_of_pairs(directories: Sequence[RunDirectory]) -> dict[tuple[str, str],
             raise UserError(f"{directory.path} has none of the items of {directories[0].path}")
     names, lists = [str(each.path) for each in directories], []
     total = len(directories) * len(heldout.target)
-    with tqdm(total=total, unit="list", disable=None, leave=False) as bar:
+    with show_progress(total=total, unit="list") as progress:
         for directory, target, ids in zip(directories, inputs, ids_of_runs, strict=True):
             translated = translate(heldout, source, target)
-            lists.append(ids[_lists_of(directory, translated, target, bar)])
+            lists.append(ids[_lists_of(directory, translated, target, progress)])
     pairs = combinations(zip(names, lists, strict=True), 2)
     return {
         (first, second): compute_churn(before, after, users=heldout.users)
@@ -53,28 +50,25 @@ def churn_of_pairs(directories: Sequence[RunDirectory]) -> dict[tuple[str, str],
 
 
 def _inputs_of(directory: RunDirectory) -> ModelInputs:
-    features = [each for each in directory.schema().features if each.of != "item"]
     items = directory.vocabulary().values.to_list()
+    features = directory.schema().input_features
     return ModelInputs(items, features, directory.config().data.history_length)
 
 
 def _lists_of(
-    directory: RunDirectory, heldout: Heldout, inputs: ModelInputs, bar: tqdm
+    directory: RunDirectory, heldout: Heldout, inputs: ModelInputs, progress: ProgressDisplay
 ) -> Int[np.ndarray, "n k"]:
     """Return the ids of the top ten of each held-out history, by the best model of a run."""
-    config = directory.config()
-    model = read_model(directory.checkpoints, directory.schema(), config.model)
-    model = fold_features(model, ids_by_name(directory.item_features()))
     batches = top_items(
-        model_scorer(*nnx.split(model, nnx.Param)),
+        model_scorer(*nnx.split(read_folded_model(directory), nnx.Param)),
         encode_inputs(inputs.features, heldout.history),
         heldout.seen,
         catalogue_size=len(inputs.items),
         top=min(CHURN_AT, len(inputs.items)),
-        keep_seen=config.data.keep_seen,
+        keep_seen=directory.config().data.keep_seen,
     )
     found = []
     for batch in batches:
         found.append(batch)
-        bar.update(len(batch))
+        progress.update(len(batch))
     return np.concatenate(found)

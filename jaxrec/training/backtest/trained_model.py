@@ -10,7 +10,6 @@ from jaxtyping import Bool, Int
 
 from jaxrec.data.data_config import DataConfig
 from jaxrec.data.dataset import encode_timelines
-from jaxrec.data.item_features import ids_by_name
 from jaxrec.data.ordered import OrderedLog, select_rows
 from jaxrec.data.timelines import Timelines
 from jaxrec.data.vocabulary import index_items
@@ -18,10 +17,9 @@ from jaxrec.errors import UserError
 from jaxrec.evaluation.churn import CHURN_AT
 from jaxrec.evaluation.metrics import missed_rank
 from jaxrec.evaluation.ranking import Scorer, model_scorer, rank_positions
-from jaxrec.models.folding import fold_features
 from jaxrec.runs.directory import VOCABULARY, RunDirectory
 from jaxrec.schema import UNKNOWN, Feature
-from jaxrec.training.checkpoint import read_model
+from jaxrec.training.checkpoint import read_folded_model
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,18 +110,16 @@ def load_model(run: RunDirectory, log: OrderedLog) -> TrainedModel:
     Raises:
         UserError: the log lacks items of the run.
     """
-    config, schema, items = run.config(), run.schema(), run.vocabulary().values
+    items = run.vocabulary().values
     numbers = index_items(items.cast(pl.String), log.catalogue["item"].cast(pl.String))
     if not numbers.all():
         raise UserError(
             f"{run.path / VOCABULARY} has items that the log lacks: the data has changed; start "
             "again with --overwrite"
         )
-    model = read_model(run.checkpoints, schema, config.model)
-    model = fold_features(model, ids_by_name(run.item_features()))
-    features = {each.name: each for each in schema.features if each.of != "item"}
-    scorer = model_scorer(*nnx.split(model, nnx.Param))
-    return TrainedModel(scorer, features, numbers, config.data)
+    scorer = model_scorer(*nnx.split(read_folded_model(run), nnx.Param))
+    features = {each.name: each for each in run.schema().input_features}
+    return TrainedModel(scorer, features, numbers, run.config().data)
 
 
 def _with_moment(log: OrderedLog, time: float) -> OrderedLog:
