@@ -65,7 +65,7 @@ class ProgressLines:
 
 
 ProgressDisplay = tqdm | ProgressLines
-"""What `show_progress` returns."""
+"""A display of progress: a bar on a terminal, lines elsewhere."""
 
 
 def show_progress(

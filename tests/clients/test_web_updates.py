@@ -35,14 +35,6 @@ def url(tmp_path_factory):
         yield url
 
 
-@pytest.fixture
-def page(browser, url):
-    page = browser.new_page()
-    page.goto(url)
-    yield page
-    page.close()
-
-
 IMPORT = """
   const { Recommender, WorkerRecommender } = await import("./lib/jaxrec/src/index.js");
   const load = (isInWorker, source, options) => {

@@ -29,14 +29,6 @@ def url(tmp_path_factory):
         yield url
 
 
-@pytest.fixture
-def page(browser, url):
-    page = browser.new_page()
-    page.goto(url)
-    yield page
-    page.close()
-
-
 LOAD = """
   const { WorkerRecommender } = await import("./lib/jaxrec/src/index.js");
   const newWorker = (script = "lib/jaxrec/src/worker.js") => new Worker(script, { type: "module" });

@@ -153,7 +153,7 @@ def test_a_teacher_weight_needs_a_teacher(tmp_path):
 
 
 KNOWN = jnp.arange(SIZE + 1) % 3 > 0
-"""What a teacher knows: all items but every third."""
+"""Mask of the items that a teacher knows: all but every third."""
 
 
 def teacher_in_part(encoder="bow") -> Teacher:

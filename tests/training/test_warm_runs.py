@@ -19,24 +19,16 @@ from jaxrec.training.warm_start import known_ids
 from tests.exports import call, run_train
 from tests.prepared_logs import KEEP_ALL, run_prepare
 from tests.training.shop_logs import (
-    PLAIN,
     TODAY,
     YESTERDAY,
     dataset_of_shop,
     model_of,
     shop_log,
     starting_from,
-    train_yesterday,
 )
 
 # It trains several runs.
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory) -> RunDirectory:
-    """Return a run on yesterday's log, without features; tests must not change it."""
-    return train_yesterday(tmp_path_factory.mktemp("plain") / "run", PLAIN)
 
 
 class SimulatedCrashError(Exception):

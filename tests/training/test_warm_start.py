@@ -32,12 +32,6 @@ FEATURED = replace(PLAIN, data=FEATURES)
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory) -> RunDirectory:
-    """Return a run on yesterday's log, without features; tests must not change it."""
-    return train_yesterday(tmp_path_factory.mktemp("plain") / "run", PLAIN)
-
-
-@pytest.fixture(scope="module")
 def featured(tmp_path_factory) -> RunDirectory:
     """Return a run on yesterday's log, with features of all kinds and ratings."""
     return train_yesterday(tmp_path_factory.mktemp("featured") / "run", FEATURED)
