@@ -1,5 +1,6 @@
 """The study of converters: the files of both have the same lists, and loops are subgraphs."""
 
+import re
 import subprocess
 import sys
 
@@ -75,9 +76,9 @@ def test_both_files_have_the_same_lists(runs, encoder):
         check=False,
     )
     assert process.returncode == 0, process.stderr
-    rows = [line.split("|") for line in process.stdout.splitlines() if "|" in line]
-    cells = {row[0].strip(): [each.strip() for each in row[1:]] for row in rows}
-    assert cells["lists that are equal"] == ["", "1.0000"]
+    rows = [re.split(r"  +", line) for line in process.stdout.splitlines()]
+    cells = {name: values for name, *values in rows}
+    assert cells["lists that are equal"] == ["1.0000"]
     assert cells["top-10 overlap with JAX"] == ["1.0000"] * 2
     assert all(float(each) < 1e-5 for each in cells["largest score error"])
     before, after = (int(each.replace(",", "")) for each in cells["bytes of the graph"])
