@@ -2,9 +2,11 @@
 
 import os
 import resource
+from pathlib import Path
 
 import pytest
 
+from jaxrec.cli.train import main
 from tests.exports import QUICK_MODEL, QUICK_RUN, run_script, run_train
 
 LOG = "user,item,timestamp\n" + "".join(
@@ -78,10 +80,11 @@ def test_a_full_disk_is_reported_in_one_line(tmp_path, largest_file):
     assert not list(tmp_path.rglob(".*")), "no temporary file stays"
 
 
-def test_times_without_a_unit_leave_one_baseline_out_with_a_note(tmp_path):
-    (tmp_path / "log.csv").write_text(LOG)
+def test_times_without_a_unit_leave_one_baseline_out_with_a_note(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("log.csv").write_text(LOG)
     flags = ["--dataset=log.csv", "--encoder=bow", "--split=temporal", "--keep-seen", *QUICK_MODEL]
-    process = run_train(*flags, "--epochs=1", cwd=tmp_path)
-    assert process.returncode == 0, process.stderr
-    assert "no baseline 'popular in 7 days': times from 0 to 5 are not seconds" in process.stdout
-    assert not any(line.startswith("popular in 7") for line in process.stdout.splitlines())
+    assert main([*flags, "--epochs=1"]) == 0
+    output = capsys.readouterr().out
+    assert "no baseline 'popular in 7 days': times from 0 to 5 are not seconds" in output
+    assert not any(line.startswith("popular in 7") for line in output.splitlines())

@@ -154,6 +154,7 @@ def test_every_feature_changes_the_queries_of_the_file(run):
         assert (moved > 1e-4).mean() > 0.5, feature.name
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_ends_with_the_same_bits(run, tmp_path, monkeypatch):
     write_world(tmp_path)
     original, calls = loop.save, []

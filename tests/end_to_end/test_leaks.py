@@ -179,6 +179,7 @@ def test_features_of_the_target_itself_give_only_chance_recall(tmp_path):
     assert leaking == pytest.approx(CHANCE, abs=3 * np.sqrt(CHANCE * (1 - CHANCE) / 500))
 
 
+@pytest.mark.slow
 def test_features_that_reveal_the_next_item_are_learned(tmp_path):
     """Check that the test above would detect a leak."""
     assert recall_of(planted_dataset(the_next=True), RunDirectory(tmp_path / "next")) > 0.8

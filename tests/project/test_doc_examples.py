@@ -38,6 +38,7 @@ def run_python(page: Path, *replacements: tuple[str, str]) -> dict[str, Any]:
     return names
 
 
+@pytest.mark.slow
 def test_the_python_of_the_readme_recommends(tmp_path, monkeypatch, capsys):
     pytest.importorskip("tensorflow", reason="needs the extra convert")
     monkeypatch.chdir(tmp_path)
@@ -50,6 +51,7 @@ def test_the_python_of_the_readme_recommends(tmp_path, monkeypatch, capsys):
     assert lines[-1].count("Recommendation(") == 5
 
 
+@pytest.mark.slow
 def test_the_python_of_the_churn_page_writes_logs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run_python(ROOT / "docs" / "churn.md")
@@ -158,6 +160,7 @@ def test_the_python_of_your_data_reads_a_log(tmp_path, monkeypatch, capsys):
     assert "2 2 2" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_python_of_the_quality_study_writes_two_logs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run_python(STUDIES / "quality" / "README.md")

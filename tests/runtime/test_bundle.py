@@ -69,6 +69,7 @@ def test_packing_is_deterministic():
     assert pack_bundle(GRAPH, members()) == pack_bundle(GRAPH, members())
 
 
+@pytest.mark.slow
 def test_any_flipped_bit_of_the_archive_raises_only_user_error(file):
     """Flip each bit, among them those of the encryption flag and the compression method."""
     content = pack_bundle(GRAPH, members())

@@ -66,6 +66,7 @@ def taught_by(folder: Path) -> Config:
     return replace(STUDENT, train=replace(STUDENT.train, teacher=str(folder)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weight", [0.5, 0.9])
 def test_the_teacher_has_its_weight_in_the_student(tmp_path, weight):
     """The teacher predicts item 7 for every history."""
@@ -111,6 +112,7 @@ def test_a_run_learns_from_two_teachers(tmp_path, teacher):
     assert learned[0] == pytest.approx(learned[1], abs=1e-3)
 
 
+@pytest.mark.slow
 def test_a_teacher_may_have_another_history_length(tmp_path, teacher):
     dataset = world(0)
     (found,) = read_teachers(taught_by(teacher), dataset)

@@ -44,6 +44,7 @@ def test_recall_on_a_noisy_chain_approaches_the_optimum(tmp_path, encoder, noise
     assert recall_at_1(trained, dataset, config) > reachable - 0.12
 
 
+@pytest.mark.slow
 def test_recall_on_pure_noise_is_at_chance_level(tmp_path):
     trained, dataset = fit(tmp_path, CONFIG, noise=1.0)
     # The chance level is 1/20; for 400 users, three standard errors are 0.033.

@@ -101,7 +101,11 @@ def test_row_wise_adagrad_by_hand():
 
 @pytest.mark.parametrize(
     "candidates",
-    [{}, pytest.param({"sampler": "batch"}, marks=pytest.mark.slow), {"loss": "full-softmax"}],
+    [
+        {},
+        pytest.param({"sampler": "batch"}, marks=pytest.mark.slow),
+        pytest.param({"loss": "full-softmax"}, marks=pytest.mark.slow),
+    ],
     ids=str,
 )
 @pytest.mark.parametrize(
