@@ -42,7 +42,7 @@ class TrainConfig:
     """random seed; the same seed gives the same run"""
     from_run: str | None = None
     """finished run on an older log of the same kind, as runs/yesterday, whose model and ids this
-    run starts with; its settings of data and model must be the same"""
+    run starts with; its settings of data and model must be the same; it also is the teacher"""
     forget_items: bool = setting(False, advanced=True)
     """with --from-run: drop its items that the log no longer has, which changes the ids of the
     others; default: they stay, and can be recommended"""
@@ -61,9 +61,11 @@ class TrainConfig:
     else uniform"""
     teacher: str | None = setting(None, advanced=True)
     """finished runs on the same data or an older log, as runs/a,runs/b, to distill: the targets are
-    partly the mean of their scores; one teacher improves a small model, several any model"""
-    teacher_weight: float = setting(0.5, 0.0, 1.0, advanced=True)
-    """with --teacher: the weight of its scores in each target; the rest is that of the next item"""
+    partly the mean of their scores; one teacher improves a small model, several any model; default:
+    the run of --from-run"""
+    teacher_weight: float | None = setting(None, 0.0, 1.0, advanced=True)
+    """weight of the teacher's scores in each target, and the next item has the rest; default: 0.5,
+    for the run of --from-run 0.25"""
     window_length: int | None = setting(None, 1, 10_000, advanced=True)
     """targets in a window of a user's timeline, trained in one pass; default: N, but at least 20
     and at most 50; if many timelines fit into a window with its overlap, these are not cut"""

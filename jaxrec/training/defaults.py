@@ -42,6 +42,10 @@ RATE_SCALE = 1.5e-4
 # one: with 0.3 of it the model forgets less, but learns too little of what is new.
 WARM_EPOCHS = 1 / 3
 
+# Weight of a teacher's scores in the targets. That of the run of --from-run keeps more of its lists
+# the higher it is; beyond this weight it costs recall (experiments/studies/warm_starts).
+TEACHER_WEIGHT, WARM_TEACHER_WEIGHT = 0.5, 0.25
+
 # A catalogue of up to so many items is compared whole, a larger one by so many negatives.
 SMALL_CATALOGUE, NEGATIVES = 5000, 512
 
@@ -98,6 +102,15 @@ def window_shape_of(dataset: Dataset, data: DataConfig, config: TrainConfig) -> 
 def max_epochs(config: TrainConfig) -> int:
     """Return the number of epochs after which training ends."""
     return config.epochs if config.from_run is None else max(1, round(config.epochs * WARM_EPOCHS))
+
+
+def teacher_weight(config: TrainConfig) -> float:
+    """Return the weight of the teachers in each target distribution; 0: there are none."""
+    if config.teacher is None and config.from_run is None:
+        return 0.0
+    if config.teacher_weight is not None:
+        return config.teacher_weight
+    return WARM_TEACHER_WEIGHT if config.teacher is None else TEACHER_WEIGHT
 
 
 def peak_learning_rate(config: Config, shape: WindowShape) -> float:
@@ -199,6 +212,8 @@ def describe_defaults(config: Config, dataset: Dataset) -> str:
     chosen = []
     if train.from_run is not None:
         chosen.append(f"{max_epochs(train)} of {train.epochs} epochs (from {train.from_run})")
+        if train.teacher is None and train.teacher_weight is None:
+            chosen.append(f"teacher weight {teacher_weight(train):g} (of the same run)")
     if model.dropout is None:
         rate = dropout_rate(config, items, targets)
         reason = f"{targets / items:,.0f} targets per item" if rate else f"{train.epochs} epochs"

@@ -20,6 +20,7 @@ from jaxrec.runs.directory import RunDirectory
 from jaxrec.runs.earlier_run import data_differences, finished_run
 from jaxrec.schema import ITEM, PAD
 from jaxrec.training.checkpoint import read_folded_model
+from jaxrec.training.defaults import teacher_weight
 from jaxrec.training.objective import Loss, Losses, logit_factors
 from jaxrec.training.processes import is_leader
 from jaxrec.training.renumbering import NEW, renumber, rows_by_parameter
@@ -116,14 +117,18 @@ def mean_logits(factors: Sequence[LogitFactors]) -> LogitFactors:
 def directories_of_teachers(config: Config) -> list[RunDirectory]:
     """Return the directories of a run's teachers; their history lengths may differ.
 
+    A run of `--from-run` is the teacher if no other is given, unless its weight is 0.
+
     Raises:
         UserError: one is no finished run, or was trained on other data, which may contain the
             targets that this run is evaluated on.
     """
-    teachers = config.train.teacher
+    teachers, source = config.train.teacher, config.train.from_run
     if teachers is None:
-        refuse_unused(config.train, "--teacher", "teacher_weight")
-        return []
+        if source is None:
+            refuse_unused(config.train, "--teacher or --from-run", "teacher_weight")
+        # `known_ids` has checked that its data fits.
+        return [finished_run("--from-run", source)] if teacher_weight(config.train) else []
     directories = [finished_run("--teacher", path) for path in teachers.split(",")]
     for directory in directories:
         earlier = directory.config().data
@@ -141,12 +146,15 @@ def read_teachers(config: Config, dataset: Dataset) -> list[Teacher]:
     Raises:
         UserError: as `directories_of_teachers`, or one is damaged or knows no item of the data set.
     """
+    flag = "--from-run" if config.train.teacher is None else "--teacher"
     directories = directories_of_teachers(config)
-    return [_read_teacher(each, dataset, config.data) for each in directories]
+    return [
+        _read_teacher(f"{flag}={each.path}", each, dataset, config.data) for each in directories
+    ]
 
 
-def _read_teacher(directory: RunDirectory, dataset: Dataset, run: DataConfig) -> Teacher:
-    flag, vocabulary, config = f"--teacher={directory.path}", dataset.vocabulary, directory.config()
+def _read_teacher(flag: str, directory: RunDirectory, dataset: Dataset, run: DataConfig) -> Teacher:
+    vocabulary, config = dataset.vocabulary, directory.config()
     known = directory.known_ids(flag)
     known.require_type_of(vocabulary.values)
     if run.split == "random-pairs" and known.vocabulary.digest != vocabulary.digest:

@@ -86,7 +86,7 @@ def run_experiment(
     """
     earlier = [("--teacher", each.path) for each in directories_of_teachers(config)]
     if config.train.from_run is not None:
-        earlier.append(("--from-run", Path(config.train.from_run)))
+        earlier.insert(0, ("--from-run", Path(config.train.from_run)))
     for flag, path in earlier:
         if path.resolve() == directory.path.resolve():
             raise UserError(f"{flag}={path} is the run directory too; give another --run-dir")

@@ -66,7 +66,7 @@ class Settings(TypedDict, total=False):
     negatives: int | None
     sampler: SamplerName
     teacher: str | None
-    teacher_weight: float
+    teacher_weight: float | None
     window_length: int | None
     window_overlap: int | None
     table_optimizer: Literal["auto", "adamw", "rowwise-adagrad"]

@@ -31,7 +31,12 @@ from jaxrec.training.checkpoint import (
     restore_latest,
     save,
 )
-from jaxrec.training.defaults import max_epochs, peak_learning_rate, window_shape_of
+from jaxrec.training.defaults import (
+    max_epochs,
+    peak_learning_rate,
+    teacher_weight,
+    window_shape_of,
+)
 from jaxrec.training.distillation import Teacher, distill
 from jaxrec.training.learner import make_learner
 from jaxrec.training.objective import make_objective
@@ -95,9 +100,8 @@ def train(
     objective = make_objective(graphdef, dataset, config, padded)
     if teachers:
         teachers = [teacher.pad(padded or rows) for teacher in teachers]
-        objective = replace(
-            objective, loss=distill(objective.loss, teachers, config.train.teacher_weight)
-        )
+        weight = teacher_weight(config.train)
+        objective = replace(objective, loss=distill(objective.loss, teachers, weight))
     peak = peak_learning_rate(config, shape)
     schedule = rate_schedule(peak, config.train, total_steps)
     learner = make_learner(objective, config.train, schedule)

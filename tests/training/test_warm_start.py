@@ -14,6 +14,8 @@ from jaxrec.errors import UserError
 from jaxrec.models.folding import fold_features
 from jaxrec.runs.directory import RunDirectory
 from jaxrec.schema import ITEM
+from jaxrec.training.defaults import teacher_weight
+from jaxrec.training.distillation import read_teachers
 from jaxrec.training.fit import fit, init_model
 from jaxrec.training.warm_start import continue_model, known_ids
 from tests.training.shop_logs import (
@@ -226,3 +228,21 @@ def test_forgotten_items_need_an_earlier_run(tmp_path):
     config = replace(PLAIN, train=replace(PLAIN.train, forget_items=True))
     with pytest.raises(UserError, match="--forget-items=True needs --from-run"):
         known_ids(config, RunDirectory(tmp_path))
+
+
+def test_the_earlier_run_is_the_teacher_unless_another_is_given(plain, tmp_path, capsys):
+    dataset, _ = today(plain, PLAIN, tmp_path)
+    config = starting_from(plain)
+    (teacher,) = read_teachers(config, dataset)
+    known = plain.vocabulary().size
+    assert f"--from-run={plain.path} knows {known} of {known + 8} items" in capsys.readouterr().out
+    table = model_of(plain).item_table
+    np.testing.assert_array_equal(teacher.model.item_table[: known + 1], table)
+    np.testing.assert_array_equal(teacher.is_known_R, np.arange(known + 9) <= known)
+    assert teacher_weight(config.train) == 0.25
+
+    both = starting_from(plain, teacher=f"{plain.path},{plain.path}")
+    assert len(read_teachers(both, dataset)) == 2
+    assert teacher_weight(both.train) == 0.5
+    assert read_teachers(starting_from(plain, teacher_weight=0.0), dataset) == []
+    assert teacher_weight(starting_from(plain, teacher_weight=0.7).train) == 0.7

@@ -42,8 +42,8 @@ class WarmStartFlags(SettingsFlags):
 
     share: float = 0.97
     """share of the log's interactions, the oldest, in the older log"""
-    weights: str = "25,50,75"
-    """weights of the older model as a teacher, in percent, separated by commas"""
+    weights: str = "0,25,50,75"
+    """weights of the older model as the teacher of a warm start, in percent, separated by commas"""
     out: Path = Path("runs/warm_starts")
     """folder of the logs and runs"""
 
@@ -109,14 +109,12 @@ def trainings(
     def changed(**values: str | float) -> Config:
         return replace(config, train=replace(config.train, **values))
 
-    teacher, another_seed = {"teacher": str(before.path)}, config.train.seed + 1
     yield "scratch", "scratch", config
-    yield "scratch, another seed", "seed", changed(seed=another_seed)
-    yield "scratch, taught", "taught", changed(**teacher)
-    yield "warm", "warm", changed(from_run=str(before.path))
+    yield "scratch, another seed", "seed", changed(seed=config.train.seed + 1)
+    yield "scratch, taught", "taught", changed(teacher=str(before.path))
     for weight in weights:
-        taught = changed(from_run=str(before.path), **teacher, teacher_weight=weight)
-        yield f"warm, taught with {weight:g}", f"warm-taught-{weight:g}", taught
+        warm = changed(from_run=str(before.path), teacher_weight=weight)
+        yield f"warm, taught with {weight:g}", f"warm-{weight:g}", warm
 
 
 def train(directory: RunDirectory, config: Config) -> None:

@@ -123,8 +123,8 @@ def train_models(
         validation_users=config.data.validation_users or _PROGRESS_USERS,
     )
     scratch, warm = (directory.run(date, name) for name in (SCRATCH, WARM))
-    # Only a run that continues another can forget items.
-    fresh = replace(config.train, forget_items=False)
+    # Only a run that continues another can forget items, and has a teacher.
+    fresh = replace(config.train, forget_items=False, teacher_weight=None)
     _train(log, period, replace(config, data=data, train=fresh), scratch)
     if not before:
         return dict.fromkeys(VARIANTS, scratch)

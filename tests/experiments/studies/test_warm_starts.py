@@ -12,14 +12,14 @@ FLAGS = ["--synthetic.users=150", "--synthetic.items=60", "--encoder=bow", "--em
 @pytest.mark.slow
 def test_it_trains_on_both_logs_and_continues(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    flags = [*FLAGS, "--epochs=3", "--weights=80", "--share=0.9", "--out=study"]
+    flags = [*FLAGS, "--epochs=3", "--weights=0,80", "--share=0.9", "--out=study"]
     assert main(flags) == 0
     rows = capsys.readouterr().out.splitlines()[-6:]
     labels = [
         "scratch",
         "scratch, another seed",
         "scratch, taught",
-        "warm",
+        "warm, taught with 0",
         "warm, taught with 0.8",
     ]
     assert [row[: len(label)] for row, label in zip(rows[1:], labels, strict=True)] == labels
@@ -28,7 +28,7 @@ def test_it_trains_on_both_logs_and_continues(tmp_path, capsys, monkeypatch):
     assert older.height == int(0.9 * newer.height)
     times = newer["timestamp"].sort().to_list()
     assert older["timestamp"].sort().to_list() == times[: older.height]
-    config = RunDirectory(tmp_path / "study" / "warm-taught-0.8").config().train
+    config = RunDirectory(tmp_path / "study" / "warm-0.8").config().train
     assert (config.from_run, config.teacher_weight) == ("study/older", 0.8)
     summaries = sorted(tmp_path.glob("study/*/summary.json"))
     assert len(summaries) == 6

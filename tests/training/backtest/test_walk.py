@@ -19,7 +19,7 @@ USERS, ITEMS, DRIFT = 200, 40, 1.0
 SMALL = [
     *(f"--synthetic.users={USERS}", f"--synthetic.items={ITEMS}", f"--synthetic.drift={DRIFT}"),
     *("--encoder=bow", "--embedding-dim=4", "--hidden-units=4", "--history-length=5"),
-    *("--epochs=2", "--every=60d", "--weeks=3", "--until=2023-12-01"),
+    *("--epochs=2", "--every=60d", "--weeks=3", "--until=2023-12-01", "--teacher-weight=0.4"),
 ]
 DATES = ["2023-06-04", "2023-08-03", "2023-10-02"]
 RUNS = [
@@ -56,10 +56,11 @@ def figures_of(folder: Path) -> Any:
 @pytest.mark.slow
 def test_every_model_is_an_ordinary_run_that_continues_the_one_before(folder):
     assert sorted(each.name for each in folder.iterdir() if each.is_dir()) == sorted(RUNS)
-    starts = {name: RunDirectory(folder / name).config().train.from_run for name in RUNS}
-    assert starts == dict.fromkeys(RUNS) | {
-        "2023-08-03-warm": str(folder / "2023-06-04-scratch"),
-        "2023-10-02-warm": str(folder / "2023-08-03-warm"),
+    settings = {name: RunDirectory(folder / name).config().train for name in RUNS}
+    starts = {name: (each.from_run, each.teacher_weight) for name, each in settings.items()}
+    assert starts == dict.fromkeys(RUNS, (None, None)) | {
+        "2023-08-03-warm": (str(folder / "2023-06-04-scratch"), 0.4),
+        "2023-10-02-warm": (str(folder / "2023-08-03-warm"), 0.4),
     }
     assert (folder / "backtest.png").stat().st_size > 10_000
 
