@@ -98,7 +98,6 @@ def test_an_invalid_peer_is_refused_in_one_line(models, tmp_path, content, messa
     assert message in line
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_a_valid_peer_is_checked_on_an_initialized_input(tmp_path, monkeypatch):
     """An unguarded gather fails on uninitialized memory; MALLOC_PERTURB_ fills it with nonzeros."""
     tf = pytest.importorskip("tensorflow", reason="needs the extra convert")

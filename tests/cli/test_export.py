@@ -173,7 +173,6 @@ def test_verify_succeeds_on_the_exported_file(models, encoder):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
 def test_the_newest_run_is_exported_for_a_server_with_keep_seen(copied_run):
     """Combine all flags of the command."""
     flags = ["--recipe=float16", "--batch-size=4", "--top-k=7", "--candidates=3", "--keep-seen"]
@@ -202,7 +201,6 @@ def test_the_newest_run_is_exported_for_a_server_with_keep_seen(copied_run):
     assert recall == single.model["evaluation"]["recall@10 through the file"]
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_ids_only_removes_all_metadata_of_items(copied_run, models):
     """Check that notes about the log, which may contain user ids, are removed too."""
     summary = json.loads((copied_run / "summary.json").read_text())
@@ -232,7 +230,6 @@ def test_ids_only_removes_all_metadata_of_items(copied_run, models):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
 def test_ids_beyond_the_safe_integer_range_cause_a_browser_warning(copied_run):
     """Check that the file is written nonetheless: other runtimes can use it."""
     vocabulary = load_vocabulary(copied_run / "vocabulary.json")

@@ -106,7 +106,6 @@ def test_without_a_run_the_error_names_the_remedy(tmp_path):
     assert not any(tmp_path.iterdir())
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_a_file_that_fails_verification_is_not_written(copied_run, models, monkeypatch):
     """Use a quantizer that returns the graph of another model: exit code 1, old export kept."""
     before = files_of(copied_run)

@@ -27,8 +27,6 @@ SMALL += ["--synthetic.users=120", "--synthetic.items=40", "--batch-size=16"]
 ROUNDS = ["--rounds=5", "--clients=30", "--local-steps=2"]
 ROUNDS += ["--server-optimizer=fedadam", "--noise-multiplier=0.5"]
 
-pytest_ignore = pytest.mark.filterwarnings("ignore")
-
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> Path:
@@ -72,7 +70,6 @@ def saved_progress(run: RunDirectory) -> dict[str, Any]:
         return manager.restore(manager.latest_step(), args=items)["progress"]
 
 
-@pytest_ignore
 def test_a_federated_run_is_a_complete_run_directory(trained, federated):
     out, output = federated
     assert "120 clients; 30 per round on average" in output and "epsilon = " in output
@@ -96,7 +93,6 @@ def test_a_federated_run_is_a_complete_run_directory(trained, federated):
     assert (out / "export" / "model.tflite").is_file()
 
 
-@pytest_ignore
 def test_a_killed_run_resumes_to_the_same_bits(trained, federated, monkeypatch):
     def stopped(path, value):
         raise KeyboardInterrupt
@@ -137,7 +133,6 @@ def test_a_killed_run_resumes_to_the_same_bits(trained, federated, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest_ignore
 def test_a_log_of_other_users_is_encoded_with_the_ids_of_the_run(trained):
     catalogue = RunDirectory(trained / "run").catalogue()["item"].to_list()
     rng = np.random.default_rng(0)
@@ -179,14 +174,12 @@ def assert_refused(folder: Path, flags: list[str], message: str) -> None:
     assert sorted(folder.iterdir()) == before
 
 
-@pytest_ignore
 def test_an_epsilon_out_of_reach_is_one_line_and_leaves_nothing(trained):
     pytest.importorskip("dp_accounting", reason="needs the extra federated")
     message = "--epsilon=0.01 cannot be reached"
     assert_refused(trained, ["--epsilon=0.01", "--clients=100"], message)
 
 
-@pytest_ignore
 def test_each_refusal_is_one_line_and_leaves_nothing(trained, tmp_path):
     weighted = copy_of(
         trained / "run", tmp_path / "weighted", "config.toml", **{"target-weight": "rating"}

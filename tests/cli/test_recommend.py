@@ -121,7 +121,6 @@ def test_columns_are_set_by_the_log_flags(log, models, tmp_path):
     assert write_lists(log.rename(names), models["bow"], tmp_path, *flags).equals(lists)
 
 
-@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("keep_seen", [False, True])
 def test_a_batch_model_and_k_beyond_its_top_k(tmp_path, monkeypatch, keep_seen):
     """Use three histories per call and few calls per block, and rank every item."""
@@ -142,7 +141,6 @@ def test_a_batch_model_and_k_beyond_its_top_k(tmp_path, monkeypatch, keep_seen):
         assert len(expected) == (SIZE if keep_seen else SIZE - 9)
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_features_of_the_model_are_unknown_and_reported(tmp_path):
     pytest.importorskip("tensorflow", reason="needs the extra convert")
     features = (

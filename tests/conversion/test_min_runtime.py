@@ -92,7 +92,6 @@ def agrees(found: RankedItems, here: RankedItems) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
     "requirement",
     ["ai-edge-litert==1.0.0", "ai-edge-litert==1.4.0", "tflite-runtime==2.14.0", NAN_VERSION],

@@ -65,7 +65,6 @@ def files(shop):
     return shop / "run" / "export" / "model.tflite", shop / "more" / "model.tflite", process.stdout
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_old_ids_are_unchanged_and_new_ids_follow_them(files):
     before, after = (Recommender.load(path) for path in files[:2])
     assert after.items == (*before.items, "x-new", "y-new", "w-new")
@@ -77,7 +76,6 @@ def test_old_ids_are_unchanged_and_new_ids_follow_them(files):
     )
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_a_new_item_is_recommended_to_users_of_its_brand(files):
     recommender = Recommender.load(files[1])
     for brand, new, other in (("x", "x-new", "y-new"), ("y", "y-new", "x-new")):
@@ -120,7 +118,6 @@ def recall_and_share(run, boost: float | None, table) -> tuple[float, float]:
     return hits / len(heldout.target), listed / len(heldout.target)
 
 
-@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("cost", "boost"), [(None, None), (0.3, None), (None, 100.0)])
 def test_a_boost_is_found_that_costs_the_others_what_is_allowed(
     shop, tmp_path, capsys, cost, boost

@@ -17,7 +17,7 @@ from tests.bundles import with_older_names
 from tests.exports import call, convert, train_without
 
 # It trains several runs.
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+pytestmark = pytest.mark.slow
 
 pytest.importorskip("tensorflow", reason="needs the extra convert")
 

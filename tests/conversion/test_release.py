@@ -91,7 +91,6 @@ def test_an_export_has_the_hashes_of_its_files_and_members(models):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
 def test_the_next_export_updates_the_one_before(runs, tmp_path, epoch):
     """Export a run three times: equal files at an equal time, then one that follows them."""
     folders = [tmp_path / name for name in ("one", "other", "next")]

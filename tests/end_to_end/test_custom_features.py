@@ -92,7 +92,6 @@ def test_the_file_has_an_input_for_each_feature(run):
         assert inputs == of_activities | of_users
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_the_file_encodes_like_the_model(run):
     process = call(verify.main, f"--model={run.model_file}", cwd=run.path)
     assert process.returncode == 0, process.stderr

@@ -130,7 +130,6 @@ def world(tmp_path_factory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
 def test_devices_and_server_match_a_round_of_federate(world):
     flags = ["--rounds=1", "--clients=2", "--local-steps=3", "--clip-norm=0.05", "--seed=4"]
     flags += [f"--run-dir={world / 'run'}", f"--dataset={world / 'both.csv'}"]

@@ -143,7 +143,6 @@ def test_gradients_reach_the_embeddings_of_feature_values():
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
 def test_an_exported_file_contains_no_item_features(tmp_path):
     """Check that the graph is the same as without features, except for the table's values."""
     flags = ["--synthetic.users=100", "--synthetic.items=120", "--embedding-dim=16"]
@@ -167,7 +166,6 @@ def test_an_exported_file_contains_no_item_features(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
 def test_a_column_of_a_custom_item_table(tmp_path):
     log = "".join(f"{user},{(user + step) % 9},{step}\n" for user in range(40) for step in range(7))
     (tmp_path / "log.csv").write_text("user,item,timestamp\n" + log)

@@ -129,7 +129,6 @@ def test_the_page_on_updating_updates_and_rolls_back(exported, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
 def test_the_python_of_on_device_learning_adapts_and_adapts_again(tmp_path):
     pytest.importorskip("tensorflow", reason="needs the extra convert")
     from jaxrec.conversion.graph.export import export_model
@@ -247,7 +246,6 @@ RECOMMEND_IN_PAGE = """async ([seen, country]) => {
 }"""
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_the_features_of_the_pages_match_the_runtime(tmp_path, browser):
     pytest.importorskip("tensorflow", reason="needs the extra convert")
     features = (

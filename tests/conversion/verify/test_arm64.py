@@ -49,7 +49,6 @@ def emulators(sysroot) -> Iterator[Sequence[Emulator]]:
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("encoder", ENCODERS)
 @pytest.mark.parametrize("with_features", [False, True], ids=["adapt", "times and ratings"])
 def test_every_recipe_matches_the_model_on_every_core(
@@ -74,7 +73,6 @@ def test_every_recipe_matches_the_model_on_every_core(
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
 def test_a_wrong_processor_is_detected(sysroot):
     """QEMU 7.2 computes the int8 outer products of SME wrongly, and 10.0 correctly."""
     pytest.importorskip("tensorflow", reason="needs the extra convert")

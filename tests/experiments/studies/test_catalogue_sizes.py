@@ -27,7 +27,6 @@ def test_users_stay_in_a_series_four_times_in_five():
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
 def test_it_trains_converts_measures_and_resumes(tmp_path, capsys):
     flags = ["--items=200", "--encoders=bow", "--widths=16", "--users=150", "--epochs=1"]
     flags.append(f"--folder={tmp_path / 'sizes'}")

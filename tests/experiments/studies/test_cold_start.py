@@ -93,7 +93,6 @@ def test_a_boost_is_added_to_the_scores_of_new_items_alone():
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
 def test_the_study_prints_a_table_and_writes_no_files(tmp_path):
     flags = ["--synthetic.users=200", "--synthetic.items=80", "--epochs=1", "--embedding-dim=8"]
     flags += ["--hidden-units=8", "--encoder=bow"]

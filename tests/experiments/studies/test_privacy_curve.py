@@ -79,7 +79,6 @@ def folder(tmp_path_factory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
 @needs_dp_accounting
 def test_the_curve_is_drawn_and_finished_trainings_are_reused(folder):
     flags = [*OTHERS, *ROUNDS, "--ceiling=everybody", "--folder=curve"]
@@ -108,7 +107,6 @@ def test_the_curve_is_drawn_and_finished_trainings_are_reused(folder):
     assert process.returncode == 2 and process.stderr.count("\n") == 1
 
 
-@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
     ("flags", "message"),
     [

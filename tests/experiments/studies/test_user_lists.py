@@ -19,7 +19,6 @@ def test_every_user_and_item_occurs_and_popularity_has_a_long_tail():
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
 def test_it_measures_and_keeps_what_is_made(tmp_path, capsys):
     flags = ["--users=200,300", "--items=150", "--train-users=120"]
     flags.append(f"--folder={tmp_path / 'lists'}")

@@ -135,7 +135,6 @@ def test_a_sequential_running_sum_keeps_its_precision(monkeypatch, length):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
 def test_a_file_of_long_histories_agrees_in_page_and_python(browser, tmp_path):
     pytest.importorskip("tensorflow", reason="needs the extra convert")
     items = [f"item {number}" for number in range(SIZE)]

@@ -211,7 +211,6 @@ def test_a_rating_weight_without_rate_is_refused():
         load_interactions(DataConfig(rating=RatingConfig(weight=2)), seed=0)
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_the_recommender_predicts_ratings():
     pytest.importorskip("tensorflow", reason="needs the extra convert")
     model = make_model("rnn", heads=(STARS,))
