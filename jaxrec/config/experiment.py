@@ -22,7 +22,7 @@ from jaxrec.models.model_config import ModelConfig
 SamplerName = Literal["auto", "uniform", "log-uniform", "batch"]
 
 # Settings that earlier runs of this format lack; their defaults are what those did.
-_ADDED = {"forget-items", "teacher-weight"}
+_ADDED = {"forget-items"}
 
 
 @dataclass(frozen=True)

@@ -127,6 +127,7 @@ def directories_of_teachers(config: Config) -> list[RunDirectory]:
     if teachers is None:
         if source is None:
             refuse_unused(config.train, "--teacher or --from-run", "teacher_weight")
+            return []
         # `known_ids` has checked that its data fits.
         return [finished_run("--from-run", source)] if teacher_weight(config.train) else []
     directories = [finished_run("--teacher", path) for path in teachers.split(",")]
