@@ -45,10 +45,16 @@ hypothesis.settings.load_profile("quick")
 
 @pytest.hookimpl(tryfirst=True)  # run before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Group the tests that need the exports on one worker, and all others by file."""
+    """Group the tests that need the exports on one worker, and all others by file.
+
+    The slow ones take so long that two workers share them, by folder, and both make the exports.
+    """
     for item in items:
-        needs_exports = "runs" in getattr(item, "fixturenames", ())
-        group = "exports" if needs_exports else item.path.relative_to(ROOT).as_posix()
+        path, group = item.path.relative_to(ROOT), "exports"
+        if "runs" not in getattr(item, "fixturenames", ()):
+            group = path.as_posix()
+        elif item.get_closest_marker("slow"):
+            group += f" for {path.parent.as_posix()}"
         item.add_marker(pytest.mark.xdist_group(group))
 
 

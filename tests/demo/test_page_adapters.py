@@ -19,6 +19,9 @@ from tests.demo.learning_page import (
     stored_adapters,
 )
 
+# Pages in a browser; tests/demo/test_page_recommender.py is the quick test of them.
+pytestmark = pytest.mark.slow
+
 page, recommender, server = learning_page.page, learning_page.recommender, learning_page.server
 
 
@@ -48,14 +51,8 @@ def expect_nothing_learned(page: Page, recommender: Recommender, history: list) 
 @pytest.mark.parametrize(
     ("button", "tab"),
     [
-        ("Forget", "this"),
-        *(
-            pytest.param(button, tab, marks=pytest.mark.slow)
-            for button, tab in [
-                *(("Clear", "another"), ("Delete my data", "another"), ("Forget", "another")),
-                *(("Clear", "this"), ("Delete my data", "this")),
-            ]
-        ),
+        *(("Clear", "another"), ("Delete my data", "another"), ("Forget", "another")),
+        *(("Clear", "this"), ("Delete my data", "this"), ("Forget", "this")),
     ],
 )
 def test_a_deletion_while_the_worker_learns_drops_the_adapter(
@@ -81,7 +78,6 @@ def test_a_deletion_while_the_worker_learns_drops_the_adapter(
     page.context.close()
 
 
-@pytest.mark.slow
 def test_adapters_are_synchronized_between_tabs(browser, server, recommender):
     page, positions = open_new_page(browser, server), positions_with_kept_adapter(recommender)
     other = page.context.new_page()
@@ -99,7 +95,6 @@ def test_adapters_are_synchronized_between_tabs(browser, server, recommender):
     page.context.close()
 
 
-@pytest.mark.slow
 def test_emptying_the_history_deletes_the_adapter(browser, server, recommender):
     page, positions = open_new_page(browser, server), positions_with_kept_adapter(recommender)
     set_history(page, recommender, positions)
@@ -132,7 +127,6 @@ def test_an_adapter_of_an_older_release_is_read(browser, server, recommender):
     page.context.close()
 
 
-@pytest.mark.slow
 def test_an_adapter_stored_after_a_deletion_is_discarded(browser, server, recommender):
     page, positions = open_new_page(browser, server), positions_with_kept_adapter(recommender)
     set_history(page, recommender, positions)
@@ -156,7 +150,6 @@ def test_a_page_from_the_back_forward_cache_rereads_the_storage(page):
     expect(page.locator("#history-list li")).to_have_count(0)
 
 
-@pytest.mark.slow
 def test_forget_keeps_the_adapters_of_models_that_are_not_shown(
     browser, learning_model, recommender, tmp_path
 ):

@@ -13,6 +13,9 @@ from tests.demo.features_page import RAW
 
 pytest.importorskip("tensorflow", reason="needs the extra convert")
 
+# Pages in a browser; tests/demo/test_page_recommender.py is the quick test of them.
+pytestmark = pytest.mark.slow
+
 recommender, server = features_page.recommender, features_page.server
 
 NOW = datetime(2026, 3, 1, 21, 30, tzinfo=UTC)  # a Sunday
@@ -71,7 +74,6 @@ def test_a_row_of_the_history_has_inputs_for_the_features_of_the_model(page):
     )
 
 
-@pytest.mark.slow
 def test_features_of_an_item_are_passed_to_the_model(page, recommender):
     tap_cards(page, 3, 12)
     items, ages = [RAW[3], RAW[12]], [0, 0]
@@ -108,7 +110,6 @@ def test_features_of_an_item_are_passed_to_the_model(page, recommender):
     assert recommended_items(page) == expected_items(recommender, items[1:], age=[0])
 
 
-@pytest.mark.slow
 def test_an_age_is_the_time_since_the_tap(page, recommender):
     tap_cards(page, 3)
     page.clock.set_fixed_time(NOW + timedelta(seconds=1000))
@@ -129,7 +130,6 @@ def test_an_age_is_the_time_since_the_tap(page, recommender):
     ]
 
 
-@pytest.mark.slow
 def test_user_features_are_passed_stored_and_deleted(page, recommender):
     you = page.get_by_role("group", name="About you")
     you.get_by_role("combobox").select_option("33")
@@ -163,9 +163,9 @@ def test_user_features_are_passed_stored_and_deleted(page, recommender):
 @pytest.mark.parametrize(
     "more",
     [
-        pytest.param({}, marks=pytest.mark.slow),
-        pytest.param({"at": None, "told": None}, marks=pytest.mark.slow),
-        pytest.param({"at": "yesterday", "told": "7"}, marks=pytest.mark.slow),
+        {},
+        {"at": None, "told": None},
+        {"at": "yesterday", "told": "7"},
         {"at": 1e300, "told": {"rating": "5", "device": 3, "price": "cheap", "mood": 1}},
     ],
 )
@@ -187,7 +187,6 @@ def test_invalid_stored_values_are_unknown(page, recommender, more):
         expect(stars).to_be_checked()
 
 
-@pytest.mark.slow
 def test_a_history_of_an_older_release_is_read_and_kept(page, recommender):
     """Check the stored keys and fields, which older releases have written."""
     at = NOW.timestamp() * 1000 - 60_000
@@ -233,7 +232,6 @@ def test_ratings_are_entered_by_keyboard(page, recommender):
     expect(page.locator("#status")).to_contain_text("The device is web")
 
 
-@pytest.mark.slow
 def test_an_exported_history_has_the_features(page, tmp_path):
     tap_cards(page, 3)
     open_rows(page)
@@ -270,7 +268,6 @@ def test_a_model_without_features_has_no_inputs(browser, plain_model, tmp_path):
         context.close()
 
 
-@pytest.mark.slow
 def test_models_side_by_side_each_get_their_features(
     browser, plain_model, features_model, recommender, tmp_path
 ):

@@ -10,6 +10,9 @@ from tests.browser import checked_page, open_page, open_rows, recommended_items,
 from tests.demo import encoders_page
 from tests.demo.encoders_page import catalogue, expected_items
 
+# Pages in a browser; tests/demo/test_page_recommender.py is the quick test of them.
+pytestmark = pytest.mark.slow
+
 page, recommender, server = encoders_page.page, encoders_page.recommender, encoders_page.server
 
 
@@ -50,7 +53,6 @@ def test_the_history_can_be_reordered_edited_and_cleared(page, models, recommend
     assert recommended_items(page) == expected_items(recommender, [])
 
 
-@pytest.mark.slow
 def test_items_beyond_the_history_length_are_folded_away(page):
     older, rows = page.locator("#older-items"), page.locator("#history-list li")
     tap_cards(page, *range(10))
@@ -78,7 +80,6 @@ def test_items_beyond_the_history_length_are_folded_away(page):
     expect(older.locator("li")).to_have_count(1)
 
 
-@pytest.mark.slow
 def test_an_excluded_item_among_the_older_ones_is_folded_away_with_them(page, models):
     items = [entry["item"] for entry in catalogue(models)][:12]
     page.evaluate(
@@ -126,7 +127,6 @@ HOLD_LONG_TIMERS = """
 """
 
 
-@pytest.mark.slow
 def test_a_deletion_can_be_undone_until_its_time_is_over(browser, server):
     with checked_page(browser) as page:
         page.add_init_script(HOLD_LONG_TIMERS)
@@ -168,7 +168,6 @@ def test_the_history_survives_a_reload_until_it_is_deleted(page):
     expect(rows).to_have_count(0)
 
 
-@pytest.mark.slow
 def test_another_tab_is_synchronized(page, server):
     other = page.context.new_page()
     open_page(other, server.url)
@@ -213,7 +212,6 @@ def open_with_history(page, items) -> None:
     page.reload()
 
 
-@pytest.mark.slow
 def test_unknown_items_stay_in_the_history_and_are_ignored(page, recommender, models):
     item = catalogue(models)[0]["item"]
     open_with_history(page, [10**9, item])
@@ -230,7 +228,6 @@ def test_a_history_of_unknown_items_gives_popular_items(page, recommender):
     expect(page.locator(".time")).not_to_be_empty()
 
 
-@pytest.mark.slow
 def test_a_history_of_all_items_leaves_no_recommendations(page, models):
     items = [entry["item"] for entry in catalogue(models)]
     open_with_history(page, items[1:])

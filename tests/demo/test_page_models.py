@@ -16,6 +16,9 @@ from tests.demo import encoders_page
 from tests.demo.encoders_page import catalogue, expected_items
 from tests.exports import ENCODERS
 
+# Pages in a browser; tests/demo/test_page_recommender.py is the quick test of them.
+pytestmark = pytest.mark.slow
+
 page, server = encoders_page.page, encoders_page.server
 
 NAMES = {"bow": "Bag of words", "cnn": "Convolution", "rnn": "LSTM"}
@@ -36,7 +39,6 @@ def test_the_page_describes_its_model(page, models):
     expect(page.locator(".time")).to_have_text(re.compile(r"^\d+ µs$"))
 
 
-@pytest.mark.slow
 def test_lists_for_held_out_histories_match_the_runtime(page, runs, models):
     """Set histories by storage events, as another tab does, which is faster than tapping."""
     items = bundle.read_bundle(models["bow"]).items

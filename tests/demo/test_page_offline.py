@@ -11,6 +11,9 @@ from demo.exports import choose_exports
 from demo.folder import model_path
 from tests.browser import open_page, open_rows, recommended_items, site, tap_cards
 
+# Pages in a browser; tests/demo/test_page_recommender.py is the quick test of them.
+pytestmark = pytest.mark.slow
+
 
 class QuietHandler(SimpleHTTPRequestHandler):
     def log_message(self, format, *args):
@@ -61,7 +64,6 @@ def test_the_page_recommends_after_a_reload_without_the_server(page, server):
     expect(page.locator("#lists li")).to_have_count(10)
 
 
-@pytest.mark.slow
 def test_any_static_host_works_even_in_a_subfolder(browser, server):
     handler = partial(QuietHandler, directory=str(server.folder.parent))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as host:
@@ -101,7 +103,6 @@ def check_for_update(page) -> None:
     page.evaluate("navigator.serviceWorker.ready.then((registration) => registration.update())")
 
 
-@pytest.mark.slow
 def test_a_new_export_replaces_the_old_and_keeps_the_history(page, server, models):
     tap_cards(page, 2)
     server.publish(models["rnn"])
@@ -115,7 +116,6 @@ def test_a_new_export_replaces_the_old_and_keeps_the_history(page, server, model
     assert model == model_path(*choose_exports([models["rnn"]]))
 
 
-@pytest.mark.slow
 def test_a_new_release_is_used_on_the_next_visit(page, server, models):
     server.publish(models["rnn"])
     check_for_update(page)
@@ -124,7 +124,6 @@ def test_a_new_release_is_used_on_the_next_visit(page, server, models):
     expect(page.locator(".list h3")).to_have_text("LSTM")
 
 
-@pytest.mark.slow
 def test_opening_the_page_checks_for_a_release(page, server, models):
     server.publish(models["rnn"])
     page.reload()
@@ -133,7 +132,6 @@ def test_opening_the_page_checks_for_a_release(page, server, models):
     expect(offered.or_(page.locator(".list h3", has_text="LSTM"))).to_be_visible()
 
 
-@pytest.mark.slow
 def test_an_update_fetches_only_what_changed(page, server, models):
     server.publish(models["bow"])
     server.requests.clear()
@@ -143,7 +141,6 @@ def test_an_update_fetches_only_what_changed(page, server, models):
     assert len(server.requests) == 3
 
 
-@pytest.mark.slow
 def test_an_old_page_keeps_its_models(page, server, models):
     (old,) = choose_exports([models["cnn"]])
     server.publish(models["bow"], models["rnn"])
@@ -153,7 +150,6 @@ def test_an_old_page_keeps_its_models(page, server, models):
     expect(page.locator("#lists li")).to_have_count(10)
 
 
-@pytest.mark.slow
 def test_an_incomplete_release_is_not_used(page, server, models):
     before = recommended_items(page)
     server.publish(models["rnn"])

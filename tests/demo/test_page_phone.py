@@ -11,6 +11,9 @@ from tests.browser import checked_page, open_figures, open_page, open_rows, site
 
 pytest.importorskip("tensorflow", reason="needs the extra convert")
 
+# Pages in a browser; tests/demo/test_page_recommender.py is the quick test of them.
+pytestmark = pytest.mark.slow
+
 PHONE = {"viewport": {"width": 360, "height": 640}, "has_touch": True, "is_mobile": True}
 MIN_TARGET = 44
 MAX_LAYOUT_SHIFT = 0.02

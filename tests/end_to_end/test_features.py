@@ -22,6 +22,9 @@ from tests.exports import call, convert, run_train
 
 pytest.importorskip("tensorflow", reason="needs the extra convert")
 
+# It trains runs with every kind of feature.
+pytestmark = pytest.mark.slow
+
 LENGTH = 5
 FLAGS = [
     "--dataset=log.csv",
@@ -154,7 +157,6 @@ def test_every_feature_changes_the_queries_of_the_file(run):
         assert (moved > 1e-4).mean() > 0.5, feature.name
 
 
-@pytest.mark.slow
 def test_an_interrupted_run_ends_with_the_same_bits(run, tmp_path, monkeypatch):
     write_world(tmp_path)
     original, calls = loop.save, []

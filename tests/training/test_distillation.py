@@ -247,6 +247,7 @@ def test_a_teacher_of_yesterday_scores_items_of_today_by_their_own_ids(yesterday
     assert fit(dataset, config, RunDirectory(fit_directory))
 
 
+@pytest.mark.slow
 def test_a_teacher_of_another_file_is_no_other_data(yesterday, tmp_path):
     """Only the split, the filters and the features must be the same."""
     earlier = replace(yesterday.config().data, dataset="monday.csv", items="items.csv")
@@ -264,6 +265,7 @@ def test_a_teacher_of_another_file_is_no_other_data(yesterday, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_teacher_without_a_common_item_is_refused(yesterday, tmp_path):
     config = taught_by_yesterday(yesterday)
     dataset = dataset_of_shop(config, shop_log(range(100, 130)))
@@ -272,6 +274,7 @@ def test_a_teacher_without_a_common_item_is_refused(yesterday, tmp_path):
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_teacher_whose_items_are_text_is_refused_for_numbers(yesterday, tmp_path):
     config = taught_by_yesterday(yesterday)
     log = shop_log(TODAY)
