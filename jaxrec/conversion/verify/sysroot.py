@@ -24,7 +24,6 @@ _PYTHON = ("python3-minimal", "libpython3-stdlib", "libstdc++6")
 _QEMU = "qemu-user-static"
 # Newer Debian packages have the emulator under the second name.
 _QEMU_NAMES = ("qemu-aarch64-static", "qemu-aarch64")
-_WHEELS = ("numpy", "ai-edge-litert")
 # Debian 12 has version 2.36 of the C library.
 _PLATFORMS = [f"manylinux_2_{minor}_aarch64" for minor in range(17, 37)]
 
@@ -37,7 +36,7 @@ class Sysroot:
         qemu: the emulator.
         root: folder with the top-level folders of the system, such as usr.
         python: name of the Python interpreter in usr/bin.
-        packages: folder of NumPy and LiteRT, in the versions that are installed here.
+        packages: folder of LiteRT, in the version that is installed here, and of NumPy.
     """
 
     qemu: Path
@@ -61,10 +60,12 @@ def prepare_sysroot() -> Sysroot:
     )
     python = (root / "usr" / "bin" / "python3").readlink().name
     digits = python.removeprefix("python").replace(".", "")
-    versions = [f"{name}=={version(name)}" for name in _WHEELS]
+    numpy, litert = map(version, ("numpy", "ai-edge-litert"))
+    # The NumPy that is installed here may have no wheel for Debian's Python, which may be older.
+    wheels = [f"numpy<={numpy}", f"ai-edge-litert=={litert}"]
     packages = _cached(
-        cache / "-".join([*versions, f"cp{digits}"]).replace("==", "-"),
-        lambda folder: _unpack_wheels(versions, digits, folder),
+        cache / f"numpy-{numpy}-ai-edge-litert-{litert}-cp{digits}",
+        lambda folder: _unpack_wheels(wheels, digits, folder),
         "Python",
     )
     return Sysroot(_find_qemu(cache / f"{release}-qemu"), root, python, packages)
@@ -143,17 +144,21 @@ def _unpack_packages(architecture: str, names: Sequence[str], folder: Path) -> N
             (folder / name).symlink_to(f"usr/{name}")
 
 
-def _unpack_wheels(versions: Sequence[str], python: str, folder: Path) -> None:
-    """Download wheels for ARM64 and a version of Python, as 311, and unpack them."""
+def _unpack_wheels(wheels: Sequence[str], python: str, folder: Path) -> None:
+    """Download wheels for ARM64 and a version of Python, as 311, and unpack them.
+
+    Args:
+        wheels: requirements, as "numpy<=2.4".
+    """
     with tempfile.TemporaryDirectory() as temporary:
         _run(
             [
                 *(sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"),
                 *("--implementation=cp", f"--python-version={python}", f"--abi=cp{python}"),
                 *(f"--platform={each}" for each in _PLATFORMS),
-                *(f"--dest={temporary}", *versions),
+                *(f"--dest={temporary}", *wheels),
             ],
-            f"cannot download {' and '.join(versions)} for ARM64 with pip",
+            f"cannot download {' and '.join(wheels)} for ARM64 with pip",
             "check the network, and that pip is installed",
         )
         for path in Path(temporary).glob("*.whl"):
