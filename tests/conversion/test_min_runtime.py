@@ -28,10 +28,19 @@ NAN_VERSION = "ai-edge-litert==1.3.0"
 FORMER_NAME = "from tflite_runtime.interpreter import *\n"
 
 
-def install(requirement: str, folder: Path) -> Path:
+@pytest.fixture(scope="module")
+def python() -> str:
+    """Return Python 3.11 if there is one: the oldest runtimes have no wheels for newer versions."""
+    found = subprocess.run(
+        [ROOT / ".ci" / "find_python", "3.11"], capture_output=True, text=True, check=True
+    )
+    return found.stdout.strip() or sys.executable
+
+
+def install(python: str, requirement: str, folder: Path) -> Path:
     """Install a runtime with NumPy in a folder; skip the test without a network or a wheel."""
     command = [
-        sys.executable,
+        python,
         "-m",
         "pip",
         "install",
@@ -56,7 +65,7 @@ def install(requirement: str, folder: Path) -> Path:
     return folder
 
 
-def recommend_in(packages: Path, graphs: dict[str, bytes], inputs: Inputs) -> dict:
+def recommend_in(python: str, packages: Path, graphs: dict[str, bytes], inputs: Inputs) -> dict:
     """Return the lists of each graph, by the runtime in a folder, in a process of its own."""
     folder = packages / "calls"
     folder.mkdir(exist_ok=True)
@@ -67,7 +76,7 @@ def recommend_in(packages: Path, graphs: dict[str, bytes], inputs: Inputs) -> di
         paths = [folder / each for each in (f"{name}.tflite", "inputs.npz", f"{name}.npz")]
         calls.append(json.dumps([str(paths[0]), "recommend", str(paths[1]), str(paths[2])]))
     done = subprocess.run(
-        [sys.executable, "-P", "-s", run_signatures.__file__],
+        [python, "-P", "-s", run_signatures.__file__],
         input="\n".join(calls) + "\n",
         capture_output=True,
         text=True,
@@ -96,15 +105,16 @@ def agrees(found: RankedItems, here: RankedItems) -> bool:
     "requirement",
     ["ai-edge-litert==1.0.0", "ai-edge-litert==1.4.0", "tflite-runtime==2.14.0", NAN_VERSION],
 )
-def test_a_runtime_returns_the_lists_of_the_files_that_name_it(wide, requirement, tmp_path):
+def test_a_runtime_returns_the_lists_of_the_files_that_name_it(python, wide, requirement, tmp_path):
     inputs = wide["bow"].reference.trials.inputs
-    packages = install(requirement, tmp_path)
+    packages = install(python, requirement, tmp_path)
     graphs = {
         (encoder, recipe): graph
         for encoder, exported in wide.items()
         for recipe, graph in exported.graphs.items()
     }
-    found = recommend_in(packages, {"-".join(key): graph for key, graph in graphs.items()}, inputs)
+    named = {"-".join(key): graph for key, graph in graphs.items()}
+    found = recommend_in(python, packages, named, inputs)
     package, version = requirement.split("==")
     wrong = set()
     for (encoder, recipe), graph in graphs.items():
