@@ -42,8 +42,8 @@ RATE_SCALE = 1.5e-4
 # one: with 0.3 of it the model forgets less, but learns too little of what is new.
 WARM_EPOCHS = 1 / 3
 
-# Weight of a teacher's scores in the targets. That of the run of --from-run keeps more of its lists
-# the higher it is; beyond this weight it costs recall (experiments/studies/warm_starts).
+# Weight of a teacher's scores in the targets. The higher that of the run of --from-run is, the more
+# lists it keeps, and the more recall it costs (experiments/studies/warm_starts).
 TEACHER_WEIGHT, WARM_TEACHER_WEIGHT = 0.5, 0.25
 
 # A catalogue of up to so many items is compared whole, a larger one by so many negatives.
